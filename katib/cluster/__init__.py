@@ -1,0 +1,1 @@
+"""Runs an Experiment manifest on Kubernetes, with the kubeconfig of the caller."""

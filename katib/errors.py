@@ -1,0 +1,44 @@
+"""Errors that a user can mend. The command line prints each as one line; anything else is a bug and shows its trace."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SepsweepError(Exception):
+    """Base of all errors that name what is wrong, where, and what to do next.
+
+    `exit_code` is 2 where the input is bad and 1 where the world failed (a trial, a cluster).
+    """
+
+    exit_code = 2
+
+
+class SpecError(SepsweepError):
+    """A search specification (katib/specs/*.yaml) is not valid."""
+
+
+class SiteError(SepsweepError):
+    """A site file (k8s/site.yaml) is not valid."""
+
+
+class ManifestError(SepsweepError):
+    """A file is not an Experiment manifest that can be run."""
+
+
+class EngineError(SepsweepError):
+    """The local search cannot go on."""
+
+    exit_code = 1
+
+
+class ClusterError(SepsweepError):
+    """The cluster refused or could not be reached."""
+
+    exit_code = 1
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message."""
+    options = sorted(valid)
+    close = get_close_matches(word, options, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"

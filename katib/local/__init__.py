@@ -1,0 +1,1 @@
+"""Runs an Experiment manifest on this machine: trials as subprocesses, the study in SQLite."""

@@ -1,0 +1,75 @@
+"""The metric line: what a trial prints once an epoch, the filter that finds it, and the one parser of it.
+
+Katib's collector applies Go's RE2 to each line; RE2 is what this module uses too, so that a filter means the same in a
+pod and on this machine. Called by the renderer, the manifest check and the local engine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import re2
+
+METRIC = "val_si_snr"
+UNIT = "dB"
+
+
+def metric_filter(name: str) -> str:
+    """The filter that matches a whole metric line of `name` and nothing else a trainer prints."""
+    return rf"^\S+ ({name})=([-+]?\d+(?:\.\d+)?)$"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One value of one metric, at the time that the trainer gave it (None where the line carries none)."""
+
+    name: str
+    value: float
+    time: datetime | None
+
+
+class MetricParser:
+    """Finds reports in lines as Katib's file collector does (file-metricscollector.go, parseLogs).
+
+    Group 1 of a filter must equal one of `names`; group 2 is the value. A line may hold several.
+    """
+
+    def __init__(self, filters: Sequence[str], names: Sequence[str]) -> None:
+        self._filters = [compile_filter(text) for text in filters]
+        self._names = frozenset(names)
+
+    def parse(self, line: str) -> list[Report]:
+        """All reports of one line without its line end; a value that is no number is left out."""
+        if not any(name in line for name in self._names):
+            return []
+        found = [match for pattern in self._filters for match in pattern.finditer(line)]
+        stamp = _time(line)
+        return [
+            Report(match[1], float(match[2]), stamp)
+            for match in found
+            if match[1] in self._names and _is_number(match[2])
+        ]
+
+
+def compile_filter(text: str) -> Any:
+    """The compiled RE2 of a filter. Raises re2.error, whose text says what RE2 does not accept."""
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(text, options)
+
+
+def _time(line: str) -> datetime | None:
+    try:
+        stamp = datetime.fromisoformat(line.split(" ", 1)[0])
+    except ValueError:
+        return None
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

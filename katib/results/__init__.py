@@ -1,0 +1,1 @@
+"""The trial table of an experiment and what is read off it."""

@@ -1,0 +1,25 @@
+"""Errors that end a training run with one line and an exit code of their own. Raised anywhere, printed by trainer/__main__.py."""
+
+
+class TrainerError(Exception):
+    """Base of all errors that name what is wrong, where, and what to do next."""
+
+    exit_code = 1
+
+
+class ConfigError(TrainerError):
+    """A flag or a run directory does not fit."""
+
+    exit_code = 2
+
+
+class DataError(TrainerError):
+    """A corpus is missing, incomplete or damaged."""
+
+    exit_code = 2
+
+
+class DivergedError(TrainerError):
+    """The loss left the finite numbers."""
+
+    exit_code = 3
