@@ -1,0 +1,20 @@
+"""Checks that the configs of all models share; each config's __post_init__ calls them."""
+
+import dataclasses
+from typing import Any
+
+
+def check_types(config: Any) -> None:
+    """Every bool field holds a bool, every int field an int >= 1. Raises ValueError that names the field."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.type is bool and not isinstance(value, bool):
+            raise ValueError(f"{field.name} must be true or false, not {value!r}")
+        if field.type is int and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{field.name} must be a whole number of at least 1, not {value!r}")
+
+
+def check_even(config: Any, field: str) -> None:
+    """The field is even, because half of it is a stride. Raises ValueError that names it."""
+    if (value := getattr(config, field)) % 2:
+        raise ValueError(f"{field} must be even, because its half is the stride, not {value}")

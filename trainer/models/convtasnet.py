@@ -1,0 +1,103 @@
+"""Conv-TasNet (Luo and Mesgarani 2019, arXiv:1809.07454): masks from dilated depthwise convolutions.
+
+The non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout,
+where the paper's global layer norm is nn.GroupNorm with one group. Built through trainer.models.build.
+"""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.models.checks import check_even, check_types
+from trainer.models.codec import SPEAKERS, Decoder, Encoder
+
+EPS = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTasNetConfig:
+    """Architecture of Conv-TasNet; the letters are those of the paper's table I."""
+
+    filters: int = 256
+    """N: filters of the encoder and the decoder."""
+    kernel_size: int = 16
+    """L: samples in a filter; the stride is half of it."""
+    bottleneck_channels: int = 256
+    """B: channels between the blocks."""
+    hidden_channels: int = 512
+    """H: channels inside a block."""
+    block_kernel_size: int = 3
+    """P: taps of the depthwise convolution, odd."""
+    blocks: int = 8
+    """X: blocks in a repeat; the dilation doubles from one to the next."""
+    repeats: int = 4
+    """R: how often the stack of X blocks is repeated."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_even(self, "kernel_size")
+        if self.block_kernel_size % 2 == 0:
+            raise ValueError(f"block_kernel_size must be odd, not {self.block_kernel_size}")
+
+
+PRESETS = {
+    "paper": ConvTasNetConfig(),
+    "debug": ConvTasNetConfig(filters=64, bottleneck_channels=32, hidden_channels=64, blocks=6, repeats=1),
+}
+
+
+class ConvTasNet(nn.Module):
+    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+
+    def __init__(self, config: ConvTasNetConfig) -> None:
+        super().__init__()
+        dilations = [2**x for x in range(config.blocks)] * config.repeats
+        # A reflection needs more frames than it pads.
+        shortest = max(dilations) * (config.block_kernel_size // 2) + 1
+        self.encoder = Encoder(config.filters, config.kernel_size, shortest)
+        self.norm = nn.LayerNorm(config.filters, EPS)
+        self.bottleneck = nn.Conv1d(config.filters, config.bottleneck_channels, 1, bias=False)
+        self.blocks = nn.Sequential(*(TemporalBlock(config, dilation) for dilation in dilations))
+        self.mask = nn.Conv1d(config.bottleneck_channels, SPEAKERS * config.filters, 1, bias=False)
+        self.decoder = Decoder(config.filters, config.kernel_size)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """[B, T] to [B, 2, T]."""
+        frames = self.encoder(mixture)  # [B, N, L]
+        features = self.norm(frames.transpose(1, 2)).transpose(1, 2)  # [B, N, L]
+        features = self.blocks(self.bottleneck(features))  # [B, B', L]
+        masks = F.relu(self.mask(features)).view(-1, SPEAKERS, *frames.shape[1:])  # [B, 2, N, L]
+        estimates: Tensor = self.decoder(masks * frames.unsqueeze(1), mixture.shape[-1])  # [B, 2, T]
+        return estimates
+
+
+class TemporalBlock(nn.Module):
+    """1x1 conv, PReLU, norm, dilated depthwise conv, PReLU, norm, 1x1 conv, added to the input."""
+
+    def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
+        super().__init__()
+        bottleneck, hidden = config.bottleneck_channels, config.hidden_channels
+        self.layers = nn.Sequential(
+            nn.Conv1d(bottleneck, hidden, 1, bias=False),  # [B, H, L]
+            nn.PReLU(),
+            nn.GroupNorm(1, hidden, EPS),
+            nn.Conv1d(
+                hidden,
+                hidden,
+                config.block_kernel_size,
+                padding=dilation * (config.block_kernel_size // 2),
+                padding_mode="reflect",
+                dilation=dilation,
+                groups=hidden,
+                bias=False,
+            ),  # [B, H, L]
+            nn.PReLU(),
+            nn.GroupNorm(1, hidden, EPS),
+            nn.Conv1d(hidden, bottleneck, 1, bias=False),  # [B, B', L]
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, B', L] to [B, B', L]."""
+        output: Tensor = features + self.layers(features)
+        return output
