@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.codec import SPEAKERS, Decoder, Encoder
+from trainer.models.prelu import PReLU
 
 EPS = 1e-8
 
@@ -80,7 +81,7 @@ class TemporalBlock(nn.Module):
         bottleneck, hidden = config.bottleneck_channels, config.hidden_channels
         self.layers = nn.Sequential(
             nn.Conv1d(bottleneck, hidden, 1, bias=False),  # [B, H, L]
-            nn.PReLU(),
+            PReLU(),
             nn.GroupNorm(1, hidden, EPS),
             nn.Conv1d(
                 hidden,
@@ -92,7 +93,7 @@ class TemporalBlock(nn.Module):
                 groups=hidden,
                 bias=False,
             ),  # [B, H, L]
-            nn.PReLU(),
+            PReLU(),
             nn.GroupNorm(1, hidden, EPS),
             nn.Conv1d(hidden, bottleneck, 1, bias=False),  # [B, B', L]
         )

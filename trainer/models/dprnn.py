@@ -1,0 +1,67 @@
+"""DPRNN (Luo, Chen and Yoshioka 2020, arXiv:1910.06379): bidirectional LSTMs along and across chunks.
+
+Built through trainer.models.build; all but the sequence model stands in dual_path.py.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from trainer.models.checks import check_even, check_types
+from trainer.models.dual_path import DualPathBlock, DualPathNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPRNNConfig:
+    """Architecture of DPRNN."""
+
+    filters: int = 64
+    """N: filters of the encoder and channels of the blocks."""
+    kernel_size: int = 16
+    """Samples in a filter, even; the stride is half of it."""
+    chunk_size: int = 100
+    """K: frames in a chunk, even; the hop is half of it."""
+    blocks: int = 6
+    """Dual-path blocks."""
+    hidden_size: int = 128
+    """Units of each LSTM in each direction."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_even(self, "kernel_size")
+        check_even(self, "chunk_size")
+
+
+PRESETS = {
+    "paper": DPRNNConfig(),
+    "debug": DPRNNConfig(filters=32, blocks=1, hidden_size=32),
+}
+
+
+class DPRNN(DualPathNetwork):
+    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+
+    def __init__(self, config: DPRNNConfig) -> None:
+        def path() -> nn.Module:
+            return RecurrentPath(config.filters, config.hidden_size)
+
+        blocks = [DualPathBlock(config.filters, path(), path()) for _ in range(config.blocks)]
+        super().__init__(config.filters, config.kernel_size, config.chunk_size, blocks)
+
+
+class RecurrentPath(nn.Module):
+    """A bidirectional LSTM and the projection back to the channels: [B', T, N] to the same shape."""
+
+    def __init__(self, channels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, hidden_size, batch_first=True, bidirectional=True)
+        self.projection = nn.Linear(2 * hidden_size, channels)
+        for name, weight in self.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                nn.init.orthogonal_(weight)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', T, N] to [B', T, N]."""
+        hidden, _ = self.lstm(sequences)  # [B', T, 2 H]
+        output: Tensor = self.projection(hidden)  # [B', T, N]
+        return output

@@ -1,0 +1,140 @@
+"""SepFormer (Subakan et al. 2021, arXiv:2010.13154): transformers along and across chunks of frames.
+
+Built through trainer.models.build; all but the sequence model stands in dual_path.py.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.models.checks import check_even, check_types
+from trainer.models.dual_path import DualPathBlock, DualPathNetwork
+
+EPS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class SepFormerConfig:
+    """Architecture of SepFormer."""
+
+    filters: int = 256
+    """Filters of the encoder and width of the transformers."""
+    kernel_size: int = 16
+    """Samples in a filter, even; the stride is half of it."""
+    chunk_size: int = 250
+    """Frames in a chunk, even; the hop is half of it."""
+    blocks: int = 2
+    """N in the paper: dual-path blocks."""
+    transformer_layers: int = 8
+    """K in the paper: layers of each transformer, within and across chunks alike."""
+    heads: int = 8
+    """Attention heads; they divide the filters."""
+    feedforward_size: int = 1024
+    """Units between the two linear layers of a transformer layer."""
+    positional_encoding: bool = True
+    """Whether sines and cosines of the position are added before each transformer."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_even(self, "kernel_size")
+        check_even(self, "chunk_size")
+        if self.filters % self.heads:
+            raise ValueError(f"heads must divide the {self.filters} filters, not be {self.heads}")
+        if self.positional_encoding and self.filters % 2:
+            raise ValueError(f"filters must be even where positional_encoding is on, not {self.filters}")
+
+
+PRESETS = {
+    "paper": SepFormerConfig(),
+    "debug": SepFormerConfig(
+        filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64
+    ),
+}
+
+
+class SepFormer(DualPathNetwork):
+    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+
+    def __init__(self, config: SepFormerConfig) -> None:
+        blocks = [
+            DualPathBlock(config.filters, Transformer(config), Transformer(config))
+            for _ in range(config.blocks)
+        ]
+        super().__init__(config.filters, config.kernel_size, config.chunk_size, blocks)
+
+
+class Transformer(nn.Module):
+    """Positions, a stack of pre-norm layers and a last norm: [B', T, N] to the same shape."""
+
+    def __init__(self, config: SepFormerConfig) -> None:
+        super().__init__()
+        self.positional_encoding = config.positional_encoding
+        self.layers = nn.Sequential(*(TransformerLayer(config) for _ in range(config.transformer_layers)))
+        self.norm = nn.LayerNorm(config.filters, EPS)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', T, N] to [B', T, N]."""
+        if self.positional_encoding:
+            sequences = sequences + sinusoids(sequences)
+        output: Tensor = self.norm(self.layers(sequences))  # [B', T, N]
+        return output
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and a feed-forward network, each normed before and added to its input."""
+
+    def __init__(self, config: SepFormerConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.filters, EPS)
+        self.attention = SelfAttention(config.filters, config.heads)
+        self.feedforward_norm = nn.LayerNorm(config.filters, EPS)
+        self.feedforward = nn.Sequential(
+            nn.Linear(config.filters, config.feedforward_size),
+            nn.ReLU(
+                inplace=True
+            ),  # nothing needs what stood there before, and it is the layer's largest tensor
+            nn.Linear(config.feedforward_size, config.filters),
+        )
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', T, N] to [B', T, N]."""
+        sequences = sequences + self.attention(self.attention_norm(sequences))  # [B', T, N]
+        return sequences + self.feedforward(self.feedforward_norm(sequences))  # [B', T, N]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence to itself, queries, keys and values from one projection."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.output = nn.Linear(channels, channels)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', T, N] to [B', T, N]."""
+        qkv = self.qkv(sequences).unflatten(-1, (3, self.heads, -1))  # [B', T, 3, heads, N / heads]
+        query, key, value = qkv.transpose(1, 3).unbind(2)  # [B', heads, T, N / heads] each
+        attended = F.scaled_dot_product_attention(query, key, value)  # [B', heads, T, N / heads]
+        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B', T, N]
+        return output
+
+
+def sinusoids(sequences: Tensor) -> Tensor:
+    """The positional encoding [T, N] of sequences [B', T, N]: sine and cosine of each frequency by turns.
+
+    Vaswani et al. 2017, section 3.5: the frequencies fall from 1 to 1 / 10000 radians a position.
+    """
+    _, length, channels = sequences.shape
+    positions = torch.arange(length, device=sequences.device, dtype=torch.float32)  # [T]
+    exponents = (
+        torch.arange(0, channels, 2, device=sequences.device, dtype=torch.float32) / channels
+    )  # [N / 2]
+    angles = torch.outer(positions, torch.exp(-math.log(10000) * exponents))  # [T, N / 2]
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(sequences.dtype)  # [T, N]
