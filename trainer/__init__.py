@@ -1,1 +1,1 @@
-"""What runs in the trial container: trains one model once. Knows nothing of Katib, Kubernetes or the control side."""
+"""What runs in the trial container: trains one model once. Knows nothing of Katib, Kubernetes or katib/."""

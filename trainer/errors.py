@@ -1,4 +1,5 @@
-"""Errors that end a training run with one line and an exit code of their own. Raised anywhere, printed by trainer/__main__.py."""
+"""Errors that end a training run with one line and an exit code of their own. Raised anywhere, printed by
+trainer/__main__.py."""
 
 
 class TrainerError(Exception):
@@ -23,3 +24,7 @@ class DivergedError(TrainerError):
     """The loss left the finite numbers."""
 
     exit_code = 3
+
+
+class StorageError(TrainerError):
+    """The run directory cannot take what must be written, for example because the disk is full."""

@@ -1,0 +1,36 @@
+"""`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
+work.
+
+Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 143 stopped by SIGTERM (130 by
+Ctrl-C).
+"""
+
+import os
+import sys
+
+from trainer.command_line import parse
+from trainer.errors import TrainerError
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line `argv`, without the program's name, and return the exit code."""
+    try:
+        run = parse(argv)
+        from trainer.train import train  # brings torch, which takes seconds that --help need not wait for
+
+        return train(run)
+    except TrainerError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the metric lines is gone. The epoch is on the disk; Python's last flush must
+        # not fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(
+            "error: nobody reads stdout any more; the run goes on when it is started again", file=sys.stderr
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""Command line -> `Run`, by tyro from the config's own types and docstrings; each error becomes one line.
+
+Called by trainer/__main__.py.
+"""
+
+import contextlib
+import io
+
+import tyro
+
+from trainer.config import Run, flags, nearest
+from trainer.errors import ConfigError
+
+
+def parse(argv: list[str]) -> Run:
+    """The run that `argv` asks for. Raises ConfigError that names the flag; exits where `--help` was asked
+    for."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            run, unknown = tyro.cli(
+                Run,
+                prog="python -m trainer",
+                args=argv,
+                config=(tyro.conf.OmitArgPrefixes,),
+                return_unknown_args=True,
+            )
+    except SystemExit as exit_:
+        if not exit_.code:
+            raise
+        raise ConfigError(_one_line(printed.getvalue())) from None
+    if unknown:
+        raise ConfigError(f"unknown argument '{unknown[0]}', {nearest(unknown[0], flags())}")
+    return run
+
+
+def _one_line(box: str) -> str:
+    """What tyro printed as a box, up to its first rule: what is wrong, without the help text that follows."""
+    sentences: list[str] = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│╰╯ ")
+        if text.startswith("─"):
+            break
+        sentences.append(text)
+    return " ".join(sentences) + "; see python -m trainer --help"

@@ -1,0 +1,182 @@
+"""The trainer's settings: what defines a training, apart from how and how long it is run.
+
+Each field is a flag of `python -m trainer`, and the docstring below it is that flag's help. Series 3 fixes or
+searches most of them; defaults not said to be otherwise are those of Conv-TasNet (Luo & Mesgarani 2019, arXiv
+1809.07454). Built by trainer/command_line.py; imports nothing heavy, so that `--help` is quick.
+"""
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.data.curriculum import CURRICULA, Curriculum
+from trainer.data.mixing import VARIANTS
+from trainer.errors import ConfigError
+from trainer.models import MODELS
+
+ARCHITECTURE = ("hidden_size", "transformer_layers", "positional_encoding", "layers")
+"""The fields that go to the model and not to its training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What defines a training. A run directory belongs to one of these and to one corpus."""
+
+    model: str
+    """convtasnet, dprnn, sepformer or spmamba."""
+
+    preset: str = "paper"
+    """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
+
+    hidden_size: int | None = None
+    """dprnn: LSTM units a direction. Default: the preset's."""
+
+    transformer_layers: int | None = None
+    """sepformer: layers of each transformer stack. Default: the preset's."""
+
+    positional_encoding: bool | None = None
+    """sepformer: whether sinusoidal positions are added (the published baseline lacks them). Default: the
+    preset's."""
+
+    layers: int | None = None
+    """spmamba: number of blocks. Default: the preset's."""
+
+    lr: float = 1e-3
+    """Learning rate of Adam at the start. Series 3 searches 1e-4..1e-2."""
+
+    weight_decay: float = 1e-5
+    """L2 penalty of Adam. Series 3 searches 1e-6..1e-4; the default is the middle of it."""
+
+    grad_clip_norm: float = 5.0
+    """The gradient's L2 norm is clipped to this. Series 3 searches 1..10."""
+
+    lr_factor: float = 0.5
+    """What the plateau scheduler multiplies the learning rate with. Series 3 searches 0.3..0.8."""
+
+    lr_patience: int = 2
+    """Epochs without a better validation that the plateau scheduler lets pass (Series 3)."""
+
+    batch_size: int = 16
+    """Mixtures a step. Published: convtasnet and dprnn 16, sepformer 2, spmamba 1."""
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the model's forward pass; fp16 needs CUDA. SPMamba diverged in half precision."""
+
+    curriculum: str = "auto"
+    """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the
+    model's own."""
+
+    validation_variants: tuple[str, ...] = ("SER", "SE")
+    """Variants to validate on, one a mixture and always the same (Series 3)."""
+
+    segment_seconds: float = 4.0
+    """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay
+    whole."""
+
+    train_limit: int | None = None
+    """Only the first so many fitting mixtures of train/. Default: all."""
+
+    validation_limit: int | None = None
+    """Only the first so many fitting mixtures of val/. Default: all."""
+
+    seed: int = 42
+    """Of the weights and of all that is drawn in training. Series 3 searches with 42, confirms with 42, 123
+    and 456."""
+
+    def __post_init__(self) -> None:
+        _known("model", self.model, MODELS)
+        if self.curriculum != "auto":
+            _known("curriculum", self.curriculum, ("auto", *CURRICULA))
+        _check(bool(self.validation_variants), self, "validation_variants", "at least one variant")
+        for variant in self.validation_variants:
+            _known("validation_variants", variant, VARIANTS)
+        _check(0 < self.lr < 1, self, "lr", "a number between 0 and 1")
+        _check(0 <= self.weight_decay < 1, self, "weight_decay", "a number from 0 to below 1")
+        _check(0 < self.grad_clip_norm < float("inf"), self, "grad_clip_norm", "a finite number above 0")
+        _check(0 < self.lr_factor < 1, self, "lr_factor", "a number between 0 and 1")
+        _check(self.lr_patience >= 0, self, "lr_patience", "0 or more epochs")
+        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
+        _check(0.01 <= self.segment_seconds < 3600, self, "segment_seconds", "0.01 to 3600 seconds")
+        _check((self.train_limit or 1) >= 1, self, "train_limit", "1 or more mixtures")
+        _check((self.validation_limit or 1) >= 1, self, "validation_limit", "1 or more mixtures")
+        _check(self.seed >= 0, self, "seed", "0 or more")
+
+    @property
+    def stages(self) -> Curriculum:
+        """The curriculum that `curriculum` names."""
+        return CURRICULA[self.curriculum_name]
+
+    @property
+    def curriculum_name(self) -> str:
+        """`curriculum` with auto resolved."""
+        return self.model if self.curriculum == "auto" else self.curriculum
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The architecture's fields that depart from the preset."""
+        return {name: value for name in ARCHITECTURE if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Train one model once. Prints one metric line an epoch; stopped and started again, it goes on where it
+    was."""
+
+    training: Training
+
+    data_dir: Path
+    """Root of a corpus in PolSESS format, with train/ and val/ in it."""
+
+    run_dir: Path
+    """Where checkpoints and summary go. Its last part names the run; it is made if need be."""
+
+    epochs: int = 50
+    """Epochs to train in all; a finished run that is started with more of them goes on. Series 3: 30 to 100
+    by model."""
+
+    device: str = "auto"
+    """cpu, cuda or cuda:N; auto: a GPU where there is one."""
+
+    workers: int = 0
+    """Processes that read ahead; 0: the training process reads, which is best where the CPU trains."""
+
+    checkpoint_minutes: float = 15.0
+    """Within an epoch a checkpoint is written that often; at its end in any case."""
+
+    linger: float = 0.0
+    """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it
+    alive."""
+
+    stop_delay: float = 2.5
+    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3, others none."""
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, self, "epochs", "1 or more")
+        _check(self.workers >= 0, self, "workers", "0 or more processes")
+        for name in ("checkpoint_minutes", "linger", "stop_delay"):
+            _check(getattr(self, name) >= 0, self, name, "0 or more")
+
+
+def flags() -> list[str]:
+    """All flags of the command line."""
+    names = [field.name for kind in (Training, Run) for field in fields(kind) if field.name != "training"]
+    return ["--" + name.replace("_", "-") for name in names]
+
+
+def nearest(word: str, valid: list[str]) -> str:
+    """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
+    close = get_close_matches(word, valid, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid)}"
+
+
+def _known(name: str, value: str, valid: Any) -> None:
+    if value not in valid:
+        raise ConfigError(f"--{name.replace('_', '-')}: unknown '{value}', {nearest(value, list(valid))}")
+
+
+def _check(holds: bool, config: object, name: str, expected: str) -> None:
+    if not holds:
+        raise ConfigError(
+            f"--{name.replace('_', '-')}: {getattr(config, name)} does not fit, expected {expected}"
+        )

@@ -1,0 +1,203 @@
+"""The epoch loop: train, validate, step the scheduler, keep a checkpoint, and only then tell the result.
+
+Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines were
+trained. Called by trainer/train.py.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from trainer.checkpoint import Session, dump, dump_best
+from trainer.config import Run
+from trainer.data.polsess import SAMPLE_RATE, Corpus
+from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
+from trainer.errors import DivergedError
+from trainer.losses import pit_si_snr, si_snr
+from trainer.metric_line import metric_line, timestamp
+from trainer.progress import EpochRecord, Partial, summary
+from trainer.run_directory import BEST, LAST, SUMMARY, RunDirectory
+from trainer.stop import StopRequest
+from trainer.tracking import Tracker
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the way out of the loop when a signal has come
+    """A signal has come; a checkpoint of the epoch under way has been written."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training and all that it touches."""
+
+    run: Run
+    corpus: Corpus
+    session: Session
+    folder: RunDirectory
+    identity: dict[str, object]
+    stop: StopRequest
+    tracker: Tracker
+
+    def epochs(self) -> None:
+        """Train until `run.epochs` are done. Raises Stopped, DivergedError or StorageError."""
+        for epoch in range(self.session.progress.epoch, self.run.epochs + 1):
+            started = time.monotonic() - self.session.progress.partial.seconds
+            self._train(epoch, started)
+            value = self._validate(started)
+            self._end_epoch(epoch, value, time.monotonic() - started)
+
+    def mixture_si_snr(self) -> float:
+        """What the unprocessed mixtures score on the validation set, in dB."""
+
+        def score(batch: Batch) -> Tensor:
+            return si_snr(batch.mixtures.unsqueeze(1).expand_as(batch.targets), batch.targets).mean(1)
+
+        return self._mean_over_validation(score)
+
+    def summarize(self, state: str) -> None:
+        """Write summary.json; `state` is running, finished, stopped or diverged."""
+        content = summary(
+            self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
+        )
+        self.folder.write_json(SUMMARY, content)
+
+    def _train(self, epoch: int, started: float) -> None:
+        """One pass over the training set, or what a stopped process left of it."""
+        training, partial = self.run.training, self.session.progress.partial
+        variants = training.stages.variants(epoch)
+        batches = training_batches(
+            select(self.corpus.train, variants, training.train_limit),
+            variants,
+            seed=training.seed,
+            epoch=epoch,
+            frames=self._frames,
+            batch_size=training.batch_size,
+        )
+        self.session.model.train()
+        saved = time.monotonic()
+        for batch in self._load(batches[partial.batches :]):
+            self._step(batch, epoch, partial)
+            partial.batches += 1
+            self._leave_if_asked(started)
+            if time.monotonic() - saved >= 60 * self.run.checkpoint_minutes:
+                self._checkpoint(started)
+                saved = time.monotonic()
+
+    def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
+        session, training = self.session, self.run.training
+        loss = -pit_si_snr(self._estimate(batch), batch.targets).mean()
+        session.optimizer.zero_grad()
+        session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        session.scaler.unscale_(session.optimizer)
+        norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
+        if not math.isfinite(loss.item()):
+            raise self._diverged(epoch, "loss", loss.item())
+        if math.isfinite(norm):
+            partial.steps += 1
+            partial.norm_sum += norm
+        elif (
+            not session.scaler.is_enabled()
+        ):  # with fp16 the scaler leaves such a step out and halves its scale
+            raise self._diverged(epoch, "gradient", norm)
+        session.scaler.step(session.optimizer)
+        session.scaler.update()
+        partial.mixtures += len(batch.mixtures)
+        partial.loss_sum += loss.item() * len(batch.mixtures)
+
+    def _validate(self, started: float) -> float:
+        """Mean SI-SNR of the validation set in dB."""
+
+        def score(batch: Batch) -> Tensor:
+            self._leave_if_asked(started)
+            return pit_si_snr(self._estimate(batch), batch.targets)
+
+        self.session.model.eval()
+        value = self._mean_over_validation(score)
+        if not math.isfinite(value):
+            raise self._diverged(self.session.progress.epoch, "validation", value)
+        return value
+
+    def _end_epoch(self, epoch: int, val_si_snr: float, seconds: float) -> None:
+        session, partial = self.session, self.session.progress.partial
+        record = EpochRecord(
+            epoch=epoch,
+            time=timestamp(),
+            val_si_snr=val_si_snr,
+            train_loss=partial.loss_sum / partial.mixtures,
+            lr=session.optimizer.param_groups[0]["lr"],
+            grad_norm=partial.norm_sum / max(1, partial.steps),
+            seconds=seconds,
+        )
+        session.progress.history.append(record)
+        session.progress.partial = Partial()
+        if self.run.training.stages.steps_scheduler(epoch):
+            session.scheduler.step(val_si_snr)
+        # The best one first: a process that is killed in between trains this epoch again and writes
+        # the same weights.
+        if session.progress.best is record:
+            self.folder.write(BEST, dump_best(session, self.identity))
+        self.folder.write(LAST, dump(session))
+        self.summarize("finished" if epoch >= self.run.epochs else "running")
+        say(
+            f"epoch {epoch}/{self.run.epochs}: validation {val_si_snr:.2f} dB, "
+            f"training {-record.train_loss:.2f} dB, "
+            f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {seconds:.1f} s"
+        )
+        say(metric_line(record.time, val_si_snr))
+        self.tracker.log(record)
+
+    def _mean_over_validation(self, score: Callable[[Batch], Tensor]) -> float:
+        """Mean of `score`, [B] a batch, over the validation set."""
+        training = self.run.training
+        rows = select(self.corpus.validation, training.validation_variants, training.validation_limit)
+        batches = validation_batches(
+            rows, training.validation_variants, frames=self._frames, batch_size=training.batch_size
+        )
+        total = 0.0
+        with torch.inference_mode():
+            for batch in self._load(batches):
+                total += score(batch).double().sum().item()
+        return total / len(rows)
+
+    def _estimate(self, batch: Batch) -> Tensor:
+        """Estimates [B, 2, T] of the batch's speakers."""
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.run.training.precision)
+        with torch.autocast(self.session.device.type, dtype, enabled=dtype is not None):
+            estimates: Tensor = self.session.model(batch.mixtures)
+        return estimates
+
+    def _load(self, batches: Sequence[Sequence[Excerpt]]) -> Iterator[Batch]:
+        pin = self.session.device.type == "cuda"
+        for batch in loader(batches, frames=self._frames, workers=self.run.workers, pin=pin):
+            yield batch.to(self.session.device)
+
+    @property
+    def _frames(self) -> int:
+        return round(self.run.training.segment_seconds * SAMPLE_RATE)
+
+    def _leave_if_asked(self, started: float) -> None:
+        if self.stop.requested:
+            self._checkpoint(started)
+            raise Stopped
+
+    def _checkpoint(self, started: float) -> None:
+        self.session.progress.partial.seconds = time.monotonic() - started
+        self.folder.write(LAST, dump(self.session))
+
+    def _diverged(self, epoch: int, what: str, value: float) -> DivergedError:
+        training = self.run.training
+        remedies = (
+            f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
+        )
+        if training.precision != "fp32":
+            remedies += f", or --precision fp32 (now {training.precision})"
+        return DivergedError(f"epoch {epoch}: the {what} is {value}; {remedies}")
+
+
+def say(line: str) -> None:
+    """A line on stdout that whoever watches has at once."""
+    print(line, flush=True)

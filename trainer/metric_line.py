@@ -1,0 +1,22 @@
+"""The line on stdout by which whoever started the training learns of an epoch: `2026-11-24T09:30:00.123456Z
+val_si_snr=5.1234`.
+
+Katib's collector and the local engine match it with one anchored filter. No other line may contain the
+metric's name: with a stop rule at work Katib's collector parses every `key=value` of such a line as a number,
+or dies. Called by the epoch loop when an epoch's checkpoint is on disk.
+"""
+
+from datetime import UTC, datetime
+
+METRIC = "val_si_snr"
+
+
+def metric_line(time: str, val_si_snr: float) -> str:
+    """The line of one epoch. `time` is what `timestamp` gave when the epoch ended, `val_si_snr` is finite, in
+    dB."""
+    return f"{time} {METRIC}={val_si_snr:.4f}"
+
+
+def timestamp() -> str:
+    """Now, in UTC to the microsecond, as RFC 3339 has it: the collector orders the epochs by it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

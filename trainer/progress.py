@@ -1,0 +1,100 @@
+"""How far a training has come: its finished epochs, the epoch under way, and the summary for those who read
+results.
+
+Data only. Filled by the epoch loop (trainer/fit.py), kept in each checkpoint.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainer.config import Training
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A finished epoch."""
+
+    epoch: int
+    """From 1."""
+    time: str
+    """When it ended, RFC 3339 in UTC; printed again after a resume."""
+    val_si_snr: float
+    """dB, mean over the validation set."""
+    train_loss: float
+    """Negative SI-SNR in dB, mean over the mixtures trained on."""
+    lr: float
+    """That the epoch was trained with."""
+    grad_norm: float
+    """L2 norm before clipping, mean over the steps."""
+    seconds: float
+    """Training and validation; without what was lost when the run was killed."""
+
+
+@dataclass
+class Partial:
+    """The epoch under way, so that a stopped training goes on in the middle of it."""
+
+    batches: int = 0
+    """Trained on so far."""
+    mixtures: int = 0
+    """In those batches."""
+    loss_sum: float = 0.0
+    """Over the mixtures."""
+    steps: int = 0
+    """Of the optimiser; fewer than batches where fp16 overflowed and the step was left out."""
+    norm_sum: float = 0.0
+    """Over the steps."""
+    seconds: float = 0.0
+    """Spent on this epoch before this process."""
+
+
+@dataclass
+class Progress:
+    """Everything about a training that is not a tensor."""
+
+    mixture_val_si_snr: float
+    """dB; what the unprocessed mixtures score on the validation set."""
+    history: list[EpochRecord] = field(default_factory=list)
+    partial: Partial = field(default_factory=Partial)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way or to come next, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch with the best validation, the first of equals; None before one has ended."""
+        return max(self.history, key=lambda record: record.val_si_snr, default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, so that a checkpoint can be loaded without running code from it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Progress":
+        """The inverse of `to_dict`."""
+        history = [EpochRecord(**record) for record in values["history"]]
+        return Progress(values["mixture_val_si_snr"], history, Partial(**values["partial"]))
+
+
+def summary(
+    training: Training, epochs: int, progress: Progress, parameters: int, state: str
+) -> dict[str, Any]:
+    """The content of summary.json. `state` is running, finished, stopped or diverged; SI-SNR in dB, times in
+    seconds."""
+    best = progress.best
+    return {
+        "model": training.model,
+        "preset": training.preset,
+        "seed": training.seed,
+        "epochs": epochs,
+        "best_epoch": best and best.epoch,
+        "best_val_si_snr": best and best.val_si_snr,
+        "mixture_val_si_snr": progress.mixture_val_si_snr,
+        "improvement_db": best and best.val_si_snr - progress.mixture_val_si_snr,
+        "state": state,
+        "seconds": sum(record.seconds for record in progress.history),
+        "parameters": parameters,
+        "history": [asdict(record) for record in progress.history],
+    }

@@ -1,0 +1,117 @@
+"""The directory of one run: whose it is, who writes to it, and how a file in it is replaced.
+
+    config.json   what defines the training, and its corpus       last.pt   checkpoint to go on from
+    summary.json  the run so far, for whoever reads results       best.pt   weights of the best epoch
+    trainer.pid   process id, while a training is at work
+
+A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or
+the new one is there, never half of one. Called by trainer/train.py.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import ConfigError, StorageError
+
+LAST, BEST, SUMMARY = "last.pt", "best.pt", "summary.json"
+_CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run directory that this process holds."""
+
+    path: Path
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Replace the file `name` as a whole. Raises StorageError and leaves the old one where that fails."""
+        target = self.path / name
+        temporary = self.path / (name + _TEMPORARY)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            self._sync()
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StorageError(
+                f"{target}: cannot be written ({error.strerror}); finished epochs are kept, "
+                "make room and start the same command again"
+            ) from error
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Replace `name` by `content` as JSON, readable; refuses NaN, which is no JSON."""
+        self.write(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+    def _sync(self) -> None:
+        """Without this a rename may be lost with the power, though the file itself is on the disk."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def hold(path: Path, identity: Mapping[str, Any]) -> Iterator[RunDirectory]:
+    """Hold `path` for the training that `identity` defines, a JSON object; it is made if need be.
+
+    Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds
+    another run, and then names the fields that differ.
+    """
+    _refuse_other_run(path, identity)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        pid_file = (path / _PID).open("a+")
+    except OSError as error:
+        raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
+    with pid_file:
+        _lock(pid_file.fileno(), path)
+        pid_file.truncate(0)
+        pid_file.write(f"{os.getpid()}\n")
+        pid_file.flush()
+        try:
+            for leftover in path.glob("*" + _TEMPORARY):
+                leftover.unlink()
+            folder = RunDirectory(path)
+            if not (path / _CONFIG).exists():
+                folder.write_json(_CONFIG, identity)
+            yield folder
+        finally:
+            (path / _PID).unlink(missing_ok=True)
+
+
+def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
+    config = path / _CONFIG
+    try:
+        there = json.loads(config.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
+    different = [
+        f"{name} {there.get(name)} (asked for: {identity.get(name)})"
+        for name in dict.fromkeys((*there, *identity))
+        if there.get(name) != identity.get(name)
+    ]
+    if different:
+        raise ConfigError(
+            f"--run-dir {path}: holds another run, with {', '.join(different)}; choose another directory"
+        )
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """The kernel lets go of the lock when the process ends, however it ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = (path / _PID).read_text().strip()
+        raise ConfigError(f"--run-dir {path}: process {holder} is training there; stop it first") from error

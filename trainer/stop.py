@@ -1,0 +1,56 @@
+"""Ends a training on SIGTERM or Ctrl-C between two batches, where a checkpoint can be written.
+
+The epoch loop asks `requested` after each batch; trainer/__main__.py installs the handler and makes the exit
+code of it.
+"""
+
+import signal
+import time
+from types import FrameType
+
+
+class StopRequest:
+    """Remembers the first SIGTERM or SIGINT. A second Ctrl-C kills at once, as if there were no handler."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._time = 0.0
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT. To be called in the main thread."""
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self._signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal, as a shell reports it: 143 after SIGTERM. Never 0, so that an eviction is not
+        taken for a finished training."""
+        return 128 + (self._signal or 0)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until `seconds` are over or a signal comes."""
+        end = time.monotonic() + seconds
+        while not self.requested and time.monotonic() < end:
+            time.sleep(min(0.1, max(0.0, end - time.monotonic())))
+
+    def delay_exit(self, seconds: float) -> None:
+        """After SIGTERM, sleep until `seconds` have passed since it came; after Ctrl-C nobody needs the
+        delay.
+
+        When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also
+        looks once a second whether the training has ended, and if so exits at once, in the middle of that
+        report.
+        """
+        if self._signal == signal.SIGTERM:
+            time.sleep(max(0.0, self._time + seconds - time.monotonic()))
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            self._signal, self._time = number, time.monotonic()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)

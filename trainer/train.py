@@ -1,0 +1,143 @@
+"""One training from its settings to its exit code: checks everything first, then opens the run directory and
+trains.
+
+Called by trainer/__main__.py.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from trainer.checkpoint import Session, new_session, restore
+from trainer.config import Run, Training
+from trainer.data.polsess import Corpus, open_corpus
+from trainer.data.sampling import select
+from trainer.errors import ConfigError, DivergedError
+from trainer.fit import Fit, Stopped, say
+from trainer.metric_line import metric_line
+from trainer.models import find
+from trainer.run_directory import LAST, RunDirectory, hold
+from trainer.stop import StopRequest
+from trainer.tracking import NoTracker, open_tracker
+
+
+def train(run: Run) -> int:
+    """Train `run` to its end, or to a signal, and return the process's exit code. Raises TrainerError.
+
+    Nothing is written before all of the input has been checked.
+    """
+    stop = StopRequest()
+    stop.install()
+    device = _device(run)
+    _check_architecture(run.training)
+    corpus = open_corpus(run.data_dir)
+    _check_rows(run, corpus)
+    identity = _identity(run.training, corpus)
+    with hold(run.run_dir, identity) as folder:
+        return _train(run, corpus, folder, identity, device, stop)
+
+
+def _train(
+    run: Run,
+    corpus: Corpus,
+    folder: RunDirectory,
+    identity: dict[str, Any],
+    device: torch.device,
+    stop: StopRequest,
+) -> int:
+    session = new_session(run.training, device)
+    if resumed := (folder.path / LAST).exists():
+        restore(session, folder.path / LAST)
+    finished = len(session.progress.history) >= run.epochs
+    tracker = NoTracker() if finished else open_tracker(run.run_dir, identity)
+    fit = Fit(run, corpus, session, folder, identity, stop, tracker)
+    code = 1
+    try:
+        if not resumed:
+            session.progress.mixture_val_si_snr = fit.mixture_si_snr()
+        _announce(run, corpus, fit.session)
+        fit.summarize("finished" if finished else "running")
+        if finished:
+            stop.wait(run.linger)
+        else:
+            fit.epochs()
+        code = stop.exit_code if stop.requested else 0
+    except Stopped:
+        fit.summarize("stopped")
+        code = stop.exit_code
+    except DivergedError as error:
+        fit.summarize("diverged")
+        code = error.exit_code
+        raise
+    finally:
+        tracker.finish(code)
+    stop.delay_exit(run.stop_delay)
+    return code
+
+
+def _announce(run: Run, corpus: Corpus, session: Session) -> None:
+    """What is trained on what; then, of a resumed run, the epochs that are done, with the times when they
+    were."""
+    training, progress = run.training, session.progress
+    say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}")
+    say(
+        f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train, "
+        f"{len(corpus.validation.rows)} to validate"
+    )
+    say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
+    for record in progress.history:
+        say(metric_line(record.time, record.val_si_snr))
+    if len(progress.history) >= run.epochs:
+        say(
+            f"{run.run_dir}: finished, {len(progress.history)} epochs are done, "
+            f"--epochs asks for {run.epochs}"
+        )
+    elif progress.history or progress.partial.batches:
+        say(
+            f"{run.run_dir}: goes on with epoch {progress.epoch}, "
+            f"after {progress.partial.batches} batches of it"
+        )
+
+
+def _device(run: Run) -> torch.device:
+    name = run.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N") from error
+    if device.type == "cuda" and not (
+        torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    ):
+        raise ConfigError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} usable GPUs; "
+            "--device cpu trains without"
+        )
+    if device.type != "cuda" and run.training.precision == "fp16":
+        raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
+    return device
+
+
+def _check_architecture(training: Training) -> None:
+    try:
+        find(training.model).config(training.preset, **training.architecture)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_rows(run: Run, corpus: Corpus) -> None:
+    """Each stage of the curriculum that will be reached has rows, and so has the validation."""
+    training = run.training
+    select(corpus.validation, training.validation_variants, training.validation_limit)
+    for stage in training.stages.stages:
+        if stage.first_epoch <= run.epochs:
+            select(corpus.train, stage.variants, training.train_limit)
+
+
+def _identity(training: Training, corpus: Corpus) -> dict[str, Any]:
+    """What the run directory is the directory of, as JSON holds it. The corpus by content, because it may be
+    moved."""
+    values = asdict(training) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
+    return values | {"validation_variants": list(training.validation_variants)}
