@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from trainer.progress import EpochRecord
 
@@ -51,7 +51,9 @@ class _WandbTracker:
         import wandb  # takes a second
 
         # None leaves the choice to WANDB_MODE, and to W&B's default, which is online.
-        mode = None if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") else "offline"
+        mode: Literal["offline"] | None = (
+            None if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") else "offline"
+        )
         name = run_dir.resolve().name
         self._run = wandb.init(
             id=name,
