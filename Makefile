@@ -1,0 +1,52 @@
+# Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint render clean
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+VENV := .venv
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+KATIB := $(VENV)/bin/python -m katib
+
+# Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search.
+lower = $(shell printf %s '$1' | tr 'A-Z_' 'a-z-')
+option = $(if $(filter command,$(origin $1)),--$(call lower,$1) '$($1)')
+options = $(foreach name,$1,$(call option,$(name)))
+RENDER := PRESET NAME TRIALS EPOCHS PARALLEL SITE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the environment; every target below makes what it needs first ---------------------------------------------
+constraint = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus]'
+	@touch $@
+
+$(DEV): $(RUN)
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,dev]'
+	@touch $@
+
+setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
+
+# --- quality ----------------------------------------------------------------------------------------------------
+test: $(DEV) ## all tests
+	$(VENV)/bin/python -m pytest
+
+lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/python -m mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
+
+# --- verbs ------------------------------------------------------------------------------------------------------
+render: $(RUN) ## the Katib Experiment of MODEL= on stdout
+	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
+
+clean: ## removes the virtual environment and caches; never data/ or runs/
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,45 @@
+"""`python -m katib VERB`: imports only the verb that is called, and prints an error that a user can mend as one line."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from katib.errors import SepsweepError, nearest
+
+VERBS = tuple(
+    sorted(path.stem for path in Path(__file__).with_name("cli").glob("[a-z]*.py") if path.stem != "options")
+)
+PROGRAM = "python -m katib"
+
+
+def main(words: list[str]) -> int:
+    """Runs one verb; returns the exit code: 0 done, 1 failed, 2 bad input."""
+    if not words or words[0] in ("-h", "--help"):
+        print(f"Usage: {PROGRAM} VERB [OPTIONS]\n")
+        for verb in VERBS:
+            print(f"  {verb:10}{(import_module(f'katib.cli.{verb}').__doc__ or '').splitlines()[0]}")
+        return 0
+    verb = words[0]
+    try:
+        if verb not in VERBS:
+            raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, VERBS)}")
+        return _run(verb, words[1:])
+    except SepsweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(verb: str, words: list[str]) -> int:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.command()(getattr(import_module(f"katib.cli.{verb}"), verb))
+    try:
+        result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
+    except typer.TyperException as error:
+        raise SepsweepError(f"{verb}: {error.format_message()} (see {PROGRAM} {verb} --help)") from None
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,14 @@
+"""Options that several verbs share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer or spmamba")]
+Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
+Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 40 characters")]
+Trials = Annotated[int | None, typer.Option(help="number of trials", min=1)]
+Epochs = Annotated[int | None, typer.Option(help="epochs a trial", min=1)]
+Parallel = Annotated[int | None, typer.Option(help="trials at a time", min=1)]
+SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/site.yaml)")]

@@ -1,0 +1,67 @@
+"""Reads a YAML input (a spec, a site) into its frozen model; each defect is told with file, key and the nearest valid key."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from katib.errors import SepsweepError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
+    """The `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as cause:
+        raise error(f"{path}: is not YAML: {' '.join(str(cause).split())}") from None
+    if not isinstance(data, dict):
+        raise error(f"{path}: holds no keys; it must be a mapping of {', '.join(sorted(model.model_fields))}")
+    try:
+        return model.model_validate(data, strict=True)
+    except ValidationError as cause:
+        raise error(f"{path}: " + "; ".join(_line(item, model) for item in cause.errors())) from None
+
+
+def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
+    keys = [str(part) for part in item["loc"]]
+    where = ".".join(keys)
+    if item["type"] == "extra_forbidden":
+        return f"unknown key '{where}': {nearest(keys[-1], _fields(model, keys[:-1]))}"
+    if item["type"] == "missing":
+        return f"key '{where}' is missing"
+    return f"{where or 'file'}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+
+
+def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:
+    """The keys that the section at `keys` may hold; a mapping with free keys (search, fixed) has those of its values."""
+    section: type[BaseModel] = model
+    for key in keys:
+        field = section.model_fields.get(key)
+        if field is None:
+            continue
+        found = _section(field.annotation)
+        if found:
+            section = found
+    return set(section.model_fields)
+
+
+def _section(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _section(argument)
+        if found:
+            return found
+    return None

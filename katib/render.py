@@ -1,0 +1,101 @@
+"""Spec x site -> the text of one Experiment manifest. Pure but for reading the template; called by render, local and deploy."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from katib.errors import SpecError
+from katib.metrics import METRIC, metric_filter
+from katib.site import Site
+from katib.spec import Spec
+
+TEMPLATES = Path(__file__).parent / "templates"
+SECONDS_AN_HOUR = 3600
+DEADLINE_MARGIN = 3  # times the estimate: waiting for a GPU counts towards activeDeadlineSeconds too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What a caller may change of a spec for one rendering; None leaves it as it is."""
+
+    preset: str | None = None
+    name: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    parallel: int | None = None
+
+    def apply(self, spec: Spec) -> Spec:
+        """The spec with these values in place. Raises SpecError where they do not fit together."""
+        given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
+        data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
+        if self.preset is not None:
+            data["fixed"] = data["fixed"] | {"preset": self.preset}
+        # A shortened search must stay valid: it cannot look, or forgive failures, beyond its own end.
+        data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
+        data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
+        try:
+            return Spec.model_validate(data, strict=True)
+        except ValueError as cause:
+            raise SpecError(
+                f"{spec.model}: an override does not fit: {' '.join(str(cause).split())}"
+            ) from None
+
+
+def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
+    """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
+    overrides = overrides or Overrides()
+    spec = overrides.apply(spec)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"quoted": json.dumps, "number": number}
+    return environment.get_template("experiment.yaml.j2").render(
+        spec=spec,
+        site=site,
+        metric=METRIC,
+        filter=metric_filter(METRIC),
+        parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
+        command=command(spec, site),
+        prestop=_prestop(spec),
+        deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR),
+    )
+
+
+def command(spec: Spec, site: Site) -> list[str]:
+    """The trainer's argument list; searched values stand as Katib's placeholders.
+
+    Katib's webhook joins it to one shell line without quoting, so no word may hold what a shell reads.
+    """
+    words = ["python", "-m", "trainer", "--model", spec.model]
+    words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
+    words += ["--epochs", str(spec.epochs), "--linger", "20"]
+    for name, value in spec.fixed.items():
+        values = value if isinstance(value, list) else [value]
+        words += [_flag(name), *(number(item) if isinstance(item, float) else str(item) for item in values)]
+    for name in spec.search:
+        words += [_flag(name), f"${{trialParameters.{name}}}"]
+    return words
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _run_dir(spec: Spec) -> str:
+    return f"/runs/{spec.name}/${{trialParameters.trialName}}"
+
+
+def _prestop(spec: Spec) -> str:
+    """Stops the trainer by its pid file and waits until it has saved and gone."""
+    pid = f"pid=`cat {_run_dir(spec)}/trainer.pid`"
+    return f"{pid} && kill -TERM $pid && while kill -0 $pid; do sleep 0.5; done"

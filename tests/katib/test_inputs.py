@@ -1,0 +1,85 @@
+"""Specs and sites with one defect each: one line that names the file, the key and the nearest valid thing, exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from katib.document import load
+from katib.errors import SiteError, SpecError
+from katib.site import SITE, Site
+from katib.spec import SPECS, Spec
+
+SPEC_DEFECTS = {
+    "trails: 3": "unknown key 'trails': did you mean 'trials'?",
+    "trials: many": "trials: Input should be a valid integer",
+    "trials: 0": "trials: Input should be greater than or equal to 1",
+    "early_stopping: {name: medianstop, start_step: 5}": "key 'early_stopping.min_trials_required' is missing",
+    "search: {lr: {min: 1.0, max: 0.1, distribution: uniform, why: x}}": "min 1.0 must lie below max 0.1",
+    "search: {lr: {min: 0.0, max: 0.1, distribution: logUniform, why: x}}": "logUniform needs min above 0",
+    "search: {lr: {minn: 0.0, min: 0.1, max: 0.2, distribution: uniform, why: x}}": "did you mean 'min'?",
+    "fixed: {lr: 1.0}": "'lr' is both searched and fixed",
+    "fixed: {curriculum: 'a b'}": "fixed.curriculum",
+    "name: no_underscore": "name: String should match pattern",
+}
+SITE_DEFECTS = {
+    "namspace: x": "unknown key 'namspace': did you mean 'namespace'?",
+    "resources: {gpu: 1, gpus: 1, cpu: '8', memory: 32Gi, shared_memory: 8Gi}": "did you mean 'gpus'?",
+    "resources: {gpus: 1, cpu: 8, memory: 32Gi, shared_memory: 8Gi}": "resources.cpu: Input should be a valid string",
+    "user: {uid: 0, gid: 1000}": "user.uid: Input should be greater than or equal to 1",
+    "image: 'Has Blank'": "image: String should match pattern",
+}
+
+
+def changed(original: Path, line: str, target: Path) -> Path:
+    target.write_text(yaml.safe_dump(yaml.safe_load(original.read_text()) | yaml.safe_load(line)))
+    return target
+
+
+@pytest.mark.parametrize(("line", "message"), SPEC_DEFECTS.items())
+def test_spec_defect_is_named_in_one_line(line: str, message: str, tmp_path: Path) -> None:
+    path = changed(SPECS / "dprnn.yaml", line, tmp_path / "spec.yaml")
+    with pytest.raises(SpecError) as error:
+        load(path, Spec, SpecError)
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("line", "message"), SITE_DEFECTS.items())
+def test_site_defect_is_named_in_one_line(line: str, message: str, tmp_path: Path) -> None:
+    path = changed(SITE, line, tmp_path / "site.yaml")
+    with pytest.raises(SiteError) as error:
+        load(path, Site, SiteError)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- 1", "\xff"])
+def test_file_that_is_no_yaml_mapping_is_an_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SiteError, match=r"site\.yaml"):
+        load(path, Site, SiteError)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rendr"], "unknown verb 'rendr': did you mean 'render'?"),
+        (["render", "sepfomer"], "unknown model 'sepfomer': did you mean 'sepformer'?"),
+        (["render"], "Missing argument 'MODEL'"),
+        (["render", "dprnn", "--trails", "3"], "No such option: --trails"),
+        (["render", "dprnn", "--site", "none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_bad_command_line_ends_with_one_line_and_exit_code_2(words: list[str], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "katib", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
