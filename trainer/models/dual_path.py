@@ -72,7 +72,8 @@ class DualPathBlock(nn.Module):
         chunks = chunks + self.intra_norm(within)  # [B, S, K, N]
         across = chunks.transpose(1, 2)  # [B, K, S, N]
         across = self.inter(across.flatten(0, 1)).view(across.shape)  # [B, K, S, N]
-        return chunks + self.inter_norm(across).transpose(1, 2)  # [B, S, K, N]
+        output: Tensor = chunks + self.inter_norm(across).transpose(1, 2)  # [B, S, K, N]
+        return output
 
 
 class GlobalNorm(nn.GroupNorm):
@@ -83,7 +84,7 @@ class GlobalNorm(nn.GroupNorm):
 
     def forward(self, chunks: Tensor) -> Tensor:
         """[B, S, K, N] to [B, S, K, N]."""
-        return super().forward(chunks.movedim(-1, 1)).movedim(1, -1)
+        return super().forward(chunks.movedim(-1, 1)).movedim(1, -1)  # [B, S, K, N]
 
 
 def split(features: Tensor, chunk_size: int) -> Tensor:
@@ -94,7 +95,8 @@ def split(features: Tensor, chunk_size: int) -> Tensor:
     """
     half = chunk_size // 2
     gap = chunk_size - (half + features.shape[1]) % chunk_size  # 1..K frames that fill the last chunk
-    halves = F.pad(features, (0, 0, half, gap + half)).unflatten(1, (-1, half))  # [B, S + 1, K / 2, N]
+    padded = F.pad(features, (0, 0, half, gap + half))  # [B, (S + 1) K / 2, N]
+    halves = padded.view(len(padded), -1, half, padded.shape[-1])  # [B, S + 1, K / 2, N]
     return torch.cat((halves[:, :-1], halves[:, 1:]), dim=2)  # [B, S, K, N]
 
 

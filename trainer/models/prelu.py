@@ -18,7 +18,7 @@ class PReLU(nn.PReLU):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same shape."""
         if x.device.type == "cpu" and x.dtype == self.weight.dtype and not torch.compiler.is_compiling():
-            output: Tensor = _CPUPReLU.apply(x, self.weight)  # type: ignore[no-untyped-call]
+            output: Tensor = _CPUPReLU.apply(x, self.weight)
             return output
         return super().forward(x)
 
@@ -30,7 +30,7 @@ class _CPUPReLU(torch.autograd.Function):
         return F.leaky_relu(x, slope.item())
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc,untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
         slope_gradient = torch.dot(x.clamp(max=0).flatten(), gradient.flatten()).view(1)

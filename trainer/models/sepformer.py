@@ -102,7 +102,8 @@ class TransformerLayer(nn.Module):
     def forward(self, sequences: Tensor) -> Tensor:
         """[B', T, N] to [B', T, N]."""
         sequences = sequences + self.attention(self.attention_norm(sequences))  # [B', T, N]
-        return sequences + self.feedforward(self.feedforward_norm(sequences))  # [B', T, N]
+        output: Tensor = sequences + self.feedforward(self.feedforward_norm(sequences))  # [B', T, N]
+        return output
 
 
 class SelfAttention(nn.Module):
