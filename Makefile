@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint render clean
+.PHONY: help setup test lint render deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -11,6 +11,7 @@ KATIB := $(VENV)/bin/python -m katib
 # Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search.
 lower = $(shell printf %s '$1' | tr 'A-Z_' 'a-z-')
 option = $(if $(filter command,$(origin $1)),--$(call lower,$1) '$($1)')
+switch = $(if $(filter command,$(origin $1)),--$(call lower,$1))
 options = $(foreach name,$1,$(call option,$(name)))
 RENDER := PRESET NAME TRIALS EPOCHS PARALLEL SITE
 
@@ -47,6 +48,12 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 # --- verbs ------------------------------------------------------------------------------------------------------
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
+
+deploy: $(RUN) ## the search of MODEL= on the cluster: tried on the server, shown, asked for, applied (YES=1)
+	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT) $(call switch,YES)
+
+delete: $(RUN) ## the Experiment of MODEL= and its trials, from the cluster (YES=1)
+	@$(KATIB) delete '$(MODEL)' $(call options,NAME SITE CONTEXT) $(call switch,YES)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
