@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from katib.errors import SepsweepError, nearest
+from katib.errors import SepsweepError, UnansweredError, nearest
 
 VERBS = tuple(
     sorted(path.stem for path in Path(__file__).with_name("cli").glob("[a-z]*.py") if path.stem != "options")
@@ -36,6 +36,8 @@ def _run(verb: str, words: list[str]) -> int:
     app.command()(getattr(import_module(f"katib.cli.{verb}"), verb))
     try:
         result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
+    except typer.Abort:
+        raise UnansweredError("nothing was changed; --yes answers for you") from None
     except typer.TyperException as error:
         raise SepsweepError(f"{verb}: {error.format_message()} (see {PROGRAM} {verb} --help)") from None
     return result if isinstance(result, int) else 0

@@ -37,6 +37,12 @@ class ClusterError(SepsweepError):
     exit_code = 1
 
 
+class UnansweredError(SepsweepError):
+    """A question before a change was broken off."""
+
+    exit_code = 1
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message."""
     options = sorted(valid)
