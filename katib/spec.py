@@ -78,7 +78,7 @@ class Spec(Strict):
     max_failed_trials: int = Field(ge=1)
     algorithm: Algorithm
     early_stopping: EarlyStopping
-    baseline: Baseline
+    baseline: Baseline | None = None
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
     fixed: dict[str, Word | int | float | list[Word]]
@@ -97,13 +97,13 @@ class Spec(Strict):
         return self
 
 
-def models() -> list[str]:
-    """The models that have a spec."""
+def specs() -> list[str]:
+    """The names of all specs: one a model of Series 3, and the demo."""
     return sorted(path.stem for path in SPECS.glob("*.yaml"))
 
 
 def load_spec(model: str) -> Spec:
-    """The spec of `model`. Raises SpecError where there is none or it is not valid."""
-    if model not in models():
-        raise SpecError(f"unknown model '{model}': {nearest(model, models())}")
+    """The spec of `model` (or demo). Raises SpecError where there is none or it is not valid."""
+    if model not in specs():
+        raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
     return load(SPECS / f"{model}.yaml", Spec, SpecError)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer or spmamba")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, or demo")]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
 Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 40 characters")]
 Trials = Annotated[int | None, typer.Option(help="number of trials", min=1)]
