@@ -1,0 +1,212 @@
+"""Typed view of an Experiment manifest (kubeflow.org/v1beta1): the search, its trials' command and reports.
+
+The manifest is read once, here; nothing after it sees YAML. Called by the local engine, results and cluster.
+What Katib would refuse or misread is the business of katib/check.py; this raises where it cannot read on.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from katib import manifest as schema
+from katib.errors import ManifestError, nearest
+from katib.manifest import Distribution, ParameterType, Strategy, parse
+from katib.metrics import compile_filter
+
+DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
+"""Katib's filter where a manifest names none (pkg/metricscollector/v1beta1/common/const.go)."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One axis of the search space; numbers are the manifest's own strings.
+
+    double and int have `min` and `max`, discrete and categorical have `values`.
+    """
+
+    name: str
+    type: ParameterType
+    min: str | None
+    max: str | None
+    step: str | None
+    values: tuple[str, ...]
+    distribution: Distribution
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A service of Katib by name, with its settings."""
+
+    name: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EnvVar:
+    """An environment variable of the trial; `value` is None where the cluster fills it in (a secret)."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume, by its name in the pod, and where the trial sees it."""
+
+    volume: str
+    path: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class TrialCommand:
+    """How one trial is started, with container paths as the manifest has them."""
+
+    argv: tuple[str, ...]
+    env: tuple[EnvVar, ...]
+    mounts: tuple[Mount, ...]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A search, as the manifest describes it. `filters` are RE2; a count that is None has no limit."""
+
+    name: str
+    namespace: str
+    metric: str
+    maximize: bool
+    goal: float | None
+    strategy: Strategy
+    additional_metrics: tuple[str, ...]
+    collector: str
+    filters: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    algorithm: Algorithm
+    early_stopping: Algorithm | None
+    max_trials: int | None
+    parallel_trials: int
+    max_failed_trials: int | None
+    backoff_limit: int
+    trial_parameters: Mapping[str, str]
+    """Placeholder -> reference: a parameter of the search or a `${trialSpec.…}`."""
+    trial_meta: Mapping[str, str]
+    """What is the same for each trial, by its `${trialSpec.…}`: kind, labels and such."""
+    container: str
+    """The primary container as JSON, placeholders and all."""
+    spec: Mapping[str, Any]
+    """The `spec` of the manifest as it was read: what makes two searches the same search."""
+
+    def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialCommand:
+        """The command of the trial that Katib would create for these assignments (manifest/generator.go).
+
+        Raises ManifestError where a placeholder refers to nothing.
+        """
+        text = self.container
+        for name, reference in self.trial_parameters.items():
+            value = self._resolve(reference, trial_name, assignments)
+            text = text.replace(f"${{trialParameters.{name}}}", json.dumps(value)[1:-1])
+        container = schema.Container.model_validate_json(text)
+        return TrialCommand(
+            argv=(*container.command, *container.args),
+            env=tuple(EnvVar(env.name, env.value) for env in container.env),
+            mounts=tuple(Mount(m.name, m.mount_path, m.read_only) for m in container.volume_mounts),
+        )
+
+    def _resolve(self, reference: str, trial_name: str, assignments: Mapping[str, str]) -> str:
+        known = {**assignments, **self.trial_meta}
+        known |= {"${trialSpec.Name}": trial_name, "${trialSpec.Namespace}": self.namespace}
+        if reference not in known:
+            raise ManifestError(
+                f"trialParameters: nothing is called '{reference}' ({nearest(reference, known)})"
+            )
+        return known[reference]
+
+
+def load_experiment(text: str, source: str) -> Experiment:
+    """Read one manifest; `source` is what messages call it (a file name, a model).
+
+    Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a
+    trial that is not a Job, a filter that RE2 does not accept.
+    """
+    manifest, document = parse(text, source)
+    spec = manifest.spec
+    template = spec.trial_template
+    container = _primary_container(template, source)
+    objective, collector = spec.objective, spec.metrics_collector_spec
+    maximize = objective.type == "maximize"
+    strategies = {strategy.name: strategy.value for strategy in objective.metric_strategies}
+    return Experiment(
+        name=manifest.metadata.name,
+        namespace=manifest.metadata.namespace,
+        metric=objective.objective_metric_name,
+        maximize=maximize,
+        goal=objective.goal,
+        strategy=strategies.get(objective.objective_metric_name, "max" if maximize else "min"),
+        additional_metrics=tuple(objective.additional_metric_names),
+        collector=collector.collector.kind,
+        filters=_filters(collector, source),
+        parameters=tuple(_parameter(parameter, source) for parameter in spec.parameters),
+        algorithm=_algorithm(spec.algorithm),
+        early_stopping=_algorithm(spec.early_stopping) if spec.early_stopping else None,
+        max_trials=spec.max_trial_count,
+        parallel_trials=spec.parallel_trial_count,
+        max_failed_trials=spec.max_failed_trial_count,
+        backoff_limit=template.trial_spec.spec.backoff_limit,
+        trial_parameters={parameter.name: parameter.reference for parameter in template.trial_parameters},
+        trial_meta=_meta(template.trial_spec),
+        container=container.model_dump_json(by_alias=True),
+        spec=document["spec"],
+    )
+
+
+def _filters(collector: schema.MetricsCollector, source: str) -> tuple[str, ...]:
+    filters = tuple(collector.source.filter.metrics_format) or (DEFAULT_FILTER,)
+    for text in filters:
+        try:
+            compile_filter(text)
+        except re2.error as error:
+            raise ManifestError(f"{source}: metricsFormat: RE2 does not accept '{text}': {error}") from None
+    return filters
+
+
+def _parameter(raw: schema.Parameter, source: str) -> Parameter:
+    space = raw.feasible_space
+    if raw.parameter_type in ("double", "int"):
+        lacks = "min and max" if space.min is None or space.max is None else ""
+    else:
+        lacks = "" if space.values else "list"
+    if lacks:
+        raise ManifestError(
+            f"{source}: parameter '{raw.name}': {raw.parameter_type} needs feasibleSpace {lacks}"
+        )
+    values = tuple(space.values)
+    return Parameter(
+        raw.name, raw.parameter_type, space.min, space.max, space.step, values, space.distribution
+    )
+
+
+def _algorithm(raw: schema.Algorithm) -> Algorithm:
+    return Algorithm(raw.algorithm_name, {setting.name: setting.value for setting in raw.algorithm_settings})
+
+
+def _primary_container(template: schema.TrialTemplate, source: str) -> schema.Container:
+    name = template.primary_container_name
+    containers = {
+        container.name: container for container in template.trial_spec.spec.template.spec.containers
+    }
+    if name not in containers:
+        where = f"{source}: spec.trialTemplate.primaryContainerName"
+        raise ManifestError(f"{where}: no container '{name}' ({nearest(name, containers)})")
+    return containers[name]
+
+
+def _meta(job: schema.Job) -> dict[str, str]:
+    return {
+        "${trialSpec.Kind}": job.kind,
+        "${trialSpec.APIVersion}": job.api_version,
+        **{f"${{trialSpec.Labels[{key}]}}": value for key, value in job.metadata.labels.items()},
+        **{f"${{trialSpec.Annotations[{key}]}}": value for key, value in job.metadata.annotations.items()},
+    }
