@@ -1,0 +1,64 @@
+"""The corpus builder against the format that the reader holds it to, and against itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainer.data.corpus.__main__ import main
+from trainer.data.polsess import MIX, STEMS, open_subset
+
+
+def build(out: Path, *words: str) -> int:
+    return main(["--out", str(out), "--mixtures", "6", "--seconds", "1", *words])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("corpus") / "tiny"
+    assert build(out) == 0
+    return out
+
+
+@pytest.mark.parametrize("subset", ["train", "val", "test"])
+def test_mix_is_the_exact_sum_of_its_stems(corpus: Path, subset: str) -> None:
+    """Sample by sample in 16 bits, for indoor and outdoor rows, with no sample at the rails."""
+    for row in open_subset(corpus, subset).rows:
+        stems = {name: soundfile.read(path, dtype="int16")[0].astype(int) for name, path in row.files.items()}
+        mix = stems.pop(MIX)
+        assert np.array_equal(mix, np.sum(list(stems.values()), axis=0))
+        assert np.abs(mix).max() < 32767
+
+
+def test_both_kinds_of_rows_are_there(corpus: Path) -> None:
+    rows = open_subset(corpus, "val").rows + open_subset(corpus, "train").rows
+    assert {row.indoor for row in rows} == {True, False}
+    assert all(len(row.files) in (5, len(STEMS)) for row in rows)
+
+
+def test_corpus_that_is_there_is_left_alone_and_another_is_refused(
+    corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(corpus) == 0
+    assert "already there" in capsys.readouterr().out
+    assert build(corpus, "--seed", "1") == 2
+    assert "seed 0 instead of 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("speech", "message"),
+    [("none", "no folder"), ("empty", "0 speakers"), ("noise", "libsndfile cannot read it")],
+)
+def test_bad_recordings_end_with_one_line_and_leave_nothing(
+    speech: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "noise" / "anna").mkdir(parents=True)
+    (tmp_path / "noise" / "anna" / "a.wav").write_bytes(b"not a recording")
+    (tmp_path / "out").mkdir()
+    assert build(tmp_path / "out" / "tiny", "--speech", str(tmp_path / speech)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []

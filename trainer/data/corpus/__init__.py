@@ -1,0 +1,1 @@
+"""Builds a corpus in PolSESS format from recordings or synthetic voices: `python -m trainer.data.corpus`."""

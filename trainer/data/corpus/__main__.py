@@ -1,0 +1,65 @@
+"""`python -m trainer.data.corpus --out DIR`: builds a corpus in PolSESS format; `make corpus` calls it."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.progress import Progress
+
+from trainer.data.corpus.build import Settings, build
+from trainer.errors import ConfigError, TrainerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Build a corpus in PolSESS format: two speakers, a scene, an event and, indoors, a room."""
+
+    out: Path
+    """Folder to make; its name becomes part of the CSV files' names."""
+
+    mixtures: int = 300
+    """Training mixtures; val and test get a fifth of that each, 10 at least."""
+
+    seconds: float = 4.0
+    """Length of a mixture in seconds."""
+
+    speech: Path | None = None
+    """Folder with one sub-folder of recordings a speaker; without it eSpeak NG voices speak Polish."""
+
+    seed: int = 0
+    """The same seed gives the same bytes."""
+
+    jobs: int = os.cpu_count() or 1
+    """Processes that work at a time."""
+
+    def __post_init__(self) -> None:
+        if self.mixtures < 1 or self.jobs < 1 or self.seed < 0 or not 0.5 <= self.seconds <= 60:
+            raise ConfigError("--mixtures and --jobs take 1 or more, --seed 0 or more, --seconds 0.5 to 60")
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line `argv`, without the program's name, and return the exit code."""
+    try:
+        corpus = tyro.cli(Corpus, prog="python -m trainer.data.corpus", args=argv)
+        speech = str(corpus.speech.absolute()) if corpus.speech else None
+        settings = Settings(mixtures=corpus.mixtures, seconds=corpus.seconds, seed=corpus.seed, speech=speech)
+        print(f"corpus {corpus.out}: speech from {speech or 'eSpeak NG voices (Polish)'}", flush=True)
+        with Progress(disable=not sys.stdout.isatty()) as bar:
+            task = bar.add_task("mixtures")
+            made = build(
+                corpus.out,
+                settings,
+                corpus.jobs,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except TrainerError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    print(f"{'built' if made else 'already there'}: {corpus.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+"""Makes the mixtures and writes them in PolSESS format. Called by trainer/data/corpus/__main__.py.
+
+Each mixture is drawn from a generator of its own (seed, subset, index): the bytes depend neither on the number of
+processes nor on their order. All stems are 16-bit and the mix is their integer sum, so that what the reader
+subtracts leaves nothing behind.
+"""
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.random import Generator
+
+from trainer.data.corpus import recordings, sounds, voices
+from trainer.data.corpus.sounds import Signal
+from trainer.data.mixing import EVENT_REVERB, SPEECH, SPEECH_REVERB
+from trainer.data.polsess import MIX, SAMPLE_RATE, STEMS
+from trainer.errors import ConfigError, DataError
+
+SUBSETS = ("train", "val", "test")
+HELD_OUT = 0.2  # size of val and of test, as a share of the training mixtures
+LEAST_HELD_OUT = 10
+INDOOR = 0.5  # share of mixtures with reverberation
+SPEECH_LEVEL = (-29.0, -25.0)  # dB full scale of the first speaker: leaves room for the sum of all stems
+SPEAKER_RATIO = (-4.0, 4.0)  # dB of the second speaker against the first
+SCENE_SNR = (10.0, 20.0)  # dB of both speakers against the scene: audible, and speech stays the task
+EVENT_LEVEL = (-30.0, -18.0)  # dB full scale of the event's peak
+LATEST_START = 0.25  # of the mixture, before a speaker begins
+FEW_SPEAKERS = 6  # fewer cannot be divided among three subsets of two
+SETTINGS = "corpus.json"
+
+VOICES = "voices"  # where synthetic speakers are recorded while the corpus is made
+
+Sources = dict[str, dict[str, tuple[Path, ...]]]  # subset -> speaker -> recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a corpus is made from; the same settings give the same bytes."""
+
+    mixtures: int
+    seconds: float
+    seed: int
+    speech: str | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One mixture to make."""
+
+    folder: Path
+    subset: str
+    index: int
+    settings: Settings
+    speakers: dict[str, tuple[Path, ...]]
+
+
+def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int], None]) -> bool:
+    """Write the corpus to `out`, whole or not at all; `progress` hears of mixtures done and in all.
+
+    Returns False where it is there already. Raises ConfigError where `out` is something else, DataError for bad
+    recordings.
+    """
+    if out.exists():
+        return _same(out, settings)
+    found = recordings.speakers(Path(settings.speech)) if settings.speech else None
+    parent = out.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob(f".{out.name}.building-*"):  # an earlier build was killed
+            shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=parent))
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from None
+    try:
+        if found is None:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as speaking:
+                speaking.submit(voices.record, folder / VOICES).result()
+            found = recordings.speakers(folder / VOICES)
+        tasks = list(_tasks(folder, settings, _sources(found, settings.seed)))
+        for subset in SUBSETS:
+            for name in set(STEMS.values()):
+                (folder / subset / name).mkdir(parents=True)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            rows: dict[str, list[dict[str, str]]] = {subset: [] for subset in SUBSETS}
+            for done, (task, row) in enumerate(
+                zip(tasks, pool.map(make, tasks, chunksize=4), strict=True), 1
+            ):
+                rows[task.subset].append(row)
+                progress(done, len(tasks))
+        for subset in SUBSETS:
+            _write_csv(folder / subset / f"corpus_{out.name}_{subset}_final.csv", rows[subset])
+        (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+        shutil.rmtree(folder / VOICES, ignore_errors=True)
+        folder.chmod(0o755)
+        folder.replace(out)
+    except OSError as error:
+        raise ConfigError(f"--out: writing {out} failed ({error.strerror}); nothing was left there") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def make(task: Task) -> dict[str, str]:
+    """Draw one mixture and write its stems; returns its CSV row."""
+    draw = np.random.default_rng([task.settings.seed, SUBSETS.index(task.subset), task.index])
+    stems = quantised(mixture(draw, task))
+    name = f"{task.index:05d}.wav"
+    row = {}
+    for column, folder in STEMS.items():
+        if column not in stems:
+            row[column] = ""
+            continue
+        # Both dry speakers lie in one folder.
+        row[column] = f"{task.index:05d}_{SPEECH.index(column) + 1}.wav" if column in SPEECH else name
+        soundfile.write(
+            task.folder / task.subset / folder / row[column], stems[column], SAMPLE_RATE, "PCM_16"
+        )
+    return row
+
+
+def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
+    """The stems [T] of one mixture by CSV column, full scale 1, without the mix."""
+    frames = round(task.settings.seconds * SAMPLE_RATE)
+    names = [str(name) for name in draw.choice(sorted(task.speakers), 2, replace=False)]
+    first = draw.uniform(*SPEECH_LEVEL)
+    levels = (first, first + draw.uniform(*SPEAKER_RATIO))
+    dry = [
+        10 ** (level / 20) * _utterance(draw, task.speakers[name], frames)
+        for name, level in zip(names, levels, strict=True)
+    ]
+    power = sum(float(np.mean(signal**2)) for signal in dry)
+    scene = sounds.scene(draw, frames, SAMPLE_RATE) * np.sqrt(power / 10 ** (draw.uniform(*SCENE_SNR) / 10))
+    event = sounds.event(draw, frames, SAMPLE_RATE) * 10 ** (draw.uniform(*EVENT_LEVEL) / 20)
+    stems = {SPEECH[0]: dry[0], SPEECH[1]: dry[1], "sceneFile": scene, "eventFile": event}
+    if draw.random() < INDOOR:
+        added = sounds.reverberation(draw, [*dry, event], SAMPLE_RATE)
+        stems |= dict(zip((*SPEECH_REVERB, EVENT_REVERB), added, strict=True))
+    return stems
+
+
+def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
+    """The stems and their mix as 16-bit samples, mix = sum exactly; all are lowered where the sum would clip."""
+    peak = max(
+        float(np.abs(sum(stems.values())).max()), *(float(np.abs(stem).max()) for stem in stems.values())
+    )
+    scale = min(1.0, 0.99 / max(peak, 1e-9)) * 32767
+    rounded = {column: np.round(stem * scale).astype(np.int32) for column, stem in stems.items()}
+    mix = np.sum(list(rounded.values()), axis=0)
+    return {column: samples.astype(np.int16) for column, samples in {MIX: mix, **rounded}.items()}
+
+
+def _utterance(draw: Generator, files: tuple[Path, ...], frames: int) -> Signal:
+    """A random stretch of one speaker [T] at unit power, after a random silence."""
+    material = recordings.speech(files, SAMPLE_RATE)
+    start = int(draw.uniform(0, LATEST_START) * frames)
+    length = min(frames - start, len(material))
+    place = int(draw.integers(0, len(material) - length + 1))
+    signal = np.zeros(frames)
+    signal[start : start + length] = material[place : place + length]
+    return sounds.unit(signal)
+
+
+def _sources(found: dict[str, list[Path]], seed: int) -> Sources:
+    """Who speaks in which subset. Voices, and speakers where there are enough, are in one subset only."""
+    shuffle = np.random.default_rng(seed)
+    names = [str(name) for name in shuffle.permutation(sorted(found))]
+    if len(names) >= FEW_SPEAKERS:
+        share = max(2, round(HELD_OUT * len(names)))
+        parts = {"val": names[:share], "test": names[share : 2 * share], "train": names[2 * share :]}
+        return {subset: {name: tuple(found[name]) for name in part} for subset, part in parts.items()}
+    divided: Sources = {subset: {} for subset in SUBSETS}
+    for name in names:
+        files = [found[name][index] for index in shuffle.permutation(len(found[name]))]
+        cut = max(1, round(HELD_OUT * len(files)))
+        if len(files) < len(SUBSETS):
+            raise DataError(
+                f"--speech: speaker '{name}' has {len(files)} recordings, {len(SUBSETS)} are needed"
+            )
+        divided["val"][name], divided["test"][name] = tuple(files[:cut]), tuple(files[cut : 2 * cut])
+        divided["train"][name] = tuple(files[2 * cut :])
+    return divided
+
+
+def _tasks(folder: Path, settings: Settings, sources: Sources) -> Iterator[Task]:
+    held_out = max(LEAST_HELD_OUT, round(HELD_OUT * settings.mixtures))
+    for subset, count in zip(SUBSETS, (settings.mixtures, held_out, held_out), strict=True):
+        for index in range(count):
+            yield Task(folder, subset, index, settings, sources[subset])
+
+
+def _same(out: Path, settings: Settings) -> bool:
+    try:
+        found = json.loads((out / SETTINGS).read_text())
+    except (OSError, ValueError):
+        raise ConfigError(f"--out: {out} exists and is no corpus made here; choose another folder") from None
+    wanted = asdict(settings)
+    other = [
+        f"{key} {found.get(key)!r} instead of {value!r}"
+        for key, value in wanted.items()
+        if found.get(key) != value
+    ]
+    if other:
+        raise ConfigError(
+            f"--out: {out} holds another corpus ({', '.join(other)}); choose another folder or remove it"
+        )
+    return False
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(STEMS))
+        writer.writeheader()
+        writer.writerows(rows)
