@@ -37,6 +37,16 @@ def test_both_kinds_of_rows_are_there(corpus: Path) -> None:
     assert all(len(row.files) in (5, len(STEMS)) for row in rows)
 
 
+def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(corpus: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "tiny", "--jobs", "1") == 0
+    files = {path.relative_to(corpus): path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
+    assert files == {
+        path.relative_to(tmp_path / "tiny"): path.read_bytes()
+        for path in (tmp_path / "tiny").rglob("*")
+        if path.is_file()
+    }
+
+
 def test_corpus_that_is_there_is_left_alone_and_another_is_refused(
     corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
