@@ -46,7 +46,12 @@ def new_session(training: Training, device: torch.device) -> Session:
     model = build(training.model, training.preset, **training.architecture).to(device)
     optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
     scheduler = ReduceLROnPlateau(
-        optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience
+        optimizer,
+        mode="max",
+        factor=training.lr_factor,
+        patience=training.lr_patience,
+        threshold=1e-4,
+        threshold_mode="abs",  # the relative one, torch's default, takes a fall for a rise where dB are negative
     )
     scaler = GradScaler(device.type, enabled=training.precision == "fp16")
     return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))

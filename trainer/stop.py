@@ -1,11 +1,12 @@
 """Ends a training on SIGTERM or Ctrl-C between two batches, where a checkpoint can be written.
 
-The epoch loop asks `requested` after each batch; trainer/__main__.py installs the handler and makes the exit
-code of it.
+The epoch loop asks `requested` after each batch; trainer/train.py listens and makes the exit code of it.
 """
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -16,10 +17,15 @@ class StopRequest:
         self._signal: int | None = None
         self._time = 0.0
 
-    def install(self) -> None:
-        """Take over SIGTERM and SIGINT. To be called in the main thread."""
-        signal.signal(signal.SIGTERM, self._handle)
-        signal.signal(signal.SIGINT, self._handle)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over SIGTERM and SIGINT inside the block. To be entered in the main thread."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @property
     def requested(self) -> bool:
@@ -36,11 +42,10 @@ class StopRequest:
         """Sleep until `seconds` are over or a signal comes."""
         end = time.monotonic() + seconds
         while not self.requested and time.monotonic() < end:
-            time.sleep(min(0.1, max(0.0, end - time.monotonic())))
+            time.sleep(0.1)
 
     def delay_exit(self, seconds: float) -> None:
-        """After SIGTERM, sleep until `seconds` have passed since it came; after Ctrl-C nobody needs the
-        delay.
+        """After SIGTERM, sleep until `seconds` have passed since it came; Ctrl-C needs no delay.
 
         When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also
         looks once a second whether the training has ended, and if so exits at once, in the middle of that

@@ -28,14 +28,14 @@ def train(run: Run) -> int:
     Nothing is written before all of the input has been checked.
     """
     stop = StopRequest()
-    stop.install()
-    device = _device(run)
-    _check_architecture(run.training)
-    corpus = open_corpus(run.data_dir)
-    _check_rows(run, corpus)
-    identity = _identity(run.training, corpus)
-    with hold(run.run_dir, identity) as folder:
-        return _train(run, corpus, folder, identity, device, stop)
+    with stop.listening():
+        device = _device(run)
+        _check_architecture(run.training)
+        corpus = open_corpus(run.data_dir)
+        _check_rows(run, corpus)
+        identity = _identity(run.training, corpus)
+        with hold(run.run_dir, identity) as folder:
+            return _train(run, corpus, folder, identity, device, stop)
 
 
 def _train(
@@ -56,7 +56,7 @@ def _train(
     try:
         if not resumed:
             session.progress.mixture_val_si_snr = fit.mixture_si_snr()
-        _announce(run, corpus, fit.session)
+        _announce(run, corpus, session)
         fit.summarize("finished" if finished else "running")
         if finished:
             stop.wait(run.linger)

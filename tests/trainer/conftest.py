@@ -5,12 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+
+from trainer.__main__ import main
 
 RATE = 8000
 FOLDERS = {
@@ -26,7 +30,8 @@ FOLDERS = {
 
 
 def write_subset(root: Path, name: str, count: int, seconds: float, seed: int) -> None:
-    """Mixtures of two harmonic voices, noise and a click; the even ones indoors, with a delayed copy as reverberation."""
+    """Mixtures of two harmonic voices, noise and a click; the even ones indoors, with a delayed copy as
+    reverberation."""
     folder, draw = root / name, np.random.default_rng(seed)
     for stem in FOLDERS.values():
         (folder / stem).mkdir(parents=True, exist_ok=True)
@@ -75,14 +80,19 @@ def broken(corpus: Path, tmp_path: Path) -> Path:
 
 
 class Training:
-    """Starts the real trainer on the debug preset."""
+    """The real trainer on the debug preset, as a process or in this one."""
 
     def __init__(self, corpus: Path) -> None:
         self._corpus = corpus
         self._processes: list[subprocess.Popen[str]] = []
 
-    def command(self, run_dir: Path, *flags: str) -> list[str]:
-        """Its command line; a flag in `flags` wins over the one given here."""
+    def here(self, run_dir: Path, *flags: str, data: Path | None = None) -> int:
+        """Train in this process, with one thread as the processes do, and return the exit code."""
+        torch.set_num_threads(1)
+        return main(self._arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
+
+    def _arguments(self, run_dir: Path, *flags: str) -> list[str]:
+        """A flag in `flags` wins over the one given here."""
         base = {
             "--model": "convtasnet",
             "--preset": "debug",
@@ -94,26 +104,29 @@ class Training:
             "--device": "cpu",
         }
         given = [word for pair in base.items() for word in pair]
-        return [sys.executable, "-m", "trainer", *given, *flags]
+        return [*given, *flags]
 
-    def start(self, run_dir: Path, *flags: str, **options: object) -> "subprocess.Popen[str]":
+    def start(
+        self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
+    ) -> "subprocess.Popen[str]":
         """Start it; its stdout and stderr can be read line by line."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-        environment |= {"OMP_NUM_THREADS": "1"} | options.pop("env", {})  # type: ignore[operator]
+        environment |= {"OMP_NUM_THREADS": "1", **env}
         process = subprocess.Popen(
-            self.command(run_dir, *flags),
+            [sys.executable, "-m", "trainer", *self._arguments(run_dir, *flags)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
-            **options,  # type: ignore[call-overload]
         )
         self._processes.append(process)
         return process
 
-    def run(self, run_dir: Path, *flags: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
+    ) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
-        process = self.start(run_dir, *flags, **options)
+        process = self.start(run_dir, *flags, env=env)
         out, err = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -130,9 +143,3 @@ def training(corpus: Path) -> Iterator[Training]:
     training = Training(corpus)
     yield training
     training.close()
-
-
-@pytest.fixture
-def metric_lines() -> Callable[[str], list[str]]:
-    """Lines of an output that name the metric at all: Katib's collector looks at each of them."""
-    return lambda output: [line for line in output.splitlines() if "val_si_snr" in line]

@@ -1,0 +1,171 @@
+"""Each bad input ends in one line on stderr that says what and where, with exit code 2, and leaves no file
+behind."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from trainer.__main__ import main
+
+Damage = Callable[[Path], object]
+
+
+def first(root: Path, folder: str) -> Path:
+    return sorted((root / "train" / folder).glob("*.wav"))[0]
+
+
+def table(root: Path) -> Path:
+    return root / "train" / f"corpus_{root.name}_train_final.csv"
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def rewrite(file: Path, *, rate: int = 8000, channels: int = 1, frames: int = 4000) -> None:
+    soundfile.write(file, np.zeros((frames, channels)), rate, subtype="PCM_16")
+
+
+DAMAGES: dict[str, tuple[Damage, list[str]]] = {
+    "no directory": (shutil.rmtree, ["PolSESS_tiny: no such directory"]),
+    "empty directory": (
+        lambda root: any(shutil.rmtree(path) for path in root.iterdir()),  # type: ignore[func-returns-value]
+        ["PolSESS_tiny: has no folder train/"],
+    ),
+    "no CSV": (lambda root: table(root).unlink(), ["there is no corpus_*_train_final.csv"]),
+    "CSV without rows": (
+        lambda root: table(root).write_text(table(root).read_text().splitlines()[0] + "\n"),
+        ["train_final.csv: has no rows"],
+    ),
+    "no folder of a stem": (
+        lambda root: shutil.rmtree(root / "train" / "scene"),
+        ["scene/000_sceneFile.wav", "line 2", "no such file, nor its folder scene/"],
+    ),
+    "no column of a stem": (
+        lambda root: edit(table(root), "sceneFile", "backgroundFile"),
+        ["train_final.csv, line 1: column sceneFile is missing"],
+    ),
+    "empty cell": (
+        lambda root: edit(table(root), "003_sceneFile.wav", ""),
+        ["line 5: column sceneFile is empty"],
+    ),
+    "reverberation of one stem only": (
+        lambda root: edit(table(root), "002_reverbForEvent.wav", ""),
+        ["line 4: column reverbForEvent is empty"],
+    ),
+    "missing file": (lambda root: first(root, "event").unlink(), ["event/000_eventFile.wav", "line 2"]),
+    "truncated file": (
+        lambda root: first(root, "mix").write_bytes(first(root, "mix").read_bytes()[:5000]),
+        ["mix/000_mixFile.wav", "line 2", "is truncated: 5000 bytes, its header announces 8044"],
+    ),
+    "file of 3 bytes": (
+        lambda root: first(root, "mix").write_bytes(b"RIF"),
+        ["000_mixFile.wav", "truncated"],
+    ),
+    "no WAV": (lambda root: first(root, "mix").write_bytes(b"\0" * 999), ["000_mixFile.wav", "no WAV file"]),
+    "stereo": (
+        lambda root: rewrite(first(root, "clean"), channels=2),
+        ["000_speaker1File.wav", "2 channels"],
+    ),
+    "sample rate": (
+        lambda root: rewrite(first(root, "clean"), rate=16000),
+        ["16000 Hz", "8000 Hz", "line 2"],
+    ),
+    "length": (
+        lambda root: rewrite(first(root, "scene"), frames=3999),
+        ["scene/000_sceneFile.wav", "line 2", "3999 samples, its mixture has 4000"],
+    ),
+    "no samples": (lambda root: rewrite(first(root, "mix"), frames=0), ["000_mixFile.wav", "no samples"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_corpus_is_refused(
+    damage: str, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is damaged is found before the run directory is made."""
+    break_it, expected = DAMAGES[damage]
+    break_it(broken)
+    assert_refused(broken, tmp_path / "runs" / "trial", capsys, [], expected)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--model", "convtasnt"], ["--model", "convtasnt", "did you mean 'convtasnet'?"]),
+        (["--preset", "debgu"], ["debgu", "debug"]),
+        (["--layers", "4"], ["convtasnet", "layers"]),
+        (["--lrr", "1"], ["'--lrr'", "did you mean '--lr'?"]),
+        (["--lr", "fast"], ["--lr", "fast"]),
+        (["--lr", "-1"], ["--lr", "-1", "between 0 and 1"]),
+        (["--lr", "nan"], ["--lr", "nan"]),
+        (["--batch-size", "1.5"], ["--batch-size", "1.5"]),
+        (["--epochs"], ["--epochs"]),
+        (["--epochs", "0"], ["--epochs", "1 or more"]),
+        (["--curriculum", "convtasnett"], ["--curriculum", "did you mean 'convtasnet'?"]),
+        (["--validation-variants", "SER", "RE"], ["--validation-variants", "RE", "did you mean"]),
+        (["--validation-variants"], ["--validation-variants"]),
+        (["--precision", "fp8"], ["fp8", "fp32", "bf16"]),
+        (["--precision", "fp16"], ["fp16", "cpu"]),
+        (["--device", "gpu"], ["--device", "gpu", "cuda"]),
+        (["--device", "cuda:99"], ["--device", "cuda:99", "--device cpu"]),
+    ],
+    ids=" ".join,
+)
+def test_a_flag_that_does_not_fit_is_refused(
+    flags: list[str], expected: list[str], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line names the flag and what would fit."""
+    assert_refused(corpus, tmp_path / "trial", capsys, flags, expected)
+
+
+def test_flags_that_are_needed_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them at once."""
+    assert main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(flag in line for flag in ("--model", "--data-dir", "--run-dir"))
+
+
+def test_the_root_inside_the_directory_is_named(
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A volume is mounted one level too high: the message names the flag that was meant."""
+    expected = [f"did you mean --data-dir {broken}?"]
+    assert_refused(broken.parent, tmp_path / "trial", capsys, [], expected)
+
+
+def test_a_run_directory_that_cannot_be_written_is_refused(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lies below a file."""
+    (tmp_path / "file").write_text("")
+    assert_refused(corpus, tmp_path / "file" / "trial", capsys, [], ["--run-dir", "cannot be written"])
+
+
+def test_a_curriculum_that_the_corpus_cannot_serve_is_refused(
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without indoor mixtures the first stage, C and R, has no rows; that shows at the start."""
+    lines = table(broken).read_text().splitlines()
+    table(broken).write_text("\n".join([lines[0], *lines[2::2]]) + "\n")
+    assert_refused(broken, tmp_path / "trial", capsys, [], ["no row fits the variants C R"])
+
+
+def assert_refused(
+    data: Path, run_dir: Path, capsys: pytest.CaptureFixture[str], flags: list[str], expected: list[str]
+) -> None:
+    base = ["--model", "convtasnet", "--preset", "debug", "--device", "cpu"]
+    code = main([*base, "--data-dir", str(data), "--run-dir", str(run_dir), *flags])
+    printed = capsys.readouterr()
+    assert code == 2
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: ")
+    assert [part for part in expected if part not in line] == [], line
+    assert printed.out == ""
+    assert not run_dir.exists()

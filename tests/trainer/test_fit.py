@@ -1,0 +1,122 @@
+"""The epoch loop: what it writes and prints, when the learning rate falls, and how a training diverges."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Training
+from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
+
+from trainer.data.polsess import open_subset
+from trainer.data.sampling import loader, validation_batches
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
+    return content
+
+
+def test_the_summary_tells_the_run(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Best epoch, improvement and parameters follow from the history, the corpus and the model."""
+    assert training.here(tmp_path / "trial", "--epochs", "2", "--lr", "5e-3") == 0
+    told = summary(tmp_path / "trial")
+    values = [record["val_si_snr"] for record in told["history"]]
+    assert told["best_val_si_snr"] == max(values)
+    assert told["best_epoch"] == values.index(max(values)) + 1
+    assert told["improvement_db"] == told["best_val_si_snr"] - told["mixture_val_si_snr"]
+    assert (told["state"], told["epochs"], told["seed"]) == ("finished", 2, 42)
+    assert f"{told['parameters']:,} parameters" in capsys.readouterr().out
+    assert [record["epoch"] for record in told["history"]] == [1, 2]
+    assert all(math.isfinite(record["grad_norm"]) for record in told["history"])
+
+
+def test_the_mixture_is_scored_on_the_validation_set_itself(
+    training: Training, corpus: Path, tmp_path: Path
+) -> None:
+    """torchmetrics scores the unprocessed mixture against both references of each row."""
+    assert training.here(tmp_path / "trial", "--epochs", "1") == 0
+    batches = validation_batches(open_subset(corpus, "val").rows, ["SER", "SE"], frames=32_000, batch_size=9)
+    (batch,) = loader(batches, frames=32_000, workers=0, pin=False)
+    mixtures = batch.mixtures.unsqueeze(1).expand_as(batch.targets)
+    expected = scale_invariant_signal_noise_ratio(mixtures, batch.targets).mean().item()
+    assert summary(tmp_path / "trial")["mixture_val_si_snr"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_training_separates(training: Training, tmp_path: Path) -> None:
+    """Fifteen short epochs lift the validation of two simple voices above the unprocessed mixture."""
+    assert training.here(tmp_path / "trial", "--epochs", "15", "--lr", "1e-2", "--curriculum", "all") == 0
+    assert summary(tmp_path / "trial")["improvement_db"] > 1
+
+
+@pytest.mark.parametrize(("curriculum", "first"), [("convtasnet", 5), ("all", 1)])
+def test_the_learning_rate_falls_only_once_the_curriculum_lets_it(
+    curriculum: str, first: int, training: Training, broken: Path, tmp_path: Path
+) -> None:
+    """Validated on silence nothing ever improves: without patience the rate falls after each epoch from the
+    second that the scheduler looks at, so that the epoch after that one trains with less."""
+    for file in (broken / "val" / "clean").iterdir():
+        soundfile.write(file, np.zeros(4000), 8000, subtype="PCM_16")
+    flags = ["--lr-factor", "0.4", "--lr-patience", "0", "--curriculum", curriculum]
+    assert training.here(tmp_path / "trial", *flags, "--epochs", str(first + 3), data=broken) == 0
+    rates = [record["lr"] for record in summary(tmp_path / "trial")["history"]]
+    assert rates == pytest.approx([1e-3] * (first + 1) + [4e-4, 1.6e-4])
+
+
+def test_a_diverged_training_names_the_epoch_and_remedies(
+    training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sample of one recording is not a number: exit code 3, no metric line, and the state in the
+    summary."""
+    mix = broken / "train" / "mix" / "000_mixFile.wav"
+    samples = soundfile.read(mix, dtype="float32")[0]
+    samples[5] = np.nan
+    soundfile.write(mix, samples, 8000, subtype="FLOAT")
+    assert training.here(tmp_path / "trial", "--epochs", "2", data=broken) == 3
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert all(part in line for part in ("epoch 1", "nan", "--lr (now 0.001)", "--grad-clip-norm"))
+    assert "val_si_snr" not in printed.out + line
+    assert summary(tmp_path / "trial")["state"] == "diverged"
+
+
+def test_workers_change_nothing_but_the_time(training: Training, tmp_path: Path) -> None:
+    """Two reading processes give the very history that none gives."""
+    histories = []
+    for workers in ("0", "2"):
+        assert training.here(tmp_path / workers, "--epochs", "2", "--workers", workers) == 0
+        history = summary(tmp_path / workers)["history"]
+        histories.append([(record["val_si_snr"], record["train_loss"]) for record in history])
+    assert histories[0] == histories[1]
+
+
+def test_bf16_trains_on_the_cpu_too(training: Training, tmp_path: Path) -> None:
+    """The loss is taken in float32, so it stays finite."""
+    assert training.here(tmp_path / "trial", "--epochs", "1", "--precision", "bf16") == 0
+
+
+def test_weights_and_biases_is_told_offline_where_there_is_no_key(training: Training, tmp_path: Path) -> None:
+    """The real W&B writes a run that is called like the directory; stdout says how to send it, and has no
+    other line of it that names the metric."""
+    run = training.run(tmp_path / "trial-7", env={"WANDB_PROJECT": "sepsweep", "WANDB_RUN_GROUP": "exp"})
+    assert run.returncode == 0
+    assert "wandb sync" in run.stdout
+    (folder,) = (tmp_path / "trial-7" / "wandb").glob("offline-run-*-trial-7")
+    (record,) = folder.glob("*.wandb")
+    content = record.read_bytes()
+    assert all(word in content for word in (b"sepsweep", b"exp", b"val_si_snr", b"grad_clip_norm"))
+    assert len([line for line in (run.stdout + run.stderr).splitlines() if "val_si_snr" in line]) == 3
+
+
+def test_a_tracker_that_fails_does_not_stop_the_training(training: Training, tmp_path: Path) -> None:
+    """W&B is told to work in a mode that it does not know."""
+    run = training.run(tmp_path / "trial", env={"WANDB_PROJECT": "sepsweep", "WANDB_MODE": "sideways"})
+    assert run.returncode == 0
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("warning: W&B")
+    assert (tmp_path / "trial" / "last.pt").exists()
