@@ -1,0 +1,106 @@
+"""The names that an Experiment gives to other things: trials, Jobs, and the Service of its algorithm. Called by `check_text`."""
+
+import re
+from collections.abc import Iterator
+
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node
+
+LONGEST_NAME = 40  # validator.go
+LONGEST_SERVICE = 63  # DNS-1035
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+LABEL_LENGTH = 63
+
+ABSENT = error(
+    "name-missing",
+    finds="metadata.name is missing",
+    effect="Katib's webhook refuses the Experiment",
+    mend="add metadata.name",
+)
+GENERATED = warning(
+    "name-generated",
+    finds="metadata.generateName in the place of a name",
+    effect="only kubectl create takes it; kubectl apply and a search on this machine need a name",
+    mend="write metadata.name",
+)
+PATTERN = error(
+    "name-pattern",
+    finds="a name that is not lower-case letters, digits and '-', from a letter to a letter or digit",
+    effect="Katib's webhook looks at its beginning only; the Service of that name is then refused, and no trial starts",
+    mend="use lower-case letters, digits and '-'",
+)
+LENGTH = error(
+    "name-length",
+    finds=f"a name of more than {LONGEST_NAME} characters",
+    effect="Katib's webhook refuses the Experiment",
+    mend=f"shorten it to {LONGEST_NAME} characters",
+)
+SERVICE = error(
+    "service-name-length",
+    finds=f"<name>-<algorithm>, the name of the algorithm's Service, of more than {LONGEST_SERVICE} characters",
+    effect="the Service cannot be created, and no trial starts",
+    mend="shorten the name of the Experiment",
+)
+NO_NAMESPACE = warning(
+    "namespace-missing",
+    finds="metadata.namespace is missing",
+    effect="the Experiment goes where the caller's context points, perhaps a namespace without Katib's label",
+    mend="add metadata.namespace; it needs the label katib.kubeflow.org/metrics-collector-injection=enabled",
+)
+BAD_NAMESPACE = error(
+    "namespace-pattern",
+    finds="a namespace that cannot exist",
+    effect="the API server refuses the Experiment",
+    mend="use lower-case letters, digits and '-', at most 63",
+)
+LABELS = error(
+    "label",
+    finds="a label value of the Experiment that is no valid label",
+    effect="the API server refuses the Experiment",
+    mend="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+)
+
+
+def identity(top: Node) -> Iterator[Finding]:
+    """What is wrong with the name, the namespace and the labels, which Katib copies to every trial."""
+    metadata = top["metadata"]
+    name, generated = metadata["name"], metadata["generateName"]
+    if name.empty and not generated.empty:
+        yield GENERATED.at(generated, "is in the place of a name")
+        yield from _pattern(generated, (generated.text or "").rstrip("-"), LONGEST_NAME - 5)
+    elif name.empty:
+        yield ABSENT.at(name, "is missing")
+    else:
+        yield from _pattern(name, name.text or "", LONGEST_NAME)
+        yield from _service(top)
+    namespace = metadata["namespace"]
+    if namespace.empty:
+        yield NO_NAMESPACE.at(namespace, "is missing")
+    elif namespace.text is not None and not (
+        NAMESPACE.fullmatch(namespace.text) and len(namespace.text) <= LABEL_LENGTH
+    ):
+        yield BAD_NAMESPACE.at(namespace, f"'{namespace.text}' cannot be the name of a namespace")
+    for label in metadata["labels"].entries.values():
+        if label.text is not None and not (LABEL.fullmatch(label.text) and len(label.text) <= LABEL_LENGTH):
+            yield LABELS.at(label, f"'{label.text}' is no label value")
+
+
+def _pattern(node: Node, name: str, longest: int) -> Iterator[Finding]:
+    if name and not NAME.fullmatch(name):
+        yield PATTERN.at(node, f"'{name}' is not a name of this kind")
+    if len(name) > longest:
+        yield LENGTH.at(node, f"has {len(name)} characters", mend=f"shorten it to {longest} characters")
+
+
+def _service(top: Node) -> Iterator[Finding]:
+    name, algorithm = top["metadata"]["name"], top["spec"]["algorithm"]["algorithmName"].text
+    if name.text and algorithm and len(name.text) <= LONGEST_NAME:
+        service = f"{name.text}-{algorithm}"
+        if len(service) > LONGEST_SERVICE:
+            yield SERVICE.at(
+                name,
+                f"'{service}' has {len(service)} characters",
+                mend=f"shorten the name to {LONGEST_SERVICE - len(algorithm) - 1} characters",
+            )

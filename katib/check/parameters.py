@@ -1,0 +1,192 @@
+"""The search space: each parameter's type, bounds, step, list and distribution. Called by `check_text`.
+
+Of these Katib's webhook looks at little; what it lets through fails later, in the algorithm's service or in the trial.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import get_args
+
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node
+from katib.errors import nearest
+from katib.manifest import Distribution, ParameterType
+
+REFUSED = "Katib's webhook refuses the Experiment"
+CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
+NUMERIC = ("double", "int")
+LISTED = ("discrete", "categorical")
+TYPES = get_args(ParameterType)
+DISTRIBUTIONS = get_args(Distribution)
+INTEGER = re.compile(r"[-+]?\d+")
+
+NONE = error(
+    "no-parameters",
+    finds="neither parameters nor nasConfig, or both",
+    effect=REFUSED,
+    mend="give spec.parameters at least one parameter",
+)
+NAME = error(
+    "parameter-name",
+    finds="a parameter without a name, or two of one name",
+    effect="the webhook lets it pass; no trial can be created, since assignments and trialParameters do not fit",
+    mend="give each parameter a name of its own",
+)
+TYPE = error(
+    "parameter-type",
+    finds="parameterType is none of double, int, discrete, categorical",
+    effect="Katib's webhook refuses all but 'unknown', which no algorithm can sample",
+    mend="write double, int, discrete or categorical",
+)
+DISTRIBUTION = error(
+    "distribution",
+    finds="distribution is none of uniform, logUniform, normal, logNormal",
+    effect="Katib's webhook refuses all but 'unknown', which is sampled as uniform",
+    mend="write uniform, logUniform, normal or logNormal",
+)
+SPACE = error(
+    "bounds-missing",
+    finds="a double or int without min or max, a discrete or categorical without list",
+    effect="Katib's webhook refuses missing bounds; of an empty list the algorithm cannot draw",
+    mend="give a double or int min and max, a discrete or categorical a list",
+)
+WRONG_SPACE = error(
+    "bounds-of-other-type",
+    finds="a double or int with a list, a discrete or categorical with min, max or step",
+    effect=REFUSED,
+    mend="remove it, or change parameterType",
+)
+NOT_A_NUMBER = error(
+    "bound-not-a-number",
+    finds="min, max or step that is no finite number, or no whole number of an int",
+    effect=CRASH,
+    mend="write a number, in quotes",
+)
+ORDER = error(
+    "bounds-order",
+    finds="min that does not lie below max",
+    effect=CRASH,
+    mend="let min lie below max",
+)
+LOG = error(
+    "log-of-nothing",
+    finds="logUniform or logNormal with min of 0 or below",
+    effect="the logarithm does not exist; " + CRASH,
+    mend="raise min above 0, or choose uniform",
+)
+STEP = error(
+    "step",
+    finds="a step of 0 or below, or wider than the range",
+    effect="no value but min is ever tried, or the algorithm's service fails",
+    mend="choose a step above 0 and below max - min",
+)
+DISCRETE = warning(
+    "discrete-not-a-number",
+    finds="a value in the list of a discrete parameter that is no number",
+    effect="most algorithms take it as a category; hyperband fails",
+    mend="use categorical",
+)
+REPEATED = warning(
+    "list-value-twice",
+    finds="a list holds a value twice",
+    effect="it is drawn twice as often, or tried twice",
+    mend="remove one of the two",
+)
+QUOTED = error(
+    "list-value-breaks-json",
+    finds='a list value with ", \\ or a control character',
+    effect="Katib puts values into the trial's JSON as they are, which breaks it: the trial cannot be created",
+    mend="use a value without them, and translate it in the trainer",
+)
+
+
+def parameters(top: Node) -> Iterator[Finding]:
+    """Every parameter of the search."""
+    spec = top["spec"]
+    nodes, nas = spec["parameters"], spec["nasConfig"]
+    if spec.missing:
+        return
+    if nodes.empty and nas.missing:
+        yield NONE.at(nodes, "is missing" if nodes.missing else "is empty")
+    elif nodes.items and not nas.missing:
+        yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
+    seen: set[str] = set()
+    for node in nodes.items:
+        yield from _parameter(node, seen)
+
+
+def number(node: Node) -> float | None:
+    """The finite number that a text is, as Python's and Go's parsers have it."""
+    try:
+        value = float(node.text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _parameter(node: Node, seen: set[str]) -> Iterator[Finding]:
+    name, kind, space = node["name"], node["parameterType"], node["feasibleSpace"]
+    if name.empty:
+        yield NAME.at(name, "is missing")
+    elif name.text in seen:
+        yield NAME.at(name, f"'{name.text}' stands here a second time")
+    seen.add(name.text or "")
+    if kind.missing or (kind.text is not None and kind.text not in TYPES):
+        found = f"'{kind.text}': {nearest(kind.text, TYPES)}" if kind.text else "is missing"
+        yield TYPE.at(kind, found)
+    distribution = space["distribution"]
+    if distribution.text and distribution.text not in DISTRIBUTIONS:
+        yield DISTRIBUTION.at(
+            distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}"
+        )
+    if kind.text in NUMERIC:
+        yield from _numeric(space, whole=kind.text == "int")
+    elif kind.text in LISTED:
+        yield from _listed(space, discrete=kind.text == "discrete")
+
+
+def _numeric(space: Node, *, whole: bool) -> Iterator[Finding]:
+    if not space["list"].empty:
+        yield WRONG_SPACE.at(space["list"], "belongs to discrete and categorical")
+    values = {}
+    for key in ("min", "max", "step"):
+        node = space[key]
+        if node.empty and key != "step":
+            yield SPACE.at(node, "is missing", effect=REFUSED)
+        elif node.text:
+            values[key] = number(node)
+            if values[key] is None or (whole and not INTEGER.fullmatch(node.text)):
+                kind = "whole number" if whole else "finite number"
+                yield NOT_A_NUMBER.at(node, f"'{node.text}' is no {kind}")
+                values[key] = None
+    low, high, step = (values.get(key) for key in ("min", "max", "step"))
+    if low is not None and high is not None and low >= high:
+        yield ORDER.at(space["min"], f"{space['min'].text} does not lie below max {space['max'].text}")
+    elif low is not None and low <= 0 and (space["distribution"].text or "").startswith("log"):
+        yield LOG.at(space["min"], f"is {space['min'].text}, with distribution {space['distribution'].text}")
+    if step is not None:
+        if step <= 0:
+            yield STEP.at(space["step"], f"is {space['step'].text}")
+        elif low is not None and high is not None and 0 < high - low < step:
+            yield STEP.at(space["step"], f"is wider than {space['min'].text} to {space['max'].text}")
+
+
+def _listed(space: Node, *, discrete: bool) -> Iterator[Finding]:
+    for key in ("min", "max", "step"):
+        if not space[key].empty:
+            yield WRONG_SPACE.at(space[key], "belongs to double and int")
+    if space["list"].empty:
+        effect = "the algorithm has nothing to draw from; its service fails at every call"
+        yield SPACE.at(space["list"], "is missing" if space["list"].missing else "is empty", effect=effect)
+    seen = set()
+    for item in space["list"].items:
+        if item.text is None:
+            continue
+        if discrete and number(item) is None:
+            yield DISCRETE.at(item, f"'{item.text}' is no number")
+        if item.text in seen:
+            yield REPEATED.at(item, f"'{item.text}' stands here a second time")
+        if re.search(r'["\\\x00-\x1f]', item.text):
+            yield QUOTED.at(item, f"{item.text!r} cannot stand in JSON as it is")
+        seen.add(item.text)

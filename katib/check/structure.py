@@ -1,0 +1,221 @@
+"""Holds a document against Katib's and Kubernetes' own types: unknown keys, wrong types, missing keys.
+
+The types are the pydantic models of kubeflow-katib-api, read for their field names and annotations. In a trial Job
+Katib is stricter than Kubernetes: it converts the template to Go's type and back and refuses whatever comes back
+otherwise (validator.go, validatePatchJob), so null, empty lists and Go's zero values are refused too.
+"""
+
+import types
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from kubeflow_katib_api import models
+from pydantic import BaseModel
+
+from katib.check.finding import Finding, error
+from katib.check.job_types import Job
+from katib.check.node import Node
+from katib.check.quantity import canonical
+from katib.check.source import kind_of
+from katib.errors import nearest
+
+UNKNOWN = error(
+    "unknown-key",
+    finds="a key that Katib or Kubernetes does not know, anywhere, the trial Job included",
+    effect="Katib drops the key in silence, and the search runs without it",
+    mend="correct the spelling, or remove the key",
+)
+TYPE = error(
+    "wrong-type",
+    finds="a number where a string belongs (min, max, settings, env), a string where a number belongs, and such",
+    effect="Katib's webhook cannot read the manifest and refuses it",
+    mend="give the value the type that belongs here",
+)
+MISSING = error(
+    "missing-key",
+    finds="a key of the trial Job that Kubernetes requires is missing",
+    effect="the API server refuses the Job of each trial",
+    mend="add the key",
+)
+QUANTITY = error(
+    "quantity",
+    finds="a text that is no Kubernetes quantity",
+    effect="Katib's webhook cannot convert the trial Job and refuses the Experiment",
+    mend="write it like 500m, 8, 32Gi",
+)
+CANONICAL = error(
+    "quantity-not-canonical",
+    finds="a quantity outside requests and limits that Go would write otherwise: 8192Mi is 8Gi",
+    effect="Katib's webhook converts the Job to Go and back, sees a difference and refuses the Experiment",
+    mend="write the canonical form",
+)
+ZERO = error(
+    "go-drops-value",
+    finds="null, an empty list or mapping, or a default such as readOnly: false or value: '' in the trial Job",
+    effect="Go leaves it out when it writes the Job back; Katib's webhook sees a difference and refuses the Experiment",
+    mend="remove the key; it means the same without it",
+)
+
+JOB_EFFECT = "Katib's webhook cannot convert the trial Job and refuses the Experiment"
+QUANTITY_MODEL = models.IoK8sApimachineryPkgApiResourceQuantity
+INT_OR_STRING = models.IoK8sApimachineryPkgUtilIntstrIntOrString
+
+# Fields of core/v1 types.go that are plain values with omitempty: Go writes neither false nor 0.
+OMITTED_ZERO = """
+readOnly stdin stdinOnce tty hostNetwork hostPID hostIPC hostPort partition sslEnabled chapAuthDiscovery chapAuthSession
+initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
+"""
+POINTER_VOLUMES = frozenset({"csi", "azureDisk"})  # their readOnly is a pointer, and kept
+# Text fields of those types that are pointers, and kept when empty; all others Go leaves out.
+KEPT_EMPTY_TEXT = """
+localhostProfile cachingMode fsType restartPolicy service initiatorName completionMode podReplacementPolicy managedBy
+stopSignal storageClassName volumeMode volumeAttributesClassName containerName resourceClaimName runAsUserName
+resourceClaimTemplateName supplementalGroupsPolicy fsGroupChangePolicy seLinuxChangePolicy runtimeClassName
+preemptionPolicy hostnameOverride procMount succeededIndexes nodeAffinityPolicy nodeTaintsPolicy apiGroup
+recursiveReadOnly mountPropagation gmsaCredentialSpecName gmsaCredentialSpec
+"""
+TEXTS = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    float: "a number",
+    datetime: "a time",
+}
+
+
+class Field(NamedTuple):
+    """A key of a mapping: its type, and whether it must be there."""
+
+    type: Any
+    required: bool
+
+
+def structure(top: Node) -> Iterator[Finding]:
+    """What of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
+    yield from _mapping(top, models.V1beta1Experiment, in_job=False)
+    job = top["spec"]["trialTemplate"]["trialSpec"]
+    if is_job(job):
+        yield from _mapping(job, Job, in_job=True)
+
+
+def is_job(trial: Node) -> bool:
+    """Whether the trial is a batch/v1 Job, the only kind that Katib and this program look into."""
+    return trial["kind"].value == "Job" and trial["apiVersion"].value == "batch/v1"
+
+
+@cache
+def _fields(model: type[BaseModel]) -> dict[str, Field]:
+    return {
+        field.alias or name: Field(_bare(field.annotation), field.is_required())
+        for name, field in model.model_fields.items()
+    }
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without Annotated, Optional and strictness; int | float counts as float."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        options = {_bare(item) for item in get_args(annotation)} - {type(None)}
+        return float if options == {int, float} else options.pop()
+    return annotation
+
+
+def _mapping(node: Node, model: type[BaseModel], *, in_job: bool) -> Iterator[Finding]:
+    fields = _fields(model)
+    for key, entry in node.entries.items():
+        if key in fields:
+            yield from _value(entry, fields[key], in_job=in_job)
+        else:
+            yield UNKNOWN.at(
+                entry,
+                f"unknown key '{key}': {nearest(key, fields)}",
+                effect=JOB_EFFECT if in_job else None,
+            )
+    for key, field in fields.items():
+        if field.required and node[key].missing:
+            yield MISSING.at(node[key], "is missing")
+
+
+def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
+    expected = field.type
+    if node.missing:
+        if in_job and not field.required:
+            yield ZERO.at(node, "is null")
+    elif isinstance(expected, type) and issubclass(expected, BaseModel):
+        yield from _model(node, expected, in_job=in_job)
+    elif get_origin(expected) is list:
+        yield from _many(node, list, "a list", node.items, get_args(expected)[0], field, in_job)
+    elif get_origin(expected) is dict:
+        entries = list(node.entries.values())
+        yield from _many(node, dict, "a mapping", entries, get_args(expected)[1], field, in_job)
+    elif expected in TEXTS:
+        if not _fits(node.value, expected):
+            yield _wrong(node, expected, in_job=in_job)
+        elif in_job and _dropped(node, field):
+            yield ZERO.at(node, f"is {kind_of(node.value)}, which is the default")
+
+
+def _many(
+    node: Node, container: type, name: str, items: list[Node], item_type: Any, field: Field, in_job: bool
+) -> Iterator[Finding]:
+    if not isinstance(node.value, container):
+        yield _wrong(node, name, in_job=in_job)
+    elif in_job and not items and not field.required:
+        yield ZERO.at(node, "is empty")
+    for item in items:
+        yield from _value(item, Field(_bare(item_type), True), in_job=in_job)
+
+
+def _model(node: Node, expected: type[BaseModel], *, in_job: bool) -> Iterator[Finding]:
+    if expected is QUANTITY_MODEL:
+        yield from _quantity(node)
+    elif expected is INT_OR_STRING:
+        if node.text is None and node.integer is None:
+            yield _wrong(node, "a number or a string", in_job=in_job)
+    elif isinstance(node.value, dict):
+        yield from _mapping(node, expected, in_job=in_job)
+    else:
+        yield _wrong(node, "a mapping", in_job=in_job)
+
+
+def _quantity(node: Node) -> Iterator[Finding]:
+    is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    written = canonical(str(node.value)) if node.text is not None or is_number else None
+    exempt = "resources" in node.path and ("limits" in node.path or "requests" in node.path)
+    if written is None:
+        yield QUANTITY.at(node, f"{kind_of(node.value)} is no quantity")
+    elif not exempt and (is_number or written != node.text):
+        yield CANONICAL.at(node, f"{kind_of(node.value)} is not canonical", mend=f'write "{written}"')
+
+
+def _fits(value: object, expected: type) -> bool:
+    if isinstance(value, bool):
+        return expected is bool
+    if expected is float:
+        return isinstance(value, int | float)
+    return isinstance(value, str if expected is datetime else expected)
+
+
+def _wrong(node: Node, expected: type | str, *, in_job: bool) -> Finding:
+    name = expected if isinstance(expected, str) else TEXTS[expected]
+    mend = None
+    if expected is str and isinstance(node.value, bool | int | float):
+        mend = (
+            f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
+        )
+    elif expected in (int, float, bool) and node.text is not None:
+        mend = f"write {name}, without quotes"
+    effect = JOB_EFFECT if in_job else None
+    return TYPE.at(node, f"is {kind_of(node.value)}, not {name}", mend=mend, effect=effect)
+
+
+def _dropped(node: Node, field: Field) -> bool:
+    key = node.path[-1]
+    if field.required or node.value:
+        return False
+    if node.text is not None:
+        return key not in KEPT_EMPTY_TEXT.split()
+    return key in OMITTED_ZERO.split() and not POINTER_VOLUMES.intersection(node.path)
