@@ -152,14 +152,10 @@ def _strategies(node: Node, metrics: set[str | None]) -> Iterator[Finding]:
         name, value = strategy["name"], strategy["value"]
         if value.missing or (value.text is not None and value.text not in STRATEGIES):
             yield STRATEGY.at(value, f"'{value.text or ''}' is no strategy")
-        if name.text is not None and (name.text not in metrics or name.text in seen):
-            again = "a second time" if name.text in seen else "not collected"
-            yield STRATEGY_NAME.at(
-                name,
-                f"metric '{name.text}' stands here {again}"
-                if name.text in seen
-                else f"metric '{name.text}' is {again}",
-            )
+        if name.text in seen:
+            yield STRATEGY_NAME.at(name, f"metric '{name.text}' stands here a second time")
+        elif name.text is not None and name.text not in metrics:
+            yield STRATEGY_NAME.at(name, f"metric '{name.text}' is not collected")
         elif name.text == node["objectiveMetricName"].text and value.text == AGAINST.get(
             node["type"].text or ""
         ):

@@ -15,6 +15,7 @@ from katib.manifest import Distribution, ParameterType
 
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
+NOTHING = "the algorithm has nothing to draw from; its service fails at every call"
 NUMERIC = ("double", "int")
 LISTED = ("discrete", "categorical")
 TYPES = get_args(ParameterType)
@@ -147,6 +148,9 @@ def _parameter(node: Node, seen: set[str]) -> Iterator[Finding]:
 
 
 def _numeric(space: Node, *, whole: bool) -> Iterator[Finding]:
+    if space.missing:
+        yield SPACE.at(space, "is missing", effect=REFUSED)
+        return
     if not space["list"].empty:
         yield WRONG_SPACE.at(space["list"], "belongs to discrete and categorical")
     values = {}
@@ -173,12 +177,14 @@ def _numeric(space: Node, *, whole: bool) -> Iterator[Finding]:
 
 
 def _listed(space: Node, *, discrete: bool) -> Iterator[Finding]:
+    if space.missing:
+        yield SPACE.at(space, "is missing", effect=NOTHING)
+        return
     for key in ("min", "max", "step"):
         if not space[key].empty:
             yield WRONG_SPACE.at(space[key], "belongs to double and int")
     if space["list"].empty:
-        effect = "the algorithm has nothing to draw from; its service fails at every call"
-        yield SPACE.at(space["list"], "is missing" if space["list"].missing else "is empty", effect=effect)
+        yield SPACE.at(space["list"], "is missing" if space["list"].missing else "is empty", effect=NOTHING)
     seen = set()
     for item in space["list"].items:
         if item.text is None:

@@ -1,0 +1,151 @@
+"""The trial's command, which Katib rewrites to one shell line without quoting (pod/utils.go, wrapWorkerContainer).
+
+    <words joined by blanks> 1>/var/log/katib/metrics.log 2>&1 [|| if test … early-stopped …; fi] && echo completed > …
+
+`sh -c` or `bash -c` in front is kept; anything else is put behind `sh -c`. Called by katib/check/pod.py.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node
+from katib.check.template import PLACEHOLDER
+
+WRAPPED = ("StdOut", "File", "TensorFlowEvent")  # pod/const.go
+SHELLS = ("sh", "bash")
+OTHER_SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
+UNSAFE = re.compile(r"""[\s'"`$\\;&|<>()*?\[\]]|^[#~]|^$""")
+KUBERNETES_VARIABLE = re.compile(r"\$\([A-Za-z_]\w*\)")  # the kubelet replaces it before a shell sees it
+FULL_IMAGE = re.compile(r"[^/]+[.:][^/]*/.+(:[\w.-]+|@sha256:[0-9a-f]{64})")
+
+WORD = error(
+    "command-word",
+    finds="a word of the command with a blank, quote or another character that a shell reads, or an empty one",
+    effect="Katib joins the words to one shell line without quoting: the trainer gets other words, or none",
+    mend="leave such characters out: letters, digits and _ . / : = , + @ % - pass whole",
+)
+VALUE = error(
+    "list-value-word",
+    finds="a value of a list that reaches the command and holds a blank or another character that a shell reads",
+    effect="the shell line that Katib makes of the command takes it apart",
+    mend="use a plain word, and translate it in the trainer",
+)
+SHELL = error(
+    "command-shell",
+    finds="a shell with a script that is not exactly sh -c or bash -c: /bin/sh -c, bash -lc",
+    effect="Katib puts sh -c before it without quoting, and the script loses all but its first word",
+    mend='begin with "sh", "-c", or give the trainer\'s words themselves',
+)
+NO_SCRIPT = error(
+    "command-no-script",
+    finds="sh or bash alone, or sh -c without a script",
+    effect="Katib's pod webhook crashes, or the shell runs nothing: no trial can run",
+    mend='begin with "python", or write the script behind "sh", "-c"',
+)
+SCRIPT = error(
+    "command-script",
+    finds="a script that exec, a comment, an open quote, an exit or a final ;, & or | ends too early",
+    effect="Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
+    " or is MetricsUnavailable",
+    mend="give the trainer's words themselves, without a shell",
+)
+COMPOUND = warning(
+    "command-compound",
+    finds="a script of several commands",
+    effect="only what the last one prints reaches the collector, only its exit code counts, and an early stop may miss it",
+    mend="give the trainer's words themselves; prepare in the image or an init container",
+)
+NONE = error(
+    "command-missing",
+    finds="a primary container without command, with an image name that is not complete",
+    effect="Katib must ask the registry for the image's command, and takes only registry/name:tag: no pod is created",
+    mend="write command",
+)
+OF_IMAGE = warning(
+    "command-of-image",
+    finds="a primary container without command",
+    effect="Katib's controller asks the registry for the image's command; where it may not read it, no pod is created",
+    mend="write command",
+)
+
+
+def command(container: Node, kind: str | None) -> Iterator[Finding]:
+    """The command of the primary container, as the collector's `kind` makes Katib rewrite it."""
+    words = [*container["command"].items, *container["args"].items]
+    texts = [word.text or "" for word in words]
+    if kind not in WRAPPED or any(word.text is None for word in words):
+        return
+    if not container["command"].items:
+        image = container["image"].text or ""
+        if image and not container["command"].value:
+            rule = OF_IMAGE if FULL_IMAGE.fullmatch(image) else NONE
+            yield rule.at(container["command"], f"is missing; the image is {image}")
+    elif texts[0] in SHELLS and (len(texts) == 1 or texts[1:] == ["-c"]):
+        yield NO_SCRIPT.at(words[0], f"'{' '.join(texts)}' has no script")
+    elif texts[0] in SHELLS and texts[1] == "-c":
+        yield from _script(words[2], " ".join(texts[2:]))
+    elif PurePosixPath(texts[0]).name in OTHER_SHELLS and _takes_script(texts):
+        yield SHELL.at(words[0], f"'{' '.join(texts[:2])}' is not what Katib looks for")
+    else:
+        for word in words:
+            yield from _word(word)
+
+
+def values(container: Node, spec: Node) -> Iterator[Finding]:
+    """The values of lists that reach the command through a placeholder."""
+    held = {
+        name
+        for key in ("command", "args")
+        for _, text in container[key].texts()
+        for name in PLACEHOLDER.findall(text)
+    }
+    listed = spec["trialTemplate"]["trialParameters"].items
+    reaching = {item["reference"].text for item in listed if item["name"].text in held}
+    for parameter in spec["parameters"].items:
+        if parameter["name"].text in reaching:
+            for value in parameter["feasibleSpace"]["list"].items:
+                if value.text is not None and UNSAFE.search(value.text):
+                    yield VALUE.at(value, f"'{value.text}' does not pass a shell line whole")
+
+
+def _takes_script(texts: list[str]) -> bool:
+    return len(texts) > 2 and bool(re.fullmatch(r"-\w*c\w*", texts[1])) and " " in " ".join(texts[2:])
+
+
+def _word(word: Node) -> Iterator[Finding]:
+    text = KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", word.text or ""))
+    if text == "exec":
+        yield SCRIPT.at(word, "'exec' replaces the shell that Katib's mark of completion needs")
+    elif found := UNSAFE.search(text):
+        character = repr(found[0]) if found[0] else "nothing"
+        yield WORD.at(word, f"'{word.text}' holds {character}")
+
+
+def _script(node: Node, script: str) -> Iterator[Finding]:
+    text = KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", script)).strip()
+    lexer = shlex.shlex(text.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars=True)
+    lexer.commenters = ""
+    try:
+        tokens = list(lexer)
+    except ValueError as cause:
+        yield SCRIPT.at(node, f"is no complete shell line: {str(cause).lower()}")
+        return
+    commands = [tokens[0] if tokens else ""]
+    commands += [after for before, after in zip(tokens, tokens[1:], strict=False) if _separates(before)]
+    if not tokens:
+        yield NO_SCRIPT.at(node, "is empty")
+    elif any(token.startswith("#") for token in tokens):
+        yield SCRIPT.at(node, "has a comment, which swallows what Katib appends")
+    elif _separates(tokens[-1]):
+        yield SCRIPT.at(node, f"ends with '{tokens[-1]}'")
+    elif {"exec", "exit"} & set(commands):
+        yield SCRIPT.at(node, "ends the shell itself, with exec or exit")
+    elif len(commands) > 1:
+        yield COMPOUND.at(node, f"has {len(commands)} commands")
+
+
+def _separates(token: str) -> bool:
+    return bool(token) and set(token) <= set(";&|")

@@ -1,0 +1,109 @@
+"""The trial where it is a batch/v1 Job: tries, time, and what becomes of it afterwards. Called by `check_text`."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from katib.check.collector import collector_kind
+from katib.check.command import command, values
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node, named
+from katib.check.pod import METRICS_FOLDER, pod
+from katib.check.structure import is_job
+from katib.manifest import DEFAULT_BACKOFF_LIMIT
+
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+SHORTEST_LIFE = 300  # seconds; Katib's controller notices the end of a Job within seconds, unless it is down
+
+TRIES = warning(
+    "backoff-limit",
+    finds="backoffLimit is missing",
+    effect=f"a trial that fails is tried {DEFAULT_BACKOFF_LIMIT} times more, each for its whole length",
+    mend="write backoffLimit",
+)
+PODS = warning(
+    "several-pods",
+    finds="parallelism or completions above 1",
+    effect="each pod reports metrics of its own, and Katib mixes them into one trial",
+    mend="leave both at 1",
+)
+SHORT_LIFE = warning(
+    "ttl-short",
+    finds=f"ttlSecondsAfterFinished below {SHORTEST_LIFE}",
+    effect="a Job that is gone before Katib has read its end is created again and trains again",
+    mend="write at least an hour",
+)
+SUSPENDED = warning(
+    "suspended",
+    finds="suspend: true without a Kueue queue",
+    effect="the trial counts as running and never starts",
+    mend="remove suspend, or add the label kueue.x-k8s.io/queue-name",
+)
+POSITIVE = error(
+    "job-number",
+    finds="a negative backoffLimit or ttl, or a deadline below 1",
+    effect="the API server refuses the Job of each trial",
+    mend="write a number of at least 0 (activeDeadlineSeconds: 1)",
+)
+POD_LABELS = error(
+    "primary-pod-labels",
+    finds="primaryPodLabels that the trial's pod does not have",
+    effect="Katib puts no collector into the pod, and no trial has metrics",
+    mend="add the labels to the pod template, or remove primaryPodLabels",
+)
+
+
+def job(top: Node) -> Iterator[Finding]:
+    """The Job, its pod and its command; nothing for trials of another kind."""
+    spec = top["spec"]
+    template = spec["trialTemplate"]
+    trial = template["trialSpec"]
+    if not is_job(trial):
+        return
+    yield from _job_spec(trial)
+    pod_template = trial["spec"]["template"]
+    labels = pod_template["metadata"]["labels"]
+    for key, label in template["primaryPodLabels"].entries.items():
+        if labels[key].text != label.text:
+            yield POD_LABELS.at(label, f"the pod has no label {key}={label.text}")
+    kind = collector_kind(top)
+    name = template["primaryContainerName"]
+    yield from pod(pod_template["spec"], name, _folder(top, kind))
+    primary = named(pod_template["spec"]["containers"].items).get(name.text or "")
+    if primary is not None:
+        yield from command(primary, kind)
+        yield from values(primary, spec)
+
+
+def _job_spec(trial: Node) -> Iterator[Finding]:
+    spec = trial["spec"]
+    if not isinstance(spec.value, dict):
+        return
+    if spec["backoffLimit"].missing:
+        yield TRIES.at(spec["backoffLimit"], "is missing")
+    for key, least in (("backoffLimit", 0), ("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1)):
+        value = spec[key].integer
+        if value is not None and value < least:
+            yield POSITIVE.at(spec[key], f"is {value}", mend=f"write a number of at least {least}")
+    for key in ("parallelism", "completions"):
+        if (spec[key].integer or 0) > 1:
+            yield PODS.at(spec[key], f"is {spec[key].integer}")
+    life = spec["ttlSecondsAfterFinished"].integer
+    if life is not None and 0 <= life < SHORTEST_LIFE:
+        yield SHORT_LIFE.at(spec["ttlSecondsAfterFinished"], f"is {life} s")
+    if spec["suspend"].value is True and trial["metadata"]["labels"][QUEUE_LABEL].missing:
+        yield SUSPENDED.at(spec["suspend"], "is true")
+
+
+def _folder(top: Node, kind: str | None) -> str | None:
+    """Where Katib mounts the volume that trainer and collector share (pod/utils.go, getMountPath)."""
+    place = top["spec"]["metricsCollectorSpec"]["source"]["fileSystemPath"]
+    path = place["path"].text
+    if kind == "StdOut":
+        return METRICS_FOLDER
+    if kind == "File":
+        return str(PurePosixPath(path).parent) if path else METRICS_FOLDER
+    if kind == "TensorFlowEvent":
+        return path or f"{METRICS_FOLDER}/tfevent"
+    if kind == "Custom" and path:
+        return str(PurePosixPath(path).parent) if place["kind"].text == "File" else path
+    return None

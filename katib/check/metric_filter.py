@@ -1,0 +1,161 @@
+"""The filter that finds metrics in a trial's lines, tried on lines that trainers print. Called by katib/check/collector.py.
+
+While a stop rule is active, the collector exits on a match whose value is no number (file-metricscollector/main.go);
+without one it stores whatever text it found.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import re2
+
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node
+from katib.experiment import DEFAULT_FILTER
+from katib.metrics import compile_filter
+
+SYNTAX = error(
+    "filter-syntax",
+    finds="a filter that RE2 does not accept (lookaround, back references), or an empty one",
+    effect="the webhook does not look at it for StdOut; the collector of each trial crashes",
+    mend="write it without lookaround and back references",
+)
+GROUPS = error(
+    "filter-groups",
+    finds="a filter with fewer than two groups",
+    effect="the collector of each trial crashes: group 1 is the metric's name, group 2 its value",
+    mend="put the name and the value in parentheses, name first; write others as (?:…)",
+)
+SEMICOLON = error(
+    "filter-semicolon",
+    finds="a filter that holds ';'",
+    effect="Katib joins filters with ';' for its collector, which then reads two broken ones",
+    mend="write \\x3b",
+)
+DEFAULT = warning(
+    "filter-default",
+    finds="no filter of its own, so that Katib's default one is used",
+    effect="val=nan is stored as '', best/val=12 counts as val, and under early stopping text after any '=' ends the trial",
+    mend="add source.filter.metricsFormat, anchored with ^ and $",
+)
+DEFAULT_NAME = error(
+    "filter-default-name",
+    finds="a metric whose name the default filter cannot match: it may have letters, digits, '_', '-' and '|' only",
+    effect="no value is ever found, and each trial ends as MetricsUnavailable",
+    mend="add source.filter.metricsFormat, or rename the metric",
+)
+LOOSE = warning(
+    "filter-loose",
+    finds="a filter that also matches other lines that trainers print, or finds a value that is no number",
+    effect="a wrong value counts, or, under early stopping, a value that is no number ends the trial",
+    mend=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?)$",
+)
+BLIND = warning(
+    "filter-blind",
+    finds="filters that find the objective in none of the usual metric lines",
+    effect="if the trainer prints one of these, each trial ends as MetricsUnavailable",
+    mend="try the filters on a line of the trainer; group 1 must be the metric's name alone",
+)
+
+TIME = "2026-11-24T09:30:00.123456Z"
+USUAL = (
+    f"{TIME} {{m}}=5.1234",
+    "{m}=5.1234",
+    "{m}: 5.1234",
+    "{m} = 5.1234",
+    "{m} 5.1234",
+    "epoch 3 {m}=5.1234",
+    "epoch 3: {m}=5.1234, best=5",
+    "epoch 3 loss=0.5 {m}=5.1234",
+    f"{TIME} INFO     {{m}}=5.1234",
+    "[epoch 3] {m}: 5.1234 dB",
+    '{{"{m}": 5.1234}}',
+    "{{metricName: {m}, metricValue: 5.1234}}",
+    "{{'{m}': 5.1234}}",
+)
+"""Lines of which a filter should match at least one; `{m}` is the metric."""
+
+NASTY = {
+    "--metric={m}": [],
+    "Namespace(metric='{m}', lr=0.001)": [],
+    f"{TIME} {{m}}=nan": [],
+    f"{TIME} {{m}}=-inf": [],
+    f"{TIME} best/{{m}}=12": [],
+    f"{TIME} best_{{m}}=12": [],
+    "loading ckpt=/runs/{m}=3/best.pt": [],
+    "stage=val {m}=3": ["3"],
+    f"{TIME} {{m}}=4.2 (best {{m}}=4.3)": ["4.2"],
+}
+"""Lines that trainers print, and the values that may be found in them; finding none is right for each."""
+
+
+def filters(node: Node, spec: Node) -> Iterator[Finding]:
+    """All filters of a collector that reads lines; `node` is metricsFormat."""
+    metric = spec["objective"]["objectiveMetricName"]
+    if node.empty:
+        yield from _default(node, spec)
+        return
+    usable = []
+    for item in node.items:
+        if item.text is None:
+            continue
+        pattern, found = _compiled(item)
+        yield from found
+        if pattern is not None:
+            usable.append(pattern)
+            if metric.text and not found:
+                yield from _loose(item, pattern, metric.text)
+    if metric.text and usable and len(usable) == len(node.items):
+        lines = [line.format(m=metric.text) for line in USUAL]
+        if not any(name == metric.text for line in lines for p in usable for name, _ in _matches(p, line)):
+            yield BLIND.at(node, f"'{metric.text}' is found in no usual line, such as '{lines[0]}'")
+
+
+def _default(node: Node, spec: Node) -> Iterator[Finding]:
+    names = [spec["objective"]["objectiveMetricName"], *spec["objective"]["additionalMetricNames"].items]
+    unmatched = [name for name in names if name.text and not re.fullmatch(r"[\w|-]+", name.text, re.ASCII)]
+    for name in unmatched:
+        yield DEFAULT_NAME.at(name, f"'{name.text}' cannot be matched by {DEFAULT_FILTER}")
+    if not unmatched:
+        yield DEFAULT.at(node, "no filter: Katib uses its default")
+
+
+def _compiled(item: Node) -> tuple[Any, list[Finding]]:
+    text = item.text or ""
+    try:
+        pattern = compile_filter(text)
+    except re2.error as cause:
+        reason = cause.args[0].decode() if isinstance(cause.args[0], bytes) else cause
+        return None, [SYNTAX.at(item, f"RE2 does not accept it: {reason}")]
+    found = [] if text else [SYNTAX.at(item, "is empty")]
+    if text and pattern.groups < 2:
+        found.append(GROUPS.at(item, f"has {pattern.groups} group(s)"))
+    if ";" in text:
+        found.append(SEMICOLON.at(item, "holds ';'"))
+    return (pattern if pattern.groups >= 2 else None), found
+
+
+def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
+    caught = []
+    for template, right in NASTY.items():
+        line = template.format(m=metric)
+        matches = _matches(pattern, line)
+        counted = [value for name, value in matches if name == metric]
+        if counted not in ([], right) or not all(_is_number(value) for _, value in matches):
+            caught.append(f"'{line}'")
+    if caught:
+        more = f" and {len(caught) - 2} more" if len(caught) > 2 else ""
+        yield LOOSE.at(item, f"also matches {', '.join(caught[:2])}{more}")
+
+
+def _matches(pattern: Any, line: str) -> list[tuple[str, str]]:
+    return [((match[1] or "").strip(), (match[2] or "").strip()) for match in pattern.finditer(line)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

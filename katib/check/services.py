@@ -1,0 +1,128 @@
+"""Katib v0.19's stock algorithm services: the settings that they take and what they make of a search space.
+
+Read from their sources below pkg/suggestion/v1beta1 and pkg/earlystopping/v1beta1 (service.py, base_service.py,
+goptuna/converter.go). Called by katib/check/algorithms.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting, given as a string: whether a value is taken, and what is, in words."""
+
+    accepts: Callable[[str], bool]
+    says: str
+
+
+def whole(least: int) -> Setting:
+    """A whole number of at least `least`."""
+    return Setting(lambda text: int(text) >= least, f"a whole number of at least {least}")
+
+
+def real(accepts: Callable[[float], bool], says: str) -> Setting:
+    """A number that `accepts` takes."""
+    return Setting(lambda text: accepts(float(text)), says)
+
+
+def one_of(*words: str) -> Setting:
+    """One of these words."""
+    return Setting(lambda text: text in words, "one of " + ", ".join(words))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One algorithm. `distributions` are those that its doubles follow; others are sampled as `otherwise`, or fail (None)."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    strict: bool = True  # whether an unknown setting is refused, not ignored
+    distributions: frozenset[str] = ALL
+    leaves_range: bool = False  # whether normal and logNormal draw values beyond min and max
+    otherwise: str | None = "uniform"
+    step: bool = True
+    needs_step: tuple[str, ...] = ()  # the parameter types that need a step
+    min_above_zero: bool = False
+    dimensions: int = 1
+
+
+SEED = {"random_state": whole(0)}
+TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(0), **SEED}
+GRAPH = Service(strict=False)  # enas and darts search a network's graph; their settings are another world
+
+SERVICES: Mapping[str, Service] = {
+    "bayesianoptimization": Service(  # scikit-optimize
+        settings={
+            "base_estimator": one_of("GP", "RF", "ET", "GBRT"),
+            "n_initial_points": whole(0),
+            # The service takes EIps and PIps as well, and then fails at the first result: they want a time with each value.
+            "acq_func": one_of("gp_hedge", "LCB", "EI", "PI"),
+            "acq_optimizer": one_of("auto", "sampling", "lbfgs"),
+            **SEED,
+        },
+        distributions=frozenset({"logUniform"}),
+        otherwise="logUniform",
+        step=False,
+        min_above_zero=True,
+    ),
+    "random": Service(settings=SEED, leaves_range=True),  # hyperopt
+    "tpe": Service(  # hyperopt
+        settings={
+            "gamma": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
+            "prior_weight": real(lambda value: value > 0, "a number above 0"),
+            "n_EI_candidates": whole(1),
+            **SEED,
+        },
+        leaves_range=True,
+    ),
+    "multivariate-tpe": Service(  # optuna
+        settings=TPE, distributions=frozenset({"uniform", "logUniform"}), otherwise=None
+    ),
+    "grid": Service(  # optuna
+        settings=SEED, distributions=frozenset({"uniform"}), otherwise="uniform", needs_step=("double",)
+    ),
+    "cmaes": Service(  # goptuna
+        settings={
+            "restart_strategy": one_of("ipop", "bipop", "none"),
+            "sigma": real(lambda value: value >= 0, "a number of at least 0"),
+            **SEED,
+        },
+        strict=False,
+        distributions=frozenset({"uniform"}),
+        dimensions=2,
+    ),
+    "sobol": Service(strict=False, distributions=frozenset({"uniform"})),  # goptuna
+    "hyperband": Service(
+        settings={
+            "r_l": real(lambda value: value > 0, "a number above 0"),
+            "eta": real(lambda value: value >= 2, "a number of at least 2"),
+            "resource_name": Setting(bool, "the name of a parameter"),
+        },
+        needs=("r_l", "resource_name"),
+        strict=False,
+        distributions=frozenset({"uniform"}),
+        step=False,
+    ),
+    "pbt": Service(
+        settings={
+            "n_population": whole(5),
+            "truncation_threshold": real(lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+            # The service compares the text with 0 (pbt/service.py), which fails whatever is written.
+            "resample_probability": Setting(
+                lambda _: False, "to be left out: the service fails on any value"
+            ),
+        },
+        needs=("suggestion_trial_dir", "n_population", "truncation_threshold"),
+        strict=False,
+        distributions=frozenset({"uniform"}),
+        needs_step=("double", "int"),
+    ),
+    "enas": GRAPH,
+    "darts": GRAPH,
+}
+EARLY_STOPPING: Mapping[str, Service] = {
+    "medianstop": Service(settings={"min_trials_required": whole(1), "start_step": whole(1)}),
+}

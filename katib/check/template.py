@@ -1,0 +1,240 @@
+"""The trial template around the trial itself: source, conditions, and the placeholders that carry values into it.
+
+Called by `check_text`.
+"""
+
+import re
+from collections.abc import Iterator
+
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node, named
+from katib.check.objective import REFUSED, REQUIRED
+from katib.errors import nearest
+
+NO_TRIAL = "no trial can be created; the webhook does not look at it"
+PLACEHOLDER = re.compile(r"\$\{trialParameters\.(.+?)\}")  # controller.v1beta1/consts
+META = re.compile(r"\$\{trialSpec\.(.+?)\}")
+INDEXED = re.compile(r"(.+)\[(.+)]")
+META_KEYS = ("Name", "Namespace", "Kind", "APIVersion", "Annotations", "Labels")
+ALMOST = re.compile(r"\$\{?\s*(?:trial[A-Za-z]*\b[^}\s]*|[\w-]+)\}?|\{\{\s*trial[^}]*\}\}", re.IGNORECASE)
+JOB_KINDS = (
+    "Job",
+    "TFJob",
+    "PyTorchJob",
+    "XGBoostJob",
+    "MPIJob",
+    "TrainJob",
+)  # with defaults for both conditions
+CONFIG_MAP_KEYS = ("configMapName", "configMapNamespace", "templatePath")
+
+RETAIN = error(
+    "retain",
+    finds="an early stopper without trialTemplate.retain: true",
+    effect="an early-stopped trial never gets its result and keeps its place: after parallelTrialCount stops the search"
+    " hangs for ever",
+    mend="add retain: true",
+)
+SOURCE = error(
+    "trial-source",
+    finds="neither trialSpec nor configMap, both, or a configMap without its three keys",
+    effect=REFUSED,
+    mend="give trialSpec, or configMap with configMapName, configMapNamespace and templatePath",
+)
+UNSEEN = warning(
+    "trial-unseen",
+    finds="a trial template in a ConfigMap",
+    effect="it is not in this file and was not checked; neither does Katib check it against batch/v1",
+    mend="put the trial into trialSpec",
+)
+CONDITION = error(
+    "trial-condition",
+    finds="successCondition or failureCondition is missing where Katib has no default: another kind, or a configMap",
+    effect=REFUSED,
+    mend="add both conditions (GJSON), as Katib has them for a Job",
+)
+TRIAL_KIND = error(
+    "trial-kind",
+    finds="a trial without apiVersion or kind",
+    effect=REFUSED,
+    mend="write apiVersion: batch/v1 and kind: Job",
+)
+OTHER_KIND = warning(
+    "trial-kind-unknown",
+    finds="a trial of a kind that stock Katib does not watch, or Job with another apiVersion",
+    effect="unless trialResources of katib-config names it, Katib never learns that a trial has ended",
+    mend="use a batch/v1 Job, or add the kind to katib-config",
+)
+METADATA = error(
+    "trial-name",
+    finds="metadata.name or metadata.namespace of the trial",
+    effect=REFUSED,
+    mend="remove it; Katib names each trial",
+)
+PARAMETER = error(
+    "trial-parameter",
+    finds="a trialParameter without name or reference, with braces in its name, or twice",
+    effect=REFUSED,
+    mend="give each its own name and its own reference; use one in several places of the template",
+)
+UNUSED = error(
+    "trial-parameter-unused",
+    finds="a trialParameter whose placeholder the trial does not hold",
+    effect=REFUSED,
+    mend="write ${trialParameters.<name>} into the trial, or remove it",
+)
+UNLISTED = error(
+    "placeholder-unlisted",
+    finds="a placeholder for which there is no trialParameter",
+    effect=REFUSED,
+    mend="add the trialParameter, or correct the placeholder",
+)
+MISSPELT = error(
+    "placeholder-misspelt",
+    finds="something like a placeholder that Katib does not replace: ${trialSpec.Name}, ${lr}, {{trialParameters.lr}}",
+    effect="the trial gets the text as it stands",
+    mend="write ${trialParameters.<name>}; a ${trialSpec.…} is the reference of a trialParameter",
+)
+REFERENCE = error(
+    "trial-parameter-reference",
+    finds="a reference that is neither a parameter of the search nor ${trialSpec.…}",
+    effect=REFUSED,
+    mend="name a parameter, or ${trialSpec.Name}",
+)
+META_REFERENCE = error(
+    "trial-meta-reference",
+    finds="a ${trialSpec.…} for a label or annotation that the trial does not have",
+    effect=NO_TRIAL,
+    mend="add the label or annotation to the trial's metadata",
+)
+UNREFERENCED = error(
+    "parameter-unreferenced",
+    finds="a parameter of the search that no trialParameter refers to",
+    effect=NO_TRIAL,
+    mend="add a trialParameter that refers to it, and its placeholder",
+)
+
+
+def template(top: Node) -> Iterator[Finding]:
+    """The template; whether the trial can be made of it."""
+    spec, node = top["spec"], top["spec"]["trialTemplate"]
+    if spec.missing:
+        return
+    if node.missing:
+        yield REQUIRED.at(node, "is missing")
+        return
+    if node["primaryContainerName"].empty:
+        yield REQUIRED.at(node["primaryContainerName"], "is missing")
+    if not spec["earlyStopping"].missing and (node["retain"].missing or node["retain"].value is False):
+        yield RETAIN.at(node["retain"], "is false" if node["retain"].value is False else "is missing")
+    trial, config = node["trialSpec"], node["configMap"]
+    if trial.missing == config.missing:
+        yield SOURCE.at(trial, "is missing" if trial.missing else "stands beside configMap")
+    elif trial.missing:
+        yield UNSEEN.at(config, "holds the trial")
+        for key in CONFIG_MAP_KEYS:
+            if config[key].empty:
+                yield SOURCE.at(config[key], "is missing")
+    yield from _kind(node, trial)
+    yield from _trial_parameters(spec, node, trial)
+
+
+def _kind(node: Node, trial: Node) -> Iterator[Finding]:
+    kind, version = trial["kind"].text, trial["apiVersion"].text
+    if not trial.missing:
+        for key in ("apiVersion", "kind"):
+            if trial[key].empty:
+                yield TRIAL_KIND.at(trial[key], "is missing")
+        if kind and version and not _is_watched(kind, version):
+            hint = nearest(kind, JOB_KINDS)
+            yield OTHER_KIND.at(trial["kind"], f"{kind} of {version} is none that Katib watches ({hint})")
+        for key in ("name", "namespace"):
+            if not trial["metadata"][key].empty:
+                yield METADATA.at(trial["metadata"][key], f"is '{trial['metadata'][key].value}'")
+    if (kind or not trial.present) and kind not in JOB_KINDS:
+        for key in ("successCondition", "failureCondition"):
+            if node[key].empty and not (trial.missing and node["configMap"].missing):
+                yield CONDITION.at(node[key], "is missing")
+
+
+def _is_watched(kind: str, version: str) -> bool:
+    """trialResources of Katib's own katib-config."""
+    group = "batch/v1" if kind == "Job" else "kubeflow.org/v1"
+    return kind in JOB_KINDS and version == ("trainer.kubeflow.org/v1alpha1" if kind == "TrainJob" else group)
+
+
+def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
+    """Search parameters, trialParameters and placeholders, each against the next and back."""
+    listed = node["trialParameters"]
+    if listed.empty:
+        yield REQUIRED.at(listed, "is missing" if listed.missing else "is empty")
+        return
+    parameters = named(spec["parameters"].items)
+    used: dict[str, Node] = {}
+    for place, text in trial.texts():
+        for name in PLACEHOLDER.findall(text):
+            used.setdefault(name, place)
+    names: set[str] = set()
+    references: set[str] = set()
+    for item in listed.items:
+        name, reference = item["name"], item["reference"]
+        yield from _trial_parameter(item, names, references)
+        if name.text and name.text not in used and not trial.missing and not {"{", "}"} & set(name.text):
+            yield UNUSED.at(
+                name, f"the trial holds no ${{trialParameters.{name.text}}}: {_hint(name.text, used)}"
+            )
+        if reference.text:
+            yield from _reference(reference, parameters, trial)
+        names.add(name.text or "")
+        references.add(reference.text or "")
+    for name_, place in used.items():
+        if name_ not in names:
+            yield UNLISTED.at(place, f"no trialParameter '{name_}': {_hint(name_, names)}")
+    for name_, parameter in parameters.items():
+        if name_ not in references:
+            yield UNREFERENCED.at(parameter["name"], f"no trialParameter refers to '{name_}'")
+    yield from _misspelt(trial, {*names, *parameters})
+
+
+def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Iterator[Finding]:
+    for key, seen in (("name", names), ("reference", references)):
+        value = item[key]
+        if value.empty:
+            yield PARAMETER.at(value, "is missing")
+        elif value.text in seen:
+            yield PARAMETER.at(value, f"'{value.text}' stands here a second time")
+    if {"{", "}"} & set(item["name"].text or ""):
+        yield PARAMETER.at(item["name"], f"'{item['name'].text}' holds a brace")
+
+
+def _reference(node: Node, parameters: dict[str, Node], trial: Node) -> Iterator[Finding]:
+    text = node.text or ""
+    meta = META.search(text)
+    if meta is None:
+        if parameters and text not in parameters:
+            yield REFERENCE.at(node, f"no parameter '{text}': {nearest(text, parameters)}")
+        return
+    indexed = INDEXED.fullmatch(meta[1])
+    key = indexed[1] if indexed else meta[1]
+    if key not in META_KEYS:
+        yield REFERENCE.at(node, f"'{text}' is nothing of a trial: {nearest(key, META_KEYS)}")
+    elif key in ("Labels", "Annotations") and not trial.missing:
+        found = trial["metadata"][key.lower()].entries
+        if not indexed or indexed[2] not in found:
+            yield META_REFERENCE.at(node, f"the trial has no {key.lower()} '{indexed[2] if indexed else ''}'")
+
+
+def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:
+    for place, text in trial.texts():
+        for match in ALMOST.finditer(text):
+            word = match[0].strip("${} ")
+            if not PLACEHOLDER.fullmatch(match[0]) and (
+                word.lower().startswith("trial")
+                and "." in word
+                or (match[0] == f"${{{word}}}" and word in known)
+            ):
+                yield MISSPELT.at(place, f"'{match[0]}' is no placeholder")
+
+
+def _hint(name: str, names: object) -> str:
+    found = sorted(names)  # type: ignore[call-overload]
+    return nearest(name, found) if found else "there is none"
