@@ -14,10 +14,7 @@ import re2
 from katib import manifest as schema
 from katib.errors import ManifestError, nearest
 from katib.manifest import Distribution, ParameterType, Strategy, parse
-from katib.metrics import compile_filter
-
-DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
-"""Katib's filter where a manifest names none (pkg/metricscollector/v1beta1/common/const.go)."""
+from katib.metrics import DEFAULT_FILTER, compile_filter
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import re2
 
 METRIC = "val_si_snr"
 UNIT = "dB"
+DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
+"""Katib's filter where a manifest names none (pkg/metricscollector/v1beta1/common/const.go)."""
 
 
 def metric_filter(name: str) -> str:

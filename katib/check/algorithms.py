@@ -4,7 +4,7 @@ Settings are checked by the service itself once it runs, long after admission. C
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
@@ -127,7 +127,7 @@ def algorithms(top: Node) -> Iterator[Finding]:
             yield NEVER_STOPS.at(stopper, f"waits for {needed:g} of {trials.integer} trials")
 
 
-def _service(node: Node, services: Mapping[str, Service]) -> Iterator[Finding]:
+def _service(node: Node, services: Mapping[str, Service]) -> Generator[Finding, None, Service | None]:
     """Findings of one algorithm; returns its service where stock Katib has it."""
     name = node["algorithmName"]
     if node.missing or name.empty:

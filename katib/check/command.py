@@ -5,6 +5,7 @@
 `sh -c` or `bash -c` in front is kept; anything else is put behind `sh -c`. Called by katib/check/pod.py.
 """
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -51,6 +52,12 @@ SCRIPT = error(
     effect="Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
     " or is MetricsUnavailable",
     mend="give the trainer's words themselves, without a shell",
+)
+QUOTES = warning(
+    "command-quotes",
+    finds="a word of the command with quotes inside",
+    effect="Katib's shell line takes them away; where the command runs without a shell the trainer sees them",
+    mend="remove the quotes, if the word passes a shell line whole without them",
 )
 COMPOUND = warning(
     "command-compound",
@@ -119,9 +126,20 @@ def _word(word: Node) -> Iterator[Finding]:
     text = KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", word.text or ""))
     if text == "exec":
         yield SCRIPT.at(word, "'exec' replaces the shell that Katib's mark of completion needs")
+    elif UNSAFE.search(text) and _quoted_whole(text):
+        yield QUOTES.at(word, f"'{word.text}' holds quotes")
     elif found := UNSAFE.search(text):
         character = repr(found[0]) if found[0] else "nothing"
         yield WORD.at(word, f"'{word.text}' holds {character}")
+
+
+def _quoted_whole(text: str) -> bool:
+    """Whether a shell reads the word as one, and the quotes are all that it changes."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return False
+    return len(words) == 1 and not re.search(r"[$`\\]", text) and words[0] == re.sub(r"[\"']", "", text)
 
 
 def _script(node: Node, script: str) -> Iterator[Finding]:
@@ -134,7 +152,7 @@ def _script(node: Node, script: str) -> Iterator[Finding]:
         yield SCRIPT.at(node, f"is no complete shell line: {str(cause).lower()}")
         return
     commands = [tokens[0] if tokens else ""]
-    commands += [after for before, after in zip(tokens, tokens[1:], strict=False) if _separates(before)]
+    commands += [after for before, after in itertools.pairwise(tokens) if _separates(before)]
     if not tokens:
         yield NO_SCRIPT.at(node, "is empty")
     elif any(token.startswith("#") for token in tokens):

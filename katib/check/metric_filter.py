@@ -12,8 +12,7 @@ import re2
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
-from katib.experiment import DEFAULT_FILTER
-from katib.metrics import compile_filter
+from katib.metrics import DEFAULT_FILTER, compile_filter
 
 SYNTAX = error(
     "filter-syntax",
@@ -64,6 +63,7 @@ USUAL = (
     "{m}=5.1234",
     "{m}: 5.1234",
     "{m} = 5.1234",
+    "{m} : 5.1234",
     "{m} 5.1234",
     "epoch 3 {m}=5.1234",
     "epoch 3: {m}=5.1234, best=5",

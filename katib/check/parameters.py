@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from katib.check.finding import Finding, error, warning
-from katib.check.node import Node
+from katib.check.node import Node, named
 from katib.errors import nearest
 from katib.manifest import Distribution, ParameterType
 
@@ -114,7 +114,7 @@ def parameters(top: Node) -> Iterator[Finding]:
         yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
     seen: set[str] = set()
     for node in nodes.items:
-        yield from _parameter(node, seen)
+        yield from _parameter(node, seen, fixed=_is_resource(spec, node))
 
 
 def number(node: Node) -> float | None:
@@ -126,7 +126,13 @@ def number(node: Node) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _parameter(node: Node, seen: set[str]) -> Iterator[Finding]:
+def _is_resource(spec: Node, node: Node) -> bool:
+    """Whether hyperband sets this parameter itself, so that its bounds mean nothing."""
+    settings = named(spec["algorithm"]["algorithmSettings"].items)
+    return "resource_name" in settings and settings["resource_name"]["value"].text == node["name"].text
+
+
+def _parameter(node: Node, seen: set[str], *, fixed: bool) -> Iterator[Finding]:
     name, kind, space = node["name"], node["parameterType"], node["feasibleSpace"]
     if name.empty:
         yield NAME.at(name, "is missing")
@@ -142,12 +148,12 @@ def _parameter(node: Node, seen: set[str]) -> Iterator[Finding]:
             distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}"
         )
     if kind.text in NUMERIC:
-        yield from _numeric(space, whole=kind.text == "int")
+        yield from _numeric(space, whole=kind.text == "int", fixed=fixed)
     elif kind.text in LISTED:
         yield from _listed(space, discrete=kind.text == "discrete")
 
 
-def _numeric(space: Node, *, whole: bool) -> Iterator[Finding]:
+def _numeric(space: Node, *, whole: bool, fixed: bool) -> Iterator[Finding]:
     if space.missing:
         yield SPACE.at(space, "is missing", effect=REFUSED)
         return
@@ -165,7 +171,7 @@ def _numeric(space: Node, *, whole: bool) -> Iterator[Finding]:
                 yield NOT_A_NUMBER.at(node, f"'{node.text}' is no {kind}")
                 values[key] = None
     low, high, step = (values.get(key) for key in ("min", "max", "step"))
-    if low is not None and high is not None and low >= high:
+    if low is not None and high is not None and (low > high or (low == high and not fixed)):
         yield ORDER.at(space["min"], f"{space['min'].text} does not lie below max {space['max'].text}")
     elif low is not None and low <= 0 and (space["distribution"].text or "").startswith("log"):
         yield LOG.at(space["min"], f"is {space['min'].text}, with distribution {space['distribution'].text}")

@@ -102,7 +102,7 @@ def structure(top: Node) -> Iterator[Finding]:
 
 def is_job(trial: Node) -> bool:
     """Whether the trial is a batch/v1 Job, the only kind that Katib and this program look into."""
-    return trial["kind"].value == "Job" and trial["apiVersion"].value == "batch/v1"
+    return (trial["apiVersion"].text, trial["kind"].text) == ("batch/v1", "Job")
 
 
 @cache

@@ -228,8 +228,7 @@ def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:
         for match in ALMOST.finditer(text):
             word = match[0].strip("${} ")
             if not PLACEHOLDER.fullmatch(match[0]) and (
-                word.lower().startswith("trial")
-                and "." in word
+                (word.lower().startswith("trial") and "." in word)
                 or (match[0] == f"${{{word}}}" and word in known)
             ):
                 yield MISSPELT.at(place, f"'{match[0]}' is no placeholder")
