@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint render deploy delete clean
+.PHONY: help setup test lint render check deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -48,6 +48,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 # --- verbs ------------------------------------------------------------------------------------------------------
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
+
+check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
+	@$(KATIB) check '$(FILE)' $(call switch,STRICT) $(call switch,JSON)
 
 deploy: $(RUN) ## the search of MODEL= on the cluster: tried on the server, shown, asked for, applied (YES=1)
 	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT) $(call switch,YES)

@@ -166,6 +166,8 @@ def _many(
     elif in_job and not items and not field.required:
         yield ZERO.at(node, "is empty")
     for item in items:
+        if item.missing and in_job:
+            yield ZERO.at(item, "is null", mend="remove the item, or quote it")
         yield from _value(item, Field(_bare(item_type), True), in_job=in_job)
 
 

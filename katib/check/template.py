@@ -142,8 +142,8 @@ def _kind(node: Node, trial: Node) -> Iterator[Finding]:
     kind, version = trial["kind"].text, trial["apiVersion"].text
     if not trial.missing:
         for key in ("apiVersion", "kind"):
-            if trial[key].empty:
-                yield TRIAL_KIND.at(trial[key], "is missing")
+            if not trial[key].text:
+                yield TRIAL_KIND.at(trial[key], "is missing" if trial[key].empty else "is no string")
         if kind and version and not _is_watched(kind, version):
             hint = nearest(kind, JOB_KINDS)
             yield OTHER_KIND.at(trial["kind"], f"{kind} of {version} is none that Katib watches ({hint})")

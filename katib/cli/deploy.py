@@ -22,6 +22,7 @@ def deploy(
     """Render the Experiment of MODEL, try it on the API server, show what changes, ask, and apply it."""
     import yaml
 
+    from katib.check import require_sound
     from katib.cluster.client import Experiments
     from katib.render import Overrides
     from katib.render import render as render_manifest
@@ -30,7 +31,9 @@ def deploy(
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     place = load_site(site)
-    manifest = yaml.safe_load(render_manifest(load_spec(model), place, overrides))
+    text = render_manifest(load_spec(model), place, overrides)
+    require_sound(text, f"manifest of {model}", f"python -m katib render {model} | python -m katib check -")
+    manifest = yaml.safe_load(text)
     experiment = manifest["metadata"]["name"]
     cluster = Experiments(place.namespace, context)
     before = cluster.get(experiment)

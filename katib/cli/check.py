@@ -1,0 +1,68 @@
+"""Finds every defect of an Experiment manifest, offline."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from katib.check import Finding
+
+COLOURS = {"error": "red", "warning": "yellow"}
+STDIN = "-"
+
+
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Experiment manifest; - reads standard input")],
+    strict: Annotated[bool, typer.Option("--strict", help="count warnings as defects")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
+) -> int:
+    """Find every defect of the Experiment in FILE: its place, what Katib v0.19 would do, and the mend."""
+    import dataclasses
+    import json
+
+    from katib.check import check_text
+
+    source = "standard input" if file == STDIN else file
+    findings = check_text(_text(file), source)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(found) for found in findings], indent=2))
+    else:
+        for found in findings:
+            _print(found)
+        print(_summary(source, findings))
+    defects = [found for found in findings if strict or found.severity == "error"]
+    return 2 if defects else 0
+
+
+def _text(file: str) -> str:
+    from pathlib import Path
+
+    from katib.errors import ManifestError
+
+    if not file:
+        raise ManifestError("no FILE given; name an Experiment manifest, or - for standard input")
+    try:
+        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        return data.decode("utf-8-sig")
+    except OSError as cause:
+        raise ManifestError(f"{file}: cannot be read ({cause.strerror})") from None
+    except UnicodeDecodeError as cause:
+        raise ManifestError(f"{file}: is not UTF-8 text (byte {cause.start}); is it a manifest?") from None
+
+
+def _print(found: "Finding") -> None:
+    typer.secho(found.severity, fg=COLOURS[found.severity], bold=True, nl=False)
+    print(f" line {found.line}: {found.path}: {found.what}  [{found.rule}]")
+    print(f"  effect: {found.effect}")
+    print(f"  mend:   {found.mend}\n")
+
+
+def _summary(source: str, findings: list["Finding"]) -> str:
+    if not findings:
+        return f"{source}: nothing found"
+    counts = []
+    for severity in COLOURS:
+        count = sum(found.severity == severity for found in findings)
+        counts.append(f"{count} {severity}{'' if count == 1 else 's'}")
+    return f"{source}: {', '.join(counts)}; docs/check.md explains each [rule]"
