@@ -10,7 +10,7 @@ from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
 from katib.check.objective import REQUIRED
 from katib.check.parameters import number
-from katib.check.services import EARLY_STOPPING, SERVICES, Service
+from katib.check.services import ALL, EARLY_STOPPING, SERVICES, Service
 from katib.errors import nearest
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
@@ -198,6 +198,8 @@ def _space(spec: Node, service: Service) -> Iterator[Finding]:
 def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Finding]:
     node, low, high = space["distribution"], number(space["min"]), number(space["max"])
     wanted = node.text or "uniform"
+    if wanted not in ALL:
+        return  # an error already
     followed = service.distributions if kind == "double" or service.otherwise != "logUniform" else {"uniform"}
     if wanted in followed:
         if service.leaves_range and wanted in ("normal", "logNormal"):
