@@ -29,6 +29,11 @@ def sound() -> dict[str, Any]:
     return document
 
 
+Changes = dict[str, object]
+Defects = dict[str, tuple[Changes, set[str]]]
+"""By name: what is changed in a sound manifest, and every finding that this must give (rule at path; ? is a warning)."""
+
+
 def long(path: str) -> str:
     """The path without abbreviations."""
     for word, meaning in SHORT.items():
@@ -56,6 +61,34 @@ def spoiled(changes: Mapping[str, object]) -> str:
 def keys(path: str) -> list[str | int]:
     parts = re.findall(r"\['([^']*)'\]|\[(\d+)\]|([^.\[\]]+)", path)
     return [int(index) if index else quoted or plain for quoted, index, plain in parts]
+
+
+def words(*first: str) -> list[str]:
+    """A command that begins like this and holds every placeholder."""
+    names = ("lr", "weight_decay", "grad_clip_norm", "lr_factor", "trialName")
+    return [*first, *(f"--{name}=${{trialParameters.{name}}}" for name in names)]
+
+
+def script(text: str) -> Changes:
+    """A command through a shell, with every placeholder behind `text`."""
+    return {"TRAINER.command": ["sh", "-c", " ".join(words(text))]}
+
+
+def categorical(*values: str) -> Changes:
+    """The first parameter as one of these values."""
+    return {"spec.parameters[0].parameterType": "categorical", "SPACE": {"list": list(values)}}
+
+
+def algorithm(name: str, **settings: str) -> Changes:
+    """Another algorithm with these settings."""
+    listed = [{"name": key, "value": value} for key, value in settings.items()]
+    return {"spec.algorithm": {"algorithmName": name, "algorithmSettings": listed}}
+
+
+def collector(kind: str, **source: object) -> Changes:
+    """Another collector, without early stopping."""
+    spec = {"collector": {"kind": kind}, "source": source} if source else {"collector": {"kind": kind}}
+    return {"spec.metricsCollectorSpec": spec, "spec.earlyStopping": DROP}
 
 
 def found(text: str) -> set[tuple[str, str, str]]:

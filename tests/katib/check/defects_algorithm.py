@@ -1,0 +1,190 @@
+"""Named defects of algorithm, early stopper, collector and filter. Called by test_named_defects.py."""
+
+from tests.katib.check.manifests import DROP, Defects, algorithm, collector
+
+ALL_STEPS = {
+    f"spec.parameters[{index}].feasibleSpace.step": step
+    for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
+}
+
+DEFECTS: Defects = {
+    # algorithms
+    "no algorithm": ({"spec.algorithm": DROP}, {"required spec.algorithm"}),
+    "misspelt algorithm": (
+        algorithm("bayesianoptimisation"),
+        {"unknown-algorithm spec.algorithm.algorithmName"},
+    ),
+    "unknown setting": (
+        algorithm("bayesianoptimization", n_initial_point="5"),
+        {"setting-unknown spec.algorithm.algorithmSettings[0].name"},
+    ),
+    "setting as a number": (
+        {"spec.algorithm.algorithmSettings[0].value": 5},
+        {"wrong-type spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "setting out of range": (
+        algorithm("tpe", gamma="1.5"),
+        {"setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "setting that crashes at the first result": (
+        algorithm("bayesianoptimization", acq_func="EIps"),
+        {"setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "setting twice": (
+        {"spec.algorithm.algorithmSettings[2]": {"name": "random_state", "value": "1"}},
+        {"?setting-ignored spec.algorithm.algorithmSettings[2].name"},
+    ),
+    "only random points": ({"spec.maxTrialCount": 5}, {"?all-random spec.algorithm"}),
+    "ten random points by default": (
+        {**algorithm("bayesianoptimization"), "spec.maxTrialCount": 8},
+        {"?all-random spec.algorithm"},
+    ),
+    "hyperband without settings": (
+        algorithm("hyperband"),
+        {
+            "setting-missing spec.algorithm.algorithmSettings",
+            "?distribution-ignored SPACE.distribution",
+            "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
+        },
+    ),
+    "hyperband with too few at a time": (
+        algorithm("hyperband", r_l="9", resource_name="grd_clip_norm"),
+        {
+            "hyperband spec.algorithm.algorithmSettings[1].value",
+            "hyperband spec.parallelTrialCount",
+            "?distribution-ignored SPACE.distribution",
+            "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
+        },
+    ),
+    "normal, which optuna's service cannot draw": (
+        {**algorithm("multivariate-tpe"), "SPACE.distribution": "normal"},
+        {"distribution-unsupported SPACE.distribution"},
+    ),
+    "normal, which leaves its range": (
+        {**algorithm("random"), "SPACE.distribution": "normal"},
+        {"?distribution-leaves-range SPACE.distribution"},
+    ),
+    "grid without a step": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE.step": DROP,
+            "SPACE.distribution": "uniform",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {"setting-missing SPACE.step"},
+    ),
+    "grid of fewer points than trials": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE.distribution": "uniform",
+            "SPACE.step": "0.005",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+            "spec.parameters[1].feasibleSpace.step": "0.00009",
+            "spec.parameters[2].feasibleSpace.step": "9",
+            "spec.parameters[3].feasibleSpace.step": "0.5",
+        },
+        {"grid-too-small spec.maxTrialCount"},
+    ),
+    "cmaes with too few numbers": (
+        {
+            **algorithm("cmaes"),
+            **{f"spec.parameters[{index}].parameterType": "categorical" for index in range(4)},
+            **{f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"]} for index in range(4)},
+        },
+        {"too-few-dimensions spec.parameters"},
+    ),
+    "pbt with a setting that it cannot compare": (
+        {
+            **algorithm(
+                "pbt",
+                suggestion_trial_dir="/p",
+                n_population="5",
+                truncation_threshold="0.2",
+                resample_probability="0.3",
+            ),
+            **ALL_STEPS,
+            "SPACE.distribution": "uniform",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {"setting-value spec.algorithm.algorithmSettings[3].value"},
+    ),
+    "early stopper without a name": (
+        {"spec.earlyStopping.algorithmName": DROP},
+        {"required spec.earlyStopping.algorithmName"},
+    ),
+    "unknown early stopper": (
+        {"spec.earlyStopping.algorithmName": "median"},
+        {"unknown-algorithm spec.earlyStopping.algorithmName"},
+    ),
+    "unknown setting of the early stopper": (
+        {"spec.earlyStopping.algorithmSettings[1].name": "startstep"},
+        {"setting-unknown spec.earlyStopping.algorithmSettings[1].name"},
+    ),
+    "early stop after no epoch": (
+        {"spec.earlyStopping.algorithmSettings[1].value": "0"},
+        {"setting-value spec.earlyStopping.algorithmSettings[1].value"},
+    ),
+    "early stopper that waits for all trials": (
+        {"spec.earlyStopping.algorithmSettings[0].value": "30"},
+        {"?never-stops spec.earlyStopping"},
+    ),
+    "early stopper without retain": ({"TEMPLATE.retain": DROP}, {"retain TEMPLATE.retain"}),
+    "early stopper with retain: false": ({"TEMPLATE.retain": False}, {"retain TEMPLATE.retain"}),
+    # collector and filter
+    "unknown collector": (collector("Stdout"), {"collector-kind spec.metricsCollectorSpec.collector.kind"}),
+    "collector without an image": (
+        collector("PrometheusMetric"),
+        {"collector-kind spec.metricsCollectorSpec.collector.kind"},
+    ),
+    "custom collector without a container": (
+        collector("Custom"),
+        {"collector-custom spec.metricsCollectorSpec.collector.customCollector"},
+    ),
+    "relative file": (
+        collector("File", fileSystemPath={"path": "metrics.json", "kind": "File", "format": "JSON"}),
+        {"collector-path spec.metricsCollectorSpec.source.fileSystemPath.path"},
+    ),
+    "file format csv": (
+        collector(
+            "File",
+            fileSystemPath={"path": "/m/a.csv", "kind": "File", "format": "CSV"},
+            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
+        ),
+        {"collector-format spec.metricsCollectorSpec.source.fileSystemPath.format"},
+    ),
+    "filter beside JSON": (
+        collector(
+            "File",
+            fileSystemPath={"path": "/m/a", "kind": "File", "format": "JSON"},
+            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
+        ),
+        {"collector-format spec.metricsCollectorSpec.source.filter"},
+    ),
+    "path of a collector that has its own": (
+        {"spec.metricsCollectorSpec.source.fileSystemPath": {"path": "/m/a", "kind": "File"}},
+        {"?collector-source-ignored spec.metricsCollectorSpec.source.fileSystemPath"},
+    ),
+    "early stopping with a collector that does not watch": (
+        {"spec.metricsCollectorSpec": {"collector": {"kind": "Push"}}},
+        {"?collector-without-stopping spec.earlyStopping"},
+    ),
+    "no filter": ({"spec.metricsCollectorSpec": DROP}, {"?filter-default FILTER"}),
+    "no filter for a metric with a slash": (
+        {
+            "spec.metricsCollectorSpec": DROP,
+            "spec.objective.objectiveMetricName": "val/si_snr",
+            "spec.objective.metricStrategies": DROP,
+        },
+        {"filter-default-name spec.objective.objectiveMetricName"},
+    ),
+    "filter with lookahead": ({"FILTER[0]": r"(a)(?=b)(c)"}, {"filter-syntax FILTER[0]"}),
+    "filter with one group": ({"FILTER[0]": r"^val_si_snr=([\d.]+)$"}, {"filter-groups FILTER[0]"}),
+    "filter with a semicolon": (
+        {"FILTER[0]": r"^\S+; ?(val_si_snr)=(\d+)$"},
+        {"filter-semicolon FILTER[0]", "?filter-blind FILTER"},
+    ),
+    "filter that is not anchored": ({"FILTER[0]": r"(val_si_snr)=([\d.]*)"}, {"?filter-loose FILTER[0]"}),
+    "filter of another metric": ({"FILTER[0]": r"^(val_sisnr)=(\d+)$"}, {"?filter-blind FILTER"}),
+}

@@ -1,0 +1,101 @@
+"""What is wrong with the YAML itself, the line of each finding, and scalars as kubectl reads them."""
+
+import pytest
+
+from katib.check import check_text
+from katib.check.source import read
+from tests.katib.check.manifests import spoiled
+
+HEAD = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "line"),
+    [
+        ("", "one-document", 1),
+        ("# nothing\n---\n", "one-document", 1),
+        (HEAD + "---\n" + HEAD, "one-document", 4),
+        ("a: [", "not-yaml", 1),
+        (HEAD + "metadata:\n\tname: a\n", "not-yaml", 4),
+        ("a: \x07", "not-yaml", 1),
+        ("[" * 5000, "not-yaml", 1),
+        ("&a [*a]", "not-yaml", 1),
+        ("- 1", "not-a-mapping", 1),
+        ("7", "not-a-mapping", 1),
+        ("apiVersion: v1\nkind: Experiment\n", "not-an-experiment", 1),
+        ("apiVersion: kubeflow.org/v1beta1\nkind: Experimant\n", "not-an-experiment", 2),
+        ("apiVersion: kubeflow.org/v1beta1\n", "not-an-experiment", 1),
+    ],
+)
+def test_file_that_holds_no_experiment_gives_that_one_finding(text: str, rule: str, line: int) -> None:
+    (finding,) = check_text(text, "test")
+    assert (finding.rule, finding.line, finding.severity) == (rule, line, "error")
+
+
+def test_aliases_that_multiply_without_measure_end_in_a_finding() -> None:
+    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (finding,) = check_text("\n".join(lines), "test")
+    assert finding.rule == "not-yaml"
+
+
+def test_key_that_stands_twice_is_found_at_its_second_line() -> None:
+    findings = check_text(HEAD + "metadata:\n  name: a\n  name: b\n", "test")
+    (twice,) = [finding for finding in findings if finding.rule == "duplicate-key"]
+    assert (twice.path, twice.line) == ("metadata.name", 5)
+
+
+def test_line_of_a_finding_is_that_of_its_key_or_of_the_nearest_key_above() -> None:
+    text = HEAD + "metadata:\n  name: a.b\n\n  labels:\n    team: a b\nspec:\n  objective:\n    goal: x\n"
+    lines = {finding.path: finding.line for finding in check_text(text, "test")}
+    assert lines["metadata.name"] == 4
+    assert lines["metadata.labels.team"] == 7
+    assert lines["spec.objective.goal"] == 10
+    assert lines["spec.objective.type"] == 9
+    assert lines["spec.algorithm"] == 8
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-4", 1e-4),
+        ("1.e3", 1000),
+        ("3.0", 3),
+        ("017", 15),
+        ("08", 8),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("1_000", 1000),
+        ("yes", True),
+        ("Off", False),
+        ("y", True),
+        ("~", None),
+        ("2026-11-24", "2026-11-24"),
+        ("12:30", "12:30"),
+        ("1e-4x", "1e-4x"),
+        ('"1e-4"', "1e-4"),
+        ("!!str 1e-4", "1e-4"),
+        ("!!str yes", "yes"),
+    ],
+)
+def test_scalar_is_read_as_kubectl_reads_it(written: str, value: object) -> None:
+    """Against go.yaml.in/yaml/v2, which kubectl uses (resolve.go)."""
+    top, _ = read(HEAD + f"value: {written}\n")
+    assert top is not None
+    assert top["value"].value == value
+    assert type(top["value"].value) is type(value)
+
+
+@pytest.mark.parametrize("written", [".inf", "-.Inf", ".nan"])
+def test_number_that_is_not_finite_is_found(written: str) -> None:
+    _, findings = read(HEAD + f"value: {written}\n")
+    assert [finding.rule for finding in findings] == ["not-finite"]
+
+
+def test_merged_mappings_and_aliases_are_read_like_any_other() -> None:
+    top, findings = read(HEAD + "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\n")
+    assert top is not None
+    assert (top["b"].value, top["c"].value, findings) == ({"x": 1, "y": 3}, {"x": 1, "y": 2}, [])
+
+
+def test_manifest_as_json_is_checked_too() -> None:
+    assert check_text(spoiled({}), "test") == []
