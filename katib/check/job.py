@@ -20,6 +20,19 @@ TRIES = warning(
     effect=f"a trial that fails is tried {DEFAULT_BACKOFF_LIMIT} times more, each for its whole length",
     mend="write backoffLimit",
 )
+DEADLINE = warning(
+    "no-deadline",
+    finds="activeDeadlineSeconds is missing",
+    effect="Katib has no time limit: a trial that hangs keeps its GPU and its place until somebody looks",
+    mend="write activeDeadlineSeconds, with room for the time that a pod waits for a GPU",
+)
+EXIT_CODES = warning(
+    "exit-codes",
+    finds="podFailurePolicy that looks at exit codes of all containers, or at those of a trainer under early stopping",
+    effect="Katib's collector exits with 255 when the trainer fails, and its shell line turns a trainer's code into 1"
+    " under early stopping",
+    mend="name the container, and rely on exit codes only without early stopping",
+)
 PODS = warning(
     "several-pods",
     finds="parallelism or completions above 1",
@@ -60,6 +73,7 @@ def job(top: Node) -> Iterator[Finding]:
     if not is_job(trial):
         return
     yield from _job_spec(trial)
+    yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=not spec["earlyStopping"].missing)
     pod_template = trial["spec"]["template"]
     labels = pod_template["metadata"]["labels"]
     for key, label in template["primaryPodLabels"].entries.items():
@@ -80,6 +94,8 @@ def _job_spec(trial: Node) -> Iterator[Finding]:
         return
     if spec["backoffLimit"].missing:
         yield TRIES.at(spec["backoffLimit"], "is missing")
+    if spec["activeDeadlineSeconds"].missing:
+        yield DEADLINE.at(spec["activeDeadlineSeconds"], "is missing")
     for key, least in (("backoffLimit", 0), ("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1)):
         value = spec[key].integer
         if value is not None and value < least:
@@ -92,6 +108,14 @@ def _job_spec(trial: Node) -> Iterator[Finding]:
         yield SHORT_LIFE.at(spec["ttlSecondsAfterFinished"], f"is {life} s")
     if spec["suspend"].value is True and trial["metadata"]["labels"][QUEUE_LABEL].missing:
         yield SUSPENDED.at(spec["suspend"], "is true")
+
+
+def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Finding]:
+    for rule in policy["rules"].items:
+        codes = rule["onExitCodes"]
+        if not codes.missing and (stopping or codes["containerName"].empty):
+            found = "with early stopping" if stopping else "of all containers"
+            yield EXIT_CODES.at(codes, f"looks at exit codes {found}")
 
 
 def _folder(top: Node, kind: str | None) -> str | None:

@@ -43,7 +43,7 @@ SOURCE = error(
 UNSEEN = warning(
     "trial-unseen",
     finds="a trial template in a ConfigMap",
-    effect="it is not in this file and was not checked; neither does Katib check it against batch/v1",
+    effect="it is not in this file and was not checked; Katib's webhook reads it from the cluster",
     mend="put the trial into trialSpec",
 )
 CONDITION = error(

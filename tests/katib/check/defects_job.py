@@ -3,6 +3,7 @@
 from tests.katib.check.manifests import DROP, Defects, script, sound, words
 
 TRAINER = sound()["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]
+EXIT_3 = {"containerName": "trainer", "operator": "In", "values": [3]}
 BESIDE = {"name": "watcher", "image": "a:1"}
 
 DEFECTS: Defects = {
@@ -40,6 +41,24 @@ DEFECTS: Defects = {
         {"quantity TRAINER.resources.limits.memory"},
     ),
     "no number of tries": ({"JOB.spec.backoffLimit": DROP}, {"?backoff-limit JOB.spec.backoffLimit"}),
+    "no deadline": (
+        {"JOB.spec.activeDeadlineSeconds": DROP},
+        {"?no-deadline JOB.spec.activeDeadlineSeconds"},
+    ),
+    "exit codes under early stopping": (
+        {"JOB.spec.podFailurePolicy.rules[0]": {"action": "FailJob", "onExitCodes": EXIT_3}},
+        {"?exit-codes JOB.spec.podFailurePolicy.rules[0].onExitCodes"},
+    ),
+    "exit codes of all containers": (
+        {
+            "JOB.spec.podFailurePolicy.rules[0]": {
+                "action": "FailJob",
+                "onExitCodes": {"operator": "In", "values": [3]},
+            },
+            "spec.earlyStopping": DROP,
+        },
+        {"?exit-codes JOB.spec.podFailurePolicy.rules[0].onExitCodes"},
+    ),
     "negative number of tries": ({"JOB.spec.backoffLimit": -1}, {"job-number JOB.spec.backoffLimit"}),
     "several pods": ({"JOB.spec.parallelism": 2}, {"?several-pods JOB.spec.parallelism"}),
     "gone at once": (
