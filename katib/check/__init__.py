@@ -13,7 +13,7 @@ __all__ = ["Finding", "Rule", "Severity", "check_text", "require_sound"]
 def check_text(text: str, source: str) -> list[Finding]:
     """Every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
 
-    `source` is what the file is called.
+    `source` is what the caller calls the text; findings say their line and path in it.
     """
     from katib.check.algorithms import algorithms
     from katib.check.collector import collector

@@ -17,6 +17,13 @@ class Setting:
     accepts: Callable[[str], bool]
     says: str
 
+    def takes(self, text: str) -> bool:
+        """Whether the service takes this value; one that it cannot even convert it does not."""
+        try:
+            return self.accepts(text)
+        except (ValueError, OverflowError):
+            return False
+
 
 def whole(least: int) -> Setting:
     """A whole number of at least `least`."""
@@ -40,6 +47,7 @@ class Service:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     strict: bool = True  # whether an unknown setting is refused, not ignored
+    any_setting: bool = False  # whether the settings are not told here
     distributions: frozenset[str] = ALL
     leaves_range: bool = False  # whether normal and logNormal draw values beyond min and max
     otherwise: str | None = "uniform"
@@ -51,7 +59,7 @@ class Service:
 
 SEED = {"random_state": whole(0)}
 TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(0), **SEED}
-GRAPH = Service(strict=False)  # enas and darts search a network's graph; their settings are another world
+GRAPH = Service(any_setting=True)  # enas and darts search a network's graph; their settings are another world
 
 SERVICES: Mapping[str, Service] = {
     "bayesianoptimization": Service(  # scikit-optimize

@@ -76,6 +76,11 @@ resourceClaimTemplateName supplementalGroupsPolicy fsGroupChangePolicy seLinuxCh
 preemptionPolicy hostnameOverride procMount succeededIndexes nodeAffinityPolicy nodeTaintsPolicy apiGroup
 recursiveReadOnly mountPropagation gmsaCredentialSpecName gmsaCredentialSpec
 """
+INT64 = """
+activeDeadlineSeconds runAsUser runAsGroup fsGroup supplementalGroups terminationGracePeriodSeconds tolerationSeconds
+seconds expirationSeconds generation observedGeneration deletionGracePeriodSeconds
+"""
+INT32_MAX = 2**31 - 1  # what all other whole numbers are
 TEXTS = {
     str: "a string",
     int: "a whole number",
@@ -154,6 +159,8 @@ def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
     elif expected in TEXTS:
         if not _fits(node.value, expected):
             yield _wrong(node, expected, in_job=in_job)
+        elif expected is int and _too_large(node):
+            yield TYPE.at(node, f"is {node.value}, more than 32 bits hold", mend=f"write at most {INT32_MAX}")
         elif in_job and _dropped(node, field):
             yield ZERO.at(node, f"is {kind_of(node.value)}, which is the default")
 
@@ -199,6 +206,11 @@ def _fits(value: object, expected: type) -> bool:
     if expected is float:
         return isinstance(value, int | float)
     return isinstance(value, str if expected is datetime else expected)
+
+
+def _too_large(node: Node) -> bool:
+    key = next(part for part in reversed(node.path) if isinstance(part, str))
+    return abs(node.value) > INT32_MAX and key not in INT64.split()
 
 
 def _wrong(node: Node, expected: type | str, *, in_job: bool) -> Finding:

@@ -4,7 +4,7 @@ Called by `check_text`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
@@ -234,6 +234,6 @@ def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:
                 yield MISSPELT.at(place, f"'{match[0]}' is no placeholder")
 
 
-def _hint(name: str, names: object) -> str:
-    found = sorted(names)  # type: ignore[call-overload]
+def _hint(name: str, names: Iterable[str]) -> str:
+    found = sorted(names)
     return nearest(name, found) if found else "there is none"

@@ -39,6 +39,14 @@ DEFECTS: Defects = {
         {**algorithm("bayesianoptimization"), "spec.maxTrialCount": 8},
         {"?all-random spec.algorithm"},
     ),
+    "setting of an algorithm that has none": (
+        {
+            **algorithm("sobol", random_state="1"),
+            "SPACE.distribution": "uniform",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {"?setting-ignored spec.algorithm.algorithmSettings[0].name"},
+    ),
     "hyperband without settings": (
         algorithm("hyperband"),
         {

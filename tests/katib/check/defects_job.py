@@ -41,6 +41,10 @@ DEFECTS: Defects = {
         {"quantity TRAINER.resources.limits.memory"},
     ),
     "no number of tries": ({"JOB.spec.backoffLimit": DROP}, {"?backoff-limit JOB.spec.backoffLimit"}),
+    "number of more than 32 bits": (
+        {"JOB.spec.backoffLimit": 3_000_000_000},
+        {"wrong-type JOB.spec.backoffLimit"},
+    ),
     "no deadline": (
         {"JOB.spec.activeDeadlineSeconds": DROP},
         {"?no-deadline JOB.spec.activeDeadlineSeconds"},
