@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint render deploy delete clean
+.PHONY: help setup test lint render local results ui deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -48,6 +48,15 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 # --- verbs ------------------------------------------------------------------------------------------------------
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
+
+local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
+	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
+
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1)
+	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT) $(call switch,JSON)
+
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
+	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
 
 deploy: $(RUN) ## the search of MODEL= on the cluster: tried on the server, shown, asked for, applied (YES=1)
 	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT) $(call switch,YES)

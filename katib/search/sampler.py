@@ -24,6 +24,9 @@ from katib.search.space import Space
 
 Outcome = Literal["running", "completed", "stopped", "failed"]
 
+# Optuna announces each study that is created, and here one is for each proposal.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 REPEATS = 20
 """Draws before a point that was tried already is taken once more."""
 

@@ -100,6 +100,14 @@ class Axis:
             return _plain(self.low + int(share * (self._steps + 1)) * self.step)
         return self.text(low + share * (high - low))
 
+    def record(self, text: str) -> tuple[BaseDistribution, float | int | str]:
+        """The value as a record of trials shows it, with the bounds and the scale that a chart needs."""
+        if self._listed:
+            return self.distribution, text
+        if self.parameter.type == "int":
+            return IntDistribution(int(self.low), int(self.high), log=self._logarithmic), int(text)
+        return FloatDistribution(float(self.low), float(self.high), log=self._logarithmic), float(text)
+
     @property
     def low(self) -> Decimal:
         """The lower bound."""
