@@ -83,9 +83,8 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     from katib.results.table import read_table
 
     table = read_table(out, experiment)
-    console = Console()
     if table.rows:
-        console.print(table.printable(), width=None if console.is_terminal else 1000)
+        table.print(Console())
     print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""

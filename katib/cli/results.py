@@ -24,6 +24,4 @@ def results(
     if as_json:
         print(json.dumps(table.records(), indent=2))
     else:
-        console = Console()
-        # A file or a pipe has no width that rows would have to fit.
-        console.print(table.printable(), width=None if console.is_terminal else 1000)
+        table.print(Console())

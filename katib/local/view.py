@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from katib.experiment import Experiment
@@ -79,7 +80,7 @@ class Lines:
 
     def change(self, trial: Trial) -> None:
         """`trial demo-ab12cd34  Succeeded  after 10 epochs in 35 s, best val_si_snr 1.23 dB`."""
-        self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}")
+        self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}".rstrip())
 
     def show(self, trials: Sequence[Trial]) -> None:
         """Nothing: each change had its line."""
@@ -118,26 +119,24 @@ class LiveTable(Lines):
 
     def show(self, trials: Sequence[Trial]) -> None:
         """Running ones first."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading, side in (
-            ("trial", "left"),
-            ("state", "left"),
-            ("epoch", "right"),
-            ("best", "right"),
-            ("", "left"),
-        ):
-            table.add_column(heading, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        # A terminal shows no more than it has lines.
+        # A terminal shows no more than it has lines; what does not fit its width is cut off the settings alone.
         fitting = sorted(trials, key=lambda trial: PLACES.index(trial.state))[
             : max(3, self._console.height - 3)
         ]
+        name = max((len(trial.name) for trial in fitting), default=0)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("trial", no_wrap=True, min_width=name)
+        table.add_column("state", no_wrap=True, min_width=max(map(len, STYLES)))
+        for heading, width in (("epoch", 5), ("best", 9), ("time", 9)):
+            table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+        table.add_column("", no_wrap=True)
         for trial in fitting:
             value = objective_value(trial.values, self._experiment.strategy)
             best = "" if value is None else with_unit(value, self._experiment.metric)
-            settings = "  ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
+            settings = "  ".join(f"{key} {short(text)}" for key, text in trial.assignments.items())
             state = f"[{STYLES[trial.state]}]{trial.state}[/]"
             table.add_row(
-                trial.name, state, str(len(trial.values) or ""), best, f"{_time(trial):>9}  {settings}"
+                trial.name, state, str(len(trial.values) or ""), best, _time(trial), escape(settings)
             )
         self._live.update(table, refresh=True)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from katib.errors import FolderError, nearest
@@ -70,21 +72,29 @@ class TrialTable:
             for row in self.rows
         ]
 
-    def printable(self) -> RichTable:
-        """For a terminal or a log."""
+    def print(self, console: Console) -> None:
+        """On a terminal that is too narrow the settings and reasons stay away; a file or a pipe has no width."""
+        table = self._printable(whole=True)
+        if not console.is_terminal:
+            console = Console(width=1000)
+        elif console.measure(table, options=console.options.update(width=1000)).maximum > console.width:
+            table = self._printable(whole=False)
+            table.caption = "a wider terminal shows the settings and reasons"
+        console.print(table)
+
+    def _printable(self, *, whole: bool) -> RichTable:
         metric = self.identity.metric
         gains = any(row.gain is not None for row in self.rows)
+        settings = list(self.rows[0].assignments) if self.rows and whole else []
+        reasons = whole and any(row.reason for row in self.rows)
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("trial", no_wrap=True)
-        table.add_column("state", no_wrap=True)
-        table.add_column(metric, justify="right", no_wrap=True)
-        if gains:
-            table.add_column("over mixture", justify="right", no_wrap=True)
-        for heading in ("best epoch", "epochs", "time"):
+        for heading in ("trial", "state"):
+            table.add_column(heading, no_wrap=True)
+        numbers = [metric, *(["over mixture"] if gains else []), "best epoch", "of", "time", *settings]
+        for heading in numbers:
             table.add_column(heading, justify="right", no_wrap=True)
-        for name in self.rows[0].assignments if self.rows else ():
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("reason", overflow="fold")
+        if reasons:
+            table.add_column("reason", no_wrap=True)
         for row in self.rows:
             table.add_row(
                 row.trial,
@@ -94,8 +104,8 @@ class TrialTable:
                 str(row.best_epoch or ""),
                 str(row.epochs or ""),
                 duration(row.seconds),
-                *(short(text) for text in row.assignments.values()),
-                row.reason,
+                *(short(row.assignments.get(name, "")) for name in settings),
+                *([escape(row.reason)] if reasons else []),
             )
         return table
 
