@@ -229,6 +229,7 @@ class Engine:
         if stop:
             self._trials[name] = self._store.update(trial, stop=self._because(stop))
             running.process.stop(GRACE_SECONDS)
+            self._view.stopping(self._trials[name])
 
     def _because(self, stop: Stop) -> str:
         metric = self._experiment.metric

@@ -49,6 +49,9 @@ class View(AbstractContextManager["View"], Protocol):
     def change(self, trial: Trial) -> None:
         """`trial` has another state."""
 
+    def stopping(self, trial: Trial) -> None:
+        """`trial` has been asked to save and end, for good."""
+
     def show(self, trials: Sequence[Trial]) -> None:
         """All trials as they are now."""
 
@@ -82,6 +85,10 @@ class Lines:
         """`trial demo-ab12cd34  Succeeded  after 10 epochs in 35 s, best val_si_snr 1.23 dB`."""
         self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}".rstrip())
 
+    def stopping(self, trial: Trial) -> None:
+        """`trial demo-ab12cd34  stopping  best of epoch 4, ...`."""
+        self.say(f"trial {trial.name}  stopping  {trial.stop}")
+
     def show(self, trials: Sequence[Trial]) -> None:
         """Nothing: each change had its line."""
 
@@ -111,6 +118,9 @@ class LiveTable(Lines):
 
     def report(self, trial: Trial, step: int) -> None:
         """The table shows it."""
+
+    def stopping(self, trial: Trial) -> None:
+        """The table at the end has the reason."""
 
     def change(self, trial: Trial) -> None:
         """The table shows the state; only what went wrong is kept in sight."""
@@ -151,7 +161,7 @@ def story(trial: Trial, experiment: Experiment) -> str:
     """What there is to say of a trial's state: its settings as it begins, how it went as it ends."""
     if trial.state == "Created" and not trial.reason:
         return ", ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
-    parts = [trial.reason] if trial.reason else []
+    parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []
     if trial.finished:
         parts.append(f"{count(len(trial.values), 'epoch')} in {duration(trial.effort.seconds)}")
         value = objective_value(trial.values, experiment.strategy)

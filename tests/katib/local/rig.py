@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+SECONDS = 60
 WORK = Path(__file__).with_name("work.py")
 
 
@@ -81,12 +83,16 @@ class Rig:
             | {"OMP_NUM_THREADS": "1"},
         )
         self._engines.append(engine)
+        # A test that waits for what never comes fails by this, and hangs never.
+        watchdog = threading.Timer(SECONDS, engine.kill)
+        watchdog.daemon = True
+        watchdog.start()
         return engine
 
     def run(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
         engine = self.start(search, *flags)
-        out, err = engine.communicate(timeout=120)
+        out, err = engine.communicate()
         return subprocess.CompletedProcess(engine.args, engine.returncode, out, err)
 
     def results(self, name: str = "test") -> list[dict[str, Any]]:
