@@ -1,5 +1,6 @@
 """Opens the dashboard of the local experiments in the browser."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -25,12 +26,21 @@ def ui(
         raise FolderError(f"{out}: no experiment there yet; `make local MODEL=...` starts one")
     name = experiment or max(there, key=lambda name: (out / name / DATABASE).stat().st_mtime)
     database = find(out, name) / DATABASE
-    from optuna_dashboard import run_server
+    from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-    print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
+    from optuna_dashboard import wsgi
+
+    class Quiet(WSGIRequestHandler):
+        """A line a request is of no use to anybody here."""
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
     try:
-        run_server(f"sqlite:///{database}", port=port)
+        server = make_server("127.0.0.1", port, wsgi(f"sqlite:///{database}"), handler_class=Quiet)
     except OSError as error:
         raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
-    except KeyboardInterrupt:
-        return
+    with server:
+        print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -28,6 +28,7 @@ DATABASE = "study.db"
 LOCK_SECONDS = 60
 """How long a write waits for a reader, such as the dashboard."""
 
+_DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,
     "EarlyStopped": TrialState.PRUNED,
@@ -93,9 +94,17 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE
         self._storage = _storage(self.path)
-        (study,) = self._storage.get_all_studies()
-        self._study = study._study_id
-        self.identity = Identity(**study.user_attrs["experiment"])
+        try:
+            (study,) = self._storage.get_all_studies()
+            self._study = study._study_id
+            self.identity = Identity(**study.user_attrs["experiment"])
+        except (*_DATABASE_ERRORS, ValueError, KeyError, TypeError) as error:
+            why = (
+                _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
+            )
+            raise EngineError(
+                f"{self.path}: cannot be read ({why}); move {folder} away to begin anew"
+            ) from error
 
     @staticmethod
     def create(folder: Path, identity: Identity) -> "Store":
@@ -210,13 +219,17 @@ def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error.__cause__ or error
-        cause = getattr(cause, "orig", None) or cause
+    except (OSError, *_DATABASE_ERRORS) as error:
         raise EngineError(
-            f"{path}: cannot be written ({' '.join(str(cause).split())}); what has finished is kept, "
+            f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "
             "make room and start the same command again"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """SQLite's own words, below those of SQLAlchemy and Optuna."""
+    cause = error.__cause__ or error
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())
 
 
 def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:

@@ -28,7 +28,7 @@ Outcome = Literal["running", "completed", "stopped", "failed"]
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 REPEATS = 20
-"""Draws before a point that was tried already is taken once more."""
+"""Draws, by the algorithm and then as often at random, before a point that was tried already is taken once more."""
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -88,7 +88,7 @@ class Sampler:
         if self.algorithm == "grid":
             return next((point for point in self._grid() if point not in tried), None)
         point = self._draw(history, 0)
-        for attempt in range(1, REPEATS):
+        for attempt in range(1, 2 * REPEATS):
             if point not in tried:
                 break
             point = self._draw(history, attempt)
@@ -100,7 +100,7 @@ class Sampler:
         # The position goes into the seed: a sampler that starts anew with each question would repeat itself.
         entropy = None if self.seed is None else (self.seed, len(history), attempt)
         generator = np.random.default_rng(entropy)
-        if self.algorithm == "random":
+        if self.algorithm == "random" or attempt >= REPEATS:
             return self._at(generator.random(len(self.space.axes)))
         return self._tpe(history, int(generator.integers(2**31)))
 
@@ -142,7 +142,8 @@ class Sampler:
         from scipy.stats import qmc  # takes half a second, and only this algorithm needs it
 
         sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed or 0))
-        sequence.fast_forward(position)
+        if position:
+            sequence.fast_forward(position)
         return np.asarray(sequence.random(1)[0])
 
     def _at(self, shares: Sequence[float] | np.ndarray) -> dict[str, str]:

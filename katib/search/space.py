@@ -48,6 +48,8 @@ class Axis:
         if self._normal:
             return FloatDistribution(0.0, 1.0)
         low, high = self.low, self.high
+        if self.step is not None:
+            high = low + self._steps * self.step
         if self._logarithmic:
             # Optuna has no steps on a logarithmic axis; `text` goes to the nearest.
             if self.parameter.type == "int" and self.step == 1:
