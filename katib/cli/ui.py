@@ -1,6 +1,7 @@
 """Opens the dashboard of the local experiments in the browser."""
 
 import contextlib
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,8 @@ def ui(
         server = make_server("127.0.0.1", port, wsgi(f"sqlite:///{database}"), handler_class=Quiet)
     except OSError as error:
         raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with server:
         print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -7,6 +7,7 @@ that the next start completes. Written by the engine alone, read by results and 
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +29,7 @@ DATABASE = "study.db"
 LOCK_SECONDS = 60
 """How long a write waits for a reader, such as the dashboard."""
 
-_DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+_DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,
     "EarlyStopped": TrialState.PRUNED,
@@ -93,8 +94,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE
-        self._storage = _storage(self.path)
         try:
+            self._storage = _storage(self.path)
             (study,) = self._storage.get_all_studies()
             self._study = study._study_id
             self.identity = Identity(**study.user_attrs["experiment"])
@@ -228,8 +229,10 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _cause(error: Exception) -> str:
     """SQLite's own words, below those of SQLAlchemy and Optuna."""
-    cause = error.__cause__ or error
-    return " ".join(str(getattr(cause, "orig", None) or cause).split())
+    cause: BaseException = error
+    while cause.__cause__:
+        cause = cause.__cause__
+    return " ".join(str(cause).split())
 
 
 def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
