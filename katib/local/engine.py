@@ -4,8 +4,6 @@ One thread waits for output, for ended trials and for signals at once, and sleep
 the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by katib/local/run.py.
 """
 
-import errno
-import os
 import secrets
 import selectors
 import signal
@@ -13,16 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from katib.errors import EngineError
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess
+from katib.local.reasons import because, how, says_disk_full, unwritable
 from katib.local.signals import STOPS, Signals, listening
 from katib.local.store import Effort, State, Store, Trial, objective_value
 from katib.local.view import View, count, with_unit
 from katib.metrics import MetricParser
-from katib.search.median_stop import Stop, median_stop
+from katib.search.median_stop import median_stop
 from katib.search.sampler import Outcome, Past, sampler
 
 GRACE_SECONDS = 120.0
@@ -33,8 +31,6 @@ NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
 """Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
-
-NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 _OUTCOMES: dict[State, Outcome] = {
     "Created": "running",
@@ -177,7 +173,7 @@ class Engine:
             folder.mkdir(exist_ok=True)
             process = TrialProcess(launch.argv, launch.env, folder)
         except OSError as error:
-            raise _unwritable(folder, error) from None
+            raise unwritable(folder, error) from None
         self._running[trial.name] = _Running(process, self._free.pop())
         self._selector.register(process, selectors.EVENT_READ, trial.name)
         self._change(trial, effort=replace(trial.effort, started=process.started), reason="", state="Running")
@@ -207,7 +203,7 @@ class Engine:
         try:
             lines = process.lines(all_of_it=all_of_it)
         except OSError as error:
-            raise _unwritable(self._launcher.folder / name / OUTPUT, error) from None
+            raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
         for line in lines:
             for report in self._parser.parse(line):
                 self._report(name, report.value)
@@ -227,17 +223,9 @@ class Engine:
             return
         stop = self._rule.decide(trial.values, [other.values for other in self.trials if other.name != name])
         if stop:
-            self._trials[name] = self._store.update(trial, stop=self._because(stop))
+            self._trials[name] = self._store.update(trial, stop=because(stop, self._experiment))
             running.process.stop(GRACE_SECONDS)
             self._view.stopping(self._trials[name])
-
-    def _because(self, stop: Stop) -> str:
-        metric = self._experiment.metric
-        side = "below" if self._experiment.maximize else "above"
-        return (
-            f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, is {side} the median "
-            f"of {count(stop.trials, 'other trial')}, {with_unit(stop.median, metric)}"
-        )
 
     def _ended(self, name: str, code: int) -> None:
         running = self._running[name]
@@ -275,11 +263,11 @@ class Engine:
         """A trial that is neither complete nor to blame for its own settings: it goes on later, or now, or not at all."""
         if code == BAD_INPUT or code in NOT_RUNNABLE:
             self._stop_all(Halt(2, f"trial {trial.name}: {said}"))
-        elif any(text in said for text in NO_SPACE):
+        elif says_disk_full(said):
             self._stop_all(Halt(1, f"trial {trial.name}: {said}"))
         elif not self._halt:
             effort = replace(effort, failures=effort.failures + 1)
-            reason = f"{_how(code)}: {said}" if said else _how(code)
+            reason = f"{how(code)}: {said}" if said else how(code)
             if effort.failures > self._experiment.backoff_limit:
                 self._change(trial, effort=effort, state="Failed", reason=reason)
                 return
@@ -308,7 +296,7 @@ class Engine:
         if self._halt is None:
             self._halt = halt
             if self._running:
-                waits = f"{count(len(self._running), 'trial')} save and stop"
+                waits = f"waiting for {count(len(self._running), 'trial')} to save and stop"
                 self._view.say(f"{halt.reason}; {waits}, Ctrl-C kills them")
         for running in self._running.values():
             running.process.stop(GRACE_SECONDS)
@@ -320,18 +308,3 @@ class Engine:
 
     def _value(self, trial: Trial) -> float | None:
         return objective_value(trial.values, self._experiment.strategy)
-
-
-def _unwritable(path: Path, error: OSError) -> EngineError:
-    return EngineError(
-        f"{path}: cannot be written ({error.strerror}); what has finished is kept, "
-        "make room and start the same command again"
-    )
-
-
-def _how(code: int) -> str:
-    """What an exit code says: a number, or the signal that ended the process."""
-    if code >= 0:
-        return f"exit code {code}"
-    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-    return f"killed by {signal.Signals(-code).name}{hint}"
