@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from katib.local.process import HOLD, end_leftovers
+
 SECONDS = 60
 WORK = Path(__file__).with_name("work.py")
 
@@ -110,11 +112,12 @@ class Rig:
         return {path.parent.name: [int(line) for line in path.read_text().split()] for path in files}
 
     def close(self) -> None:
-        """Leave no engine behind; it takes its trials along."""
+        """Leave no engine behind, nor the trials of one that was killed."""
         for engine in self._engines:
             if engine.poll() is None:
                 engine.terminate()
             engine.communicate()
+        end_leftovers([path.parent for path in self.out.glob(f"*/*/{HOLD}")], grace=5)
 
 
 def read_until(engine: "subprocess.Popen[str]", part: str, times: int = 1) -> list[str]:
