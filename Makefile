@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint render check deploy delete clean
+.PHONY: help setup test lint render check local results ui deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -51,6 +51,15 @@ render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 
 check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
 	@$(KATIB) check '$(FILE)' $(call switch,STRICT) $(call switch,JSON)
+
+local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
+	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
+
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1)
+	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT) $(call switch,JSON)
+
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
+	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
 
 deploy: $(RUN) ## the search of MODEL= on the cluster: tried on the server, shown, asked for, applied (YES=1)
 	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT) $(call switch,YES)

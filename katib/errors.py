@@ -25,6 +25,10 @@ class ManifestError(SepsweepError):
     """A file is not an Experiment manifest that can be run."""
 
 
+class FolderError(SepsweepError):
+    """A folder that the caller named is missing, empty, or cannot be written."""
+
+
 class EngineError(SepsweepError):
     """The local search cannot go on."""
 

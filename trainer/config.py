@@ -146,10 +146,11 @@ class Run:
 
     linger: float = 0.0
     """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it
-    alive."""
+    alive. None where TRAINER_READ_TO_END is set, as the local engine does."""
 
     stop_delay: float = 2.5
-    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3, others none."""
+    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3. None where
+    TRAINER_READ_TO_END is set."""
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, self, "epochs", "1 or more")

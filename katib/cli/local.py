@@ -1,0 +1,105 @@
+"""Runs the search of a model on this machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials
+
+if TYPE_CHECKING:
+    from katib.local.engine import Halt
+    from katib.render import Overrides
+
+
+def local(
+    search: Annotated[
+        str, typer.Argument(metavar="MODEL|FILE", help="as for render, or a file with an Experiment manifest")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")
+    ] = None,
+    out: Out = Path("runs"),
+    preset: Preset = None,
+    name: Name = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    parallel: Parallel = None,
+    site: SiteFile = None,
+) -> int:
+    """Run the Experiment of MODEL, or that of a manifest FILE, on this machine; stopped and started again, it goes on."""
+    from katib.check import require_sound
+    from katib.experiment import load_experiment
+    from katib.local.launch import launcher
+    from katib.local.run import run
+    from katib.render import Overrides
+
+    overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
+    if search.endswith((".yaml", ".yml")):
+        manifest, source = _read(Path(search), overrides, site), search
+    else:
+        manifest, source = _rendered(search, overrides, site), f"the Experiment of {search}"
+    command = None if source == search else f"python -m katib render {search} | python -m katib check -"
+    require_sound(manifest, source, command)
+    start = launcher(load_experiment(manifest, source), data, out)
+    halt = run(start, manifest)
+    return _close(out, start.experiment.name, halt)
+
+
+def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
+    """The manifest as it suits this machine: the corpus is the folder itself, and no more trials at a time than it can run."""
+    import os
+    from dataclasses import replace
+
+    from katib.local.launch import gpus
+    from katib.render import render
+    from katib.site import load_site
+    from katib.spec import load_spec
+
+    place = load_site(site).model_copy(update={"data_folder": ""})
+    if overrides.parallel is None and not gpus():
+        overrides = replace(overrides, parallel=min(place.parallel_trials, os.cpu_count() or 1))
+    return render(load_spec(model), place, overrides)
+
+
+def _read(path: Path, overrides: "Overrides", site: Path | None) -> str:
+    from dataclasses import asdict
+
+    from katib.errors import ManifestError
+
+    given = [name for name, value in (asdict(overrides) | {"site": site}).items() if value is not None]
+    if given:
+        raise ManifestError(f"{path}: --{given[0]} changes a rendered manifest; in a file, change the file")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: cannot be read ({getattr(error, 'strerror', 'not text')})") from None
+
+
+def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
+    """The table, what ended the search, and how to go on."""
+    import sys
+
+    from rich.console import Console
+
+    from katib.local.view import short, with_unit
+    from katib.results.table import read_table
+
+    table = read_table(out, experiment)
+    if table.rows:
+        table.print(Console())
+    print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
+    if halt is not None:
+        code = "error: " if halt.code in (1, 2) else ""
+        # A full disk's own line says it already.
+        then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
+        print(f"{code}{halt.reason}{then}", file=sys.stderr)
+        return halt.code
+    if table.best:
+        gain = "" if table.best.gain is None else f" ({table.best.gain:+.2f} dB over the unprocessed mixture)"
+        value = with_unit(table.best.value or 0.0, table.identity.metric)
+        print(f"best: {table.best.trial}, {table.identity.metric} {value}{gain}")
+        print("      " + ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items()))
+    where = "" if out == Path("runs") else f" OUT={out}"
+    print(f"next: make results EXPERIMENT={experiment}{where} · make ui EXPERIMENT={experiment}{where}")
+    return 0

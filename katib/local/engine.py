@@ -1,0 +1,310 @@
+"""The loop of a local search: proposes trials, starts them in free slots, reads their reports, stops and counts them.
+
+One thread waits for output, for ended trials and for signals at once, and sleeps in between. Whatever happens is recorded in
+the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by katib/local/run.py.
+"""
+
+import secrets
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from katib.errors import EngineError
+from katib.local.launch import Launcher
+from katib.local.process import OUTPUT, TrialProcess
+from katib.local.reasons import because, how, says_disk_full, unwritable
+from katib.local.signals import STOPS, Signals, listening
+from katib.local.store import Effort, State, Store, Trial, objective_value
+from katib.local.view import View, count, with_unit
+from katib.metrics import MetricParser
+from katib.search.median_stop import median_stop
+from katib.search.sampler import Outcome, Past, sampler
+
+GRACE_SECONDS = 120.0
+"""From SIGTERM to SIGKILL: the template's terminationGracePeriodSeconds."""
+
+NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
+
+BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
+"""Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
+
+_OUTCOMES: dict[State, Outcome] = {
+    "Created": "running",
+    "Running": "running",
+    "Succeeded": "completed",
+    "EarlyStopped": "stopped",
+    "Failed": "failed",
+    "MetricsUnavailable": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Why the search ends before its budget is spent; `code` is the exit code."""
+
+    code: int
+    reason: str
+
+
+@dataclass
+class _Running:
+    """A trial at work. `step` is that of its process's last report: a resumed trial begins with its history."""
+
+    process: TrialProcess
+    device: str | None
+    step: int = 0
+
+
+class Engine:
+    """One run of a search. Raises ManifestError where the manifest's algorithms are not known here."""
+
+    def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
+        experiment = launcher.experiment
+        self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
+        self._sampler = sampler(experiment)
+        stopping = experiment.early_stopping
+        self._rule = median_stop(stopping, experiment.maximize) if stopping else None
+        self._parser = MetricParser(experiment.filters, [experiment.metric])
+        self._trials = {trial.name: trial for trial in store.trials()}
+        self._running: dict[str, _Running] = {}
+        self._free = list(reversed(launcher.slots))
+        self._selector = selectors.DefaultSelector()
+        self._halt: Halt | None = None
+        self._exhausted = False
+
+    @property
+    def trials(self) -> list[Trial]:
+        """In the order in which they were proposed."""
+        return list(self._trials.values())
+
+    def run(self) -> Halt | None:
+        """Search until the budget is spent (None) or something ends it; no trial runs any more then."""
+        with listening() as signals, self._view:
+            self._selector.register(signals.descriptor, selectors.EVENT_READ)
+            try:
+                self._attempt(self._settle)
+                while True:
+                    self._attempt(self._start_trials)
+                    if not self._running:
+                        return self._halt
+                    self._view.show(self.trials)
+                    self._wait(signals)
+            finally:
+                for running in self._running.values():
+                    running.process.close()
+                self._selector.close()
+
+    def _attempt(self, step: Callable[..., None], *arguments: object) -> None:
+        """A full disk ends the search, but orderly: the other trials save first, wherever they write to."""
+        try:
+            step(*arguments)
+        except EngineError as error:
+            self._stop_all(Halt(error.exit_code, str(error)))
+
+    def _settle(self) -> None:
+        """Bring to an end what an engine that was killed had decided but not written down to the last."""
+        for trial in self.trials:
+            self._store.close_trial(trial)
+            if trial.finished:
+                continue
+            effort = trial.effort
+            if effort.started is not None:
+                effort = Effort(effort.failures, effort.seconds + self._seen_for(trial, effort.started))
+            state: State = "EarlyStopped" if trial.stop else "Created"
+            self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
+        self._check_failures()
+
+    def _seen_for(self, trial: Trial, started: float) -> float:
+        """Seconds between the start of a trial that was cut off and its last output."""
+        try:
+            return max(0.0, (self._launcher.folder / trial.name / OUTPUT).stat().st_mtime - started)
+        except OSError:
+            return 0.0
+
+    def _start_trials(self) -> None:
+        while self._free and not self._halt:
+            waiting = (
+                trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running
+            )
+            trial = next(waiting, None) or self._propose()
+            if trial is None:
+                return
+            self._start(trial)
+
+    def _propose(self) -> Trial | None:
+        """A new trial; None where the budget is spent or the goal reached."""
+        experiment = self._experiment
+        if self._exhausted or (experiment.max_trials and len(self._trials) >= experiment.max_trials):
+            return None
+        values = [
+            value for trial in self.trials if trial.finished and (value := self._value(trial)) is not None
+        ]
+        goal, sign = experiment.goal, 1 if experiment.maximize else -1
+        if goal is not None and any(sign * value >= sign * goal for value in values):
+            self._exhausted = True
+            self._view.say(
+                f"goal reached: {experiment.metric} {with_unit(goal, experiment.metric)}; no new trials"
+            )
+            return None
+        history = [
+            Past(trial.assignments, _OUTCOMES[trial.state], self._value(trial), trial.values)
+            for trial in self.trials
+        ]
+        assignments = self._sampler.propose(history)
+        if assignments is None:
+            self._exhausted = True
+            self._view.say("every point of the grid has been tried")
+            return None
+        name = f"{experiment.name}-{''.join(secrets.choice(NAME_LETTERS) for _ in range(8))}"
+        trial = self._store.add(name, assignments, self._sampler.space)
+        self._trials[name] = trial
+        self._view.change(trial)
+        return trial
+
+    def _start(self, trial: Trial) -> None:
+        device = self._free[-1]
+        launch = self._launcher.launch(trial.name, trial.assignments, device)
+        folder = self._launcher.folder / trial.name
+        try:
+            folder.mkdir(exist_ok=True)
+            process = TrialProcess(launch.argv, launch.env, folder)
+        except OSError as error:
+            raise unwritable(folder, error) from None
+        self._running[trial.name] = _Running(process, self._free.pop())
+        self._selector.register(process, selectors.EVENT_READ, trial.name)
+        self._change(trial, effort=replace(trial.effort, started=process.started), reason="", state="Running")
+
+    def _wait(self, signals: Signals) -> None:
+        """Sleep until something happens, then see to all of it."""
+        ends = [
+            running.process.ends_by - time.monotonic()
+            for running in self._running.values()
+            if running.process.ends_by
+        ]
+        deadlines = [*ends, *([self._view.refresh] if self._view.refresh else [])]
+        for key, _ in self._selector.select(max(0.0, min(deadlines)) if deadlines else None):
+            if key.data:
+                self._attempt(self._read, key.data)
+        for number in signals.take():
+            if number in STOPS:
+                self._stop_by_signal(number)
+        for name, running in list(self._running.items()):
+            if (code := running.process.poll()) is not None:
+                self._attempt(self._ended, name, code)
+            elif running.process.ends_by and running.process.ends_by < time.monotonic():
+                running.process.kill()
+
+    def _read(self, name: str, *, all_of_it: bool = False) -> None:
+        process = self._running[name].process
+        try:
+            lines = process.lines(all_of_it=all_of_it)
+        except OSError as error:
+            raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
+        for line in lines:
+            for report in self._parser.parse(line):
+                self._report(name, report.value)
+        if process.silent and not all_of_it:
+            self._selector.unregister(process)
+
+    def _report(self, name: str, value: float) -> None:
+        """The next report of the process. Those that the store has already are the history of a resumed trial."""
+        running, trial = self._running[name], self._trials[name]
+        running.step += 1
+        known = trial.values[running.step - 1 : running.step]
+        if trial.stop or known == (value,):
+            return
+        trial = self._trials[name] = self._store.report(trial, running.step, value)
+        self._view.report(trial, running.step)
+        if known or self._rule is None or self._halt:
+            return
+        stop = self._rule.decide(trial.values, [other.values for other in self.trials if other.name != name])
+        if stop:
+            self._trials[name] = self._store.update(trial, stop=because(stop, self._experiment))
+            running.process.stop(GRACE_SECONDS)
+            self._view.stopping(self._trials[name])
+
+    def _ended(self, name: str, code: int) -> None:
+        running = self._running[name]
+        try:
+            self._read(name, all_of_it=True)
+        finally:
+            # The slot is free whatever the disk says.
+            del self._running[name]
+            self._free.append(running.device)
+            with suppress(KeyError):
+                self._selector.unregister(running.process)
+            running.process.close()
+        trial = self._trials[name]
+        seconds = trial.effort.seconds + time.time() - running.process.started
+        effort = Effort(trial.effort.failures, seconds)
+        said = running.process.last_line.removeprefix("error: ")
+        if trial.stop:
+            self._change(trial, effort=effort, state="EarlyStopped", reason=trial.stop)
+        elif code == 0 and self._value(trial) is not None:
+            self._change(trial, effort=effort, state="Succeeded", reason="")
+        elif code == 0:
+            self._change(
+                trial,
+                effort=effort,
+                state="MetricsUnavailable",
+                reason=f"no {self._experiment.metric} was reported",
+            )
+        elif code == DIVERGED:
+            self._change(trial, effort=effort, state="Failed", reason=f"diverged: {said}")
+        else:
+            self._broke_off(trial, effort, code, said)
+        self._check_failures()
+
+    def _broke_off(self, trial: Trial, effort: Effort, code: int, said: str) -> None:
+        """A trial that is neither complete nor to blame for its own settings: it goes on later, or now, or not at all."""
+        if code == BAD_INPUT or code in NOT_RUNNABLE:
+            self._stop_all(Halt(2, f"trial {trial.name}: {said}"))
+        elif says_disk_full(said):
+            self._stop_all(Halt(1, f"trial {trial.name}: {said}"))
+        elif not self._halt:
+            effort = replace(effort, failures=effort.failures + 1)
+            reason = f"{how(code)}: {said}" if said else how(code)
+            if effort.failures > self._experiment.backoff_limit:
+                self._change(trial, effort=effort, state="Failed", reason=reason)
+                return
+            tries = f"try {effort.failures + 1} of {self._experiment.backoff_limit + 1}"
+            self._change(trial, effort=effort, state="Created", reason=f"{reason}; {tries}")
+            return
+        self._change(trial, effort=effort, state="Created", reason="interrupted")
+
+    def _check_failures(self) -> None:
+        failed = sum(trial.state in ("Failed", "MetricsUnavailable") for trial in self.trials)
+        limit = self._experiment.max_failed_trials
+        if failed and limit is not None and failed >= limit:
+            last = [trial for trial in self.trials if trial.state in ("Failed", "MetricsUnavailable")][-1]
+            why = f"{count(failed, 'failed trial')} of {limit} allowed; {last.name}: {last.reason}"
+            self._stop_all(Halt(1, f"experiment {self._experiment.name} failed: {why}"))
+
+    def _stop_by_signal(self, number: int) -> None:
+        if self._halt and number == signal.SIGINT:
+            for running in self._running.values():
+                running.process.kill()
+            return
+        self._stop_all(Halt(128 + number, f"stopped by {signal.Signals(number).name}"))
+
+    def _stop_all(self, halt: Halt) -> None:
+        """The first reason counts."""
+        if self._halt is None:
+            self._halt = halt
+            if self._running:
+                waits = f"waiting for {count(len(self._running), 'trial')} to save and stop"
+                self._view.say(f"{halt.reason}; {waits}, Ctrl-C kills them")
+        for running in self._running.values():
+            running.process.stop(GRACE_SECONDS)
+
+    def _change(self, trial: Trial, **changes: object) -> None:
+        before, self._trials[trial.name] = trial, self._store.update(trial, **changes)
+        if self._trials[trial.name].state != before.state:
+            self._view.change(self._trials[trial.name])
+
+    def _value(self, trial: Trial) -> float | None:
+        return objective_value(trial.values, self._experiment.strategy)

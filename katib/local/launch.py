@@ -1,0 +1,167 @@
+"""How a trial of a manifest is started on this machine: container paths become folders here, the cluster's part is filled in.
+
+What depends on the trainer of this project stands in `_environment` alone; any other command of a manifest runs as well.
+Called by the engine.
+"""
+
+import netrc
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from katib.errors import FolderError, ManifestError
+from katib.experiment import Experiment, Mount, TrialCommand
+
+DATA_VOLUME, RUNS_VOLUME = "data", "runs"
+ROOT = Path(__file__).parents[2]
+"""Where the packages katib and trainer are, so that `python -m trainer` is found from any folder."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command that can be started here."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts trials of one experiment. `data` is None where the manifest mounts none."""
+
+    experiment: Experiment
+    data: Path | None
+    runs: Path
+    slots: tuple[str | None, ...]
+    """One a trial at a time: the GPU that it gets, or None where it gets processor cores."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the experiment."""
+        return self.runs / self.experiment.name
+
+    def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
+        """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
+        command = self.experiment.trial(trial, assignments)
+        places = self._places(command.mounts, self.folder / trial)
+        argv = tuple(_mapped(word, places) for word in command.argv)
+        return Launch(_python(argv), self._environment(command, places, device))
+
+    def _places(self, mounts: Sequence[Mount], folder: Path) -> dict[str, Path]:
+        """Container path -> folder here. A path that this machine has as well, such as /tmp, stays as it is."""
+        places = {}
+        for mount in mounts:
+            if mount.volume == RUNS_VOLUME:
+                places[mount.path] = self.runs
+            elif mount.volume == DATA_VOLUME and self.data is not None:
+                places[mount.path] = self.data
+            elif not Path(mount.path).is_dir():
+                places[mount.path] = folder / mount.volume
+        return places
+
+    def _environment(
+        self, command: TrialCommand, places: Mapping[str, Path], device: str | None
+    ) -> dict[str, str]:
+        """The user's own, then the manifest's; what only the cluster knows (secrets) is the user's if it is there."""
+        env = dict(os.environ)
+        for variable in command.env:
+            # HOME of a container is a place to write to; here it is where the user's settings are.
+            if variable.value is not None and variable.name != "HOME":
+                env[variable.name] = _mapped(variable.value, places)
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH"), str(Path.cwd())]))
+        env.setdefault("PYTHONUNBUFFERED", "1")
+        env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
+        if device is not None:
+            env["CUDA_VISIBLE_DEVICES"] = device
+        # The engine reads to the end of the output, so the trainer need not wait for a reader (trainer/train.py).
+        env["TRAINER_READ_TO_END"] = "1"
+        return _with_tracking(env)
+
+
+def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
+    """How to run `experiment` with the corpus in `data` and everything it writes below `runs`. Writes nothing.
+
+    Raises ManifestError where the manifest cannot be run here, FolderError where `data` is not what it asks for.
+    """
+    if experiment.collector != "StdOut":
+        raise ManifestError(
+            f"{experiment.name}: metrics collector {experiment.collector}: only StdOut is read here"
+        )
+    if not experiment.max_trials and experiment.goal is None and experiment.algorithm.name != "grid":
+        raise ManifestError(
+            f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end"
+        )
+    example = experiment.trial("example", {parameter.name: "" for parameter in experiment.parameters})
+    mounted = any(mount.volume == DATA_VOLUME for mount in example.mounts)
+    if mounted:
+        _check_data(data)
+    elif data is not None:
+        raise FolderError(
+            f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away"
+        )
+    slots = _slots(experiment.parallel_trials)
+    return Launcher(experiment, data and data.resolve(), runs.resolve(), slots)
+
+
+def gpus() -> list[str]:
+    """The GPUs that trials may use, as CUDA_VISIBLE_DEVICES names them; none where there is no NVIDIA driver."""
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+def _slots(parallel: int) -> tuple[str | None, ...]:
+    """One trial a GPU; where there is none, as many as the manifest asks for."""
+    return tuple(gpus()[:parallel]) or (None,) * parallel
+
+
+def _check_data(data: Path | None) -> None:
+    if data is None:
+        raise FolderError("--data is missing: the folder of the corpus, that holds train/ and val/")
+    if not data.is_dir():
+        raise FolderError(f"--data {data}: no such folder; `make corpus` builds a corpus")
+    if not any(data.iterdir()):
+        raise FolderError(f"--data {data}: the folder is empty; `make corpus` builds a corpus")
+
+
+def _mapped(text: str, places: Mapping[str, Path]) -> str:
+    """`text` with every container path in it replaced, and with no part of another path taken for one."""
+    if not places:
+        return text
+    longest_first = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])({longest_first})(?![\w.-])", lambda match: str(places[match[1]]), text)
+
+
+def _python(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The interpreter that runs this engine. With -m it must not find a module of the caller's folder first."""
+    if argv[0] not in ("python", "python3"):
+        return argv
+    safe = ("-P",) if argv[1:2] == ("-m",) else ()
+    return (sys.executable, *safe, *argv[1:])
+
+
+def _with_tracking(env: dict[str, str]) -> dict[str, str]:
+    """W&B is used where the user has a key for it or asks for it by WANDB_MODE; else a trial does not start it."""
+    if env.get("WANDB_API_KEY") or env.get("WANDB_MODE"):
+        return env
+    if _logged_in():
+        return env | {"WANDB_MODE": "online"}
+    return {name: value for name, value in env.items() if name != "WANDB_PROJECT"}
+
+
+def _logged_in() -> bool:
+    """Whether `wandb login` has left a key."""
+    try:
+        return "api.wandb.ai" in netrc.netrc().hosts
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,99 @@
+"""Runs an Experiment on this machine, from its folder to its end; called by the verb `local`.
+
+<runs>/<experiment>/study.db         the trials (katib/local/store.py)     experiment.yaml  the manifest
+<runs>/<experiment>/engine.lock      held by the engine at work            <trial>/         output.log and the trial's own files
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from katib.errors import FolderError
+from katib.local.engine import GRACE_SECONDS, Engine, Halt
+from katib.local.launch import Launcher
+from katib.local.process import end_leftovers
+from katib.local.store import DATABASE, Identity, Store, differences
+from katib.local.view import view
+from katib.search.median_stop import median_stop
+from katib.search.sampler import idle_settings, sampler
+
+LOCK, MANIFEST = "engine.lock", "experiment.yaml"
+BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
+"""What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
+
+
+def run(launcher: Launcher, manifest: str) -> Halt | None:
+    """Run or go on with the search; `manifest` is the text of its Experiment. None where it came to its end.
+
+    Raises ManifestError and FolderError before anything is written, EngineError where it cannot be.
+    """
+    experiment = launcher.experiment
+    sampler(experiment)
+    if experiment.early_stopping:
+        median_stop(experiment.early_stopping, experiment.maximize)
+    with _held(launcher.folder):
+        store = _open(launcher, manifest)
+        try:
+            seen = view(experiment)
+            for name in idle_settings(experiment.algorithm):
+                seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
+            unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
+            for folder in end_leftovers(unfinished, GRACE_SECONDS):
+                seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
+            return Engine(launcher, store, seen).run()
+        finally:
+            store.close()
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other engines out of it. The kernel lets go of the lock however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise FolderError(f"--out {folder.parent}: cannot be written ({error.strerror})") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FolderError(f"{folder}: another engine is at work on this experiment; stop it first") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(launcher: Launcher, manifest: str) -> Store:
+    """The store of this experiment, or a new one. Raises FolderError where it belongs to another search."""
+    folder, identity = launcher.folder, Identity.of(launcher.experiment)
+    if not (folder / DATABASE).exists():
+        _write(folder / MANIFEST, manifest)
+        return Store.create(folder, identity)
+    store = Store(folder)
+    if found := list(differences(_fixed(store.identity), _fixed(identity))):
+        store.close()
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise FolderError(
+            f"{folder}: holds another search: {found[0]}{more}; only {', '.join(BUDGET)} may change, "
+            f"take another --name, or go on with {folder / MANIFEST}"
+        )
+    if store.identity != identity:
+        _write(folder / MANIFEST, manifest)
+        store.rebind(identity)
+    return store
+
+
+def _fixed(identity: Identity) -> dict[str, object]:
+    return {key: value for key, value in identity.spec.items() if key not in BUDGET}
+
+
+def _write(path: Path, text: str) -> None:
+    building = path.with_name(path.name + ".new")
+    try:
+        building.write_text(text, encoding="utf-8")
+        building.replace(path)
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None

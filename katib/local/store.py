@@ -1,0 +1,252 @@
+"""The record of a local search: an Optuna study in `<runs>/<experiment>/study.db`, bound to the spec of one manifest.
+
+Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by; reports are
+intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them leaves something
+that the next start completes. Written by the engine alone, read by results and the dashboard.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import optuna
+import sqlalchemy.exc
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from katib.errors import EngineError
+from katib.experiment import Experiment
+from katib.search.space import Space
+
+State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
+DATABASE = "study.db"
+LOCK_SECONDS = 60
+"""How long a write waits for a reader, such as the dashboard."""
+
+_DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+_FINAL: Mapping[State, TrialState] = {
+    "Succeeded": TrialState.COMPLETE,
+    "EarlyStopped": TrialState.PRUNED,
+    "Failed": TrialState.FAIL,
+    "MetricsUnavailable": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a trial has cost so far. `started` is the Unix time at which the process now at work, or last cut off, began."""
+
+    failures: int = 0
+    seconds: float = 0.0
+    started: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as it is recorded. `values` are its reports of the objective, one a step from 1."""
+
+    id: int
+    name: str
+    assignments: Mapping[str, str]
+    state: State = "Created"
+    reason: str = ""
+    stop: str = ""
+    """Why it is being stopped early, once that is decided."""
+    effort: Effort = Effort()
+    values: tuple[float, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in _FINAL
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a store is the store of."""
+
+    name: str
+    metric: str
+    maximize: bool
+    strategy: Literal["max", "min", "latest"]
+    spec: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Identity":
+        """Of the manifest's experiment."""
+        return cls(
+            experiment.name,
+            experiment.metric,
+            experiment.maximize,
+            experiment.strategy,
+            dict(experiment.spec),
+        )
+
+
+class Store:
+    """The study of one experiment. Raises EngineError where the disk does not take a write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / DATABASE
+        try:
+            self._storage = _storage(self.path)
+            (study,) = self._storage.get_all_studies()
+            self._study = study._study_id
+            self.identity = Identity(**study.user_attrs["experiment"])
+        except (*_DATABASE_ERRORS, ValueError, KeyError, TypeError) as error:
+            why = (
+                _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
+            )
+            raise EngineError(
+                f"{self.path}: cannot be read ({why}); move {folder} away to begin anew"
+            ) from error
+
+    @staticmethod
+    def create(folder: Path, identity: Identity) -> "Store":
+        """A new one. It is built beside its place and renamed into it: a store is there whole or not at all."""
+        path, building = folder / DATABASE, folder / f"{DATABASE}.new"
+        building.unlink(missing_ok=True)
+        with _writing(path):
+            storage = _storage(building, durable=False)
+            direction = StudyDirection.MAXIMIZE if identity.maximize else StudyDirection.MINIMIZE
+            study = storage.create_new_study([direction], identity.name)
+            storage.set_study_user_attr(study, "experiment", asdict(identity))
+            storage.set_study_system_attr(study, "study:metric_names", [identity.metric])
+            storage.engine.dispose()
+            with building.open("rb") as file:
+                os.fsync(file.fileno())
+            building.replace(path)
+        return Store(folder)
+
+    def rebind(self, identity: Identity) -> None:
+        """Take over a changed budget."""
+        with _writing(self.path):
+            self._storage.set_study_user_attr(self._study, "experiment", asdict(identity))
+        self.identity = identity
+
+    def trials(self) -> list[Trial]:
+        """All trials, in the order in which they were proposed."""
+        return [_trial(frozen) for frozen in self._storage.get_all_trials(self._study, deepcopy=False)]
+
+    def add(self, name: str, assignments: Mapping[str, str], space: Space) -> Trial:
+        """Record a proposal, before anything is done about it."""
+        records = {key: axis.record(assignments[key]) for key, axis in space.axes.items()}
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params={key: value for key, (_, value) in records.items()},
+            distributions={key: distribution for key, (distribution, _) in records.items()},
+            user_attrs={"name": name, "assignments": dict(assignments), "state": "Created"},
+        )
+        with _writing(self.path):
+            return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
+
+    def report(self, trial: Trial, step: int, value: float) -> Trial:
+        """Record the report of `step`, from 1; what stood there before is replaced."""
+        with _writing(self.path):
+            self._storage.set_trial_intermediate_value(trial.id, step, value)
+        return replace(trial, values=(*trial.values[: step - 1], value, *trial.values[step:]))
+
+    def update(self, trial: Trial, **changes: Any) -> Trial:
+        """Record other values of `effort`, `stop`, `reason` and `state`; the state comes last, and then is final or not."""
+        changed = replace(trial, **changes)
+        with _writing(self.path):
+            for key in ("effort", "stop", "reason", "state"):
+                value = getattr(changed, key)
+                if value != getattr(trial, key):
+                    plain = asdict(value) if key == "effort" else value
+                    self._storage.set_trial_user_attr(trial.id, key, plain)
+            if changed.finished:
+                self.close_trial(changed)
+        return changed
+
+    def close_trial(self, trial: Trial) -> None:
+        """Set Optuna's own state of a trial that has finished, where that has not been done."""
+        frozen = self._storage.get_trial(trial.id)
+        if frozen.state.is_finished() or not trial.finished:
+            return
+        value = objective_value(trial.values, self.identity.strategy)
+        state = _FINAL[trial.state]
+        values = None if value is None or state == TrialState.FAIL else [value]
+        with _writing(self.path):
+            self._storage.set_trial_state_values(trial.id, state, values)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._storage.engine.dispose()
+
+
+def objective_value(values: Sequence[float], strategy: str) -> float | None:
+    """What the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
+    finite = [value for value in values if abs(value) < float("inf")]
+    if not finite:
+        return None
+    return finite[-1] if strategy == "latest" else max(finite) if strategy == "max" else min(finite)
+
+
+def _trial(frozen: FrozenTrial) -> Trial:
+    attributes = frozen.user_attrs
+    steps = frozen.intermediate_values
+    return Trial(
+        id=frozen._trial_id,
+        name=attributes["name"],
+        assignments=attributes["assignments"],
+        state=cast(State, attributes["state"]),
+        reason=attributes.get("reason", ""),
+        stop=attributes.get("stop", ""),
+        effort=Effort(**attributes.get("effort", {})),
+        values=tuple(steps[step] for step in sorted(steps)),
+    )
+
+
+def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
+    def pragmas(connection: Any, _: object) -> None:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+
+    return RDBStorage(
+        f"sqlite:///{path}",
+        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}, "pool_events": [(pragmas, "connect")]},
+        skip_table_creation=durable,
+        skip_compatibility_check=durable,
+    )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, *_DATABASE_ERRORS) as error:
+        raise EngineError(
+            f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "
+            "make room and start the same command again"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """SQLite's own words, below those of SQLAlchemy and Optuna."""
+    cause: BaseException = error
+    while cause.__cause__:
+        cause = cause.__cause__
+    return " ".join(str(cause).split())
+
+
+def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
+    """Where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text a place."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            yield from differences(before.get(key), after.get(key), f"{path}.{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, pair in enumerate(zip(before, after, strict=True)):
+            yield from differences(*pair, f"{path}[{index}]")
+    elif before != after:
+        yield f"{path}: {_short(before)} became {_short(after)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,16 @@
+"""What the tests of both sides share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_corpus import write_subset
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 training and 4 validation mixtures of half a second, half of them indoors. Not to be changed."""
+    root = tmp_path_factory.mktemp("corpora") / "PolSESS_tiny"
+    write_subset(root, "train", 12, 0.5, seed=1)
+    write_subset(root, "val", 4, 0.5, seed=2)
+    return root

@@ -1,0 +1,131 @@
+"""Experiments for the tests of the engine, and the engine as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from katib.local.process import HOLD, end_leftovers
+
+SECONDS = 60
+WORK = Path(__file__).with_name("work.py")
+
+
+def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
+    """An Experiment whose trials are work.py with `flags`; `values` makes x a list that a grid goes through in order."""
+    space = {"list": list(values)} if values else {"min": "0", "max": "10", "distribution": "uniform"}
+    command = ["python", str(WORK), "--run", f"/runs/{name}/${{trialParameters.name}}"]
+    container = {
+        "name": "trial",
+        "command": [*command, "--x", "${trialParameters.x}", *flags],
+        "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
+    }
+    job = {"backoffLimit": 1, "template": {"spec": {"containers": [container]}}}
+    defaults = {
+        "objective": {"type": "maximize", "objectiveMetricName": "val_si_snr"},
+        "algorithm": {"algorithmName": "grid" if values else "random"},
+        "maxTrialCount": len(values) or 3,
+        "parallelTrialCount": 1,
+        "parameters": [
+            {"name": "x", "parameterType": "discrete" if values else "double", "feasibleSpace": space}
+        ],
+        "metricsCollectorSpec": {
+            "collector": {"kind": "StdOut"},
+            "source": {"filter": {"metricsFormat": [r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$"]}},
+        },
+        "trialTemplate": {
+            "primaryContainerName": "trial",
+            "trialParameters": [
+                {"name": "name", "reference": "${trialSpec.Name}"},
+                {"name": "x", "reference": "x"},
+            ],
+            "trialSpec": {"apiVersion": "batch/v1", "kind": "Job", "spec": job},
+        },
+    }
+    return {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Experiment",
+        "metadata": {"name": name},
+        "spec": defaults | spec,
+    }
+
+
+def medianstop(start_step: int, trials: int) -> dict[str, Any]:
+    """The `earlyStopping` of a manifest."""
+    settings = {"start_step": str(start_step), "min_trials_required": str(trials)}
+    listed = [{"name": name, "value": value} for name, value in settings.items()]
+    return {"algorithmName": "medianstop", "algorithmSettings": listed}
+
+
+class Rig:
+    """The engine on manifests in a folder of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "runs"
+        self._engines: list[subprocess.Popen[str]] = []
+
+    def start(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.Popen[str]":
+        """Start the engine on a manifest, or on a model; its stdout and stderr can be read."""
+        if not isinstance(search, str):
+            path = self.folder / f"{search['metadata']['name']}.yaml"
+            path.write_text(yaml.safe_dump(search))
+            search = str(path)
+        engine = subprocess.Popen(
+            [sys.executable, "-m", "katib", "local", search, "--out", str(self.out), *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+            | {"OMP_NUM_THREADS": "1"},
+        )
+        self._engines.append(engine)
+        # A test that waits for what never comes fails by this, and hangs never.
+        watchdog = threading.Timer(SECONDS, engine.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        return engine
+
+    def run(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        engine = self.start(search, *flags)
+        out, err = engine.communicate()
+        return subprocess.CompletedProcess(engine.args, engine.returncode, out, err)
+
+    def results(self, name: str = "test") -> list[dict[str, Any]]:
+        """What `results --json` prints."""
+        words = ["results", name, "--out", str(self.out), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "katib", *words], capture_output=True, text=True, check=True
+        )
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    def starts(self, name: str = "test") -> dict[str, list[int]]:
+        """Trial -> the processes that were started for it."""
+        files = (self.out / name).glob("*/starts")
+        return {path.parent.name: [int(line) for line in path.read_text().split()] for path in files}
+
+    def close(self) -> None:
+        """Leave no engine behind, nor the trials of one that was killed."""
+        for engine in self._engines:
+            if engine.poll() is None:
+                engine.terminate()
+            engine.communicate()
+        end_leftovers([path.parent for path in self.out.glob(f"*/*/{HOLD}")], grace=5)
+
+
+def read_until(engine: "subprocess.Popen[str]", part: str, times: int = 1) -> list[str]:
+    """Lines of stdout up to the one in which `part` comes for the last of so many times."""
+    assert engine.stdout is not None
+    lines = []
+    for line in engine.stdout:
+        lines.append(line.rstrip("\n"))
+        if part in line and (times := times - 1) == 0:
+            return lines
+    raise AssertionError(f"no line with {part!r} came: {lines} {engine.stderr and engine.stderr.read()}")

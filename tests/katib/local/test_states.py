@@ -1,0 +1,154 @@
+"""What becomes of a trial, and what of the search: states, reasons, retries, exit codes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.katib.local.rig import Rig, manifest, medianstop
+
+
+def states(rig: Rig) -> dict[str, str]:
+    """x -> state."""
+    return {row["assignments"]["x"]: row["state"] for row in rig.results()}
+
+
+def test_a_search_runs_its_trials_and_names_the_best(rig: Rig) -> None:
+    """Three points of a grid, two at a time; the table has the best on top and every field of the promised form."""
+    done = rig.run(manifest(values=("1", "3", "2"), parallelTrialCount=2))
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = rig.results()
+    assert [row["assignments"]["x"] for row in rows] == ["3", "2", "1"]
+    assert [row["val_si_snr"] for row in rows] == [6.0, 5.0, 4.0]
+    assert {(row["state"], row["reason"], row["best_epoch"], row["epochs"]) for row in rows} == {
+        ("Succeeded", "", 3, 3)
+    }
+    assert set(rows[0]) == {
+        "trial", "state", "reason", "assignments", "val_si_snr", "best_epoch", "epochs", "seconds"
+    }  # fmt: skip
+    assert f"best: {rows[0]['trial']}, val_si_snr 6.00 dB" in done.stdout
+    assert all(row["trial"].startswith("test-") and len(row["trial"]) == 13 for row in rows)
+    line = f"trial {rows[0]['trial']}  epoch 3  val_si_snr 6.00 dB"
+    assert line in done.stdout.splitlines()
+
+
+def test_a_trial_below_the_median_is_stopped_at_the_epoch_where_it_fell_behind(rig: Rig) -> None:
+    """Two good trials first; the third is worse at every epoch, and the rule looks from epoch 2 on."""
+    search = manifest(
+        "--epochs", "50", "--seconds", "0.02", values=("8", "9", "1"), earlyStopping=medianstop(2, 2)
+    )
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    rows = {row["assignments"]["x"]: row for row in rig.results()}
+    assert {x: row["state"] for x, row in rows.items()} == {
+        "8": "Succeeded",
+        "9": "Succeeded",
+        "1": "EarlyStopped",
+    }
+    assert rows["1"]["epochs"] == 2
+    assert rows["1"]["reason"] == (
+        "best of epoch 2, 3.00 dB, is below the median of 2 other trials, 10.50 dB"
+    )
+    assert len(rig.starts()[rows["1"]["trial"]]) == 1
+
+
+def test_a_trial_that_reports_nothing_is_metrics_unavailable(rig: Rig) -> None:
+    done = rig.run(manifest("--metric", "other", values=("1",)))
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    assert (row["state"], row["reason"]) == ("MetricsUnavailable", "no val_si_snr was reported")
+    assert (row["val_si_snr"], row["best_epoch"], row["epochs"]) == (None, None, 0)
+
+
+def test_a_diverged_trial_fails_without_another_try(rig: Rig) -> None:
+    """Exit code 3: the same settings would diverge again."""
+    done = rig.run(manifest("--exit", "3", "--at", "1", "--say", "the loss is nan", values=("1",)))
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    assert (row["state"], row["reason"], row["epochs"]) == ("Failed", "diverged: the loss is nan", 1)
+    assert [len(starts) for starts in rig.starts().values()] == [1]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--exit", "1"), ("--kill", "9"), ("--kill", "15")])
+def test_a_trial_that_dies_once_goes_on_under_its_name_and_is_counted_once(
+    rig: Rig, tmp_path: Path, flag: str, value: str
+) -> None:
+    """It dies after two epochs; the second process prints these again, and each is in the record once."""
+    search = manifest(flag, value, "--at", "2", "--once", str(tmp_path / "died"), values=("1",))
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    assert (row["state"], row["epochs"], row["val_si_snr"]) == ("Succeeded", 3, 4.0)
+    assert [len(starts) for starts in rig.starts().values()] == [2]
+    assert done.stdout.count("epoch 1  ") == 1
+    assert "try 2 of 2" in done.stdout
+
+
+def test_a_trial_fails_when_its_tries_are_spent(rig: Rig) -> None:
+    """backoffLimit 1: two tries."""
+    done = rig.run(manifest("--exit", "1", "--at", "1", values=("1",)))
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    assert (row["state"], row["reason"]) == ("Failed", "exit code 1: something is wrong")
+    assert [len(starts) for starts in rig.starts().values()] == [2]
+
+
+def test_bad_input_ends_the_search_and_the_trial_goes_on_once_it_is_mended(rig: Rig, tmp_path: Path) -> None:
+    """Exit code 2 is no fault of the settings: the trial's own line, and the same trial again with the next start."""
+    search = manifest(
+        "--exit", "2", "--at", "1", "--once", str(tmp_path / "mended"), "--say", "data: no train/"
+    )
+    done = rig.run(search)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    (trial,) = rig.starts()
+    assert line.startswith(f"error: trial {trial}: data: no train/")
+    assert [row["state"] for row in rig.results()] == ["Created"]
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    assert {row["state"] for row in rig.results()} == {"Succeeded"}
+    assert len(rig.results()) == 3
+    assert len(rig.starts()[trial]) == 2
+
+
+def test_too_many_failures_end_the_experiment(rig: Rig) -> None:
+    """maxFailedTrialCount 2: the third point of the grid is never tried; raised, the search goes on."""
+    search = manifest("--exit", "3", "--at", "0", values=("1", "2", "3"), maxFailedTrialCount=2)
+    done = rig.run(search)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "2 failed trials of 2 allowed" in line
+    assert len(rig.results()) == 2
+    search["spec"]["maxFailedTrialCount"] = 4
+    assert rig.run(search).returncode == 0
+    assert len(rig.results()) == 3
+
+
+def test_a_goal_that_is_reached_ends_the_proposals(rig: Rig) -> None:
+    objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 5.0}
+    done = rig.run(manifest(values=("1", "2", "3"), objective=objective))
+    assert done.returncode == 0, done.stderr
+    assert states(rig) == {"1": "Succeeded", "2": "Succeeded"}
+    assert "goal reached" in done.stdout
+
+
+def test_a_command_that_this_machine_lacks_is_bad_input(rig: Rig) -> None:
+    search = manifest()
+    pod = search["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    pod["containers"][0]["command"] = ["no-such-program"]
+    done = rig.run(search)
+    assert done.returncode == 2
+    assert "no-such-program" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_minimized_objectives_are_ranked_and_stopped_the_other_way_round(rig: Rig) -> None:
+    """The curve rises, so each trial's best is its first value."""
+    objective = {"type": "minimize", "objectiveMetricName": "val_si_snr"}
+    search = manifest(
+        "--epochs", "50", "--seconds", "0.02", values=("1", "2", "9"), objective=objective, earlyStopping=medianstop(3, 2)
+    )  # fmt: skip
+    assert rig.run(search).returncode == 0
+    rows = rig.results()
+    assert [row["assignments"]["x"] for row in rows] == ["1", "2", "9"]
+    assert rows[0]["val_si_snr"] == 2.0
+    assert (rows[2]["state"], rows[2]["epochs"]) == ("EarlyStopped", 3)
