@@ -65,7 +65,7 @@ class SPMambaConfig:
 PRESETS = {
     "paper": SPMambaConfig(),
     "debug": SPMambaConfig(
-        n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=8, expansion=2
+        n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1
     ),
 }
 

@@ -61,7 +61,8 @@ class _TiledScan(torch.autograd.Function):
     ) -> Tensor:
         size = _tile_size(u, A)
         y = torch.empty_like(u)
-        starts = u.new_zeros(-(-u.shape[1] // size[1]), len(u), *A.shape)  # [tiles of a sequence, B, N, D]
+        starts = u.new_empty(-(-u.shape[1] // size[1]), len(u), *A.shape)  # [tiles of a sequence, B, N, D]
+        starts[0] = 0
         for index, tile, (decay, states) in _tiles(u, A, size, buffers=2):
             u_tile, step = u[tile], _step(_biased(delta[tile], bias), softplus)  # [b, t, D] each
             _states(step, step * u_tile, A, B[tile], starts[index, tile[0]], decay, states)
@@ -81,7 +82,7 @@ class _TiledScan(torch.autograd.Function):
         u_grad, delta_grad, B_grad, C_grad = map(torch.empty_like, (u, delta, B, C))
         z_grad = None if z is None else torch.empty_like(z)
         A_grad, D_grad = torch.zeros_like(A), torch.zeros_like(D)
-        later = y_grad.new_zeros(())  # of the state before a tile, by all that comes after
+        later: Tensor | None = None  # gradient of the state before a tile, from all that comes after
         for index, tile, (decay, states, state_grad) in _tiles(u, A, ctx.size, buffers=3, backwards=True):
             u_tile, raw, start = u[tile], _biased(delta[tile], bias), starts[index, tile[0]]
             step = _step(raw, ctx.softplus)  # [b, t, D]
