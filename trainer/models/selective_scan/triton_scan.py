@@ -144,12 +144,13 @@ def _forward(  # type: ignore[no-untyped-def]
         tile = sequence * tl.cdiv(length, STEPS) + first // STEPS
         tl.store(starts + tile * (state_size * channels) + cell, state, in_cell)
         for k in tl.static_range(STEPS):
-            valid = first + k < length
+            inside = tl.minimum(length - first - k, 1)  # at most 0 past the end, where nothing is read or written
+            row_d, row_n = d < inside * channels, n < inside * state_size
             row = sequence * length + first + k
-            u_d = tl.load(u + row * channels + d, in_d & valid, 0.0)
-            step = tl.load(delta + row * channels + d, in_d & valid, 0.0)
-            B_n = tl.load(B + row * state_size + n, in_n & valid, 0.0)
-            C_n = tl.load(C + row * state_size + n, in_n & valid, 0.0)
+            u_d = tl.load(u + row * channels + d, row_d, 0.0)
+            step = tl.load(delta + row * channels + d, row_d, 0.0)
+            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
+            C_n = tl.load(C + row * state_size + n, row_n, 0.0)
             if bias is not None:
                 step += tl.load(bias + d, in_d, 0.0)
             if SOFTPLUS:
@@ -157,9 +158,9 @@ def _forward(  # type: ignore[no-untyped-def]
             state = tl.exp(step[None, :] * A_cell) * state + B_n[:, None] * (step * u_d)[None, :]
             out = tl.sum(state * C_n[:, None], 0) + D_d * u_d
             if z is not None:
-                z_d = tl.load(z + row * channels + d, in_d & valid, 0.0)
+                z_d = tl.load(z + row * channels + d, row_d, 0.0)
                 out *= z_d * _sigmoid(z_d)
-            tl.store(y + row * channels + d, out, in_d & valid)
+            tl.store(y + row * channels + d, out, row_d)
 
 
 @triton.jit
@@ -206,11 +207,12 @@ def _backward(  # type: ignore[no-untyped-def]
         states = (state,)
         raws, steps, us = (), (), ()
         for k in tl.static_range(STEPS):
-            valid = tile * STEPS + k < length
+            inside = tl.minimum(length - tile * STEPS - k, 1)
+            row_d, row_n = d < inside * channels, n < inside * state_size
             row = sequence * length + tile * STEPS + k
-            u_d = tl.load(u + row * channels + d, in_d & valid, 0.0)
-            raw = tl.load(delta + row * channels + d, in_d & valid, 0.0)
-            B_n = tl.load(B + row * state_size + n, in_n & valid, 0.0)
+            u_d = tl.load(u + row * channels + d, row_d, 0.0)
+            raw = tl.load(delta + row * channels + d, row_d, 0.0)
+            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
             if bias is not None:
                 raw += tl.load(bias + d, in_d, 0.0)
             step = raw
@@ -220,23 +222,24 @@ def _backward(  # type: ignore[no-untyped-def]
             states, raws, steps, us = states + (state,), raws + (raw,), steps + (step,), us + (u_d,)
         for j in tl.static_range(STEPS):
             k: tl.constexpr = STEPS - 1 - j
-            valid = tile * STEPS + k < length
+            inside = tl.minimum(length - tile * STEPS - k, 1)
+            row_d, row_n = d < inside * channels, n < inside * state_size
             row = sequence * length + tile * STEPS + k
             raw, step, u_d = raws[k], steps[k], us[k]
-            B_n = tl.load(B + row * state_size + n, in_n & valid, 0.0)
-            C_n = tl.load(C + row * state_size + n, in_n & valid, 0.0)
-            grad = tl.load(y_grad + row * channels + d, in_d & valid, 0.0)
+            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
+            C_n = tl.load(C + row * state_size + n, row_n, 0.0)
+            grad = tl.load(y_grad + row * channels + d, row_d, 0.0)
             if z is not None:
-                z_d = tl.load(z + row * channels + d, in_d & valid, 0.0)
+                z_d = tl.load(z + row * channels + d, row_d, 0.0)
                 gate = _sigmoid(z_d)
                 ungated = tl.sum(states[k + 1] * C_n[:, None], 0) + D_d * u_d
                 z_slope = grad * ungated * gate * (1.0 + z_d * (1.0 - gate))
-                tl.store(z_grad + row * channels + d, z_slope, in_d & valid)
+                tl.store(z_grad + row * channels + d, z_slope, row_d)
                 grad *= z_d * gate
             state_grad = later + C_n[:, None] * grad[None, :]  # [N, D]
             share_row = (share + tile * STEPS + k) * state_size + n
-            tl.store(C_grad + share_row, tl.sum(states[k + 1] * grad[None, :], 1), in_n & valid)
-            tl.store(B_grad + share_row, tl.sum(state_grad * (step * u_d)[None, :], 1), in_n & valid)
+            tl.store(C_grad + share_row, tl.sum(states[k + 1] * grad[None, :], 1), row_n)
+            tl.store(B_grad + share_row, tl.sum(state_grad * (step * u_d)[None, :], 1), row_n)
             x_grad = tl.sum(state_grad * B_n[:, None], 0)  # [D]
             # Past the end nothing moves: `later` stays zero there, because grad is.
             later = tl.exp(step[None, :] * A_cell) * state_grad
@@ -246,7 +249,7 @@ def _backward(  # type: ignore[no-untyped-def]
             step_grad = tl.sum(log_decay_grad * A_cell, 0) + x_grad * u_d
             if SOFTPLUS:
                 step_grad *= _sigmoid(raw)
-            tl.store(delta_grad + row * channels + d, step_grad, in_d & valid)
-            tl.store(u_grad + row * channels + d, x_grad * step + grad * D_d, in_d & valid)
+            tl.store(delta_grad + row * channels + d, step_grad, row_d)
+            tl.store(u_grad + row * channels + d, x_grad * step + grad * D_d, row_d)
     tl.store(A_grad + sequence * (state_size * channels) + cell, A_sum, in_cell)
     tl.store(D_grad + sequence * channels + d, D_sum, in_d)
