@@ -186,7 +186,9 @@ class Mamba(nn.Module):
         length = sequences.shape[1]
         u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
         u = F.silu(self.conv(u)[..., :length])  # [B', D, L]
-        step, B, C = self.selection(u.transpose(1, 2)).split(self.sizes, dim=2)  # [B', L, rank], [B', L, N] twice
+        step, B, C = self.selection(u.transpose(1, 2)).split(
+            self.sizes, dim=2
+        )  # [B', L, rank], [B', L, N] twice
         delta = F.linear(step, self.step.weight).transpose(1, 2)  # [B', D, L]; the scan adds the bias
         A = -torch.exp(self.A_log.to(torch.promote_types(self.A_log.dtype, torch.float32)))  # [D, N]
         y = selective_scan(
@@ -220,7 +222,9 @@ class FrameAttention(nn.Module):
             for heads in (self.queries, self.keys, self.values)
         )
         attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, F c]
-        attended = attended.unflatten(3, (features.shape[2], -1)).permute(0, 2, 3, 1, 4)  # [B, T, F, heads, c]
+        attended = attended.unflatten(3, (features.shape[2], -1)).permute(
+            0, 2, 3, 1, 4
+        )  # [B, T, F, heads, c]
         output: Tensor = self.output(attended.flatten(3))  # [B, T, F, C]
         return output
 
