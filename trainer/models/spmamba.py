@@ -144,7 +144,8 @@ class Path(nn.Module):
         windows = rows.unfold(1, self.window, 1).flatten(2)  # [B X, L', C w], L' = L - w + 1
         backwards = self.backwards(windows.flip(1)).flip(1)  # [B X, L', C w]
         both = torch.cat((self.forwards(windows), backwards), dim=2)  # [B X, L', 2 C w]
-        return self.output(both.transpose(1, 2)).transpose(1, 2).view(features.shape)  # [B, X, L, C]
+        output: Tensor = self.output(both.transpose(1, 2)).transpose(1, 2)  # [B X, L, C]
+        return output.reshape(features.shape)  # [B, X, L, C]
 
 
 class Direction(nn.Module):
@@ -222,10 +223,10 @@ class FrameAttention(nn.Module):
             for heads in (self.queries, self.keys, self.values)
         )
         attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, F c]
-        attended = attended.unflatten(3, (features.shape[2], -1)).permute(
-            0, 2, 3, 1, 4
-        )  # [B, T, F, heads, c]
-        output: Tensor = self.output(attended.flatten(3))  # [B, T, F, C]
+        frames = attended.transpose(1, 2).reshape(*features.shape[:2], self.heads, features.shape[2], -1)
+        output: Tensor = self.output(
+            frames.transpose(2, 3).flatten(3)
+        )  # [B, T, F, C] from [B, T, F, heads, c]
         return output
 
 

@@ -76,39 +76,42 @@ class _TiledScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
-        u, delta, B, C, z, A, D, bias, starts = ctx.saved_tensors
-        u_grad, delta_grad, B_grad, C_grad = map(torch.empty_like, (u, delta, B, C))
-        z_grad = None if z is None else torch.empty_like(z)
-        A_grad, D_grad = torch.zeros_like(A), torch.zeros_like(D)
-        later: Tensor | None = None  # gradient of the state before a tile, from all that comes after
-        for index, tile, (decay, states, state_grad) in _tiles(u, A, ctx.size, buffers=3, backwards=True):
-            u_tile, raw, start = u[tile], _biased(delta[tile], bias), starts[index, tile[0]]
-            step = _step(raw, ctx.softplus)  # [b, t, D]
-            x = step * u_tile  # [b, t, D]
-            _states(step, x, A, B[tile], start, decay, states)
-            grad = y_grad[tile]  # [b, t, D]
-            if z is not None and z_grad is not None:
-                ungated = _over_states(states, C[tile]).addcmul_(u_tile, D)
-                z_grad[tile] = aten.silu_backward(ungated.mul_(grad), z[tile])
-                grad = F.silu(z[tile]).mul_(grad)
-            later = _state_gradients(
-                grad, C[tile], decay, later if index + 1 < len(starts) else None, state_grad
-            )
-            C_grad[tile] = _over_channels(states, grad)
-            B_grad[tile] = _over_channels(state_grad, x)
-            x_grad = _over_states(state_grad, B[tile])  # [b, t, D]
-            log_decay_grad = decay.mul_(state_grad)  # [b, t, N, D]
-            log_decay_grad[:, 0].mul_(start)
-            log_decay_grad[:, 1:].mul_(states[:, :-1])
-            step_grad = torch.mul(log_decay_grad, A, out=states).sum(2).addcmul_(x_grad, u_tile)
-            A_grad += log_decay_grad.mul_(step.unsqueeze(2)).sum((0, 1))
-            delta_grad[tile] = aten.softplus_backward(step_grad, raw, 1, 20) if ctx.softplus else step_grad
-            D_grad += (grad * u_tile).sum((0, 1))
-            u_grad[tile] = x_grad.mul_(step).addcmul_(grad, D)
-        bias_grad = None if bias is None else delta_grad.sum((0, 1))
-        return u_grad, delta_grad, B_grad, C_grad, z_grad, A_grad, D_grad, bias_grad, None
+        with torch.autocast("cpu", enabled=False):  # backward may be called where autocast is on
+            return _gradients(ctx, y_grad)
+
+
+def _gradients(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Of all that forward took, from the gradient of y [B, L, D]."""
+    u, delta, B, C, z, A, D, bias, starts = ctx.saved_tensors
+    u_grad, delta_grad, B_grad, C_grad = map(torch.empty_like, (u, delta, B, C))
+    z_grad = None if z is None else torch.empty_like(z)
+    A_grad, D_grad = torch.zeros_like(A), torch.zeros_like(D)
+    later: Tensor | None = None  # gradient of the state before a tile, from all that comes after
+    for index, tile, (decay, states, state_grad) in _tiles(u, A, ctx.size, buffers=3, backwards=True):
+        u_tile, raw, start = u[tile], _biased(delta[tile], bias), starts[index, tile[0]]
+        step = _step(raw, ctx.softplus)  # [b, t, D]
+        x = step * u_tile  # [b, t, D]
+        _states(step, x, A, B[tile], start, decay, states)
+        grad = y_grad[tile]  # [b, t, D]
+        if z is not None and z_grad is not None:
+            ungated = _over_states(states, C[tile]).addcmul_(u_tile, D)
+            z_grad[tile] = aten.silu_backward(ungated.mul_(grad), z[tile])
+            grad = F.silu(z[tile]).mul_(grad)
+        later = _state_gradients(grad, C[tile], decay, later if index + 1 < len(starts) else None, state_grad)
+        C_grad[tile] = _over_channels(states, grad)
+        B_grad[tile] = _over_channels(state_grad, x)
+        x_grad = _over_states(state_grad, B[tile])  # [b, t, D]
+        log_decay_grad = decay.mul_(state_grad)  # [b, t, N, D]
+        log_decay_grad[:, 0].mul_(start)
+        log_decay_grad[:, 1:].mul_(states[:, :-1])
+        step_grad = torch.mul(log_decay_grad, A, out=states).sum(2).addcmul_(x_grad, u_tile)
+        A_grad += log_decay_grad.mul_(step.unsqueeze(2)).sum((0, 1))
+        delta_grad[tile] = aten.softplus_backward(step_grad, raw, 1, 20) if ctx.softplus else step_grad
+        D_grad += (grad * u_tile).sum((0, 1))
+        u_grad[tile] = x_grad.mul_(step).addcmul_(grad, D)
+    bias_grad = None if bias is None else delta_grad.sum((0, 1))
+    return u_grad, delta_grad, B_grad, C_grad, z_grad, A_grad, D_grad, bias_grad, None
 
 
 def _states(

@@ -7,6 +7,8 @@ memory is [B, L, D], whose neighbours are neighbouring threads. No atomics: the 
 Called by selective_scan; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
 """
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
+
 from typing import Any
 
 import torch
@@ -116,7 +118,7 @@ def _constants(A: Tensor, softplus: bool) -> dict[str, Any]:
 
 
 @triton.jit
-def _softplus(x):  # type: ignore[no-untyped-def]
+def _softplus(x):
     """log(1 + e^x) to the last digits where e^x is small, and x above 20 as PyTorch has it."""
     e = tl.exp(tl.minimum(x, 20.0))
     one_more = 1.0 + e
@@ -127,153 +129,128 @@ def _softplus(x):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _sigmoid(x):  # type: ignore[no-untyped-def]
+def _sigmoid(x):
     return 1.0 / (1.0 + tl.exp(-x))
 
 
 @triton.jit
-def _forward(  # type: ignore[no-untyped-def]
-    u,
-    delta,
-    B,
-    C,
-    z,
-    A,
-    D,
-    bias,
-    y,
-    starts,
-    length,
-    channels: tl.constexpr,
-    state_size: tl.constexpr,
-    N: tl.constexpr,
-    BLOCK: tl.constexpr,
-    STEPS: tl.constexpr,
-    SOFTPLUS: tl.constexpr,
-):
+def _load(pointer, row, width: tl.constexpr, column, inside):
+    """Entries `column` of a row of [rows, width]; zeros where there are none or `inside` is not 1."""
+    return tl.load(pointer + row * width + column, column < inside * width, 0.0)
+
+
+@triton.jit
+def _store(pointer, row, width: tl.constexpr, column, inside, value):
+    tl.store(pointer + row * width + column, value, column < inside * width)
+
+
+@triton.jit
+def _raw_step(delta, bias, row, width: tl.constexpr, d, inside):
+    raw = _load(delta, row, width, d, inside)
+    if bias is not None:
+        raw += _load(bias, 0, width, d, 1)
+    return raw
+
+
+@triton.jit
+def _forward(
+    u, delta, B, C, z, A, D, bias, y, starts, length,
+    channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr,
+    STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
+):  # fmt: skip
     sequence = tl.program_id(0).to(tl.int64)
     d = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)  # [D]
     n = tl.arange(0, N)  # [N]
     cell = n[:, None] * channels + d[None, :]  # [N, D]
-    in_d, in_n = d < channels, n < state_size
-    in_cell = in_n[:, None] & in_d[None, :]
+    in_cell = (n < state_size)[:, None] & (d < channels)[None, :]
     A_cell = tl.load(A + cell, in_cell, 0.0) * LOG2_E
-    D_d = tl.load(D + d, in_d, 0.0)
+    D_d = _load(D, 0, channels, d, 1)
     state = tl.zeros_like(A_cell)
     for first in range(0, length, STEPS):
         tile = sequence * tl.cdiv(length, STEPS) + first // STEPS
         tl.store(starts + tile * (state_size * channels) + cell, state, in_cell)
         for k in tl.static_range(STEPS):
-            inside = tl.minimum(
-                length - first - k, 1
-            )  # at most 0 past the end, where nothing is read or written
-            row_d, row_n = d < inside * channels, n < inside * state_size
             row = sequence * length + first + k
-            u_d = tl.load(u + row * channels + d, row_d, 0.0)
-            step = tl.load(delta + row * channels + d, row_d, 0.0)
-            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
-            C_n = tl.load(C + row * state_size + n, row_n, 0.0)
-            if bias is not None:
-                step += tl.load(bias + d, in_d, 0.0)
+            inside = tl.minimum(length - first - k, 1)  # at most 0 past the end
+            u_d = _load(u, row, channels, d, inside)
+            step = _raw_step(delta, bias, row, channels, d, inside)
             if SOFTPLUS:
                 step = _softplus(step)
+            B_n = _load(B, row, state_size, n, inside)
+            C_n = _load(C, row, state_size, n, inside)
             state = tl.exp2(step[None, :] * A_cell) * state + B_n[:, None] * (step * u_d)[None, :]
             out = tl.sum(state * C_n[:, None], 0) + D_d * u_d
             if z is not None:
-                z_d = tl.load(z + row * channels + d, row_d, 0.0)
+                z_d = _load(z, row, channels, d, inside)
                 out *= z_d * _sigmoid(z_d)
-            tl.store(y + row * channels + d, out, row_d)
+            _store(y, row, channels, d, inside, out)
 
 
 @triton.jit
-def _backward(  # type: ignore[no-untyped-def]
-    u,
-    delta,
-    B,
-    C,
-    z,
-    A,
-    D,
-    bias,
-    starts,
-    y_grad,
-    u_grad,
-    delta_grad,
-    z_grad,
-    B_grad,
-    C_grad,
-    A_grad,
-    D_grad,
-    length,
-    channels: tl.constexpr,
-    state_size: tl.constexpr,
-    N: tl.constexpr,
-    BLOCK: tl.constexpr,
-    STEPS: tl.constexpr,
-    SOFTPLUS: tl.constexpr,
-):
+def _recompute(
+    u, delta, B, bias, A_cell, state, row, left, d, n,
+    channels: tl.constexpr, state_size: tl.constexpr, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
+):  # fmt: skip
+    """The states before and after each of STEPS steps from `row` on, and the steps; `left` are in the sequence."""
+    states, steps = (state,), ()
+    for k in tl.static_range(STEPS):
+        inside = tl.minimum(left - k, 1)
+        step = _raw_step(delta, bias, row + k, channels, d, inside)
+        if SOFTPLUS:
+            step = _softplus(step)
+        x = step * _load(u, row + k, channels, d, inside)
+        B_n = _load(B, row + k, state_size, n, inside)
+        state = tl.exp2(step[None, :] * A_cell) * state + B_n[:, None] * x[None, :]
+        states, steps = states + (state,), steps + (step,)  # type: ignore[assignment]  # noqa: RUF005
+    return states, steps
+
+
+@triton.jit
+def _backward(
+    u, delta, B, C, z, A, D, bias, starts, y_grad,
+    u_grad, delta_grad, z_grad, B_grad, C_grad, A_grad, D_grad, length,
+    channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr,
+    STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
+):  # fmt: skip
     sequence, block = tl.program_id(0).to(tl.int64), tl.program_id(1)
     d = block * BLOCK + tl.arange(0, BLOCK)  # [D]
     n = tl.arange(0, N)  # [N]
     cell = n[:, None] * channels + d[None, :]  # [N, D]
-    in_d, in_n = d < channels, n < state_size
-    in_cell = in_n[:, None] & in_d[None, :]
+    in_cell = (n < state_size)[:, None] & (d < channels)[None, :]
     A_cell = tl.load(A + cell, in_cell, 0.0) * LOG2_E
-    D_d = tl.load(D + d, in_d, 0.0)
+    D_d = _load(D, 0, channels, d, 1)
     later = tl.zeros_like(A_cell)  # [N, D], gradient of the state before the step that follows
     A_sum, D_sum = tl.zeros_like(A_cell), tl.zeros_like(D_d)
-    share = (block * tl.num_programs(0) + sequence) * length  # first row of this program in B_grad and C_grad
     tiles = tl.cdiv(length, STEPS)
     for tile in range(tiles - 1, -1, -1):
-        state = tl.load(starts + (sequence * tiles + tile) * (state_size * channels) + cell, in_cell, 0.0)
-        states = (state,)
-        steps = ()
-        for k in tl.static_range(STEPS):
-            inside = tl.minimum(length - tile * STEPS - k, 1)
-            row_d, row_n = d < inside * channels, n < inside * state_size
-            row = sequence * length + tile * STEPS + k
-            u_d = tl.load(u + row * channels + d, row_d, 0.0)
-            step = tl.load(delta + row * channels + d, row_d, 0.0)
-            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
-            if bias is not None:
-                step += tl.load(bias + d, in_d, 0.0)
-            if SOFTPLUS:
-                step = _softplus(step)
-            state = tl.exp2(step[None, :] * A_cell) * state + B_n[:, None] * (step * u_d)[None, :]
-            states, steps = states + (state,), steps + (step,)  # noqa: RUF005 - Triton knows no star
+        start = tl.load(starts + (sequence * tiles + tile) * (state_size * channels) + cell, in_cell, 0.0)
+        first, left = sequence * length + tile * STEPS, length - tile * STEPS
+        states, steps = _recompute(
+            u, delta, B, bias, A_cell, start, first, left, d, n, channels, state_size, STEPS, SOFTPLUS
+        )
         for k in tl.static_range(STEPS - 1, -1, -1):
-            inside = tl.minimum(length - tile * STEPS - k, 1)
-            row_d, row_n = d < inside * channels, n < inside * state_size
-            row = sequence * length + tile * STEPS + k
-            step = steps[k]
-            u_d = tl.load(u + row * channels + d, row_d, 0.0)
-            B_n = tl.load(B + row * state_size + n, row_n, 0.0)
-            C_n = tl.load(C + row * state_size + n, row_n, 0.0)
-            grad = tl.load(y_grad + row * channels + d, row_d, 0.0)
+            row, inside, step = first + k, tl.minimum(left - k, 1), steps[k]
+            u_d, grad = _load(u, row, channels, d, inside), _load(y_grad, row, channels, d, inside)
+            B_n, C_n = _load(B, row, state_size, n, inside), _load(C, row, state_size, n, inside)
             if z is not None:
-                z_d = tl.load(z + row * channels + d, row_d, 0.0)
+                z_d = _load(z, row, channels, d, inside)
                 gate = _sigmoid(z_d)
                 ungated = tl.sum(states[k + 1] * C_n[:, None], 0) + D_d * u_d
-                z_slope = grad * ungated * gate * (1.0 + z_d * (1.0 - gate))
-                tl.store(z_grad + row * channels + d, z_slope, row_d)
+                _store(z_grad, row, channels, d, inside, grad * ungated * gate * (1.0 + z_d * (1.0 - gate)))
                 grad *= z_d * gate
             state_grad = later + C_n[:, None] * grad[None, :]  # [N, D]
-            share_row = (share + tile * STEPS + k) * state_size + n
-            tl.store(C_grad + share_row, tl.sum(states[k + 1] * grad[None, :], 1), row_n)
-            tl.store(B_grad + share_row, tl.sum(state_grad * (step * u_d)[None, :], 1), row_n)
-            x_grad = tl.sum(state_grad * B_n[:, None], 0)  # [D]
-            # Past the end nothing moves: `later` stays zero there, because grad is.
-            later = tl.exp2(step[None, :] * A_cell) * state_grad
+            share = block * tl.num_programs(0) * length + row
+            _store(C_grad, share, state_size, n, inside, tl.sum(states[k + 1] * grad[None, :], 1))
+            _store(B_grad, share, state_size, n, inside, tl.sum(state_grad * (step * u_d)[None, :], 1))
+            later = tl.exp2(step[None, :] * A_cell) * state_grad  # past the end it stays 0, because grad is
             log_decay_grad = later * states[k]  # [N, D]
             A_sum += log_decay_grad * step[None, :]
             D_sum += grad * u_d
+            x_grad = tl.sum(state_grad * B_n[:, None], 0)  # [D]
             step_grad = tl.sum(log_decay_grad * A_cell, 0) * LN_2 + x_grad * u_d
             if SOFTPLUS:
-                raw = tl.load(delta + row * channels + d, row_d, 0.0)
-                if bias is not None:
-                    raw += tl.load(bias + d, in_d, 0.0)
-                step_grad *= _sigmoid(raw)
-            tl.store(delta_grad + row * channels + d, step_grad, row_d)
-            tl.store(u_grad + row * channels + d, x_grad * step + grad * D_d, row_d)
+                step_grad *= _sigmoid(_raw_step(delta, bias, row, channels, d, inside))
+            _store(delta_grad, row, channels, d, inside, step_grad)
+            _store(u_grad, row, channels, d, inside, x_grad * step + grad * D_d)
     tl.store(A_grad + sequence * (state_size * channels) + cell, A_sum, in_cell)
-    tl.store(D_grad + sequence * channels + d, D_sum, in_d)
+    _store(D_grad, sequence, channels, d, 1, D_sum)
