@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from trainer.models.checks import check_even, check_types
 from trainer.models.codec import SPEAKERS
 from trainer.models.prelu import PReLU
-from trainer.models.selective_scan import selective_scan
+from trainer.models.selective_scan import choose, selective_scan
 
 EPS = 1e-5
 SILENCE = 1e-8
@@ -109,6 +109,11 @@ class SPMamba(nn.Module):
         return torch.istft(rows, n_fft, hop, window=window, length=length).view(*spectra.shape[:2], length)
 
 
+def notes(device: torch.device) -> tuple[str, ...]:
+    """For the log: which selective scan runs on `device`, and why."""
+    return (str(choose(device)),)
+
+
 class Block(nn.Module):
     """Along the frequencies, along the frames, and attention across frames, each added to its input."""
 
@@ -191,7 +196,7 @@ class Mamba(nn.Module):
             self.sizes, dim=2
         )  # [B', L, rank], [B', L, N] twice
         delta = F.linear(step, self.step.weight).transpose(1, 2)  # [B', D, L]; the scan adds the bias
-        A = -torch.exp(self.A_log.to(torch.promote_types(self.A_log.dtype, torch.float32)))  # [D, N]
+        A = -torch.exp(self.A_log)  # [D, N]
         y = selective_scan(
             u, delta, A, B.transpose(1, 2), C.transpose(1, 2), self.D, z, self.step.bias
         )  # [B', D, L]

@@ -46,7 +46,8 @@ def with_gradients(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
 
 
 def assert_equal(got: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
-    """Every pair differs by less than `tolerance` of the largest expected number."""
+    """Every pair differs by less than `tolerance` of the largest expected number. Where that is below 0.001 it is
+    taken for 0.001: a gradient that is zero in exact arithmetic is nothing but rounding."""
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape
-        assert (ours - theirs).abs().max() <= tolerance * theirs.abs().max()
+        assert (ours - theirs).abs().max() <= tolerance * max(theirs.abs().max(), 1e-3)

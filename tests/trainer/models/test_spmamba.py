@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -161,9 +162,9 @@ def test_the_estimates_scale_with_the_mixture() -> None:
     ],
 )
 def test_a_field_that_does_not_fit_is_named(fields: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match="spmamba|layers|heads|hop|n_fft") as error:
+    """The message says what is valid instead."""
+    with pytest.raises(ValueError, match=re.escape(message)):
         build("spmamba", "paper", **fields)
-    assert message in str(error.value)
 
 
 def test_training_separates_and_names_its_scan(
@@ -173,5 +174,5 @@ def test_training_separates_and_names_its_scan(
     flags = ["--model", "spmamba", "--epochs", "10", "--lr", "1e-2", "--curriculum", "all"]
     assert training.here(tmp_path / "trial", *flags) == 0
     summary = json.loads((tmp_path / "trial" / "summary.json").read_text())
-    assert summary["improvement_db"] > 1
+    assert summary["improvement_db"] > 2
     assert "selective scan: tiled (the device is cpu)" in capsys.readouterr().out
