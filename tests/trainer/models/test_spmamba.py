@@ -143,6 +143,17 @@ def test_silence_gives_finite_estimates_and_gradients() -> None:
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+def test_bf16_leaves_two_digits_and_no_warning() -> None:
+    """Autocast with bfloat16 against float32; the scan stays in float32, so nothing runs away."""
+    torch.manual_seed(0)
+    model, mixture = build("spmamba", "debug"), torch.randn(2, 3000)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(mixture)
+    assert half.dtype == torch.float32
+    full = model(mixture)
+    assert (half - full).abs().max() < 0.05 * full.abs().max()
+
+
 def test_the_estimates_scale_with_the_mixture() -> None:
     """The deviation is taken out before the network and put back behind it."""
     torch.manual_seed(0)
