@@ -163,7 +163,9 @@ class Direction(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """[B', L, width] to [B', L, width]."""
-        normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width], in full where autocast halves
+        normed = self.norm(
+            sequences.to(self.norm.weight.dtype)
+        )  # [B', L, width], in full where autocast halves
         output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
         return output
 

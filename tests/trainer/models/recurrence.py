@@ -41,7 +41,9 @@ def scan_inputs(
 
 def with_gradients(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     """The output and, of one fixed weighting of it, the gradient of each input."""
-    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape)
+    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(
+        output.shape
+    )
     return [output.detach(), *torch.autograd.grad((output * weights).sum(), inputs)]
 
 

@@ -113,8 +113,9 @@ def test_a_shape_that_does_not_fit_is_named(name: str) -> None:
 
 
 def test_the_choice_tells_its_reason() -> None:
-    """On the CPU it is the tiled one, whatever else is installed."""
+    """On the CPU it is the tiled one, whatever else is installed; on CUDA the reason names mamba-ssm."""
     assert str(choose(torch.device("cpu"))) == "selective scan: tiled (the device is cpu)"
+    assert "mamba-ssm" in str(choose(torch.device("cuda")))
 
 
 @pytest.fixture
@@ -192,3 +193,14 @@ def test_the_triton_kernels_compile_for_a_gpu(
         source = ASTSource(function, signature, constants)
         compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=settings)
         assert len(compiled.asm["cubin"]) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use")
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_what_runs_on_a_gpu_equals_the_recurrence(shape: tuple[int, ...]) -> None:
+    """Whichever implementation is chosen there, in float32, against the recurrence in float64 on the CPU."""
+    inputs = scan_inputs(*shape)
+    there = {name: x.detach().float().cuda().requires_grad_() for name, x in inputs.items()}
+    output = selective_scan(**there)
+    got = [x.cpu().double() for x in with_gradients(output, present(there))]
+    assert_equal(got, with_gradients(recurrence(**inputs), present(inputs)), 1e-4)

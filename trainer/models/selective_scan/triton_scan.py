@@ -1,9 +1,10 @@
 """The selective scan on CUDA without mamba-ssm: one Triton kernel forward, one backward, softplus and gate inside.
 
-A program walks one sequence for a block of channels, one thread a channel with all N states in its registers, so
-that only the gradients of B and C are summed across threads. Forward writes the state before every STEPS steps;
+A program is one warp that walks one sequence for a block of channels, their states in its registers; nothing is
+shared with another program but the gradients that several have a share in, each written apart and summed
+afterwards, so there are no atomics and the bits are the same every time. Forward writes the state before every STEPS steps;
 backward reads it, computes the steps' states once more and walks back (arXiv:2312.00752, section 3.3.2). All
-memory is [B, L, D], whose neighbours are neighbouring threads. No atomics: the same bits every time.
+memory is [B, L, D], so that a step's loads are contiguous.
 Called by selective_scan; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
 """
 
