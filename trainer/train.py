@@ -87,6 +87,8 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     were."""
     training, progress = run.training, session.progress
     say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}")
+    for note in find(training.model).notes(session.device):
+        say(note)
     say(
         f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train, "
         f"{len(corpus.validation.rows)} to validate"

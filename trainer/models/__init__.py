@@ -71,6 +71,11 @@ class Model:
                 )
         return dataclasses.replace(self.presets[preset], **architecture)
 
+    def notes(self, device: Any) -> tuple[str, ...]:
+        """What the log should tell of the network on `device`: one line for each choice that depends on it."""
+        notes: tuple[str, ...] = getattr(self._module(), "notes", lambda device: ())(device)
+        return notes
+
     def _module(self) -> Any:
         return import_module(f"{__name__}.{self.name}")
 

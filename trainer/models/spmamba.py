@@ -1,0 +1,245 @@
+"""SPMamba (Li, Chen, Yang and Hu 2024, arXiv:2404.02063): Mamba along and across the frames of a spectrogram.
+
+TF-GridNet (Wang et al. 2023, arXiv:2211.12433) with a bidirectional Mamba (Gu and Dao 2023, arXiv:2312.00752) in
+place of each LSTM. A block scans each frame's frequencies, then each frequency's frames, and attends across
+frames. Spectrograms are [B, T, F, C], channels last. The paper preset is the reduced network of the published
+PolSESS baseline. Built through trainer.models.build.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.models.checks import check_even, check_types
+from trainer.models.codec import SPEAKERS
+from trainer.models.prelu import PReLU
+from trainer.models.selective_scan import choose, selective_scan
+
+EPS = 1e-5
+SILENCE = 1e-8
+"""Added to the mixture's deviation, so that silence stays silent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPMambaConfig:
+    """Architecture of SPMamba."""
+
+    n_fft: int = 256
+    """Samples of a Hann window, even; half of it and one are the frequencies."""
+    hop: int = 64
+    """Samples from a window to the next, at most half a window."""
+    layers: int = 4
+    """Blocks."""
+    channels: int = 16
+    """Channels of the spectrogram between the blocks (emb_dim of TF-GridNet)."""
+    window: int = 4
+    """Neighbours that a path sees at a time (emb_ks), moved by one (emb_hs)."""
+    heads: int = 2
+    """Attention heads; they divide the channels."""
+    attention_size: int = 256
+    """Width of a query or key at least (approx_qk_dim), rounded up to whole channels of all frequencies."""
+    state_size: int = 16
+    """N of Mamba: states of a channel (d_state)."""
+    taps: int = 4
+    """Taps of Mamba's causal convolution (d_conv)."""
+    expansion: int = 4
+    """Channels inside a Mamba for one outside (expand)."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_even(self, "n_fft")
+        if self.hop > self.n_fft // 2:
+            raise ValueError(f"hop must be at most half of the {self.n_fft} samples of n_fft, not {self.hop}")
+        if self.channels % self.heads:
+            raise ValueError(f"heads must divide the {self.channels} channels, not be {self.heads}")
+
+    @property
+    def frequencies(self) -> int:
+        """F: bins of the one-sided spectrum."""
+        return self.n_fft // 2 + 1
+
+
+PRESETS = {
+    "paper": SPMambaConfig(),
+    "debug": SPMambaConfig(
+        n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1
+    ),
+}
+
+
+class SPMamba(nn.Module):
+    """Mixture [B, L] to estimates [B, 2, L], any L >= 1 samples."""
+
+    window: Tensor
+
+    def __init__(self, config: SPMambaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
+        self.encoder = nn.Conv2d(2, config.channels, 3, padding=1)
+        self.norm = nn.GroupNorm(1, config.channels, EPS)
+        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.layers)))
+        self.decoder = nn.ConvTranspose2d(config.channels, 2 * SPEAKERS, 3, padding=1)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """[B, L] to [B, 2, L]."""
+        # A window of the paths needs that many frames and frequencies, a reflection more than it reflects.
+        shortest = max((self.config.window - 1) * self.config.hop, self.config.n_fft // 2 + 1)
+        padded = F.pad(mixture, (0, max(0, shortest - mixture.shape[-1])))  # [B, L']
+        scale = padded.std(1, keepdim=True) + SILENCE  # [B, 1]
+        features = self.norm(self.encoder(self.spectrogram(padded / scale)))  # [B, C, T, F]
+        features = self.blocks(features.permute(0, 2, 3, 1))  # [B, T, F, C]
+        spectra = self.decoder(features.permute(0, 3, 1, 2)).to(mixture.dtype)  # [B, 2 S, T, F]
+        estimates = self.waveforms(spectra.unflatten(1, (SPEAKERS, 2)), padded.shape[-1])  # [B, S, L']
+        return (estimates * scale.unsqueeze(1))[..., : mixture.shape[-1]]  # [B, S, L]
+
+    def spectrogram(self, signals: Tensor) -> Tensor:
+        """[B, L] to real and imaginary parts [B, 2, T, F], T = L // hop + 1."""
+        n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(signals.dtype)
+        spectra = torch.stft(signals, n_fft, hop, window=window, return_complex=True)  # [B, F, T]
+        return torch.view_as_real(spectra).permute(0, 3, 2, 1)  # [B, 2, T, F]
+
+    def waveforms(self, spectra: Tensor, length: int) -> Tensor:
+        """Real and imaginary parts [B, S, 2, T, F] to [B, S, length]."""
+        n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(spectra.dtype)
+        rows = torch.complex(*spectra.flatten(0, 1).transpose(2, 3).unbind(1))  # [B S, F, T]
+        return torch.istft(rows, n_fft, hop, window=window, length=length).view(*spectra.shape[:2], length)
+
+
+def notes(device: torch.device) -> tuple[str, ...]:
+    """For the log: which selective scan runs on `device`, and why."""
+    return (str(choose(device)),)
+
+
+class Block(nn.Module):
+    """Along the frequencies, along the frames, and attention across frames, each added to its input."""
+
+    def __init__(self, config: SPMambaConfig) -> None:
+        super().__init__()
+        self.intra = Path(config)
+        self.inter = Path(config)
+        self.attention = FrameAttention(config)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, T, F, C] to [B, T, F, C]."""
+        features = features + self.intra(features)  # [B, T, F, C]
+        features = features + self.inter(features.transpose(1, 2)).transpose(1, 2)  # [B, T, F, C]
+        output: Tensor = features + self.attention(features)  # [B, T, F, C]
+        return output
+
+
+class Path(nn.Module):
+    """Norm, windows of neighbours, a Mamba in each direction and the way back: [B, X, L, C] along L."""
+
+    def __init__(self, config: SPMambaConfig) -> None:
+        super().__init__()
+        width = config.channels * config.window
+        self.window = config.window
+        self.norm = nn.LayerNorm(config.channels, EPS)
+        self.forwards = Direction(width, config)
+        self.backwards = Direction(width, config)
+        self.output = nn.ConvTranspose1d(2 * width, config.channels, config.window)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, X, L, C] to [B, X, L, C]."""
+        rows = self.norm(features).flatten(0, 1)  # [B X, L, C]
+        windows = rows.unfold(1, self.window, 1).flatten(2)  # [B X, L', C w], L' = L - w + 1
+        backwards = self.backwards(windows.flip(1)).flip(1)  # [B X, L', C w]
+        both = torch.cat((self.forwards(windows), backwards), dim=2)  # [B X, L', 2 C w]
+        output: Tensor = self.output(both.transpose(1, 2)).transpose(1, 2)  # [B X, L, C]
+        return output.reshape(features.shape)  # [B, X, L, C]
+
+
+class Direction(nn.Module):
+    """A Mamba of the normed sequences, added to the sequences as they came: [B', L, width]."""
+
+    def __init__(self, width: int, config: SPMambaConfig) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width, EPS)
+        self.mamba = Mamba(width, config.state_size, config.taps, config.expansion)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', L, width] to [B', L, width]."""
+        normed = self.norm(
+            sequences.to(self.norm.weight.dtype)
+        )  # [B', L, width], in full where autocast halves
+        output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
+        return output
+
+
+class Mamba(nn.Module):
+    """The selective state space model between two projections, with a gate (Gu and Dao 2023, figure 3)."""
+
+    def __init__(self, width: int, state_size: int, taps: int, expansion: int) -> None:
+        super().__init__()
+        inner, rank = expansion * width, math.ceil(width / 16)
+        self.sizes = (rank, state_size, state_size)
+        self.input = nn.Linear(width, 2 * inner, bias=False)
+        self.conv = nn.Conv1d(inner, inner, taps, groups=inner, padding=taps - 1)
+        self.selection = nn.Linear(inner, sum(self.sizes), bias=False)
+        self.step = nn.Linear(rank, inner)
+        self.A_log = nn.Parameter(torch.arange(1.0, state_size + 1).log().repeat(inner, 1))  # [D, N]
+        self.D = nn.Parameter(torch.ones(inner))
+        self.output = nn.Linear(inner, width, bias=False)
+        # Steps start log-uniform in 0.001..0.1 (Gu and Dao 2023, section 3.6); softplus of the bias is the step.
+        steps = torch.exp(torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)))
+        nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
+        with torch.no_grad():
+            self.step.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B', L, width] to [B', L, width]."""
+        length = sequences.shape[1]
+        u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
+        u = F.silu(self.conv(u)[..., :length])  # [B', D, L]
+        step, B, C = self.selection(u.transpose(1, 2)).split(
+            self.sizes, dim=2
+        )  # [B', L, rank], [B', L, N] twice
+        delta = F.linear(step, self.step.weight).transpose(1, 2)  # [B', D, L]; the scan adds the bias
+        A = -torch.exp(self.A_log)  # [D, N]
+        y = selective_scan(
+            u, delta, A, B.transpose(1, 2), C.transpose(1, 2), self.D, z, self.step.bias
+        )  # [B', D, L]
+        output: Tensor = self.output(y.transpose(1, 2))  # [B', L, width]
+        return output
+
+
+class FrameAttention(nn.Module):
+    """Self-attention across frames, a frame being all its frequencies: [B, T, F, C]."""
+
+    def __init__(self, config: SPMambaConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        frequencies, channels = config.frequencies, config.channels
+        narrow = math.ceil(config.attention_size / frequencies)
+
+        def projections(outputs: int) -> nn.ModuleList:
+            return nn.ModuleList(Projection(frequencies, channels, outputs) for _ in range(config.heads))
+
+        self.queries = projections(narrow)
+        self.keys = projections(narrow)
+        self.values = projections(channels // config.heads)
+        self.output = Projection(frequencies, channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, T, F, C] to [B, T, F, C]."""
+        query, key, value = (
+            torch.stack([head(features).flatten(2) for head in heads], dim=1)  # [B, heads, T, F c]
+            for heads in (self.queries, self.keys, self.values)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, F c]
+        frames = attended.transpose(1, 2).reshape(*features.shape[:2], self.heads, features.shape[2], -1)
+        output: Tensor = self.output(
+            frames.transpose(2, 3).flatten(3)
+        )  # [B, T, F, C] from [B, T, F, heads, c]
+        return output
+
+
+class Projection(nn.Sequential):
+    """1x1 convolution, PReLU and a norm over the channels and frequencies of a frame."""
+
+    def __init__(self, frequencies: int, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Linear(inputs, outputs), PReLU(), nn.LayerNorm((frequencies, outputs), EPS))
