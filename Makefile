@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint render check local results ui deploy delete clean
+.PHONY: help setup test lint demo render check corpus local results ui deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -46,11 +46,17 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
 # --- verbs ------------------------------------------------------------------------------------------------------
+demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table
+	@$(KATIB) demo $(call options,OUT DATA)
+
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
 
 check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
 	@$(KATIB) check '$(FILE)' $(call switch,STRICT) $(call switch,JSON)
+
+corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
+	@$(KATIB) corpus $(call options,OUT MIXTURES SECONDS SPEECH SEED)
 
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
 	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))

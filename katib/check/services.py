@@ -54,7 +54,7 @@ class Service:
     step: bool = True
     needs_step: tuple[str, ...] = ()  # the parameter types that need a step
     min_above_zero: bool = False
-    dimensions: int = 1
+    dimensions: int = 0
 
 
 SEED = {"random_state": whole(0)}

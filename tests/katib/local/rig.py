@@ -22,10 +22,18 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
     command = ["python", str(WORK), "--run", f"/runs/{name}/${{trialParameters.name}}"]
     container = {
         "name": "trial",
+        "image": "registry.example.org/trial:1",
         "command": [*command, "--x", "${trialParameters.x}", *flags],
         "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
     }
-    job = {"backoffLimit": 1, "template": {"spec": {"containers": [container]}}}
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": [
+            {"name": volume, "persistentVolumeClaim": {"claimName": volume}} for volume in ("data", "runs")
+        ],
+    }
+    job = {"backoffLimit": 1, "template": {"spec": pod}}
     defaults = {
         "objective": {"type": "maximize", "objectiveMetricName": "val_si_snr"},
         "algorithm": {"algorithmName": "grid" if values else "random"},
@@ -39,6 +47,7 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
             "source": {"filter": {"metricsFormat": [r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$"]}},
         },
         "trialTemplate": {
+            "retain": True,
             "primaryContainerName": "trial",
             "trialParameters": [
                 {"name": "name", "reference": "${trialSpec.Name}"},

@@ -39,7 +39,7 @@ SETTINGS = "corpus.json"
 
 VOICES = "voices"  # where synthetic speakers are recorded while the corpus is made
 
-Sources = dict[str, dict[str, tuple[Path, ...]]]  # subset -> speaker -> recordings
+Speakers = dict[str, tuple[Path, ...]]  # speaker -> recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Task:
     subset: str
     index: int
     settings: Settings
-    speakers: dict[str, tuple[Path, ...]]
+    groups: list[Speakers]
 
 
 def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int], None]) -> bool:
@@ -71,7 +71,7 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
     """
     if out.exists():
         return _same(out, settings)
-    found = recordings.speakers(Path(settings.speech)) if settings.speech else None
+    groups = [recordings.speakers(Path(settings.speech))] if settings.speech else []
     parent = out.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
     except OSError as error:
         raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from None
     try:
-        if found is None:
+        if not groups:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as speaking:
                 speaking.submit(voices.record, folder / VOICES).result()
-            found = recordings.speakers(folder / VOICES)
-        tasks = list(_tasks(folder, settings, _sources(found, settings.seed)))
+            groups = [recordings.speakers(folder / VOICES / name) for name in voices.REGISTERS]
+        tasks = list(_tasks(folder, settings, [_divided(group, settings.seed) for group in groups]))
         for subset in SUBSETS:
             for name in set(STEMS.values()):
                 (folder / subset / name).mkdir(parents=True)
@@ -130,12 +130,12 @@ def make(task: Task) -> dict[str, str]:
 def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
     """The stems [T] of one mixture by CSV column, full scale 1, without the mix."""
     frames = round(task.settings.seconds * SAMPLE_RATE)
-    names = [str(name) for name in draw.choice(sorted(task.speakers), 2, replace=False)]
+    material = [group[name] for group, name in _pair(draw, task.groups)]
     first = draw.uniform(*SPEECH_LEVEL)
     levels = (first, first + draw.uniform(*SPEAKER_RATIO))
     dry = [
-        10 ** (level / 20) * _utterance(draw, task.speakers[name], frames)
-        for name, level in zip(names, levels, strict=True)
+        10 ** (level / 20) * _utterance(draw, files, frames)
+        for files, level in zip(material, levels, strict=True)
     ]
     power = sum(float(np.mean(signal**2)) for signal in dry)
     scene = sounds.scene(draw, frames, SAMPLE_RATE) * np.sqrt(power / 10 ** (draw.uniform(*SCENE_SNR) / 10))
@@ -158,6 +158,14 @@ def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...],
     return {column: samples.astype(np.int16) for column, samples in {MIX: mix, **rounded}.items()}
 
 
+def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]:
+    """Two speakers, in random order: of one group any two, of two groups one each."""
+    if len(groups) == 2:
+        groups = [groups[index] for index in draw.permutation(2)]
+        return [(group, str(draw.choice(sorted(group)))) for group in groups]
+    return [(groups[0], str(name)) for name in draw.choice(sorted(groups[0]), 2, replace=False)]
+
+
 def _utterance(draw: Generator, files: tuple[Path, ...], frames: int) -> Signal:
     """A random stretch of one speaker [T] at unit power, after a random silence."""
     material = recordings.speech(files, SAMPLE_RATE)
@@ -169,7 +177,7 @@ def _utterance(draw: Generator, files: tuple[Path, ...], frames: int) -> Signal:
     return sounds.unit(signal)
 
 
-def _sources(found: dict[str, list[Path]], seed: int) -> Sources:
+def _divided(found: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
     """Who speaks in which subset. Voices, and speakers where there are enough, are in one subset only."""
     shuffle = np.random.default_rng(seed)
     names = [str(name) for name in shuffle.permutation(sorted(found))]
@@ -177,7 +185,7 @@ def _sources(found: dict[str, list[Path]], seed: int) -> Sources:
         share = max(2, round(HELD_OUT * len(names)))
         parts = {"val": names[:share], "test": names[share : 2 * share], "train": names[2 * share :]}
         return {subset: {name: tuple(found[name]) for name in part} for subset, part in parts.items()}
-    divided: Sources = {subset: {} for subset in SUBSETS}
+    divided: dict[str, Speakers] = {subset: {} for subset in SUBSETS}
     for name in names:
         files = [found[name][index] for index in shuffle.permutation(len(found[name]))]
         cut = max(1, round(HELD_OUT * len(files)))
@@ -190,11 +198,11 @@ def _sources(found: dict[str, list[Path]], seed: int) -> Sources:
     return divided
 
 
-def _tasks(folder: Path, settings: Settings, sources: Sources) -> Iterator[Task]:
+def _tasks(folder: Path, settings: Settings, groups: list[dict[str, Speakers]]) -> Iterator[Task]:
     held_out = max(LEAST_HELD_OUT, round(HELD_OUT * settings.mixtures))
     for subset, count in zip(SUBSETS, (settings.mixtures, held_out, held_out), strict=True):
         for index in range(count):
-            yield Task(folder, subset, index, settings, sources[subset])
+            yield Task(folder, subset, index, settings, [group[subset] for group in groups])
 
 
 def _same(out: Path, settings: Settings) -> bool:

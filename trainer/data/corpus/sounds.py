@@ -11,10 +11,13 @@ from scipy.signal import fftconvolve
 
 Signal = NDArray[np.float64]
 
-REVERBERATION_TIME = (0.15, 0.35)  # s, T60: from a furnished living room to an office
+REVERBERATION_TIME = (0.15, 0.3)  # s, T60: furnished rooms
 ROOM = ((3.0, 3.0, 2.4), (7.0, 6.0, 3.2))  # m, smallest and largest room
 WALL_DISTANCE = 0.5  # m, at least, of microphone and sources
-SPEAKER_DISTANCE = (0.3, 0.8)  # m, from the microphone: as at a table, so that the dry speech prevails
+SPEAKER_DISTANCE = (
+    0.2,
+    0.4,
+)  # m, from the microphone: a headset or a laptop, so that the dry speech prevails
 MAX_ORDER = 12  # image-source reflections; later ones lie below the noise of 16 bits at these T60
 
 

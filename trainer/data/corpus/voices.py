@@ -4,6 +4,7 @@ A speaker is a voice variant with a pitch and a rate of its own. Called by build
 """
 
 import ctypes
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from trainer.errors import DataError
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback before espeak_Synth returns
 RATE, PITCH = 1, 3  # espeak_PARAMETER
 UTF8 = 1
+REGISTERS = {"low": (20, 51), "high": (85, 100)}  # eSpeak's pitch, 0 to 99
 SENTENCES = (
     "Dzisiaj rano pociąg do Krakowa przyjechał z dużym opóźnieniem.",
     "Proszę zostawić klucze na stole obok okna w kuchni.",
@@ -57,23 +59,26 @@ def voices() -> list[str]:
 
 
 def record(folder: Path) -> None:
-    """Let every voice speak all sentences into `folder`/<voice>/speech.wav.
+    """Let every voice speak all sentences into `folder`/<register>/<voice>/speech.wav.
+
+    Nearly all of eSpeak's voices are men's and much alike, so every other one speaks high.
 
     To be called in a fresh process: what a voice says depends, in the last bits, on what eSpeak said before.
     """
     engine = _engine()
-    for voice in voices():
-        (folder / voice).mkdir(parents=True)
-        soundfile.write(folder / voice / "speech.wav", _speech(engine, voice), engine.sample_rate, "PCM_16")
+    for voice, register in zip(voices(), cycle(REGISTERS)):
+        (folder / register / voice).mkdir(parents=True)
+        speech = _speech(engine, voice, REGISTERS[register])
+        soundfile.write(folder / register / voice / "speech.wav", speech, engine.sample_rate, "PCM_16")
 
 
-def _speech(started: "Engine", voice: str) -> NDArray[np.int16]:
+def _speech(started: "Engine", voice: str, pitch: tuple[int, int]) -> NDArray[np.int16]:
     """All sentences in one voice, one after the other [T]."""
     engine, chunks = started.library, started.chunks
     character = np.random.default_rng([ord(letter) for letter in voice])
     if engine.espeak_SetVoiceByName(f"pl+{voice}".encode()) != 0:
         raise DataError(f"eSpeak NG has no voice 'pl+{voice}'; reinstall espeakng-loader")
-    engine.espeak_SetParameter(PITCH, int(character.integers(30, 71)), 0)
+    engine.espeak_SetParameter(PITCH, int(character.integers(*pitch)), 0)
     engine.espeak_SetParameter(RATE, int(character.integers(140, 201)), 0)
     chunks.clear()
     for index in character.permutation(len(SENTENCES)):

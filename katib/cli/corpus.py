@@ -1,0 +1,34 @@
+"""Builds a corpus in PolSESS format from recordings or from synthetic voices."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def corpus(
+    out: Annotated[
+        Path, typer.Option(help="folder to make; its name becomes part of the CSV files' names")
+    ] = Path("data/corpus"),
+    mixtures: Annotated[
+        int, typer.Option(help="training mixtures; val and test get a fifth of that each", min=1)
+    ] = 300,
+    seconds: Annotated[float, typer.Option(help="length of a mixture in s", min=0.5, max=60)] = 4.0,
+    speech: Annotated[
+        Path | None,
+        typer.Option(help="recordings, one sub-folder a speaker (default: eSpeak NG voices speak Polish)"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same bytes", min=0)] = 0,
+) -> int:
+    """Build a corpus in PolSESS format: two speakers, a scene, an event and, for every other mixture, a room."""
+    import os
+    import subprocess
+    import sys
+
+    root = Path(__file__).parents[2]
+    words = ["--out", out, "--mixtures", mixtures, "--seconds", seconds, "--seed", seed]
+    words += ["--speech", speech] if speech else []
+    # A process of its own: the control side does not import the trainer.
+    command = [sys.executable, "-m", "trainer.data.corpus", *map(str, words)]
+    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, check=False).returncode

@@ -1,0 +1,40 @@
+"""From nothing to a best trial in minutes: a small corpus, a small search, its table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katib.cli.options import Out
+
+
+def demo(
+    out: Out = Path("runs"),
+    data: Annotated[Path, typer.Option(help="where the corpus is made, or was")] = Path("data/demo"),
+) -> int:
+    """Build a corpus of synthetic voices and search on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
+    from katib.cli.corpus import corpus
+    from katib.cli.local import local
+    from katib.spec import load_spec
+
+    spec = load_spec("demo")
+    seconds = spec.fixed["segment_seconds"]
+    assert isinstance(seconds, int | float)  # noqa: S101  (katib/specs/demo.yaml is ours)
+    print("1/2 a corpus of two-speaker mixtures with noise and reverberation, in PolSESS format", flush=True)
+    if code := corpus(out=data, seconds=seconds):
+        return code
+    print(
+        f"\n2/2 the search of katib/specs/demo.yaml: {spec.trials} trials of at most {spec.epochs} epochs,"
+        f" {', '.join(spec.search)}",
+        flush=True,
+    )
+    if code := local("demo", data=data, out=out):
+        return code
+    print(
+        "\nwhere to look next\n"
+        "  your own recordings  make corpus SPEECH=folder-with-a-folder-a-speaker OUT=data/mine\n"
+        "  your own corpus      make local MODEL=convtasnet PRESET=debug DATA=path/to/PolSESS\n"
+        "  the cluster          edit k8s/site.yaml, then make deploy MODEL=convtasnet\n"
+        f"  the same again       rm -r {out / 'demo'} && make demo"
+    )
+    return 0
