@@ -18,7 +18,7 @@ WORK = Path(__file__).with_name("work.py")
 
 def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
     """An Experiment whose trials are work.py with `flags`; `values` makes x a list that a grid goes through in order."""
-    space = {"list": list(values)} if values else {"min": "0", "max": "10", "distribution": "uniform"}
+    space = {"list": list(values)} if values else {"min": "1", "max": "10", "distribution": "uniform"}
     command = ["python", str(WORK), "--run", f"/runs/{name}/${{trialParameters.name}}"]
     container = {
         "name": "trial",

@@ -31,20 +31,18 @@ def with_data(search: dict[str, Any]) -> dict[str, Any]:
 
 
 SEARCHES = {
-    "algorithm: unknown 'randm': did you mean 'random'?": manifest(algorithm=algorithm("randm")),
-    "unknown setting 'seed': valid: random_state": manifest(algorithm=algorithm("random", seed="1")),
-    "needs a feasibleSpace step": manifest(algorithm=algorithm("grid")),
-    "earlyStopping: unknown algorithm 'median': did you mean 'medianstop'?": manifest(
-        earlyStopping=algorithm("median")
-    ),
+    "did you mean 'random'?": manifest(algorithm=algorithm("randm")),
+    "valid: random_state": manifest(algorithm=algorithm("random", seed="1")),
+    "grid needs the step of a double": manifest(algorithm=algorithm("grid")),
+    "did you mean 'medianstop'?": manifest(earlyStopping=algorithm("median")),
     "neither maxTrialCount nor a goal": manifest(maxTrialCount=None),
     "metrics collector File: only StdOut is read here": manifest(
         metricsCollectorSpec={"collector": {"kind": "File"}}
     ),
-    "min 'x' is not a number": manifest(
+    "is no finite number": manifest(
         parameters=[{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "x", "max": "1"}}]
     ),
-    "trialParameters: nothing is called 'y' (valid: ${trialSpec.": manifest(
+    "no trialParameter refers to 'x'": manifest(
         parameters=[{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}],
         trialTemplate={
             **manifest()["spec"]["trialTemplate"],

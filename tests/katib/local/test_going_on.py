@@ -115,12 +115,15 @@ def test_a_signal_lets_the_trials_save_and_the_next_start_goes_on(
     assert_complete(rig, ("1", "2"))
 
 
-def test_a_second_interrupt_kills_trials_that_do_not_end(rig: Rig) -> None:
+def test_a_second_interrupt_kills_trials_that_do_not_end(rig: Rig, tmp_path: Path) -> None:
     """A trial that does not heed SIGTERM."""
     search = manifest()
     pod = search["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('t val_si_snr=1', flush=True); signal.pause()"
-    pod["containers"][0]["command"] = ["python", "-c", deaf]
+    deaf = tmp_path / "deaf.py"
+    deaf.write_text(
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('t val_si_snr=1', flush=True); signal.pause()"
+    )
+    pod["containers"][0]["command"][1] = str(deaf)
     engine = rig.start(search)
     read_until(engine, "epoch 1")
     engine.send_signal(signal.SIGINT)

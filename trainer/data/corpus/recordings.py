@@ -18,6 +18,7 @@ from trainer.errors import DataError
 SUFFIXES = {"." + name.lower() for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 LEAST_SECONDS = 5.0  # of speech, for a speaker to take part in a subset
 SILENCE = 0.01  # of the recording's loudest frame: 40 dB below it nobody speaks
+FLOOR = 0.001  # of full scale: below -60 dB there is silence however quiet the rest is
 FRAME_SECONDS = 0.02
 SHORTEST = 1.0  # s; what is shorter is a beep, a digit or a click
 LONGEST_SPEECH = 300.0  # s kept of a speaker: bounds the memory of a worker
@@ -75,7 +76,7 @@ def speech(files: tuple[Path, ...], sample_rate: int) -> NDArray[np.float64]:
 def _voiced(samples: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
     power = np.sqrt((frames**2).mean(axis=1))
-    kept: NDArray[np.float64] = frames[power > SILENCE * power.max(initial=1e-9)].ravel()
+    kept: NDArray[np.float64] = frames[power > max(FLOOR, SILENCE * power.max(initial=0.0))].ravel()
     return kept
 
 
