@@ -1,5 +1,10 @@
 """The corpus builder against the format that the reader holds it to, and against itself."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +12,8 @@ import pytest
 import soundfile
 
 from trainer.data.corpus.__main__ import main
+from trainer.data.corpus.build import _pair
+from trainer.data.corpus.recordings import speech
 from trainer.data.polsess import MIX, STEMS, open_subset
 
 
@@ -72,3 +79,40 @@ def test_bad_recordings_end_with_one_line_and_leave_nothing(
     assert message in error
     assert error.count("\n") == 1
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_build_that_is_killed_leaves_no_corpus_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    """kill -9 once the first mixture is on the disk: the folder is not there, then whole, and nothing is left beside it."""
+    out = tmp_path / "corpus"
+    words = ["--out", str(out), "--mixtures", "200", "--seconds", "1", "--jobs", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.data.corpus", *words],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob(".corpus.building-*/train/mix/*.wav")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert list(tmp_path.iterdir())
+    assert build(out) == 0
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_silent_recordings_are_no_speech(tmp_path: Path) -> None:
+    """A file of dither alone beside one of tones: what is left is as long as the tones."""
+    draw = np.random.default_rng(0)
+    tone = 0.1 * np.sin(np.arange(6 * 8000) * 0.3)
+    files = (tmp_path / "silence.wav", tmp_path / "tone.wav")
+    soundfile.write(files[0], 1e-4 * draw.standard_normal(8000), 8000)
+    soundfile.write(files[1], tone, 8000)
+    assert len(speech(files, 8000)) == len(tone)
+
+
+def test_synthetic_speakers_of_a_mixture_are_of_two_registers() -> None:
+    """One voice of each group, in either order."""
+    groups: list[dict[str, tuple[Path, ...]]] = [{"a": (), "b": ()}, {"c": (), "d": ()}]
+    draw = np.random.default_rng(0)
+    pairs = {tuple(name for _, name in _pair(draw, groups)) for _ in range(200)}
+    assert pairs == {pair for x in "ab" for y in "cd" for pair in ((x, y), (y, x))}
