@@ -93,9 +93,7 @@ class TransformerLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(config.filters, EPS)
         self.feedforward = nn.Sequential(
             nn.Linear(config.filters, config.feedforward_size),
-            nn.ReLU(
-                inplace=True
-            ),  # nothing needs what stood there before, and it is the layer's largest tensor
+            nn.ReLU(inplace=True),  # the layer's largest tensor, and nothing needs what stood there before
             nn.Linear(config.feedforward_size, config.filters),
         )
 
@@ -133,9 +131,8 @@ def sinusoids(sequences: Tensor) -> Tensor:
     Vaswani et al. 2017, section 3.5: the frequencies fall from 1 to 1 / 10000 radians a position.
     """
     _, length, channels = sequences.shape
-    positions = torch.arange(length, device=sequences.device, dtype=torch.float32)  # [T]
-    exponents = (
-        torch.arange(0, channels, 2, device=sequences.device, dtype=torch.float32) / channels
-    )  # [N / 2]
-    angles = torch.outer(positions, torch.exp(-math.log(10000) * exponents))  # [T, N / 2]
+    device = sequences.device
+    positions = torch.arange(length, device=device, dtype=torch.float32)  # [T]
+    evens = torch.arange(0, channels, 2, device=device, dtype=torch.float32)  # [N / 2]
+    angles = torch.outer(positions, torch.exp(evens * (-math.log(10000) / channels)))  # [T, N / 2]
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(sequences.dtype)  # [T, N]
