@@ -5,7 +5,6 @@ the permutation-invariant loss and the backward pass; clipping and Adam are the 
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -136,18 +135,20 @@ def _peak(load: Load, side: Side) -> float:
     if side == "reference":
         import benchmarks.reference  # noqa: F401 - so that its import does not count
     torch.randn(8, 8, requires_grad=True).square().sum().backward()
-    before = _resident()
+    before = _status_bytes("VmRSS")
     step = Step(load, side)
     step()
     step()
     if load.device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / 1e9
+    return (_status_bytes("VmHWM") - before) / 1e9
 
 
-def _resident() -> int:
-    """Bytes of this process in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def _status_bytes(name: str) -> int:
+    """VmRSS, what of this process is in memory now, or VmHWM, its peak; getrusage's still has the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(name + ":"))
+    return int(line.split()[1]) * 1024
 
 
 def _main(arguments: Sequence[str]) -> None:
