@@ -107,9 +107,7 @@ def peak_memory(load: Load, rounds: int) -> dict[Side, Spread]:
 
 def ratio(pairs: dict[Side, Spread]) -> Spread:
     """Ours over the reference's, round by round, so that what slows both down falls out."""
-    return Spread(
-        tuple(a / b for a, b in zip(pairs["ours"].values, pairs["reference"].values, strict=True))
-    )
+    return Spread(tuple(a / b for a, b in zip(pairs["ours"].values, pairs["reference"].values, strict=True)))
 
 
 def _network(load: Load, side: Side) -> nn.Module:

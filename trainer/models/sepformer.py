@@ -67,7 +67,7 @@ class SepFormer(DualPathNetwork):
 
 
 class Transformer(nn.Module):
-    """Positions, a stack of pre-norm layers and a last norm: [B', T, N] to the same shape."""
+    """Positions, a stack of pre-norm layers and a last norm: [B, X, T, N] to the same shape, along T."""
 
     def __init__(self, config: SepFormerConfig) -> None:
         super().__init__()
@@ -75,11 +75,12 @@ class Transformer(nn.Module):
         self.layers = nn.Sequential(*(TransformerLayer(config) for _ in range(config.transformer_layers)))
         self.norm = nn.LayerNorm(config.filters, EPS)
 
-    def forward(self, sequences: Tensor) -> Tensor:
-        """[B', T, N] to [B', T, N]."""
+    def forward(self, chunks: Tensor) -> Tensor:
+        """[B, X, T, N] to [B, X, T, N]."""
+        sequences = chunks.flatten(0, 1)  # [B X, T, N]
         if self.positional_encoding:
             sequences = sequences + sinusoids(sequences)
-        output: Tensor = self.norm(self.layers(sequences))  # [B', T, N]
+        output: Tensor = self.norm(self.layers(sequences)).view(chunks.shape)  # [B, X, T, N]
         return output
 
 
