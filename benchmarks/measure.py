@@ -95,6 +95,13 @@ def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
     return {side: Spread(tuple(values)) for side, values in taken.items()}
 
 
+def times(load: Load, rounds: int) -> Spread:
+    """Seconds a step of ours, after one step to warm up."""
+    step = Step(load, "ours")
+    _seconds(step, load.device)
+    return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
+
+
 def peak_memory(load: Load, rounds: int) -> dict[Side, Spread]:
     """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process by turns."""
     needed: dict[Side, list[float]] = {side: [] for side in SIDES}

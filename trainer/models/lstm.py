@@ -53,7 +53,7 @@ class _CPULSTM(torch.autograd.Function):
         cells = sequences.new_empty(steps, batch, size)  # [T, B, H]
         hiddens = torch.empty_like(cells)  # [T, B, H]
         hidden = cell = sequences.new_zeros(batch, size)  # [B, H]
-        recurrent, squashed = weight_hidden.t(), torch.empty_like(hidden)
+        recurrent, squashed = weight_hidden.t().contiguous(), torch.empty_like(hidden)
         for step in _order(steps, backwards):
             here = gates[step].addmm_(hidden, recurrent)  # [B, 4 H]
             here[:, : 2 * size].sigmoid_()
