@@ -1,9 +1,7 @@
 """Bidirectional LSTM of one layer, whose forward and backward pass are quick on a CPU too. Used by dprnn.
 
 The LSTM was nine tenths of DPRNN's step, and PyTorch's CPU kernel reaches two fifths of the speed of a matrix
-product there. Here all that does not wait for the step before is one product over the whole sequence: the
-inputs' share of the gates, and in the backward pass the gradients of the weights and the inputs. Elsewhere, and
-under torch.compile or autocast, nn.LSTM is left as it is.
+product there. Elsewhere, and under torch.compile or autocast, nn.LSTM is left as it is.
 """
 
 from typing import Any
@@ -34,7 +32,11 @@ class BidirectionalLSTM(nn.LSTM):
 
 
 class _CPULSTM(torch.autograd.Function):
-    """One direction. Gates stand in the order of nn.LSTM: input, forget, cell, output, [B, H] each."""
+    """One direction. Gates stand in the order of nn.LSTM: input, forget, cell, output, [B, H] each.
+
+    Each step's input, hidden state and a one for the bias stand side by side, [B, N + H + 1], so that a step is
+    one product forwards, and one for the inputs and one for the weights backwards, of rows still in the cache.
+    """
 
     @staticmethod
     def forward(
@@ -46,41 +48,58 @@ class _CPULSTM(torch.autograd.Function):
         bias_hidden: Tensor,
         backwards: bool,
     ) -> Tensor:
-        steps, batch, _ = sequences.shape
-        size = weight_hidden.shape[1]
-        gates = torch.addmm(bias_input + bias_hidden, sequences.flatten(0, 1), weight_input.t())
-        gates = gates.view(steps, batch, 4 * size)  # [T, B, 4 H]
+        (steps, batch, channels), size = sequences.shape, weight_hidden.shape[1]
+        order = range(steps - 1, -1, -1) if backwards else range(steps)
+        inputs = sequences.new_empty(steps, batch, channels + size + 1)  # [T, B, N + H + 1]
+        inputs[..., :channels] = sequences
+        inputs[order[0], :, channels:] = 0
+        inputs[..., -1] = 1
+        gates = sequences.new_empty(steps, batch, 4 * size)  # [T, B, 4 H]
         cells = sequences.new_empty(steps, batch, size)  # [T, B, H]
         hiddens = torch.empty_like(cells)  # [T, B, H]
-        hidden = cell = sequences.new_zeros(batch, size)  # [B, H]
-        recurrent, squashed = weight_hidden.t().contiguous(), torch.empty_like(hidden)
-        for step in _order(steps, backwards):
-            here = gates[step].addmm_(hidden, recurrent)  # [B, 4 H]
+        bias = (bias_input + bias_hidden).unsqueeze(1)
+        weight = torch.cat((weight_input, weight_hidden, bias), dim=1)  # [4 H, N + H + 1]
+        columns = weight.t().contiguous()
+        cell, squashed = torch.zeros_like(cells[0]), torch.empty_like(cells[0])  # [B, H]
+        for position, step in enumerate(order):
+            here = torch.mm(inputs[step], columns, out=gates[step])  # [B, 4 H]
+            input_gate, forget_gate, candidate, output_gate = here.chunk(4, dim=1)  # [B, H] each
             here[:, : 2 * size].sigmoid_()
-            input_gate, forget_gate, candidate, output_gate = here.split(size, dim=1)  # [B, H] each
             candidate.tanh_()
             output_gate.sigmoid_()
-            cell = torch.mul(forget_gate, cell, out=cells[step]).addcmul_(input_gate, candidate)  # [B, H]
-            hidden = torch.mul(output_gate, torch.tanh(cell, out=squashed), out=hiddens[step])  # [B, H]
-        ctx.backwards = backwards
-        ctx.save_for_backward(sequences, weight_input, weight_hidden, gates, cells, hiddens)
+            cell = torch.mul(forget_gate, cell, out=cells[step]).addcmul_(input_gate, candidate)
+            hidden = torch.mul(output_gate, torch.tanh(cell, out=squashed), out=hiddens[step])
+            if position + 1 < steps:
+                inputs[order[position + 1], :, channels:-1] = hidden
+        ctx.order = order
+        ctx.save_for_backward(inputs, weight, gates, cells)
         return hiddens
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        sequences, weight_input, weight_hidden, gates, cells, hiddens = ctx.saved_tensors
-        gate_gradients = _gate_gradients(gradient, gates, cells, weight_hidden, ctx.backwards).flatten(0, 1)
-        before = torch.zeros_like(hiddens)  # [T, B, H]: the hidden state that each step was given
-        if ctx.backwards:
-            before[:-1] = hiddens[1:]
-        else:
-            before[1:] = hiddens[:-1]
-        bias = gate_gradients.sum(0)  # [4 H]
+        inputs, weight, gates, cells = ctx.saved_tensors
+        (steps, batch, size), order = cells.shape, ctx.order
+        channels = weight.shape[1] - size - 1
+        weight_gradient = torch.zeros_like(weight)  # [4 H, N + H + 1]
+        rows = weight[:, :-1].contiguous()  # [4 H, N + H]
+        input_gradients = inputs.new_empty(steps, batch, channels + size)  # [T, B, N + H]
+        start = torch.zeros_like(cells[0])  # [B, H]
+        cell_gradient, hidden_gradient, buffer = start.clone(), start, start.clone()
+        for position in reversed(range(steps)):
+            step = order[position]
+            before = cells[order[position - 1]] if position else start
+            torch.add(gradient[step], hidden_gradient, out=buffer)
+            # From here on the gates' memory holds their gradients; a second backward pass raises.
+            here = _gate_gradients(gates[step], cells[step], before, buffer, cell_gradient)
+            torch.mm(here, rows, out=input_gradients[step])
+            hidden_gradient = input_gradients[step, :, channels:]  # [B, H]
+            weight_gradient.addmm_(here.t(), inputs[step])
+        bias = weight_gradient[:, -1]
         return (
-            (gate_gradients @ weight_input).view_as(sequences),
-            gate_gradients.t() @ sequences.flatten(0, 1),
-            gate_gradients.t() @ before.flatten(0, 1),
+            input_gradients[..., :channels],
+            weight_gradient[:, :channels],
+            weight_gradient[:, channels:-1],
             bias,
             bias,
             None,
@@ -88,39 +107,25 @@ class _CPULSTM(torch.autograd.Function):
 
 
 def _gate_gradients(
-    gradient: Tensor, gates: Tensor, cells: Tensor, weight_hidden: Tensor, backwards: bool
+    gates: Tensor, cell: Tensor, cell_before: Tensor, hidden_gradient: Tensor, cell_gradient: Tensor
 ) -> Tensor:
-    """The gradient [T, B, 4 H] of the gates before their nonlinearities, from that of the hidden states."""
-    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-    tanh_backward = torch.ops.aten.tanh_backward.grad_input
-    steps, batch, size = cells.shape
-    gradients = torch.empty_like(gates)  # [T, B, 4 H]
-    start = cells.new_zeros(batch, size)  # [B, H]
-    cell_gradient, hidden_gradient = torch.zeros_like(start), start
-    squashed, through = torch.empty_like(start), torch.empty_like(start)
-    order = list(_order(steps, backwards))
-    for position in reversed(range(steps)):
-        step = order[position]
-        cell_before = cells[order[position - 1]] if position else start  # [B, H]
-        here, ahead = gradients[step], gates[step]  # [B, 4 H]
-        d_input, d_forget, d_candidate, d_output = here.split(size, dim=1)
-        input_gate, forget_gate, candidate, output_gate = ahead.split(size, dim=1)
-        hidden_gradient = gradient[step] + hidden_gradient
-        torch.tanh(cells[step], out=squashed)
-        torch.mul(hidden_gradient, squashed, out=d_output)
-        torch.mul(hidden_gradient, output_gate, out=through)
-        cell_gradient += tanh_backward(through, squashed, grad_input=through)
-        torch.mul(cell_gradient, candidate, out=d_input)
-        torch.mul(cell_gradient, cell_before, out=d_forget)
-        torch.mul(cell_gradient, input_gate, out=d_candidate)
-        both, both_gates = here[:, : 2 * size], ahead[:, : 2 * size]  # [B, 2 H]
-        sigmoid_backward(both, both_gates, grad_input=both)
-        sigmoid_backward(d_output, output_gate, grad_input=d_output)
-        tanh_backward(d_candidate, candidate, grad_input=d_candidate)
-        cell_gradient *= forget_gate
-        hidden_gradient = here @ weight_hidden  # [B, H]
-    return gradients
+    """Replace the gates [B, 4 H] by the gradients before their nonlinearities; bring `cell_gradient`, [B, H] as
+    the others, to the step before, and spend `hidden_gradient`."""
+    input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)  # [B, H] each
+    squashed = torch.tanh(cell)
+    through = hidden_gradient * output_gate
+    cell_gradient += _tanh_backward(through, squashed, grad_input=through)
+    hidden_gradient *= squashed
+    _sigmoid_backward(hidden_gradient, output_gate, grad_input=output_gate)
+    torch.mul(cell_gradient, candidate, out=squashed)
+    torch.mul(cell_gradient, input_gate, out=through)
+    _tanh_backward(through, candidate, grad_input=candidate)
+    _sigmoid_backward(squashed, input_gate, grad_input=input_gate)
+    torch.mul(cell_gradient, cell_before, out=through)
+    cell_gradient *= forget_gate
+    _sigmoid_backward(through, forget_gate, grad_input=forget_gate)
+    return gates
 
 
-def _order(steps: int, backwards: bool) -> range:
-    return range(steps - 1, -1, -1) if backwards else range(steps)
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
