@@ -26,12 +26,13 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, kinds) or any(message in str(error) for message in _MESSAGES)
 
 
-def exhausted(run: Run, session: Session) -> MemoryExhaustedError:
-    """The error that names the batch size, the precision, and the largest --micro-batch that does fit."""
+def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
+    """The error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
+    a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training."""
     training = run.training
     tried = min(run.micro_batch or training.batch_size, training.batch_size)
     size = tried // 2
-    while size and not _fits(run, session, size):
+    while size and not _fits(session, size, frames):
         size //= 2
     precision = ", or --precision bf16" if training.precision == "fp32" else ""
     advice = (
@@ -41,19 +42,18 @@ def exhausted(run: Run, session: Session) -> MemoryExhaustedError:
     )
     return MemoryExhaustedError(
         f"out of memory on {session.device}: {training.model} with {tried} mixtures of "
-        f"{training.segment_seconds:g} s at once (--batch-size {training.batch_size}, "
+        f"{frames / SAMPLE_RATE:g} s at once (--batch-size {training.batch_size}, "
         f"--precision {training.precision}); {advice}"
     )
 
 
-def _fits(run: Run, session: Session, size: int) -> bool:
+def _fits(session: Session, size: int, frames: int) -> bool:
     """Whether a step with `size` mixtures does; it leaves nothing behind but gradients that no one reads."""
-    training, device = run.training, session.device
-    samples = round(training.segment_seconds * SAMPLE_RATE)
+    training, device = session.training, session.device
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.precision)
     try:
         session.optimizer.zero_grad()
-        mixtures, targets = torch.rand(size, samples), torch.rand(size, 2, samples)
+        mixtures, targets = torch.rand(size, frames), torch.rand(size, 2, frames)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             estimates = session.model(mixtures.to(device))  # [B, 2, T]
         torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())

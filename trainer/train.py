@@ -5,6 +5,7 @@ Called by trainer/__main__.py.
 """
 
 import os
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from trainer.checkpoint import Session, new_session, restore
 from trainer.config import ARCHITECTURE, Run, Training
-from trainer.data.polsess import Corpus, open_corpus
+from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
 from trainer.data.sampling import select
 from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit, Stopped, say
@@ -84,7 +85,8 @@ def _train(
         tracker.finish(code)
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
-        raise exhausted(run, session)
+        longest = max(row.frames for row in corpus.train.rows + corpus.validation.rows)
+        raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(run.stop_delay)
     return code
 
@@ -131,6 +133,10 @@ def _device(run: Run) -> torch.device:
         )
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
+    if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
+        raise ConfigError(
+            f"--compile: needs a C++ compiler, there is no {compiler}; train without, or install it"
+        )
     return device
 
 

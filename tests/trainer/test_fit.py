@@ -83,7 +83,10 @@ def test_a_diverged_training_names_the_epoch_and_remedies(
     assert training.here(tmp_path / "trial", "--epochs", "2", data=broken) == 3
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
-    assert all(part in line for part in ("epoch 1", "nan", "--lr (now 0.001)", "--grad-clip-norm"))
+    assert all(
+        part in line
+        for part in ("epoch 1, at a learning rate of 0.001", "nan", "--lr (now 0.001)", "--grad-clip-norm")
+    )
     assert "val_si_snr" not in printed.out + line
     assert summary(tmp_path / "trial")["state"] == "diverged"
 

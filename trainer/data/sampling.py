@@ -32,7 +32,7 @@ class Batch:
 
     def split(self, size: int) -> Iterator["Batch"]:
         """The same mixtures in batches of `size`; the last may be smaller."""
-        return map(Batch, self.mixtures.split(size), self.targets.split(size))
+        return map(Batch, torch.split(self.mixtures, size), torch.split(self.targets, size))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the DataLoader calls it where a GPU follows."""

@@ -85,6 +85,15 @@ def test_the_published_configuration_equals_speechbrains(model: str) -> None:
     assert_equal(model, {}, 2003, mixtures=1)
 
 
+def test_convtasnets_deterministic_padding_equals_the_other() -> None:
+    """The same comparison with speechbrain's, while only reproducible kernels may be used."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert_equal("convtasnet", SMALL["convtasnet, 5 taps"][1], LENGTHS["odd"], mixtures=2)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def assert_equal(model: str, architecture: dict[str, Any], length: int, mixtures: int) -> None:
     """Copy the reference's weights; compare the estimates and the gradient of each parameter and the mixture."""
     torch.manual_seed(0)
