@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint demo render check corpus local results ui deploy delete clean
+.PHONY: help setup test lint bench demo render check corpus local results ui deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -44,6 +44,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/python -m mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
+
+bench: $(DEV) ## time and memory of a training step against speechbrain's; minutes (ROUNDS=, MODELS=, OUT=FILE)
+	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
 
 # --- verbs ------------------------------------------------------------------------------------------------------
 demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table

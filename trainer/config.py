@@ -61,7 +61,8 @@ class Training:
     """Mixtures a step. Published: convtasnet and dprnn 16, sepformer 2, spmamba 1."""
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic of the model's forward pass; fp16 needs CUDA. SPMamba diverged in half precision."""
+    """Arithmetic of the model's forward pass; fp16 needs CUDA, fp32 uses TF32 there. SPMamba diverged in half
+    precision."""
 
     curriculum: str = "auto"
     """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the
@@ -135,6 +136,20 @@ class Run:
     """Epochs to train in all; a finished run that is started with more of them goes on. Series 3: 30 to 100
     by model."""
 
+    patience: int | None = None
+    """Epochs without a better validation after which the training ends. Published single trainings: 10.
+    Default: none, because in a search the early stopper decides."""
+
+    micro_batch: int | None = None
+    """Mixtures computed at once; gradients of a larger batch are accumulated, with the same result in less
+    memory. Default: the whole batch."""
+
+    compile: bool = False
+    """Whether torch.compile makes kernels for the model; the first steps then take minutes."""
+
+    deterministic: bool = False
+    """Whether the same run gives the same bits on a GPU too, which is slower. On a CPU it does anyway."""
+
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
 
@@ -154,6 +169,8 @@ class Run:
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, self, "epochs", "1 or more")
+        _check(self.patience is None or self.patience >= 1, self, "patience", "1 or more epochs")
+        _check(self.micro_batch is None or self.micro_batch >= 1, self, "micro_batch", "1 or more mixtures")
         _check(self.workers >= 0, self, "workers", "0 or more processes")
         for name in ("checkpoint_minutes", "linger", "stop_delay"):
             _check(getattr(self, name) >= 0, self, name, "0 or more")

@@ -26,5 +26,11 @@ class DivergedError(TrainerError):
     exit_code = 3
 
 
+class MemoryExhaustedError(TrainerError):
+    """A step does not fit into the memory of its device."""
+
+    exit_code = 4
+
+
 class StorageError(TrainerError):
     """The run directory cannot take what must be written, for example because the disk is full."""

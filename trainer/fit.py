@@ -43,12 +43,19 @@ class Fit:
     tracker: Tracker
 
     def epochs(self) -> None:
-        """Train until `run.epochs` are done. Raises Stopped, DivergedError or StorageError."""
-        for epoch in range(self.session.progress.epoch, self.run.epochs + 1):
+        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError or
+        StorageError."""
+        while not self.finished:
+            epoch = self.session.progress.epoch
             started = time.monotonic() - self.session.progress.partial.seconds
             self._train(epoch, started)
             value = self._validate(started)
             self._end_epoch(epoch, value, time.monotonic() - started)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.session.progress.finished(self.run.epochs, self.run.patience)
 
     def mixture_si_snr(self) -> float:
         """What the unprocessed mixtures score on the validation set, in dB."""
@@ -59,7 +66,7 @@ class Fit:
         return self._mean_over_validation(score)
 
     def summarize(self, state: str) -> None:
-        """Write summary.json; `state` is running, finished, stopped or diverged."""
+        """Write summary.json; `state` is running, finished, stopped, diverged or out of memory."""
         content = summary(
             self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
         )
@@ -89,13 +96,17 @@ class Fit:
 
     def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
         session, training = self.session, self.run.training
-        loss = -pit_si_snr(self._estimate(batch), batch.targets).mean()
         session.optimizer.zero_grad()
-        session.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        loss = 0.0
+        for part in batch.split(self.run.micro_batch or len(batch.mixtures)):
+            share = len(part.mixtures) / len(batch.mixtures)
+            part_loss = -pit_si_snr(self._estimate(part), part.targets).mean() * share
+            session.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+            loss += part_loss.item()
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
-        if not math.isfinite(loss.item()):
-            raise self._diverged(epoch, "loss", loss.item())
+        if not math.isfinite(loss):
+            raise self._diverged(epoch, "loss", loss)
         if math.isfinite(norm):
             partial.steps += 1
             partial.norm_sum += norm
@@ -106,7 +117,7 @@ class Fit:
         session.scaler.step(session.optimizer)
         session.scaler.update()
         partial.mixtures += len(batch.mixtures)
-        partial.loss_sum += loss.item() * len(batch.mixtures)
+        partial.loss_sum += loss * len(batch.mixtures)
 
     def _validate(self, started: float) -> float:
         """Mean SI-SNR of the validation set in dB."""
@@ -141,7 +152,7 @@ class Fit:
         if session.progress.best is record:
             self.folder.write(BEST, dump_best(session, self.identity))
         self.folder.write(LAST, dump(session))
-        self.summarize("finished" if epoch >= self.run.epochs else "running")
+        self.summarize("finished" if self.finished else "running")
         say(
             f"epoch {epoch}/{self.run.epochs}: validation {val_si_snr:.2f} dB, "
             f"training {-record.train_loss:.2f} dB, "
@@ -155,7 +166,10 @@ class Fit:
         training = self.run.training
         rows = select(self.corpus.validation, training.validation_variants, training.validation_limit)
         batches = validation_batches(
-            rows, training.validation_variants, frames=self._frames, batch_size=training.batch_size
+            rows,
+            training.validation_variants,
+            frames=self._frames,
+            batch_size=min(training.batch_size, self.run.micro_batch or training.batch_size),
         )
         total = 0.0
         with torch.inference_mode():
@@ -195,7 +209,10 @@ class Fit:
         )
         if training.precision != "fp32":
             remedies += f", or --precision fp32 (now {training.precision})"
-        return DivergedError(f"epoch {epoch}: the {what} is {value}; {remedies}")
+        lr = self.session.optimizer.param_groups[0]["lr"]
+        return DivergedError(
+            f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
+        )
 
 
 def say(line: str) -> None:

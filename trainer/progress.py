@@ -67,6 +67,12 @@ class Progress:
         """The epoch with the best validation, the first of equals; None before one has ended."""
         return max(self.history, key=lambda record: record.val_si_snr, default=None)
 
+    def finished(self, epochs: int, patience: int | None) -> bool:
+        """Whether `epochs` are done, or `patience` of them in a row without a better validation."""
+        done = len(self.history)
+        waited = done - self.best.epoch if self.best else 0
+        return done >= epochs or (patience is not None and waited >= patience)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be loaded without running code from it."""
         return asdict(self)
@@ -81,7 +87,7 @@ class Progress:
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str
 ) -> dict[str, Any]:
-    """The content of summary.json. `state` is running, finished, stopped or diverged; SI-SNR in dB, times in
+    """The content of summary.json. `state` is running, finished, stopped, diverged or out of memory; SI-SNR in dB, times in
     seconds."""
     best = progress.best
     return {

@@ -5,17 +5,19 @@ Called by trainer/__main__.py.
 """
 
 import os
+import shutil
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from trainer.checkpoint import Session, new_session, restore
-from trainer.config import Run, Training
-from trainer.data.polsess import Corpus, open_corpus
+from trainer.config import ARCHITECTURE, Run, Training
+from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
 from trainer.data.sampling import select
-from trainer.errors import ConfigError, DivergedError
+from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit, Stopped, say
+from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line
 from trainer.models import find
 from trainer.run_directory import LAST, RunDirectory, hold
@@ -47,10 +49,13 @@ def _train(
     device: torch.device,
     stop: StopRequest,
 ) -> int:
+    _set_up_torch(run, device)
     session = new_session(run.training, device)
+    if run.compile:
+        session.model.compile()
     if resumed := (folder.path / LAST).exists():
         restore(session, folder.path / LAST)
-    finished = len(session.progress.history) >= run.epochs
+    finished = session.progress.finished(run.epochs, run.patience)
     tracker = NoTracker() if finished else open_tracker(run.run_dir, identity)
     fit = Fit(run, corpus, session, folder, identity, stop, tracker)
     code = 1
@@ -71,8 +76,17 @@ def _train(
         fit.summarize("diverged")
         code = error.exit_code
         raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        fit.summarize("out of memory")
+        code = MemoryExhaustedError.exit_code
     finally:
         tracker.finish(code)
+    # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
+    if code == MemoryExhaustedError.exit_code:
+        longest = max(row.frames for row in corpus.train.rows + corpus.validation.rows)
+        raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
 
@@ -96,10 +110,11 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
         say(metric_line(record.time, record.val_si_snr))
-    if len(progress.history) >= run.epochs:
+    if progress.finished(run.epochs, run.patience):
+        patience = f" and --patience for {run.patience}" if run.patience else ""
         say(
             f"{run.run_dir}: finished, {len(progress.history)} epochs are done, "
-            f"--epochs asks for {run.epochs}"
+            f"--epochs asks for {run.epochs}{patience}"
         )
     elif progress.history or progress.partial.batches:
         say(
@@ -125,14 +140,40 @@ def _device(run: Run) -> torch.device:
         )
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
+    if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
+        raise ConfigError(
+            f"--compile: needs a C++ compiler, there is no {compiler}; train without, or install it"
+        )
     return device
+
+
+def _set_up_torch(run: Run, device: torch.device) -> None:
+    """Matrix products of fp32 in TF32 where the GPU has it, and only reproducible kernels where asked for."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        # What cuBLAS needs to be reproducible; it reads it when CUDA starts, which is later than this.
+        if run.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(run.deterministic)
 
 
 def _check_architecture(training: Training) -> None:
     try:
-        find(training.model).config(training.preset, **training.architecture)
+        model = find(training.model)
+        options = [name for name in ARCHITECTURE if name in model.fields]
+        for name in training.architecture:
+            if name not in options:
+                raise ConfigError(
+                    f"{_flag(name)}: {training.model} has no such option; "
+                    f"those it has: {', '.join(map(_flag, options)) or 'none'}"
+                )
+        model.config(training.preset, **training.architecture)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:

@@ -100,7 +100,11 @@ def test_a_damaged_corpus_is_refused(
     [
         (["--model", "convtasnt"], ["--model", "convtasnt", "did you mean 'convtasnet'?"]),
         (["--preset", "debgu"], ["debgu", "debug"]),
-        (["--layers", "4"], ["convtasnet", "layers"]),
+        (["--layers", "4"], ["--layers: convtasnet has no such option", "those it has: none"]),
+        (["--model", "dprnn", "--layers", "4"], ["--layers: dprnn", "those it has: --hidden-size"]),
+        (["--hidden-size", "8"], ["--hidden-size: convtasnet has no such option"]),
+        (["--patience", "0"], ["--patience", "1 or more epochs"]),
+        (["--micro-batch", "0"], ["--micro-batch", "1 or more mixtures"]),
         (["--lrr", "1"], ["'--lrr'", "did you mean '--lr'?"]),
         (["--lr", "fast"], ["--lr", "fast"]),
         (["--lr", "-1"], ["--lr", "-1", "between 0 and 1"]),

@@ -30,6 +30,10 @@ class Batch:
         """The same batch on `device`."""
         return Batch(self.mixtures.to(device, non_blocking=True), self.targets.to(device, non_blocking=True))
 
+    def split(self, size: int) -> Iterator["Batch"]:
+        """The same mixtures in batches of `size`; the last may be smaller."""
+        return map(Batch, torch.split(self.mixtures, size), torch.split(self.targets, size))
+
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the DataLoader calls it where a GPU follows."""
         return Batch(self.mixtures.pin_memory(), self.targets.pin_memory())

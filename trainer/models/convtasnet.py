@@ -6,6 +6,7 @@ where the paper's global layer norm is nn.GroupNorm with one group. Built throug
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -83,7 +84,7 @@ class TemporalBlock(nn.Module):
             nn.Conv1d(bottleneck, hidden, 1, bias=False),  # [B, H, L]
             PReLU(),
             nn.GroupNorm(1, hidden, EPS),
-            nn.Conv1d(
+            ReflectionConv1d(
                 hidden,
                 hidden,
                 config.block_kernel_size,
@@ -102,3 +103,17 @@ class TemporalBlock(nn.Module):
         """[B, B', L] to [B, B', L]."""
         output: Tensor = features + self.layers(features)
         return output
+
+
+class ReflectionConv1d(nn.Conv1d):
+    """nn.Conv1d with padding_mode="reflect", which has a deterministic form on a GPU too."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, C, L] to [B, C', L]."""
+        # The kernel that gathers the reflection's gradient on a GPU adds in no fixed order, and has no other.
+        if not torch.are_deterministic_algorithms_enabled():
+            return super().forward(input)
+        width = self.dilation[0] * (self.kernel_size[0] // 2)
+        before, behind = input[..., 1 : width + 1].flip(-1), input[..., -width - 1 : -1].flip(-1)
+        padded = torch.cat((before, input, behind), dim=-1)  # [B, C, L + 2 width]
+        return F.conv1d(padded, self.weight, None, self.stride, 0, self.dilation, self.groups)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.dual_path import DualPathBlock, DualPathNetwork
+from trainer.models.lstm import BidirectionalLSTM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +51,20 @@ class DPRNN(DualPathNetwork):
 
 
 class RecurrentPath(nn.Module):
-    """A bidirectional LSTM and the projection back to the channels: [B', T, N] to the same shape."""
+    """A bidirectional LSTM and the projection back to the channels: [B, X, T, N] to the same shape, along T."""
 
     def __init__(self, channels: int, hidden_size: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(channels, hidden_size, batch_first=True, bidirectional=True)
+        self.lstm = BidirectionalLSTM(channels, hidden_size)
         self.projection = nn.Linear(2 * hidden_size, channels)
         for name, weight in self.lstm.named_parameters():
             if name.startswith("weight_hh"):
                 nn.init.orthogonal_(weight)
 
-    def forward(self, sequences: Tensor) -> Tensor:
-        """[B', T, N] to [B', T, N]."""
-        hidden, _ = self.lstm(sequences)  # [B', T, 2 H]
-        output: Tensor = self.projection(hidden)  # [B', T, N]
+    def forward(self, chunks: Tensor) -> Tensor:
+        """[B, X, T, N] to [B, X, T, N]."""
+        # Time first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
+        sequences = chunks.movedim(2, 0)  # [T, B, X, N]
+        hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
+        output: Tensor = self.projection(hidden).view(sequences.shape).movedim(0, 2)  # [B, X, T, N]
         return output

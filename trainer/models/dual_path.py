@@ -59,7 +59,7 @@ class DualPathBlock(nn.Module):
     """One sequence model along the chunks and one across them, each normed and added to its input."""
 
     def __init__(self, channels: int, intra: nn.Module, inter: nn.Module) -> None:
-        """`intra` and `inter` map sequences [B', T, channels] to the same shape."""
+        """`intra` and `inter` map [B, X, T, channels], sequences along T, to the same shape."""
         super().__init__()
         self.intra = intra
         self.intra_norm = GlobalNorm(channels)
@@ -68,11 +68,9 @@ class DualPathBlock(nn.Module):
 
     def forward(self, chunks: Tensor) -> Tensor:
         """[B, S, K, N] to [B, S, K, N]."""
-        within = self.intra(chunks.flatten(0, 1)).view(chunks.shape)  # [B, S, K, N]
-        chunks = chunks + self.intra_norm(within)  # [B, S, K, N]
-        across = chunks.transpose(1, 2)  # [B, K, S, N]
-        across = self.inter(across.flatten(0, 1)).view(across.shape)  # [B, K, S, N]
-        output: Tensor = chunks + self.inter_norm(across).transpose(1, 2)  # [B, S, K, N]
+        chunks = chunks + self.intra_norm(self.intra(chunks))  # [B, S, K, N]
+        across = self.inter(chunks.transpose(1, 2)).transpose(1, 2)  # [B, S, K, N]
+        output: Tensor = chunks + self.inter_norm(across)  # [B, S, K, N]
         return output
 
 

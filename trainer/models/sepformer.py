@@ -67,7 +67,7 @@ class SepFormer(DualPathNetwork):
 
 
 class Transformer(nn.Module):
-    """Positions, a stack of pre-norm layers and a last norm: [B', T, N] to the same shape."""
+    """Positions, a stack of pre-norm layers and a last norm: [B, X, T, N] to the same shape, along T."""
 
     def __init__(self, config: SepFormerConfig) -> None:
         super().__init__()
@@ -75,11 +75,12 @@ class Transformer(nn.Module):
         self.layers = nn.Sequential(*(TransformerLayer(config) for _ in range(config.transformer_layers)))
         self.norm = nn.LayerNorm(config.filters, EPS)
 
-    def forward(self, sequences: Tensor) -> Tensor:
-        """[B', T, N] to [B', T, N]."""
+    def forward(self, chunks: Tensor) -> Tensor:
+        """[B, X, T, N] to [B, X, T, N]."""
+        sequences = chunks.flatten(0, 1)  # [B X, T, N]
         if self.positional_encoding:
             sequences = sequences + sinusoids(sequences)
-        output: Tensor = self.norm(self.layers(sequences))  # [B', T, N]
+        output: Tensor = self.norm(self.layers(sequences)).view(chunks.shape)  # [B, X, T, N]
         return output
 
 
@@ -93,9 +94,7 @@ class TransformerLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(config.filters, EPS)
         self.feedforward = nn.Sequential(
             nn.Linear(config.filters, config.feedforward_size),
-            nn.ReLU(
-                inplace=True
-            ),  # nothing needs what stood there before, and it is the layer's largest tensor
+            nn.ReLU(inplace=True),  # the layer's largest tensor, and nothing needs what stood there before
             nn.Linear(config.feedforward_size, config.filters),
         )
 
@@ -133,9 +132,8 @@ def sinusoids(sequences: Tensor) -> Tensor:
     Vaswani et al. 2017, section 3.5: the frequencies fall from 1 to 1 / 10000 radians a position.
     """
     _, length, channels = sequences.shape
-    positions = torch.arange(length, device=sequences.device, dtype=torch.float32)  # [T]
-    exponents = (
-        torch.arange(0, channels, 2, device=sequences.device, dtype=torch.float32) / channels
-    )  # [N / 2]
-    angles = torch.outer(positions, torch.exp(-math.log(10000) * exponents))  # [T, N / 2]
+    device = sequences.device
+    positions = torch.arange(length, device=device, dtype=torch.float32)  # [T]
+    evens = torch.arange(0, channels, 2, device=device, dtype=torch.float32)  # [N / 2]
+    angles = torch.outer(positions, torch.exp(evens * (-math.log(10000) / channels)))  # [T, N / 2]
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(sequences.dtype)  # [T, N]

@@ -1,0 +1,166 @@
+"""One training step of our network or of the reference's: its time, and its peak memory in a process of its own.
+
+`python -m benchmarks.measure` is that process, which benchmarks/models.py starts. A step is the forward pass,
+the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.losses import pit_si_snr
+from trainer.models import build, find
+
+Side = Literal["ours", "reference"]
+SIDES: tuple[Side, Side] = ("ours", "reference")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a step works on."""
+
+    model: str
+    preset: str = "paper"
+    batch: int = 1
+    """Mixtures."""
+    seconds: float = 4.0
+    """Of audio at 8 kHz a mixture."""
+    precision: str = "fp32"
+    """fp32 or bf16, the latter by autocast."""
+    device: str = "cpu"
+
+    @property
+    def audio_seconds(self) -> float:
+        """Of audio in a step."""
+        return self.batch * self.seconds
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of the rounds of one measurement."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The value to report."""
+        return median(self.values)
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({min(self.values):.3g}–{max(self.values):.3g})"
+
+
+class Step:
+    """A network and a batch of noise, which takes as long as speech."""
+
+    def __init__(self, load: Load, side: Side) -> None:
+        torch.manual_seed(0)
+        self._load = load
+        self.network = _network(load, side).to(load.device)
+        samples = round(load.seconds * 8000)
+        self._mixtures = torch.randn(load.batch, samples, device=load.device)  # [B, T]
+        self._targets = torch.randn(load.batch, 2, samples, device=load.device)  # [B, 2, T]
+
+    def __call__(self) -> None:
+        """Forward and backward; the gradients of the step before are dropped first, as in training."""
+        self.network.zero_grad()
+        self.loss().backward()
+
+    def loss(self) -> Tensor:
+        """The forward pass and its loss."""
+        with torch.autocast(self._load.device, torch.bfloat16, enabled=self._load.precision == "bf16"):
+            estimates = self.network(self._mixtures)  # [B, 2, T']
+        loss: Tensor = -pit_si_snr(estimates, self._targets[..., : estimates.shape[-1]]).mean()
+        return loss
+
+
+def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
+    """Seconds a step of both sides, which take turns in this process after one step each to warm up."""
+    steps = {side: Step(load, side) for side in SIDES}
+    for step in steps.values():
+        _seconds(step, load.device)
+    taken: dict[Side, list[float]] = {side: [] for side in SIDES}
+    for _ in range(rounds):
+        for side, step in steps.items():
+            taken[side].append(_seconds(step, load.device))
+    return {side: Spread(tuple(values)) for side, values in taken.items()}
+
+
+def times(load: Load, rounds: int) -> Spread:
+    """Seconds a step of ours, after one step to warm up."""
+    step = Step(load, "ours")
+    _seconds(step, load.device)
+    return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
+
+
+def peak_memory(load: Load, rounds: int) -> dict[Side, Spread]:
+    """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process by turns."""
+    needed: dict[Side, list[float]] = {side: [] for side in SIDES}
+    for _ in range(rounds):
+        for side in SIDES:
+            arguments = [sys.executable, "-m", "benchmarks.measure", side, json.dumps(asdict(load))]
+            needed[side].append(float(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout))
+    return {side: Spread(tuple(values)) for side, values in needed.items()}
+
+
+def ratio(pairs: dict[Side, Spread]) -> Spread:
+    """Ours over the reference's, round by round, so that what slows both down falls out."""
+    return Spread(tuple(a / b for a, b in zip(pairs["ours"].values, pairs["reference"].values, strict=True)))
+
+
+def _network(load: Load, side: Side) -> nn.Module:
+    if side == "ours":
+        return build(load.model, load.preset)
+    from benchmarks.reference import reference
+
+    return reference(load.model, find(load.model).presets[load.preset])
+
+
+def _seconds(step: Step, device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _peak(load: Load, side: Side) -> float:
+    """Gigabytes of two steps: the second one finds gradients from the first, as in training."""
+    if side == "reference":
+        import benchmarks.reference  # noqa: F401 - so that its import does not count
+    torch.randn(8, 8, requires_grad=True).square().sum().backward()
+    before = _status_bytes("VmRSS")
+    step = Step(load, side)
+    step()
+    step()
+    if load.device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e9
+    return (_status_bytes("VmHWM") - before) / 1e9
+
+
+def _status_bytes(name: str) -> int:
+    """VmRSS, what of this process is in memory now, or VmHWM, its peak; getrusage's still has the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(name + ":"))
+    return int(line.split()[1]) * 1024
+
+
+def _main(arguments: Sequence[str]) -> None:
+    side, load = arguments
+    torch.set_num_threads(1)
+    print(_peak(Load(**json.loads(load)), "ours" if side == "ours" else "reference"))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

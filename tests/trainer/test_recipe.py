@@ -1,0 +1,111 @@
+"""How a training is run: in parts, with patience, compiled, and when memory is at its end."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Training
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer"])
+def test_a_batch_computed_in_parts_gives_the_same_training(
+    model: str, training: Training, tmp_path: Path
+) -> None:
+    """Batches of 5, 5 and 2 mixtures, whole and in parts of 2, which divides none but the last: in float64
+    every epoch's loss, gradient norm and validation agree to 1e-9."""
+    histories = []
+    torch.set_default_dtype(torch.float64)
+    try:
+        for flags in ((), ("--micro-batch", "2")):
+            run_dir = tmp_path / str(len(histories))
+            arguments = ["--model", model, "--batch-size", "5", "--epochs", "2", *flags]
+            assert training.here(run_dir, *arguments) == 0
+            histories.append(summary(run_dir)["history"])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for whole, parts in zip(*histories, strict=True):
+        for name in ("train_loss", "grad_norm", "val_si_snr"):
+            assert parts[name] == pytest.approx(whole[name], rel=1e-9), name
+
+
+def test_patience_ends_a_training_that_no_longer_improves(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A learning rate so small that nothing changes: after the best epoch come as many as patience lets pass.
+    Started again the run finds itself finished, and without patience it goes on."""
+    flags = ["--lr", "1e-12", "--epochs", "9"]
+    assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
+    told = summary(tmp_path / "trial")
+    done = len(told["history"])
+    assert done < 9
+    assert (done - told["best_epoch"], told["state"]) == (2, "finished")
+    capsys.readouterr()
+    assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
+    assert f"finished, {done} epochs are done" in capsys.readouterr().out
+    assert training.here(tmp_path / "trial", *flags) == 0
+    assert len(summary(tmp_path / "trial")["history"]) == 9
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler: apt-get install g++")
+def test_a_compiled_training_gives_the_same_checkpoint(training: Training, tmp_path: Path) -> None:
+    """The same weights, under the same names, as without."""
+    flags = ["--model", "sepformer", "--epochs", "1", "--train-limit", "4", "--validation-limit", "2"]
+    assert training.here(tmp_path / "plain", *flags) == 0
+    assert training.here(tmp_path / "compiled", *flags, "--compile") == 0
+    plain, compiled = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True)["model"] for name in ("plain", "compiled")
+    )
+    torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-5)
+
+
+def test_deterministic_kernels_are_only_used_where_asked_for(training: Training, tmp_path: Path) -> None:
+    """And every model has them."""
+    for model in ("convtasnet", "dprnn", "sepformer"):
+        run_dir = tmp_path / model
+        assert training.here(run_dir, "--model", model, "--epochs", "1", "--deterministic") == 0
+        assert torch.are_deterministic_algorithms_enabled()
+    assert training.here(tmp_path / "plain", "--epochs", "1") == 0
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import torch, trainer.train
+from trainer.__main__ import main
+torch.set_num_threads(1)
+now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (now + int(1.5e9),) * 2)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -> None:
+    """Twelve mixtures of the published ConvTasNet need more than the 1.5 GB that the process may take: exit
+    code 4 and one line. The same command with the setting that the line names trains."""
+
+    def run(*flags: str) -> "subprocess.CompletedProcess[str]":
+        arguments = ["--model", "convtasnet", "--data-dir", str(corpus), "--run-dir", str(tmp_path / "trial")]
+        arguments += ["--batch-size", "12", "--epochs", "1", "--device", "cpu", "--curriculum", "all", *flags]
+        return subprocess.run([sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True)
+
+    failed = run()
+    assert failed.returncode == 4, failed.stderr
+    (line,) = failed.stderr.splitlines()
+    assert all(part in line for part in ("out of memory on cpu", "--batch-size 12", "--precision fp32"))
+    assert summary(tmp_path / "trial")["state"] == "out of memory"
+    named = re.search(r"--micro-batch \d+", line)
+    assert named is not None, line
+    again = run(*named[0].split())
+    assert again.returncode == 0, again.stderr

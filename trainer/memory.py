@@ -1,0 +1,64 @@
+"""What a training that runs out of memory says: what did not fit, and what does, which is tried out.
+
+Called by trainer/train.py once the failed step has let go of its tensors.
+"""
+
+import torch
+
+from trainer.checkpoint import Session
+from trainer.config import Run
+from trainer.data.polsess import SAMPLE_RATE
+from trainer.errors import MemoryExhaustedError
+from trainer.losses import pit_si_snr
+
+_MESSAGES = (
+    "can't allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    "could not create a memory object",
+)
+"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether `error` says that the device's or the machine's memory is at its end."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or any(message in str(error) for message in _MESSAGES)
+
+
+def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
+    """The error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
+    a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training."""
+    training = run.training
+    tried = min(run.micro_batch or training.batch_size, training.batch_size)
+    size = tried // 2
+    while size and not _fits(session, size, frames):
+        size //= 2
+    precision = ", or --precision bf16" if training.precision == "fp32" else ""
+    advice = (
+        f"--micro-batch {size} fits and gives the same result{precision}"
+        if size
+        else f"not even one mixture fits; try a shorter --segment-seconds{precision or ' or a larger device'}"
+    )
+    return MemoryExhaustedError(
+        f"out of memory on {session.device}: {training.model} with {tried} mixtures of "
+        f"{frames / SAMPLE_RATE:g} s at once (--batch-size {training.batch_size}, "
+        f"--precision {training.precision}); {advice}"
+    )
+
+
+def _fits(session: Session, size: int, frames: int) -> bool:
+    """Whether a step with `size` mixtures does; it leaves nothing behind but gradients that no one reads."""
+    training, device = session.training, session.device
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.precision)
+    try:
+        session.optimizer.zero_grad()
+        mixtures, targets = torch.rand(size, frames), torch.rand(size, 2, frames)
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            estimates = session.model(mixtures.to(device))  # [B, 2, T]
+        torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
