@@ -3,9 +3,11 @@
 Called by trainer/train.py once the failed step has let go of its tensors.
 """
 
+import gc
+
 import torch
 
-from trainer.checkpoint import Session
+from trainer.checkpoint import Session, dump
 from trainer.config import Run
 from trainer.data.polsess import SAMPLE_RATE
 from trainer.errors import MemoryExhaustedError
@@ -14,10 +16,11 @@ from trainer.losses import pit_si_snr
 _MESSAGES = (
     "can't allocate memory",
     "not enough memory",
-    "std::bad_alloc",
-    "could not create a memory object",
+    "could not create a",
+    "could not execute a primitive",
 )
-"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own."""
+"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own. oneDNN does not say why a
+primitive failed; with shapes that this trainer gives it, memory is the one reason seen."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -35,28 +38,35 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
     while size and not _fits(session, size, frames):
         size //= 2
     precision = ", or --precision bf16" if training.precision == "fp32" else ""
-    advice = (
-        f"--micro-batch {size} fits and gives the same result{precision}"
-        if size
-        else f"not even one mixture fits; try a shorter --segment-seconds{precision or ' or a larger device'}"
-    )
+    if size:
+        advice = f"--micro-batch {size} fits and gives the same result{precision}"
+    else:
+        smaller = "--micro-batch 1 or " if tried > 1 else ""
+        advice = (
+            f"nothing smaller fitted when it was tried; try {smaller}a shorter --segment-seconds{precision}"
+        )
     return MemoryExhaustedError(
-        f"out of memory on {session.device}: {training.model} with {tried} mixtures of "
-        f"{frames / SAMPLE_RATE:g} s at once (--batch-size {training.batch_size}, "
+        f"out of memory on {session.device}: {training.model} with {tried} x {frames / SAMPLE_RATE:g} s "
+        f"at once (--batch-size {training.batch_size}, "
         f"--precision {training.precision}); {advice}"
     )
 
 
 def _fits(session: Session, size: int, frames: int) -> bool:
-    """Whether a step with `size` mixtures does; it leaves nothing behind but gradients that no one reads."""
+    """Whether two steps with `size` mixtures and a checkpoint do. They spoil the session, which no one uses any
+    more."""
     training, device = session.training, session.device
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.precision)
+    gc.collect()  # what failed before may hang in a cycle of its exception and its frames
     try:
-        session.optimizer.zero_grad()
-        mixtures, targets = torch.rand(size, frames), torch.rand(size, 2, frames)
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            estimates = session.model(mixtures.to(device))  # [B, 2, T]
-        torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())
+        for _ in range(2):
+            session.optimizer.zero_grad()
+            mixtures, targets = torch.rand(size, frames), torch.rand(size, 2, frames)
+            with torch.autocast(device.type, dtype, enabled=dtype is not None):
+                estimates = session.model(mixtures.to(device))  # [B, 2, T]
+            torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())
+            session.optimizer.step()
+        dump(session)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

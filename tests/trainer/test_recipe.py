@@ -1,6 +1,7 @@
 """How a training is run: in parts, with patience, compiled, and when memory is at its end."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -59,14 +60,15 @@ def test_patience_ends_a_training_that_no_longer_improves(
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler: apt-get install g++")
 def test_a_compiled_training_gives_the_same_checkpoint(training: Training, tmp_path: Path) -> None:
-    """The same weights, under the same names, as without."""
+    """The same numbers, and weights under the same names, as without."""
     flags = ["--model", "sepformer", "--epochs", "1", "--train-limit", "4", "--validation-limit", "2"]
     assert training.here(tmp_path / "plain", *flags) == 0
     assert training.here(tmp_path / "compiled", *flags, "--compile") == 0
-    plain, compiled = (
-        torch.load(tmp_path / name / "last.pt", weights_only=True)["model"] for name in ("plain", "compiled")
-    )
-    torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-5)
+    plain, compiled = (torch.load(tmp_path / name / "last.pt") for name in ("plain", "compiled"))
+    assert list(compiled["model"]) == list(plain["model"])
+    for name in ("train_loss", "grad_norm", "val_si_snr"):
+        first, second = (state["progress"]["history"][0][name] for state in (plain, compiled))
+        assert second == pytest.approx(first, rel=1e-4), name
 
 
 def test_deterministic_kernels_are_only_used_where_asked_for(training: Training, tmp_path: Path) -> None:
@@ -85,20 +87,23 @@ from pathlib import Path
 import torch, trainer.train
 from trainer.__main__ import main
 torch.set_num_threads(1)
-now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (now + int(1.5e9),) * 2)
+(now,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (1024 * int(now.split()[1]) + int(1e9),) * 2)
 sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -> None:
-    """Twelve mixtures of the published ConvTasNet need more than the 1.5 GB that the process may take: exit
+    """Twelve mixtures of the published DPRNN need more than the 1 GB that the process may take: exit
     code 4 and one line. The same command with the setting that the line names trains."""
 
     def run(*flags: str) -> "subprocess.CompletedProcess[str]":
-        arguments = ["--model", "convtasnet", "--data-dir", str(corpus), "--run-dir", str(tmp_path / "trial")]
+        arguments = ["--model", "dprnn", "--data-dir", str(corpus), "--run-dir", str(tmp_path / "trial")]
         arguments += ["--batch-size", "12", "--epochs", "1", "--device", "cpu", "--curriculum", "all", *flags]
-        return subprocess.run([sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True)
+        # A fixed threshold: large blocks are given back when they are freed, and no heap is left in splinters.
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+        command = [sys.executable, "-c", LIMITED, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
 
     failed = run()
     assert failed.returncode == 4, failed.stderr
