@@ -1,5 +1,5 @@
 """`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
-work.
+work. `python -m trainer describe` says what a model is and takes.
 
 Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 143 stopped by
 SIGTERM (130 by Ctrl-C).
@@ -9,16 +9,22 @@ import os
 import sys
 
 from trainer.command_line import parse
+from trainer.config import Describe
 from trainer.errors import TrainerError
 
 
 def main(argv: list[str]) -> int:
     """Run the command line `argv`, without the program's name, and return the exit code."""
     try:
-        run = parse(argv)
+        asked = parse(argv)
+        if isinstance(asked, Describe):
+            from trainer.describe import describe, text
+
+            print(text(describe(asked), asked.json))
+            return 0
         from trainer.train import train  # brings torch, which takes seconds that --help need not wait for
 
-        return train(run)
+        return train(asked)
     except TrainerError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""Command line -> `Run`, by tyro from the config's own types and docstrings; each error becomes one line.
+"""Command line -> `Run` or `Describe`, by tyro from the config's own types and docstrings; each error becomes one line.
 
 Called by trainer/__main__.py.
 """
@@ -8,29 +8,33 @@ import io
 
 import tyro
 
-from trainer.config import Run, flags, nearest
+from trainer.config import Describe, Run, flags, nearest
 from trainer.errors import ConfigError
 
 
-def parse(argv: list[str]) -> Run:
-    """The run that `argv` asks for. Raises ConfigError that names the flag; exits where `--help` was asked
-    for."""
+def parse(argv: list[str]) -> Run | Describe:
+    """What `argv` asks for: a training, or after the word `describe` a description. Raises ConfigError that
+    names the flag; exits where `--help` was asked for."""
+    command: type[Run] | type[Describe] = Run
+    words, program = argv, "python -m trainer"
+    if argv[:1] == ["describe"]:
+        command, words, program = Describe, argv[1:], program + " describe"
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
             run, unknown = tyro.cli(
-                Run,
-                prog="python -m trainer",
-                args=argv,
+                command,
+                prog=program,
+                args=words,
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
             )
     except SystemExit as exit_:
         if not exit_.code:
             raise
-        raise ConfigError(_one_line(printed.getvalue())) from None
+        raise ConfigError(f"{_one_line(printed.getvalue())}; see {program} --help") from None
     if unknown:
-        raise ConfigError(f"unknown argument '{unknown[0]}', {nearest(unknown[0], flags())}")
+        raise ConfigError(f"unknown argument '{unknown[0]}', {nearest(unknown[0], flags(command))}")
     return run
 
 
@@ -42,4 +46,4 @@ def _one_line(box: str) -> str:
         if text.startswith("─"):
             break
         sentences.append(text)
-    return " ".join(sentences) + "; see python -m trainer --help"
+    return " ".join(sentences)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from trainer.data.curriculum import CURRICULA, Curriculum
 from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
-from trainer.models import MODELS
+from trainer.models import MODELS, find
 
 ARCHITECTURE = ("hidden_size", "transformer_layers", "positional_encoding", "layers")
 """The fields that go to the model and not to its training."""
@@ -116,7 +116,7 @@ class Training:
     @property
     def architecture(self) -> dict[str, Any]:
         """The architecture's fields that depart from the preset."""
-        return {name: value for name in ARCHITECTURE if (value := getattr(self, name)) is not None}
+        return _architecture(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +176,78 @@ class Run:
             _check(getattr(self, name) >= 0, self, name, "0 or more")
 
 
-def flags() -> list[str]:
-    """All flags of the command line."""
-    names = [field.name for kind in (Training, Run) for field in fields(kind) if field.name != "training"]
-    return ["--" + name.replace("_", "-") for name in names]
+@dataclass(frozen=True, kw_only=True)
+class Describe:
+    """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive
+    field, memory."""
+
+    model: str
+    """convtasnet, dprnn, sepformer or spmamba."""
+
+    preset: str = "paper"
+    """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
+
+    hidden_size: int | None = None
+    """dprnn: LSTM units a direction."""
+
+    transformer_layers: int | None = None
+    """sepformer: layers of each transformer stack."""
+
+    positional_encoding: bool | None = None
+    """sepformer: whether sinusoidal positions are added."""
+
+    layers: int | None = None
+    """spmamba: number of blocks."""
+
+    batch_size: int = 1
+    """Mixtures a step."""
+
+    segment_seconds: float = 4.0
+    """Length of a mixture in seconds."""
+
+    json: bool = False
+    """One JSON object instead of text; memory in bytes, receptive field in samples."""
+
+    def __post_init__(self) -> None:
+        _known("model", self.model, MODELS)
+        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
+        _check(0.01 <= self.segment_seconds < 3600, self, "segment_seconds", "0.01 to 3600 seconds")
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The architecture's fields that depart from the preset."""
+        return _architecture(self)
+
+
+def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
+    """The model's config. Raises ConfigError that lists the options the model has, where it lacks one, or names
+    what does not fit; imports the model and with it torch."""
+    entry = find(model)
+    options = [name for name in ARCHITECTURE if name in entry.fields]
+    for name in architecture:
+        if name not in options:
+            raise ConfigError(
+                f"{_flag(name)}: {model} has no such option; "
+                f"those it has: {', '.join(map(_flag, options)) or 'none'}"
+            )
+    try:
+        return entry.config(preset, **architecture)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def flags(command: type) -> list[str]:
+    """All flags of `Run` or `Describe`."""
+    kinds = (Training, Run) if command is Run else (command,)
+    return [_flag(field.name) for kind in kinds for field in fields(kind) if field.name != "training"]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _architecture(config: object) -> dict[str, Any]:
+    return {name: value for name in ARCHITECTURE if (value := getattr(config, name)) is not None}
 
 
 def nearest(word: str, valid: list[str]) -> str:
@@ -190,11 +258,9 @@ def nearest(word: str, valid: list[str]) -> str:
 
 def _known(name: str, value: str, valid: Any) -> None:
     if value not in valid:
-        raise ConfigError(f"--{name.replace('_', '-')}: unknown '{value}', {nearest(value, list(valid))}")
+        raise ConfigError(f"{_flag(name)}: unknown '{value}', {nearest(value, list(valid))}")
 
 
 def _check(holds: bool, config: object, name: str, expected: str) -> None:
     if not holds:
-        raise ConfigError(
-            f"--{name.replace('_', '-')}: {getattr(config, name)} does not fit, expected {expected}"
-        )
+        raise ConfigError(f"{_flag(name)}: {getattr(config, name)} does not fit, expected {expected}")

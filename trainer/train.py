@@ -12,14 +12,13 @@ from typing import Any
 import torch
 
 from trainer.checkpoint import Session, new_session, restore
-from trainer.config import ARCHITECTURE, Run, Training
+from trainer.config import Run, Training, check_architecture
 from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
 from trainer.data.sampling import select
 from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit, Stopped, say
 from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line
-from trainer.models import find
 from trainer.run_directory import LAST, RunDirectory, hold
 from trainer.stop import StopRequest
 from trainer.tracking import NoTracker, open_tracker
@@ -33,7 +32,7 @@ def train(run: Run) -> int:
     stop = StopRequest()
     with stop.listening():
         device = _device(run)
-        _check_architecture(run.training)
+        check_architecture(run.training.model, run.training.preset, run.training.architecture)
         corpus = open_corpus(run.data_dir)
         _check_rows(run, corpus)
         identity = _identity(run.training, corpus)
@@ -155,25 +154,6 @@ def _set_up_torch(run: Run, device: torch.device) -> None:
         if run.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(run.deterministic)
-
-
-def _check_architecture(training: Training) -> None:
-    try:
-        model = find(training.model)
-        options = [name for name in ARCHITECTURE if name in model.fields]
-        for name in training.architecture:
-            if name not in options:
-                raise ConfigError(
-                    f"{_flag(name)}: {training.model} has no such option; "
-                    f"those it has: {', '.join(map(_flag, options)) or 'none'}"
-                )
-        model.config(training.preset, **training.architecture)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:

@@ -42,6 +42,13 @@ class ConvTasNetConfig:
         if self.block_kernel_size % 2 == 0:
             raise ValueError(f"block_kernel_size must be odd, not {self.block_kernel_size}")
 
+    @property
+    def receptive_field(self) -> int:
+        """Samples that an estimate's sample is computed from, global norms aside."""
+        reach = self.repeats * ((1 << self.blocks) - 1) * (self.block_kernel_size // 2)
+        # A sample lies in two frames, and each of them hears `reach` frames to both sides.
+        return self.kernel_size + (2 * reach + 1) * (self.kernel_size // 2)
+
 
 PRESETS = {
     "paper": ConvTasNetConfig(),

@@ -1,0 +1,94 @@
+"""`python -m trainer describe`: what a model is and what a step of it takes, before it is trained.
+
+The numbers are taken from one step on the CPU, not from formulas that a changed model would leave behind.
+Called by trainer/__main__.py.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainer.config import Describe, check_architecture
+from trainer.data.polsess import SAMPLE_RATE
+from trainer.losses import pit_si_snr
+from trainer.models import find
+
+
+@dataclass(frozen=True)
+class Description:
+    """A model in numbers."""
+
+    model: str
+    preset: str
+    configuration: dict[str, Any]
+    """The architecture's fields."""
+    parameters: int
+    multiply_adds: int
+    """Of a forward pass over one mixture: matrix products, convolutions and attention."""
+    receptive_field: int | None
+    """Samples of the mixture that an estimate's sample is computed from; None: all of them. Global norms, which
+    every model has, are left out."""
+    seconds: float
+    """Length of a mixture."""
+    batch_size: int
+    memory: int
+    """Bytes of a training step in fp32: weights, gradients, Adam's two moments, and what the backward pass needs
+    of each mixture."""
+
+
+def describe(request: Describe) -> Description:
+    """Build the model and take one step of one mixture on the CPU. Raises ConfigError where an option does not
+    fit."""
+    config = check_architecture(request.model, request.preset, request.architecture)
+    network = find(request.model).network(config)
+    samples = round(request.segment_seconds * SAMPLE_RATE)
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
+    with FlopCounterMode(display=False) as counter:
+        kept = _kept_bytes(network, samples)
+    return Description(
+        model=request.model,
+        preset=request.preset,
+        configuration=asdict(config),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        multiply_adds=counter.get_total_flops() // 2,
+        receptive_field=getattr(config, "receptive_field", None),
+        seconds=request.segment_seconds,
+        batch_size=request.batch_size,
+        memory=4 * weights + request.batch_size * kept,
+    )
+
+
+def text(description: Description, as_json: bool) -> str:
+    """For people, or one JSON object."""
+    if as_json:
+        return json.dumps(asdict(description), indent=2)
+    told = description
+    field = told.receptive_field
+    rows = {
+        "parameters": f"{told.parameters:,}",
+        "multiply-adds": f"{told.multiply_adds / 1e9:.3g} G for {told.seconds:g} s of audio",
+        "receptive field": f"{field} samples, {field / SAMPLE_RATE:.3g} s" if field else "the whole mixture",
+        "memory": f"about {told.memory / 1e9:.2g} GB for a training step, batch {told.batch_size}, fp32",
+    } | {name: str(value) for name, value in told.configuration.items()}
+    width = max(map(len, rows))
+    lines = [f"{name:{width}}  {value}" for name, value in rows.items()]
+    return "\n".join([f"{told.model} ({told.preset})", *lines])
+
+
+def _kept_bytes(network: torch.nn.Module, samples: int) -> int:
+    """Bytes of the tensors that a forward pass of one mixture leaves for the backward pass, weights aside; of
+    tensors that share their memory, once."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        pit_si_snr(network(torch.rand(1, samples)), torch.rand(1, 2, samples))
+    return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
