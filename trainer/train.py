@@ -19,6 +19,7 @@ from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit, Stopped, say
 from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line
+from trainer.models import find
 from trainer.run_directory import LAST, RunDirectory, hold
 from trainer.stop import StopRequest
 from trainer.tracking import NoTracker, open_tracker
