@@ -120,7 +120,8 @@ class SelfAttention(nn.Module):
     def forward(self, sequences: Tensor) -> Tensor:
         """[B', T, N] to [B', T, N]."""
         qkv = self.qkv(sequences).unflatten(-1, (3, self.heads, -1))  # [B', T, 3, heads, N / heads]
-        query, key, value = qkv.transpose(1, 3).unbind(2)  # [B', heads, T, N / heads] each
+        # Split before the heads come first: so the gradients of the three meet in the layout of the projection.
+        query, key, value = (part.transpose(1, 2) for part in qkv.unbind(2))  # [B', heads, T, N / heads] each
         attended = F.scaled_dot_product_attention(query, key, value)  # [B', heads, T, N / heads]
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B', T, N]
         return output
