@@ -1,7 +1,7 @@
 """Opens the dashboard of the local experiments in the browser."""
 
-import contextlib
 import signal
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -41,9 +41,13 @@ def ui(
         server = make_server("127.0.0.1", port, wsgi(f"sqlite:///{database}"), handler_class=Quiet)
     except OSError as error:
         raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
+
+    def end(*_: object) -> None:
+        # No exception: wsgiref swallows any that comes in the middle of a request. Not here: shutdown waits for the loop.
+        threading.Thread(target=server.shutdown).start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, end)
     with server:
         print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.serve_forever()

@@ -139,10 +139,13 @@ def test_the_dashboard_serves_the_study_until_it_is_interrupted(rig: Rig) -> Non
         port = str(free.getsockname()[1])
     words = [sys.executable, "-m", "katib", "ui", "--out", str(rig.out), "--port", port]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline().startswith(f"test: http://localhost:{port}/dashboard")
-        with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
-            (study,) = json.load(answer)["study_summaries"]
-        assert study["study_name"] == "test"
-        server.send_signal(signal.SIGINT)
-        assert server.wait() == 0
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline().startswith(f"test: http://localhost:{port}/dashboard")
+            with urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+                (study,) = json.load(answer)["study_summaries"]
+            assert study["study_name"] == "test"
+            server.send_signal(signal.SIGINT)
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
