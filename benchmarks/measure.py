@@ -8,11 +8,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -84,15 +83,12 @@ class Step:
 
 
 def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
-    """Seconds a step of both sides, which take turns in this process after one step each to warm up."""
-    steps = {side: Step(load, side) for side in SIDES}
-    for step in steps.values():
-        _seconds(step, load.device)
-    taken: dict[Side, list[float]] = {side: [] for side in SIDES}
-    for _ in range(rounds):
-        for side, step in steps.items():
-            taken[side].append(_seconds(step, load.device))
-    return {side: Spread(tuple(values)) for side, values in taken.items()}
+    """Seconds a step of both sides, which take turns in one fresh process after two steps each to warm up.
+
+    Fresh, because the heap that another model has left behind changes the time by a fifth.
+    """
+    taken = _child("pair", load, rounds)
+    return {side: Spread(tuple(taken[side])) for side in SIDES}
 
 
 def times(load: Load, rounds: int) -> Spread:
@@ -107,8 +103,7 @@ def peak_memory(load: Load, rounds: int) -> dict[Side, Spread]:
     needed: dict[Side, list[float]] = {side: [] for side in SIDES}
     for _ in range(rounds):
         for side in SIDES:
-            arguments = [sys.executable, "-m", "benchmarks.measure", side, json.dumps(asdict(load))]
-            needed[side].append(float(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout))
+            needed[side].append(_child(side, load, 1))
     return {side: Spread(tuple(values)) for side, values in needed.items()}
 
 
@@ -156,11 +151,28 @@ def _status_bytes(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _main(arguments: Sequence[str]) -> None:
-    side, load = arguments
+def _pair(load: Load, rounds: int) -> dict[Side, list[float]]:
+    steps = {side: Step(load, side) for side in SIDES}
+    taken: dict[Side, list[float]] = {side: [] for side in SIDES}
+    for _ in range(2 + rounds):
+        for side, step in steps.items():
+            taken[side].append(_seconds(step, load.device))
+    return {side: values[2:] for side, values in taken.items()}
+
+
+def _child(what: str, load: Load, rounds: int) -> Any:
+    arguments = [sys.executable, "-m", "benchmarks.measure", what, json.dumps(asdict(load)), str(rounds)]
+    return json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def _main(what: str, load_json: str, rounds: str) -> None:
+    load = Load(**json.loads(load_json))
     torch.set_num_threads(1)
-    print(_peak(Load(**json.loads(load)), "ours" if side == "ours" else "reference"))
+    if what == "pair":
+        print(json.dumps(_pair(load, int(rounds))))
+    else:
+        print(_peak(load, "ours" if what == "ours" else "reference"))
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(*sys.argv[1:])
