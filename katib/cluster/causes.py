@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from katib.cluster.model import Job, Pod, Trial
 
-DIVERGED, NO_MEMORY, BAD_INPUT, TERMINATED, KILLED = 3, 4, 2, 143, 137  # exit codes of the trainer (trainer/errors.py)
+DIVERGED, NO_MEMORY, BAD_INPUT, TERMINATED, KILLED = (
+    3,
+    4,
+    2,
+    143,
+    137,
+)  # exit codes of the trainer (trainer/errors.py)
 KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ [^\]]+\] ")
 """What Katib's collector puts before each line of the trainer that it prints."""
 _ERROR_LINES = (
@@ -27,11 +33,22 @@ class Cause:
         return f"{self.what}; {self.remedy}" if self.remedy else self.what
 
 
-OOM_NODE = Cause("out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size")
+OOM_NODE = Cause(
+    "out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size"
+)
 OOM_GPU = Cause("out of GPU memory", "lower batch_size or segment_seconds in the spec, or use larger GPUs")
-LOST = Cause("diverged: the loss left the finite numbers", "a fact about its hyperparameters; lower the range's max if most trials do")
-DEADLINE = Cause("ran past its deadline (activeDeadlineSeconds)", "raise hours_per_run in the spec, or see why it waited so long")
-NO_METRICS = Cause("ended without a metric line that the collector found", "make logs TRIAL=… shows what it printed; make check the filter")
+LOST = Cause(
+    "diverged: the loss left the finite numbers",
+    "a fact about its hyperparameters; lower the range's max if most trials do",
+)
+DEADLINE = Cause(
+    "ran past its deadline (activeDeadlineSeconds)",
+    "raise hours_per_run in the spec, or see why it waited so long",
+)
+NO_METRICS = Cause(
+    "ended without a metric line that the collector found",
+    "make logs TRIAL=… shows what it printed; make check the filter",
+)
 STOPPED_EARLY = Cause("stopped early by the median rule")
 
 
@@ -100,11 +117,17 @@ def _of_pod(pod: Pod, log: Sequence[str]) -> Cause | None:
     if pod.evicted:
         return Cause(f"evicted: {_short(pod.evicted)}", "raise the claim's or the pod's limits")
     if pod.disrupted:
-        return Cause(f"taken off its node: {_short(pod.disrupted)}", "nothing is lost; more of it than backoffLimit allows fails a trial")
+        return Cause(
+            f"taken off its node: {_short(pod.disrupted)}",
+            "nothing is lost; more of it than backoffLimit allows fails a trial",
+        )
     for text in pod.waiting:
         return Cause(_short(text), _start(text))
     if code == BAD_INPUT:
-        return Cause(words or "bad input (exit code 2)", "data or settings do not fit; mend them and deploy under a new name")
+        return Cause(
+            words or "bad input (exit code 2)",
+            "data or settings do not fit; mend them and deploy under a new name",
+        )
     if words:
         return Cause(words)
     if code == KILLED:

@@ -4,7 +4,7 @@ The only module that speaks to the API server. Called by everything else in kati
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,13 +62,13 @@ class Cluster:
         except AbsentError:
             return None
 
-    def list(self, kind: Kind, selector: str = "", namespace: str | None = None) -> list[Object]:
+    def list(self, kind: Kind, selector: str = "", namespace: str | None = None) -> Sequence[Object]:
         """All objects of a kind that `selector` matches; `namespace` "" means all namespaces."""
         return self.list_at(kind, selector, namespace)[0]
 
     def list_at(
         self, kind: Kind, selector: str = "", namespace: str | None = None
-    ) -> tuple[list[Object], str]:
+    ) -> tuple[Sequence[Object], str]:
         """As `list`, with the resource version from which a watch goes on."""
         found: list[Object] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}

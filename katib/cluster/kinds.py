@@ -54,7 +54,10 @@ VALIDATING = Kind(
     namespaced=False,
 )
 MUTATING = Kind(
-    "mutating webhook", "mutatingwebhookconfigurations", group="admissionregistration.k8s.io", namespaced=False
+    "mutating webhook",
+    "mutatingwebhookconfigurations",
+    group="admissionregistration.k8s.io",
+    namespaced=False,
 )
 LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta1", KUEUE)
 ACCESS_REVIEW = Kind(

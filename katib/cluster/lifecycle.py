@@ -9,12 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from katib.cluster.client import AbsentError, Cluster
-from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
+from katib.cluster.kinds import (
+    EXPERIMENT,
+    EXPERIMENT_LABEL,
+    JOB,
+    MANAGER,
+    OURS,
+    OWNER_LABEL,
+    POD,
+    TRIAL,
+    TRIAL_LABEL,
+    Object,
+)
 from katib.cluster.mirror import Mirror
 from katib.cluster.model import Job, Search, read_job, read_search, read_trial
 from katib.cluster.plan import running
 from katib.cluster.status import none_called
 from katib.errors import ClusterError
+from katib.site import Site
 
 PATIENCE = 300.0
 """Seconds that pods have to save and go; their grace period is 120."""
@@ -33,14 +45,14 @@ def find(cluster: Cluster, name: str) -> Search:
     """The search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
     found = running(cluster, name)
     if found is None:
-        names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, "app.kubernetes.io/managed-by=sepsweep")]
+        names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, OURS)]
         raise ClusterError(none_called(name, names, cluster.namespace))
     return read_search(found)
 
 
 def work(cluster: Cluster, search: Search) -> Work:
     """The trials of `search` that have not ended, and their Jobs."""
-    only = f"{EXPERIMENT_LABEL}={search.name}"
+    only = _only(search)
     trials = [read_trial(found) for found in cluster.list(TRIAL, only)]
     active = frozenset(trial.name for trial in trials if not trial.finished)
     jobs = [job for job in map(read_job, cluster.list(JOB, only)) if job.name in active and not job.finished]
@@ -48,7 +60,7 @@ def work(cluster: Cluster, search: Search) -> Work:
     if queued:
         raise ClusterError(
             f"job '{queued[0].name}' is admitted by Kueue, which would undo this; stop its queue instead:"
-            " kubectl patch localqueue NAME --type merge -p '{\"spec\":{\"stopPolicy\":\"HoldAndDrain\"}}'"
+            ' kubectl patch localqueue NAME --type merge -p \'{"spec":{"stopPolicy":"HoldAndDrain"}}\''
         )
     return Work(search, active, tuple(jobs))
 
@@ -59,8 +71,10 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
     Katib may begin another trial while the first ones are being suspended, so it is looked at again until all are.
     """
     if search.finished:
-        raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
-    only = f"{EXPERIMENT_LABEL}={search.name}"
+        raise ClusterError(
+            f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause"
+        )
+    only = _only(search)
     end = time.monotonic() + patience
     with Mirror(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as mirror:
         while True:
@@ -70,7 +84,11 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
                     say(f"trial '{job.name}': saves and lets its GPU go")
             mirror.wait(0)
             objects = mirror.objects()
-            alive = [pod["metadata"]["name"] for pod in objects[POD] if pod["status"].get("phase") in ("Pending", "Running")]
+            alive = [
+                pod["metadata"]["name"]
+                for pod in objects[POD]
+                if pod["status"].get("phase") in ("Pending", "Running")
+            ]
             jobs = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
             active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
             if mirror.complete and not alive and active <= jobs:
@@ -102,7 +120,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience:
         raise ClusterError(f"experiment '{search.name}' has ended already ({search.state})")
     if search.trials < search.max_trials:
         cluster.merge(EXPERIMENT, search.name, {"spec": {"maxFailedTrialCount": 1}})
-    only = f"{EXPERIMENT_LABEL}={search.name}"
+    only = _only(search)
     end = time.monotonic() + patience
     with Mirror(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as mirror:
         while not (now := find(cluster, search.name)).finished or work(cluster, now).jobs:
@@ -122,6 +140,91 @@ def delete(cluster: Cluster, search: Search) -> None:
     cluster.delete(EXPERIMENT, search.name, search.uid)
 
 
+def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
+    """Until no pod of the deleted `search` is left, whose trainer might still write. Raises ClusterError."""
+    end = time.monotonic() + patience
+    with Mirror(cluster, {POD: _only(search)}) as mirror:
+        while time.monotonic() < end:
+            mirror.wait(10)
+            if mirror.complete and not mirror.objects()[POD]:
+                return
+    raise ClusterError(
+        f"pods of '{search.name}' are still there after {patience:.0f} s; run directories were left alone"
+    )
+
+
+def clean_runs(cluster: Cluster, site: Site, experiment: str, patience: float = PATIENCE) -> None:
+    """Removes the run directories of `experiment` from the runs claim, by a Job that mounts it. Raises ClusterError."""
+    body = _cleaner(site, experiment)
+    made = read_job(cluster.create(JOB, body))
+    end = time.monotonic() + patience
+    with Mirror(cluster, {JOB: OURS}) as mirror:
+        while time.monotonic() < end:
+            mirror.wait(10)
+            found = next(
+                (item for item in mirror.objects()[JOB] if item["metadata"]["name"] == made.name), None
+            )
+            if found is None or not (job := read_job(found)).finished:
+                continue
+            cluster.delete(JOB, made.name, found["metadata"]["uid"])
+            if job.reason:
+                raise ClusterError(
+                    f"run directories of '{experiment}' are still there: job '{made.name}' failed"
+                )
+            return
+    raise ClusterError(
+        f"job '{made.name}' has not removed the run directories yet; kubectl describe job {made.name}"
+    )
+
+
+def _cleaner(site: Site, experiment: str) -> Object:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"clean-{experiment}", "labels": {OWNER_LABEL: MANAGER}},
+        "spec": {
+            "backoffLimit": 2,
+            "ttlSecondsAfterFinished": 3600,
+            "template": {
+                "metadata": {"labels": {OWNER_LABEL: MANAGER}},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": site.user.uid,
+                        "runAsGroup": site.user.gid,
+                        "fsGroup": site.user.gid,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        {
+                            "name": "clean",
+                            "image": site.image,
+                            "command": ["rm", "-rf", "--one-file-system", f"/runs/{experiment}"],
+                            "resources": {
+                                "requests": {"cpu": "100m", "memory": "64Mi"},
+                                "limits": {"memory": "256Mi"},
+                            },
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                            "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
+                        }
+                    ],
+                    "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": site.claims.runs}}],
+                },
+            },
+        },
+    }
+
+
+def _only(search: Search) -> str:
+    return f"{OURS},{EXPERIMENT_LABEL}={search.name}"
+
+
 def _suspend(cluster: Cluster, job: str, *, suspend: bool) -> bool:
     try:
         cluster.merge(JOB, job, {"spec": {"suspend": suspend}})
@@ -134,7 +237,9 @@ def _end(cluster: Cluster, job: str) -> bool:
     """A Job that is past its deadline is failed by Kubernetes, its pod ended with grace; a suspended one has no clock."""
     try:
         found = cluster.get(JOB, job)
-        if found is None or found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend"):
+        if found is None or (
+            found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend")
+        ):
             return False
         cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
     except AbsentError:

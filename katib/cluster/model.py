@@ -13,6 +13,7 @@ from katib.cluster.kinds import EXPERIMENT_LABEL, GPU, SIDECAR, TRIAL_LABEL, Obj
 TrialState = Literal[
     "Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable", "Killed"
 ]
+Strategy = Literal["max", "min", "latest"]
 ENDED: tuple[TrialState, ...] = ("EarlyStopped", "Succeeded", "Failed", "MetricsUnavailable", "Killed")
 _PRECEDENCE: tuple[TrialState, ...] = (*ENDED, "Running", "Created")
 """An early-stopped trial keeps Running=True, so how it ended is looked at first (Katib, status_util.go)."""
@@ -69,7 +70,7 @@ class Pod:
 
     @property
     def log_container(self) -> str:
-        """Where the trainer's lines are: with Katib's collector its output is redirected into a file that the collector prints."""
+        """Where the trainer's lines are: Katib's collector prints the file that the trainer's output goes into."""
         return SIDECAR if SIDECAR in self.containers else self.containers[0]
 
 
@@ -97,7 +98,7 @@ class Search:
     message: str
     metric: str
     maximize: bool
-    strategy: str
+    strategy: Strategy
     max_trials: int
     parallel: int
     trials: int
@@ -135,7 +136,7 @@ def read_search(found: Object) -> Search:
         message=condition.get("message", ""),
         metric=name,
         maximize=maximize,
-        strategy=strategies.get(name, "max" if maximize else "min"),
+        strategy=cast(Strategy, strategies.get(name, "max" if maximize else "min")),
         max_trials=spec.get("maxTrialCount") or 0,
         parallel=spec.get("parallelTrialCount") or 3,
         trials=status.get("trials") or 0,
@@ -157,7 +158,11 @@ def read_trial(found: Object) -> Trial:
     observed = {}
     for metric in (status.get("observation") or {}).get("metrics") or []:
         if metric["name"] == objective:
-            observed = {key: number for key in ("max", "min", "latest") if (number := _number(metric, key)) is not None}
+            observed = {
+                key: number
+                for key in ("max", "min", "latest")
+                if (number := _number(metric, key)) is not None
+            }
     labels = found["metadata"].get("labels") or {}
     return Trial(
         name=found["metadata"]["name"],
@@ -168,7 +173,8 @@ def read_trial(found: Object) -> Trial:
         observed=observed,
         created=when(found["metadata"].get("creationTimestamp")),
         started=when(status.get("startTime")),
-        ended=when(status.get("completionTime")) or (when(condition.get("lastTransitionTime")) if condition.get("type") in ENDED else None),
+        ended=when(status.get("completionTime"))
+        or (when(condition.get("lastTransitionTime")) if condition.get("type") in ENDED else None),
     )
 
 
@@ -181,7 +187,10 @@ def read_pod(found: Object) -> Pod:
     scheduled = conditions.get("PodScheduled", {})
     disrupted = conditions.get("DisruptionTarget", {})
     ends = {name: state["terminated"] for name, state in states.items() if "terminated" in state}
-    starts = [when((state.get("running") or state.get("terminated") or {}).get("startedAt")) for state in states.values()]
+    starts = [
+        when((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+        for state in states.values()
+    ]
     over = [when(end.get("finishedAt")) for end in ends.values()] if len(ends) == len(states) else []
     return Pod(
         name=found["metadata"]["name"],
@@ -201,7 +210,9 @@ def read_pod(found: Object) -> Pod:
             if state.get("waiting", {}).get("reason") not in (None, "ContainerCreating", "PodInitializing")
         ),
         unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
-        disrupted=disrupted.get("message") or disrupted.get("reason", "") if disrupted.get("status") == "True" else "",
+        disrupted=disrupted.get("message") or disrupted.get("reason", "")
+        if disrupted.get("status") == "True"
+        else "",
         evicted=status.get("message", "") if status.get("reason") == "Evicted" else "",
     )
 
@@ -210,7 +221,7 @@ def read_job(found: Object) -> Job:
     """The view of a trial's Job object; it carries the name of its trial."""
     status = found.get("status") or {}
     ends = [item for item in status.get("conditions") or [] if item["status"] == "True"]
-    failed = next((item for item in ends if item["type"] == "Failed"), {})
+    failed: Object = next((item for item in ends if item["type"] == "Failed"), {})
     return Job(
         name=found["metadata"]["name"],
         suspended=bool(found["spec"].get("suspend")),

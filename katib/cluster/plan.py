@@ -1,4 +1,4 @@
-"""What deploying would change: nothing, a new Experiment, its budget in place, or what Katib edits only under a new name. Pure but for `running`.
+"""What deploying would change: nothing, a new Experiment, its budget in place; the rest needs a new name.
 
 Katib's webhook takes changes of three numbers only (validator.go, ValidateExperiment); the rest defines the search.
 """
@@ -78,7 +78,9 @@ def plan(manifest: Object, found: Object | None) -> Plan:
 def successor(name: str) -> str:
     """`series3-dprnn` -> `series3-dprnn-2` -> `series3-dprnn-3`, within 40 characters."""
     stem, _, number = name.rpartition("-")
-    follows = f"{stem}-{int(number) + 1}" if stem and number.isdigit() and len(number) < 4 else f"{name[:38]}-2"
+    follows = (
+        f"{stem}-{int(number) + 1}" if stem and number.isdigit() and len(number) < 4 else f"{name[:38]}-2"
+    )
     return follows[:40]
 
 
@@ -87,7 +89,9 @@ def _require_possible(manifest: Object, found: Object, changes: tuple[Change, ..
     trials, wanted = search.trials, manifest["spec"]
     name = search.name
     if search.finished and not (search.state == "Succeeded" and wanted["maxTrialCount"] > trials):
-        raise ClusterError(f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}")
+        raise ClusterError(
+            f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}"
+        )
     if wanted["maxTrialCount"] <= trials:
         raise ClusterError(
             f"experiment '{name}' has {trials} trials already: Katib changes nothing of it unless TRIALS is at least {trials + 1}"
@@ -104,7 +108,11 @@ def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
     """What of `after` is not in `before`; defaults that Katib filled in are no change."""
     if isinstance(before, dict) and isinstance(after, dict):
         gone = set(before) - set(after) if path.startswith(WHOLE) else set()
-        gone |= {key for key in ("earlyStopping", "maxFailedTrialCount") if not path and key in before and key not in after}
+        gone |= {
+            key
+            for key in ("earlyStopping", "maxFailedTrialCount")
+            if not path and key in before and key not in after
+        }
         for key in [*after, *sorted(gone)]:
             yield from _changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):

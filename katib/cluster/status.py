@@ -1,6 +1,6 @@
 """What runs: experiments and their trials with epoch, SI-SNR, GPU time, and the cause of what went wrong.
 
-A look costs five API calls and at most LOGS more, for the logs of running and failed trials. Called by the verbs status,
+A look costs four API calls and at most LOGS more, for the logs of running and failed trials. Called by the verbs status,
 logs, pause, delete and results.
 """
 
@@ -41,9 +41,9 @@ LOG_BYTES = 1 << 20
 DEADLINE_MARGIN = 3  # katib/render.py: activeDeadlineSeconds is that many times the estimate of a run
 SELECTORS: Mapping[Kind, str] = {
     EXPERIMENT: OURS,
-    TRIAL: EXPERIMENT_LABEL,
-    JOB: EXPERIMENT_LABEL,
-    POD: TRIAL_LABEL,
+    TRIAL: f"{OURS},{EXPERIMENT_LABEL}",
+    JOB: f"{OURS},{EXPERIMENT_LABEL}",
+    POD: f"{OURS},{TRIAL_LABEL}",
 }
 """What status lists or watches."""
 
@@ -65,7 +65,8 @@ class Row:
 
     trial: Trial
     state: str
-    epoch: int
+    values: tuple[float, ...]
+    """The objective by epoch, as far as a log that is still there says."""
     current: float | None
     best: float | None
     node: str
@@ -75,6 +76,11 @@ class Row:
     cause: Cause | None
     interruption: str
     pod: Pod | None
+
+    @property
+    def epoch(self) -> int:
+        """Finished epochs."""
+        return len(self.values)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,10 @@ class Progress:
     @property
     def unread(self) -> int:
         """Running trials whose log has not been read yet."""
-        return sum(row.pod is not None and row.pod.running and not row.epoch and row.current is None for row in self.rows)
+        return sum(
+            row.pod is not None and row.pod.running and not row.epoch and row.current is None
+            for row in self.rows
+        )
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
@@ -112,13 +121,17 @@ def progress(
     trials = [trial for trial in map(read_trial, objects[TRIAL]) if trial.experiment in ours]
     jobs = {job.name: job for job in map(read_job, objects[JOB])}
     pods: dict[str, list[Pod]] = {}
-    for pod in sorted(map(read_pod, objects[POD]), key=lambda pod: pod.created or datetime.max.replace(tzinfo=UTC)):
+    for pod in sorted(
+        map(read_pod, objects[POD]), key=lambda pod: pod.created or datetime.max.replace(tzinfo=UTC)
+    ):
         pods.setdefault(pod.trial, []).append(pod)
     metrics = {search.name: search.metric for search in searches}
     _read_logs(cluster, trials, pods, metrics, curves)
     now = datetime.now(UTC)
     return [
-        _progress(search, [trial for trial in trials if trial.experiment == search.name], jobs, pods, curves, now)
+        _progress(
+            search, [trial for trial in trials if trial.experiment == search.name], jobs, pods, curves, now
+        )
         for search in sorted(searches, key=lambda search: search.name)
     ]
 
@@ -138,9 +151,15 @@ def _progress(
     curves: Curves,
     now: datetime,
 ) -> Progress:
-    rows = tuple(_row(trial, search, jobs.get(trial.name), pods.get(trial.name, []), curves, now) for trial in trials)
+    rows = tuple(
+        _row(trial, search, jobs.get(trial.name), pods.get(trial.name, []), curves, now) for trial in trials
+    )
     planned = search.deadline / DEADLINE_MARGIN
-    done = [_seconds(row.trial.started or row.trial.created, row.trial.ended, now) for row in rows if row.trial.finished]
+    done = [
+        _seconds(row.trial.started or row.trial.created, row.trial.ended, now)
+        for row in rows
+        if row.trial.finished
+    ]
     each = mean(done) if done else planned
     left = search.max_trials - len(done)
     ahead = sum(min(each, _seconds(row.trial.started, None, now)) for row in rows if not row.trial.finished)
@@ -149,7 +168,9 @@ def _progress(
         rows=tuple(sorted(rows, key=_order(search))),
         hours_used=sum(row.hours for row in rows),
         hours_planned=search.max_trials * planned * max(1, search.gpus) / 3600,
-        seconds_left=max(0.0, (left * each - ahead) / max(1, search.parallel)) if each and not search.finished else None,
+        seconds_left=max(0.0, (left * each - ahead) / max(1, search.parallel))
+        if each and not search.finished
+        else None,
     )
 
 
@@ -166,7 +187,7 @@ def _row(
     return Row(
         trial=trial,
         state=state,
-        epoch=len(values),
+        values=tuple(values),
         current=values[-1] if values else trial.observed.get("latest"),
         best=best,
         node=pod.node if pod else "",

@@ -21,9 +21,7 @@ from katib.cluster.mirror import Mirror
 from katib.cluster.model import Pod, Search, read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
 
-NO_SIDECAR = (
-    "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
-)
+NO_SIDECAR = "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
 
 
 def wait(cluster: Cluster, name: str, seconds: float, say: Callable[[str], None]) -> bool:
