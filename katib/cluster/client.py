@@ -6,6 +6,7 @@ The only module that speaks to the API server. Called by everything else in kati
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -42,6 +43,10 @@ class UnreachableError(ClusterError):
     """The API server does not answer, or not now."""
 
 
+class FailedError(ClusterError):
+    """The API server could not do it, for example because a node does not answer it."""
+
+
 class ExpiredError(ClusterError):
     """The API server does not know who calls."""
 
@@ -49,8 +54,8 @@ class ExpiredError(ClusterError):
 class Cluster:
     """One namespace of one cluster. `calls` counts what was asked of the API server."""
 
-    def __init__(self, namespace: str, context: str | None = None) -> None:
-        self._api = _client(context)
+    def __init__(self, namespace: str, context: str | None = None, config_file: Path | None = None) -> None:
+        self._api = _client(context, None if config_file is None else str(config_file))
         self.namespace = namespace
         self.server: str = self._api.configuration.host
         self.calls = 0
@@ -212,8 +217,14 @@ class Cluster:
                 return AbsentError(f"{where} does not exist")
             hint = "; install Katib with make install-katib" if KATIB in where else ""
             return NoKindError(f"{self.server} has no resource type for {where}{hint}")
-        kinds = {401: ExpiredError, 403: ForbiddenError, 400: RefusedError, 422: RefusedError}
-        kind = UnreachableError if cause.status >= 500 else kinds.get(cause.status, ClusterError)
+        kinds: dict[int, type[ClusterError]] = {
+            401: ExpiredError,
+            403: ForbiddenError,
+            400: RefusedError,
+            422: RefusedError,
+        }
+        kinds |= {429: UnreachableError, 503: UnreachableError}
+        kind = kinds.get(cause.status, FailedError if cause.status >= 500 else ClusterError)
         if cause.status == 500 and "webhook" in detail:
             kind = RefusedError
         remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
@@ -227,12 +238,12 @@ REMEDIES = {
 }
 
 
-def _client(context: str | None) -> ApiClient:
+def _client(context: str | None, file: str | None) -> ApiClient:
     try:
-        contexts = [item["name"] for item in config.list_kube_config_contexts()[0]]
+        contexts = [item["name"] for item in config.list_kube_config_contexts(file)[0]]
         if context is not None and context not in contexts:
             raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
-        client = config.new_client_from_config(context=context)
+        client = config.new_client_from_config(file, context)
     except (config.ConfigException, yaml.YAMLError, OSError) as cause:
         raise ClusterError(
             f"no usable kubeconfig: {_line(cause)}; name one with KUBECONFIG, see kubectl config get-contexts"

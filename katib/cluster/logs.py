@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from katib.cluster.causes import clean
-from katib.cluster.client import AbsentError, Cluster, RefusedError, UnreachableError
+from katib.cluster.client import AbsentError, Cluster, FailedError, RefusedError, UnreachableError
 from katib.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours
 from katib.cluster.mirror import RETRY_SECONDS
 from katib.cluster.model import Pod, Trial, read_pod, read_trial
@@ -49,7 +49,11 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
                 return
         except UnreachableError as error:
             yield f"-- {error}; trying again --"
-        except (AbsentError, RefusedError):  # the pod has gone, or its container has not begun
+        except (
+            AbsentError,
+            RefusedError,
+            FailedError,
+        ):  # the pod has gone, has not begun, or its node is silent
             pass
         time.sleep(retry)
 

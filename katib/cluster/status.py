@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from katib.cluster.causes import Cause, clean, interrupted, why_failed, why_waiting
-from katib.cluster.client import AbsentError, Cluster, RefusedError
+from katib.cluster.client import AbsentError, Cluster, FailedError, RefusedError
 from katib.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -232,7 +232,11 @@ def _read_logs(
         curves.read[trial.name] = curves.looks
         try:
             text = cluster.log(pod.name, pod.log_container, LOG_BYTES)
-        except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
+        except (
+            AbsentError,
+            RefusedError,
+            FailedError,
+        ):  # the pod has gone, has not begun, or its node is silent
             continue
         metric = metrics[trial.experiment]
         lines = [clean(line) for line in text.splitlines()]

@@ -21,7 +21,7 @@ USEFUL: tuple[tuple[str, Kind, str, str], ...] = (
     ("patch", JOB, "", "pause, resume and stop"),
     ("delete", EXPERIMENT, "", "delete"),
 )
-ASK = "kubectl -n {place} create rolebinding sepsweep-me --role=sepsweep-researcher --user=$(kubectl auth whoami -o jsonpath={{.status.userInfo.username}})"
+ASK = "kubectl -n {place} create rolebinding sepsweep-me --role=sepsweep-researcher --user=YOU"
 
 
 def access(patient: Patient) -> Iterator[Result]:

@@ -1,0 +1,279 @@
+"""A real API server with a Katib stand-in, and a fresh namespace for every test."""
+
+import dataclasses
+import json
+import secrets
+from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    INJECTION_LABEL,
+    JOB,
+    MUTATING,
+    NAMESPACE,
+    NODE,
+    POD,
+    VALIDATING,
+    Kind,
+    Object,
+)
+from katib.render import Overrides, render
+from katib.site import Site, load_site
+from katib.spec import load_spec
+from tests.cluster import rig
+from tests.cluster.webhook import Webhook
+
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.allow_hosts([rig.HOST, rig.API, "127.0.0.1", "::1"]))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[Path]:
+    """Of the administrator of the one-node Kubernetes."""
+    if reason := rig.missing():
+        pytest.skip(reason)
+    with rig.control_plane() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
+    """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
+    rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
+    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    webhook = Webhook(rig.HOST, tmp_path_factory.mktemp("webhook"))
+    world = Tools(kubeconfig, "kubeflow")
+    for manifest in registrations(webhook):
+        rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
+    world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
+    for name in ("controller", "db-manager"):
+        world.kubectl(
+            "wait", "--for=create", "pod", "-l", f"katib.kubeflow.org/component={name}", "--timeout=30s"
+        )
+        for pod in world.cluster.list(POD, f"katib.kubeflow.org/component={name}"):
+            world.run(pod)
+        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """k8s/site.yaml in a namespace of the test's own."""
+    return load_site().model_copy(update={"namespace": f"test-{secrets.token_hex(4)}", "parallel_trials": 2})
+
+
+@pytest.fixture
+def site_file(site: Site, tmp_path: Path) -> Path:
+    """The same as a file, for the command line."""
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump(site.model_dump()))
+    return path
+
+
+@pytest.fixture
+def tools(katib: Webhook, kubeconfig: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator["Tools"]:
+    """A namespace that is fit for the searches of `site`; removed afterwards."""
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    katib.inject = True
+    made = Tools(kubeconfig, site.namespace)
+    made.prepare(site)
+    yield made
+    made.end()
+
+
+@dataclasses.dataclass
+class Tools:
+    """What a test does to the cluster behind the back of the program under test."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.namespace, config_file=self.kubeconfig)
+
+    def prepare(self, site: Site) -> None:
+        """The namespace as k8s/base has it, with bound claims and the secret."""
+        labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
+        self.make(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
+        )
+        for name in (site.claims.data, site.claims.runs):
+            self.claim(name)
+        if site.wandb:
+            self.make(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": site.wandb.secret},
+                 "stringData": {"api-key": "0" * 40}}
+            )  # fmt: skip
+        rig.kubectl(
+            "-n",
+            self.namespace,
+            "wait",
+            "--for=create",
+            "serviceaccount/default",
+            "--timeout=30s",
+            kubeconfig=self.kubeconfig,
+        )
+
+    def make(self, manifest: Object) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
+
+    def claim(self, name: str, modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
+        """A claim bound to a volume of its own."""
+        volume = f"{self.namespace}-{name}"
+        size = {"storage": "1Gi"}
+        self.make(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume},
+             "spec": {"capacity": size, "accessModes": list(modes), "hostPath": {"path": "/nonexistent"},
+                      "storageClassName": "", "claimRef": {"name": name, "namespace": self.namespace}}}
+        )  # fmt: skip
+        self.make(
+            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+             "spec": {"accessModes": list(modes), "storageClassName": "", "volumeName": volume, "resources": {"requests": size}}}
+        )  # fmt: skip
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", f"pvc/{name}", "--timeout=30s")
+
+    def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
+        """A node that only the API server knows."""
+        self.make({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec})
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Made",
+            "message": "",
+            "lastHeartbeatTime": None,
+        }
+        self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
+        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=30s")
+        self.untaint(name)
+
+    def untaint(self, name: str) -> None:
+        """Admission taints a new node as not ready, and a controller takes that off a moment later."""
+        self.cluster.merge(NODE, name, {"spec": {"taints": None}})
+
+    def status(self, kind: Kind, name: str, status: Object) -> None:
+        """Writes the status subresource, as a controller or kubelet would."""
+        self.cluster.merge(kind, f"{name}/status", {"status": status})
+
+    def run(self, pod: Object, **ends: Object) -> None:
+        """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
+        name = pod["metadata"]["name"]
+        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=30s")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        terminated = {
+            key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
+        }
+        states = [
+            {"name": item["name"], "image": item["image"], "imageID": "", "restartCount": 0,
+             "ready": item["name"] not in terminated, "started": True,
+             "state": {"terminated": terminated[item["name"]]} if item["name"] in terminated else {"running": {"startedAt": now}}}
+            for item in pod["spec"]["containers"]
+        ]  # fmt: skip
+        over = len(terminated) == len(states)
+        failed = over and any(end["exitCode"] for end in terminated.values())
+        phase = "Failed" if failed else "Succeeded" if over else "Running"
+        conditions = [
+            {"type": kind, "status": "False" if over else "True", "lastTransitionTime": now}
+            for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")
+        ]
+        status = {"phase": phase, "startTime": now, "containerStatuses": states, "conditions": conditions}
+        self.status(POD, name, status)
+
+    def job(self, trial: str) -> Object:
+        found = self.cluster.get(JOB, trial)
+        assert found is not None
+        return found
+
+    @contextmanager
+    def without(self, kind: Kind, name: str, namespace: str | None = None) -> Iterator[None]:
+        """The object is away, and back afterwards."""
+        place = ("-n", namespace) if namespace is not None else ("-n", self.namespace)
+        kept = json.loads(
+            rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig)
+        )
+        rig.kubectl(*place, "delete", _resource(kind), name, kubeconfig=self.kubeconfig)
+        try:
+            yield
+        finally:
+            for key in ("resourceVersion", "uid", "creationTimestamp", "managedFields", "generation"):
+                kept["metadata"].pop(key, None)
+            rig.kubectl(*place, "create", "-f", "-", stdin=json.dumps(kept), kubeconfig=self.kubeconfig)
+
+    @contextmanager
+    def patched(
+        self, kind: Kind, name: str, patch: Object, back: Object, namespace: str | None = None
+    ) -> Iterator[None]:
+        """The object is changed by a merge patch, and changed back afterwards."""
+        other = Tools(self.kubeconfig, self.namespace if namespace is None else namespace)
+        other.cluster.merge(kind, name, patch)
+        try:
+            yield
+        finally:
+            other.cluster.merge(kind, name, back)
+
+    def end(self) -> None:
+        """Removes the namespace and its volumes; a namespace is emptied by its controller, which nobody waits for."""
+        rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
+
+
+def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
+    """The Experiment of `model` on `site`."""
+    found: Object = yaml.safe_load(render(load_spec(model), site, Overrides(**overrides)))
+    return found
+
+
+def registrations(webhook: Webhook) -> list[Object]:
+    """Katib's two webhook configurations and the place where its service is found."""
+
+    def hook(name: str, path: str, resource: str, **more: Any) -> Object:
+        group, operations = (
+            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
+        )
+        version = "v1beta1" if group else "v1"
+        service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
+        return {
+            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": service, "caBundle": webhook.certificate},
+            "rules": [{"apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": [resource]}],
+            **more,
+        }  # fmt: skip
+
+    labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
+    api = "admissionregistration.k8s.io/v1"
+    return [
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+         "metadata": {"name": "katib-controller", "namespace": "kubeflow", "labels": {"kubernetes.io/service-name": "katib-controller"}},
+         "endpoints": [{"addresses": [rig.HOST]}], "ports": [{"name": "webhook", "port": webhook.port}]},
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "katib-controller", "namespace": "kubeflow", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [{"name": "webhook", "port": webhook.port}]}]},
+        {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
+        {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("defaulter.experiment.katib.kubeflow.org", "/mutate-experiment", "experiments"),
+                      hook("mutator.pod.katib.kubeflow.org", "/mutate-pod", "pods", **labelled)]},
+    ]  # fmt: skip
+
+
+def _resource(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+__all__ = ["ENDPOINT_SLICE", "MUTATING", "NAMESPACE", "VALIDATING", "Tools", "manifest"]
