@@ -4,6 +4,7 @@ The only module that speaks to the API server. Called by everything else in kati
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,7 +212,7 @@ class Cluster:
         status, detail = _status(cause), _message(cause)
         if cause.status == 404:
             about = (status.get("details") or {}).get("kind")
-            if about == "namespaces":
+            if about == "namespaces" and not where.startswith("namespace '"):
                 return ClusterError(f"{detail}; create it with kubectl apply -k k8s/base")
             if status.get("reason") == "NotFound" and status.get("details", {}).get("name"):
                 return AbsentError(f"{where} does not exist")
@@ -227,6 +228,10 @@ class Cluster:
         kind = kinds.get(cause.status, FailedError if cause.status >= 500 else ClusterError)
         if cause.status == 500 and "webhook" in detail:
             kind = RefusedError
+        if (
+            kind is ForbiddenError and "cannot" not in detail
+        ):  # not the caller's rights: quota, pod security, a webhook
+            kind = RefusedError
         remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
         return kind(f"{where}: the API server answers {cause.status}: {detail}{remedy}")
 
@@ -239,6 +244,8 @@ REMEDIES = {
 
 
 def _client(context: str | None, file: str | None) -> ApiClient:
+    # The client library reads this variable when it is imported, which is too early for whoever sets it later.
+    file = file or os.environ.get("KUBECONFIG")
     try:
         contexts = [item["name"] for item in config.list_kube_config_contexts(file)[0]]
         if context is not None and context not in contexts:

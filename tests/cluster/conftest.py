@@ -113,8 +113,7 @@ class Tools:
         self.make(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
         )
-        for name in (site.claims.data, site.claims.runs):
-            self.claim(name)
+        self.claim(site.claims.data, site.claims.runs)
         if site.wandb:
             self.make(
                 {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": site.wandb.secret},
@@ -136,20 +135,39 @@ class Tools:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
 
-    def claim(self, name: str, modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
-        """A claim bound to a volume of its own."""
-        volume = f"{self.namespace}-{name}"
+    def claim(self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
+        """Claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
-        self.make(
-            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume},
-             "spec": {"capacity": size, "accessModes": list(modes), "hostPath": {"path": "/nonexistent"},
-                      "storageClassName": "", "claimRef": {"name": name, "namespace": self.namespace}}}
-        )  # fmt: skip
-        self.make(
-            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
-             "spec": {"accessModes": list(modes), "storageClassName": "", "volumeName": volume, "resources": {"requests": size}}}
-        )  # fmt: skip
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", f"pvc/{name}", "--timeout=30s")
+        for name in names:
+            volume: Object = {
+                "capacity": size,
+                "accessModes": list(modes),
+                "hostPath": {"path": "/nonexistent"},
+                "storageClassName": "",
+                "claimRef": {"name": name, "namespace": self.namespace},
+            }
+            metadata = {"name": f"{self.namespace}-{name}"}
+            self.make({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
+        volumes = [f"pv/{self.namespace}-{name}" for name in names]
+        # The binder looks again only a period later where it learns of the claim before the volume.
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=30s")
+        for name in names:
+            spec: Object = {
+                "accessModes": list(modes),
+                "storageClassName": "",
+                "resources": {"requests": size},
+            }
+            spec["volumeName"] = f"{self.namespace}-{name}"
+            self.make(
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": name},
+                    "spec": spec,
+                }
+            )
+        claims = [f"pvc/{name}" for name in names]
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=30s")
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""

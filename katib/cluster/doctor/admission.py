@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from katib.cluster.client import AbsentError, ForbiddenError, RefusedError
+from katib.cluster.client import ForbiddenError
 from katib.cluster.doctor.result import Patient, Result, error, ok, warning
 from katib.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours
 from katib.cluster.plan import successor
@@ -83,19 +83,8 @@ def _try(patient: Patient, check: str, what: str, attempt: Callable[[], object])
     try:
         attempt()
     except ForbiddenError as cause:
-        text = str(cause)
-        if (
-            "exceeded quota" in text
-            or "PodSecurity" in text
-            or "violates" in text
-            or "maximum" in text
-            or "limit" in text.lower()
-        ):
-            return error(
-                f"{check} dry run", text, f"the API server refuses the {check}", _mend(text, patient)
-            )
-        return warning(f"{check} dry run", "you may not try it", text, "kubectl auth can-i --list")
-    except (RefusedError, AbsentError, ClusterError) as cause:
+        return warning(f"{check} dry run", "you may not try it", str(cause), "kubectl auth can-i --list")
+    except ClusterError as cause:
         return error(
             f"{check} dry run", str(cause), f"the API server refuses the {check}", _mend(str(cause), patient)
         )

@@ -67,11 +67,11 @@ start kube-apiserver $BIN/kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
    --service-account-key-file=$PKI/sa.pub --service-account-signing-key-file=$PKI/sa.key
 waitfor 90 kubectl get --raw /readyz   # both exit at once if the bootstrap RBAC roles are not there yet
 say "API server ready: $(since $T)s"
-# The grace period is for nodes that tests make up: nobody sends heartbeats for them.
+# The grace period is for nodes that tests make up: nobody sends heartbeats for them. Claims are bound within a second, not 15.
 start kube-controller-manager $BIN/kube-controller-manager --kubeconfig=$KC/controller-manager.conf \
    --authentication-kubeconfig=$KC/controller-manager.conf --authorization-kubeconfig=$KC/controller-manager.conf \
    --bind-address=127.0.0.1 --leader-elect=false --use-service-account-credentials=true \
-   --node-monitor-grace-period=24h \
+   --node-monitor-grace-period=24h --pvclaimbinder-sync-period=1s \
    --service-account-private-key-file=$PKI/sa.key --root-ca-file=$PKI/ca.crt \
    --cluster-signing-cert-file=$PKI/ca.crt --cluster-signing-key-file=$PKI/ca.key \
    --service-cluster-ip-range=$SVC_CIDR --cluster-cidr=$POD_CIDR --allocate-node-cidrs=false
