@@ -3,9 +3,9 @@
 import dataclasses
 import json
 import secrets
-from datetime import UTC, datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import yaml
 
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
-    DEPLOYMENT,
     ENDPOINT_SLICE,
     INJECTION_LABEL,
     JOB,
@@ -248,8 +247,11 @@ class Tools:
             other.cluster.merge(kind, name, back)
 
     def end(self) -> None:
-        """Removes the namespace and its volumes; a namespace is emptied by its controller, which nobody waits for."""
+        """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
+        kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
         rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
+        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=30s")
+        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=30s")
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
