@@ -14,14 +14,10 @@ import yaml
 
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
-    ENDPOINT_SLICE,
     INJECTION_LABEL,
     JOB,
-    MUTATING,
-    NAMESPACE,
     NODE,
     POD,
-    VALIDATING,
     Kind,
     Object,
 )
@@ -134,14 +130,16 @@ class Tools:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
 
-    def claim(self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
+    def claim(
+        self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",), path: Path = Path("/nonexistent")
+    ) -> None:
         """Claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
         for name in names:
             volume: Object = {
                 "capacity": size,
                 "accessModes": list(modes),
-                "hostPath": {"path": "/nonexistent"},
+                "hostPath": {"path": str(path)},
                 "storageClassName": "",
                 "claimRef": {"name": name, "namespace": self.namespace},
             }
@@ -278,12 +276,16 @@ def registrations(webhook: Webhook) -> list[Object]:
 
     labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
     api = "admissionregistration.k8s.io/v1"
+    place = {"name": "katib-controller", "namespace": "kubeflow"}
+    port = {"name": "webhook", "port": webhook.port}
     return [
         {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-         "metadata": {"name": "katib-controller", "namespace": "kubeflow", "labels": {"kubernetes.io/service-name": "katib-controller"}},
-         "endpoints": [{"addresses": [rig.HOST]}], "ports": [{"name": "webhook", "port": webhook.port}]},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "katib-controller", "namespace": "kubeflow", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [{"name": "webhook", "port": webhook.port}]}]},
+         "metadata": {**place, "labels": {"kubernetes.io/service-name": "katib-controller"}},
+         "endpoints": [{"addresses": [rig.HOST]}], "ports": [port]},
+        # What the API server itself looks at; kept from being mirrored into a second slice.
+        {"apiVersion": "v1", "kind": "Endpoints",
+         "metadata": {**place, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [port]}]},
         {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
          "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
         {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
@@ -294,6 +296,3 @@ def registrations(webhook: Webhook) -> list[Object]:
 
 def _resource(kind: Kind) -> str:
     return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
-
-
-__all__ = ["ENDPOINT_SLICE", "MUTATING", "NAMESPACE", "VALIDATING", "Tools", "manifest"]

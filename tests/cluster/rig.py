@@ -82,6 +82,11 @@ def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
+def run(*words: str) -> None:
+    """A program of the system."""
+    subprocess.run(words, check=True, env={**os.environ, "PATH": _path()}, timeout=60)
+
+
 def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
     """kubectl with the administrator's kubeconfig."""
     place = kubeconfig or HOME / "run" / "kubeconfig" / "admin.conf"

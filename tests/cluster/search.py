@@ -1,4 +1,4 @@
-"""Plays Katib's controller: makes the trials of an Experiment and writes their states, as the real one would. Used by the tests of the verbs."""
+"""Plays Katib's controller: makes the trials of an Experiment and writes their states. Used by the tests of the verbs."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -261,7 +261,7 @@ def test_stop_ends_running_trials_and_begins_no_more(
     assert found is not None
     assert found["spec"]["maxFailedTrialCount"] == 1
     records = as_json(verb("results", "dprnn", "--cluster", "--json")[1])
-    assert [(row["trial"], row["val_si_snr"]) for row in records][0] == (f"{NAME}-done", 2.0)
+    assert (records[0]["trial"], records[0]["val_si_snr"]) == (f"{NAME}-done", 2.0)
     assert verb("stop", "dprnn", "--yes")[0] == 1
 
 
@@ -313,7 +313,7 @@ def test_delete_with_runs_removes_the_run_directories_by_a_job(
         tools.run(pod, clean={"exitCode": 0})
 
     player = in_background(play)
-    code, out, err = verb("delete", "dprnn", "--yes", "--runs", "--out", str(tmp_path))
+    code, _, err = verb("delete", "dprnn", "--yes", "--runs", "--out", str(tmp_path))
     player.join(60)
     assert (code, err) == (0, "")
     assert seen == [["rm", "-rf", "--one-file-system", f"/runs/{NAME}"]]
@@ -420,7 +420,7 @@ def test_a_researchers_role_is_enough(
     ]
     with denied(*rules)(tools, site):
         monkeypatch.setenv("KUBECONFIG", str(tools.kubeconfig.parent / "visitor.conf"))
-        code, out, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
+        code, _, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
         assert (code, err) == (0, "")
         katib = Katib(tools, NAME)
         katib.trial(f"{NAME}-a")

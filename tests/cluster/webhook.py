@@ -9,6 +9,7 @@ import json
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ class Webhook:
 
     def __init__(self, host: str, folder: Path) -> None:
         self.inject = True
+        self.wrap: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        """Makes more of a trial's pod than its labels and a container of the right name; for a node that runs it."""
         key, certificate = folder / "key.pem", folder / "cert.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
@@ -60,12 +63,23 @@ class Webhook:
         self._server.shutdown()
         self._server.server_close()
 
+    def _injection(self, pod: dict[str, Any]) -> list[dict[str, Any]]:
+        labels = _labels(pod)
+        if not labels:
+            return []
+        spec = (self.wrap or _collected)(pod)["spec"]
+        metadata = {**pod["metadata"], "labels": {**(pod["metadata"].get("labels") or {}), **labels}}
+        return [
+            {"op": "replace", "path": "/spec", "value": spec},
+            {"op": "replace", "path": "/metadata", "value": metadata},
+        ]
+
     def review(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         """The AdmissionResponse to one request."""
         answer: dict[str, Any] = {"uid": request["uid"], "allowed": True}
         if path == "/validate-experiment" and (refusal := _refusal(request)):
             answer |= {"allowed": False, "status": {"code": 400, "message": refusal}}
-        if path == "/mutate-pod" and self.inject and (patch := _injection(request["object"])):
+        if path == "/mutate-pod" and self.inject and (patch := self._injection(request["object"])):
             answer |= {
                 "patchType": "JSONPatch",
                 "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
@@ -90,20 +104,21 @@ def _refusal(request: dict[str, Any]) -> str:
     return ""
 
 
-def _injection(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """The trial's labels and the collector, for the pod of a Job; the Job is called like its trial."""
+def _labels(pod: dict[str, Any]) -> dict[str, str]:
+    """The trial's labels, for the pod of a Job; the Job is called like its trial."""
     owners = pod["metadata"].get("ownerReferences") or []
     if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith("clean-"):
-        return []
-    first = pod["spec"]["containers"][0]
-    sidecar = {**COLLECTOR, "image": first["image"], "securityContext": first.get("securityContext", {})}
+        return {}
     trial = owners[0]["name"]
-    labels = {"katib.kubeflow.org/trial": trial, "katib.kubeflow.org/experiment": trial.rpartition("-")[0]}
-    return [
-        {"op": "add", "path": "/spec/containers/-", "value": sidecar},
-        {"op": "add", "path": "/spec/shareProcessNamespace", "value": True},
-        *(
-            {"op": "add", "path": f"/metadata/labels/{key.replace('/', '~1')}", "value": value}
-            for key, value in labels.items()
-        ),
-    ]
+    return {"katib.kubeflow.org/trial": trial, "katib.kubeflow.org/experiment": trial.rpartition("-")[0]}
+
+
+def _collected(pod: dict[str, Any]) -> dict[str, Any]:
+    """The collector's container, where nothing runs it."""
+    spec = pod["spec"]
+    first = spec["containers"][0]
+    sidecar = {**COLLECTOR, "image": first["image"], "securityContext": first.get("securityContext", {})}
+    return {
+        **pod,
+        "spec": {**spec, "containers": [*spec["containers"], sidecar], "shareProcessNamespace": True},
+    }
