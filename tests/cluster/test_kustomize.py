@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import yaml
 
 from katib.cluster.kinds import INJECTION_LABEL
 from katib.site import load_site
+from tests.cluster import rig
 from tests.cluster.conftest import Tools
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def build(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def overlay(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
+def overlay(tmp_path: Path) -> list[dict[str, Any]]:
     """k8s/katib on a base of the objects that it patches, named as Katib v0.19.0 names them (its manifests lie elsewhere)."""
     (tmp_path / "base").mkdir()
     shutil.copytree(K8S / "katib", tmp_path / "katib")
@@ -45,7 +45,7 @@ def overlay(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
     assert remote.endswith("installs/katib-standalone?ref=v0.19.0")
     found["resources"] = ["../base", *(item for item in found["resources"] if item != remote)]
     file.write_text(yaml.safe_dump(found))
-    yield build(tmp_path / "katib")
+    return build(tmp_path / "katib")
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
@@ -121,10 +121,6 @@ def test_a_misspelt_key_would_be_refused(tools: Tools) -> None:
 
 def test_api_server_takes_every_object_of_the_overlay(tools: Tools, overlay: list[dict[str, Any]]) -> None:
     for item in overlay:
-        stdin = json.dumps(item)
-        place = ("-n", "kubeflow")
-        from tests.cluster import rig
-
         words = (
             "apply",
             "--server-side",
@@ -134,7 +130,7 @@ def test_api_server_takes_every_object_of_the_overlay(tools: Tools, overlay: lis
             "-f",
             "-",
         )
-        rig.kubectl(*place, *words, stdin=stdin, kubeconfig=tools.kubeconfig)
+        rig.kubectl("-n", "kubeflow", *words, stdin=json.dumps(item), kubeconfig=tools.kubeconfig)
 
 
 def test_queue_folder_builds() -> None:
