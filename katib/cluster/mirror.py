@@ -54,9 +54,15 @@ class Mirror:
             return {kind: list(self._objects.get(kind, {}).values()) for kind in self._selectors}
 
     def wait(self, seconds: float) -> bool:
-        """Until something has changed since the last call, at most `seconds`; whether it has."""
+        """Until something has changed since the last call, at most `seconds`; whether it has.
+
+        Raises ClusterError where waiting is of no use: the caller may not look, or the type is not there.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._dirty, seconds)
+            for problem in self._problems.values():
+                if isinstance(problem, ForbiddenError | NoKindError):
+                    raise problem
             dirty, self._dirty = self._dirty, False
             return dirty
 

@@ -423,9 +423,11 @@ def test_a_researchers_role_is_enough(
         code, _, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
         assert (code, err) == (0, "")
         katib = Katib(tools, NAME)
-        katib.trial(f"{NAME}-a")
+        katib.train(katib.trial(f"{NAME}-a"))
         assert verb("status")[0] == 0
+        reaper = in_background(lambda: _bury(tools, 1))
         assert verb("pause", "dprnn", "--yes")[0] == 0
+        reaper.join(30)
         assert verb("resume", "dprnn", "--yes")[0] == 0
         assert verb("delete", "dprnn", "--yes", "--out", str(rig.HOME / "run" / "out"))[0] == 0
 
