@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from katib.cluster.kinds import (
     Kind,
     Object,
 )
+from katib.cluster.mirror import Mirror
 from katib.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
@@ -57,11 +59,7 @@ def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
     world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
     for name in ("controller", "db-manager"):
-        world.kubectl(
-            "wait", "--for=create", "pod", "-l", f"katib.kubeflow.org/component={name}", "--timeout=30s"
-        )
-        for pod in world.cluster.list(POD, f"katib.kubeflow.org/component={name}"):
-            world.run(pod)
+        world.run(world.first(POD, f"katib.kubeflow.org/component={name}"))
         world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
     yield webhook
     webhook.close()
@@ -183,6 +181,23 @@ class Tools:
     def untaint(self, name: str) -> None:
         """Admission taints a new node as not ready, and a controller takes that off a moment later."""
         self.cluster.merge(NODE, name, {"spec": {"taints": None}})
+
+    def first(
+        self,
+        kind: Kind,
+        selector: str,
+        wanted: Callable[[Object], bool] = lambda found: True,
+        seconds: float = 60,
+    ) -> Object:
+        """The first object that is `wanted`, as soon as there is one."""
+        end = time.monotonic() + seconds
+        with Mirror(self.cluster, {kind: selector}) as mirror:
+            while time.monotonic() < end:
+                mirror.wait(end - time.monotonic())
+                for found in mirror.objects()[kind]:
+                    if wanted(found):
+                        return found
+        raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")
 
     def status(self, kind: Kind, name: str, status: Object) -> None:
         """Writes the status subresource, as a controller or kubelet would."""

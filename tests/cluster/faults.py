@@ -151,12 +151,8 @@ def uninstalled(tools: Tools, site: Site) -> Iterator[None]:
     for pod in other.cluster.list(POD, "katib.kubeflow.org/component=db-manager"):
         if "deletionTimestamp" in pod["metadata"]:
             other.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
-    other.kubectl(
-        "wait", "--for=create", "pod", "-l", "katib.kubeflow.org/component=db-manager", "--timeout=30s"
-    )
-    for pod in other.cluster.list(POD, "katib.kubeflow.org/component=db-manager"):
-        if "deletionTimestamp" not in pod["metadata"]:
-            other.run(pod)
+    component = "katib.kubeflow.org/component=db-manager"
+    other.run(other.first(POD, component, lambda pod: "deletionTimestamp" not in pod["metadata"]))
     other.kubectl("rollout", "status", "deployment/katib-db-manager", "--timeout=30s")
 
 

@@ -86,11 +86,9 @@ class Katib:
         """The Experiment has ended."""
         self.count(conditions=[_condition("Running", False), _condition(state)])
 
-    def pod(self, trial: str) -> Object:
-        """The pod that the Job controller has made for the trial."""
-        self.tools.kubectl("wait", "--for=create", "pod", "-l", f"{TRIAL_LABEL}={trial}", "--timeout=30s")
-        pods = self.tools.cluster.list(POD, f"{TRIAL_LABEL}={trial}")
-        return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    def pod(self, trial: str, after: str = "") -> Object:
+        """The pod that the Job controller makes for the trial; `after` is the name of the one before."""
+        return self.tools.first(POD, f"{TRIAL_LABEL}={trial}", lambda pod: pod["metadata"]["name"] != after)
 
     def train(self, trial: str) -> Object:
         """The trial's pod runs."""

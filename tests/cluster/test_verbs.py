@@ -121,7 +121,7 @@ def test_deploy_waits_with_reasons_until_the_first_trial_trains(verb: Verb, tool
     played: list[Katib] = []
 
     def play() -> None:
-        tools.kubectl("wait", "--for=create", f"experiment/{NAME}", "--timeout=30s")
+        tools.first(EXPERIMENT, "")
         katib = Katib(tools, NAME)
         played.append(katib)
         katib.trial(f"{NAME}-aaaa")
@@ -141,11 +141,9 @@ def test_deploy_warns_of_a_pod_without_collector(verb: Verb, tools: Tools, katib
     katib.inject = False  # type: ignore[attr-defined]
 
     def play() -> None:
-        tools.kubectl("wait", "--for=create", f"experiment/{NAME}", "--timeout=30s")
+        tools.first(EXPERIMENT, "")
         trial = Katib(tools, NAME).trial(f"{NAME}-aaaa")
-        only = f"batch.kubernetes.io/job-name={trial}"
-        tools.kubectl("wait", "--for=create", "pod", "-l", only, "--timeout=30s")
-        (pod,) = tools.cluster.list(POD, only)
+        pod = tools.first(POD, f"batch.kubernetes.io/job-name={trial}")
         labels = {"katib.kubeflow.org/trial": trial, "katib.kubeflow.org/experiment": NAME}
         tools.cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
         tools.run(pod)
@@ -159,7 +157,7 @@ def test_deploy_warns_of_a_pod_without_collector(verb: Verb, tools: Tools, katib
 
 def test_deploy_says_why_a_pod_cannot_start(verb: Verb, tools: Tools) -> None:
     def play() -> None:
-        tools.kubectl("wait", "--for=create", f"experiment/{NAME}", "--timeout=30s")
+        tools.first(EXPERIMENT, "")
         katib = Katib(tools, NAME)
         pod = katib.pod(katib.trial(f"{NAME}-aaaa"))
         waiting = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
@@ -304,11 +302,7 @@ def test_delete_with_runs_removes_the_run_directories_by_a_job(
     seen: list[list[str]] = []
 
     def play() -> None:
-        tools.kubectl("wait", "--for=create", "job", f"clean-{NAME}", "--timeout=60s")
-        tools.kubectl(
-            "wait", "--for=create", "pod", "-l", f"batch.kubernetes.io/job-name=clean-{NAME}", "--timeout=30s"
-        )
-        (pod,) = tools.cluster.list(POD, f"batch.kubernetes.io/job-name=clean-{NAME}")
+        pod = tools.first(POD, f"batch.kubernetes.io/job-name=clean-{NAME}")
         seen.append(pod["spec"]["containers"][0]["command"])
         tools.run(pod, clean={"exitCode": 0})
 
