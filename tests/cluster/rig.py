@@ -8,7 +8,9 @@ import fcntl
 import os
 import platform
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,3 +114,31 @@ def _answers(kubeconfig: Path) -> bool:
 
 def _path() -> str:
     return f"/usr/sbin:/sbin:{os.environ['PATH']}"
+
+
+@contextmanager
+def api_server_away() -> Iterator[None]:
+    """The API server is killed, and started again afterwards just as it was."""
+    record = HOME / "run" / "pids" / "kube-apiserver"
+    process = int(record.read_text())
+    words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+    os.kill(process, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        with (HOME / "run" / "log" / "kube-apiserver.log").open("ab") as log:
+            inside = ["nsenter", "--net=/run/netns/k8s", *words]
+            started = subprocess.Popen(
+                inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        record.write_text(f"{started.pid}\n")
+        _CHILDREN.append(started)
+        end = time.monotonic() + 90
+        while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
+            if time.monotonic() > end:
+                raise RuntimeError("the API server did not come back")
+            time.sleep(0.2)
+
+
+_CHILDREN: list["subprocess.Popen[bytes]"] = []
+"""Kept, so that none is reported as forgotten; teardown.sh ends them by their pid files."""
