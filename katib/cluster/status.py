@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from katib.cluster.causes import Cause, clean, interrupted, why_failed, why_waiting
-from katib.cluster.client import AbsentError, Cluster, FailedError, RefusedError
+from katib.cluster.client import AbsentError, Cluster, RefusedError
 from katib.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -57,6 +57,8 @@ class Curves:
     read: dict[str, int] = field(default_factory=dict)
     looks: int = 0
     final: set[str] = field(default_factory=set)
+    problem: str = ""
+    """Why a log could not be read in the last look."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class Progress:
     hours_used: float
     hours_planned: float
     seconds_left: float | None
+    unreadable: str
+    """Why a log could not be read."""
 
     @property
     def unread(self) -> int:
@@ -171,6 +175,7 @@ def _progress(
         seconds_left=max(0.0, (left * each - ahead) / max(1, search.parallel))
         if each and not search.finished
         else None,
+        unreadable=curves.problem,
     )
 
 
@@ -220,6 +225,7 @@ def _read_logs(
 ) -> None:
     """Running trials first, the one that was read longest ago before others; then failed ones, each once."""
     curves.looks += 1
+    curves.problem = ""
     wanted = []
     for trial in trials:
         pod = pods[trial.name][-1] if pods.get(trial.name) else None
@@ -232,11 +238,12 @@ def _read_logs(
         curves.read[trial.name] = curves.looks
         try:
             text = cluster.log(pod.name, pod.log_container, LOG_BYTES)
+        except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
+            continue
         except (
-            AbsentError,
-            RefusedError,
-            FailedError,
-        ):  # the pod has gone, has not begun, or its node is silent
+            ClusterError
+        ) as error:  # a silent node, a missing right, the server away: the rest is worth showing
+            curves.problem = str(error)
             continue
         metric = metrics[trial.experiment]
         lines = [clean(line) for line in text.splitlines()]

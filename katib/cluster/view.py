@@ -114,6 +114,8 @@ def _notes(item: Progress) -> list[str]:
             notes.append(
                 f"  {row.trial.name}: taken off its node before ({row.interruption}); it went on at its checkpoint"
             )
+    if item.unreadable:
+        notes.append(f"  a log could not be read: {item.unreadable}")
     if item.unread:
         notes.append(
             f"  the logs of {item.unread} running trials were not read in this look; status -w reads them in turn"
