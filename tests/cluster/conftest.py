@@ -30,6 +30,7 @@ from tests.cluster import rig
 from tests.cluster.webhook import Webhook
 
 FOLDER = Path(__file__).parent
+HOSTNAME = "kubernetes.io/hostname"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +69,13 @@ def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """k8s/site.yaml in a namespace of the test's own."""
-    return load_site().model_copy(update={"namespace": f"test-{secrets.token_hex(4)}", "parallel_trials": 2})
+    return load_site().model_copy(
+        update={
+            "namespace": f"test-{secrets.token_hex(4)}",
+            "parallel_trials": 2,
+            "node_selector": {HOSTNAME: "gpu-node"},
+        }
+    )
 
 
 @pytest.fixture
@@ -166,7 +173,14 @@ class Tools:
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""
-        self.make({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec})
+        self.make(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {HOSTNAME: name}},
+                "spec": spec,
+            }
+        )
         ready = {
             "type": "Ready",
             "status": "True",

@@ -81,13 +81,11 @@ def capacity(patient: Patient) -> Iterator[Result]:
     pod = patient.pod["spec"]
     need = _needs(pod)
     nodes = patient.cluster.list(NODE)
-    left = [node for node in nodes if not node["spec"].get("unschedulable")]
-    if not left:
-        found = f"{len(nodes)} nodes, all cordoned" if nodes else "the cluster has no nodes"
-        yield error("nodes", found, "no pod can start", "kubectl get nodes")
+    if not nodes:
+        yield error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes")
         return
     selector = pod.get("nodeSelector") or {}
-    labelled = [node for node in left if selector.items() <= (node["metadata"].get("labels") or {}).items()]
+    labelled = [node for node in nodes if selector.items() <= (node["metadata"].get("labels") or {}).items()]
     if not labelled:
         text = ", ".join(f"{key}={value}" for key, value in selector.items())
         yield error(
@@ -97,9 +95,14 @@ def capacity(patient: Patient) -> Iterator[Result]:
             "kubectl get nodes --show-labels; correct node_selector in k8s/site.yaml",
         )
         return
-    tolerated = [node for node in labelled if not _untolerated(node, pod)]
+    open_ones = [node for node in labelled if not node["spec"].get("unschedulable")]
+    if not open_ones:
+        found = f"all {len(labelled)} that could take a trial are cordoned"
+        yield error("nodes", found, "no trial pod can start", "kubectl get nodes; kubectl uncordon NODE")
+        return
+    tolerated = [node for node in open_ones if not _untolerated(node, pod)]
     if not tolerated:
-        taint = _untolerated(labelled[0], pod)
+        taint = _untolerated(open_ones[0], pod)
         yield error(
             "taints",
             f"every such node has a taint like {taint}",
