@@ -16,8 +16,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from trainer.checkpoint import Session, dump, dump_best
 from trainer.config import Run
-from trainer.data.polsess import SAMPLE_RATE, Corpus
+from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
+from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import DivergedError
 from trainer.losses import pit_si_snr, si_snr
 from trainer.metric_line import metric_line, say, timestamp

@@ -9,7 +9,7 @@ import torch
 
 from trainer.checkpoint import Session, dump
 from trainer.config import Run
-from trainer.data.polsess import SAMPLE_RATE
+from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import MemoryExhaustedError
 from trainer.losses import pit_si_snr
 

@@ -13,8 +13,9 @@ import torch
 
 from trainer.checkpoint import Session, new_session, restore
 from trainer.config import Run, Training, check_architecture
-from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
+from trainer.data.corpora import Corpus, open_corpus
 from trainer.data.sampling import select
+from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit
 from trainer.memory import exhausted, is_out_of_memory
@@ -85,7 +86,7 @@ def _train(
         tracker.finish(code)
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
-        longest = max(row.frames for row in corpus.train.rows + corpus.validation.rows)
+        longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code

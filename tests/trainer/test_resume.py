@@ -32,8 +32,8 @@ def state(run_dir: Path) -> dict[str, Any]:
     """Everything in the last checkpoint but the clock's readings."""
     content: dict[str, Any] = torch.load(run_dir / "last.pt", weights_only=True)
     for record in content["progress"]["history"]:
-        del record["time"], record["seconds"]
-    del content["progress"]["partial"]["seconds"]
+        del record["time"], record["seconds"], record["waited"]
+    del content["progress"]["partial"]["seconds"], content["progress"]["partial"]["waited"]
     return content
 
 
