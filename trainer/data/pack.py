@@ -11,15 +11,15 @@ import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import tyro
 
 from trainer.data.corpora import SUBSETS, has_files, list_files
-from trainer.data.mixing import STEMS
+from trainer.data.mixing import KINDS
 from trainer.data.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
-from trainer.data.subset import KIND_NAMES, SAMPLE_RATE
+from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE
 from trainer.data.wav import WavSubset
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
 
@@ -33,6 +33,10 @@ class Pack:
 
     out: Path | None = None
     """Folder for the packs, which then serves as --data-dir by itself. Default: beside the WAV files."""
+
+
+class _NotExactError(Exception):
+    """16 bits do not hold the samples exactly."""
 
 
 def pack(root: Path, name: str, out: Path) -> bool:
@@ -55,7 +59,12 @@ def pack(root: Path, name: str, out: Path) -> bool:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            _write(file, subset, fingerprint)
+            try:
+                _write(file, subset, fingerprint, "int16")
+            except _NotExactError:
+                file.seek(0)
+                file.truncate()
+                _write(file, subset, fingerprint, "float32")
             file.flush()
             os.fsync(file.fileno())
             # What is checked below then comes from the disk, not from memory.
@@ -73,10 +82,9 @@ def pack(root: Path, name: str, out: Path) -> bool:
     return True
 
 
-def _write(file: BinaryIO, subset: WavSubset, fingerprint: str) -> None:
+def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str) -> None:
     """The index has its place before the data, and is written when the checksums are known."""
     rows = len(subset.frames)
-    dtype = "int16" if subset.subtypes == {"PCM_16"} else "float32"
     header = json.dumps(
         {
             "mixtures": rows,
@@ -90,14 +98,28 @@ def _write(file: BinaryIO, subset: WavSubset, fingerprint: str) -> None:
     file.seek(data_begin(PREFIX.itemsize + len(header) + index.nbytes))
     first = 0
     for row in range(rows):
-        stems = [subset.samples(row, stem, dtype) for stem in STEMS[KIND_NAMES[subset.kinds[row]]]]
-        content = np.stack(stems).astype(DTYPES[dtype]).tobytes()
+        content = _signals(subset, row, dtype).tobytes()
         index[row] = (first, subset.frames[row], subset.kinds[row], zlib.crc32(content))
         first += len(content) // DTYPES[dtype].itemsize
         file.write(content)
     checked = header + index.tobytes()
     file.seek(0)
     file.write(np.array([(MAGIC, len(header), zlib.crc32(checked), 0)], PREFIX).tobytes() + checked)
+
+
+def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
+    """The speakers and variants [2 + V, T] of a mixture. Raises _NotExactError where `dtype` is too small."""
+    variants = KINDS[KIND_NAMES[subset.kinds[row]]]
+    found = np.empty((2 + len(variants), subset.frames[row]), np.float32)
+    for place, variant in enumerate(variants, 2):
+        subset.read(row, variant, 0, found[place], found[:2])
+    if dtype == "float32":
+        return found.astype(DTYPES[dtype])
+    scaled = found / SCALE
+    rounded = np.clip(np.nan_to_num(scaled), -(2**15), 2**15 - 1).astype(DTYPES[dtype])
+    if not np.array_equal(rounded, scaled):
+        raise _NotExactError
+    return rounded
 
 
 def _is_whole(path: Path, fingerprint: str) -> bool:

@@ -3,13 +3,13 @@
     magic [16 bytes], length of the header [u64], CRC-32 of header and index [u32], 4 bytes of zero
     header, JSON    what the file was packed from
     index           one entry of ENTRY a mixture
-    data            from a multiple of PAGE on: the mixtures one after the other, each [stem, T], stems as in
-                    mixing.STEMS; samples are int16 where the WAV files hold 16 bits, else float32; all
-                    little-endian
+    data            from a multiple of PAGE on: the mixtures one after the other, each [2 + V, T]: the dry
+                    speakers, then the mixture in each of the V variants of its kind (mixing.KINDS), which takes
+                    no more room than the stems; int16 where that holds every sample exactly, else float32;
+                    all little-endian
 
-Written by trainer/data/pack.py; opened by trainer/data/corpora.py. 16-bit samples are turned into the very
-floats that libsndfile makes of them, and sums of them are exact, so that a training gives the same bits with
-either reader.
+Written by trainer/data/pack.py; opened by trainer/data/corpora.py. Samples come out as the very floats that the
+WAV reader gives, so that a training has the same bits with either.
 """
 
 import json
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.mixing import STEMS, subtracted
-from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, Samples, Subset
+from trainer.data.mixing import KINDS
+from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE, Samples, Subset
 from trainer.errors import DataError, DataFaultError
 
 MAGIC = b"sepsweep pack 1\n"
@@ -33,8 +33,6 @@ ENTRY = np.dtype([("first", "<i8"), ("frames", "<i8"), ("kind", "<u4"), ("crc", 
 """Of the index: first sample, counted from the beginning of the data; CRC-32 of the mixture's bytes."""
 PAGE = 4096
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({"int16": np.dtype("<i2"), "float32": np.dtype("<f4")})
-SCALE = np.float32(2**-15)
-"""Of 16 bits to full scale 1."""
 SAMPLED = 32
 """Mixtures whose checksums are looked at when a pack is opened; `make pack` looks at all."""
 
@@ -85,13 +83,11 @@ class PackedSubset(Subset):
         """As `Subset.read`."""
         self._check_present()
         kind = KIND_NAMES[self.kinds[index]]
-        stems = self._stems(index)[:, start : start + len(mixture)]
-        if stems.shape[1] < len(mixture):
-            raise DataFaultError(f"{self.source}: mixture {index} ends before sample {start + len(mixture)}")
-        np.multiply(stems[1:3], self._scale, out=targets)
-        np.multiply(stems[0], self._scale, out=mixture)
-        for stem in subtracted(variant, kind):
-            mixture -= np.multiply(stems[STEMS[kind].index(stem)], self._scale, dtype=np.float32)
+        signals = self._signals(index)[:, start : start + len(mixture)]
+        targets[:] = signals[:2]
+        targets *= self._scale
+        mixture[:] = signals[2 + KINDS[kind].index(variant)]
+        mixture *= self._scale
 
     def release(self) -> None:
         """Pages that were read stay in the system's cache but no longer count as this process's memory."""
@@ -99,7 +95,7 @@ class PackedSubset(Subset):
 
     def check(self, index: int) -> None:
         """Raises DataError where the bytes of a mixture are not those that were packed."""
-        if zlib.crc32(self._stems(index).data) != self._crcs[index]:
+        if zlib.crc32(self._signals(index).data) != self._crcs[index]:
             raise DataError(f"{self.source}: the checksum of mixture {index} is wrong; {_ANEW}")
 
     def __reduce__(self) -> tuple[type["PackedSubset"], tuple[Path]]:
@@ -110,11 +106,11 @@ class PackedSubset(Subset):
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
-    def _stems(self, index: int) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
-        """The samples [stem, T] of a mixture."""
-        stems, first = len(STEMS[KIND_NAMES[self.kinds[index]]]), int(self._first[index])
-        frames = int(self.frames[index])
-        return self._data[first : first + stems * frames].reshape(stems, frames)
+    def _signals(self, index: int) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
+        """The speakers and variants [2 + V, T] of a mixture."""
+        first, frames = int(self._first[index]), int(self.frames[index])
+        count = 2 + len(KINDS[KIND_NAMES[self.kinds[index]]])
+        return self._data[first : first + count * frames].reshape(count, frames)
 
     def _index(self) -> tuple[dict[str, Any], np.ndarray[tuple[int], np.dtype[Any]], int]:
         """Header, index, and where the data begins."""
@@ -141,8 +137,8 @@ class PackedSubset(Subset):
     def _check_sizes(self) -> None:
         """With a right checksum the index is what was written; what may be missing is the end of the file."""
         last = len(self.frames) - 1
-        stems = len(STEMS[KIND_NAMES[self.kinds[last]]])
-        needed, present = int(self._first[last] + stems * self.frames[last]), len(self._data)
+        count = 2 + len(KINDS[KIND_NAMES[self.kinds[last]]])
+        needed, present = int(self._first[last] + count * self.frames[last]), len(self._data)
         if present < needed:
             missing = (needed - present) * self._data.itemsize
             raise DataError(f"{self.source}: is truncated, {missing} bytes are missing; {_ANEW}")

@@ -144,8 +144,14 @@ def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, p
     DataFaultError where a file cannot be read any more, or a worker has died."""
     # A generator of its own: the DataLoader draws a seed for its workers, by default from the models'
     # random numbers.
+    source = _Batches(batches, frames)
+    if not workers:
+        for index in range(len(source)):
+            batch = _whole(source[index])
+            yield batch.pin_memory() if pin else batch
+        return
     reading = DataLoader(
-        _Batches(batches, frames),
+        source,
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,
@@ -154,13 +160,17 @@ def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, p
     )
     try:
         for batch in reading:
-            if isinstance(batch, str):
-                raise DataFaultError(batch)
-            yield batch
+            yield _whole(batch)
     except RuntimeError as error:
         if fault := worker_fault(error):
             raise fault from error
         raise
+
+
+def _whole(batch: Batch | str) -> Batch:
+    if isinstance(batch, str):
+        raise DataFaultError(batch)
+    return batch
 
 
 def worker_fault(error: RuntimeError) -> DataFaultError | None:

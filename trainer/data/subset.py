@@ -18,6 +18,9 @@ from trainer.data.mixing import KINDS
 SAMPLE_RATE = 8000
 """Hz, of every file; the models' kernels and strides are published for it."""
 
+SCALE = np.float32(2**-15)
+"""Of a 16-bit sample to full scale 1."""
+
 Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
