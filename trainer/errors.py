@@ -38,5 +38,11 @@ class DataFaultError(TrainerError):
     exit_code = 5
 
 
+class DamagedCheckpointError(TrainerError):
+    """A checkpoint is not what was written."""
+
+    exit_code = 2
+
+
 class StorageError(TrainerError):
     """The run directory cannot take what must be written, for example because the disk is full."""

@@ -90,8 +90,13 @@ class WavSubset(Subset):
         return "WAV files"
 
     def fingerprint(self) -> str:
-        """Of the files."""
-        return self.listing.fingerprint()
+        """Of the files. Raises DataError."""
+        try:
+            return self.listing.fingerprint()
+        except OSError as error:
+            raise DataError(
+                f"{self.source.parent}: cannot be read ({error}); copy the corpus anew"
+            ) from error
 
     def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
         """As `Subset.read`."""
@@ -99,12 +104,16 @@ class WavSubset(Subset):
             self._fill(target, index, stem, start)
         self._fill(mixture, index, MIX, start)
         dropped = subtracted(variant, KIND_NAMES[self.kinds[index]])
-        if not dropped:
-            return
-        stem_samples = np.empty(len(mixture), np.int16 if self._sixteen_bits else np.float32)
-        for stem in dropped:
-            self._fill(stem_samples, index, stem, start)
-            mixture -= stem_samples * SCALE if self._sixteen_bits else stem_samples
+        if self._sixteen_bits:
+            whole = np.empty(len(mixture), np.int16)
+            for stem in dropped:
+                self._fill(whole, index, stem, start)
+                mixture -= whole * SCALE
+        else:
+            samples = np.empty_like(mixture)
+            for stem in dropped:
+                self._fill(samples, index, stem, start)
+                mixture -= samples
 
     def _fill(self, out: Samples | NDArray[np.int16], index: int, stem: str, start: int) -> None:
         file = self._folders[stem] + self.listing.names[stem][index]
