@@ -45,8 +45,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## time and memory of a training step against speechbrain's; minutes (ROUNDS=, MODELS=, OUT=FILE)
+bench: $(DEV) ## a training step against speechbrain's, and the data readers: time and memory; minutes (ROUNDS=, MODELS=, OUT=FILE)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
+	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
 
 # --- verbs ------------------------------------------------------------------------------------------------------
 demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table
