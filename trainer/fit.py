@@ -6,6 +6,7 @@ trained. Called by trainer/train.py.
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,16 @@ from trainer.config import Run
 from trainer.data.polsess import SAMPLE_RATE, Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
 from trainer.errors import DivergedError
-from trainer.losses import pit_si_snr, si_snr
+from trainer.losses import aligned, gains, pit_si_snr, si_snr
 from trainer.metric_line import metric_line, timestamp
 from trainer.progress import EpochRecord, Partial, summary
 from trainer.run_directory import BEST, LAST, SUMMARY, RunDirectory
 from trainer.stop import StopRequest
 from trainer.tracking import Tracker
+from trainer.tracking.example import Example
+
+EXAMPLES = 3
+"""Validation mixtures that the tracker gets to hear."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the way out of the loop when a signal has come
@@ -49,8 +54,8 @@ class Fit:
             epoch = self.session.progress.epoch
             started = time.monotonic() - self.session.progress.partial.seconds
             self._train(epoch, started)
-            value = self._validate(started)
-            self._end_epoch(epoch, value, time.monotonic() - started)
+            value, variants = self._validate(started)
+            self._end_epoch(epoch, value, variants, time.monotonic() - started)
 
     @property
     def finished(self) -> bool:
@@ -63,7 +68,7 @@ class Fit:
         def score(batch: Batch) -> Tensor:
             return si_snr(batch.mixtures.unsqueeze(1).expand_as(batch.targets), batch.targets).mean(1)
 
-        return self._mean_over_validation(score)
+        return self._mean_over_validation(score)[0]
 
     def summarize(self, state: str) -> None:
         """Write summary.json; `state` is running, finished, stopped, diverged or out of memory."""
@@ -71,6 +76,7 @@ class Fit:
             self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
         )
         self.folder.write_json(SUMMARY, content)
+        self.tracker.update()
 
     def _train(self, epoch: int, started: float) -> None:
         """One pass over the training set, or what a stopped process left of it."""
@@ -119,20 +125,20 @@ class Fit:
         partial.mixtures += len(batch.mixtures)
         partial.loss_sum += loss * len(batch.mixtures)
 
-    def _validate(self, started: float) -> float:
-        """Mean SI-SNR of the validation set in dB."""
+    def _validate(self, started: float) -> tuple[float, dict[str, float]]:
+        """Mean SI-SNR of the validation set in dB, and by variant."""
 
         def score(batch: Batch) -> Tensor:
             self._leave_if_asked(started)
             return pit_si_snr(self._estimate(batch), batch.targets)
 
         self.session.model.eval()
-        value = self._mean_over_validation(score)
+        value, variants = self._mean_over_validation(score)
         if not math.isfinite(value):
             raise self._diverged(self.session.progress.epoch, "validation", value)
-        return value
+        return value, variants
 
-    def _end_epoch(self, epoch: int, val_si_snr: float, seconds: float) -> None:
+    def _end_epoch(self, epoch: int, val_si_snr: float, variants: dict[str, float], seconds: float) -> None:
         session, partial = self.session, self.session.progress.partial
         record = EpochRecord(
             epoch=epoch,
@@ -142,6 +148,8 @@ class Fit:
             lr=session.optimizer.param_groups[0]["lr"],
             grad_norm=partial.norm_sum / max(1, partial.steps),
             seconds=seconds,
+            mixtures=partial.mixtures,
+            variants=variants,
         )
         session.progress.history.append(record)
         session.progress.partial = Partial()
@@ -159,23 +167,44 @@ class Fit:
             f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {seconds:.1f} s"
         )
         say(metric_line(record.time, val_si_snr))
-        self.tracker.log(record)
+        if session.progress.best is record:
+            self.tracker.best_epoch(self._examples)
 
-    def _mean_over_validation(self, score: Callable[[Batch], Tensor]) -> float:
-        """Mean of `score`, [B] a batch, over the validation set."""
+    def _mean_over_validation(self, score: Callable[[Batch], Tensor]) -> tuple[float, dict[str, float]]:
+        """Mean of `score`, [B] a batch, over the validation set, and over the mixtures of each variant."""
+        batches = self._validation_batches()
+        total, by_variant = 0.0, defaultdict[str, list[float]](list)
+        with torch.inference_mode():
+            for excerpts, batch in zip(batches, self._load(batches), strict=True):
+                scores = score(batch).double()
+                total += scores.sum().item()
+                for excerpt, value in zip(excerpts, scores.tolist(), strict=True):
+                    by_variant[excerpt.variant].append(value)
+        means = {variant: sum(values) / len(values) for variant, values in sorted(by_variant.items())}
+        return total / sum(map(len, by_variant.values())), means
+
+    def _validation_batches(self) -> list[list[Excerpt]]:
         training = self.run.training
-        rows = select(self.corpus.validation, training.validation_variants, training.validation_limit)
-        batches = validation_batches(
-            rows,
+        return validation_batches(
+            select(self.corpus.validation, training.validation_variants, training.validation_limit),
             training.validation_variants,
             frames=self._frames,
             batch_size=min(training.batch_size, self.run.micro_batch or training.batch_size),
         )
-        total = 0.0
+
+    def _examples(self) -> list[Example]:
+        """The first EXAMPLES validation mixtures as the model separates them now."""
+        excerpts = [excerpt for batch in self._validation_batches() for excerpt in batch][:EXAMPLES]
+        examples = []
         with torch.inference_mode():
-            for batch in self._load(batches):
-                total += score(batch).double().sum().item()
-        return total / len(rows)
+            for excerpt, batch in zip(excerpts, self._load([[one] for one in excerpts]), strict=True):
+                estimates = aligned(self._estimate(batch), batch.targets)
+                estimates = estimates * gains(estimates, batch.mixtures)
+                scores = si_snr(estimates, batch.targets).mean()
+                title = f"line {excerpt.row.line}, {excerpt.variant}, {scores:.2f} dB"
+                signals = torch.cat([batch.mixtures, estimates[0], batch.targets[0]])
+                examples.append(Example(title, signals.float().cpu().numpy(), SAMPLE_RATE))
+        return examples
 
     def _estimate(self, batch: Batch) -> Tensor:
         """Estimates [B, 2, T] of the batch's speakers."""

@@ -28,6 +28,10 @@ class EpochRecord:
     """L2 norm before clipping, mean over the steps."""
     seconds: float
     """Training and validation; without what was lost when the run was killed."""
+    mixtures: int = 0
+    """Trained on."""
+    variants: dict[str, float] = field(default_factory=dict)
+    """dB; mean over the validation mixtures of each variant."""
 
 
 @dataclass

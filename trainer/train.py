@@ -6,6 +6,7 @@ Called by trainer/__main__.py.
 
 import os
 import shutil
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +24,9 @@ from trainer.models import find
 from trainer.run_directory import LAST, RunDirectory, hold
 from trainer.stop import StopRequest
 from trainer.tracking import NoTracker, open_tracker
+
+STOP_SECONDS = 2.5
+"""After SIGTERM the tracker has that long: Katib wants the process to end in 2 to 3 s."""
 
 
 def train(run: Run) -> int:
@@ -56,7 +60,7 @@ def _train(
     if resumed := (folder.path / LAST).exists():
         restore(session, folder.path / LAST)
     finished = session.progress.finished(run.epochs, run.patience)
-    tracker = NoTracker() if finished else open_tracker(run.run_dir, identity)
+    tracker = NoTracker() if finished else open_tracker(run.run_dir)
     fit = Fit(run, corpus, session, folder, identity, stop, tracker)
     code = 1
     try:
@@ -82,13 +86,20 @@ def _train(
         fit.summarize("out of memory")
         code = MemoryExhaustedError.exit_code
     finally:
-        tracker.finish(code)
+        tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
         longest = max(row.frames for row in corpus.train.rows + corpus.validation.rows)
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
+
+
+def _tracking_seconds(session: Session, stop: StopRequest) -> float:
+    """How long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is delayed
+    by anyway."""
+    trained = sum(record.seconds for record in session.progress.history)
+    return STOP_SECONDS if stop.requested else min(max(10.0, trained / 100), 120.0)
 
 
 def _patience(seconds: float) -> float:
