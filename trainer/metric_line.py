@@ -6,6 +6,7 @@ metric's name: with a stop rule at work Katib's collector parses every `key=valu
 or dies. Called by the epoch loop when an epoch's checkpoint is on disk.
 """
 
+import sys
 from datetime import UTC, datetime
 
 METRIC = "val_si_snr"
@@ -20,3 +21,14 @@ def metric_line(time: str, val_si_snr: float) -> str:
 def timestamp() -> str:
     """Now, in UTC to the microsecond, as RFC 3339 has it: the collector orders the epochs by it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def say(*lines: str) -> None:
+    """Lines on stdout that whoever watches has at once.
+
+    They are written in one piece, which nothing that a library prints meanwhile can come between. A metric line
+    therefore goes together with a line for people before it: where a library has left its own line open (a
+    progress bar, a warning of C code), that one is spoilt and not the metric line.
+    """
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

@@ -28,10 +28,12 @@ class EpochRecord:
     """L2 norm before clipping, mean over the steps."""
     seconds: float
     """Training and validation; without what was lost when the run was killed."""
-    mixtures: int = 0
-    """Trained on."""
-    variants: dict[str, float] = field(default_factory=dict)
-    """dB; mean over the validation mixtures of each variant."""
+    variants: dict[str, float]
+    """Validation SI-SNR in dB of the mixtures shown in each variant."""
+    mixtures: int
+    """Trained on in the epoch."""
+    waited: float
+    """Seconds of training in which no batch was there yet."""
 
 
 @dataclass
@@ -50,6 +52,8 @@ class Partial:
     """Over the steps."""
     seconds: float = 0.0
     """Spent on this epoch before this process."""
+    waited: float = 0.0
+    """Seconds in which no batch was there yet."""
 
 
 @dataclass

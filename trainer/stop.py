@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Stopped(Exception):  # noqa: N818 - no error: the way out of the training when a signal has come
+    """A signal has come, and what had to be saved is on the disk."""
+
+
 class StopRequest:
     """Remembers the first SIGTERM or SIGINT. A second Ctrl-C kills at once, as if there were no handler."""
 

@@ -17,12 +17,12 @@ from trainer.config import Run, Training, check_architecture
 from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
 from trainer.data.sampling import select
 from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
-from trainer.fit import Fit, Stopped, say
+from trainer.fit import Fit
 from trainer.memory import exhausted, is_out_of_memory
-from trainer.metric_line import metric_line
+from trainer.metric_line import metric_line, say
 from trainer.models import find
 from trainer.run_directory import LAST, RunDirectory, hold
-from trainer.stop import StopRequest
+from trainer.stop import Stopped, StopRequest
 from trainer.tracking import NoTracker, open_tracker
 
 STOP_SECONDS = 2.5
@@ -120,7 +120,10 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     )
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
-        say(metric_line(record.time, record.val_si_snr))
+        say(
+            f"epoch {record.epoch}/{run.epochs}: done before, validation {record.val_si_snr:.2f} dB",
+            metric_line(record.time, record.val_si_snr),
+        )
     if progress.finished(run.epochs, run.patience):
         patience = f" and --patience for {run.patience}" if run.patience else ""
         say(

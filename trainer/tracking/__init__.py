@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from trainer.metric_line import METRIC
-from trainer.tracking.example import Example
+from trainer.tracking.example import Signals
 
 FOLDER = "wandb"
 """In the run directory: all that W&B writes, and the reporter's own log."""
@@ -29,7 +29,7 @@ class Tracker(Protocol):
     def update(self) -> None:
         """summary.json has been written."""
 
-    def best_epoch(self, examples: Callable[[], Sequence[Example]]) -> None:
+    def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
         """The epoch under way is the best so far; `examples` separates some of its validation mixtures."""
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
@@ -43,7 +43,7 @@ class NoTracker:
     def update(self) -> None:
         """Nothing to do."""
 
-    def best_epoch(self, examples: Callable[[], Sequence[Example]]) -> None:
+    def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
         """Nothing to do; the examples are not made."""
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
@@ -86,7 +86,7 @@ class _Reporter:
     def update(self) -> None:
         self._tell("\n")
 
-    def best_epoch(self, examples: Callable[[], Sequence[Example]]) -> None:
+    def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
         try:
             for number, example in enumerate(examples(), start=1):
                 example.write(self._run_dir / FOLDER / f"example-{number}.wav")

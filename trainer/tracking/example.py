@@ -15,7 +15,7 @@ CHANNELS = ("mixture", "estimate 1", "estimate 2", "target 1", "target 2")
 
 
 @dataclass(frozen=True)
-class Example:
+class Signals:
     """Signals [5, T] as CHANNELS names them, float32; estimates in the order of the targets."""
 
     title: str
@@ -36,10 +36,10 @@ class Example:
         temporary.replace(file)
 
     @staticmethod
-    def read(file: Path) -> "Example":
+    def read(file: Path) -> "Signals":
         """The inverse of `write`."""
         with soundfile.SoundFile(file) as sound:
-            return Example(sound.title, sound.read(dtype="float32", always_2d=True).T, sound.samplerate)
+            return Signals(sound.title, sound.read(dtype="float32", always_2d=True).T, sound.samplerate)
 
 
 def spectrograms(signals: NDArray[np.float32]) -> NDArray[np.uint8]:

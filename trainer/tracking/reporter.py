@@ -25,7 +25,7 @@ import wandb
 from trainer.metric_line import METRIC
 from trainer.run_directory import CONFIG, SUMMARY
 from trainer.tracking import FOLDER
-from trainer.tracking.example import CHANNELS, Example, spectrograms
+from trainer.tracking.example import CHANNELS, Signals, spectrograms
 
 START_SECONDS = 30
 PROBE_SECONDS = 5
@@ -121,7 +121,7 @@ class _Reporter:
                 continue
             first = file.stem not in self._told
             self._told[file.stem] = written
-            example = Example.read(file)
+            example = Signals.read(file)
             pictures = spectrograms(example.signals)
             for channel, name in enumerate(CHANNELS):
                 if first or name.startswith("estimate"):
