@@ -63,10 +63,9 @@ def gains(estimates: Tensor, mixtures: Tensor) -> Tensor:
 
     SI-SNR leaves level and polarity open; a source's own are those with which it is in the mixture.
     """
-    gram = estimates.double() @ estimates.double().mT  # [B, S, S]
-    # A little of the diagonal bounds the factors where estimates are silent, or alike.
-    ridge = 1e-3 * gram.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=EPS)
-    gram = gram + torch.diag_embed(ridge.unsqueeze(-1).expand(gram.shape[:-1]))
-    solved = torch.linalg.solve(gram, estimates.double() @ mixtures.double().unsqueeze(-1))
-    factors: Tensor = solved.to(estimates.dtype)  # [B, S, 1]
-    return factors
+    size = estimates.double().norm(dim=-1, keepdim=True).clamp(min=EPS)  # [B, S, 1]
+    unit = estimates.double() / size
+    # A little of the diagonal bounds the factors where estimates are alike.
+    gram = unit @ unit.mT + 1e-3 * torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device)  # [B, S, S]
+    factors: Tensor = torch.linalg.solve(gram, unit @ mixtures.double().unsqueeze(-1)) / size
+    return factors.to(estimates.dtype)  # [B, S, 1]
