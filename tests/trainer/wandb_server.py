@@ -60,7 +60,8 @@ class WandbServer(ThreadingHTTPServer):
         counts = {"historyLineCount": len(self.history), "eventsLineCount": 0, "logLineCount": 0}
         texts = {"summaryMetrics": json.dumps(self.summary), "historyTail": tail, "eventsTail": "[]"}
         name = self.runs[0]["name"]
-        return {"id": "B", "name": name, "displayName": name, "config": "{}", "tags": []} | counts | texts
+        texts |= {"wandbConfig": json.dumps({"t": 1}), "config": "{}"}
+        return {"id": "B", "name": name, "displayName": name, "tags": []} | counts | texts
 
     def stream(self, message: dict[str, Any]) -> None:
         """Part of the run's files."""

@@ -85,7 +85,8 @@ class _Reporter:
 
     def __init__(self, run: wandb.Run, run_dir: Path) -> None:
         self._run, self._run_dir = run, run_dir
-        self._done = run.starting_step  # epochs that the server has from before a resume
+        # Epochs that the server has from before a resume: its steps are epochs, and this is the next one.
+        self._done = max(0, run.starting_step - 1)
         self._told: dict[str, int] = {}
         self._facts: dict[str, Any] = {}
         run.define_metric(METRIC, summary="max")
