@@ -1,8 +1,8 @@
 """`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
 work. `python -m trainer describe` says what a model is and takes.
 
-Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 143 stopped by
-SIGTERM (130 by Ctrl-C).
+Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
+there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
 """
 
 import os

@@ -16,13 +16,14 @@ from torch.nn.utils import clip_grad_norm_
 
 from trainer.checkpoint import Session, dump, dump_best
 from trainer.config import Run
-from trainer.data.polsess import SAMPLE_RATE, Corpus
+from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
-from trainer.errors import DivergedError
+from trainer.data.subset import SAMPLE_RATE
+from trainer.errors import DataFaultError, DivergedError
 from trainer.losses import gains, pit_si_snr, si_snr
 from trainer.metric_line import metric_line, say, timestamp
 from trainer.progress import EpochRecord, Partial, summary
-from trainer.run_directory import BEST, LAST, SUMMARY, RunDirectory
+from trainer.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import Tracker
 from trainer.tracking.example import Signals
@@ -63,13 +64,18 @@ class Fit:
     tracker: Tracker
 
     def epochs(self) -> None:
-        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError or
-        StorageError."""
+        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError,
+        DataFaultError or StorageError."""
         while not self.finished:
             epoch = self.session.progress.epoch
             started = time.monotonic() - self.session.progress.partial.seconds
-            self._train(epoch, started)
-            scores = self._validate(started)
+            self._leave_if_asked(started)
+            try:
+                self._train(epoch, started)
+                scores = self._validate(started)
+            except DataFaultError:
+                self._checkpoint(started)  # between two steps, so that the run can go on with the mended data
+                raise
             self._end_epoch(epoch, scores, time.monotonic() - started)
 
     @property
@@ -103,7 +109,9 @@ class Fit:
         return found
 
     def summarize(self, state: str) -> None:
-        """Write summary.json; `state` is running, finished, stopped, diverged or out of memory."""
+        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory."""
+        if math.isnan(self.session.progress.mixture_val_si_snr):
+            return  # ended before there was anything to tell
         content = summary(
             self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
         )
@@ -195,7 +203,7 @@ class Fit:
         # the same weights.
         if session.progress.best is record:
             self.folder.write(BEST, dump_best(session, self.identity))
-        self.folder.write(LAST, dump(session))
+        self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
         self.summarize("finished" if self.finished else "running")
         say(
             f"epoch {epoch}/{self.run.epochs}: validation {scores.mean:.2f} dB, "
@@ -248,12 +256,13 @@ class Fit:
 
     def _leave_if_asked(self, started: float) -> None:
         if self.stop.requested:
-            self._checkpoint(started)
+            if self.session.progress.partial.batches:
+                self._checkpoint(started)
             raise Stopped
 
     def _checkpoint(self, started: float) -> None:
         self.session.progress.partial.seconds = time.monotonic() - started
-        self.folder.write(LAST, dump(self.session))
+        self.folder.write(LAST, dump(self.session, self.identity), keep=PREVIOUS)
 
     def _diverged(self, epoch: int, what: str, value: float) -> DivergedError:
         training = self.run.training

@@ -95,7 +95,7 @@ class Progress:
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str
 ) -> dict[str, Any]:
-    """The content of summary.json. `state` is running, finished, stopped, diverged or out of memory; SI-SNR in dB, times in
+    """The content of summary.json. `state` is as Fit.summarize has it; SI-SNR in dB, times in
     seconds."""
     best = progress.best
     return {

@@ -11,7 +11,7 @@ import soundfile
 from conftest import Training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from trainer.data.polsess import open_subset
+from trainer.data.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
 
 
