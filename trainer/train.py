@@ -19,6 +19,7 @@ from trainer.config import Run, Training, check_architecture
 from trainer.data.corpora import Corpus, open_corpus
 from trainer.data.sampling import select, worker_fault
 from trainer.data.subset import SAMPLE_RATE
+from trainer.device import find_device
 from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit
 from trainer.memory import exhausted, is_out_of_memory
@@ -157,20 +158,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
 
 
 def _device(run: Run) -> torch.device:
-    name = run.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N") from error
-    if device.type == "cuda" and not (
-        torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
-    ):
-        raise ConfigError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} usable GPUs; "
-            "--device cpu trains without"
-        )
+    device = find_device(run.device)
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
     if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
