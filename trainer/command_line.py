@@ -49,8 +49,10 @@ def _one_line(box: str) -> str:
     """What tyro printed as a box, up to its first rule: what is wrong, without the help text that follows."""
     sentences: list[str] = []
     for line in box.splitlines()[1:]:
-        text = line.strip("│╰╯ ")
-        if text.startswith("─"):
-            break
+        text = line.strip("│╰╯| ")
+        if text and not text.strip("─-+"):  # a rule; drawn in ASCII where the terminal has nothing else
+            if sentences:
+                break
+            continue
         sentences.append(text)
     return " ".join(sentences)

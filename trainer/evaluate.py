@@ -33,6 +33,7 @@ from trainer.separator import Separator, load_separator
 from trainer.stop import Stopped, StopRequest
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
+REPORT = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ def evaluate(request: Evaluate) -> int:
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
     data_dir = request.data_dir or _data_dir(request.run_dir)
     out = request.out or request.run_dir / f"evaluation-{request.subset}"
+    if out.exists() and not (out / REPORT).is_file():
+        raise ConfigError(
+            f"--out {out}: is no earlier evaluation, which this one would replace; choose another"
+        )
     partial = out.with_name(f".{out.name}.partial")
     try:
         with stop.listening(), stop.leaving_at_once():
@@ -85,7 +90,7 @@ def evaluate(request: Evaluate) -> int:
             _make_empty(partial)
             scores = list(_scores(request, separator, subset, partial))
             results = summarize(scores)
-            _write(partial / "evaluation.json", request, separator, data_dir, results, scores)
+            _write(partial / REPORT, request, separator, data_dir, results, scores)
     except Stopped:
         return stop.exit_code
     except (OSError, soundfile.SoundFileError) as error:
@@ -102,7 +107,7 @@ def evaluate(request: Evaluate) -> int:
         shutil.rmtree(partial, ignore_errors=True)
     say(
         *_table(results),
-        f"{out}: evaluation.json, and the separated speakers of {request.wavs} mixtures a variant",
+        f"{out}: {REPORT}, and the separated speakers of {request.wavs} mixtures a variant",
     )
     return 0
 

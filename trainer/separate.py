@@ -65,14 +65,14 @@ def separate(request: Separate) -> int:
 def _read(file: Path) -> tuple[Tensor, int, int]:
     """The recording at 8 kHz and mixed down to one channel, [T]; its own rate in Hz and length in samples. Raises
     DataError."""
+    if not file.is_file():
+        raise DataError(f"{file}: there is no such recording")
     try:
         with soundfile.SoundFile(file) as sound:
             rate, channels = sound.samplerate, sound.channels
             blocks = sound.blocks(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)
             parts = list(_resampled((block.mean(1) for block in blocks), rate, SAMPLE_RATE))
             frames = sound.tell()
-    except FileNotFoundError as error:
-        raise DataError(f"{file}: there is no such recording") from error
     except (OSError, soundfile.SoundFileError) as error:
         raise DataError(f"{file}: is no recording that can be read ({error})") from error
     samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
