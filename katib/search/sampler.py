@@ -9,9 +9,9 @@ al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each para
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice
 
 import numpy as np
 import optuna
@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from katib.check.services import SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
+from katib.search import bayes
 from katib.search.history import Past
 from katib.search.settings import checked
 from katib.search.space import Space
@@ -30,6 +31,18 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol")
 MOST_CANDIDATES = 10_000
 
+NEAR = 0.02
+"""A point no further than this from a failed one on every axis, in shares of its distribution, is not proposed."""
+DRAWS, TPE_DRAWS = 2000, 20
+"""Points looked at, TPE's own among them, before a free one must be searched for, or the farthest from failed ones taken."""
+
+_FIELDS = {
+    "random_state": "seed",
+    "n_initial_points": "startup",
+    "n_startup_trials": "startup",
+    "n_ei_candidates": "candidates",
+    "n_EI_candidates": "candidates",
+}
 _IDLE: Mapping[str, frozenset[str]] = {
     "bayesianoptimization": frozenset({"base_estimator", "acq_func", "acq_optimizer"}),
     "tpe": frozenset({"gamma", "prior_weight"}),
@@ -73,12 +86,180 @@ class Sampler:
         another. `position` is the number of trials proposed so far, where the history may lack some (Katib leaves out
         those without metrics): it keeps a seed from repeating itself.
         """
-        raise NotImplementedError
+        trials = _ordered(history)
+        if position is None:
+            position = len(trials)
+        found: list[dict[str, str]] = []
+        for index in range(count):
+            point = self._next(trials, earlier, position + index)
+            if point is None:
+                break
+            found.append(point)
+            trials.append(Past(point, "running"))
+        return found
+
+    def _next(self, trials: Sequence[Past], earlier: Sequence[Past], position: int) -> dict[str, str] | None:
+        """The next point; None where all have been tried."""
+        tried = {_key(self.space, past) for past in trials}
+        for first in self.first:
+            if _point(self.space, first) not in tried:
+                return {name: first[name] for name in self.space.axes}
+        left = None if self.space.size is None else self.space.size - len(tried - {None})
+        if left is not None and left <= 0:
+            return None
+        if self.algorithm == "grid":
+            return self._untried(tried, 0)
+        places = [self.space.shares(past.assignments) for past in trials if past.outcome == "failed"]
+        failed = [place for place in places if place is not None]
+        known = tried | {_key(self.space, past) for past in earlier}
+        # The position goes into the seed: a sampler that starts anew with each question would repeat itself.
+        entropy = None if self.seed is None else (self.seed, position)
+        generator = np.random.default_rng(entropy)
+        farthest: tuple[float, dict[str, str]] | None = None
+        for shares in islice(self._draws(trials, earlier, position, generator), DRAWS):
+            point = self.space.at(shares)
+            if _point(self.space, point) in known:
+                continue
+            distance = min((_distance(self.space, shares, other) for other in failed), default=1.0)
+            if distance > NEAR:
+                return point
+            if farthest is None or distance > farthest[0]:
+                farthest = distance, point
+        if farthest is not None:
+            return farthest[1]
+        return self._untried(tried, int(generator.integers(self.space.size or 1)))
+
+    def _draws(
+        self,
+        trials: Sequence[Past],
+        earlier: Sequence[Past],
+        position: int,
+        generator: np.random.Generator,
+    ) -> Iterator[Sequence[float]]:
+        """Points of the unit cube, the preferred one first."""
+        width = len(self.space.axes)
+        modelled = len(trials) + len(earlier) >= self.startup
+        if self.algorithm == "bayesianoptimization":
+            told = bayes.known(self.space, trials, earlier, self.maximize)
+            if modelled and len(told.values) >= 2:
+                yield from bayes.suggest(self.space, told, generator)
+        elif self.algorithm in ("tpe", "multivariate-tpe"):
+            for _ in range(TPE_DRAWS):
+                point = self._tpe([*trials, *earlier], int(generator.integers(2**31)))
+                yield self.space.shares(point) or ()
+        if self.algorithm in ("sobol", "bayesianoptimization"):
+            yield from self._sobol(position, len(trials) + 1)
+        while True:
+            yield tuple(generator.random(width))
+
+    def _tpe(self, trials: Sequence[Past], seed: int) -> dict[str, str]:
+        study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(
+                n_startup_trials=self.startup,
+                n_ei_candidates=self.candidates,
+                multivariate=self.algorithm != "tpe",
+                constant_liar=True,
+                seed=seed,
+            ),
+            direction="maximize" if self.maximize else "minimize",
+            pruner=optuna.pruners.NopPruner(),
+        )
+        study.add_trials([trial for past in trials if (trial := self._trial(past))])
+        return self.space.assignments(study.ask(self.space.distributions).params)
+
+    def _trial(self, past: Past) -> FrozenTrial | None:
+        """A trial as Optuna has it; None where it tells nothing of this space."""
+        coordinates = self.space.coordinates(past.assignments)
+        if coordinates is None:
+            return None
+        state = _STATES[past.outcome] if past.worth is not None else TrialState.RUNNING
+        # A stopped trial ranks by how far it came and its best so far, never as if it had been run to its end.
+        stopped = state == TrialState.PRUNED
+        return optuna.trial.create_trial(
+            state=state,
+            params=coordinates,
+            distributions=self.space.distributions,
+            value=past.worth if state == TrialState.COMPLETE else None,
+            intermediate_values={len(past.values): past.worth}
+            if stopped and past.worth is not None
+            else None,
+        )
+
+    def _sobol(self, position: int, count: int) -> Iterator[tuple[float, ...]]:
+        """The sequence from `position` on, `count` points of it."""
+        from scipy.stats import qmc  # takes half a second, and only the start of a search needs it
+
+        sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed))
+        if position:
+            sequence.fast_forward(position)
+        for point in sequence.random(count):
+            yield tuple(float(share) for share in point)
+
+    def _untried(self, tried: Container[object], start: int) -> dict[str, str] | None:
+        """The first of a countable space's points from the place `start` on that is none of `tried`."""
+        size = self.space.size or 0
+        points = (self.space.point((start + index) % size) for index in range(size))
+        return next((point for point in points if _point(self.space, point) not in tried), None)
+
+
+def _ordered(history: Sequence[Past]) -> list[Past]:
+    """The history in an order that does not hang on how its trials were listed."""
+    return sorted(
+        history, key=lambda past: (sorted(past.assignments.items()), past.outcome, past.worth or 0.0)
+    )
+
+
+def _key(space: Space, past: Past) -> tuple[str, ...] | None:
+    return _point(space, past.assignments)
+
+
+def _point(space: Space, assignments: Mapping[str, str]) -> tuple[str, ...] | None:
+    """A point in the space's own spelling, so that 1e-3 and 0.001 are one; None where it is of another space."""
+    coordinates = space.coordinates(assignments)
+    return None if coordinates is None else tuple(space.assignments(coordinates).values())
+
+
+def _distance(space: Space, a: Sequence[float], b: Sequence[float]) -> float:
+    """The greatest difference on any axis, in shares; two values of an unordered axis have nothing in common."""
+    return max(
+        abs(one - other) if axis.ordered else float(abs(one - other) * (axis.levels or 1) >= 0.5)
+        for axis, one, other in zip(space.axes.values(), a, b, strict=True)
+    )
 
 
 def sampler(experiment: Experiment) -> Sampler:
     """What the manifest's `algorithm` and `parameters` ask for. Raises ManifestError where that cannot be done."""
-    raise NotImplementedError
+    algorithm, space = experiment.algorithm, Space.of(experiment.parameters)
+    if algorithm.name not in ALGORITHMS:
+        raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
+    if not space.axes:
+        raise ManifestError("parameters: there is nothing to search")
+    settings = checked("algorithm", algorithm, SERVICES[algorithm.name])
+    if algorithm.name == "grid":
+        endless = [name for name, axis in space.axes.items() if axis.levels is None]
+        if endless:
+            raise ManifestError(f"algorithm grid: parameter '{endless[0]}' needs a feasibleSpace step")
+    numbers = {_FIELDS[name]: int(text) for name, text in settings.items() if name in _FIELDS}
+    if not 1 <= numbers.get("candidates", 1) <= MOST_CANDIDATES:
+        raise ManifestError(
+            f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}"
+        )
+    first = _first(settings.get("first_suggestions", "[]"), space)
+    return Sampler(space, algorithm.name, experiment.maximize, **numbers, first=first)
+
+
+def _first(text: str, space: Space) -> tuple[dict[str, str], ...]:
+    points = [{name: str(value) for name, value in point.items()} for point in json.loads(text)]
+    for point in points:
+        for name in point:
+            if name not in space.axes:
+                raise ManifestError(f"first_suggestions: no parameter '{name}': {nearest(name, space.axes)}")
+        for name, axis in space.axes.items():
+            if name not in point:
+                raise ManifestError(f"first_suggestions: a point without the parameter '{name}'")
+            if axis.coordinate(point[name]) is None:
+                raise ManifestError(f"first_suggestions: {name} {point[name]} is outside its feasibleSpace")
+    return tuple(points)
 
 
 def idle_settings(algorithm: Algorithm) -> list[str]:
