@@ -16,8 +16,8 @@ from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.store import DATABASE, Identity, Store, differences
 from katib.local.view import view
-from katib.search.median_stop import median_stop
 from katib.search.sampler import idle_settings, sampler
+from katib.search.stopping import stop_rule
 
 LOCK, MANIFEST = "engine.lock", "experiment.yaml"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
@@ -32,7 +32,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment)
     if experiment.early_stopping:
-        median_stop(experiment.early_stopping, experiment.maximize)
+        stop_rule(experiment.early_stopping, experiment.maximize)
     with _held(launcher.folder):
         store = _open(launcher, manifest)
         try:

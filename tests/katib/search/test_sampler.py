@@ -11,7 +11,8 @@ import yaml
 from katib.errors import ManifestError
 from katib.experiment import Experiment, load_experiment
 from katib.render import render
-from katib.search.sampler import ALGORITHMS, Outcome, Past, Sampler, idle_settings, sampler
+from katib.search.history import Outcome, Past
+from katib.search.sampler import ALGORITHMS, Sampler, idle_settings, sampler
 from katib.site import load_site
 from katib.spec import load_spec
 
@@ -35,9 +36,10 @@ def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> li
     """A search whose objective is best at lr 0.003."""
     history: list[Past] = []
     for _ in range(trials):
-        assignments = proposer.propose(history)
-        if assignments is None:
+        found = proposer.propose(history)
+        if not found:
             break
+        (assignments,) = found
         value = -abs(float(assignments["lr"]) - 0.003)
         history.append(Past(assignments, outcome, value, (value,)))
     return history
@@ -68,7 +70,7 @@ def test_a_grid_goes_through_its_points_once_and_ends() -> None:
     axes = sampler(experiment("grid", stepped=True)).space.axes.values()
     size = 1
     for axis in axes:
-        size *= len(axis.values() or ())
+        size *= axis.levels or 0
     assert len(history) == size
 
 
@@ -93,9 +95,9 @@ def test_the_surroundings_of_running_and_failed_trials_are_left_alone(outcome: O
 
     def near(past: list[Past]) -> float:
         """Mean distance in lr of ten proposals that do not know of each other."""
-        proposals = [replace(proposer, seed=seed).propose(past) for seed in range(40)]
+        proposals = [replace(proposer, seed=seed).propose(past)[0] for seed in range(40)]
         goal = float(best.assignments["lr"])
-        return mean(abs(float(found["lr"]) - goal) for found in proposals if found)
+        return mean(abs(float(found["lr"]) - goal) for found in proposals)
 
     assert near([*history, *crowd]) > near(history)
 
@@ -104,8 +106,7 @@ def test_trials_of_another_space_are_no_obstacle() -> None:
     """Warm start from a search with other parameters."""
     proposer = sampler(experiment("bayesianoptimization", random_state="3", n_initial_points="1"))
     foreign = [Past({"depth": "3"}, "completed", 1.0, (1.0,)), Past({"lr": "5"}, "completed", 1.0, (1.0,))]
-    found = proposer.propose([*foreign, *search(proposer, 4)])
-    assert found is not None
+    (found,) = proposer.propose([*foreign, *search(proposer, 4)])
     assert set(found) == set(STEPS)
 
 
@@ -117,10 +118,10 @@ def test_trials_of_another_space_are_no_obstacle() -> None:
             {},
             "algorithm: unknown 'bayesianoptimisation': did you mean 'bayesianoptimization'?",
         ),
-        ("random", {"seed": "1"}, "algorithm random: unknown setting 'seed': valid: random_state"),
+        ("random", {"seed": "1"}, "algorithm random: unknown setting 'seed': valid: first_suggestions, random_state"),
         ("tpe", {"n_EI_candidate": "9"}, "did you mean 'n_EI_candidates'?"),
-        ("tpe", {"n_EI_candidates": "0"}, "needs at least one candidate a proposal"),
-        ("random", {"random_state": "-1"}, "random_state is '-1', expected a whole number from 0"),
+        ("tpe", {"n_EI_candidates": "0"}, "n_EI_candidates is '0'; it has a whole number of at least 1"),
+        ("random", {"random_state": "-1"}, "random_state is '-1'; it has a whole number of at least 0"),
         ("grid", {}, "algorithm grid: parameter 'lr' needs a feasibleSpace step"),
     ],
 )

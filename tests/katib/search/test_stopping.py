@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from katib.errors import ManifestError
 from katib.experiment import Algorithm
-from katib.search.median_stop import MedianStop, Stop, median_stop
+from katib.search.stopping import MedianStop, Stop, stop_rule
 
 curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
 
@@ -50,7 +50,7 @@ def test_values_that_are_not_finite_decide_nothing(
 def test_the_median_is_no_mean() -> None:
     """One diverged trial disarms Katib's own rule (mean -13.3), not this one."""
     stop = MedianStop(True, 3, 1).decide([4.0], [[5.0], [5.0], [-50.0]])
-    assert stop == Stop(step=1, best=4.0, median=5.0, trials=3)
+    assert stop == Stop("medianstop", step=1, best=4.0, bar=5.0, trials=3)
 
 
 def test_it_looks_again_at_every_epoch() -> None:
@@ -68,7 +68,7 @@ def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
 
 
 def test_defaults_are_katibs() -> None:
-    assert median_stop(Algorithm("medianstop", {}), True) == MedianStop(
+    assert stop_rule(Algorithm("medianstop", {}), True) == MedianStop(
         True, min_trials_required=3, start_step=4
     )
 
@@ -77,12 +77,12 @@ def test_defaults_are_katibs() -> None:
     ("algorithm", "message"),
     [
         (Algorithm("medianstopp", {}), "unknown algorithm 'medianstopp': did you mean 'medianstop'?"),
-        (Algorithm("medianstop", {"start_stop": "3"}), "no setting 'start_stop': did you mean 'start_step'?"),
-        (Algorithm("medianstop", {"start_step": "0"}), "start_step is '0', expected a whole number from 1"),
+        (Algorithm("medianstop", {"start_stop": "3"}), "unknown setting 'start_stop': did you mean 'start_step'?"),
+        (Algorithm("medianstop", {"start_step": "0"}), "start_step is '0'; it has a whole number of at least 1"),
         (Algorithm("medianstop", {"start_step": "1.5"}), "start_step is '1.5'"),
     ],
 )
 def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str) -> None:
     with pytest.raises(ManifestError) as error:
-        median_stop(algorithm, True)
+        stop_rule(algorithm, True)
     assert message in str(error.value)
