@@ -50,12 +50,14 @@ class Search:
     curves: dict[str, Curve] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Trials whose curve was read after their end: it will not change any more."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def listed(self, ended: Mapping[str, bool]) -> None:
-        """These are all the trials. What was known of others is forgotten: a namesake's trials, or deleted ones."""
-        self.ended = dict(ended)
-        self.curves = {name: curve for name, curve in self.curves.items() if name in ended}
-        self.complete &= ended.keys()
+        """These are all the trials. What was known of others is forgotten: they were deleted, or a namesake's."""
+        with self._lock:
+            self.ended = dict(ended)
+            self.curves = {name: curve for name, curve in self.curves.items() if name in ended}
+            self.complete &= ended.keys()
 
     def read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve]]:
         """The curve of `trial` and those of all others.
@@ -63,17 +65,15 @@ class Search:
         Each running trial asks after each of its epochs, so its curve is known up to its last question; only what was
         missed is read besides.
         """
-        self.ended.setdefault(trial, False)
-        stale = {
-            name
-            for name, ended in self.ended.items()
-            if name not in self.curves or (ended and name not in self.complete)
-        }
-        final = {name for name in stale if self.ended[name]}
-        self.curves = {**self.curves, **logs.curves(stale | {trial}, self.metric)}
-        self.complete |= final
-        curves = self.curves
-        return curves.get(trial, ()), [curve for name, curve in curves.items() if name != trial]
+        with self._lock:
+            self.ended.setdefault(trial, False)
+            over = {name for name, ended in self.ended.items() if ended and name not in self.complete}
+            stale = {trial, *over, *(self.ended.keys() - self.curves.keys())}
+        found = logs.curves(stale, self.metric)
+        with self._lock:
+            self.curves.update(found)
+            self.complete |= over
+            return found[trial], [curve for name, curve in self.curves.items() if name != trial]
 
 
 class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
@@ -96,7 +96,9 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         if request.experiment.spec.HasField("early_stopping"):
             return pb.GetEarlyStoppingRulesReply(early_stopping_rules=[self._remember(request)])
         if len(request.trials) != 1 or not request.trials[0].name:
-            raise RequestError("a question without earlyStopping settings must have one trial, that of who asks")
+            raise RequestError(
+                "a question without earlyStopping settings must have one trial, that of who asks"
+            )
         met = self._ask(request.trials[0].name, request.db_manager_address)
         return pb.GetEarlyStoppingRulesReply(early_stopping_rules=met)
 

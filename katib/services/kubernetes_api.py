@@ -29,7 +29,9 @@ TRIES = 5
 class KubernetesApi:
     """Katib's objects in one namespace. Each call raises ClusterError: refused, or no answer."""
 
-    def __init__(self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None) -> None:
+    def __init__(
+        self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None
+    ) -> None:
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None

@@ -29,8 +29,11 @@ class Row(NamedTuple):
 
 
 def timestamp(instant: datetime) -> str:
-    """The one form of an instant here: UTC, to the microsecond, which is what Katib's database keeps (mysql.go)."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """The one form of an instant here: UTC, to the microsecond, which is what Katib's database keeps (mysql.go).
+
+    Raises OverflowError for the first and the last hours of the calendar, which another zone has and UTC has not.
+    """
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 class ObservationLogs:
@@ -98,5 +101,5 @@ def _normal(time: str) -> str:
     """The manager leaves out zeros at the end of a fraction."""
     try:
         return timestamp(datetime.fromisoformat(time))
-    except ValueError:
+    except (ValueError, OverflowError):
         return time

@@ -167,9 +167,7 @@ def _parameter(message: Any) -> Parameter:
         raise RequestError("parameters: one has no name")
     where, space = f"parameter '{message.name}'", message.feasible_space
     if message.parameter_type not in _TYPES:
-        raise RequestError(
-            f"{where}: parameterType is unknown; valid: {', '.join(sorted(_TYPES.values()))}"
-        )
+        raise RequestError(f"{where}: parameterType is unknown; valid: {', '.join(sorted(_TYPES.values()))}")
     if space.distribution not in _DISTRIBUTIONS:
         valid = ", ".join(sorted(set(_DISTRIBUTIONS.values())))
         raise RequestError(f"{where}: distribution is unknown; valid: {valid}")

@@ -2,7 +2,7 @@
 
 A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail the
 experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN, for what
-is a mistake here, does the same, where Katib takes INTERNAL for consent.
+is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another service refused.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any
@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from katib.errors import SepsweepError
+from katib.services.observations import AWAY, reason
 
 MESSAGE_BYTES = 64 << 20
 """A request with 5 000 trials has 2 MB; gRPC takes 4 MB where nothing is said."""
@@ -39,13 +40,17 @@ def one_line_errors(handler: Handler) -> Handler:
         try:
             return handler(self, request, context)
         except SepsweepError as error:
-            status, line = grpc.StatusCode.INVALID_ARGUMENT, str(error)
+            bad_input = error.exit_code == SepsweepError.exit_code
+            status = grpc.StatusCode.INVALID_ARGUMENT if bad_input else grpc.StatusCode.UNAVAILABLE
+            line = str(error)
+        except AWAY as error:
+            status, line = grpc.StatusCode.UNAVAILABLE, f"the DB manager does not answer: {reason(error)}"
         except Exception as error:
             log.exception("%s failed", handler.__name__)
             status, line = grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"
         line = " ".join(line.split())[:LONGEST_MESSAGE]
         log.warning("%s: %s", handler.__name__, line)
-        context.abort(status, line)
+        return context.abort(status, line)
 
     return handle
 
@@ -95,8 +100,3 @@ def arguments(name: str, port: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m katib.services.{name}", allow_abbrev=False)
     parser.add_argument("--port", type=int, default=port, help=f"Katib asks on {port}; 0 takes a free one")
     return parser
-
-
-def peer_names(items: Sequence[str]) -> str:
-    """A few names for a message."""
-    return ", ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")

@@ -77,9 +77,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             )
         _require_room(proposer, search)
         for name in idle_settings(search.algorithm):
-            log.warning(
-                "%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name
-            )
+            log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
         return pb.ValidateAlgorithmSettingsReply()
 
     def _curves(self, request: Any, search: Experiment) -> Mapping[str, Sequence[float]]:
@@ -139,7 +137,10 @@ def main() -> int:
     options = parser.parse_args()
     service = Suggestion(options.db_manager)
     return serve(
-        "suggestion", options.port, HEALTH, lambda server: rpc.add_SuggestionServicer_to_server(service, server)
+        "suggestion",
+        options.port,
+        HEALTH,
+        lambda server: rpc.add_SuggestionServicer_to_server(service, server),
     )
 
 
