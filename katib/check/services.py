@@ -153,11 +153,12 @@ EARLY_STOPPING: Mapping[str, Service] = {
 }
 
 FIRST = {"first_suggestions": Setting(_points, 'a JSON list of points: [{"lr": 0.001, "dropout": 0.1}]')}
+WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
 OURS: Mapping[str, Mapping[str, Setting]] = {
-    "bayesianoptimization": FIRST,
+    "bayesianoptimization": {**FIRST, **WARM},
     "random": FIRST,
-    "tpe": FIRST,
-    "multivariate-tpe": FIRST,
+    "tpe": {**FIRST, **WARM},
+    "multivariate-tpe": {**FIRST, **WARM},
     "grid": FIRST,
     "sobol": {**SEED, **FIRST},
     "medianstop": {"looks": one_of("every", "once")},

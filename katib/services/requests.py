@@ -131,9 +131,31 @@ def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[floa
     return found
 
 
-def stopped_early(message: Any) -> list[str]:
-    """The names of the trials that an early-stopping rule has ended."""
-    return [trial.name for trial in message.trials if trial.status.condition == _CONDITIONS.EARLYSTOPPED]
+def listed(trial: Mapping[str, Any], search: Experiment) -> Past:
+    """A Trial as the API server has it, from the view of another search."""
+    assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
+    status = trial.get("status") or {}
+    conditions = {item["type"] for item in status.get("conditions") or [] if item.get("status") == "True"}
+    side = "max" if search.maximize else "min"
+    metrics = (status.get("observation") or {}).get("metrics") or []
+    values = [_number(item.get(side, "")) for item in metrics if item["name"] == search.metric]
+    value = next((value for value in values if value is not None), None)
+    if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
+        return Past(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
+    return Past(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
+
+
+def curves_needed(message: Any) -> list[str]:
+    """The trials whose values a step say something: none, or those that were stopped early and those that were not.
+
+    What a stopped trial would have come to is judged by those that went on from where it stood.
+    """
+    states = {trial.name: trial.status.condition for trial in message.trials}
+    if _CONDITIONS.EARLYSTOPPED not in states.values():
+        return []
+    return [
+        name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)
+    ]
 
 
 def has_ended(trial: Any) -> bool:

@@ -2,8 +2,8 @@
 
 It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that is
 started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing. Two
-things are looked up elsewhere, where the command line says so: the values a step of trials that were stopped early
-(--db-manager; a request has their best value alone), and the trials of earlier experiments that a setting names.
+things are not in a request and are looked up: the values a step, without which a trial that was stopped early would count by
+its best value alone (--db-manager), and the trials of earlier experiments that the setting warm_start names.
 """
 
 import hashlib
@@ -17,8 +17,10 @@ from typing import Any
 import grpc
 
 from katib.experiment import Experiment
+from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.services import requests
+from katib.services.kubernetes_api import KubernetesApi, in_cluster
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
 from katib.services.server import arguments, one_line_errors, serve
@@ -34,10 +36,14 @@ log = logging.getLogger("sepsweep")
 
 
 class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
-    """Katib's service of that name; `db_manager` is an address, or None where curves are not to be looked up."""
+    """Katib's service of that name; `db_manager` is an address, or None where curves are not to be looked up.
 
-    def __init__(self, db_manager: str | None = None) -> None:
+    Without an `api` there is no warm start.
+    """
+
+    def __init__(self, db_manager: str | None = None, api: KubernetesApi | None = None) -> None:
         self._db_manager = db_manager
+        self._api = api
 
     @one_line_errors
     def GetSuggestions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -50,7 +56,10 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         proposer = _seeded(sampler(search), search)
         # Katib leaves trials without metrics out of the request; the points that they had must not come again.
         position = max(len(history), request.total_request_number - count)
-        points = proposer.propose(history, count, position=position)
+        if position >= len(proposer.first):
+            # All of them were proposed; one that is in no trial has brought no metrics.
+            proposer = replace(proposer, first=())
+        points = proposer.propose(history, count, earlier=self._earlier(search), position=position)
         if len(points) < count:
             raise RequestError(
                 f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
@@ -76,25 +85,39 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
                 f"parallelTrialCount is {parallel}; at most {requests.MOST_REQUESTED} can be proposed at once"
             )
         _require_room(proposer, search)
+        self._earlier(search)
         for name in idle_settings(search.algorithm):
             log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
         return pb.ValidateAlgorithmSettingsReply()
 
     def _curves(self, request: Any, search: Experiment) -> Mapping[str, Sequence[float]]:
-        stopped = requests.stopped_early(request)
-        if not self._db_manager or not stopped:
+        needed = requests.curves_needed(request)
+        if not self._db_manager or not needed:
             return {}
         try:
-            return observation_logs(self._db_manager).curves(stopped, search.metric)
+            return observation_logs(self._db_manager).curves(needed, search.metric)
         except AWAY as error:
             log.warning(
-                "%s: the DB manager at %s does not answer (%s); %d trials that were stopped early count by their best value",
+                "%s: the DB manager at %s does not answer (%s); trials that were stopped early count by their best value",
                 search.name,
                 self._db_manager,
                 reason(error),
-                len(stopped),
             )
             return {}
+
+    def _earlier(self, search: Experiment) -> list[Past]:
+        """The trials of the experiments that the setting warm_start names."""
+        found = []
+        for name in filter(None, search.algorithm.settings.get("warm_start", "").split(",")):
+            if self._api is None:
+                raise RequestError("warm_start: this service has no access to the cluster's trials")
+            trials = self._api.trials(name)
+            if not trials:
+                raise RequestError(
+                    f"warm_start: there are no trials of an experiment '{name}' in this namespace"
+                )
+            found += [requests.listed(trial, search) for trial in trials]
+        return found
 
 
 def _seeded(proposer: Sampler, search: Experiment) -> Sampler:
@@ -106,16 +129,13 @@ def _seeded(proposer: Sampler, search: Experiment) -> Sampler:
 
 
 def _require_room(proposer: Sampler, search: Experiment) -> None:
-    """Raises RequestError for a grid with fewer points than trials: Katib would ask for the missing ones for ever."""
-    if search.algorithm.name != "grid":
-        return
-    points = 1
-    for axis in proposer.space.axes.values():
-        points *= axis.size or 1
-    if search.max_trials is None or search.max_trials > points:
-        wanted = "none" if search.max_trials is None else str(search.max_trials)
+    """Raises RequestError for a space with fewer points than trials: Katib would ask for the missing ones for ever."""
+    points, trials = proposer.space.size, search.max_trials
+    endless = trials is None and search.algorithm.name == "grid"
+    if points is not None and (endless or (trials or 0) > points):
         raise RequestError(
-            f"algorithm grid: the grid has {points} points and maxTrialCount is {wanted}; set it to {points}"
+            f"parameters: {points} points in all and maxTrialCount {trials or 'is missing'};"
+            f" no point is tried twice, so set it to {points} at most"
         )
 
 
@@ -135,7 +155,7 @@ def main() -> int:
         help="where the curves of trials that were stopped early are read; without it only their best value counts",
     )
     options = parser.parse_args()
-    service = Suggestion(options.db_manager)
+    service = Suggestion(options.db_manager, in_cluster())
     return serve(
         "suggestion",
         options.port,

@@ -53,7 +53,7 @@ class Reporter:
         """Hashes of the rows that the manager has: a thousand take 75 KB, where the rows would take 400."""
         self._in_step = False
         """Whether `_known` is all of them."""
-        self._steps: set[str] = set()
+        self._steps: set[int] = set()
         self.lowest, self.highest = math.inf, -math.inf
         """Of the objective; both infinite where the manager has no value of it."""
         self.inherited = 0
@@ -153,7 +153,7 @@ class Reporter:
         for row in rows:
             self._known.add(hash(row))
             if row.name == self._objective and (value := _number(row.value)) is not None:
-                self._steps.add(row.time)
+                self._steps.add(hash(row.time))
                 self.lowest, self.highest = min(value, self.lowest), max(value, self.highest)
 
 
