@@ -152,8 +152,10 @@ class Reporter:
     def _remember(self, rows: Iterable[Row]) -> None:
         for row in rows:
             self._known.add(hash(row))
-            if row.name == self._objective and (value := _number(row.value)) is not None:
-                self._steps.add(hash(row.time))
+            if row.name != self._objective:
+                continue
+            self._steps.add(hash(row.time))
+            if (value := _number(row.value)) is not None:
                 self.lowest, self.highest = min(value, self.lowest), max(value, self.highest)
 
 
