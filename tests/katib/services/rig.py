@@ -84,6 +84,7 @@ class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
     def GetObservationLog(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self.arrived:
             self.asked += 1
+            self.arrived.notify_all()
             found = [row for row in self.rows[request.trial_name] if request.metric_name in ("", row[1])]
         logs = [
             pb.MetricLog(time_stamp=_go(time), metric=pb.Metric(name=name, value=value))
@@ -106,6 +107,7 @@ class TrialServer:
         self.requests: list[str] = []
         self.write_before_patch = 0
         """So many patches find that the controller has written in between."""
+        self.refuse_patches = 0
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
         self.api = KubernetesApi(f"http://127.0.0.1:{self._http.server_port}", "sweeps")
@@ -163,6 +165,10 @@ class TrialServer:
                 server.requests.append(f"PATCH {path}")
                 assert self.headers["Content-Type"] == "application/json-patch+json"
                 operations = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if server.refuse_patches:
+                    server.refuse_patches -= 1
+                    self._answer(503, {"message": "overloaded"})
+                    return
                 trial = server.objects[path.removesuffix("/status")]
                 if server.write_before_patch:
                     server.write_before_patch -= 1
