@@ -205,19 +205,20 @@ def _with_curves(
 ) -> Landscape:
     """Learning curves for a surface: early winners, late bloomers, and curricula whose stages each unlock a part of the gain.
 
-    A low learning rate learns late, a high one early; beside it every point has a pace of its own. The pace says little of the
-    result, so that curves cross.
+    A low learning rate learns late, a high one early; beside it every point has a pace of its own, which says nothing of the
+    result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were cut after 25
+    to 30 epochs had 2.6 to 3.1 dB where whole neighbours came to 3.6 to 3.9 dB; the paces are as fast, and spread no less.
     """
     epochs, start_step, hours = SERIES_3
-    own = _waves(generator, np.full(len(parameters), 0.3), 0.35)
-    pull = generator.uniform(0.3, 1.2)
+    own = _waves(generator, np.full(len(parameters), 0.3), generator.uniform(0.08, 0.3))
+    pull = generator.uniform(0.1, 0.6)
     stages = sorted(generator.uniform(0.08, 0.5, 2)) if generator.random() < 0.5 else []
-    share = generator.uniform(0.08, 0.2)
+    share = generator.uniform(0.05, 0.12)
     times = np.arange(1, epochs + 1) / epochs
 
     def shape(point: Array) -> Array:
         end = truth(point[None])[0]
-        time = 0.13 * math.exp(float(np.clip(own(point[None])[0] - pull * (point[0] - 0.5), -1.5, 1.2)))
+        time = 0.1 * math.exp(float(np.clip(own(point[None])[0] - pull * (point[0] - 0.5), -1.5, 1.2)))
         gained = 1 - np.exp(-((times / time) ** 0.8))
         for stage in stages:
             # What the next stage teaches is missing before it, and is learned at the same pace after it.

@@ -146,7 +146,7 @@ class Sweeps:
             name=str(trial.number),
             state=states[trial.state],
             config={name: {"value": float(text)} for name, text in trial.assignments.items()},
-            history=[{"value": value} for value in trial.values],
+            sampledHistory=[{"value": value} for value in trial.values],
         )
 
 
