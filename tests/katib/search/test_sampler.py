@@ -118,7 +118,11 @@ def test_trials_of_another_space_are_no_obstacle() -> None:
             {},
             "algorithm: unknown 'bayesianoptimisation': did you mean 'bayesianoptimization'?",
         ),
-        ("random", {"seed": "1"}, "algorithm random: unknown setting 'seed': valid: first_suggestions, random_state"),
+        (
+            "random",
+            {"seed": "1"},
+            "algorithm random: unknown setting 'seed': valid: first_suggestions, random_state",
+        ),
         ("tpe", {"n_EI_candidate": "9"}, "did you mean 'n_EI_candidates'?"),
         ("tpe", {"n_EI_candidates": "0"}, "n_EI_candidates is '0'; it has a whole number of at least 1"),
         ("random", {"random_state": "-1"}, "random_state is '-1'; it has a whole number of at least 0"),

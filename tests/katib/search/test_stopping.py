@@ -77,8 +77,14 @@ def test_defaults_are_katibs() -> None:
     ("algorithm", "message"),
     [
         (Algorithm("medianstopp", {}), "unknown algorithm 'medianstopp': did you mean 'medianstop'?"),
-        (Algorithm("medianstop", {"start_stop": "3"}), "unknown setting 'start_stop': did you mean 'start_step'?"),
-        (Algorithm("medianstop", {"start_step": "0"}), "start_step is '0'; it has a whole number of at least 1"),
+        (
+            Algorithm("medianstop", {"start_stop": "3"}),
+            "unknown setting 'start_stop': did you mean 'start_step'?",
+        ),
+        (
+            Algorithm("medianstop", {"start_step": "0"}),
+            "start_step is '0'; it has a whole number of at least 1",
+        ),
         (Algorithm("medianstop", {"start_step": "1.5"}), "start_step is '1.5'"),
     ],
 )
