@@ -29,6 +29,9 @@ from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import MedianStop, SuccessiveHalving
 
+TOLERANCE = 0.3
+"""Of the variant that stops only what is clearly worse, dB: a bit more than twice the noise between seeds."""
+
 Make = Callable[[Landscape, int], Strategy]
 
 
@@ -39,6 +42,7 @@ def ours(algorithm: str, rule: str, *, curves: bool = True) -> Make:
         start = landscape.start_step
         rules = {
             "median": MedianStop(True, REQUIRED, start),
+            "tolerant": MedianStop(True, REQUIRED, start, tolerance=TOLERANCE),
             "once": MedianStop(True, REQUIRED, start, "once"),
             "halving": SuccessiveHalving(True, 2, (), start, REQUIRED),
             "none": None,
@@ -56,6 +60,7 @@ STRATEGIES: dict[str, Make] = {
     "wandb": Sweeps,
     "optuna": OptunaDefaults,
     # Variants of ours, run when they are asked for.
+    "tolerant": ours("bayesianoptimization", "tolerant"),
     "values": ours("bayesianoptimization", "median", curves=False),
     "nostop": ours("bayesianoptimization", "none"),
     "once": ours("bayesianoptimization", "once"),
@@ -102,9 +107,15 @@ def main() -> None:
     parser.add_argument("--sources", nargs="+", default=["ledger", "curves", "synthetic"])
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(DEFAULT))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--rows", default="", help="JSON lines of single searches: what is there is not run again")
+    parser.add_argument(
+        "--rows", default="", help="JSON lines of single searches: what is there is not run again"
+    )
     options = parser.parse_args()
-    rows = [json.loads(line) for line in Path(options.rows).open()] if options.rows and Path(options.rows).exists() else []
+    rows = (
+        [json.loads(line) for line in Path(options.rows).open()]
+        if options.rows and Path(options.rows).exists()
+        else []
+    )
     known = {(row["source"], row["strategy"], row["seed"], row["parallel"]) for row in rows}
     there = families(options.ledger, options.curves)
     tasks = [

@@ -29,7 +29,12 @@ WOBBLE = 0.06
 """Standard deviation from one epoch to the next, dB."""
 BROKEN = 0.02
 """Share of trials that fail for reasons of the machine, whatever their point."""
-RANGES = {"lr": (1e-4, 1e-2), "weight_decay": (1e-6, 1e-4), "grad_clip_norm": (1.0, 10.0), "lr_factor": (0.3, 0.8)}
+RANGES = {
+    "lr": (1e-4, 1e-2),
+    "weight_decay": (1e-6, 1e-4),
+    "grad_clip_norm": (1.0, 10.0),
+    "lr_factor": (0.3, 0.8),
+}
 LOGARITHMIC = ("lr", "weight_decay")
 LEAST_RUNS = 40
 FLOOR = -5.0
@@ -62,7 +67,9 @@ class Landscape:
         progress = np.clip((mean - mean[0]) / max(mean[-1] - mean[0], 1e-6), 0.2, 1.0)
         luck, ways, (fate, when) = generator.normal(), generator.normal(size=len(mean)), generator.random(2)
         fails = fate < 1 - (1 - BROKEN) * (1 - float(self.diverges(place[None])[0]))
-        return mean + SEED_NOISE * luck * progress + WOBBLE * ways, 1 + int(when * self.epochs / 2) if fails else None
+        return mean + SEED_NOISE * luck * progress + WOBBLE * ways, 1 + int(
+            when * self.epochs / 2
+        ) if fails else None
 
 
 Family = Callable[[int], Landscape]
@@ -166,12 +173,16 @@ def real_curves(path: Path) -> Family:
 
         def shape(point: Array) -> Array:
             at = point[None]
-            return np.asarray(middle + (process.cross(at) @ weights)[0] + np.linspace(0, 1, len(names)) * tilt(at))
+            return np.asarray(
+                middle + (process.cross(at) @ weights)[0] + np.linspace(0, 1, len(names)) * tilt(at)
+            )
 
         def truth(at: Array) -> Array:
             return np.asarray(middle[-1] + process.cross(at) @ weights[:, -1] + tilt(at))
 
-        return Landscape("real curves", parameters, len(names), 4, hours, truth, shape, lambda at: np.zeros(len(at)))
+        return Landscape(
+            "real curves", parameters, len(names), 4, hours, truth, shape, lambda at: np.zeros(len(at))
+        )
 
     return family
 
@@ -205,19 +216,20 @@ def _with_curves(
 ) -> Landscape:
     """Learning curves for a surface: early winners, late bloomers, and curricula whose stages each unlock a part of the gain.
 
-    A low learning rate learns late, a high one early; beside it every point has a pace of its own. The pace says little of the
-    result, so that curves cross.
+    A low learning rate learns late, a high one early; beside it every point has a pace of its own, which says nothing of the
+    result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were cut after 25
+    to 30 epochs had 2.6 to 3.1 dB where whole neighbours came to 3.6 to 3.9 dB; the paces are as fast, and spread no less.
     """
     epochs, start_step, hours = SERIES_3
-    own = _waves(generator, np.full(len(parameters), 0.3), 0.35)
-    pull = generator.uniform(0.3, 1.2)
+    own = _waves(generator, np.full(len(parameters), 0.3), generator.uniform(0.08, 0.3))
+    pull = generator.uniform(0.1, 0.6)
     stages = sorted(generator.uniform(0.08, 0.5, 2)) if generator.random() < 0.5 else []
-    share = generator.uniform(0.08, 0.2)
+    share = generator.uniform(0.05, 0.12)
     times = np.arange(1, epochs + 1) / epochs
 
     def shape(point: Array) -> Array:
         end = truth(point[None])[0]
-        time = 0.13 * math.exp(float(np.clip(own(point[None])[0] - pull * (point[0] - 0.5), -1.5, 1.2)))
+        time = 0.1 * math.exp(float(np.clip(own(point[None])[0] - pull * (point[0] - 0.5), -1.5, 1.2)))
         gained = 1 - np.exp(-((times / time) ** 0.8))
         for stage in stages:
             # What the next stage teaches is missing before it, and is learned at the same pace after it.
@@ -228,7 +240,14 @@ def _with_curves(
         return np.asarray(start + (end - start) * gained)
 
     return Landscape(
-        name, parameters, epochs, start_step, hours, truth, shape, diverges or (lambda at: 0.3 * (at[:, 0] > 0.95))
+        name,
+        parameters,
+        epochs,
+        start_step,
+        hours,
+        truth,
+        shape,
+        diverges or (lambda at: 0.3 * (at[:, 0] > 0.95)),
     )
 
 
@@ -246,7 +265,13 @@ def _waves(generator: np.random.Generator, lengths: Array, deviation: float) -> 
 def _parameters(ranges: Mapping[str, tuple[float, float]]) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
-            name, "double", repr(low), repr(high), None, (), "logUniform" if name in LOGARITHMIC else "uniform"
+            name,
+            "double",
+            repr(low),
+            repr(high),
+            None,
+            (),
+            "logUniform" if name in LOGARITHMIC else "uniform",
         )
         for name, (low, high) in ranges.items()
     )

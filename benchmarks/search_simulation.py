@@ -116,9 +116,7 @@ def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, par
     return _result(done, hour, spent, path)
 
 
-def _result(
-    done: Sequence[Trial], hour: float, spent: float, path: Sequence[tuple[float, float]]
-) -> Result:
+def _result(done: Sequence[Trial], hour: float, spent: float, path: Sequence[tuple[float, float]]) -> Result:
     whole = [trial for trial in done if trial.state != "failed"]
     best = max(whole, key=lambda trial: trial.truth)
     completed = [trial.truth for trial in whole if trial.state == "completed"]

@@ -146,7 +146,7 @@ class Sweeps:
             name=str(trial.number),
             state=states[trial.state],
             config={name: {"value": float(text)} for name, text in trial.assignments.items()},
-            history=[{"value": value} for value in trial.values],
+            sampledHistory=[{"value": value} for value in trial.values],
         )
 
 
@@ -155,9 +155,7 @@ class OptunaDefaults:
 
     def __init__(self, landscape: Landscape, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._study = optuna.create_study(
-            direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
-        )
+        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
         self._space = Space.of(landscape.parameters)
         self._asked: dict[int, Any] = {}
         self._told: set[int] = set()

@@ -5,6 +5,7 @@ goptuna/converter.go). Called by katib/check/algorithms.py.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -161,7 +162,10 @@ OURS: Mapping[str, Mapping[str, Setting]] = {
     "multivariate-tpe": {**FIRST, **WARM},
     "grid": FIRST,
     "sobol": {**SEED, **FIRST},
-    "medianstop": {"looks": one_of("every", "once")},
+    "medianstop": {
+        "looks": one_of("every", "once"),
+        "tolerance": real(lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    },
 }
 """Settings that the search here takes (katib/search) and the stock service of that name does not."""
 OUR_EARLY_STOPPING: Mapping[str, Service] = {

@@ -14,7 +14,7 @@ from statistics import mean, median, pvariance
 import numpy as np
 from scipy.special import erfcx, ndtr
 
-from katib.search.gaussian_process import Array, GaussianProcess, fit
+from katib.search.gaussian_process import Array, fit
 from katib.search.history import Past
 from katib.search.space import Space
 
@@ -22,6 +22,10 @@ MOST = 250
 """Trials that the process is fitted to; of more, the better half of that number and then the rest evenly."""
 SPREAD, ROUNDS, PARENTS, CHILDREN = 1024, 5, 8, 32
 """Points at random over the cube, then rounds of points around the best of them, ever closer."""
+EXPLORE = 0.4
+"""The improvement is counted from so many standard deviations of the values above the best (Lizotte 2008, section 3.4.2).
+Without it a search of 25 trials crowds around its first find: of 0, 0.3, 0.45 and 0.6, the benchmark was best between 0.3 and
+0.45, and points that prove worse are cheap where a stop rule ends them."""
 WORST = 2.0
 """Values further below the median than so many times the distance from the median to the best count as that far below:
 how badly a trial diverged says nothing of where the best lies, and would stretch the scale of what does."""
@@ -85,7 +89,7 @@ def suggest(space: Space, told: Known, generator: np.random.Generator) -> Iterat
     best = process.predict(encoded(np.vstack([told.points[chosen], told.pending])))[0].max()
 
     def promise(points: Array) -> Array:
-        return _log_improvement(process, encoded(points), best)
+        return expected_log_improvement(*process.predict(encoded(points)), best + EXPLORE)
 
     points = generator.random((SPREAD, len(space.axes)))
     order = np.argsort(-told.values, kind="stable")[:PARENTS]
@@ -170,9 +174,8 @@ def _chosen(told: Known) -> np.ndarray:
     return np.sort(np.append(order[:half], rest[np.linspace(0, len(rest) - 1, MOST - half).astype(int)]))
 
 
-def _log_improvement(process: GaussianProcess, points: Array, best: float) -> Array:
-    """ln of the expected improvement over `best` (Ament et al. 2023, equations 9 and 14)."""
-    mean, deviation = process.predict(points)
+def expected_log_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """ln of the expected improvement over `best` of normal values (Ament et al. 2023, equations 9 and 14)."""
     z = (mean - best) / deviation
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     near = np.log(np.maximum(density + z * ndtr(z), 1e-300))

@@ -115,7 +115,7 @@ class Axis:
         if coordinate is None:
             return None
         if self.even:
-            return (self._index(str(coordinate)) + 0.5) / (self.levels or 1)
+            return (self._index(text) + 0.5) / (self.levels or 1)
         if self._normal:
             return float(coordinate)
         low, high = self._scaled(float(self.low)), self._scaled(float(self.high))
@@ -213,16 +213,17 @@ class Axis:
         return self.low + min(max(index, 0), self._steps) * step
 
     def _index(self, text: str) -> int:
+        """The place of a value, which is one of the axis, among the countable ones."""
         if self._listed:
             return self._choices.index(text)
-        return round((Decimal(text) - self.low) / (self.step or 1))
+        return round((Decimal(float(text)) - self.low) / self.step) if self.step is not None else 0
 
     def _number(self, key: str, text: str) -> Decimal:
         try:
             number = Decimal(text)
         except InvalidOperation:
             number = Decimal("nan")
-        if not number.is_finite() or abs(number) > MOST:
+        if not number.is_finite() or not -MOST <= number <= MOST:
             raise self._error(f"{key} '{text}' is not a number")
         if self.parameter.type == "int" and number != int(number):
             raise self._error(f"{key} '{text}' is not a whole number")

@@ -50,12 +50,17 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True)
 class MedianStop:
-    """Katib's settings of the rule, and `looks`: at every step from `start_step` on, or once, at that step."""
+    """Katib's settings of the rule, and two of ours.
+
+    `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no further
+    than that from the median goes on. Seeds differ, and trials that differ by less are not told apart by stopping one.
+    """
 
     maximize: bool
     min_trials_required: int = 3
     start_step: int = 4
     looks: Looks = "every"
+    tolerance: float = 0.0
 
     def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
         """As in StopRule. A trial without any worth decides nothing and does not count."""
@@ -67,7 +72,7 @@ class MedianStop:
         if not bests or len(bests) < self.min_trials_required:
             return None
         middle = median(bests)
-        worse = best < middle if self.maximize else best > middle
+        worse = (middle - best if self.maximize else best - middle) > self.tolerance
         return Stop("medianstop", step, best, middle, len(bests)) if worse else None
 
 
@@ -115,7 +120,7 @@ def stop_rule(algorithm: Algorithm, maximize: bool) -> StopRule:
     start = int(settings.get("start_step", MedianStop.start_step))
     if algorithm.name == "medianstop":
         looks: Looks = "once" if settings.get("looks") == "once" else "every"
-        return MedianStop(maximize, required, start, looks)
+        return MedianStop(maximize, required, start, looks, float(settings.get("tolerance", 0)))
     return SuccessiveHalving(
         maximize, int(settings.get("eta", SuccessiveHalving.eta)), _rungs(settings), start, required
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from katib.errors import ManifestError
 from katib.experiment import Algorithm
-from katib.search.stopping import MedianStop, Stop, stop_rule
+from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, stop_rule
 
 curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
 
@@ -59,6 +59,50 @@ def test_it_looks_again_at_every_epoch() -> None:
     assert [rule.decide([3.0] * step, others) is not None for step in (1, 2, 3)] == [False, False, True]
 
 
+def test_looking_once_is_looking_at_the_start_step() -> None:
+    rule, others = MedianStop(True, 1, 2, "once"), [[1.0, 2.0, 9.0]]
+    assert [rule.decide([1.5] * step, others) is not None for step in (1, 2, 3)] == [False, True, False]
+
+
+@given(curve, st.lists(curve, max_size=8), st.booleans(), st.floats(0, 20))
+def test_within_the_tolerance_of_the_median_a_trial_goes_on(
+    own: list[float], others: list[list[float]], maximize: bool, tolerance: float
+) -> None:
+    bare = MedianStop(maximize, 1, 1).decide(own, others)
+    tolerant = MedianStop(maximize, 1, 1, tolerance=tolerance).decide(own, others)
+    assert (tolerant is not None) == (bare is not None and abs(bare.bar - bare.best) > tolerance)
+
+
+@given(
+    curve,
+    st.lists(curve, max_size=12),
+    st.integers(1, 3),
+    st.integers(2, 4),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_at_a_rung_the_best_part_goes_on(
+    own: list[float], others: list[list[float]], required: int, eta: int, start: int, maximize: bool
+) -> None:
+    """Against the rank: with k of n trials allowed on, those with fewer than k better ones are."""
+    sign = 1 if maximize else -1
+    stop = SuccessiveHalving(maximize, eta, (), start, required).decide(own, others)
+    far = [values for values in others if len(values) >= len(own)]
+    rung = len(own) in {start * eta**power for power in range(10)}
+    better = sum(max(sign * v for v in values[: len(own)]) > max(sign * v for v in own) for values in far)
+    allowed = max(1, (len(far) + 1) // eta)
+    assert (stop is not None) == (rung and len(far) >= required and better >= allowed)
+
+
+def test_rungs_are_where_they_are_put() -> None:
+    settings = {"rungs": "5,2", "eta": "3", "min_trials_required": "1"}
+    rule = stop_rule(Algorithm("successivehalving", settings), False)
+    assert rule == SuccessiveHalving(False, 3, (2, 5), 4, 1)
+    assert [rule.decide([9.0] * step, [[1.0] * 9] * 3) is not None for step in range(1, 7)] == [
+        False, True, False, False, True, False,
+    ]  # fmt: skip
+
+
 def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
     rule = MedianStop(True, 1, 1)
     assert rule.decide([], [[1.0]]) is None
@@ -77,8 +121,21 @@ def test_defaults_are_katibs() -> None:
     ("algorithm", "message"),
     [
         (Algorithm("medianstopp", {}), "unknown algorithm 'medianstopp': did you mean 'medianstop'?"),
-        (Algorithm("medianstop", {"start_stop": "3"}), "unknown setting 'start_stop': did you mean 'start_step'?"),
-        (Algorithm("medianstop", {"start_step": "0"}), "start_step is '0'; it has a whole number of at least 1"),
+        (
+            Algorithm("medianstop", {"start_stop": "3"}),
+            "unknown setting 'start_stop': did you mean 'start_step'?",
+        ),
+        (
+            Algorithm("medianstop", {"start_step": "0"}),
+            "start_step is '0'; it has a whole number of at least 1",
+        ),
+        (Algorithm("medianstop", {"looks": "twice"}), "looks is 'twice'; it has one of every, once"),
+        (Algorithm("medianstop", {"tolerance": "nan"}), "tolerance is 'nan'; it has a number of at least 0"),
+        (Algorithm("successivehalving", {"eta": "1"}), "eta is '1'; it has a whole number of at least 2"),
+        (
+            Algorithm("successivehalving", {"rungs": "4,,8"}),
+            "rungs is '4,,8'; it has whole numbers of at least 1",
+        ),
         (Algorithm("medianstop", {"start_step": "1.5"}), "start_step is '1.5'"),
     ],
 )
