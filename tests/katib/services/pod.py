@@ -59,6 +59,7 @@ class Pod:
         self._pipe: IO[bytes] | None = None
         self.shell: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
+        self.said = ""
 
     def start_trainer(self) -> "Pod":
         """As webhook/v1beta1/pod/utils.go wraps a command; the part after || stands there with a stop rule alone."""
@@ -81,6 +82,7 @@ class Pod:
             [sys.executable, "-m", "katib.services", *self.arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
         )
         return self
 
@@ -98,6 +100,15 @@ class Pod:
         self._pipe.write(f"exit {code}\n".encode())
         self._pipe.close()
 
+    def wait_until_said(self, text: str) -> None:
+        """Until the collector has said so on stderr."""
+        assert self.collector
+        assert self.collector.stderr
+        while text not in self.said:
+            line = self.collector.stderr.readline().decode()
+            assert line, self.said
+            self.said += line
+
     def kill_trainer(self, *, shell: bool) -> None:
         """The kernel's memory kill: of the process that is too big, or of all in the container."""
         assert self.shell
@@ -112,7 +123,8 @@ class Pod:
         assert self.shell
         assert self.collector
         out, err = self.collector.communicate(timeout=60)
-        self.printed, self.said = out, err.decode()
+        self.printed = out
+        self.said += err.decode()
         return self.shell.wait(30), self.collector.returncode
 
     def close(self) -> None:

@@ -126,6 +126,7 @@ def test_a_db_manager_that_is_away_costs_nothing_but_time(pods: Pods, db: DbMana
         pod.end()
         assert pod.shell
         assert pod.shell.wait(30) == 0
+    pod.wait_until_said("DB manager does not answer")
     db.back()
     db.wait_for("t", 2)
     if when != "at the end":
@@ -167,10 +168,13 @@ def test_a_trial_below_the_median_is_stopped_saved_and_marked(
 def test_a_stopper_that_is_away_stops_nothing(pods: Pods, db: DbManager) -> None:
     """The trial goes on to its end, and the collector says why it was not asked about."""
     pod = pods(stopper="127.0.0.1:1").start()
-    pod.print(*epochs(1, 2, 3, 4, 5))
+    pod.print(*epochs(1, 2, 3))
+    pod.wait_until_said("does not answer")
+    pod.print(epoch(4, 4), epoch(5, 5))
     pod.end()
     assert pod.wait() == (0, 0)
     assert db.values("t") == ["1.0", "2.0", "3.0", "4.0", "5.0"]
+    assert pod.said.count("early-stopping service does not answer") == 1
 
 
 def test_a_mark_that_cannot_be_set_is_tried_again(
