@@ -29,7 +29,7 @@ $(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,dev]'
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
 	@touch $@
 
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)

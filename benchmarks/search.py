@@ -4,13 +4,10 @@
 with the same luck: differences are paired. Intervals are 95 %, bootstrapped over seeds.
 """
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: the matrices are small, and the processes are many
-
 import argparse
 import json
+import math
+import os
 import sys
 import warnings
 from collections import defaultdict
@@ -19,59 +16,52 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.search_landscapes import Family, Landscape, ledgers, real_curves, synthetic
-from benchmarks.search_simulation import CLOSE, Result, Strategy, search
+from benchmarks.search_landscapes import Array, Family, Landscape, ledgers, real_curves, synthetic
+from benchmarks.search_simulation import CLOSE, Strategy, search
 from benchmarks.search_strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
+from katib.experiment import Algorithm
+from katib.metrics import METRIC
 from katib.search.sampler import Sampler
 from katib.search.space import Space
-from katib.search.stopping import MedianStop, SuccessiveHalving
-
-TOLERANCE = 0.3
-"""Of the variant that stops only what is clearly worse, dB: a bit more than twice the noise between seeds."""
+from katib.search.stopping import stop_rule
 
 Make = Callable[[Landscape, int], Strategy]
 
 
-def ours(algorithm: str, rule: str, *, curves: bool = True) -> Make:
-    """A sampler and a rule of katib/search."""
+def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> Make:
+    """A sampler and a rule of katib/search, with the settings of katib/specs unless told otherwise."""
 
     def make(landscape: Landscape, seed: int) -> Strategy:
-        start = landscape.start_step
-        rules = {
-            "median": MedianStop(True, REQUIRED, start),
-            "tolerant": MedianStop(True, REQUIRED, start, tolerance=TOLERANCE),
-            "once": MedianStop(True, REQUIRED, start, "once"),
-            "halving": SuccessiveHalving(True, 2, (), start, REQUIRED),
-            "none": None,
-        }
+        common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
+        stopping = stop_rule(Algorithm(rule, common | settings), True, METRIC) if rule else None
         sampler = Sampler(Space.of(landscape.parameters), algorithm, True, seed, STARTUP)
-        return Ours(sampler, rules[rule], curves=curves)
+        return Ours(sampler, stopping, curves=curves)
 
     return make
 
 
 STRATEGIES: dict[str, Make] = {
-    "ours": ours("bayesianoptimization", "median"),
-    "random": ours("random", "none"),
-    "stock": StockKatib,
-    "wandb": Sweeps,
-    "optuna": OptunaDefaults,
+    "ours": ours("bayesianoptimization", "medianstop"),
+    "bare median": ours("bayesianoptimization", "medianstop", tolerance="0"),
+    "random": ours("random", ""),
+    "stock Katib": StockKatib,
+    "W&B": Sweeps,
+    "Optuna": OptunaDefaults,
     # Variants of ours, run when they are asked for.
-    "tolerant": ours("bayesianoptimization", "tolerant"),
-    "values": ours("bayesianoptimization", "median", curves=False),
-    "nostop": ours("bayesianoptimization", "none"),
-    "once": ours("bayesianoptimization", "once"),
-    "halving": ours("bayesianoptimization", "halving"),
-    "mtpe": ours("multivariate-tpe", "median"),
-    "tpe": ours("tpe", "median"),
-    "mtpe-nostop": ours("multivariate-tpe", "none"),
-    "sobol": ours("sobol", "median"),
-    "random-median": ours("random", "median"),
+    "values alone": ours("bayesianoptimization", "medianstop", curves=False),
+    "no stop": ours("bayesianoptimization", ""),
+    "one look": ours("bayesianoptimization", "medianstop", looks="once"),
+    "halving": ours("bayesianoptimization", "successivehalving"),
+    "multivariate TPE": ours("multivariate-tpe", "medianstop"),
+    "TPE": ours("tpe", "medianstop"),
+    "Sobol": ours("sobol", "medianstop"),
+    "random, median": ours("random", "medianstop"),
 }
-DEFAULT = ("ours", "random", "stock", "wandb", "optuna")
+DEFAULT = ("ours", "bare median", "random", "stock Katib", "W&B", "Optuna")
 
 
 @cache
@@ -111,11 +101,8 @@ def main() -> None:
         "--rows", default="", help="JSON lines of single searches: what is there is not run again"
     )
     options = parser.parse_args()
-    rows = (
-        [json.loads(line) for line in Path(options.rows).open()]
-        if options.rows and Path(options.rows).exists()
-        else []
-    )
+    kept = Path(options.rows) if options.rows else None
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
     known = {(row["source"], row["strategy"], row["seed"], row["parallel"]) for row in rows}
     there = families(options.ledger, options.curves)
     tasks = [
@@ -130,8 +117,8 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes) as pool:
         for index, row in enumerate(pool.map(one, tasks, chunksize=1)):
             rows.append(row)
-            if options.rows:
-                with Path(options.rows).open("a") as file:
+            if kept:
+                with kept.open("a") as file:
                     file.write(json.dumps(row) + "\n")
             if index % 50 == 49:
                 print(f"{index + 1} of {len(tasks)} searches", file=sys.stderr, flush=True)
@@ -139,9 +126,26 @@ def main() -> None:
         print(line)
 
 
-def tables(rows: Sequence[dict], names: Sequence[str]) -> Iterator[str]:
-    """One table for each source and number of parallel trials, in Markdown."""
-    groups: dict[tuple[str, int], dict[int, dict[str, dict]]] = defaultdict(lambda: defaultdict(dict))
+COLUMNS = (
+    "",
+    "true SI-SNR of the choice, dB",
+    "difference, dB",
+    "GPU-hours",
+    "ratio",
+    f"hours to within {CLOSE} dB",
+    "hours on stopped trials",
+    "best stopped",
+    f"and {CLOSE} dB lost",
+)
+Row = dict[str, Any]
+
+
+def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
+    """One table for each source and number of parallel trials, in Markdown; differences and ratios are the first one's to each.
+
+    Only seeds that every strategy has finished count.
+    """
+    groups: dict[tuple[str, int], dict[int, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         if row["strategy"] in names:
             groups[row["source"], row["parallel"]][row["seed"]][row["strategy"]] = row
@@ -149,27 +153,43 @@ def tables(rows: Sequence[dict], names: Sequence[str]) -> Iterator[str]:
         whole = [found for found in seeds.values() if len(found) == len(names)]
         if not whole:
             continue
-        yield f"\n**{source}, {parallel} parallel, {len(whole)} searches each**\n"
-        yield f"| | true SI-SNR of the choice, dB | {names[0]} − it, dB | GPU-hours | of {names[0]} / it | hours to {CLOSE} dB | on stopped | best stopped | loss, dB |"
-        yield "|---|---|---|---|---|---|---|---|---|"
+        yield f"\n{source}, {parallel} parallel, {len(whole)} searches each\n"
+        yield "| " + " | ".join(COLUMNS) + " |"
+        yield "|---" * len(COLUMNS) + "|"
         goal = [max(value for row in found.values() for _, value in row["path"]) - CLOSE for found in whole]
-        ours_hours = np.array([found[names[0]]["hours"] for found in whole])
+        first = [found[names[0]] for found in whole]
         for name in names:
             mine = [found[name] for found in whole]
-            chosen = np.array([row["chosen"] for row in mine])
-            difference = np.array([found[names[0]]["chosen"] for found in whole]) - chosen
-            hours = np.array([row["hours"] for row in mine])
+            hours = _column(mine, "hours")
             close = np.array([_close(row, level) for row, level in zip(mine, goal, strict=True)])
-            stopped = np.array([row["best_stopped"] for row in mine], dtype=float)
-            loss = np.array([row["best"] - row["chosen"] for row in mine])
-            yield (
-                f"| {name} | {_interval(chosen)} | {_interval(difference)} | {_interval(hours, 1)} "
-                f"| {ours_hours.sum() / hours.sum():.2f} | {_interval(close, 1)} "
-                f"| {np.mean([row['stopped_hours'] for row in mine]):.1f} | {100 * stopped.mean():.1f} % | {loss.mean():.3f} |"
+            lost = [row["best_stopped"] and row["loss"] > CLOSE for row in mine]
+            cells = (
+                name,
+                _interval(_column(mine, "chosen"), 2),
+                _interval(_column(first, "chosen") - _column(mine, "chosen")),
+                _interval(hours, 1),
+                f"{_column(first, 'hours').sum() / hours.sum():.2f}",
+                _interval(close, 1),
+                f"{_column(mine, 'stopped_hours').mean():.1f}",
+                _percent([row["best_stopped"] for row in mine]),
+                f"{100 * np.mean(lost):.1f} %",
             )
+            yield "| " + " | ".join(cells) + " |"
 
 
-def _close(row: dict, level: float) -> float:
+def _column(rows: Sequence[Row], name: str) -> Array:
+    return np.array([row[name] for row in rows], dtype=float)
+
+
+def _percent(cases: Sequence[bool]) -> str:
+    """The share with its 95 % interval (Wilson 1927)."""
+    count, share, z = len(cases), float(np.mean(cases)), 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return f"{100 * share:.1f} % ({100 * max(0.0, middle - half):.1f} to {100 * (middle + half):.1f})"
+
+
+def _close(row: Row, level: float) -> float:
     """Hours until the search would have chosen a point of that level for good; all of them where it never did."""
     found = row["hours"]
     for spent, value in reversed(row["path"]):
@@ -179,7 +199,7 @@ def _close(row: dict, level: float) -> float:
     return float(found)
 
 
-def _interval(values: np.ndarray, digits: int = 3) -> str:
+def _interval(values: Array, digits: int = 3) -> str:
     generator = np.random.default_rng(0)
     means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(1000)]
     low, high = np.quantile(means, [0.025, 0.975])

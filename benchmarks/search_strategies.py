@@ -24,7 +24,7 @@ REQUIRED = 3
 
 
 class Ours:
-    """A sampler and a stop rule of katib/search. `curves`: whether the sampler is told each trial's reports, or its value alone."""
+    """A sampler and a stop rule of katib/search. `curves`: whether the sampler is told each trial's reports or its value alone."""
 
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
@@ -100,7 +100,7 @@ class Sweeps:
     """W&B's `bayes` with `hyperband`, as its own package computes both."""
 
     def __init__(self, landscape: Landscape, seed: int) -> None:
-        np.random.seed(seed)  # noqa: NPY002 (the package draws from the global generator)
+        np.random.seed(seed)
         self._config = {
             "method": "bayes",
             "metric": {"name": "value", "goal": "maximize", "impute": "worst"},

@@ -68,7 +68,7 @@ class Engine:
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
         self._sampler = sampler(experiment)
         stopping = experiment.early_stopping
-        self._rule = stop_rule(stopping, experiment.maximize) if stopping else None
+        self._rule = stop_rule(stopping, experiment.maximize, experiment.metric) if stopping else None
         self._parser = MetricParser(experiment.filters, [experiment.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, _Running] = {}

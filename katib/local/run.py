@@ -32,7 +32,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment)
     if experiment.early_stopping:
-        stop_rule(experiment.early_stopping, experiment.maximize)
+        stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     with _held(launcher.folder):
         store = _open(launcher, manifest)
         try:

@@ -8,8 +8,9 @@ al. 2010). Called by katib/search/sampler.py.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import mean, median, pvariance
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from statistics import fmean, median
 
 import numpy as np
 from scipy.special import erfcx, ndtr
@@ -123,7 +124,7 @@ class _Told:
 
 def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
     """The trials of one search, in an order that does not hang on how they were listed."""
-    completed = [past for past in history if past.outcome == "completed" and past.worth is not None]
+    gains = _Gains.of(history, sign)
     found: list[_Told] = []
     for past in history:
         point = space.shares(past.assignments)
@@ -134,34 +135,50 @@ def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
         elif past.outcome == "failed" or past.worth is None:
             found.append(_Told(point, None))
         elif past.outcome == "stopped":
-            found.append(_Told(point, *_expected(past, completed, sign)))
+            found.append(_Told(point, *gains.expected(past)))
         else:
             found.append(_Told(point, sign * past.worth))
     return sorted(found, key=lambda one: (one.point, one.pending, one.value or 0.0))
 
 
-def _expected(past: Past, completed: Sequence[Past], sign: float) -> tuple[float, float]:
-    """What a trial that was stopped would have come to, and the variance of that guess.
+@dataclass(frozen=True)
+class _Gains:
+    """What the completed trials of a search came to, and how: `bests` are their best so far at each step, greater is better."""
 
-    It would have gained from its last step on what the completed trials gained from that step on. Where its steps are not
-    known, it would have ended between what it had and the median of the completed ones.
-    """
-    value, step = sign * (past.worth or 0.0), len(past.values)
-    gains = [
-        sign * (other.worth or 0.0) - reached
-        for other in completed
-        if len(other.values) >= step > 0 and (reached := _best(other.values[:step], sign)) is not None
-    ]
-    if gains:
-        return value + mean(gains), pvariance(gains) + (mean(gains) / 4) ** 2
-    if not completed:
-        return value, 0.0
-    middle = max(value, median(sign * (other.worth or 0.0) for other in completed))
-    return (value + middle) / 2, ((middle - value) / 4) ** 2
+    sign: float
+    ends: list[float]
+    bests: list[list[float]]
+    by_step: dict[int, tuple[float, float] | None] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, history: Sequence[Past], sign: float) -> "_Gains":
+        completed = [past for past in history if past.outcome == "completed" and past.worth is not None]
+        ends = [sign * (past.worth or 0.0) for past in completed]
+        finite = [[sign * v if math.isfinite(v) else -math.inf for v in past.values] for past in completed]
+        return cls(sign, ends, [list(accumulate(values, max)) for values in finite])
 
-def _best(values: Sequence[float], sign: float) -> float | None:
-    return max((sign * value for value in values if math.isfinite(value)), default=None)
+    def expected(self, past: Past) -> tuple[float, float]:
+        """What a trial that was stopped would have come to, and the variance of that guess.
+
+        It would have gained from its last step on what the completed trials gained from that step on. Where its steps are
+        not known, it would have ended between what it had and the median of the completed ones.
+        """
+        value, gain = self.sign * (past.worth or 0.0), self._from(len(past.values))
+        if gain is not None:
+            return value + gain[0], gain[1] + (gain[0] / 4) ** 2
+        middle = max(value, median(self.ends)) if self.ends else value
+        return (value + middle) / 2, ((middle - value) / 4) ** 2
+
+    def _from(self, step: int) -> tuple[float, float] | None:
+        """Mean and variance of what was gained after `step`; None where no completed trial has that step."""
+        if step not in self.by_step:
+            gains = [
+                end - bests[step - 1]
+                for end, bests in zip(self.ends, self.bests, strict=True)
+                if len(bests) >= step > 0 and bests[step - 1] > -math.inf
+            ]
+            self.by_step[step] = (fmean(gains), float(np.var(gains))) if gains else None
+        return self.by_step[step]
 
 
 def _chosen(told: Known) -> np.ndarray:

@@ -33,6 +33,8 @@ MOST_CANDIDATES = 10_000
 
 NEAR = 0.02
 """A point no further than this from a failed one on every axis, in shares of its distribution, is not proposed."""
+BATCH = 16
+"""Points of one answer that are the model's; what it would say of more at once is no better than an even spread."""
 DRAWS, TPE_DRAWS = 2000, 20
 """Points looked at, TPE's own among them, before a free one must be searched for, or the farthest from failed ones taken."""
 
@@ -86,76 +88,67 @@ class Sampler:
         another. `position` is the number of trials proposed so far, where the history may lack some (Katib leaves out
         those without metrics): it keeps a seed from repeating itself.
         """
-        trials = _ordered(history)
+        past = _Trials.of(self.space, history, earlier)
         if position is None:
-            position = len(trials)
+            position = len(past.listed)
         found: list[dict[str, str]] = []
         for index in range(count):
-            point = self._next(trials, earlier, position + index)
+            point = self._next(past, position + index, modelled=index < BATCH)
             if point is None:
                 break
             found.append(point)
-            trials.append(Past(point, "running"))
+            past.add(self.space, point)
         return found
 
-    def _next(self, trials: Sequence[Past], earlier: Sequence[Past], position: int) -> dict[str, str] | None:
+    def _next(self, past: "_Trials", position: int, *, modelled: bool) -> dict[str, str] | None:
         """The next point; None where all have been tried."""
-        tried = {_key(self.space, past) for past in trials}
         for first in self.first:
-            if _point(self.space, first) not in tried:
+            if _key(self.space, first) not in past.tried:
                 return {name: first[name] for name in self.space.axes}
-        left = None if self.space.size is None else self.space.size - len(tried - {None})
-        if left is not None and left <= 0:
+        if self.space.size is not None and len(past.tried) >= self.space.size:
             return None
         if self.algorithm == "grid":
-            return self._untried(tried, 0)
-        places = [self.space.shares(past.assignments) for past in trials if past.outcome == "failed"]
-        failed = [place for place in places if place is not None]
-        known = tried | {_key(self.space, past) for past in earlier}
+            return self._untried(past.tried, 0)
         # The position goes into the seed: a sampler that starts anew with each question would repeat itself.
         entropy = None if self.seed is None else (self.seed, position)
         generator = np.random.default_rng(entropy)
         farthest: tuple[float, dict[str, str]] | None = None
-        for shares in islice(self._draws(trials, earlier, position, generator), DRAWS):
+        for shares in islice(self._draws(past, position, generator, modelled=modelled), DRAWS):
             point = self.space.at(shares)
-            if _point(self.space, point) in known:
+            if _key(self.space, point) in past.known:
                 continue
-            distance = min((_distance(self.space, shares, other) for other in failed), default=1.0)
+            distance = min((_distance(self.space, shares, other) for other in past.failed), default=1.0)
             if distance > NEAR:
                 return point
             if farthest is None or distance > farthest[0]:
                 farthest = distance, point
         if farthest is not None:
             return farthest[1]
-        return self._untried(tried, int(generator.integers(self.space.size or 1)))
+        return self._untried(past.tried, int(generator.integers(self.space.size or 1)))
 
     def _draws(
-        self,
-        trials: Sequence[Past],
-        earlier: Sequence[Past],
-        position: int,
-        generator: np.random.Generator,
+        self, past: "_Trials", position: int, generator: np.random.Generator, *, modelled: bool
     ) -> Iterator[Sequence[float]]:
         """Points of the unit cube, the preferred one first."""
         width = len(self.space.axes)
-        modelled = len(trials) + len(earlier) >= self.startup
-        if self.algorithm == "bayesianoptimization":
-            told = bayes.known(self.space, trials, earlier, self.maximize)
-            if modelled and len(told.values) >= 2:
+        modelled = modelled and len(past.listed) + len(past.earlier) >= self.startup
+        if self.algorithm == "bayesianoptimization" and modelled:
+            told = bayes.known(self.space, past.listed, past.earlier, self.maximize)
+            if len(told.values) >= 2:
                 yield from bayes.suggest(self.space, told, generator)
-        elif self.algorithm in ("tpe", "multivariate-tpe"):
+        elif self.algorithm in ("tpe", "multivariate-tpe") and modelled:
             for _ in range(TPE_DRAWS):
-                point = self._tpe([*trials, *earlier], int(generator.integers(2**31)))
+                point = self._tpe([*past.listed, *past.earlier], int(generator.integers(2**31)))
                 yield self.space.shares(point) or ()
         if self.algorithm in ("sobol", "bayesianoptimization"):
-            yield from self._sobol(position, len(trials) + 1)
+            yield from self._sobol(position, len(past.listed) + 1)
         while True:
             yield tuple(generator.random(width))
 
     def _tpe(self, trials: Sequence[Past], seed: int) -> dict[str, str]:
         study = optuna.create_study(
             sampler=optuna.samplers.TPESampler(
-                n_startup_trials=self.startup,
+                n_startup_trials=0,
                 n_ei_candidates=self.candidates,
                 multivariate=self.algorithm != "tpe",
                 constant_liar=True,
@@ -199,22 +192,41 @@ class Sampler:
         """The first of a countable space's points from the place `start` on that is none of `tried`."""
         size = self.space.size or 0
         points = (self.space.point((start + index) % size) for index in range(size))
-        return next((point for point in points if _point(self.space, point) not in tried), None)
+        return next((point for point in points if _key(self.space, point) not in tried), None)
 
 
-def _ordered(history: Sequence[Past]) -> list[Past]:
-    """The history in an order that does not hang on how its trials were listed."""
-    return sorted(
-        history, key=lambda past: (sorted(past.assignments.items()), past.outcome, past.worth or 0.0)
-    )
+Key = tuple[str, ...]
+"""A point in the space's own spelling, so that 1e-3 and 0.001 are one."""
 
 
-def _key(space: Space, past: Past) -> tuple[str, ...] | None:
-    return _point(space, past.assignments)
+@dataclass
+class _Trials:
+    """The trials that a question is asked with, and the answers so far; those of another space have no key."""
+
+    listed: list[Past]
+    earlier: Sequence[Past]
+    tried: set[Key]
+    known: set[Key]
+    failed: list[tuple[float, ...]]
+
+    @classmethod
+    def of(cls, space: Space, history: Sequence[Past], earlier: Sequence[Past]) -> "_Trials":
+        """The history in an order that does not hang on how its trials were listed."""
+        listed = sorted(history, key=lambda past: (sorted(past.assignments.items()), past.outcome))
+        tried = {key for past in listed if (key := _key(space, past.assignments))}
+        before = {key for past in earlier if (key := _key(space, past.assignments))}
+        places = [space.shares(past.assignments) for past in listed if past.outcome == "failed"]
+        return cls(listed, earlier, tried, tried | before, [place for place in places if place is not None])
+
+    def add(self, space: Space, point: Mapping[str, str]) -> None:
+        """Take an answer for a running trial."""
+        key = tuple(point.values()) if (found := _key(space, point)) is None else found
+        self.listed.append(Past(point, "running"))
+        self.tried.add(key)
+        self.known.add(key)
 
 
-def _point(space: Space, assignments: Mapping[str, str]) -> tuple[str, ...] | None:
-    """A point in the space's own spelling, so that 1e-3 and 0.001 are one; None where it is of another space."""
+def _key(space: Space, assignments: Mapping[str, str]) -> Key | None:
     coordinates = space.coordinates(assignments)
     return None if coordinates is None else tuple(space.assignments(coordinates).values())
 

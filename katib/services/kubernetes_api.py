@@ -38,11 +38,13 @@ class KubernetesApi:
 
     def experiment(self, name: str) -> Mapping[str, Any]:
         """An Experiment as the API has it."""
-        return self._call("GET", f"experiments/{_quoted(name)}")
+        found: Mapping[str, Any] = self._call("GET", f"experiments/{_quoted(name)}")
+        return found
 
     def trial(self, name: str) -> Mapping[str, Any]:
         """A Trial as the API has it."""
-        return self._call("GET", f"trials/{_quoted(name)}")
+        found: Mapping[str, Any] = self._call("GET", f"trials/{_quoted(name)}")
+        return found
 
     def trials(self, experiment: str) -> list[Mapping[str, Any]]:
         """All trials of an experiment."""

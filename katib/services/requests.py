@@ -5,16 +5,20 @@ manifest, and through a port that anybody in the namespace can reach. What canno
 is no number is a trial without result, since an error there would end the search for ever.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from katib.errors import SepsweepError
 from katib.experiment import Algorithm, Experiment, Parameter
-from katib.manifest import Distribution, ParameterType
 from katib.search.history import Outcome, Past
 from katib.services.stubs import pb
+
+if TYPE_CHECKING:
+    from katib.manifest import Distribution, ParameterType
 
 MOST_PARAMETERS = 200
 MOST_REQUESTED = 1_000

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from katib.errors import ManifestError
 from katib.experiment import Algorithm
+from katib.metrics import METRIC, TOLERANCES
 from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, stop_rule
 
 curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
@@ -96,7 +97,7 @@ def test_at_a_rung_the_best_part_goes_on(
 
 def test_rungs_are_where_they_are_put() -> None:
     settings = {"rungs": "5,2", "eta": "3", "min_trials_required": "1"}
-    rule = stop_rule(Algorithm("successivehalving", settings), False)
+    rule = stop_rule(Algorithm("successivehalving", settings), False, "loss")
     assert rule == SuccessiveHalving(False, 3, (2, 5), 4, 1)
     assert [rule.decide([9.0] * step, [[1.0] * 9] * 3) is not None for step in range(1, 7)] == [
         False, True, False, False, True, False,
@@ -112,9 +113,20 @@ def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
 
 
 def test_defaults_are_katibs() -> None:
-    assert stop_rule(Algorithm("medianstop", {}), True) == MedianStop(
+    assert stop_rule(Algorithm("medianstop", {}), True, "loss") == MedianStop(
         True, min_trials_required=3, start_step=4
     )
+
+
+def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:
+    def tolerance(metric: str, **settings: str) -> float:
+        rule = stop_rule(Algorithm("medianstop", settings), True, metric)
+        assert isinstance(rule, MedianStop)
+        return rule.tolerance
+
+    assert tolerance("loss") == 0
+    assert tolerance(METRIC) == TOLERANCES[METRIC] > 0
+    assert tolerance(METRIC, tolerance="0") == 0
 
 
 @pytest.mark.parametrize(
@@ -141,5 +153,5 @@ def test_defaults_are_katibs() -> None:
 )
 def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str) -> None:
     with pytest.raises(ManifestError) as error:
-        stop_rule(algorithm, True)
+        stop_rule(algorithm, True, "loss")
     assert message in str(error.value)
