@@ -87,7 +87,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
     @one_line_errors
     def ValidateEarlyStoppingSettings(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Katib fails the experiment with the line that this is refused with."""
-        stop_rule(requests.algorithm(request.early_stopping), maximize=True)
+        stop_rule(requests.algorithm(request.early_stopping), maximize=True, metric="")
         return pb.ValidateEarlyStoppingSettingsReply()
 
     @one_line_errors
@@ -117,7 +117,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         """The controller's question: what the experiment is and which trials it has."""
         name, spec = request.experiment.name, request.experiment.spec
         metric, maximize = requests.objective(spec.objective)
-        rule = stop_rule(requests.algorithm(spec.early_stopping), maximize)
+        rule = stop_rule(requests.algorithm(spec.early_stopping), maximize, metric)
         ended = {trial.name: requests.has_ended(trial) for trial in request.trials}
         with self._lock:
             known = self._searches.pop(name, None)
@@ -163,9 +163,9 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         if not early_stopping:
             return None
         settings = {item["name"]: item["value"] for item in early_stopping.get("algorithmSettings", [])}
-        maximize = spec["objective"]["type"] == "maximize"
-        rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), maximize)
-        found = Search(name, rule, spec["objective"]["objectiveMetricName"], maximize)
+        metric, maximize = spec["objective"]["objectiveMetricName"], spec["objective"]["type"] == "maximize"
+        rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), maximize, metric)
+        found = Search(name, rule, metric, maximize)
         found.listed({item["metadata"]["name"]: _is_over(item) for item in trials})
         with self._lock:
             return self._searches.setdefault(name, found)

@@ -98,5 +98,11 @@ def arguments(name: str, port: int) -> argparse.ArgumentParser:
     """The command line that both services have."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(prog=f"python -m katib.services.{name}", allow_abbrev=False)
-    parser.add_argument("--port", type=int, default=port, help=f"Katib asks on {port}; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=port, help=f"Katib asks on {port}; 0 takes a free one")
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"{text} is not 0 to 65535")
+    return int(text)

@@ -58,7 +58,9 @@ def named(letter: str) -> str:
 def controller(stub: Stub, db: DbManager, trials: Sequence[Any], **settings: str) -> Any:
     """The question of Katib's controller before it creates a trial: the rule that this one is made with."""
     request = pb.GetEarlyStoppingRulesRequest(
-        experiment=experiment(EXPERIMENT, stopping=settings), trials=trials, db_manager_address=db.address
+        experiment=experiment(EXPERIMENT, stopping={"tolerance": "0", **settings}),
+        trials=trials,
+        db_manager_address=db.address,
     )
     (rule,) = stub.GetEarlyStoppingRules(request).early_stopping_rules
     return rule
