@@ -24,7 +24,7 @@ REQUIRED = 3
 
 
 class Ours:
-    """A sampler and a stop rule of katib/search. `curves`: whether the sampler is told each trial's reports or its value alone."""
+    """A sampler and a stop rule of katib/search. With `curves` the sampler is told each trial's reports, else its value."""
 
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
