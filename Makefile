@@ -16,7 +16,7 @@ options = $(foreach name,$1,$(call option,$(name)))
 RENDER := PRESET NAME TRIALS EPOCHS PARALLEL SITE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- the environment; every target below makes what it needs first ---------------------------------------------
 constraint = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
