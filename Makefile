@@ -1,11 +1,12 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint bench demo render check corpus local results ui deploy delete clean
+.PHONY: help setup test lint bench bench-search demo render check corpus local results ui deploy delete clean
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 KATIB := $(VENV)/bin/python -m katib
 
 # Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search.
@@ -16,7 +17,7 @@ options = $(foreach name,$1,$(call option,$(name)))
 RENDER := PRESET NAME TRIALS EPOCHS PARALLEL SITE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- the environment; every target below makes what it needs first ---------------------------------------------
 constraint = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
@@ -30,6 +31,10 @@ $(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 
 $(DEV): $(RUN)
 	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
+	@touch $@
+
+$(BENCH): $(RUN)
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,bench]'
 	@touch $@
 
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
@@ -47,6 +52,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 
 bench: $(DEV) ## time and memory of a training step against speechbrain's; minutes (ROUNDS=, MODELS=, OUT=FILE)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
+
+bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
 
 # --- verbs ------------------------------------------------------------------------------------------------------
 demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table

@@ -24,7 +24,7 @@ REQUIRED = 3
 
 
 class Ours:
-    """A sampler and a stop rule of katib/search. `curves`: whether the sampler is told each trial's reports or its value alone."""
+    """A sampler and a stop rule of katib/search. With `curves` the sampler is told each trial's reports, else its value."""
 
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
@@ -48,8 +48,9 @@ class Ours:
 class StockKatib:
     """Katib v0.19's skopt and medianstop services, with what they do not see.
 
-    Every double is log-uniform; failed and running trials are unknown to the optimiser, and the same point is answered until
-    something is told; a stopped trial is told with what it had. The rule is made when a trial is created, of the trials that
+    Every double is log-uniform; failed and running trials are unknown to the optimiser, and its model answers the same point
+    until something is told (the random points of the start are drawn anew here, which is kinder); a stopped trial is told with
+    what it had. The rule is made when a trial is created, of the trials that
     have succeeded by then: the mean of their means up to the start step; it is compared once.
     (suggestion/v1beta1/skopt/base_service.py and earlystopping/v1beta1/medianstop/service.py.)
     """

@@ -70,7 +70,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _open(launcher: Launcher, manifest: str) -> Store:
     """The store of this experiment, or a new one. Raises FolderError where it belongs to another search."""
-    folder, identity = launcher.folder, Identity.of(launcher.experiment)
+    folder, identity = launcher.folder, Identity.of(launcher.experiment, launcher.corpus())
     if not (folder / DATABASE).exists():
         _write(folder / MANIFEST, manifest)
         return Store.create(folder, identity)
@@ -81,6 +81,12 @@ def _open(launcher: Launcher, manifest: str) -> Store:
         raise FolderError(
             f"{folder}: holds another search: {found[0]}{more}; only {', '.join(BUDGET)} may change, "
             f"take another --name, or go on with {folder / MANIFEST}"
+        )
+    if store.identity.corpus not in ("", identity.corpus):
+        store.close()
+        raise FolderError(
+            f"{folder}: its trials were trained on another corpus than {launcher.data}, and their values cannot be compared; "
+            "give --data of that corpus, or take another --name"
         )
     if store.identity != identity:
         _write(folder / MANIFEST, manifest)

@@ -27,6 +27,8 @@ EXPLORE = 0.4
 """The improvement is counted from so many standard deviations of the values above the best (Lizotte 2008, section 3.4.2).
 Without it a search of 25 trials crowds around its first find: of 0, 0.3, 0.45 and 0.6, the benchmark was best between 0.3 and
 0.45, and points that prove worse are cheap where a stop rule ends them."""
+HUGE, TINY = 1e100, 1e-100
+"""A value beyond the one counts as that, values that differ by less than the other as equal: their squares are numbers still."""
 WORST = 2.0
 """Values further below the median than so many times the distance from the median to the best count as that far below:
 how badly a trial diverged says nothing of where the best lies, and would stretch the scale of what does."""
@@ -72,7 +74,7 @@ def suggest(space: Space, told: Known, generator: np.random.Generator) -> Iterat
     values = told.values[chosen]
     floor = np.median(values) - WORST * (values.max() - np.median(values))
     values = np.maximum(values, floor)
-    scale = values.std() or 1.0
+    scale = values.std() if values.std() > 1e-12 * np.abs(values).max() + TINY else 1.0
     groups, inputs = features.groups, features.of_points(told.points)[chosen]
     if told.source.any():
         # Whether an earlier search says something of this one is a length of its own, learned with the others.
@@ -137,7 +139,7 @@ def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
         elif past.outcome == "stopped":
             found.append(_Told(point, *gains.expected(past)))
         else:
-            found.append(_Told(point, sign * past.worth))
+            found.append(_Told(point, sign * _worth(past)))
     return sorted(found, key=lambda one: (one.point, one.pending, one.value or 0.0))
 
 
@@ -153,8 +155,11 @@ class _Gains:
     @classmethod
     def of(cls, history: Sequence[Past], sign: float) -> "_Gains":
         completed = [past for past in history if past.outcome == "completed" and past.worth is not None]
-        ends = [sign * (past.worth or 0.0) for past in completed]
-        finite = [[sign * v if math.isfinite(v) else -math.inf for v in past.values] for past in completed]
+        ends = [sign * _worth(past) for past in completed]
+        finite = [
+            [min(max(sign * v, -HUGE), HUGE) if math.isfinite(v) else -math.inf for v in past.values]
+            for past in completed
+        ]
         return cls(sign, ends, [list(accumulate(values, max)) for values in finite])
 
     def expected(self, past: Past) -> tuple[float, float]:
@@ -163,7 +168,7 @@ class _Gains:
         It would have gained from its last step on what the completed trials gained from that step on. Where its steps are
         not known, it would have ended between what it had and the median of the completed ones.
         """
-        value, gain = self.sign * (past.worth or 0.0), self._from(len(past.values))
+        value, gain = self.sign * _worth(past), self._from(len(past.values))
         if gain is not None:
             return value + gain[0], gain[1] + (gain[0] / 4) ** 2
         middle = max(value, median(self.ends)) if self.ends else value
@@ -179,6 +184,10 @@ class _Gains:
             ]
             self.by_step[step] = (fmean(gains), float(np.var(gains))) if gains else None
         return self.by_step[step]
+
+
+def _worth(past: Past) -> float:
+    return min(max(past.worth or 0.0, -HUGE), HUGE)
 
 
 def _chosen(told: Known) -> np.ndarray:

@@ -185,8 +185,8 @@ class Sampler:
         sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed))
         if position:
             sequence.fast_forward(position)
-        for point in sequence.random(count):
-            yield tuple(float(share) for share in point)
+        for _ in range(count):
+            yield tuple(float(share) for share in sequence.random(1)[0])
 
     def _untried(self, tried: Container[object], start: int) -> dict[str, str] | None:
         """The first of a countable space's points from the place `start` on that is none of `tried`."""
@@ -212,7 +212,7 @@ class _Trials:
     @classmethod
     def of(cls, space: Space, history: Sequence[Past], earlier: Sequence[Past]) -> "_Trials":
         """The history in an order that does not hang on how its trials were listed."""
-        listed = sorted(history, key=lambda past: (sorted(past.assignments.items()), past.outcome))
+        listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
         tried = {key for past in listed if (key := _key(space, past.assignments))}
         before = {key for past in earlier if (key := _key(space, past.assignments))}
         places = [space.shares(past.assignments) for past in listed if past.outcome == "failed"]
@@ -224,6 +224,10 @@ class _Trials:
         self.listed.append(Past(point, "running"))
         self.tried.add(key)
         self.known.add(key)
+
+
+def _order(past: Past) -> tuple[object, ...]:
+    return sorted(past.assignments.items()), past.outcome, past.worth or 0.0, len(past.values)
 
 
 def _key(space: Space, assignments: Mapping[str, str]) -> Key | None:

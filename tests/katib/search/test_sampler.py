@@ -271,6 +271,24 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
     assert known(space, history, [], maximize=True).values.tolist() == [-1.0, -1.0, -2.0]
 
 
+@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("value", [1.7e308, -1.7e308, 5e-324, 1e-200, 0.0])
+def test_values_at_the_ends_of_what_a_float_holds_are_values(name: str, value: float) -> None:
+    proposer = sampler(
+        experiment(name, random_state="1", **({"n_initial_points": "3"} if "bayes" in name else {}))
+    )
+    history = [
+        Past(past.assignments, outcome, number, (number,))
+        for past, number, outcome in zip(
+            search(proposer, 12),
+            [value, -value, 1.0, 0.0] * 3,
+            ["completed", "completed", "stopped", "completed"] * 3,
+            strict=True,
+        )
+    ]
+    assert len(proposer.propose(history, 2)) == 2
+
+
 values = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 pasts = st.builds(
     Past,
@@ -346,6 +364,11 @@ def test_unknown_algorithms_and_settings_are_named(name: str, settings: dict[str
     with pytest.raises(ManifestError) as error:
         sampler(experiment(name, **settings))
     assert message in str(error.value)
+
+
+def test_every_setting_that_katibs_own_service_admits_is_taken() -> None:
+    for value in ("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"):
+        assert sampler(experiment("bayesianoptimization", acq_func=value)).algorithm == "bayesianoptimization"
 
 
 def test_settings_of_katibs_own_service_are_taken_and_named_as_idle() -> None:
