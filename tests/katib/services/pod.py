@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,9 @@ with open(orders, "rb", buffering=0) as lines:
             os._exit(int(line[5:]))
         os.write(1, line)
 """
+
+FAILED = 255
+"""The collector's exit code beside a trainer that failed."""
 
 
 def epoch(step: int, value: float | str, metric: str = METRIC) -> str:
@@ -137,3 +141,7 @@ class Pod:
             for stream in (process.stdout, process.stderr) if process else ():
                 if stream:
                     stream.close()
+
+
+Pods = Callable[..., Pod]
+"""Makes a pod of its own folder, with Pod's keywords."""
