@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 LINE_LIMIT = 1 << 16
 """Bytes of a line that is looked at, as on one machine (katib/local/process.py)."""
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 
 class Output:

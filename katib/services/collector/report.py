@@ -18,7 +18,7 @@ from katib.services.observations import AWAY, Row, reason, timestamp
 
 MOST_ROWS = 1_000
 """Of one report: MySQL takes 16 383 (four placeholders a row, 65 535 a statement), gRPC 4 MB."""
-MOST_WAITING = 20_000
+MOST_WAITING = 5_000
 """Rows that wait in memory; the rest waits in the trainer's output."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries."""
