@@ -2,6 +2,7 @@
 that goes bad, a run directory that cannot be written."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import pkgutil
@@ -58,11 +59,14 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
     draw.shuffle(kills)
     for cpu_seconds, file_step in kills:
         assert run(1000, cpu_seconds, file_step) in (-signal.SIGPROF, -signal.SIGKILL)
+        assert all(json.loads(file.read_text()) for file in run_dir.glob("*.json"))
     epochs = len(state(run_dir)["progress"]["history"]) + 1
     assert epochs > 2
     assert run(epochs, 0.0, -1) == 0
     assert training.here(tmp_path / "undisturbed" / "trial", "--epochs", str(epochs)) == 0
     assert_same(run_dir, tmp_path / "undisturbed" / "trial")
+    names = {path.name for path in run_dir.iterdir()}
+    assert names == {"config.json", "last.pt", "previous.pt", "best.pt", "summary.json"}
     times = [record["time"] for record in torch.load(run_dir / "last.pt")["progress"]["history"]]
     assert sorted({line.split()[0] for line in metric_lines(output.read_text())}) == times
 
@@ -123,7 +127,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
     """A recording is cut short after the first epoch, or removed. One line names it; mended, the run goes on and
     is bitwise the undisturbed one."""
     run_dir, flags = tmp_path / "undisturbed", ("--workers", workers)
-    file = broken / "train" / "clean" / "005_speaker1File.wav"
+    file = broken / "train" / "clean" / "004_speaker1File.wav"
     content = file.read_bytes()
     damages = [lambda: file.write_bytes(content[:3000]), file.unlink]
     for damage, epochs in zip(damages, ("2", "3"), strict=True):
@@ -134,7 +138,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
             patch.setattr("trainer.train.hold", _after(damage))
             assert training.here(run_dir, *flags, "--epochs", epochs, data=broken) == 5
         (line,) = capsys.readouterr().err.splitlines()
-        assert all(part in line for part in ("error: ", "005_speaker1File.wav", "line 7", "copy it anew"))
+        assert all(part in line for part in ("error: ", "004_speaker1File.wav", "line 6", "copy it anew"))
         assert '"data fault"' in (run_dir / "summary.json").read_text()
         file.write_bytes(content)
         assert training.here(run_dir, *flags, "--epochs", epochs, data=broken) == 0
