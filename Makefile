@@ -1,12 +1,13 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench demo render check corpus local results ui clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results ui clean
 .PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 KATIB := $(VENV)/bin/python -m katib
 
 # Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search.
@@ -30,7 +31,11 @@ $(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,dev]'
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
+	@touch $@
+
+$(BENCH): $(RUN)
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,bench]'
 	@touch $@
 
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
@@ -50,8 +55,12 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## time and memory of a training step against speechbrain's; minutes (ROUNDS=, MODELS=, OUT=FILE)
+bench: $(DEV) ## a training step against speechbrain's, and the data readers: time and memory; minutes (ROUNDS=, MODELS=, OUT=FILE)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
+	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
+
+bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
 
 # --- verbs ------------------------------------------------------------------------------------------------------
 demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table
@@ -65,6 +74,9 @@ check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=
 
 corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
 	@$(KATIB) corpus $(call options,OUT MIXTURES SECONDS SPEECH SEED)
+
+pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which the trainer reads faster (OUT=)
+	@$(KATIB) pack $(call options,DATA OUT)
 
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
 	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))

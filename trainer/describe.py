@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.config import Describe, check_architecture
-from trainer.data.polsess import SAMPLE_RATE
+from trainer.data.subset import SAMPLE_RATE
 from trainer.losses import pit_si_snr
 from trainer.models import find
 from trainer.models.linear import operations

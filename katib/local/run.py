@@ -16,8 +16,8 @@ from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.store import DATABASE, Identity, Store, differences
 from katib.local.view import view
-from katib.search.median_stop import median_stop
 from katib.search.sampler import idle_settings, sampler
+from katib.search.stopping import stop_rule
 
 LOCK, MANIFEST = "engine.lock", "experiment.yaml"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
@@ -32,13 +32,17 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment)
     if experiment.early_stopping:
-        median_stop(experiment.early_stopping, experiment.maximize)
+        stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     with _held(launcher.folder):
         store = _open(launcher, manifest)
         try:
             seen = view(experiment)
             for name in idle_settings(experiment.algorithm):
                 seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
+            if "warm_start" in experiment.algorithm.settings:
+                seen.say(
+                    "note: warm_start takes the trials of a cluster; here the search begins without them"
+                )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, GRACE_SECONDS):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
