@@ -39,8 +39,8 @@ def overlay(tmp_path: Path) -> list[dict[str, Any]]:
             container["image"] = container["image"].partition(":")[0]
     others = [item for item in stand_in if item["kind"] != "ConfigMap"]
     (tmp_path / "base" / "all.yaml").write_text(yaml.safe_dump_all(others))
-    generated = {"name": "katib-config", "namespace": "kubeflow", "literals": ["katib-config.yaml=stock"]}
-    kustomization = {"resources": ["all.yaml"], "configMapGenerator": [generated]}
+    generated = {"name": "katib-config", "literals": ["katib-config.yaml=stock"]}
+    kustomization = {"namespace": "kubeflow", "resources": ["all.yaml"], "configMapGenerator": [generated]}
     (tmp_path / "base" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     file = tmp_path / "katib" / "kustomization.yaml"
     found = yaml.safe_load(file.read_text())
