@@ -20,12 +20,16 @@ from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
 from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import DataFaultError, DivergedError
-from trainer.losses import pit_si_snr, si_snr
+from trainer.losses import gains, pit_si_snr, si_snr
 from trainer.metric_line import metric_line, say, timestamp
 from trainer.progress import EpochRecord, Partial, summary
 from trainer.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import Tracker
+from trainer.tracking.example import Signals
+
+EXAMPLES = 3
+"""Validation mixtures that the tracker gets to hear."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Fit:
         )
         # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
         self.folder.write_json(SUMMARY, content | {"data_dir": str(self.run.data_dir.absolute())})
+        self.tracker.update()
 
     def _train(self, epoch: int, started: float) -> None:
         """One pass over the training set, or what a stopped process left of it."""
@@ -207,7 +212,8 @@ class Fit:
             f"{record.waited / max(seconds, 1e-9):.1%} of it waiting for data",
             metric_line(record.time, scores.mean),
         )
-        self.tracker.log(record)
+        if session.progress.best is record:
+            self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
 
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Mean of `score`, [B] a batch, over the validation set."""
@@ -269,3 +275,12 @@ class Fit:
         return DivergedError(
             f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
         )
+
+
+def signals(example: Example) -> Signals:
+    """What the tracker shows of `example`; the estimates get the level that they have in the mixture."""
+    mixture = example.mixture.unsqueeze(0)  # [1, T]
+    estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
+    score = si_snr(estimates, example.targets).mean()
+    channels = torch.cat([mixture, estimates, example.targets])
+    return Signals(f"{example.variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)

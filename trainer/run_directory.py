@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from trainer.errors import ConfigError, StorageError
 
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
-_CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
+CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,15 @@ def hold(path: Path, identity: Mapping[str, Any]) -> Iterator[RunDirectory]:
             raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
         try:
             folder = RunDirectory(path)
-            if not (path / _CONFIG).exists():
-                folder.write_json(_CONFIG, identity)
+            if not (path / CONFIG).exists():
+                folder.write_json(CONFIG, identity)
             yield folder
         finally:
             (path / _PID).unlink(missing_ok=True)
 
 
 def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
-    config = path / _CONFIG
+    config = path / CONFIG
     try:
         there = json.loads(config.read_text())
     except (FileNotFoundError, NotADirectoryError):

@@ -7,6 +7,7 @@ Called by trainer/__main__.py.
 import math
 import os
 import shutil
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,7 @@ from trainer.config import Run, Training, check_architecture
 from trainer.data.corpora import Corpus, open_corpus
 from trainer.data.sampling import select, worker_fault
 from trainer.data.subset import SAMPLE_RATE
+from trainer.device import find_device
 from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit
 from trainer.memory import exhausted, is_out_of_memory
@@ -26,6 +28,9 @@ from trainer.models import find
 from trainer.run_directory import RunDirectory, hold
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import NoTracker, open_tracker
+
+STOP_SECONDS = 2.5
+"""After SIGTERM the tracker has that long: Katib wants the process to end in 2 to 3 s."""
 
 
 def train(run: Run) -> int:
@@ -66,7 +71,7 @@ def _train(
         say(f"warning: {note}")
     resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience)
-    tracker = NoTracker() if finished else open_tracker(run.run_dir, identity)
+    tracker = NoTracker() if finished else open_tracker(run.run_dir)
     fit = Fit(run, corpus, session, folder, identity, stop, tracker)
     code = 1
     try:
@@ -101,13 +106,20 @@ def _train(
         fit.summarize("out of memory")
         code = MemoryExhaustedError.exit_code
     finally:
-        tracker.finish(code)
+        tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
         longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
+
+
+def _tracking_seconds(session: Session, stop: StopRequest) -> float:
+    """How long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is delayed
+    by anyway."""
+    trained = sum(record.seconds for record in session.progress.history)
+    return STOP_SECONDS if stop.requested else min(max(10.0, trained / 100), 120.0)
 
 
 def _patience(seconds: float) -> float:
@@ -146,20 +158,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
 
 
 def _device(run: Run) -> torch.device:
-    name = run.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N") from error
-    if device.type == "cuda" and not (
-        torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
-    ):
-        raise ConfigError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} usable GPUs; "
-            "--device cpu trains without"
-        )
+    device = find_device(run.device)
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
     if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
