@@ -6,6 +6,7 @@ metric's name: with a stop rule at work Katib's collector parses every `key=valu
 or dies. Called by the epoch loop when an epoch's checkpoint is on disk.
 """
 
+import math
 import sys
 from datetime import UTC, datetime
 
@@ -13,8 +14,10 @@ METRIC = "val_si_snr"
 
 
 def metric_line(time: str, val_si_snr: float) -> str:
-    """The line of one epoch. `time` is what `timestamp` gave when the epoch ended, `val_si_snr` is finite, in
-    dB."""
+    """The line of one epoch. `time` is what `timestamp` gave when the epoch ended, `val_si_snr` is in dB. Raises
+    ValueError where it is not finite, which no reader of the line would take for a number."""
+    if not math.isfinite(val_si_snr):
+        raise ValueError(f"{METRIC} {val_si_snr} is not finite")
     return f"{time} {METRIC}={val_si_snr:.4f}"
 
 

@@ -10,7 +10,7 @@ from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
 from katib.check.objective import REQUIRED
 from katib.check.parameters import number
-from katib.check.services import ALL, EARLY_STOPPING, SERVICES, Service
+from katib.check.services import ALL, EARLY_STOPPING, OUR_EARLY_STOPPING, OURS, SERVICES, Service
 from katib.errors import nearest
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
@@ -34,6 +34,12 @@ SETTING_IGNORED = warning(
     finds="a setting that the algorithm does not know and ignores, or one given twice",
     effect="it is ignored; of two the last one counts",
     mend="remove the setting, or correct its name",
+)
+OURS_ALONE = warning(
+    "setting-ours",
+    finds="a setting or an early stopper that Sepsweep's services and the search on this machine take, and stock Katib does not",
+    effect="with stock services the Experiment fails before its first trial",
+    mend="see which services the cluster has, or leave it out",
 )
 SETTING_VALUE = error(
     "setting-value",
@@ -120,7 +126,10 @@ def algorithms(top: Node) -> Iterator[Finding]:
         yield from _special(spec)
     stopper = spec["earlyStopping"]
     if not stopper.missing:
-        yield from _service(stopper, EARLY_STOPPING)
+        name = stopper["algorithmName"]
+        if name.text in OUR_EARLY_STOPPING:
+            yield OURS_ALONE.at(name, f"'{name.text}' is not among the early stoppers of stock Katib")
+        yield from _service(stopper, {**EARLY_STOPPING, **OUR_EARLY_STOPPING})
         needed = _setting_number(stopper, "min_trials_required", 3)
         trials = spec["maxTrialCount"]
         if trials.integer is not None and needed is not None and needed >= trials.integer > 0:
@@ -156,6 +165,10 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Finding]
             yield SETTING_IGNORED.at(name, f"'{name.text}' stands here a second time")
         seen.add(name.text)
         setting = service.settings.get(name.text)
+        ours = OURS.get(algorithm, {}).get(name.text)
+        if setting is None and ours is not None and service.strict:
+            setting = ours
+            yield OURS_ALONE.at(name, f"stock {algorithm} has no setting '{name.text}'")
         if setting is None and name.text not in service.needs:
             if service.any_setting:
                 continue

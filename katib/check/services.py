@@ -4,6 +4,8 @@ Read from their sources below pkg/suggestion/v1beta1 and pkg/earlystopping/v1bet
 goptuna/converter.go). Called by katib/check/algorithms.py.
 """
 
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -38,6 +40,22 @@ def real(accepts: Callable[[float], bool], says: str) -> Setting:
 def one_of(*words: str) -> Setting:
     """One of these words."""
     return Setting(lambda text: text in words, "one of " + ", ".join(words))
+
+
+def numbers(least: int) -> Setting:
+    """Whole numbers of at least `least`, with commas between them."""
+    return Setting(
+        lambda text: all(int(word) >= least for word in text.split(",")),
+        f"whole numbers of at least {least} with commas between them",
+    )
+
+
+def _points(text: str) -> bool:
+    points = json.loads(text)
+    return isinstance(points, list) and all(
+        isinstance(point, dict) and all(isinstance(value, str | int | float) for value in point.values())
+        for point in points
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +152,35 @@ SERVICES: Mapping[str, Service] = {
 EARLY_STOPPING: Mapping[str, Service] = {
     "medianstop": Service(settings={"min_trials_required": whole(1), "start_step": whole(1)}),
 }
+
+FIRST = {"first_suggestions": Setting(_points, 'a JSON list of points: [{"lr": 0.001, "dropout": 0.1}]')}
+WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
+OURS: Mapping[str, Mapping[str, Setting]] = {
+    # Two more that the stock service admits, to fail at the first result; here acq_func is without effect.
+    "bayesianoptimization": {
+        "acq_func": one_of("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"),
+        **FIRST,
+        **WARM,
+    },
+    "random": FIRST,
+    "tpe": {**FIRST, **WARM},
+    "multivariate-tpe": {**FIRST, **WARM},
+    "grid": FIRST,
+    "sobol": {**SEED, **FIRST},
+    "medianstop": {
+        "looks": one_of("every", "once"),
+        "tolerance": real(lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    },
+}
+"""Settings that the search here takes (katib/search) and the stock service of that name does not."""
+OUR_EARLY_STOPPING: Mapping[str, Service] = {
+    "successivehalving": Service(
+        settings={
+            "eta": whole(2),
+            "rungs": numbers(1),
+            "start_step": whole(1),
+            "min_trials_required": whole(1),
+        }
+    ),
+}
+"""Stop rules that stock Katib does not have."""

@@ -20,8 +20,9 @@ from katib.local.signals import STOPS, Signals, listening
 from katib.local.store import Effort, State, Store, Trial, objective_value
 from katib.local.view import View, count, with_unit
 from katib.metrics import MetricParser
-from katib.search.median_stop import median_stop
-from katib.search.sampler import Outcome, Past, sampler
+from katib.search.history import Outcome, Past
+from katib.search.sampler import sampler
+from katib.search.stopping import stop_rule
 
 GRACE_SECONDS = 120.0
 """From SIGTERM to SIGKILL: the template's terminationGracePeriodSeconds."""
@@ -67,7 +68,7 @@ class Engine:
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
         self._sampler = sampler(experiment)
         stopping = experiment.early_stopping
-        self._rule = median_stop(stopping, experiment.maximize) if stopping else None
+        self._rule = stop_rule(stopping, experiment.maximize, experiment.metric) if stopping else None
         self._parser = MetricParser(experiment.filters, [experiment.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, _Running] = {}
@@ -154,11 +155,12 @@ class Engine:
             Past(trial.assignments, _OUTCOMES[trial.state], self._value(trial), trial.values)
             for trial in self.trials
         ]
-        assignments = self._sampler.propose(history)
-        if assignments is None:
+        found = self._sampler.propose(history)
+        if not found:
             self._exhausted = True
-            self._view.say("every point of the grid has been tried")
+            self._view.say("every point of the search space has been tried")
             return None
+        assignments = found[0]
         name = f"{experiment.name}-{''.join(secrets.choice(NAME_LETTERS) for _ in range(8))}"
         trial = self._store.add(name, assignments, self._sampler.space)
         self._trials[name] = trial

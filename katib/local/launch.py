@@ -4,6 +4,7 @@ What depends on the trainer of this project stands in `_environment` alone; any 
 Called by the engine.
 """
 
+import hashlib
 import netrc
 import os
 import re
@@ -44,6 +45,23 @@ class Launcher:
     def folder(self) -> Path:
         """Of the experiment."""
         return self.runs / self.experiment.name
+
+    def corpus(self) -> str:
+        """Checksum of the tables (CSV) of the corpus, wherever it lies; empty without a corpus.
+
+        Values of trials on different corpora cannot be compared. The tables name every mixture, and are read in no time.
+        """
+        if self.data is None:
+            return ""
+        tables = sorted([*self.data.glob("*.csv"), *self.data.glob("*/*.csv")])
+        digest = hashlib.sha256()
+        for table in tables:
+            try:
+                content = hashlib.sha256(table.read_bytes()).hexdigest()
+            except OSError as error:
+                raise FolderError(f"--data {table}: cannot be read ({error.strerror})") from None
+            digest.update(f"{table.relative_to(self.data)} {content}\n".encode())
+        return digest.hexdigest()
 
     def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
         """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""

@@ -16,8 +16,8 @@ from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.store import DATABASE, Identity, Store, differences
 from katib.local.view import view
-from katib.search.median_stop import median_stop
 from katib.search.sampler import idle_settings, sampler
+from katib.search.stopping import stop_rule
 
 LOCK, MANIFEST = "engine.lock", "experiment.yaml"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
@@ -32,13 +32,17 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment)
     if experiment.early_stopping:
-        median_stop(experiment.early_stopping, experiment.maximize)
+        stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     with _held(launcher.folder):
         store = _open(launcher, manifest)
         try:
             seen = view(experiment)
             for name in idle_settings(experiment.algorithm):
                 seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
+            if "warm_start" in experiment.algorithm.settings:
+                seen.say(
+                    "note: warm_start takes the trials of a cluster; here the search begins without them"
+                )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, GRACE_SECONDS):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
@@ -68,7 +72,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _open(launcher: Launcher, manifest: str) -> Store:
     """The store of this experiment, or a new one. Raises FolderError where it belongs to another search."""
-    folder, identity = launcher.folder, Identity.of(launcher.experiment)
+    folder, identity = launcher.folder, Identity.of(launcher.experiment, launcher.corpus())
     if not (folder / DATABASE).exists():
         _write(folder / MANIFEST, manifest)
         return Store.create(folder, identity)
@@ -79,6 +83,12 @@ def _open(launcher: Launcher, manifest: str) -> Store:
         raise FolderError(
             f"{folder}: holds another search: {found[0]}{more}; only {', '.join(BUDGET)} may change, "
             f"take another --name, or go on with {folder / MANIFEST}"
+        )
+    if store.identity.corpus not in ("", identity.corpus):
+        store.close()
+        raise FolderError(
+            f"{folder}: its trials were trained on another corpus than {launcher.data}, and their values cannot be compared; "
+            "give --data of that corpus, or take another --name"
         )
     if store.identity != identity:
         _write(folder / MANIFEST, manifest)

@@ -76,16 +76,19 @@ class Identity:
     maximize: bool
     strategy: Literal["max", "min", "latest"]
     spec: Mapping[str, Any]
+    corpus: str = ""
+    """Checksum of the corpus's tables (katib/local/launch.py); empty where no corpus is mounted."""
 
     @classmethod
-    def of(cls, experiment: Experiment) -> "Identity":
-        """Of the manifest's experiment."""
+    def of(cls, experiment: Experiment, corpus: str = "") -> "Identity":
+        """Of the manifest's experiment on one corpus."""
         return cls(
             experiment.name,
             experiment.metric,
             experiment.maximize,
             experiment.strategy,
             dict(experiment.spec),
+            corpus,
         )
 
 

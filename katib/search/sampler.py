@@ -1,35 +1,55 @@
-"""What to try next: the trials so far -> assignments of the next one, by the algorithm that the manifest names.
+"""What to try next: the trials so far -> assignments of the next ones, by the algorithm that the manifest names.
 
-`Sampler.propose` is a function of the history alone: the same seed and the same trials give the same proposal, whoever asks
-and however often it was started again. The history is laid out as an Optuna study in memory each time, which takes
-milliseconds. Pure; called by the local engine.
+`Sampler.propose` is a function of the history alone: the same seed and the same trials, in any order, give the same proposals,
+whoever asks and however often it was started again. Pure; called by the local engine and by the suggestion service.
 
-bayesianoptimization and multivariate-tpe are Optuna's multivariate TPE (Bergstra et al. 2011, NeurIPS; Falkner et al. 2018,
-ICML, section 4.1), tpe treats each parameter alone; sobol is the scrambled sequence (Owen 1998), grid goes through its
-points in order.
+bayesianoptimization is a Gaussian process (katib/search/bayes.py); multivariate-tpe is Optuna's multivariate TPE (Bergstra et
+al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each parameter alone; sobol is the scrambled sequence
+(Owen 1998), grid goes through its points in order.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
-from typing import Literal
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from katib.check.services import SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
+from katib.search import bayes
+from katib.search.history import Past
+from katib.search.settings import checked
 from katib.search.space import Space
-
-Outcome = Literal["running", "completed", "stopped", "failed"]
 
 # Optuna announces each study that is created, and here one is for each proposal.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-REPEATS = 20
-"""Draws, by the algorithm and then as often at random, before a point that was tried already is taken once more."""
+ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol")
+MOST_CANDIDATES = 10_000
 
+NEAR = 0.02
+"""A point no further than this from a failed one on every axis, in shares of its distribution, is not proposed."""
+BATCH = 16
+"""Points of one answer that are the model's; what it would say of more at once is no better than an even spread."""
+DRAWS, TPE_DRAWS = 2000, 20
+"""Points looked at, TPE's own among them, before a free one must be searched for, or the farthest from failed ones taken."""
+
+_FIELDS = {
+    "random_state": "seed",
+    "n_initial_points": "startup",
+    "n_startup_trials": "startup",
+    "n_ei_candidates": "candidates",
+    "n_EI_candidates": "candidates",
+}
+_IDLE: Mapping[str, frozenset[str]] = {
+    "bayesianoptimization": frozenset({"base_estimator", "acq_func", "acq_optimizer"}),
+    "tpe": frozenset({"gamma", "prior_weight"}),
+    "grid": frozenset({"random_state"}),
+}
 _STATES = {
     "completed": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
@@ -37,37 +57,6 @@ _STATES = {
     # that failed has no value either, and its surroundings are to be left alone as well.
     "running": TrialState.RUNNING,
     "failed": TrialState.RUNNING,
-}
-
-
-@dataclass(frozen=True)
-class Past:
-    """A trial of the history; `values` are its reports, one a step from 1, `value` is what its objective came to."""
-
-    assignments: Mapping[str, str]
-    outcome: Outcome
-    value: float | None = None
-    values: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """Katib's settings of one algorithm: name -> the field of `Sampler`, and those that have no effect here."""
-
-    used: Mapping[str, str] = field(default_factory=dict)
-    idle: tuple[str, ...] = ()
-
-
-_SEED = {"random_state": "seed"}
-ALGORITHMS: Mapping[str, _Settings] = {
-    "bayesianoptimization": _Settings(
-        _SEED | {"n_initial_points": "startup"}, ("base_estimator", "acq_func", "acq_optimizer")
-    ),
-    "multivariate-tpe": _Settings(_SEED | {"n_startup_trials": "startup", "n_ei_candidates": "candidates"}),
-    "tpe": _Settings(_SEED | {"n_EI_candidates": "candidates"}, ("gamma", "prior_weight")),
-    "random": _Settings(_SEED),
-    "grid": _Settings(idle=("random_state",)),
-    "sobol": _Settings(_SEED),
 }
 
 
@@ -80,44 +69,95 @@ class Sampler:
     maximize: bool
     seed: int | None = None
     startup: int = 10
+    """Trials, first ones and those of earlier searches included, before the model is asked."""
     candidates: int = 24
+    first: tuple[Mapping[str, str], ...] = ()
+    """Points that are proposed before all others: what is in use today, so that the search holds its own control."""
 
-    def propose(self, history: Sequence[Past]) -> dict[str, str] | None:
-        """Assignments of the next trial; None where a grid has no point left."""
-        tried = [dict(past.assignments) for past in history]
-        if self.algorithm == "grid":
-            return next((point for point in self._grid() if point not in tried), None)
-        point = self._draw(history, 0)
-        for attempt in range(1, 2 * REPEATS):
-            if point not in tried:
+    def propose(
+        self,
+        history: Sequence[Past],
+        count: int = 1,
+        *,
+        earlier: Sequence[Past] = (),
+        position: int | None = None,
+    ) -> list[dict[str, str]]:
+        """Assignments of the next `count` trials; fewer only where the space has no untried point left.
+
+        `history` are the trials of this search in any order, `earlier` those of searches before it, whose space may be
+        another. `position` is the number of trials proposed so far, where the history may lack some (Katib leaves out
+        those without metrics): it keeps a seed from repeating itself.
+        """
+        past = _Trials.of(self.space, history, earlier)
+        if position is None:
+            position = len(past.listed)
+        found: list[dict[str, str]] = []
+        for index in range(count):
+            point = self._next(past, position + index, modelled=index < BATCH)
+            if point is None:
                 break
-            point = self._draw(history, attempt)
-        return point
+            found.append(point)
+            past.add(self.space, point)
+        return found
 
-    def _draw(self, history: Sequence[Past], attempt: int) -> dict[str, str]:
-        if self.algorithm == "sobol":
-            return self._at(self._sobol(len(history) + attempt))
+    def _next(self, past: "_Trials", position: int, *, modelled: bool) -> dict[str, str] | None:
+        """The next point; None where all have been tried."""
+        for first in self.first:
+            if _key(self.space, first) not in past.tried:
+                return {name: first[name] for name in self.space.axes}
+        if self.space.size is not None and len(past.tried) >= self.space.size:
+            return None
+        if self.algorithm == "grid":
+            return self._untried(past.tried, 0)
         # The position goes into the seed: a sampler that starts anew with each question would repeat itself.
-        entropy = None if self.seed is None else (self.seed, len(history), attempt)
+        entropy = None if self.seed is None else (self.seed, position)
         generator = np.random.default_rng(entropy)
-        if self.algorithm == "random" or attempt >= REPEATS:
-            return self._at(generator.random(len(self.space.axes)))
-        return self._tpe(history, int(generator.integers(2**31)))
+        farthest: tuple[float, dict[str, str]] | None = None
+        for shares in islice(self._draws(past, position, generator, modelled=modelled), DRAWS):
+            point = self.space.at(shares)
+            if _key(self.space, point) in past.known:
+                continue
+            distance = min((_distance(self.space, shares, other) for other in past.failed), default=1.0)
+            if distance > NEAR:
+                return point
+            if farthest is None or distance > farthest[0]:
+                farthest = distance, point
+        if farthest is not None:
+            return farthest[1]
+        return self._untried(past.tried, int(generator.integers(self.space.size or 1)))
 
-    def _tpe(self, history: Sequence[Past], seed: int) -> dict[str, str]:
-        sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self.startup,
-            n_ei_candidates=self.candidates,
-            multivariate=self.algorithm != "tpe",
-            constant_liar=True,
-            seed=seed,
-        )
+    def _draws(
+        self, past: "_Trials", position: int, generator: np.random.Generator, *, modelled: bool
+    ) -> Iterator[Sequence[float]]:
+        """Points of the unit cube, the preferred one first."""
+        width = len(self.space.axes)
+        modelled = modelled and len(past.listed) + len(past.earlier) >= self.startup
+        if self.algorithm == "bayesianoptimization" and modelled:
+            told = bayes.known(self.space, past.listed, past.earlier, self.maximize)
+            if len(told.values) >= 2:
+                yield from bayes.suggest(self.space, told, generator)
+        elif self.algorithm in ("tpe", "multivariate-tpe") and modelled:
+            for _ in range(TPE_DRAWS):
+                point = self._tpe([*past.listed, *past.earlier], int(generator.integers(2**31)))
+                yield self.space.shares(point) or ()
+        if self.algorithm in ("sobol", "bayesianoptimization"):
+            yield from self._sobol(position, len(past.listed) + 1)
+        while True:
+            yield tuple(generator.random(width))
+
+    def _tpe(self, trials: Sequence[Past], seed: int) -> dict[str, str]:
         study = optuna.create_study(
-            sampler=sampler,
+            sampler=optuna.samplers.TPESampler(
+                n_startup_trials=0,
+                n_ei_candidates=self.candidates,
+                multivariate=self.algorithm != "tpe",
+                constant_liar=True,
+                seed=seed,
+            ),
             direction="maximize" if self.maximize else "minimize",
             pruner=optuna.pruners.NopPruner(),
         )
-        study.add_trials([trial for past in history if (trial := self._trial(past))])
+        study.add_trials([trial for past in trials if (trial := self._trial(past))])
         return self.space.assignments(study.ask(self.space.distributions).params)
 
     def _trial(self, past: Past) -> FrozenTrial | None:
@@ -125,36 +165,82 @@ class Sampler:
         coordinates = self.space.coordinates(past.assignments)
         if coordinates is None:
             return None
-        state = _STATES[past.outcome] if past.value is not None else TrialState.RUNNING
+        state = _STATES[past.outcome] if past.worth is not None else TrialState.RUNNING
         # A stopped trial ranks by how far it came and its best so far, never as if it had been run to its end.
         stopped = state == TrialState.PRUNED
         return optuna.trial.create_trial(
             state=state,
             params=coordinates,
             distributions=self.space.distributions,
-            value=past.value if state == TrialState.COMPLETE else None,
-            intermediate_values={len(past.values): past.value}
-            if stopped and past.value is not None
+            value=past.worth if state == TrialState.COMPLETE else None,
+            intermediate_values={len(past.values): past.worth}
+            if stopped and past.worth is not None
             else None,
         )
 
-    def _sobol(self, position: int) -> np.ndarray:
-        from scipy.stats import qmc  # takes half a second, and only this algorithm needs it
+    def _sobol(self, position: int, count: int) -> Iterator[tuple[float, ...]]:
+        """The sequence from `position` on, `count` points of it."""
+        from scipy.stats import qmc  # takes half a second, and only the start of a search needs it
 
-        sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed or 0))
+        sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed))
         if position:
             sequence.fast_forward(position)
-        return np.asarray(sequence.random(1)[0])
+        for _ in range(count):
+            yield tuple(float(share) for share in sequence.random(1)[0])
 
-    def _at(self, shares: Sequence[float] | np.ndarray) -> dict[str, str]:
-        return {
-            name: axis.at(float(share))
-            for (name, axis), share in zip(self.space.axes.items(), shares, strict=True)
-        }
+    def _untried(self, tried: Container[object], start: int) -> dict[str, str] | None:
+        """The first of a countable space's points from the place `start` on that is none of `tried`."""
+        size = self.space.size or 0
+        points = (self.space.point((start + index) % size) for index in range(size))
+        return next((point for point in points if _key(self.space, point) not in tried), None)
 
-    def _grid(self) -> list[dict[str, str]]:
-        values = [axis.values() or () for axis in self.space.axes.values()]
-        return [dict(zip(self.space.axes, point, strict=True)) for point in product(*values)]
+
+Key = tuple[str, ...]
+"""A point in the space's own spelling, so that 1e-3 and 0.001 are one."""
+
+
+@dataclass
+class _Trials:
+    """The trials that a question is asked with, and the answers so far; those of another space have no key."""
+
+    listed: list[Past]
+    earlier: Sequence[Past]
+    tried: set[Key]
+    known: set[Key]
+    failed: list[tuple[float, ...]]
+
+    @classmethod
+    def of(cls, space: Space, history: Sequence[Past], earlier: Sequence[Past]) -> "_Trials":
+        """The history in an order that does not hang on how its trials were listed."""
+        listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
+        tried = {key for past in listed if (key := _key(space, past.assignments))}
+        before = {key for past in earlier if (key := _key(space, past.assignments))}
+        places = [space.shares(past.assignments) for past in listed if past.outcome == "failed"]
+        return cls(listed, earlier, tried, tried | before, [place for place in places if place is not None])
+
+    def add(self, space: Space, point: Mapping[str, str]) -> None:
+        """Take an answer for a running trial."""
+        key = tuple(point.values()) if (found := _key(space, point)) is None else found
+        self.listed.append(Past(point, "running"))
+        self.tried.add(key)
+        self.known.add(key)
+
+
+def _order(past: Past) -> tuple[object, ...]:
+    return sorted(past.assignments.items()), past.outcome, past.worth or 0.0, len(past.values)
+
+
+def _key(space: Space, assignments: Mapping[str, str]) -> Key | None:
+    coordinates = space.coordinates(assignments)
+    return None if coordinates is None else tuple(space.assignments(coordinates).values())
+
+
+def _distance(space: Space, a: Sequence[float], b: Sequence[float]) -> float:
+    """The greatest difference on any axis, in shares; two values of an unordered axis have nothing in common."""
+    return max(
+        abs(one - other) if axis.ordered else float(abs(one - other) * (axis.levels or 1) >= 0.5)
+        for axis, one, other in zip(space.axes.values(), a, b, strict=True)
+    )
 
 
 def sampler(experiment: Experiment) -> Sampler:
@@ -162,36 +248,36 @@ def sampler(experiment: Experiment) -> Sampler:
     algorithm, space = experiment.algorithm, Space.of(experiment.parameters)
     if algorithm.name not in ALGORITHMS:
         raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
-    settings = ALGORITHMS[algorithm.name]
-    numbers = {
-        settings.used[name]: _whole(name, text)
-        for name, text in algorithm.settings.items()
-        if _known(algorithm.name, name, settings)
-    }
+    if not space.axes:
+        raise ManifestError("parameters: there is nothing to search")
+    settings = checked("algorithm", algorithm, SERVICES[algorithm.name])
     if algorithm.name == "grid":
-        endless = [name for name, axis in space.axes.items() if axis.values() is None]
+        endless = [name for name, axis in space.axes.items() if axis.levels is None]
         if endless:
             raise ManifestError(f"algorithm grid: parameter '{endless[0]}' needs a feasibleSpace step")
-    if numbers.get("candidates") == 0:
-        raise ManifestError(f"algorithm {algorithm.name}: needs at least one candidate a proposal")
-    return Sampler(space, algorithm.name, experiment.maximize, **numbers)
+    numbers = {_FIELDS[name]: int(text) for name, text in settings.items() if name in _FIELDS}
+    if not 1 <= numbers.get("candidates", 1) <= MOST_CANDIDATES:
+        raise ManifestError(
+            f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}"
+        )
+    first = _first(settings.get("first_suggestions", "[]"), space)
+    return Sampler(space, algorithm.name, experiment.maximize, **numbers, first=first)
+
+
+def _first(text: str, space: Space) -> tuple[dict[str, str], ...]:
+    points = [{name: str(value) for name, value in point.items()} for point in json.loads(text)]
+    for point in points:
+        for name in point:
+            if name not in space.axes:
+                raise ManifestError(f"first_suggestions: no parameter '{name}': {nearest(name, space.axes)}")
+        for name, axis in space.axes.items():
+            if name not in point:
+                raise ManifestError(f"first_suggestions: a point without the parameter '{name}'")
+            if axis.coordinate(point[name]) is None:
+                raise ManifestError(f"first_suggestions: {name} {point[name]} is outside its feasibleSpace")
+    return tuple(points)
 
 
 def idle_settings(algorithm: Algorithm) -> list[str]:
     """Settings that Katib's own service of that name reads and this one does not: worth a word to the user."""
-    return sorted(set(algorithm.settings) & set(ALGORITHMS[algorithm.name].idle))
-
-
-def _known(algorithm: str, name: str, settings: _Settings) -> bool:
-    if name in settings.used:
-        return True
-    if name in settings.idle:
-        return False
-    valid = [*settings.used, *settings.idle]
-    raise ManifestError(f"algorithm {algorithm}: unknown setting '{name}': {nearest(name, valid)}")
-
-
-def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ManifestError(f"algorithmSettings: {name} is '{text}', expected a whole number from 0")
-    return int(text)
+    return sorted(set(algorithm.settings) & _IDLE.get(algorithm.name, frozenset()))

@@ -5,7 +5,9 @@ Every draw is a function of (seed, epoch, row), so that a training that was stop
 samples of one that was not, with any number of workers. Called by the epoch loop.
 """
 
+import math
 import signal
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -192,6 +194,7 @@ class _Batches(Dataset[Batch | str]):
     def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
         self._batches = batches
         self._frames = frames
+        self._memory = _Memory()
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -201,8 +204,8 @@ class _Batches(Dataset[Batch | str]):
             raise IndexError(index)
         excerpts = self._batches[index]
         frames = min(self._frames, *(excerpt.row.frames for excerpt in excerpts))
-        mixtures = torch.empty(len(excerpts), frames)
-        targets = torch.empty(len(excerpts), 2, frames)
+        mixtures = self._memory.tensor(len(excerpts), frames)
+        targets = self._memory.tensor(len(excerpts), 2, frames)
         places = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
         try:
             for excerpt, mixture, speech in places:
@@ -212,6 +215,29 @@ class _Batches(Dataset[Batch | str]):
             return str(error)
         excerpts[0].row.subset.release()
         return Batch(mixtures, targets)
+
+
+class _Memory:
+    """Of batches that nobody holds any more, for those to come: fresh pages from the system would take as long as
+    reading a pack does."""
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.float32]] = []
+
+    def tensor(self, *shape: int) -> Tensor:
+        """Float32, with any content."""
+        size = math.prod(shape)
+        fits = next((place for place, block in enumerate(self._free) if block.size == size), None)
+        block = np.empty(size, np.float32) if fits is None else self._free.pop(fits)
+        if len(self._free) > _FREE_BLOCKS:
+            self._free.clear()  # of lengths that no longer come
+        view = block.reshape(shape)
+        # The tensor's storage, whoever shares it, keeps the very object `view`; only when that goes is it free.
+        weakref.finalize(view, self._free.append, block).atexit = False
+        return torch.from_numpy(view)
+
+
+_FREE_BLOCKS = 8
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:

@@ -30,6 +30,21 @@ DEFECTS: Defects = {
         algorithm("bayesianoptimization", acq_func="EIps"),
         {"setting-value spec.algorithm.algorithmSettings[0].value"},
     ),
+    "setting of our services alone": (
+        algorithm("bayesianoptimization", first_suggestions='[{"lr": 0.001}]'),
+        {"?setting-ours spec.algorithm.algorithmSettings[0].name"},
+    ),
+    "setting of our services with a value that they do not take": (
+        {"spec.earlyStopping.algorithmSettings[0]": {"name": "looks", "value": "twice"}},
+        {
+            "?setting-ours spec.earlyStopping.algorithmSettings[0].name",
+            "setting-value spec.earlyStopping.algorithmSettings[0].value",
+        },
+    ),
+    "early stopper of our services alone": (
+        {"spec.earlyStopping": {"algorithmName": "successivehalving"}},
+        {"?setting-ours spec.earlyStopping.algorithmName"},
+    ),
     "setting twice": (
         {"spec.algorithm.algorithmSettings[2]": {"name": "random_state", "value": "1"}},
         {"?setting-ignored spec.algorithm.algorithmSettings[2].name"},

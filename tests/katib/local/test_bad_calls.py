@@ -92,6 +92,22 @@ def test_a_call_that_cannot_be_met_is_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "plain.yaml"]
 
 
+def test_a_search_does_not_go_on_with_another_corpus(rig: Rig) -> None:
+    """The same corpus in another place is the same; another one under the same name would mix values that do not compare."""
+    for name, row in {"one": "mix_1", "moved": "mix_1", "other": "mix_2"}.items():
+        (rig.folder / name / "train").mkdir(parents=True)
+        (rig.folder / name / "train" / "corpus.csv").write_text(f"mixture\n{row}\n")
+    assert rig.run(with_data(manifest(maxTrialCount=1)), "--data", str(rig.folder / "one")).returncode == 0
+    again = with_data(manifest(maxTrialCount=2))
+    done = rig.run(again, "--data", str(rig.folder / "other"))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "trained on another corpus than" in line
+    assert len(rig.results()) == 1
+    assert rig.run(again, "--data", str(rig.folder / "moved")).returncode == 0
+    assert len(rig.results()) == 2
+
+
 @pytest.mark.parametrize("verb", ["results", "ui"])
 def test_an_experiment_that_is_not_there_is_named(rig: Rig, verb: str) -> None:
     assert rig.run(manifest(maxTrialCount=1)).returncode == 0

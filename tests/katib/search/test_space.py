@@ -1,5 +1,6 @@
 """The search space: what a trial is given lies in the manifest's range, on its steps, and can be read back."""
 
+from dataclasses import replace
 from decimal import Decimal
 from statistics import quantiles
 
@@ -77,13 +78,36 @@ def test_shares_of_the_distribution_lie_in_the_range(parameter: Parameter, share
     assert Axis(parameter).coordinate(Axis(parameter).at(share)) is not None
 
 
+@given(numeric(), st.floats(0, 1, exclude_max=True))
+def test_the_share_of_a_value_leads_back_to_it(parameter: Parameter, share: float) -> None:
+    axis = Axis(parameter)
+    text = axis.at(share)
+    back = axis.share(text)
+    assert back is not None
+    assert 0 <= back <= 1
+    assert float(axis.at(min(back, 1 - 1e-12))) == pytest.approx(float(text), rel=1e-6)
+
+
+@given(st.lists(numeric(), min_size=1, max_size=3), st.data())
+def test_a_countable_space_has_each_point_once(parameters: list[Parameter], data: st.DataObject) -> None:
+    named = [replace(parameter, name=f"p{index}") for index, parameter in enumerate(parameters)]
+    space = Space.of(named)
+    if space.size is None:
+        assert any(parameter.type == "double" and parameter.step is None for parameter in named)
+        return
+    places = data.draw(st.sets(st.integers(0, space.size - 1), max_size=5))
+    points = [space.point(place) for place in places]
+    assert len({tuple(point.values()) for point in points}) == len(places)
+    assert all(space.coordinates(point) is not None for point in points)
+
+
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.data())
 def test_lists_are_passed_on_as_they_are_written(values: list[str], data: st.DataObject) -> None:
     for kind in ("discrete", "categorical"):
         axis = Axis(Parameter("p", kind, None, None, None, tuple(values), "uniform"))  # type: ignore[arg-type]
         text = data.draw(coordinates(axis.distribution))
         assert axis.text(text) == text == axis.coordinate(str(text))
-        assert axis.values() == tuple(values)
+        assert [axis.level(index) for index in range(axis.levels or 0)] == values
 
 
 @pytest.mark.parametrize(
@@ -119,6 +143,9 @@ def test_values_outside_the_range_belong_to_another_space() -> None:
         ({"min": "3"}, "min '3' does not lie below max '2'"),
         ({"min": "0", "distribution": "logUniform"}, "logUniform needs min above 0, not '0'"),
         ({"step": "0"}, "step '0' is not above 0"),
+        ({"step": "1e-30"}, "step '1E-30' is too small for a range from '1' to '2'"),
+        ({"type": "int", "max": "1e999999999"}, "max '1e999999999' is not a number"),
+        ({"max": "1e400"}, "max '1e400' is not a number"),
         ({"type": "int", "min": "1.5"}, "min '1.5' is not a whole number"),
         ({"min": "2", "distribution": "normal"}, "min '2' does not lie below max '2'"),
     ],

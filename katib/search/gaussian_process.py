@@ -1,0 +1,136 @@
+"""Gaussian-process regression on a few hundred points: a Matérn 5/2 kernel with one length a group of features.
+
+Rasmussen and Williams 2006, sections 2.2 (prediction), 4.2.1 (kernel) and 5.4.1 (gradient of the marginal likelihood). The
+hyperparameters are the maximum a posteriori under log-normal priors, which a handful of trials needs (Hvarfner et al. 2024,
+ICML, on lengths that grow with the dimension). Called by katib/search/bayes.py.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+Array = NDArray[np.float64]
+
+JITTER = 1e-8
+LENGTH_MEAN, LENGTH_DEVIATION = math.log(0.5), 0.7
+"""Of ln length in one dimension, in units of the axis; the mean grows by half the logarithm of the dimension."""
+SIGNAL_DEVIATION = 1.0
+NOISE_MEAN, NOISE_DEVIATION = math.log(0.01), 1.5
+"""Of ln noise variance, where the values have variance 1."""
+BOUNDS = 6.0
+"""How far, in logarithms, a hyperparameter may leave its prior's mean."""
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """Fitted to `x` [N, D] with values `y` [N] of mean near 0 and variance near 1; `groups` [D] names each feature's length."""
+
+    x: Array
+    y: Array
+    extra: Array
+    """Variance of each value beyond the noise of all, [N]."""
+    groups: NDArray[np.intp]
+    theta: Array
+    """ln lengths, ln signal variance, ln noise variance."""
+    factor: Any
+    weights: Array
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of the function, without noise, at `points` [M, D]."""
+        signal, cross = math.exp(self.theta[-2]), self.cross(points)
+        half = solve_triangular(self.factor[0], cross.T, lower=True, check_finite=False)
+        variance = np.maximum(signal - np.einsum("nm,nm->m", half, half), 1e-12)
+        return cross @ self.weights, np.sqrt(variance)
+
+    def cross(self, points: Array) -> Array:
+        """Covariance of the function at `points` [M, D] with itself at `x`, [M, N]."""
+        return math.exp(self.theta[-2]) * _matern(_squares(points, self.x, self.groups, self.theta))[0]
+
+    def believe(self, points: Array) -> "GaussianProcess":
+        """The same process, told that `points` came to what it predicts (kriging believer, Ginsbourger et al. 2010)."""
+        mean, _ = self.predict(points)
+        x, y = np.vstack([self.x, points]), np.append(self.y, mean)
+        return _conditioned(x, y, np.append(self.extra, np.zeros(len(points))), self.groups, self.theta)
+
+
+def fit(x: Array, y: Array, extra: Array, groups: NDArray[np.intp]) -> GaussianProcess:
+    """The process with the most probable hyperparameters."""
+    start = _prior_mean(groups)
+    squares = [_square(x[:, groups == group]) for group in range(groups.max() + 1)]
+    found = minimize(
+        _loss,
+        start,
+        args=(squares, y, extra, start, _prior_deviation(groups)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(value - BOUNDS, value + BOUNDS) for value in start],
+        options={"maxiter": 60},
+    )
+    return _conditioned(x, y, extra, groups, found.x)
+
+
+def _conditioned(x: Array, y: Array, extra: Array, groups: NDArray[np.intp], theta: Array) -> GaussianProcess:
+    covariance = math.exp(theta[-2]) * _matern(_squares(x, x, groups, theta))[0]
+    covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) + extra + JITTER
+    factor = cho_factor(covariance, lower=True, check_finite=False)
+    return GaussianProcess(x, y, extra, groups, theta, factor, cho_solve(factor, y, check_finite=False))
+
+
+def _loss(
+    theta: Array, squares: list[Array], y: Array, extra: Array, mean: Array, deviation: Array
+) -> tuple[float, Array]:
+    """Negative log posterior of the hyperparameters and its gradient."""
+    scaled = [square * math.exp(-2 * length) for square, length in zip(squares, theta[:-2], strict=True)]
+    kernel, slope = _matern(sum(scaled[1:], start=scaled[0]))
+    signal, noise = math.exp(theta[-2]), math.exp(theta[-1])
+    covariance = signal * kernel
+    covariance[np.diag_indices_from(covariance)] += noise + extra + JITTER
+    try:
+        factor = cho_factor(covariance, lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(theta)
+    weights = cho_solve(factor, y, check_finite=False)
+    inverse = cho_solve(factor, np.eye(len(y)), check_finite=False)
+    middle = inverse - np.outer(weights, weights)
+    gradient = np.array(
+        [
+            *(0.5 * signal * np.sum(middle * slope * square) for square in scaled),
+            0.5 * signal * np.sum(middle * kernel),
+            0.5 * noise * np.trace(middle),
+        ]
+    )
+    away = (theta - mean) / deviation
+    loss = 0.5 * y @ weights + np.log(np.diag(factor[0])).sum() + 0.5 * away @ away
+    return float(loss), gradient + away / deviation
+
+
+def _matern(squares: Array) -> tuple[Array, Array]:
+    """Kernel of the squared scaled distances, and what its derivative by ln length is in units of its square."""
+    distance = np.sqrt(5.0 * squares)
+    decay = np.exp(-distance)
+    return (1.0 + distance + 5.0 / 3.0 * squares) * decay, 5.0 / 3.0 * (1.0 + distance) * decay
+
+
+def _squares(a: Array, b: Array, groups: NDArray[np.intp], theta: Array) -> Array:
+    lengths = np.exp(theta[groups])
+    a, b = a / lengths, b / lengths
+    return np.asarray(np.maximum((a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T, 0.0))
+
+
+def _square(x: Array) -> Array:
+    return np.asarray(((x[:, None] - x[None]) ** 2).sum(-1))
+
+
+def _prior_mean(groups: NDArray[np.intp]) -> Array:
+    count = int(groups.max()) + 1
+    return np.array([LENGTH_MEAN + 0.5 * math.log(count)] * count + [0.0, NOISE_MEAN])
+
+
+def _prior_deviation(groups: NDArray[np.intp]) -> Array:
+    count = int(groups.max()) + 1
+    return np.array([LENGTH_DEVIATION] * count + [SIGNAL_DEVIATION, NOISE_DEVIATION])

@@ -1,0 +1,144 @@
+"""The stop rules: whether the trial that has just reported is to end, by the curves of all trials.
+
+medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: compared at every
+step from `start_step` on, with the true median over every other trial that got that far, be it running, finished or stopped.
+Katib's own (v0.19, earlystopping/v1beta1/medianstop/service.py) compares once, with a mean of means over succeeded trials.
+
+successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2; the trial that
+reaches a rung goes on at once or ends for good): at each rung the trial goes on while it is among the best 1/eta of those that
+reached the rung, itself included.
+
+Pure; called by the local engine after each report, and by the early-stopping service when a trial's collector asks.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal, Protocol
+
+from katib.check.services import EARLY_STOPPING, OUR_EARLY_STOPPING
+from katib.errors import ManifestError, nearest
+from katib.experiment import Algorithm
+from katib.metrics import TOLERANCES
+from katib.search.settings import checked
+
+Curve = Sequence[float]
+"""A trial's values, one a step from 1. One that is not finite takes up its step and is worth nothing."""
+
+Looks = Literal["every", "once"]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a trial is to be ended: its best value up to `step` is worse than `bar`, in the metric's unit."""
+
+    rule: Literal["medianstop", "successivehalving"]
+    step: int
+    best: float
+    bar: float
+    """The median of the other trials, or the worst value that goes on."""
+    trials: int
+    """The other trials that it was compared with."""
+
+
+class StopRule(Protocol):
+    """A rule with its settings. It keeps nothing between two questions."""
+
+    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
+        """Whether the trial that has just reported `own[-1]` is to end, and why; `others` in any order."""
+
+
+@dataclass(frozen=True)
+class MedianStop:
+    """Katib's settings of the rule, and two of ours.
+
+    `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no further
+    than that from the median goes on. Late in a search most trials lie near the best, and among them a bare median ends every
+    second one for the luck of its seed, the best as often as any (benchmarks/search.py); with 0 it is bare.
+    """
+
+    maximize: bool
+    min_trials_required: int = 3
+    start_step: int = 4
+    looks: Looks = "every"
+    tolerance: float = 0.0
+
+    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
+        """As in StopRule. A trial without any worth decides nothing and does not count."""
+        step, best = len(own), _best(own, self.maximize)
+        looks = step == self.start_step if self.looks == "once" else step >= self.start_step
+        if not looks or best is None:
+            return None
+        bests = _bests(others, step, self.maximize)
+        if not bests or len(bests) < self.min_trials_required:
+            return None
+        middle = median(bests)
+        worse = (middle - best if self.maximize else best - middle) > self.tolerance
+        return Stop("medianstop", step, best, middle, len(bests)) if worse else None
+
+
+@dataclass(frozen=True)
+class SuccessiveHalving:
+    """`rungs` are steps, ascending; with none given they are start_step * eta^0, eta^1, ... without end."""
+
+    maximize: bool
+    eta: int = 2
+    rungs: tuple[int, ...] = ()
+    start_step: int = 4
+    min_trials_required: int = 3
+
+    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
+        """As in StopRule. A trial without any worth decides nothing and does not count."""
+        step, best = len(own), _best(own, self.maximize)
+        if best is None or not self._is_rung(step):
+            return None
+        bests = _bests(others, step, self.maximize)
+        if not bests or len(bests) < self.min_trials_required:
+            return None
+        ranked = sorted([*bests, best], reverse=self.maximize)
+        bar = ranked[max(1, len(ranked) // self.eta) - 1]
+        worse = best < bar if self.maximize else best > bar
+        return Stop("successivehalving", step, best, bar, len(bests)) if worse else None
+
+    def _is_rung(self, step: int) -> bool:
+        if self.rungs:
+            return step in self.rungs
+        rung = self.start_step
+        while rung < step:
+            rung *= self.eta
+        return rung == step
+
+
+def stop_rule(algorithm: Algorithm, maximize: bool, metric: str) -> StopRule:
+    """The rule that a manifest's `earlyStopping` asks for, on its objective. Raises ManifestError for another rule or setting."""
+    services = {**EARLY_STOPPING, **OUR_EARLY_STOPPING}
+    if algorithm.name not in services:
+        raise ManifestError(
+            f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, services)}"
+        )
+    settings = checked("earlyStopping", algorithm, services[algorithm.name])
+    required = int(settings.get("min_trials_required", MedianStop.min_trials_required))
+    start = int(settings.get("start_step", MedianStop.start_step))
+    if algorithm.name == "medianstop":
+        looks: Looks = "once" if settings.get("looks") == "once" else "every"
+        tolerance = float(settings.get("tolerance", TOLERANCES.get(metric, 0.0)))
+        return MedianStop(maximize, required, start, looks, tolerance)
+    return SuccessiveHalving(
+        maximize, int(settings.get("eta", SuccessiveHalving.eta)), _rungs(settings), start, required
+    )
+
+
+def _rungs(settings: Mapping[str, str]) -> tuple[int, ...]:
+    return tuple(sorted({int(rung) for rung in settings.get("rungs", "").split(",") if rung}))
+
+
+def _best(values: Curve, maximize: bool) -> float | None:
+    finite = [value for value in values if math.isfinite(value)]
+    return (max if maximize else min)(finite, default=None)
+
+
+def _bests(curves: Sequence[Curve], step: int, maximize: bool) -> list[float]:
+    """The best up to `step` of each trial that got that far and has any worth."""
+    found = [_best(values[:step], maximize) for values in curves if len(values) >= step]
+    return [value for value in found if value is not None]

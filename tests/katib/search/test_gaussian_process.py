@@ -1,0 +1,79 @@
+"""The Gaussian process and the promise of a point, against textbook formulas worked out in another way."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import approx_fprime
+from scipy.stats import norm
+
+from katib.search import gaussian_process
+from katib.search.bayes import expected_log_improvement
+from katib.search.gaussian_process import JITTER, Array, fit
+
+generator = np.random.default_rng(0)
+POINTS = generator.random((30, 3))
+GROUPS = np.array([0, 1, 1])
+VALUES = np.sin(5 * POINTS[:, 0]) + 0.05 * generator.normal(size=30)
+
+
+def matern(a: Array, b: Array, lengths: Array) -> Array:
+    """Rasmussen and Williams 2006, equation 4.17, point by point."""
+    found = np.empty((len(a), len(b)))
+    for i, j in np.ndindex(found.shape):
+        r = math.sqrt(sum(((a[i] - b[j]) / lengths) ** 2))
+        found[i, j] = (1 + math.sqrt(5) * r + 5 * r**2 / 3) * math.exp(-math.sqrt(5) * r)
+    return found
+
+
+def test_prediction_is_that_of_the_textbook() -> None:
+    """Equations 2.25 and 2.26 with the inverse written out, at the hyperparameters that were found."""
+    extra = np.linspace(0, 0.3, 30)
+    process = fit(POINTS, VALUES, extra, GROUPS)
+    lengths, signal, noise = np.exp(process.theta[:2])[GROUPS], *np.exp(process.theta[2:])
+    inverse = np.linalg.inv(signal * matern(POINTS, POINTS, lengths) + np.diag(noise + extra + JITTER))
+    at = generator.random((5, 3))
+    cross = signal * matern(at, POINTS, lengths)
+    mean, deviation = process.predict(at)
+    assert mean == pytest.approx(cross @ inverse @ VALUES)
+    assert deviation**2 == pytest.approx(signal - np.diag(cross @ inverse @ cross.T), abs=1e-9)
+
+
+def test_gradient_is_the_slope_of_the_loss() -> None:
+    """Against finite differences."""
+    squares = [gaussian_process._square(POINTS[:, group == GROUPS]) for group in (0, 1)]
+    arguments = (squares, VALUES, np.zeros(30), np.zeros(4), np.ones(4))
+    theta = np.array([-0.5, 0.3, 0.2, -2.0])
+    slope = approx_fprime(theta, lambda at: gaussian_process._loss(at, *arguments)[0], 1e-7)
+    assert gaussian_process._loss(theta, *arguments)[1] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+def test_the_input_that_matters_has_the_short_length() -> None:
+    process = fit(POINTS, VALUES, np.zeros(30), GROUPS)
+    assert process.theta[0] < process.theta[1]
+
+
+def test_what_is_believed_changes_no_mean_and_leaves_less_doubt() -> None:
+    process = fit(POINTS, VALUES, np.zeros(30), GROUPS)
+    at = generator.random((4, 3))
+    before, after = process.predict(at), process.believe(at[:1]).predict(at)
+    assert after[0] == pytest.approx(before[0], abs=1e-6)
+    assert after[1][0] < before[1][0]
+    assert (after[1] <= before[1] + 1e-9).all()
+
+
+@pytest.mark.parametrize("z", [2.0, 0.0, -0.9, -1.1, -5.0, -20.0])
+def test_promise_is_the_logarithm_of_the_expected_improvement(z: float) -> None:
+    """Against the integral over the improvement, scaled so that it does not vanish far from the best."""
+    scale = norm.logpdf(max(0.0, -z))
+    value, _ = quad(lambda x: x * math.exp(norm.logpdf(x - z) - scale), 0, 10)
+    found = expected_log_improvement(np.array([3.0 + 2.0 * z]), np.array([2.0]), 3.0)
+    assert found[0] == pytest.approx(math.log(2.0) + math.log(value) + scale, rel=1e-6)
+
+
+def test_promise_still_falls_where_the_improvement_is_below_any_float() -> None:
+    z = -np.array([50.0, 1e3, 1e4, 1e6])
+    found = expected_log_improvement(z, np.ones(4), 0.0)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) < 0).all()

@@ -1,0 +1,157 @@
+"""The median rule, against a plain restatement of it and against Katib's settings."""
+
+import math
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from katib.errors import ManifestError
+from katib.experiment import Algorithm
+from katib.metrics import METRIC, TOLERANCES
+from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, stop_rule
+
+curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
+
+
+@given(curve, st.lists(curve, max_size=8), st.integers(1, 5), st.integers(1, 4), st.booleans())
+def test_a_trial_ends_when_its_best_is_worse_than_the_median_of_those_that_came_as_far(
+    own: list[float], others: list[list[float]], required: int, start: int, maximize: bool
+) -> None:
+    rule = MedianStop(maximize, required, start)
+    far = [values for values in others if len(values) >= len(own)]
+    expected = False
+    if len(own) >= start and len(far) >= required:
+        if maximize:
+            expected = max(own) < median(max(values[: len(own)]) for values in far)
+        else:
+            expected = min(own) > median(min(values[: len(own)]) for values in far)
+    assert (rule.decide(own, others) is not None) == expected
+
+
+@given(curve, st.lists(curve, max_size=8), st.data())
+def test_values_that_are_not_finite_decide_nothing(
+    own: list[float], others: list[list[float]], data: st.DataObject
+) -> None:
+    """A NaN takes the place of any value; against the same rule with that trial's best worked out by hand."""
+    hurt = [
+        [data.draw(st.sampled_from((value, math.nan, math.inf, -math.inf))) for value in values] for values in others
+    ]  # fmt: skip
+    stop = MedianStop(True, 1, 1).decide(own, hurt)
+    bests = [
+        max(finite)
+        for values in hurt
+        if len(values) >= len(own)
+        and (finite := [value for value in values[: len(own)] if math.isfinite(value)])
+    ]
+    assert (stop is not None) == (bool(bests) and max(own) < median(bests))
+
+
+def test_the_median_is_no_mean() -> None:
+    """One diverged trial disarms Katib's own rule (mean -13.3), not this one."""
+    stop = MedianStop(True, 3, 1).decide([4.0], [[5.0], [5.0], [-50.0]])
+    assert stop == Stop("medianstop", step=1, best=4.0, bar=5.0, trials=3)
+
+
+def test_it_looks_again_at_every_epoch() -> None:
+    """A trial that passes at the start step and falls behind later is ended then."""
+    rule, others = MedianStop(True, 1, 2), [[1.0, 2.0, 9.0]]
+    assert [rule.decide([3.0] * step, others) is not None for step in (1, 2, 3)] == [False, False, True]
+
+
+def test_looking_once_is_looking_at_the_start_step() -> None:
+    rule, others = MedianStop(True, 1, 2, "once"), [[1.0, 2.0, 9.0]]
+    assert [rule.decide([1.5] * step, others) is not None for step in (1, 2, 3)] == [False, True, False]
+
+
+@given(curve, st.lists(curve, max_size=8), st.booleans(), st.floats(0, 20))
+def test_within_the_tolerance_of_the_median_a_trial_goes_on(
+    own: list[float], others: list[list[float]], maximize: bool, tolerance: float
+) -> None:
+    bare = MedianStop(maximize, 1, 1).decide(own, others)
+    tolerant = MedianStop(maximize, 1, 1, tolerance=tolerance).decide(own, others)
+    assert (tolerant is not None) == (bare is not None and abs(bare.bar - bare.best) > tolerance)
+
+
+@given(
+    curve,
+    st.lists(curve, max_size=12),
+    st.integers(1, 3),
+    st.integers(2, 4),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_at_a_rung_the_best_part_goes_on(
+    own: list[float], others: list[list[float]], required: int, eta: int, start: int, maximize: bool
+) -> None:
+    """Against the rank: with k of n trials allowed on, those with fewer than k better ones are."""
+    sign = 1 if maximize else -1
+    stop = SuccessiveHalving(maximize, eta, (), start, required).decide(own, others)
+    far = [values for values in others if len(values) >= len(own)]
+    rung = len(own) in {start * eta**power for power in range(10)}
+    better = sum(max(sign * v for v in values[: len(own)]) > max(sign * v for v in own) for values in far)
+    allowed = max(1, (len(far) + 1) // eta)
+    assert (stop is not None) == (rung and len(far) >= required and better >= allowed)
+
+
+def test_rungs_are_where_they_are_put() -> None:
+    settings = {"rungs": "5,2", "eta": "3", "min_trials_required": "1"}
+    rule = stop_rule(Algorithm("successivehalving", settings), False, "loss")
+    assert rule == SuccessiveHalving(False, 3, (2, 5), 4, 1)
+    assert [rule.decide([9.0] * step, [[1.0] * 9] * 3) is not None for step in range(1, 7)] == [
+        False, True, False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
+    rule = MedianStop(True, 1, 1)
+    assert rule.decide([], [[1.0]]) is None
+    assert rule.decide([math.nan], [[1.0]]) is None
+    assert rule.decide([0.0], []) is None
+    assert rule.decide([0.0], [[]]) is None
+
+
+def test_defaults_are_katibs() -> None:
+    assert stop_rule(Algorithm("medianstop", {}), True, "loss") == MedianStop(
+        True, min_trials_required=3, start_step=4
+    )
+
+
+def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:
+    def tolerance(metric: str, **settings: str) -> float:
+        rule = stop_rule(Algorithm("medianstop", settings), True, metric)
+        assert isinstance(rule, MedianStop)
+        return rule.tolerance
+
+    assert tolerance("loss") == 0
+    assert tolerance(METRIC) == TOLERANCES[METRIC] > 0
+    assert tolerance(METRIC, tolerance="0") == 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "message"),
+    [
+        (Algorithm("medianstopp", {}), "unknown algorithm 'medianstopp': did you mean 'medianstop'?"),
+        (
+            Algorithm("medianstop", {"start_stop": "3"}),
+            "unknown setting 'start_stop': did you mean 'start_step'?",
+        ),
+        (
+            Algorithm("medianstop", {"start_step": "0"}),
+            "start_step is '0'; it has a whole number of at least 1",
+        ),
+        (Algorithm("medianstop", {"looks": "twice"}), "looks is 'twice'; it has one of every, once"),
+        (Algorithm("medianstop", {"tolerance": "nan"}), "tolerance is 'nan'; it has a number of at least 0"),
+        (Algorithm("successivehalving", {"eta": "1"}), "eta is '1'; it has a whole number of at least 2"),
+        (
+            Algorithm("successivehalving", {"rungs": "4,,8"}),
+            "rungs is '4,,8'; it has whole numbers of at least 1",
+        ),
+        (Algorithm("medianstop", {"start_step": "1.5"}), "start_step is '1.5'"),
+    ],
+)
+def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str) -> None:
+    with pytest.raises(ManifestError) as error:
+        stop_rule(algorithm, True, "loss")
+    assert message in str(error.value)
