@@ -1,6 +1,7 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint bench bench-search demo render check corpus local results ui deploy delete clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results ui clean
+.PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -30,7 +31,7 @@ $(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,dev]'
+	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
 	@touch $@
 
 $(BENCH): $(RUN)
@@ -40,8 +41,12 @@ $(BENCH): $(RUN)
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
 
 # --- quality ----------------------------------------------------------------------------------------------------
-test: $(DEV) ## all tests
-	$(VENV)/bin/python -m pytest
+test: $(DEV) ## all tests but those of the cluster
+	$(VENV)/bin/python -m pytest --ignore=tests/cluster
+
+test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux; built once, 10 minutes), or on CONTEXT=
+	@[ -n '$(CONTEXT)' ] || [ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
+	CONTEXT='$(CONTEXT)' $(VENV)/bin/python -m pytest tests/cluster
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/ruff format --check .
@@ -50,8 +55,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## time and memory of a training step against speechbrain's; minutes (ROUNDS=, MODELS=, OUT=FILE)
+bench: $(DEV) ## a training step against speechbrain's, and the data readers: time and memory; minutes (ROUNDS=, MODELS=, OUT=FILE)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
+	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
 
 bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
@@ -69,20 +75,50 @@ check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=
 corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
 	@$(KATIB) corpus $(call options,OUT MIXTURES SECONDS SPEECH SEED)
 
+pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which the trainer reads faster (OUT=)
+	@$(KATIB) pack $(call options,DATA OUT)
+
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
 	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
 
-results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1)
-	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT) $(call switch,JSON)
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
+	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
 
 ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
 	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
 
-deploy: $(RUN) ## the search of MODEL= on the cluster: tried on the server, shown, asked for, applied (YES=1)
-	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT) $(call switch,YES)
+# --- the cluster ------------------------------------------------------------------------------------------------
+install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
+	@$(KATIB) install-katib $(call options,OVERLAY CONTEXT) $(call switch,YES)
 
-delete: $(RUN) ## the Experiment of MODEL= and its trials, from the cluster (YES=1)
-	@$(KATIB) delete '$(MODEL)' $(call options,NAME SITE CONTEXT) $(call switch,YES)
+images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= YES=1)
+	@$(KATIB) images $(call options,REGISTRY SITE) $(call switch,PUSH) $(call switch,YES)
+
+doctor: $(RUN) ## is the cluster fit for the search of MODEL= (default: all), and the mend of what is not (JSON=1)
+	@$(KATIB) doctor '$(or $(MODEL),all)' $(call options,$(RENDER) CONTEXT) $(call switch,JSON)
+
+deploy: $(RUN) ## the search of MODEL= (or all) on the cluster: examined, shown, asked for, applied, waited for (YES=1)
+	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT WAIT) $(call switch,YES)
+
+status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1 JSON=1)
+	@$(KATIB) status $(if $(MODEL),'$(MODEL)') $(call options,SITE CONTEXT) $(call switch,WATCH) $(call switch,JSON)
+
+logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
+	@$(KATIB) logs '$(TRIAL)' $(call options,SITE CONTEXT) $(call switch,FOLLOW)
+
+steer = $(KATIB) $@ '$(MODEL)' $(call options,SITE CONTEXT) $(call switch,YES)
+
+pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; every checkpoint is kept (YES=1)
+	@$(steer)
+
+resume: $(RUN) ## lets the paused search of MODEL= go on (YES=1)
+	@$(steer)
+
+stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
+	@$(steer)
+
+delete: $(RUN) ## the Experiment of MODEL= and its trials, after its table is in OUT= (RUNS=1: run directories too, YES=1)
+	@$(KATIB) delete '$(MODEL)' $(call options,NAME OUT SITE CONTEXT) $(call switch,RUNS) $(call switch,YES)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,13 +3,18 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import typer
 
 from katib.errors import SepsweepError, UnansweredError, nearest
 
 VERBS = tuple(
-    sorted(path.stem for path in Path(__file__).with_name("cli").glob("[a-z]*.py") if path.stem != "options")
+    sorted(
+        path.stem.replace("_", "-")
+        for path in Path(__file__).with_name("cli").glob("[a-z]*.py")
+        if path.stem not in ("options", "searches")
+    )
 )
 PROGRAM = "python -m katib"
 
@@ -19,7 +24,7 @@ def main(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(f"Usage: {PROGRAM} VERB [OPTIONS]\n")
         for verb in VERBS:
-            print(f"  {verb:10}{(import_module(f'katib.cli.{verb}').__doc__ or '').splitlines()[0]}")
+            print(f"  {verb:14}{(_module(verb).__doc__ or '').splitlines()[0]}")
         return 0
     verb = words[0]
     try:
@@ -31,9 +36,13 @@ def main(words: list[str]) -> int:
         return error.exit_code
 
 
+def _module(verb: str) -> ModuleType:
+    return import_module(f"katib.cli.{verb.replace('-', '_')}")
+
+
 def _run(verb: str, words: list[str]) -> int:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command()(getattr(import_module(f"katib.cli.{verb}"), verb))
+    app.command()(getattr(_module(verb), verb.replace("-", "_")))
     try:
         result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
     except typer.Abort:

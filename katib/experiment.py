@@ -4,17 +4,22 @@ The manifest is read once, here; nothing after it sees YAML. Called by the local
 What Katib would refuse or misread is the business of katib/check.py; this raises where it cannot read on.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import re2
 
-from katib import manifest as schema
 from katib.errors import ManifestError, nearest
-from katib.manifest import Distribution, ParameterType, Strategy, parse
 from katib.metrics import DEFAULT_FILTER, compile_filter
+
+if TYPE_CHECKING:
+    # At work it is loaded with the first manifest: pydantic takes 20 MB, and a service that is asked over gRPC has none.
+    from katib import manifest as schema
+    from katib.manifest import Distribution, ParameterType, Strategy
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ class Experiment:
         for name, reference in self.trial_parameters.items():
             value = self._resolve(reference, trial_name, assignments)
             text = text.replace(f"${{trialParameters.{name}}}", json.dumps(value)[1:-1])
-        container = schema.Container.model_validate_json(text)
+        from katib.manifest import Container
+
+        container = Container.model_validate_json(text)
         return TrialCommand(
             argv=(*container.command, *container.args),
             env=tuple(EnvVar(env.name, env.value) for env in container.env),
@@ -128,6 +135,8 @@ def load_experiment(text: str, source: str) -> Experiment:
     Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a
     trial that is not a Job, a filter that RE2 does not accept.
     """
+    from katib.manifest import parse
+
     manifest, document = parse(text, source)
     spec = manifest.spec
     template = spec.trial_template

@@ -6,13 +6,14 @@ pod and on this machine. Called by the renderer, the manifest check and the loca
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import re2
 
 METRIC = "val_si_snr"
 UNIT = "dB"
+RFC3339 = re2.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 SEED_DEVIATION = 0.13
 """Standard deviation of METRIC between seeds of one configuration, dB: 0.127 between replicates of public DPRNN trainings on
 PolSESS."""
@@ -68,11 +69,12 @@ def compile_filter(text: str) -> Any:
 
 
 def _time(line: str) -> datetime | None:
+    """Of a line that begins with an instant in RFC 3339, as for Katib; a date or a time of day alone is none."""
+    word = line.split(" ", 1)[0]
     try:
-        stamp = datetime.fromisoformat(line.split(" ", 1)[0])
+        return datetime.fromisoformat(word) if RFC3339.fullmatch(word) else None
     except ValueError:
         return None
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 def _is_number(text: str) -> bool:

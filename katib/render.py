@@ -13,6 +13,7 @@ from katib.spec import Spec
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECONDS_AN_HOUR = 3600
+KEPT_DAYS = 7  # that the Job and pod of an ended trial stay, for their logs
 DEADLINE_MARGIN = 3  # times the estimate: waiting for a GPU counts towards activeDeadlineSeconds too
 
 
@@ -62,6 +63,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=command(spec, site),
         prestop=_prestop(spec),
+        kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR),
     )
 

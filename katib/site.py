@@ -64,6 +64,8 @@ class Site(Strict):
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[Toleration] = Field(default_factory=list)
     kueue_queue: Label | None = None
+    priority_class: Label | None = None
+    pull_secrets: list[Label] = Field(default_factory=list)
     wandb: Wandb | None = None
     parallel_trials: int = Field(ge=1)
     user: User

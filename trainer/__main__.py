@@ -1,15 +1,16 @@
 """`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
-work. `python -m trainer describe` says what a model is and takes.
+work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates, and
+`separate` separates a recording.
 
-Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 143 stopped by
-SIGTERM (130 by Ctrl-C).
+Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
+there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
 """
 
 import os
 import sys
 
 from trainer.command_line import parse
-from trainer.config import Describe
+from trainer.config import Describe, Evaluate, Separate
 from trainer.errors import TrainerError
 
 
@@ -22,6 +23,14 @@ def main(argv: list[str]) -> int:
 
             print(text(describe(asked), asked.json))
             return 0
+        if isinstance(asked, Evaluate):
+            from trainer.evaluate import evaluate
+
+            return evaluate(asked)
+        if isinstance(asked, Separate):
+            from trainer.separate import separate
+
+            return separate(asked)
         from trainer.train import train  # brings torch, which takes seconds that --help need not wait for
 
         return train(asked)

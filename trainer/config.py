@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+from tyro.conf import Positional
+
 from trainer.data.curriculum import CURRICULA, Curriculum
 from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
@@ -219,6 +221,73 @@ class Describe:
         return _architecture(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """How well a trained model separates: SI-SNR and its improvement over the mixture, by variant, with confidence
+    intervals. Writes evaluation.json and separated WAV files."""
+
+    run_dir: Path
+    """Of the training."""
+
+    checkpoint: Literal["best", "last"] = "best"
+    """The epoch with the best validation, or the last one."""
+
+    data_dir: Path | None = None
+    """Root of a corpus. Default: the one trained on, where it was then."""
+
+    subset: Literal["val", "test"] = "val"
+    """Part of the corpus; test has taken no part in choosing the model."""
+
+    variants: tuple[str, ...] = ()
+    """Variants to evaluate. Default: each that a mixture can show."""
+
+    limit: int | None = None
+    """Only the first so many fitting mixtures. Default: all."""
+
+    wavs: int = 5
+    """Of so many mixtures a variant the separated speakers are written as WAV files."""
+
+    out: Path | None = None
+    """Folder to write, replaced as a whole. Default: evaluation-<subset> in the run directory."""
+
+    batch_size: int = 8
+    """Mixtures computed at once."""
+
+    device: str = "auto"
+    """cpu, cuda or cuda:N; auto: a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        for variant in self.variants:
+            _known("variants", variant, VARIANTS)
+        _check((self.limit or 1) >= 1, self, "limit", "1 or more mixtures")
+        _check(self.wavs >= 0, self, "wavs", "0 or more mixtures")
+        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separate:
+    """Separates the two speakers of a recording of any length and sample rate. Writes <name>.speaker1.wav and
+    <name>.speaker2.wav, as long as the recording and at its rate; several channels are mixed down to one."""
+
+    recording: Positional[Path]
+    """A WAV file, or any other that libsndfile reads."""
+
+    checkpoint: Path
+    """best.pt of a training, or its run directory."""
+
+    out: Path | None = None
+    """Folder to write to. Default: that of the recording."""
+
+    chunk_seconds: float = 8.0
+    """The recording is separated in pieces of that length that overlap by half; a training sees 4 s at once."""
+
+    device: str = "auto"
+    """cpu, cuda or cuda:N; auto: a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        _check(0.5 <= self.chunk_seconds <= 3600, self, "chunk_seconds", "0.5 to 3600 seconds")
+
+
 def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
     """The model's config. Raises ConfigError that lists the options the model has, where it lacks one, or names
     what does not fit; imports the model and with it torch."""
@@ -237,7 +306,7 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
 
 
 def flags(command: type) -> list[str]:
-    """All flags of `Run` or `Describe`."""
+    """All flags of a command."""
     kinds = (Training, Run) if command is Run else (command,)
     return [_flag(field.name) for kind in kinds for field in fields(kind) if field.name != "training"]
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.config import Describe, check_architecture
-from trainer.data.polsess import SAMPLE_RATE
+from trainer.data.subset import SAMPLE_RATE
 from trainer.losses import pit_si_snr
 from trainer.models import find
+from trainer.models.linear import operations
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ def describe(request: Describe) -> Description:
     network = find(request.model).network(config)
     samples = round(request.segment_seconds * SAMPLE_RATE)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    with FlopCounterMode(display=False) as counter:
+    in_onednn = (
+        {torch.ops.mkldnn._linear_pointwise: operations}
+        if hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        else {}
+    )
+    with FlopCounterMode(display=False, custom_mapping=in_onednn) as counter:
         kept = _kept_bytes(network, samples)
     return Description(
         model=request.model,

@@ -32,5 +32,17 @@ class MemoryExhaustedError(TrainerError):
     exit_code = 4
 
 
+class DataFaultError(TrainerError):
+    """Data that was there when the training began cannot be read any more."""
+
+    exit_code = 5
+
+
+class DamagedCheckpointError(TrainerError):
+    """A checkpoint is not what was written."""
+
+    exit_code = 2
+
+
 class StorageError(TrainerError):
     """The run directory cannot take what must be written, for example because the disk is full."""

@@ -6,6 +6,7 @@ trained. Called by trainer/train.py.
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,19 +16,39 @@ from torch.nn.utils import clip_grad_norm_
 
 from trainer.checkpoint import Session, dump, dump_best
 from trainer.config import Run
-from trainer.data.polsess import SAMPLE_RATE, Corpus
+from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
-from trainer.errors import DivergedError
-from trainer.losses import pit_si_snr, si_snr
-from trainer.metric_line import metric_line, timestamp
+from trainer.data.subset import SAMPLE_RATE
+from trainer.errors import DataFaultError, DivergedError
+from trainer.losses import gains, pit_si_snr, si_snr
+from trainer.metric_line import metric_line, say, timestamp
 from trainer.progress import EpochRecord, Partial, summary
-from trainer.run_directory import BEST, LAST, SUMMARY, RunDirectory
-from trainer.stop import StopRequest
+from trainer.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
+from trainer.stop import Stopped, StopRequest
 from trainer.tracking import Tracker
+from trainer.tracking.example import Signals
+
+EXAMPLES = 3
+"""Validation mixtures that the tracker gets to hear."""
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the way out of the loop when a signal has come
-    """A signal has come; a checkpoint of the epoch under way has been written."""
+@dataclass(frozen=True)
+class Scores:
+    """Validation SI-SNR in dB: the mean, and the mean of the mixtures shown in each variant."""
+
+    mean: float
+    variants: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A separated validation mixture, on the CPU: mixture [T], estimates and targets [2, T] in the same order
+    of speakers, float32 at 8 kHz."""
+
+    variant: str
+    mixture: Tensor
+    estimates: Tensor
+    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -43,14 +64,19 @@ class Fit:
     tracker: Tracker
 
     def epochs(self) -> None:
-        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError or
-        StorageError."""
+        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError,
+        DataFaultError or StorageError."""
         while not self.finished:
             epoch = self.session.progress.epoch
             started = time.monotonic() - self.session.progress.partial.seconds
-            self._train(epoch, started)
-            value = self._validate(started)
-            self._end_epoch(epoch, value, time.monotonic() - started)
+            self._leave_if_asked(started)
+            try:
+                self._train(epoch, started)
+                scores = self._validate(started)
+            except DataFaultError:
+                self._checkpoint(started)  # between two steps, so that the run can go on with the mended data
+                raise
+            self._end_epoch(epoch, scores, time.monotonic() - started)
 
     @property
     def finished(self) -> bool:
@@ -61,16 +87,37 @@ class Fit:
         """What the unprocessed mixtures score on the validation set, in dB."""
 
         def score(batch: Batch) -> Tensor:
+            if self.stop.requested:
+                raise Stopped
             return si_snr(batch.mixtures.unsqueeze(1).expand_as(batch.targets), batch.targets).mean(1)
 
-        return self._mean_over_validation(score)
+        return self._over_validation(score).mean
+
+    def examples(self, count: int) -> list[Example]:
+        """The first `count` validation mixtures as the model separates them now, for the tracker."""
+        self.session.model.eval()
+        batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
+        found = []
+        with torch.inference_mode():
+            for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
+                estimates = self._estimate(batch)[0].float()
+                orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
+                best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
+                found.append(
+                    Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu())
+                )
+        return found
 
     def summarize(self, state: str) -> None:
-        """Write summary.json; `state` is running, finished, stopped, diverged or out of memory."""
+        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory."""
+        if math.isnan(self.session.progress.mixture_val_si_snr):
+            return  # ended before there was anything to tell
         content = summary(
             self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
         )
-        self.folder.write_json(SUMMARY, content)
+        # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
+        self.folder.write_json(SUMMARY, content | {"data_dir": str(self.run.data_dir.absolute())})
+        self.tracker.update()
 
     def _train(self, epoch: int, started: float) -> None:
         """One pass over the training set, or what a stopped process left of it."""
@@ -85,14 +132,16 @@ class Fit:
             batch_size=training.batch_size,
         )
         self.session.model.train()
-        saved = time.monotonic()
+        saved = asked = time.monotonic()
         for batch in self._load(batches[partial.batches :]):
+            partial.waited += time.monotonic() - asked
             self._step(batch, epoch, partial)
             partial.batches += 1
             self._leave_if_asked(started)
             if time.monotonic() - saved >= 60 * self.run.checkpoint_minutes:
                 self._checkpoint(started)
                 saved = time.monotonic()
+            asked = time.monotonic()
 
     def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
         session, training = self.session, self.run.training
@@ -119,63 +168,74 @@ class Fit:
         partial.mixtures += len(batch.mixtures)
         partial.loss_sum += loss * len(batch.mixtures)
 
-    def _validate(self, started: float) -> float:
-        """Mean SI-SNR of the validation set in dB."""
+    def _validate(self, started: float) -> Scores:
+        """The model's SI-SNR on the validation set."""
 
         def score(batch: Batch) -> Tensor:
             self._leave_if_asked(started)
             return pit_si_snr(self._estimate(batch), batch.targets)
 
         self.session.model.eval()
-        value = self._mean_over_validation(score)
-        if not math.isfinite(value):
-            raise self._diverged(self.session.progress.epoch, "validation", value)
-        return value
+        scores = self._over_validation(score)
+        if not math.isfinite(scores.mean):
+            raise self._diverged(self.session.progress.epoch, "validation", scores.mean)
+        return scores
 
-    def _end_epoch(self, epoch: int, val_si_snr: float, seconds: float) -> None:
+    def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
         session, partial = self.session, self.session.progress.partial
         record = EpochRecord(
             epoch=epoch,
             time=timestamp(),
-            val_si_snr=val_si_snr,
+            val_si_snr=scores.mean,
             train_loss=partial.loss_sum / partial.mixtures,
             lr=session.optimizer.param_groups[0]["lr"],
             grad_norm=partial.norm_sum / max(1, partial.steps),
             seconds=seconds,
+            variants=scores.variants,
+            mixtures=partial.mixtures,
+            waited=partial.waited,
         )
         session.progress.history.append(record)
         session.progress.partial = Partial()
         if self.run.training.stages.steps_scheduler(epoch):
-            session.scheduler.step(val_si_snr)
+            session.scheduler.step(scores.mean)
         # The best one first: a process that is killed in between trains this epoch again and writes
         # the same weights.
         if session.progress.best is record:
             self.folder.write(BEST, dump_best(session, self.identity))
-        self.folder.write(LAST, dump(session))
+        self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
         self.summarize("finished" if self.finished else "running")
         say(
-            f"epoch {epoch}/{self.run.epochs}: validation {val_si_snr:.2f} dB, "
+            f"epoch {epoch}/{self.run.epochs}: validation {scores.mean:.2f} dB, "
             f"training {-record.train_loss:.2f} dB, "
-            f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {seconds:.1f} s"
+            f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {seconds:.1f} s, "
+            f"{record.waited / max(seconds, 1e-9):.1%} of it waiting for data",
+            metric_line(record.time, scores.mean),
         )
-        say(metric_line(record.time, val_si_snr))
-        self.tracker.log(record)
+        if session.progress.best is record:
+            self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
 
-    def _mean_over_validation(self, score: Callable[[Batch], Tensor]) -> float:
+    def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Mean of `score`, [B] a batch, over the validation set."""
+        batches, values = self._validation(), defaultdict[str, list[float]](list)
+        total = 0.0
+        with torch.inference_mode():
+            for excerpts, batch in zip(batches, self._load(batches), strict=True):
+                scored = score(batch).double()
+                total += scored.sum().item()
+                for excerpt, value in zip(excerpts, scored.tolist(), strict=True):
+                    values[excerpt.variant].append(value)
+        variants = {name: math.fsum(found) / len(found) for name, found in sorted(values.items())}
+        return Scores(total / sum(map(len, values.values())), variants)
+
+    def _validation(self) -> list[list[Excerpt]]:
         training = self.run.training
-        rows = select(self.corpus.validation, training.validation_variants, training.validation_limit)
-        batches = validation_batches(
-            rows,
+        return validation_batches(
+            select(self.corpus.validation, training.validation_variants, training.validation_limit),
             training.validation_variants,
             frames=self._frames,
             batch_size=min(training.batch_size, self.run.micro_batch or training.batch_size),
         )
-        total = 0.0
-        with torch.inference_mode():
-            for batch in self._load(batches):
-                total += score(batch).double().sum().item()
-        return total / len(rows)
 
     def _estimate(self, batch: Batch) -> Tensor:
         """Estimates [B, 2, T] of the batch's speakers."""
@@ -184,9 +244,10 @@ class Fit:
             estimates: Tensor = self.session.model(batch.mixtures)
         return estimates
 
-    def _load(self, batches: Sequence[Sequence[Excerpt]]) -> Iterator[Batch]:
+    def _load(self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None) -> Iterator[Batch]:
+        workers = self.run.workers if workers is None else workers
         pin = self.session.device.type == "cuda"
-        for batch in loader(batches, frames=self._frames, workers=self.run.workers, pin=pin):
+        for batch in loader(batches, frames=self._frames, workers=workers, pin=pin):
             yield batch.to(self.session.device)
 
     @property
@@ -195,12 +256,13 @@ class Fit:
 
     def _leave_if_asked(self, started: float) -> None:
         if self.stop.requested:
-            self._checkpoint(started)
+            if self.session.progress.partial.batches:
+                self._checkpoint(started)
             raise Stopped
 
     def _checkpoint(self, started: float) -> None:
         self.session.progress.partial.seconds = time.monotonic() - started
-        self.folder.write(LAST, dump(self.session))
+        self.folder.write(LAST, dump(self.session, self.identity), keep=PREVIOUS)
 
     def _diverged(self, epoch: int, what: str, value: float) -> DivergedError:
         training = self.run.training
@@ -215,6 +277,10 @@ class Fit:
         )
 
 
-def say(line: str) -> None:
-    """A line on stdout that whoever watches has at once."""
-    print(line, flush=True)
+def signals(example: Example) -> Signals:
+    """What the tracker shows of `example`; the estimates get the level that they have in the mixture."""
+    mixture = example.mixture.unsqueeze(0)  # [1, T]
+    estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
+    score = si_snr(estimates, example.targets).mean()
+    channels = torch.cat([mixture, estimates, example.targets])
+    return Signals(f"{example.variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)

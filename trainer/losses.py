@@ -46,3 +46,26 @@ def si_snr(estimate: Tensor, target: Tensor) -> Tensor:
     # EPS is added to the ratio, not to the projection: a silent estimate has neither signal nor noise
     # and must not score 0 dB.
     return 10 * torch.log10(projection.square().sum(-1) / (noise.square().sum(-1) + EPS) + EPS)
+
+
+def aligned(estimates: Tensor, targets: Tensor) -> Tensor:
+    """The estimates of each mixture in the order in which they fit its targets best: [B, S, T] x 2 -> [B, S, T]."""
+    orders = torch.tensor(list(permutations(range(targets.shape[1]))), device=targets.device)  # [O, S]
+    pairwise = si_snr(estimates.unsqueeze(2), targets.unsqueeze(1))  # [B, S, S]
+    speakers = torch.arange(targets.shape[1], device=targets.device)
+    best = orders[pairwise[:, orders, speakers].mean(-1).argmax(1)]  # [B, S]
+    return estimates.gather(1, best.unsqueeze(-1).expand_as(estimates))
+
+
+def gains(estimates: Tensor, mixtures: Tensor) -> Tensor:
+    """Factors [B, S, 1] by which the estimates [B, S, T] of a mixture [B, T] explain it best, in the sense of least
+    squares.
+
+    SI-SNR leaves level and polarity open; a source's own are those with which it is in the mixture.
+    """
+    size = estimates.double().norm(dim=-1, keepdim=True).clamp(min=EPS)  # [B, S, 1]
+    unit = estimates.double() / size
+    # A little of the diagonal bounds the factors where estimates are alike.
+    gram = unit @ unit.mT + 1e-3 * torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device)  # [B, S, S]
+    factors: Tensor = torch.linalg.solve(gram, unit @ mixtures.double().unsqueeze(-1)) / size
+    return factors.to(estimates.dtype)  # [B, S, 1]

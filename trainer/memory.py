@@ -9,7 +9,7 @@ import torch
 
 from trainer.checkpoint import Session, dump
 from trainer.config import Run
-from trainer.data.polsess import SAMPLE_RATE
+from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import MemoryExhaustedError
 from trainer.losses import pit_si_snr
 
@@ -66,7 +66,7 @@ def _fits(session: Session, size: int, frames: int) -> bool:
                 estimates = session.model(mixtures.to(device))  # [B, 2, T]
             torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())
             session.optimizer.step()
-        dump(session)
+        dump(session, {})
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -28,6 +28,12 @@ class EpochRecord:
     """L2 norm before clipping, mean over the steps."""
     seconds: float
     """Training and validation; without what was lost when the run was killed."""
+    variants: dict[str, float]
+    """Validation SI-SNR in dB of the mixtures shown in each variant."""
+    mixtures: int
+    """Trained on in the epoch."""
+    waited: float
+    """Seconds of training in which no batch was there yet."""
 
 
 @dataclass
@@ -46,6 +52,8 @@ class Partial:
     """Over the steps."""
     seconds: float = 0.0
     """Spent on this epoch before this process."""
+    waited: float = 0.0
+    """Seconds in which no batch was there yet."""
 
 
 @dataclass
@@ -87,7 +95,7 @@ class Progress:
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str
 ) -> dict[str, Any]:
-    """The content of summary.json. `state` is running, finished, stopped, diverged or out of memory; SI-SNR in dB, times in
+    """The content of summary.json. `state` is as Fit.summarize has it; SI-SNR in dB, times in
     seconds."""
     best = progress.best
     return {

@@ -1,8 +1,8 @@
 """The directory of one run: whose it is, who writes to it, and how a file in it is replaced.
 
-    config.json   what defines the training, and its corpus       last.pt   checkpoint to go on from
-    summary.json  the run so far, for whoever reads results       best.pt   weights of the best epoch
-    trainer.pid   process id, while a training is at work
+    config.json   what defines the training, and its corpus       last.pt      checkpoint to go on from
+    summary.json  the run so far, for whoever reads results       previous.pt  the one before it
+    trainer.pid   process id, while a training is at work         best.pt      weights of the best epoch
 
 A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or
 the new one is there, never half of one. Called by trainer/train.py.
@@ -15,12 +15,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from trainer.errors import ConfigError, StorageError
 
-LAST, BEST, SUMMARY = "last.pt", "best.pt", "summary.json"
-_CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
+LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
+CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class RunDirectory:
 
     path: Path
 
-    def write(self, name: str, content: bytes | memoryview) -> None:
-        """Replace the file `name` as a whole. Raises StorageError and leaves the old one where that fails."""
+    def write(self, name: str, content: bytes | memoryview, *, keep: str | None = None) -> None:
+        """Replace the file `name` as a whole; the old one is kept under the name `keep`. Raises StorageError and
+        leaves the old one where that fails."""
         target = self.path / name
         temporary = self.path / (name + _TEMPORARY)
         try:
@@ -38,6 +39,8 @@ class RunDirectory:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            if keep and target.exists():
+                self._keep(target, self.path / keep)
             temporary.replace(target)
             self._sync()
         except OSError as error:
@@ -46,6 +49,18 @@ class RunDirectory:
                 f"{target}: cannot be written ({error.strerror}); finished epochs are kept, "
                 "make room and start the same command again"
             ) from error
+
+    def _keep(self, target: Path, kept: Path) -> None:
+        """A second name for the file: it is never missing under the first. Some network volumes have no second
+        names; there it is missing for an instant, in which the one kept is the last."""
+        link = kept.with_name(kept.name + _TEMPORARY)
+        try:
+            link.unlink(missing_ok=True)
+            link.hardlink_to(target)
+        except OSError:
+            target.replace(kept)
+        else:
+            link.replace(kept)
 
     def write_json(self, name: str, content: Any) -> None:
         """Replace `name` by `content` as JSON, readable; refuses NaN, which is no JSON."""
@@ -70,48 +85,64 @@ def hold(path: Path, identity: Mapping[str, Any]) -> Iterator[RunDirectory]:
     _refuse_other_run(path, identity)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        pid_file = (path / _PID).open("a+")
+        pid_file = _locked(path)
     except OSError as error:
         raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
     with pid_file:
-        _lock(pid_file.fileno(), path)
-        pid_file.truncate(0)
-        pid_file.write(f"{os.getpid()}\n")
-        pid_file.flush()
         try:
+            pid_file.truncate(0)
+            pid_file.write(f"{os.getpid()}\n")
+            pid_file.flush()
             for leftover in path.glob("*" + _TEMPORARY):
                 leftover.unlink()
+        except OSError as error:
+            raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
+        try:
             folder = RunDirectory(path)
-            if not (path / _CONFIG).exists():
-                folder.write_json(_CONFIG, identity)
+            if not (path / CONFIG).exists():
+                folder.write_json(CONFIG, identity)
             yield folder
         finally:
             (path / _PID).unlink(missing_ok=True)
 
 
 def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
-    config = path / _CONFIG
+    config = path / CONFIG
     try:
         there = json.loads(config.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:
         raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
-    different = [
-        f"{name} {there.get(name)} (asked for: {identity.get(name)})"
-        for name in dict.fromkeys((*there, *identity))
-        if there.get(name) != identity.get(name)
-    ]
-    if different:
-        raise ConfigError(
-            f"--run-dir {path}: holds another run, with {', '.join(different)}; choose another directory"
-        )
+    if not isinstance(there, dict):
+        raise ConfigError(f"{config}: is no JSON object; choose another --run-dir")
+    if different := difference(there, identity):
+        raise ConfigError(f"--run-dir {path}: holds another run, with {different}; choose another directory")
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    """The kernel lets go of the lock when the process ends, however it ends."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = (path / _PID).read_text().strip()
-        raise ConfigError(f"--run-dir {path}: process {holder} is training there; stop it first") from error
+def difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """The fields in which two identities differ, with both values; empty where they are the same."""
+    return ", ".join(
+        f"{name} {there.get(name)} (asked for: {asked.get(name)})"
+        for name in dict.fromkeys((*there, *asked))
+        if there.get(name) != asked.get(name)
+    )
+
+
+def _locked(path: Path) -> TextIO:
+    """The pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
+    while True:
+        pid_file = (path / _PID).open("a+")
+        try:
+            fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held the lock until now may have removed the file, and another one would lock a new one.
+            if os.path.samestat(os.fstat(pid_file.fileno()), (path / _PID).stat()):
+                return pid_file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            holder = (path / _PID).read_text().strip()
+            raise ConfigError(
+                f"--run-dir {path}: process {holder} is training there; stop it first"
+            ) from error
+        pid_file.close()

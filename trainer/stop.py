@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Stopped(Exception):  # noqa: N818 - no error: the way out of the training when a signal has come
+    """A signal has come, and what had to be saved is on the disk."""
+
+
 class StopRequest:
     """Remembers the first SIGTERM or SIGINT. A second Ctrl-C kills at once, as if there were no handler."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
         self._time = 0.0
+        self._at_once = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -26,6 +31,17 @@ class StopRequest:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """Inside the block a signal raises Stopped wherever the main thread is; nothing may be written there."""
+        self._at_once = True
+        try:
+            if self.requested:
+                raise Stopped
+            yield
+        finally:
+            self._at_once = False
 
     @property
     def requested(self) -> bool:
@@ -59,3 +75,5 @@ class StopRequest:
             self._signal, self._time = number, time.monotonic()
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self._at_once:
+            raise Stopped

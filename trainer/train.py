@@ -4,25 +4,33 @@ trains.
 Called by trainer/__main__.py.
 """
 
+import math
 import os
 import shutil
+import sys
+import time
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from trainer.checkpoint import Session, new_session, restore
+from trainer.checkpoint import Session, new_session, resume
 from trainer.config import Run, Training, check_architecture
-from trainer.data.polsess import SAMPLE_RATE, Corpus, open_corpus
-from trainer.data.sampling import select
-from trainer.errors import ConfigError, DivergedError, MemoryExhaustedError
-from trainer.fit import Fit, Stopped, say
+from trainer.data.corpora import Corpus, open_corpus
+from trainer.data.sampling import select, worker_fault
+from trainer.data.subset import SAMPLE_RATE
+from trainer.device import find_device
+from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
+from trainer.fit import Fit
 from trainer.memory import exhausted, is_out_of_memory
-from trainer.metric_line import metric_line
+from trainer.metric_line import metric_line, say
 from trainer.models import find
-from trainer.run_directory import LAST, RunDirectory, hold
-from trainer.stop import StopRequest
+from trainer.run_directory import RunDirectory, hold
+from trainer.stop import Stopped, StopRequest
 from trainer.tracking import NoTracker, open_tracker
+
+STOP_SECONDS = 2.5
+"""After SIGTERM the tracker has that long: Katib wants the process to end in 2 to 3 s."""
 
 
 def train(run: Run) -> int:
@@ -34,9 +42,14 @@ def train(run: Run) -> int:
     with stop.listening():
         device = _device(run)
         check_architecture(run.training.model, run.training.preset, run.training.architecture)
-        corpus = open_corpus(run.data_dir)
-        _check_rows(run, corpus)
-        identity = _identity(run.training, corpus)
+        try:
+            with stop.leaving_at_once():  # a large corpus takes minutes, in which nothing needs to be saved
+                corpus = open_corpus(run.data_dir)
+                _check_rows(run, corpus)
+                identity = _identity(run.training, corpus)
+        except Stopped:
+            stop.delay_exit(_patience(run.stop_delay))
+            return stop.exit_code
         with hold(run.run_dir, identity) as folder:
             return _train(run, corpus, folder, identity, device, stop)
 
@@ -49,14 +62,16 @@ def _train(
     device: torch.device,
     stop: StopRequest,
 ) -> int:
+    started = time.monotonic()
     _set_up_torch(run, device)
     session = new_session(run.training, device)
     if run.compile:
         session.model.compile()
-    if resumed := (folder.path / LAST).exists():
-        restore(session, folder.path / LAST)
+    for note in resume(session, folder.path, identity):
+        say(f"warning: {note}")
+    resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience)
-    tracker = NoTracker() if finished else open_tracker(run.run_dir, identity)
+    tracker = NoTracker() if finished else open_tracker(run.run_dir)
     fit = Fit(run, corpus, session, folder, identity, stop, tracker)
     code = 1
     try:
@@ -64,10 +79,11 @@ def _train(
             session.progress.mixture_val_si_snr = fit.mixture_si_snr()
         _announce(run, corpus, session)
         fit.summarize("finished" if finished else "running")
-        if finished:
-            stop.wait(_patience(run.linger))
-        else:
+        if not finished:
             fit.epochs()
+        # A run that finds itself finished is over before Katib's collector has looked for it; so may be one that
+        # had little left to do.
+        stop.wait(_patience(run.linger) - (0.0 if finished else time.monotonic() - started))
         code = stop.exit_code if stop.requested else 0
     except Stopped:
         fit.summarize("stopped")
@@ -76,19 +92,34 @@ def _train(
         fit.summarize("diverged")
         code = error.exit_code
         raise
+    except DataFaultError as error:
+        fit.summarize("data fault")
+        code = error.exit_code
+        raise
     except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and (fault := worker_fault(error)):
+            fit.summarize("data fault")
+            code = fault.exit_code
+            raise fault from error
         if not is_out_of_memory(error):
             raise
         fit.summarize("out of memory")
         code = MemoryExhaustedError.exit_code
     finally:
-        tracker.finish(code)
+        tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
-        longest = max(row.frames for row in corpus.train.rows + corpus.validation.rows)
+        longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
+
+
+def _tracking_seconds(session: Session, stop: StopRequest) -> float:
+    """How long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is delayed
+    by anyway."""
+    trained = sum(record.seconds for record in session.progress.history)
+    return STOP_SECONDS if stop.requested else min(max(10.0, trained / 100), 120.0)
 
 
 def _patience(seconds: float) -> float:
@@ -104,12 +135,15 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     for note in find(training.model).notes(session.device):
         say(note)
     say(
-        f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train, "
-        f"{len(corpus.validation.rows)} to validate"
+        f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train ({corpus.train.storage}), "
+        f"{len(corpus.validation.rows)} to validate ({corpus.validation.storage})"
     )
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
-        say(metric_line(record.time, record.val_si_snr))
+        say(
+            f"epoch {record.epoch}/{run.epochs}: done before, validation {record.val_si_snr:.2f} dB",
+            metric_line(record.time, record.val_si_snr),
+        )
     if progress.finished(run.epochs, run.patience):
         patience = f" and --patience for {run.patience}" if run.patience else ""
         say(
@@ -124,20 +158,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
 
 
 def _device(run: Run) -> torch.device:
-    name = run.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N") from error
-    if device.type == "cuda" and not (
-        torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
-    ):
-        raise ConfigError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} usable GPUs; "
-            "--device cpu trains without"
-        )
+    device = find_device(run.device)
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
     if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):

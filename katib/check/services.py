@@ -154,12 +154,17 @@ EARLY_STOPPING: Mapping[str, Service] = {
 }
 
 FIRST = {"first_suggestions": Setting(_points, 'a JSON list of points: [{"lr": 0.001, "dropout": 0.1}]')}
+WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
 OURS: Mapping[str, Mapping[str, Setting]] = {
     # Two more that the stock service admits, to fail at the first result; here acq_func is without effect.
-    "bayesianoptimization": {"acq_func": one_of("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"), **FIRST},
+    "bayesianoptimization": {
+        "acq_func": one_of("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"),
+        **FIRST,
+        **WARM,
+    },
     "random": FIRST,
-    "tpe": FIRST,
-    "multivariate-tpe": FIRST,
+    "tpe": {**FIRST, **WARM},
+    "multivariate-tpe": {**FIRST, **WARM},
     "grid": FIRST,
     "sobol": {**SEED, **FIRST},
     "medianstop": {

@@ -21,14 +21,20 @@ def corpus(
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes", min=0)] = 0,
 ) -> int:
     """Build a corpus in PolSESS format: two speakers, a scene, an event and, for every other mixture, a room."""
+    words = ["--out", out, "--mixtures", mixtures, "--seconds", seconds, "--seed", seed]
+    return run_trainer("trainer.data.corpus", *words, *(["--speech", speech] if speech else []))
+
+
+def run_trainer(module: str, *words: object) -> int:
+    """Run a module of the trainer's side and return its exit code.
+
+    In a process of its own: the control side does not import the trainer.
+    """
     import os
     import subprocess
     import sys
 
-    root = Path(__file__).parents[2]
-    words = ["--out", out, "--mixtures", mixtures, "--seconds", seconds, "--seed", seed]
-    words += ["--speech", speech] if speech else []
-    # A process of its own: the control side does not import the trainer.
-    command = [sys.executable, "-m", "trainer.data.corpus", *map(str, words)]
-    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", module, *map(str, words)]
     return subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, check=False).returncode

@@ -1,31 +1,64 @@
-"""Deletes the search of a model from the cluster."""
+"""Deletes a search from the cluster, after its results are on this machine."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from katib.cli.options import Context, Model, Name, SiteFile, Yes
+from katib.cli.options import Context, Name, Out, SiteFile, Yes
+from katib.cli.searches import SearchName
+
+EXPORT = "cluster-trials.json"
 
 
 def delete(
-    model: Model, name: Name = None, site: SiteFile = None, context: Context = None, yes: Yes = False
+    model: SearchName,
+    name: Name = None,
+    out: Out = Path("runs"),
+    runs: Annotated[
+        bool, typer.Option("--runs", help="remove its checkpoints and summaries from the runs claim too")
+    ] = False,
+    site: SiteFile = None,
+    context: Context = None,
+    yes: Yes = False,
 ) -> None:
-    """Delete the Experiment of MODEL and its trials. Run directories on the runs claim stay."""
-    from katib.cluster.client import Experiments
-    from katib.errors import ClusterError
-    from katib.site import load_site
-    from katib.spec import load_spec
+    """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
+    import json
 
-    experiment = name or load_spec(model).name
-    place = load_site(site)
-    cluster = Experiments(place.namespace, context)
-    found = cluster.get(experiment)
-    if found is None:
-        raise ClusterError(f"there is no experiment '{experiment}' in namespace '{place.namespace}'")
-    trials = (found.get("status") or {}).get("trials", 0)
+    from katib.cli.searches import confirm, search_name, site_of
+    from katib.cluster import lifecycle
+    from katib.cluster.client import Cluster
+    from katib.errors import FolderError
+    from katib.results.cluster_table import cluster_table
+
+    place = site_of(site)
+    cluster = Cluster(place.namespace, context)
+    search = lifecycle.find(cluster, name or search_name(model))
+    table = cluster_table(cluster, search.name)
+    active = sum(row.state in ("Created", "Running") for row in table.rows)
+    print(f"delete: experiment '{search.name}' in namespace '{place.namespace}' on {cluster.server}")
     print(
-        f"delete: experiment '{experiment}' in namespace '{place.namespace}' on {cluster.server}, with its {trials} trials"
+        f"  {len(table.rows)} trials and their pods go, with their metrics in Katib's database; {active} of them still run"
     )
-    print("  checkpoints and summaries on the runs claim stay")
-    if not yes and not typer.confirm("Delete?"):
-        raise typer.Exit(1)
-    cluster.delete(experiment, found["metadata"]["uid"])
+    gone = (
+        "and all its run directories on the runs claim"
+        if runs
+        else "checkpoints and summaries on the runs claim stay"
+    )
+    print(f"  {gone}; its trial table is written to {out / search.name / EXPORT} first")
+    confirm("Delete?", yes)
+    target = out / search.name / EXPORT
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(json.dumps(table.records(), indent=2) + "\n")
+        temporary.replace(target)
+    except OSError as cause:
+        raise FolderError(f"{target}: cannot be written ({cause.strerror}); nothing was deleted") from None
+    print(f"written: {target}")
+    lifecycle.delete(cluster, search)
     print("deleted")
+    if runs:
+        lifecycle.wait_until_gone(cluster, search)
+        lifecycle.clean_runs(cluster, place, search.name)
+        print("run directories removed")

@@ -1,14 +1,20 @@
 """Starts the search of a model on the cluster."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Context, Epochs, Model, Name, Parallel, Preset, SiteFile, Trials, Yes
+from katib.cli.options import Context, Epochs, Name, Parallel, Preset, SiteFile, Trials, Yes
+from katib.cli.searches import Models
+
+if TYPE_CHECKING:
+    from katib.cluster.client import Cluster
+    from katib.cluster.plan import Plan
+    from katib.site import Site
 
 
 def deploy(
-    model: Model,
+    model: Models,
     preset: Preset = None,
     name: Name = None,
     trials: Trials = None,
@@ -18,39 +24,69 @@ def deploy(
     context: Context = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the server's dry run")] = False,
+    wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0)] = 600,
 ) -> None:
-    """Render the Experiment of MODEL, try it on the API server, show what changes, ask, and apply it."""
-    import yaml
-
-    from katib.check import require_sound
-    from katib.cluster.client import Experiments
+    """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial."""
+    from katib.cli.searches import confirm, manifests, say, site_of
+    from katib.cluster.client import Cluster
+    from katib.cluster.kinds import EXPERIMENT
+    from katib.cluster.plan import plan, running
+    from katib.cluster.waiting import wait as wait_for_trial
+    from katib.errors import ClusterError
     from katib.render import Overrides
-    from katib.render import render as render_manifest
-    from katib.site import load_site
-    from katib.spec import load_spec
 
+    place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
-    place = load_site(site)
-    text = render_manifest(load_spec(model), place, overrides)
-    require_sound(text, f"manifest of {model}", f"python -m katib render {model} | python -m katib check -")
-    manifest = yaml.safe_load(text)
-    experiment = manifest["metadata"]["name"]
-    cluster = Experiments(place.namespace, context)
-    before = cluster.get(experiment)
-    after = cluster.apply(manifest, dry_run=True)
-    if before and before["spec"] == after["spec"]:
-        print(f"experiment '{experiment}' runs as it should; nothing to change")
+    wanted = manifests(model, place, overrides)
+    cluster = Cluster(place.namespace, context)
+    plans = [plan(manifest, running(cluster, manifest["metadata"]["name"])) for manifest in wanted]
+    due = [item for item in plans if item.action != "nothing"]
+    for item in plans:
+        if item.action == "nothing":
+            print(f"experiment '{item.name}' runs as it should; nothing to change")
+    if not due:
         return
-    budget = manifest["spec"]
-    print(
-        f"{'change' if before else 'create'}: experiment '{experiment}' in namespace '{place.namespace}' on {cluster.server}"
-    )
-    print(
-        f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {place.image}"
-    )
+    _examine(cluster, place, due)
+    for item in due:
+        cluster.apply(EXPERIMENT, item.manifest, dry_run=True)
+        _show(item, cluster, place.image)
     if dry_run:
         return
-    if not yes and not typer.confirm("Apply?"):
-        raise typer.Exit(1)
-    cluster.apply(manifest)
-    print(f"applied; watch it with: kubectl -n {place.namespace} get experiments,trials")
+    confirm("Apply?", yes)
+    done: list[str] = []
+    for item in due:
+        try:
+            cluster.apply(EXPERIMENT, item.manifest)
+        except ClusterError as error:
+            already = f"; applied before it: {', '.join(done)}" if done else ""
+            raise ClusterError(f"{error}{already}") from None
+        done.append(item.name)
+        say(f"applied: experiment '{item.name}'")
+    for item in due:
+        if wait and item.action == "create" and not wait_for_trial(cluster, item.name, wait, say):
+            break
+    print("watch it with: make status, or python -m katib status -w")
+
+
+def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
+    """Doctor's short form: what is not well; an error ends the verb before anything is applied."""
+    from katib.cli.searches import print_results
+    from katib.cluster.doctor import Patient, examine
+    from katib.errors import ClusterError
+
+    results = examine(Patient(cluster, site, [item.manifest for item in due]))
+    print_results(results, all_of_them=False)
+    if errors := [result for result in results if result.status == "error"]:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ClusterError(
+            f"nothing was applied: {errors[0].check}: {errors[0].found}{more}; {errors[0].mend}"
+        )
+
+
+def _show(item: "Plan", cluster: "Cluster", image: str) -> None:
+    budget = item.manifest["spec"]
+    print(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
+    if item.action == "create":
+        print(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
+    for change in item.changes:
+        print(f"  {change}")

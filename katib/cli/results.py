@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
-from katib.cli.options import Json, Out
+from katib.cli.options import Context, Json, Out, SiteFile
 
 
 def results(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
     out: Out = Path("runs"),
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="of the cluster rather than of this machine")
+    ] = False,
+    site: SiteFile = None,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Print the trial table of EXPERIMENT; it may still be running."""
@@ -20,7 +25,14 @@ def results(
 
     from katib.results.table import read_table
 
-    table = read_table(out, experiment)
+    if cluster or context is not None:
+        from katib.cli.searches import search_name, site_of
+        from katib.cluster.client import Cluster
+        from katib.results.cluster_table import cluster_table
+
+        table = cluster_table(Cluster(site_of(site).namespace, context), search_name(experiment))
+    else:
+        table = read_table(out, experiment)
     if as_json:
         print(json.dumps(table.records(), indent=2))
     else:

@@ -1,121 +1,304 @@
-"""Experiments in a Kubernetes namespace: get, apply, delete, with the kubeconfig of the caller. Called by deploy and delete.
+"""Kubernetes' API with the kubeconfig of the caller: one method a call, and whatever goes wrong on the way is one line.
 
-The only module that speaks to the API server; whatever it answers becomes one line (`ClusterError`).
+The only module that speaks to the API server. Called by everything else in katib/cluster/.
 """
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import config
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from katib.errors import ClusterError
+from katib.cluster.kinds import ACCESS_REVIEW, KATIB, MANAGER, POD, Kind, Object
+from katib.errors import ClusterError, nearest
 
-MANAGER = "sepsweep"
-OWNER_LABEL = "app.kubernetes.io/managed-by"
 TIMEOUT = 20  # seconds an answer of the API server may take
+WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
+PAGE = 500  # objects an answer
 
 
-class Experiments:
-    """The Experiments of one namespace. Nothing that lacks our label is ever changed or deleted."""
-
-    def __init__(self, namespace: str, context: str | None = None) -> None:
-        try:
-            api_client = config.new_client_from_config(context=context)
-        except config.ConfigException as cause:
-            raise ClusterError(
-                f"no usable kubeconfig: {_line(cause)}; see kubectl config get-contexts"
-            ) from None
-        # Without this an unreachable server is tried for minutes before it is an error.
-        api_client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
-        self._api = api_client
-        self._path = f"/apis/kubeflow.org/v1beta1/namespaces/{namespace}/experiments/"
-        self.namespace = namespace
-        self.server: str = api_client.configuration.host
-
-    def get(self, name: str) -> dict[str, Any] | None:
-        """The Experiment `name`, or None. Raises ClusterError where it is somebody else's."""
-        try:
-            found = self._request("GET", name)
-        except _AbsentError:
-            return None
-        if (found["metadata"].get("labels") or {}).get(OWNER_LABEL) != MANAGER:
-            raise ClusterError(
-                f"experiment '{name}' in namespace '{self.namespace}' is not ours (no label {OWNER_LABEL}={MANAGER});"
-                " choose another name with NAME="
-            )
-        return found
-
-    def apply(self, manifest: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Server-side apply of one Experiment; a dry run passes admission and changes nothing."""
-        query = [("fieldManager", MANAGER), *([("dryRun", "All")] if dry_run else [])]
-        return self._request("PATCH", manifest["metadata"]["name"], manifest, query)
-
-    def delete(self, name: str, uid: str) -> None:
-        """Deletes the very object that was shown, with its trials; a new one of that name is left alone."""
-        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
-        self._request("DELETE", name, options)
-
-    def _request(
-        self, method: str, name: str, body: object = None, query: list[tuple[str, str]] | None = None
-    ) -> dict[str, Any]:
-        """One call. The typed client cannot send an apply patch, so all calls go through its transport."""
-        kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        with self._answers(name):
-            answer: dict[str, Any] = self._api.call_api(
-                self._path + name,
-                method,
-                query_params=query or [],
-                header_params={"Accept": "application/json", "Content-Type": kind},
-                body=body,
-                response_type="object",
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _request_timeout=TIMEOUT,
-            )
-        return answer
-
-    @contextmanager
-    def _answers(self, name: str) -> Iterator[None]:
-        """Turns whatever goes wrong on the way into one line that says where and what to do."""
-        where = f"experiment '{name}' in namespace '{self.namespace}'"
-        try:
-            yield
-        except ApiException as cause:
-            detail = _message(cause)
-            if cause.status == 404:
-                if f'"{name}"' in detail:
-                    raise _AbsentError(f"{where} does not exist") from None
-                if "namespaces" in detail:
-                    raise ClusterError(f"{detail}; create it with kubectl create namespace") from None
-                raise ClusterError(f"{self.server} knows no Katib Experiments; install Katib first") from None
-            remedy = REMEDIES.get(cause.status, "")
-            raise ClusterError(f"{where}: the API server answers {cause.status}: {detail}{remedy}") from None
-        except (HTTPError, OSError) as cause:
-            raise ClusterError(
-                f"{self.server} cannot be reached ({type(cause).__name__}); see kubectl cluster-info"
-            ) from None
-
-
-class _AbsentError(ClusterError):
+class AbsentError(ClusterError):
     """The object asked for does not exist."""
 
 
+class NoKindError(ClusterError):
+    """The API server does not know the resource type."""
+
+
+class ForbiddenError(ClusterError):
+    """The caller lacks a right."""
+
+
+class RefusedError(ClusterError):
+    """Admission or validation refused the object."""
+
+
+class UnreachableError(ClusterError):
+    """The API server does not answer, or not now."""
+
+
+class FailedError(ClusterError):
+    """The API server could not do it, for example because a node does not answer it."""
+
+
+class ExpiredError(ClusterError):
+    """The API server does not know who calls."""
+
+
+class Cluster:
+    """One namespace of one cluster. `calls` counts what was asked of the API server."""
+
+    def __init__(self, namespace: str, context: str | None = None, config_file: Path | None = None) -> None:
+        self._api = _client(context, None if config_file is None else str(config_file))
+        self.namespace = namespace
+        self.server: str = self._api.configuration.host
+        self.calls = 0
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """The object `name`, or None where there is none. Raises NoKindError where the server lacks its type."""
+        try:
+            return self._json("GET", kind, name, namespace=namespace)
+        except AbsentError:
+            return None
+
+    def list(self, kind: Kind, selector: str = "", namespace: str | None = None) -> Sequence[Object]:
+        """All objects of a kind that `selector` matches; `namespace` "" means all namespaces."""
+        return self.list_at(kind, selector, namespace)[0]
+
+    def list_at(
+        self, kind: Kind, selector: str = "", namespace: str | None = None
+    ) -> tuple[Sequence[Object], str]:
+        """As `list`, with the resource version from which a watch goes on."""
+        found: list[Object] = []
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            answer = self._json("GET", kind, query=query, namespace=namespace)
+            found += answer["items"]
+            if not (rest := answer["metadata"].get("continue")):
+                return found, answer["metadata"]["resourceVersion"]
+            query["continue"] = rest
+
+    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply; a dry run passes admission and changes nothing."""
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", **_dry(dry_run)}
+        name = manifest["metadata"]["name"]
+        return self._json("PATCH", kind, name, manifest, query, content="application/apply-patch+yaml")
+
+    def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+        """A new object; a dry run passes admission and changes nothing."""
+        return self._json("POST", kind, body=body, query={"fieldManager": MANAGER, **_dry(dry_run)})
+
+    def merge(self, kind: Kind, name: str, patch: Object) -> Object:
+        """A JSON merge patch: keys of `patch` replace those of the object. Raises AbsentError."""
+        query = {"fieldManager": MANAGER}
+        return self._json("PATCH", kind, name, patch, query, content="application/merge-patch+json")
+
+    def delete(self, kind: Kind, name: str, uid: str) -> None:
+        """Deletes the very object that was shown, with what it owns; a new one of that name is left alone."""
+        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+        self._json("DELETE", kind, name, options)
+
+    def raw(self, path: str) -> Any:
+        """The JSON that `path` answers with, such as /version."""
+        with self._errors(path, ""):
+            return self._call("GET", path)
+
+    def allowed(self, verb: str, kind: Kind, *, subresource: str = "", namespace: str | None = None) -> bool:
+        """Whether the caller may do this, as the API server says (SelfSubjectAccessReview)."""
+        place = self.namespace if namespace is None else namespace
+        what = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
+        if kind.namespaced:
+            what["namespace"] = place
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        answer = self._json("POST", ACCESS_REVIEW, body={**body, "spec": {"resourceAttributes": what}})
+        return bool(answer["status"]["allowed"])
+
+    def log(self, pod: str, container: str, limit_bytes: int) -> str:
+        """The beginning of a container's log, at most `limit_bytes` of it."""
+        query = {"container": container, "limitBytes": str(limit_bytes)}
+        with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, TIMEOUT)) as answer:
+            return str(answer.read().decode("utf-8", "replace"))
+
+    def follow(self, pod: str, container: str, since: str | None = None) -> Iterator[str]:
+        """The lines of a container's log with their time in front, as they come, until the container ends."""
+        query = {"container": container, "follow": "true", "timestamps": "true"}
+        query |= {"sinceTime": since} if since else {}
+        with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, None)) as answer:
+            yield from _lines(answer)
+
+    def watch(self, kind: Kind, version: str, selector: str = "") -> Iterator[Object]:
+        """Events {type, object} after `version`, until the server ends the watch."""
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        query |= {"labelSelector": selector} if selector else {}
+        query["allowWatchBookmarks"] = "true"
+        patience = (TIMEOUT, WATCH_SECONDS + TIMEOUT)
+        with self._stream(kind, "", query, f"watch of {kind.plural}", patience) as answer:
+            for line in _lines(answer):
+                yield json.loads(line)
+
+    def _json(
+        self,
+        method: str,
+        kind: Kind,
+        name: str = "",
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        namespace: str | None = None,
+        content: str = "application/json",
+    ) -> Object:
+        place = self.namespace if namespace is None else namespace
+        with self._errors(_where(kind, name or _name(body), place), name or kind.plural):
+            answer: Object = self._call(method, kind.path(place, name), body, query, content)
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        timeout: object = TIMEOUT,
+        stream: bool = False,
+    ) -> Any:
+        """One call. The typed client cannot send an apply patch, so all calls go through its transport."""
+        self.calls += 1
+        return self._api.call_api(
+            path,
+            method,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "*/*" if stream else "application/json", "Content-Type": content},
+            body=body,
+            response_type=None if stream else "object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _preload_content=not stream,
+            _request_timeout=timeout,
+        )
+
+    @contextmanager
+    def _stream(
+        self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object
+    ) -> Iterator[Any]:
+        with self._errors(where, name.partition("/")[0]):
+            path = kind.path(self.namespace, name)
+            answer = self._call("GET", path, query=query, timeout=timeout, stream=True)
+            try:
+                yield answer
+            finally:
+                answer.close()
+
+    @contextmanager
+    def _errors(self, where: str, name: str) -> Iterator[None]:
+        """Turns whatever goes wrong on the way into one line that says where and what to do."""
+        try:
+            yield
+        except ApiException as cause:
+            raise self._error(cause, where, name) from None
+        except (HTTPError, OSError) as cause:
+            raise UnreachableError(
+                f"{self.server} cannot be reached ({_reason(cause)}); see kubectl cluster-info"
+            ) from None
+
+    def _error(self, cause: ApiException, where: str, name: str) -> ClusterError:
+        status, detail = _status(cause), _message(cause)
+        if cause.status == 404:
+            about = (status.get("details") or {}).get("kind")
+            if about == "namespaces" and not where.startswith("namespace '"):
+                return ClusterError(f"{detail}; create it with kubectl apply -k k8s/base")
+            if status.get("reason") == "NotFound" and status.get("details", {}).get("name"):
+                return AbsentError(f"{where} does not exist")
+            hint = "; install Katib with make install-katib" if KATIB in where else ""
+            return NoKindError(f"{self.server} has no resource type for {where}{hint}")
+        kinds: dict[int, type[ClusterError]] = {
+            401: ExpiredError,
+            403: ForbiddenError,
+            400: RefusedError,
+            422: RefusedError,
+        }
+        kinds |= {429: UnreachableError, 503: UnreachableError}
+        kind = kinds.get(cause.status, FailedError if cause.status >= 500 else ClusterError)
+        if cause.status == 500 and "webhook" in detail:
+            kind = RefusedError
+        if (
+            kind is ForbiddenError and "cannot" not in detail
+        ):  # not the caller's rights: quota, pod security, a webhook
+            kind = RefusedError
+        remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
+        return kind(f"{where}: the API server answers {cause.status}: {detail}{remedy}")
+
+
 REMEDIES = {
-    401: "; the credentials have expired: log in again",
+    401: "; the credentials are wrong or have expired: log in again",
     403: "; ask the cluster's administrator for this right, or see kubectl auth can-i --list",
     409: "; somebody else changed it meanwhile: look at it and try again",
 }
 
 
-def _message(cause: ApiException) -> str:
+def _client(context: str | None, file: str | None) -> ApiClient:
+    # The client library reads this variable when it is imported, which is too early for whoever sets it later.
+    file = file or os.environ.get("KUBECONFIG")
     try:
-        return _line(json.loads(cause.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return _line(cause.reason)
+        contexts = [item["name"] for item in config.list_kube_config_contexts(file)[0]]
+        if context is not None and context not in contexts:
+            raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
+        client = config.new_client_from_config(file, context)
+    except (config.ConfigException, yaml.YAMLError, OSError) as cause:
+        raise ClusterError(
+            f"no usable kubeconfig: {_line(cause)}; name one with KUBECONFIG, see kubectl config get-contexts"
+        ) from None
+    # Without this an unreachable server is tried for minutes before it is an error.
+    client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
+    return client
+
+
+def _where(kind: Kind, name: str, namespace: str) -> str:
+    what = f"{kind.name} '{name}'" if name else f"{kind.plural}{'.' + kind.group if kind.group else ''}"
+    return f"{what} in namespace '{namespace}'" if kind.namespaced and namespace else what
+
+
+def _name(body: object) -> str:
+    return str(body.get("metadata", {}).get("name", "")) if isinstance(body, dict) else ""
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _lines(answer: Any) -> Iterator[str]:
+    rest = b""
+    for part in answer.stream(decode_content=False):
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _status(cause: ApiException) -> Object:
+    try:
+        found = json.loads(cause.body)
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _message(cause: ApiException) -> str:
+    body = cause.body.decode("utf-8", "replace") if isinstance(cause.body, bytes) else cause.body
+    return _line(_status(cause).get("message") or body or cause.reason)
+
+
+def _reason(cause: Exception) -> str:
+    inner = getattr(cause, "reason", None)
+    return type(inner if isinstance(inner, Exception) else cause).__name__
 
 
 def _line(text: object) -> str:

@@ -39,6 +39,10 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
             seen = view(experiment)
             for name in idle_settings(experiment.algorithm):
                 seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
+            if "warm_start" in experiment.algorithm.settings:
+                seen.say(
+                    "note: warm_start takes the trials of a cluster; here the search begins without them"
+                )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, GRACE_SECONDS):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")

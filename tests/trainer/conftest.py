@@ -30,9 +30,9 @@ class Training:
     def here(self, run_dir: Path, *flags: str, data: Path | None = None) -> int:
         """Train in this process, with one thread as the processes do, and return the exit code."""
         torch.set_num_threads(1)
-        return main(self._arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
+        return main(self.arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
 
-    def _arguments(self, run_dir: Path, *flags: str) -> list[str]:
+    def arguments(self, run_dir: Path, *flags: str) -> list[str]:
         """A flag in `flags` wins over the one given here."""
         base = {
             "--model": "convtasnet",
@@ -54,7 +54,7 @@ class Training:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         environment |= {"OMP_NUM_THREADS": "1", **env}
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer", *self._arguments(run_dir, *flags)],
+            [sys.executable, "-m", "trainer", *self.arguments(run_dir, *flags)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,7 +11,7 @@ import soundfile
 from conftest import Training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from trainer.data.polsess import open_subset
+from trainer.data.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
 
 
@@ -104,25 +104,3 @@ def test_workers_change_nothing_but_the_time(training: Training, tmp_path: Path)
 def test_bf16_trains_on_the_cpu_too(training: Training, tmp_path: Path) -> None:
     """The loss is taken in float32, so it stays finite."""
     assert training.here(tmp_path / "trial", "--epochs", "1", "--precision", "bf16") == 0
-
-
-def test_weights_and_biases_is_told_offline_where_there_is_no_key(training: Training, tmp_path: Path) -> None:
-    """The real W&B writes a run that is called like the directory; stdout says how to send it, and has no
-    other line of it that names the metric."""
-    run = training.run(tmp_path / "trial-7", env={"WANDB_PROJECT": "sepsweep", "WANDB_RUN_GROUP": "exp"})
-    assert run.returncode == 0
-    assert "wandb sync" in run.stdout
-    (folder,) = (tmp_path / "trial-7" / "wandb").glob("offline-run-*-trial-7")
-    (record,) = folder.glob("*.wandb")
-    content = record.read_bytes()
-    assert all(word in content for word in (b"sepsweep", b"exp", b"val_si_snr", b"grad_clip_norm"))
-    assert len([line for line in (run.stdout + run.stderr).splitlines() if "val_si_snr" in line]) == 3
-
-
-def test_a_tracker_that_fails_does_not_stop_the_training(training: Training, tmp_path: Path) -> None:
-    """W&B is told to work in a mode that it does not know."""
-    run = training.run(tmp_path / "trial", env={"WANDB_PROJECT": "sepsweep", "WANDB_MODE": "sideways"})
-    assert run.returncode == 0
-    (line,) = run.stderr.splitlines()
-    assert line.startswith("warning: W&B")
-    assert (tmp_path / "trial" / "last.pt").exists()

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.mixing import INDOOR_VARIANTS, OUTDOOR_VARIANTS, fitting
-from trainer.data.polsess import Row, load, open_subset
+from trainer.data.corpora import open_subset
+from trainer.data.mixing import INDOOR_VARIANTS, MIX, OUTDOOR_VARIANTS, STEMS, fitting
 from trainer.data.sampling import Excerpt, loader, select, training_batches, validation_batches
+from trainer.data.subset import Row, load
+from trainer.data.wav import WavSubset
 
 ROUNDING = 8 / 2**15  # eight stems were rounded to 16 bits
 
@@ -26,7 +28,8 @@ KEPT = {
 
 
 def stem(row: Row, column: str) -> np.ndarray:
-    return np.asarray(soundfile.read(row.files[column])[0])
+    assert isinstance(row.subset, WavSubset)
+    return np.asarray(soundfile.read(row.subset.listing.file(row.index, column))[0])
 
 
 @pytest.mark.parametrize("variant", INDOOR_VARIANTS)
@@ -64,14 +67,14 @@ def assert_variant(row: Row, variant: str) -> None:
 def test_allowed_variants_select_rows_of_their_kind(variants: str, indoor: str, outdoor: str) -> None:
     """Only indoor kinds named: indoor rows; only outdoor kinds: outdoor rows; both or none (C is neither):
     all rows."""
-    assert set(fitting(variants.split(), indoor=True)) == set(indoor.split())
-    assert set(fitting(variants.split(), indoor=False)) == set(outdoor.split())
+    assert set(fitting(variants.split(), "indoor")) == set(indoor.split())
+    assert set(fitting(variants.split(), "outdoor")) == set(outdoor.split())
 
 
 def test_a_limit_takes_the_first_rows_after_the_selection(corpus: Path) -> None:
-    """With R alone the outdoor rows drop out first, then three are left: lines 2, 4 and 6 of the CSV."""
+    """With R alone the outdoor rows drop out first, then three are left: the first, third and fifth."""
     rows = select(open_subset(corpus, "train"), ["R"], 3)
-    assert [row.line for row in rows] == [2, 4, 6]
+    assert [row.index for row in rows] == [0, 2, 4]
 
 
 def test_a_training_epoch_is_drawn_from_seed_and_epoch_alone(corpus: Path) -> None:
@@ -79,14 +82,14 @@ def test_a_training_epoch_is_drawn_from_seed_and_epoch_alone(corpus: Path) -> No
     rows, variants = open_subset(corpus, "train").rows, ["SER", "SR", "ER", "R", "SE", "S", "E", "C"]
 
     def draw(seed: int, epoch: int) -> list[list[Excerpt]]:
-        return training_batches(rows, variants, seed=seed, epoch=epoch, frames=2000, batch_size=5)
+        return list(training_batches(rows, variants, seed=seed, epoch=epoch, frames=2000, batch_size=5))
 
     assert draw(42, 3) == draw(42, 3)
     assert draw(42, 3) != draw(42, 4)
     assert draw(42, 3) != draw(43, 3)
     drawn = [excerpt for batch in draw(42, 3) for excerpt in batch]
-    assert sorted(excerpt.row.line for excerpt in drawn) == [row.line for row in rows]
-    assert all(excerpt.variant in fitting(variants, indoor=excerpt.row.indoor) for excerpt in drawn)
+    assert sorted(excerpt.row.index for excerpt in drawn) == [row.index for row in rows]
+    assert all(excerpt.variant in fitting(variants, excerpt.row.kind) for excerpt in drawn)
     assert [len(batch) for batch in draw(42, 3)] == [5, 5, 2]
 
 
@@ -115,7 +118,9 @@ def test_files_of_different_length_are_cut_in_training_and_kept_apart_in_validat
 
 
 def shorten(folder: Path, row: Row, frames: int) -> None:
-    for file in row.files.values():
+    assert isinstance(row.subset, WavSubset)
+    for stem in STEMS[row.kind]:
+        file = row.subset.listing.file(row.index, stem)
         soundfile.write(file, soundfile.read(file, dtype="int16")[0][:frames], 8000, subtype="PCM_16")
 
 
@@ -125,6 +130,7 @@ def test_a_corpus_that_was_moved_or_renamed_keeps_its_fingerprint(corpus: Path, 
     subset = open_subset(renamed, "val")
     before = subset.fingerprint()
     assert before == open_subset(corpus, "val").fingerprint()
-    file = subset.rows[0].files["mixFile"]
+    assert isinstance(subset, WavSubset)
+    file = subset.listing.file(0, MIX)
     soundfile.write(file, soundfile.read(file)[0] * 0.5, 8000, subtype="PCM_16")
     assert open_subset(renamed, "val").fingerprint() != before

@@ -1,47 +1,73 @@
-"""The variants of a PolSESS mixture: what each keeps, which stems are subtracted for it, which rows can show
-it.
+"""The variants of a mixture: what each keeps, which stems are subtracted for it, which mixtures can show it.
 
 A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps nothing
-(MM-IPC). Pure rules; trainer/data/polsess.py reads the files by them and trainer/data/sampling.py selects
-rows by them.
+(MM-IPC). Pure rules; trainer/data/subset.py and the readers mix by them, trainer/data/sampling.py selects by
+them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-INDOOR_VARIANTS = ("SER", "SR", "ER", "R", "C")
-"""Of mixtures that have reverberation."""
-OUTDOOR_VARIANTS = ("SE", "S", "E", "C")
-"""Of mixtures that have none."""
-VARIANTS = tuple(dict.fromkeys(INDOOR_VARIANTS + OUTDOOR_VARIANTS))
-
+MIX = "mixFile"
 SPEECH = ("speaker1File", "speaker2File")
-"""CSV columns of the targets, dry in every variant: where R is kept the model learns to dereverberate as
-well."""
+"""The targets, dry in every variant: where R is kept the model learns to dereverberate as well."""
+SCENE, EVENT = "sceneFile", "eventFile"
 SPEECH_REVERB = ("reverbForSpeaker1", "reverbForSpeaker2")
 EVENT_REVERB = "reverbForEvent"
+"""Stems are called like PolSESS's CSV columns."""
+
+INDOOR_VARIANTS = ("SER", "SR", "ER", "R", "C")
+"""Of PolSESS mixtures that have reverberation."""
+OUTDOOR_VARIANTS = ("SE", "S", "E", "C")
+"""Of PolSESS mixtures that have none."""
+NOISY_VARIANTS = ("S", "C")
+"""Of two speakers and noise, as in LibriMix's mix_both: the noise is the scene."""
+CLEAN_VARIANTS = ("C",)
+"""Of two speakers alone, as in LibriMix's mix_clean."""
+
+KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "indoor": INDOOR_VARIANTS,
+        "outdoor": OUTDOOR_VARIANTS,
+        "noisy": NOISY_VARIANTS,
+        "clean": CLEAN_VARIANTS,
+    }
+)
+"""Kind of mixture -> the variants that it can show."""
+
+VARIANTS = tuple(dict.fromkeys(variant for variants in KINDS.values() for variant in variants))
+
+_SPOKEN = (MIX, *SPEECH)
+STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "indoor": (*_SPOKEN, SCENE, EVENT, EVENT_REVERB, *SPEECH_REVERB),
+        "outdoor": (*_SPOKEN, SCENE, EVENT),
+        "noisy": (*_SPOKEN, SCENE),
+        "clean": _SPOKEN,
+    }
+)
+"""Kind of mixture -> its stems, those that every epoch reads first."""
 
 
-def subtracted(variant: str, *, indoor: bool) -> tuple[str, ...]:
-    """CSV columns of the stems that are subtracted from the mix to make `variant`."""
-    stems: list[str] = []
+def subtracted(variant: str, kind: str) -> tuple[str, ...]:
+    """Those stems of a mixture of `kind` that are subtracted from its mix to make `variant`."""
+    dropped: list[str] = []
     if "S" not in variant:
-        stems.append("sceneFile")
+        dropped.append(SCENE)
     if "E" not in variant:
-        stems += ["eventFile", EVENT_REVERB] if indoor else ["eventFile"]
-    if indoor and "R" not in variant:
-        stems += SPEECH_REVERB
-    return tuple(stems)
+        dropped += (EVENT, EVENT_REVERB)
+    if "R" not in variant:
+        dropped += SPEECH_REVERB
+    return tuple(stem for stem in dropped if stem in STEMS[kind])
 
 
-def fitting(allowed: Iterable[str], *, indoor: bool) -> tuple[str, ...]:
-    """Those of the allowed variants that a mixture of this kind can show; empty where it takes no part.
+def fitting(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Those of the allowed variants that a mixture of `kind` can show; empty where it takes no part.
 
-    C is of both kinds and names neither: with C and R only indoor mixtures take part, with C alone all of
-    them.
+    C is of every kind and names none: with C and R only indoor mixtures take part, with C alone all of them.
     """
-    own, other = (INDOOR_VARIANTS, OUTDOOR_VARIANTS) if indoor else (OUTDOOR_VARIANTS, INDOOR_VARIANTS)
-    allowed = tuple(allowed)
+    own, allowed = KINDS[kind], tuple(allowed)
     named = [variant for variant in allowed if variant != "C"]
-    if named and all(variant in other for variant in named):
+    if named and not any(variant in own for variant in named):
         return ()
     return tuple(variant for variant in allowed if variant in own)

@@ -5,18 +5,23 @@ Every draw is a function of (seed, epoch, row), so that a training that was stop
 samples of one that was not, with any number of workers. Called by the epoch loop.
 """
 
+import math
+import signal
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trainer.data.mixing import fitting
-from trainer.data.polsess import Row, Subset, load
-from trainer.errors import DataError
+from trainer.data.mixing import KINDS, fitting
+from trainer.data.subset import KIND_NAMES, Indices, Row, Rows, Subset
+from trainer.errors import DataError, DataFaultError
 
 
 @dataclass(frozen=True)
@@ -48,27 +53,72 @@ class Excerpt:
     start: int
 
 
-def select(subset: Subset, variants: Sequence[str], limit: int | None) -> tuple[Row, ...]:
+@dataclass(frozen=True, eq=False)
+class Draw(Sequence[list[Excerpt]]):
+    """The batches of an epoch of training in order, as arrays over its rows: an Excerpt is made only when it is
+    asked for."""
+
+    rows: Rows
+    variants: tuple[str, ...]
+    chosen: NDArray[np.int64]
+    """Index into `variants` of each row."""
+    starts: Indices
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    @overload
+    def __getitem__(self, index: int) -> list[Excerpt]: ...
+    @overload
+    def __getitem__(self, index: slice) -> "list[list[Excerpt]] | Draw": ...
+    def __getitem__(self, index: int | slice) -> "list[Excerpt] | list[list[Excerpt]] | Draw":
+        if isinstance(index, slice):
+            first, stop, step = index.indices(len(self))
+            if step != 1:
+                return [self[batch] for batch in range(first, stop, step)]
+            rows = slice(first * self.batch_size, stop * self.batch_size)
+            return Draw(self.rows[rows], self.variants, self.chosen[rows], self.starts[rows], self.batch_size)
+        first = range(len(self))[index] * self.batch_size
+        return [
+            Excerpt(self.rows[i], self.variants[self.chosen[i]], int(self.starts[i]))
+            for i in range(first, min(first + self.batch_size, len(self.rows)))
+        ]
+
+
+def select(subset: Subset, variants: Sequence[str], limit: int | None) -> Rows:
     """The rows that can show one of `variants`, the first `limit` of them. Raises DataError where there is
     none."""
-    rows = tuple(row for row in subset.rows if fitting(variants, indoor=row.indoor))[:limit]
+    takes_part = np.array([bool(fitting(variants, kind)) for kind in KIND_NAMES])
+    rows = Rows(subset, np.flatnonzero(takes_part[subset.kinds])[:limit])
     if not rows:
-        raise DataError(f"{subset.csv}: no row fits the variants {' '.join(variants)}")
+        kinds = [KIND_NAMES[code] for code in np.unique(subset.kinds)]
+        shown = dict.fromkeys(variant for kind in kinds for variant in KINDS[kind])
+        raise DataError(
+            f"{subset.source}: no row fits the variants {' '.join(variants)}; those here show {' '.join(shown)}, "
+            "see --curriculum and --validation-variants"
+        )
     return rows
 
 
 def training_batches(
-    rows: Sequence[Row], variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int
-) -> list[list[Excerpt]]:
+    rows: Rows, variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int
+) -> Draw:
     """The epoch's batches in order: rows shuffled, variant and segment of each drawn afresh; the last may be
     smaller."""
-    excerpts = []
-    for index in np.random.default_rng((seed, epoch)).permutation(len(rows)):
-        row, draw = rows[index], np.random.default_rng((seed, epoch, int(index)))
-        options = fitting(variants, indoor=row.indoor)
-        start = int(draw.integers(max(0, row.frames - frames) + 1))
-        excerpts.append(Excerpt(row, options[draw.integers(len(options))], start))
-    return _chunks(excerpts, batch_size)
+    draw = np.random.default_rng((seed, epoch))
+    order = draw.permutation(len(rows))
+    which, where = draw.random((2, len(rows)))[:, order]
+    drawn = Rows(rows.subset, rows.indices[order])
+    variants = tuple(variants)
+    chosen = np.empty(len(rows), np.int64)
+    for code, kind in enumerate(KIND_NAMES):
+        options = np.array([variants.index(variant) for variant in fitting(variants, kind)], np.int64)
+        mine = drawn.kinds == code
+        if mine.any():
+            chosen[mine] = options[(which[mine] * len(options)).astype(np.int64)]
+    starts = (where * (np.maximum(0, drawn.frames - frames) + 1)).astype(np.int64)
+    return Draw(drawn, variants, chosen, starts, batch_size)
 
 
 def validation_batches(
@@ -81,7 +131,7 @@ def validation_batches(
     """
     excerpts = []
     for index, row in enumerate(rows):
-        options = fitting(variants, indoor=row.indoor)
+        options = fitting(variants, row.kind)
         excerpts.append(Excerpt(row, options[np.random.default_rng(index).integers(len(options))], 0))
 
     def length(excerpt: Excerpt) -> int:
@@ -92,43 +142,109 @@ def validation_batches(
 
 
 def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, pin: bool) -> Iterator[Batch]:
-    """Reads `batches` one after the other; with `workers` > 0 that many processes read ahead."""
+    """Reads `batches` one after the other; with `workers` > 0 that many processes read ahead. Raises
+    DataFaultError where a file cannot be read any more, or a worker has died."""
     # A generator of its own: the DataLoader draws a seed for its workers, by default from the models'
     # random numbers.
-    return iter(
-        DataLoader(
-            _Batches(batches, frames),
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=pin,
-            generator=torch.Generator(),
-        )
+    source = _Batches(batches, frames)
+    if not workers:
+        for index in range(len(source)):
+            batch = _whole(source[index])
+            yield batch.pin_memory() if pin else batch
+        return
+    reading = DataLoader(
+        source,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        generator=torch.Generator(),
+        worker_init_fn=_leave_signals_to_the_parent,
+    )
+    try:
+        for batch in reading:
+            yield _whole(batch)
+    except RuntimeError as error:
+        if fault := worker_fault(error):
+            raise fault from error
+        raise
+
+
+def _whole(batch: Batch | str) -> Batch:
+    if isinstance(batch, str):
+        raise DataFaultError(batch)
+    return batch
+
+
+def worker_fault(error: RuntimeError) -> DataFaultError | None:
+    """What the DataLoader says when a worker has died, which it may raise wherever the main thread is."""
+    if "DataLoader worker" not in str(error):
+        return None
+    said = " ".join(str(error).split())
+    return DataFaultError(
+        f"a reading process has died ({said}); give the container more memory, or more shared memory, "
+        "or train with fewer --workers"
     )
 
 
-class _Batches(Dataset[Batch]):
+class _Batches(Dataset[Batch | str]):
     """Reads a batch: its excerpts are cut to the common length of `frames` samples, or of the shortest of
-    them."""
+    them. What went wrong comes as its message, because the DataLoader would put the worker's trace into an
+    exception."""
 
     def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
         self._batches = batches
         self._frames = frames
+        self._memory = _Memory()
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch | str:
         if index >= len(self):
             raise IndexError(index)
         excerpts = self._batches[index]
         frames = min(self._frames, *(excerpt.row.frames for excerpt in excerpts))
-        mixtures = torch.empty(len(excerpts), frames)
-        targets = torch.empty(len(excerpts), 2, frames)
-        for position, excerpt in enumerate(excerpts):
-            mixture, speech = load(excerpt.row, excerpt.variant, excerpt.start, frames)
-            mixtures[position] = torch.from_numpy(mixture)
-            targets[position] = torch.from_numpy(speech)
+        mixtures = self._memory.tensor(len(excerpts), frames)
+        targets = self._memory.tensor(len(excerpts), 2, frames)
+        places = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
+        try:
+            for excerpt, mixture, speech in places:
+                row = excerpt.row
+                row.subset.read(row.index, excerpt.variant, excerpt.start, mixture, speech)
+        except DataFaultError as error:
+            return str(error)
+        excerpts[0].row.subset.release()
         return Batch(mixtures, targets)
+
+
+class _Memory:
+    """Of batches that nobody holds any more, for those to come: fresh pages from the system would take as long as
+    reading a pack does."""
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.float32]] = []
+
+    def tensor(self, *shape: int) -> Tensor:
+        """Float32, with any content."""
+        size = math.prod(shape)
+        fits = next((place for place, block in enumerate(self._free) if block.size == size), None)
+        block = np.empty(size, np.float32) if fits is None else self._free.pop(fits)
+        if len(self._free) > _FREE_BLOCKS:
+            self._free.clear()  # of lengths that no longer come
+        view = block.reshape(shape)
+        # The tensor's storage, whoever shares it, keeps the very object `view`; only when that goes is it free.
+        weakref.finalize(view, self._free.append, block).atexit = False
+        return torch.from_numpy(view)
+
+
+_FREE_BLOCKS = 8
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C and a SIGTERM to the whole group reach the workers too: they read on until the training, which
+    saves first, ends them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _chunks(excerpts: list[Excerpt], size: int) -> list[list[Excerpt]]:

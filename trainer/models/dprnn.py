@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.dual_path import DualPathBlock, DualPathNetwork
+from trainer.models.linear import Linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RecurrentPath(nn.Module):
     def __init__(self, channels: int, hidden_size: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(channels, hidden_size, bidirectional=True)
-        self.projection = nn.Linear(2 * hidden_size, channels)
+        self.projection = Linear(2 * hidden_size, channels)
         for name, weight in self.lstm.named_parameters():
             if name.startswith("weight_hh"):
                 nn.init.orthogonal_(weight)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.models.codec import SPEAKERS, Decoder, Encoder
+from trainer.models.linear import Linear
 from trainer.models.prelu import PReLU
 
 EPS = 1e-8
@@ -27,12 +28,12 @@ class DualPathNetwork(nn.Module):
         self.chunk_size = chunk_size
         self.encoder = Encoder(filters, kernel_size)
         self.norm = nn.GroupNorm(1, filters, EPS)
-        self.bottleneck = nn.Linear(filters, filters, bias=False)
+        self.bottleneck = Linear(filters, filters, bias=False)
         self.blocks = nn.Sequential(*blocks)
         self.activation = PReLU()
-        self.speakers = nn.Linear(filters, SPEAKERS * filters)
-        self.gate = nn.Linear(filters, 2 * filters)
-        self.mask = nn.Linear(filters, filters, bias=False)
+        self.speakers = Linear(filters, SPEAKERS * filters)
+        self.gate = Linear(filters, 2 * filters)
+        self.mask = Linear(filters, filters, bias=False)
         self.decoder = Decoder(filters, kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.dual_path import DualPathBlock, DualPathNetwork
+from trainer.models.linear import FeedForward, Linear
 
 EPS = 1e-6
 
@@ -92,11 +93,7 @@ class TransformerLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(config.filters, EPS)
         self.attention = SelfAttention(config.filters, config.heads)
         self.feedforward_norm = nn.LayerNorm(config.filters, EPS)
-        self.feedforward = nn.Sequential(
-            nn.Linear(config.filters, config.feedforward_size),
-            nn.ReLU(inplace=True),  # the layer's largest tensor, and nothing needs what stood there before
-            nn.Linear(config.feedforward_size, config.filters),
-        )
+        self.feedforward = FeedForward(config.filters, config.feedforward_size)
 
     def forward(self, sequences: Tensor) -> Tensor:
         """[B', T, N] to [B', T, N]."""
@@ -111,8 +108,8 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.output = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.output = Linear(channels, channels)
         nn.init.xavier_uniform_(self.qkv.weight)
         nn.init.zeros_(self.qkv.bias)
         nn.init.zeros_(self.output.bias)

@@ -19,13 +19,14 @@ import numpy as np
 import soundfile
 from numpy.random import Generator
 
+from trainer.data.corpora import SUBSETS
 from trainer.data.corpus import recordings, sounds, voices
 from trainer.data.corpus.sounds import Signal
-from trainer.data.mixing import EVENT_REVERB, SPEECH, SPEECH_REVERB
-from trainer.data.polsess import MIX, SAMPLE_RATE, STEMS
+from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_REVERB
+from trainer.data.polsess import FOLDERS
+from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import ConfigError, DataError
 
-SUBSETS = ("train", "val", "test")
 HELD_OUT = 0.2  # size of val and of test, as a share of the training mixtures
 LEAST_HELD_OUT = 10
 INDOOR = 0.5  # share of mixtures with reverberation
@@ -87,7 +88,7 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
             groups = [recordings.speakers(folder / VOICES / name) for name in voices.REGISTERS]
         tasks = list(_tasks(folder, settings, [_divided(group, settings.seed) for group in groups]))
         for subset in SUBSETS:
-            for name in set(STEMS.values()):
+            for name in set(FOLDERS.values()):
                 (folder / subset / name).mkdir(parents=True)
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             rows: dict[str, list[dict[str, str]]] = {subset: [] for subset in SUBSETS}
@@ -115,7 +116,7 @@ def make(task: Task) -> dict[str, str]:
     stems = quantised(mixture(draw, task))
     name = f"{task.index:05d}.wav"
     row = {}
-    for column, folder in STEMS.items():
+    for column, folder in FOLDERS.items():
         if column not in stems:
             row[column] = ""
             continue
@@ -140,7 +141,7 @@ def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
     power = sum(float(np.mean(signal**2)) for signal in dry)
     scene = sounds.scene(draw, frames, SAMPLE_RATE) * np.sqrt(power / 10 ** (draw.uniform(*SCENE_SNR) / 10))
     event = sounds.event(draw, frames, SAMPLE_RATE) * 10 ** (draw.uniform(*EVENT_LEVEL) / 20)
-    stems = {SPEECH[0]: dry[0], SPEECH[1]: dry[1], "sceneFile": scene, "eventFile": event}
+    stems = {SPEECH[0]: dry[0], SPEECH[1]: dry[1], SCENE: scene, EVENT: event}
     if draw.random() < INDOOR:
         added = sounds.reverberation(draw, [*dry, event], SAMPLE_RATE)
         stems |= dict(zip((*SPEECH_REVERB, EVENT_REVERB), added, strict=True))
@@ -225,6 +226,6 @@ def _same(out: Path, settings: Settings) -> bool:
 
 def _write_csv(path: Path, rows: Sequence[dict[str, str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(STEMS))
+        writer = csv.DictWriter(file, list(FOLDERS))
         writer.writeheader()
         writer.writerows(rows)

@@ -1,0 +1,37 @@
+"""Is the cluster fit to run the searches: a table of checks, each with its mend."""
+
+from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
+from katib.cli.searches import ALL, Models
+
+
+def doctor(
+    model: Models = ALL,
+    preset: Preset = None,
+    name: Name = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    parallel: Parallel = None,
+    site: SiteFile = None,
+    context: Context = None,
+    as_json: Json = False,
+) -> int:
+    """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
+    import dataclasses
+    import json
+
+    from katib.cli.searches import manifests, print_results, site_of
+    from katib.cluster.client import Cluster
+    from katib.cluster.doctor import Patient, examine
+    from katib.render import Overrides
+
+    place = site_of(site)
+    overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
+    wanted = manifests(model, place, overrides)
+    results = examine(Patient(Cluster(place.namespace, context), place, wanted))
+    if as_json:
+        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+    else:
+        print_results(results, all_of_them=True)
+        errors, warnings = (sum(r.status == status for r in results) for status in ("error", "warning"))
+        print(f"{len(results)} checks: {errors} errors, {warnings} warnings")
+    return int(any(result.status == "error" for result in results))

@@ -1,0 +1,28 @@
+"""What a trial on the cluster prints."""
+
+from typing import Annotated
+
+import typer
+
+from katib.cli.options import Context, SiteFile
+
+
+def logs(
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="name of the trial, as status shows it")],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="go on with new lines and new pods to its end")
+    ] = False,
+    site: SiteFile = None,
+    context: Context = None,
+) -> None:
+    """Print the log of TRIAL, from whichever container has it."""
+    from contextlib import suppress
+
+    from katib.cli.searches import say, site_of
+    from katib.cluster import logs as source
+    from katib.cluster.client import Cluster
+
+    cluster = Cluster(site_of(site).namespace, context)
+    with suppress(KeyboardInterrupt):
+        for line in source.follow(cluster, trial) if follow else source.read(cluster, trial):
+            say(line)

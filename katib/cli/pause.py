@@ -1,0 +1,22 @@
+"""Frees the GPUs of a search for a while; every checkpoint is kept."""
+
+from katib.cli.options import Context, SiteFile, Yes
+from katib.cli.searches import SearchName
+
+
+def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+    """Suspend the running trials of MODEL: each saves, its pod goes; `resume` goes on at the checkpoints."""
+    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cluster import lifecycle
+    from katib.cluster.client import Cluster
+
+    cluster = Cluster(site_of(site).namespace, context)
+    search = lifecycle.find(cluster, search_name(model))
+    now = lifecycle.work(cluster, search)
+    running = sum(not job.suspended for job in now.jobs)
+    print(
+        f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and let their GPUs go"
+    )
+    confirm("Pause?", yes)
+    lifecycle.pause(cluster, search, say)
+    print(f"paused; it goes on with: make resume MODEL={model}")

@@ -1,0 +1,21 @@
+"""Lets a paused search go on."""
+
+from katib.cli.options import Context, SiteFile, Yes
+from katib.cli.searches import SearchName
+
+
+def resume(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+    """Let the suspended trials of MODEL go on at their checkpoints."""
+    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cluster import lifecycle
+    from katib.cluster.client import Cluster
+
+    cluster = Cluster(site_of(site).namespace, context)
+    search = lifecycle.find(cluster, search_name(model))
+    paused = sum(job.suspended for job in lifecycle.work(cluster, search).jobs)
+    if not paused:
+        print(f"experiment '{search.name}' is not paused; nothing to change")
+        return
+    print(f"resume: experiment '{search.name}' on {cluster.server}: {paused} trials")
+    confirm("Resume?", yes)
+    lifecycle.resume(cluster, search, say)

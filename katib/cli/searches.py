@@ -1,0 +1,82 @@
+"""What the verbs of the cluster share: which models, rendered and checked; printing; asking. Called by those verbs alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from katib.cluster.doctor import Result
+    from katib.render import Overrides
+    from katib.site import Site
+
+ALL = "all"
+SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
+Models = Annotated[
+    str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
+]
+SearchName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
+]
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def models(model: str) -> tuple[str, ...]:
+    """The models that MODEL means."""
+    return SERIES if model == ALL else (model,)
+
+
+def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str, Any]]:
+    """The checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
+    import yaml
+
+    from katib.check import require_sound
+    from katib.errors import SpecError
+    from katib.render import render
+    from katib.spec import load_spec
+
+    if model == ALL and overrides.name is not None:
+        raise SpecError("NAME= names one experiment; leave it out, or name one MODEL")
+    found = []
+    for one in models(model):
+        text = render(load_spec(one), site, overrides)
+        require_sound(text, f"manifest of {one}", f"python -m katib render {one} | python -m katib check -")
+        found.append(yaml.safe_load(text))
+    return found
+
+
+def search_name(model: str) -> str:
+    """The experiment that MODEL means: that of the spec, or else the word itself."""
+    from katib.spec import load_spec, specs
+
+    return load_spec(model).name if model in specs() else model
+
+
+def site_of(path: Path | None) -> "Site":
+    """The site file."""
+    from katib.site import load_site
+
+    return load_site(path)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks, unless told not to. Ends the verb where the answer is no."""
+    if not yes and not typer.confirm(question):
+        raise typer.Exit(1)
+
+
+def say(text: str) -> None:
+    """A line that is seen at once, in a pipe too."""
+    print(text, flush=True)
+
+
+def print_results(results: "list[Result]", *, all_of_them: bool) -> None:
+    """One line a check, and below what is not well its meaning and mend."""
+    for result in results:
+        if result.status == "ok" and not all_of_them:
+            continue
+        typer.secho(f"{result.status:8}", fg=COLOURS[result.status], bold=result.status == "error", nl=False)
+        print(f"{result.check}: {result.found}")
+        if result.status != "ok":
+            print(f"        effect: {result.meaning}")
+            print(f"        mend:   {result.mend}")

@@ -1,0 +1,24 @@
+"""Ends a search for good and keeps its results."""
+
+from katib.cli.options import Context, SiteFile, Yes
+from katib.cli.searches import SearchName
+
+
+def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+    """End the search of MODEL: running trials save and end, no new ones begin; what has been found stays."""
+    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cluster import lifecycle
+    from katib.cluster.client import Cluster
+
+    cluster = Cluster(site_of(site).namespace, context)
+    search = lifecycle.find(cluster, search_name(model))
+    active = len(lifecycle.work(cluster, search).active)
+    print(
+        f"stop: experiment '{search.name}' on {cluster.server}, for good: {active} running trials save and end as Failed"
+    )
+    print(
+        f"  {search.trials - active} ended trials and all checkpoints stay; it cannot be started again under this name"
+    )
+    confirm("Stop?", yes)
+    lifecycle.stop(cluster, search, say)
+    print(f"stopped; its trials: python -m katib results {search.name} --cluster")

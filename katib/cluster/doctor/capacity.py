@@ -1,0 +1,269 @@
+"""Claims, quota, GPUs and queue: is there room for the trials. Called by `examine`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from katib.cluster.client import NoKindError
+from katib.cluster.doctor.place import BASE
+from katib.cluster.doctor.result import Patient, Result, error, ok, quantity, warning
+from katib.cluster.kinds import CLAIM, GPU, LOCAL_QUEUE, NODE, QUOTA, STORAGE_CLASS, Object
+
+READ_WRITE_MANY, READ_ONLY_MANY = "ReadWriteMany", "ReadOnlyMany"
+
+
+def claims_of_site(patient: Patient) -> Iterator[Result]:
+    """Both claims are bound, or will be with the first pod, and as many trials as wanted may mount them."""
+    for use, name in (("data", patient.site.claims.data), ("runs", patient.site.claims.runs)):
+        check = f"{use} claim"
+        found = patient.cluster.get(CLAIM, name)
+        if found is None:
+            yield error(
+                check,
+                f"no claim '{name}'",
+                "trial pods wait for it for ever",
+                f"{BASE}, or name yours in k8s/site.yaml (claims.{use})",
+            )
+            continue
+        phase = found.get("status", {}).get("phase", "Pending")
+        if phase == "Lost":
+            yield error(
+                check,
+                f"'{name}' has lost its volume",
+                "trial pods wait for it for ever",
+                f"kubectl describe pvc {name}",
+            )
+        elif phase != "Bound":
+            yield from _pending(patient, check, name, found)
+        else:
+            yield from _modes(patient, check, use, name, found)
+
+
+def quota(patient: Patient) -> Iterator[Result]:
+    """One trial fits into what the quotas allow at all, and all parallel ones into what is left."""
+    needs = _needs(patient.pod["spec"])
+    tight = False
+    for found in patient.cluster.list(QUOTA):
+        name, status = found["metadata"]["name"], found.get("status") or {}
+        hard, used = status.get("hard") or found["spec"].get("hard") or {}, status.get("used") or {}
+        for resource, need in {**needs, "pods": 1.0, "count/jobs.batch": 1.0}.items():
+            if resource not in hard or not need:
+                continue
+            limit, taken = quantity(hard[resource]), quantity(used.get(resource, "0"))
+            text = f"'{name}' {resource}: {used.get(resource, 0)} of {hard[resource]} used, a trial needs {need:g}"
+            show = f"kubectl describe quota {name}"
+            if need > limit:
+                tight = True
+                yield error(
+                    "quota",
+                    text,
+                    "no trial can ever be created",
+                    f"{show}; lower resources in k8s/site.yaml, or ask for more",
+                )
+            elif need > limit - taken:
+                tight = True
+                yield error("quota", text, "it is full: trials wait until others end", show)
+            elif need * patient.parallel > limit - taken:
+                tight = True
+                fitting = int((limit - taken) // need)
+                mend = f"PARALLEL={max(1, fitting)}, or parallel_trials in k8s/site.yaml"
+                yield warning(
+                    "quota",
+                    f"{text}; {fitting} of {patient.parallel} fit",
+                    "the others wait, chosen with less knowledge",
+                    mend,
+                )
+    if not tight:
+        yield ok("quota", f"{patient.parallel} parallel trials fit")
+
+
+def capacity(patient: Patient) -> Iterator[Result]:
+    """A node exists that takes a trial: labels, taints, GPUs, memory; and GPUs for the parallel ones."""
+    pod = patient.pod["spec"]
+    need = _needs(pod)
+    nodes = patient.cluster.list(NODE)
+    if not nodes:
+        yield error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes")
+        return
+    selector = pod.get("nodeSelector") or {}
+    labelled = [node for node in nodes if selector.items() <= (node["metadata"].get("labels") or {}).items()]
+    if not labelled:
+        text = ", ".join(f"{key}={value}" for key, value in selector.items())
+        yield error(
+            "node selector",
+            f"no node has {text}",
+            "trial pods wait for ever",
+            "kubectl get nodes --show-labels; correct node_selector in k8s/site.yaml",
+        )
+        return
+    open_ones = [node for node in labelled if not node["spec"].get("unschedulable")]
+    if not open_ones:
+        found = f"all {len(labelled)} that could take a trial are cordoned"
+        yield error("nodes", found, "no trial pod can start", "kubectl get nodes; kubectl uncordon NODE")
+        return
+    tolerated = [node for node in open_ones if not _untolerated(node, pod)]
+    if not tolerated:
+        taint = _untolerated(open_ones[0], pod)
+        yield error(
+            "taints",
+            f"every such node has a taint like {taint}",
+            "trial pods wait for ever",
+            "add it to tolerations in k8s/site.yaml",
+        )
+        return
+    have = {node["metadata"]["name"]: node["status"].get("allocatable") or {} for node in tolerated}
+    for resource, name in ((GPU, "GPUs"), ("memory", "memory"), ("cpu", "CPU")):
+        wanted = need.get(f"requests.{resource}", 0.0)
+        most = max(quantity(allocatable.get(resource, "0")) for allocatable in have.values())
+        if wanted > most:
+            meaning = "no node can take a trial"
+            mend = "kubectl describe nodes | grep -A8 Allocatable; " + (
+                "install the GPU device plugin"
+                if resource == GPU and not most
+                else "lower resources in k8s/site.yaml"
+            )
+            yield error(name, f"a trial needs {wanted:g}, the largest node has {most:g}", meaning, mend)
+            return
+    gpus = need.get(f"requests.{GPU}", 0.0)
+    if gpus:
+        places = sum(int(quantity(allocatable.get(GPU, "0")) // gpus) for allocatable in have.values())
+        text = f"{places} trials at a time have GPUs on {len(have)} nodes, {patient.parallel} are asked for"
+        if places < patient.parallel:
+            mend = f"PARALLEL={places}, or parallel_trials in k8s/site.yaml"
+            yield warning(
+                "GPUs", text, "the others count as running while they wait, chosen with less knowledge", mend
+            )
+        else:
+            yield ok("GPUs", text)
+    else:
+        yield ok("nodes", f"{len(have)} take a trial; it asks for no GPU")
+
+
+def queue(patient: Patient) -> Iterator[Result]:
+    """The Kueue queue that the site names."""
+    name = patient.site.kueue_queue
+    if name is None:
+        return
+    try:
+        found = patient.cluster.get(LOCAL_QUEUE, name)
+    except NoKindError:
+        yield error(
+            "Kueue queue",
+            "Kueue is not installed",
+            "nothing admits the trials: they wait for ever",
+            "install Kueue, or set kueue_queue: null in k8s/site.yaml",
+        )
+        return
+    if found is None:
+        yield error(
+            "Kueue queue",
+            f"no LocalQueue '{name}'",
+            "nothing admits the trials: they wait for ever",
+            "kubectl get localqueues; kubectl apply -k k8s/kueue",
+        )
+        return
+    active: Object = next(
+        (item for item in (found.get("status") or {}).get("conditions") or [] if item["type"] == "Active"), {}
+    )
+    if active.get("status") == "False":
+        yield error(
+            "Kueue queue",
+            f"'{name}' is not active: {active.get('message', '')}",
+            "nothing admits the trials",
+            f"kubectl describe localqueue {name}",
+        )
+    else:
+        yield ok("Kueue queue", name)
+
+
+def _pending(patient: Patient, check: str, name: str, claim: Object) -> Iterator[Result]:
+    """A claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
+    classes = {item["metadata"]["name"]: item for item in patient.cluster.list(STORAGE_CLASS)}
+    wanted = claim["spec"].get("storageClassName")
+    if wanted is None:
+        wanted = next((key for key, item in classes.items() if _default(item)), None)
+    describe = f"kubectl describe pvc {name}"
+    if wanted is None:
+        yield error(
+            check,
+            f"'{name}' waits, and there is no default storage class",
+            "trial pods wait for ever",
+            "name a storage class in k8s/base/claims.yaml; kubectl get storageclass",
+        )
+    elif wanted and wanted not in classes:
+        yield error(
+            check,
+            f"'{name}' waits for storage class '{wanted}', which does not exist",
+            "trial pods wait for ever",
+            "kubectl get storageclass",
+        )
+    elif wanted and classes[wanted].get("volumeBindingMode") == "WaitForFirstConsumer":
+        yield ok(check, f"'{name}' is bound with the first pod ({wanted})")
+    else:
+        yield error(check, f"'{name}' waits for a volume", "trial pods wait until it is bound", describe)
+
+
+def _modes(patient: Patient, check: str, use: str, name: str, claim: Object) -> Iterator[Result]:
+    modes = claim["spec"].get("accessModes") or []
+    shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
+    if "ReadWriteOncePod" in modes and patient.parallel > 1:
+        yield error(
+            check,
+            f"'{name}' is ReadWriteOncePod",
+            "only one trial at a time can start",
+            f"a claim with {READ_WRITE_MANY}, or PARALLEL=1",
+        )
+    elif not shared and patient.parallel > 1:
+        yield warning(
+            check,
+            f"'{name}' is {', '.join(modes)}",
+            "parallel trials only start on one node",
+            f"a claim with {READ_WRITE_MANY}, where there is more than one node",
+        )
+    else:
+        yield ok(
+            check,
+            f"'{name}' {', '.join(modes)}, {claim.get('status', {}).get('capacity', {}).get('storage', '')}".rstrip(
+                ", "
+            ),
+        )
+
+
+def _needs(pod: Object) -> dict[str, float]:
+    """What a quota counts of one pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
+    total: dict[str, float] = {}
+    for container in pod["containers"]:
+        resources: Mapping[str, Any] = container.get("resources") or {}
+        limits = resources.get("limits") or {}
+        for group, values in (
+            ("limits", limits),
+            ("requests", {**limits, **(resources.get("requests") or {})}),
+        ):
+            for key, text in values.items():
+                total[f"{group}.{key}"] = total.get(f"{group}.{key}", 0.0) + quantity(text)
+    return total
+
+
+def _untolerated(node: Object, pod: Object) -> str:
+    """The first taint of the node that keeps the pod away, or ''."""
+    for taint in node["spec"].get("taints") or []:
+        if taint["effect"] == "PreferNoSchedule":
+            continue
+        if not any(_tolerates(item, taint) for item in pod.get("tolerations") or []):
+            value = f"={taint['value']}" if taint.get("value") else ""
+            return f"{taint['key']}{value}:{taint['effect']}"
+    return ""
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in (None, taint["effect"]):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(
+        toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", "")
+    )
+
+
+def _default(found: Object) -> bool:
+    annotations = found["metadata"].get("annotations") or {}
+    return bool(annotations.get("storageclass.kubernetes.io/is-default-class") == "true")

@@ -1,0 +1,80 @@
+"""The kinds of Kubernetes objects that the cluster verbs touch, and where the API server has them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+"""One object as the API server sends it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource type. `name` is what messages call one object of it."""
+
+    name: str
+    plural: str
+    version: str = "v1"
+    group: str = ""
+    namespaced: bool = True
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """The URL path of one object, or of all; without a namespace those of all namespaces."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{place}/{self.plural}" + (f"/{name}" if name else "")
+
+
+KATIB = "kubeflow.org"
+KUEUE = "kueue.x-k8s.io"
+EXPERIMENT = Kind("experiment", "experiments", "v1beta1", KATIB)
+TRIAL = Kind("trial", "trials", "v1beta1", KATIB)
+SUGGESTION = Kind("suggestion", "suggestions", "v1beta1", KATIB)
+JOB = Kind("job", "jobs", group="batch")
+POD = Kind("pod", "pods")
+EVENT = Kind("event", "events")
+CLAIM = Kind("claim", "persistentvolumeclaims")
+QUOTA = Kind("quota", "resourcequotas")
+LIMIT_RANGE = Kind("limit range", "limitranges")
+SECRET = Kind("secret", "secrets")
+SERVICE_ACCOUNT = Kind("service account", "serviceaccounts")
+CONFIG_MAP = Kind("config map", "configmaps")
+DEPLOYMENT = Kind("deployment", "deployments", group="apps")
+ENDPOINT_SLICE = Kind("endpoint slice", "endpointslices", group="discovery.k8s.io")
+NAMESPACE = Kind("namespace", "namespaces", namespaced=False)
+NODE = Kind("node", "nodes", namespaced=False)
+STORAGE_CLASS = Kind("storage class", "storageclasses", group="storage.k8s.io", namespaced=False)
+PRIORITY_CLASS = Kind("priority class", "priorityclasses", group="scheduling.k8s.io", namespaced=False)
+DEFINITION = Kind(
+    "resource type", "customresourcedefinitions", group="apiextensions.k8s.io", namespaced=False
+)
+VALIDATING = Kind(
+    "validating webhook",
+    "validatingwebhookconfigurations",
+    group="admissionregistration.k8s.io",
+    namespaced=False,
+)
+MUTATING = Kind(
+    "mutating webhook",
+    "mutatingwebhookconfigurations",
+    group="admissionregistration.k8s.io",
+    namespaced=False,
+)
+LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta1", KUEUE)
+ACCESS_REVIEW = Kind(
+    "access review", "selfsubjectaccessreviews", group="authorization.k8s.io", namespaced=False
+)
+
+MANAGER = "sepsweep"
+OWNER_LABEL = "app.kubernetes.io/managed-by"
+EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
+TRIAL_LABEL = "katib.kubeflow.org/trial"
+INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+GPU = "nvidia.com/gpu"
+SIDECAR = "metrics-logger-and-collector"
+OURS = f"{OWNER_LABEL}={MANAGER}"
+
+
+def is_ours(found: Object) -> bool:
+    """Whether the object carries our label; nothing without it is ever changed or deleted."""
+    return bool((found["metadata"].get("labels") or {}).get(OWNER_LABEL) == MANAGER)

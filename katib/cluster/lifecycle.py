@@ -1,0 +1,247 @@
+"""Pause, resume, stop and delete a search. Katib has none of them: all but the last work through the trials' Jobs.
+
+A suspended Job loses its pod, whose preStop hook lets the trainer save; the trial stays Running in Katib and keeps its
+place, so that no new one begins. Called by the verbs of these names.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from katib.cluster.client import AbsentError, Cluster
+from katib.cluster.kinds import (
+    EXPERIMENT,
+    EXPERIMENT_LABEL,
+    JOB,
+    MANAGER,
+    OURS,
+    OWNER_LABEL,
+    POD,
+    TRIAL,
+    TRIAL_LABEL,
+    Object,
+)
+from katib.cluster.mirror import Mirror
+from katib.cluster.model import Job, Search, read_job, read_search, read_trial
+from katib.cluster.plan import running
+from katib.cluster.status import none_called
+from katib.errors import ClusterError
+from katib.site import Site
+
+PATIENCE = 300.0
+"""Seconds that pods have to save and go; their grace period is 120."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a search is at: its trials that have not ended, and the Jobs of those."""
+
+    search: Search
+    active: frozenset[str]
+    jobs: tuple[Job, ...]
+
+
+def find(cluster: Cluster, name: str) -> Search:
+    """The search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
+    found = running(cluster, name)
+    if found is None:
+        names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, OURS)]
+        raise ClusterError(none_called(name, names, cluster.namespace))
+    return read_search(found)
+
+
+def work(cluster: Cluster, search: Search) -> Work:
+    """The trials of `search` that have not ended, and their Jobs."""
+    only = _only(search)
+    trials = [read_trial(found) for found in cluster.list(TRIAL, only)]
+    active = frozenset(trial.name for trial in trials if not trial.finished)
+    jobs = [job for job in map(read_job, cluster.list(JOB, only)) if job.name in active and not job.finished]
+    queued = [job for job in jobs if job.queued]
+    if queued:
+        raise ClusterError(
+            f"job '{queued[0].name}' is admitted by Kueue, which would undo this; stop its queue instead:"
+            ' kubectl patch localqueue NAME --type merge -p \'{"spec":{"stopPolicy":"HoldAndDrain"}}\''
+        )
+    return Work(search, active, tuple(jobs))
+
+
+def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
+    """Suspends the Job of every trial that has not ended, until no pod of theirs is left. Raises ClusterError.
+
+    Katib may begin another trial while the first ones are being suspended, so it is looked at again until all are.
+    """
+    if search.finished:
+        raise ClusterError(
+            f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause"
+        )
+    only = _only(search)
+    end = time.monotonic() + patience
+    with Mirror(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as mirror:
+        while True:
+            now = work(cluster, search)
+            for job in now.jobs:
+                if not job.suspended and _suspend(cluster, job.name, suspend=True):
+                    say(f"trial '{job.name}': saves and lets its GPU go")
+            mirror.wait(0)
+            objects = mirror.objects()
+            alive = [
+                pod["metadata"]["name"]
+                for pod in objects[POD]
+                if pod["status"].get("phase") in ("Pending", "Running")
+            ]
+            jobs = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
+            active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
+            if mirror.complete and not alive and active <= jobs:
+                return
+            if time.monotonic() > end:
+                raise ClusterError(
+                    f"experiment '{search.name}': {len(alive)} pods are still there ({', '.join(alive[:3])}); "
+                    "its trials are suspended, look again with make status"
+                )
+            mirror.wait(10)
+
+
+def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
+    """Lets every suspended trial go on at its checkpoint; how many."""
+    resumed = 0
+    for job in work(cluster, search).jobs:
+        if job.suspended and _suspend(cluster, job.name, suspend=False):
+            say(f"trial '{job.name}': goes on at its checkpoint")
+            resumed += 1
+    return resumed
+
+
+def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
+    """Ends the search: Katib is told to give up at the next failure, and the running trials' Jobs reach their deadline.
+
+    Katib's webhook takes no change of a search that has all of its trials (validator.go); those end by themselves then.
+    """
+    if search.finished:
+        raise ClusterError(f"experiment '{search.name}' has ended already ({search.state})")
+    if search.trials < search.max_trials:
+        cluster.merge(EXPERIMENT, search.name, {"spec": {"maxFailedTrialCount": 1}})
+    only = _only(search)
+    end = time.monotonic() + patience
+    with Mirror(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as mirror:
+        while not (now := find(cluster, search.name)).finished or work(cluster, now).jobs:
+            for job in work(cluster, now).jobs:
+                if _end(cluster, job.name):
+                    say(f"trial '{job.name}': saves and ends")
+            if time.monotonic() > end:
+                raise ClusterError(
+                    f"experiment '{search.name}': its trials have ended, and Katib has not noticed after {patience:.0f} s;"
+                    " is its controller up? make doctor"
+                )
+            mirror.wait(10)
+
+
+def delete(cluster: Cluster, search: Search) -> None:
+    """Deletes the Experiment that was shown and all that it owns; run folders on the runs claim stay."""
+    cluster.delete(EXPERIMENT, search.name, search.uid)
+
+
+def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
+    """Until no pod of the deleted `search` is left, whose trainer might still write. Raises ClusterError."""
+    end = time.monotonic() + patience
+    with Mirror(cluster, {POD: _only(search)}) as mirror:
+        while time.monotonic() < end:
+            mirror.wait(10)
+            if mirror.complete and not mirror.objects()[POD]:
+                return
+    raise ClusterError(
+        f"pods of '{search.name}' are still there after {patience:.0f} s; run directories were left alone"
+    )
+
+
+def clean_runs(cluster: Cluster, site: Site, experiment: str, patience: float = PATIENCE) -> None:
+    """Removes the run directories of `experiment` from the runs claim, by a Job that mounts it. Raises ClusterError."""
+    body = _cleaner(site, experiment)
+    made = read_job(cluster.create(JOB, body))
+    end = time.monotonic() + patience
+    with Mirror(cluster, {JOB: OURS}) as mirror:
+        while time.monotonic() < end:
+            mirror.wait(10)
+            found = next(
+                (item for item in mirror.objects()[JOB] if item["metadata"]["name"] == made.name), None
+            )
+            if found is None or not (job := read_job(found)).finished:
+                continue
+            cluster.delete(JOB, made.name, found["metadata"]["uid"])
+            if job.reason:
+                raise ClusterError(
+                    f"run directories of '{experiment}' are still there: job '{made.name}' failed"
+                )
+            return
+    raise ClusterError(
+        f"job '{made.name}' has not removed the run directories yet; kubectl describe job {made.name}"
+    )
+
+
+def _cleaner(site: Site, experiment: str) -> Object:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"clean-{experiment}", "labels": {OWNER_LABEL: MANAGER}},
+        "spec": {
+            "backoffLimit": 2,
+            "ttlSecondsAfterFinished": 3600,
+            "template": {
+                "metadata": {"labels": {OWNER_LABEL: MANAGER}},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": site.user.uid,
+                        "runAsGroup": site.user.gid,
+                        "fsGroup": site.user.gid,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        {
+                            "name": "clean",
+                            "image": site.image,
+                            "command": ["rm", "-rf", "--one-file-system", f"/runs/{experiment}"],
+                            "resources": {
+                                "requests": {"cpu": "100m", "memory": "64Mi"},
+                                "limits": {"memory": "256Mi"},
+                            },
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                            "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
+                        }
+                    ],
+                    "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": site.claims.runs}}],
+                },
+            },
+        },
+    }
+
+
+def _only(search: Search) -> str:
+    return f"{OURS},{EXPERIMENT_LABEL}={search.name}"
+
+
+def _suspend(cluster: Cluster, job: str, *, suspend: bool) -> bool:
+    try:
+        cluster.merge(JOB, job, {"spec": {"suspend": suspend}})
+    except AbsentError:  # it has ended meanwhile
+        return False
+    return True
+
+
+def _end(cluster: Cluster, job: str) -> bool:
+    """A Job that is past its deadline is failed by Kubernetes, its pod ended with grace; a suspended one has no clock."""
+    try:
+        found = cluster.get(JOB, job)
+        if found is None or (
+            found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend")
+        ):
+            return False
+        cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
+    except AbsentError:
+        return False
+    return True

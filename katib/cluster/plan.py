@@ -1,0 +1,136 @@
+"""What deploying would change: nothing, a new Experiment, its budget in place; the rest needs a new name.
+
+Katib's webhook takes changes of three numbers only (validator.go, ValidateExperiment); the rest defines the search.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, is_ours
+from katib.cluster.model import read_search
+from katib.errors import ClusterError
+
+BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
+WHOLE = ("trialTemplate.trialSpec", "parameters", "earlyStopping", "algorithm")
+"""What Katib fills no defaults into, so that a key that is gone is a change too."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that differs; `before` or `after` is None where the key is missing."""
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_text(self.before)} -> {_text(self.after)}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about one Experiment."""
+
+    manifest: Object
+    action: Literal["create", "change", "nothing"]
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the Experiment."""
+        name: str = self.manifest["metadata"]["name"]
+        return name
+
+
+def running(cluster: Cluster, name: str) -> Object | None:
+    """The Experiment `name`, or None. Raises ClusterError where it is somebody else's."""
+    found = cluster.get(EXPERIMENT, name)
+    if found is not None and not is_ours(found):
+        raise ClusterError(
+            f"experiment '{name}' in namespace '{cluster.namespace}' is not ours (no label {OWNER_LABEL}={MANAGER});"
+            " choose another name with NAME="
+        )
+    return found
+
+
+def plan(manifest: Object, found: Object | None) -> Plan:
+    """The plan for `manifest` where `found` runs. Raises ClusterError where Katib would refuse the change, or worse."""
+    if found is None:
+        return Plan(manifest, "create")
+    changes = tuple(_changes(found["spec"], manifest["spec"]))
+    name = manifest["metadata"]["name"]
+    if "deletionTimestamp" in found["metadata"]:
+        raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
+    if not changes:
+        return Plan(manifest, "nothing")
+    fixed = [change for change in changes if change.path not in BUDGET]
+    if fixed:
+        raise ClusterError(
+            f"experiment '{name}' runs with another search, which Katib cannot change in place ({_first(fixed)});"
+            f" deploy it beside the other with NAME={successor(name)}, or delete that first"
+        )
+    _require_possible(manifest, found, changes)
+    return Plan(manifest, "change", changes)
+
+
+def successor(name: str) -> str:
+    """`series3-dprnn` -> `series3-dprnn-2` -> `series3-dprnn-3`, within 40 characters."""
+    stem, _, number = name.rpartition("-")
+    follows = (
+        f"{stem}-{int(number) + 1}" if stem and number.isdigit() and len(number) < 4 else f"{name[:38]}-2"
+    )
+    return follows[:40]
+
+
+def _require_possible(manifest: Object, found: Object, changes: tuple[Change, ...]) -> None:
+    search = read_search(found)
+    trials, wanted = search.trials, manifest["spec"]
+    name = search.name
+    if search.finished and not (search.state == "Succeeded" and wanted["maxTrialCount"] > trials):
+        raise ClusterError(
+            f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}"
+        )
+    if wanted["maxTrialCount"] <= trials:
+        raise ClusterError(
+            f"experiment '{name}' has {trials} trials already: Katib changes nothing of it unless TRIALS is at least {trials + 1}"
+        )
+    for change in changes:
+        if change.path == "parallelTrialCount" and change.after < (change.before or 3):
+            raise ClusterError(
+                f"experiment '{name}': lowering parallel trials from {change.before} to {change.after} makes Katib delete"
+                " its newest trials, finished ones among them; pause it instead, or keep the number"
+            )
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+    """What of `after` is not in `before`; defaults that Katib filled in are no change."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        gone = set(before) - set(after) if path.startswith(WHOLE) else set()
+        gone |= {
+            key
+            for key in ("earlyStopping", "maxFailedTrialCount")
+            if not path and key in before and key not in after
+        }
+        for key in [*after, *sorted(gone)]:
+            yield from _changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _changes(old, new, f"{path}[{index}]")
+    elif before != after:
+        yield Change(path, before, after)
+
+
+def _first(changes: list[Change]) -> str:
+    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"{changes[0]}{more}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."

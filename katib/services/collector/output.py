@@ -1,0 +1,74 @@
+"""The trainer's output, line by line, from the file that Katib's wrapper redirects it to. Called by watch.py.
+
+Any bytes may come: binary, lines without end, a file that begins anew. A line that is too long to be a metric is not looked
+at, rather than cut: a number that was cut would be another number.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+LINE_LIMIT = 1 << 16
+"""Bytes of a line that is looked at, as on one machine (katib/local/process.py)."""
+CHUNK = 1 << 16
+
+
+class Output:
+    """Follows a file that need not be there yet. `copy` gets every byte."""
+
+    def __init__(self, path: Path, copy: BinaryIO) -> None:
+        self._path = path
+        self._copy = copy
+        self._place = 0
+        self._rest = b""
+        self._too_long = False
+        self.skipped = 0
+        """Lines that were too long."""
+
+    def lines(self) -> Iterator[str]:
+        """Whole lines that have come since the last call, at most one chunk of them, without line ends."""
+        for line in self._whole(self._read()):
+            yield line.decode(errors="replace").removesuffix("\r")
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to read."""
+        return self._size() != self._place
+
+    def last(self) -> str:
+        """What stands after the last line end. Only for an output that is complete: it may be half a line."""
+        rest, self._rest = self._rest, b""
+        return "" if self._too_long else rest.decode(errors="replace").removesuffix("\r")
+
+    def _read(self) -> bytes:
+        if self._size() < self._place:  # a container that was started again writes its file anew
+            self._place, self._rest, self._too_long = 0, b"", False
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._place)
+                chunk = file.read(CHUNK)
+        except FileNotFoundError:
+            return b""
+        self._place += len(chunk)
+        if chunk:
+            self._copy.write(chunk)
+            self._copy.flush()
+        return chunk
+
+    def _whole(self, chunk: bytes) -> list[bytes]:
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        if whole and self._too_long:
+            whole, self._too_long = whole[1:], False
+            self.skipped += 1
+        kept = [line for line in whole if len(line) <= LINE_LIMIT]
+        self.skipped += len(whole) - len(kept)
+        if len(rest) > LINE_LIMIT or self._too_long:
+            rest, self._too_long = b"", True
+        self._rest = rest
+        return kept
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0

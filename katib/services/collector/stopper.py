@@ -1,0 +1,85 @@
+"""What the early-stopping service says of this trial. Called by watch.py.
+
+The question is Katib's own GetEarlyStoppingRules with this trial alone; the answer is a rule that is met, or none. Katib's own
+service answers with the rule that it would give the next trial, which is judged in the same way. A service that is away
+never ends anything: the trial goes on.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+
+from katib.services.collector.arguments import Arguments
+from katib.services.observations import AWAY, reason
+from katib.services.stubs import pb, rpc
+
+TIMEOUT = 10.0
+"""Seconds for an answer."""
+
+log = logging.getLogger("collector")
+
+
+class Stopper:
+    """The early-stopping service at one address."""
+
+    def __init__(self, address: str, arguments: Arguments) -> None:
+        self._channel = grpc.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 5_000)])
+        self._service = rpc.EarlyStoppingStub(self._channel)
+        self._arguments = arguments
+        self._away = False
+
+    def ends(self, step: int, best: float) -> str | None:
+        """Why a trial that has come to `best` after `step` steps is to be stopped; None where it goes on."""
+        for rule in self._rules():
+            if rule.name != self._arguments.objective or rule.start_step != step:
+                continue
+            bar = _number(rule.value)
+            if best < bar if rule.comparison == pb.LESS else rule.comparison == pb.GREATER and best > bar:
+                return f"step {step}: best {best:g} is worse than {bar:g}"
+        return None
+
+    def mark(self) -> bool:
+        """Have the trial marked as stopped early. Whether it is."""
+        try:
+            self._service.SetTrialStatus(
+                pb.SetTrialStatusRequest(trial_name=self._arguments.trial), timeout=TIMEOUT
+            )
+        except AWAY as error:
+            self._complain(f"the trial cannot be marked as stopped early ({reason(error)}); trying again")
+            return False
+        return True
+
+    def _rules(self) -> Sequence[Any]:
+        kind = pb.MAXIMIZE if self._arguments.maximize else pb.MINIMIZE
+        objective = pb.ObjectiveSpec(type=kind, objective_metric_name=self._arguments.objective)
+        question = pb.GetEarlyStoppingRulesRequest(
+            experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)),
+            trials=[pb.Trial(name=self._arguments.trial)],
+            db_manager_address=self._arguments.db_manager,
+        )
+        try:
+            rules: Sequence[Any] = self._service.GetEarlyStoppingRules(
+                question, timeout=TIMEOUT
+            ).early_stopping_rules
+        except AWAY as error:
+            self._complain(f"the early-stopping service does not answer ({reason(error)}); the trial goes on")
+            return []
+        if self._away:
+            log.warning("the early-stopping service is back")
+        self._away = False
+        return rules
+
+    def _complain(self, problem: str) -> None:
+        """Once for each time that it goes away."""
+        if not self._away:
+            log.warning(problem)
+        self._away = True
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,236 @@
+"""Katib's requests in the terms of the search: an Experiment, the history of its trials, the rule that may stop them.
+
+Messages are read here alone and checked on the way: a request comes from Katib's controller, which checks little of the
+manifest, and through a port that anybody in the namespace can reach. What cannot be read raises RequestError; a result that
+is no number is a trial without result, since an error there would end the search for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from katib.errors import SepsweepError
+from katib.experiment import Algorithm, Experiment, Parameter
+from katib.search.history import Outcome, Past
+from katib.services.stubs import pb
+
+if TYPE_CHECKING:
+    from katib.manifest import Distribution, ParameterType
+
+MOST_PARAMETERS = 200
+MOST_REQUESTED = 1_000
+"""Proposals of one request: Katib waits 60 s for them (suggestionclient.go)."""
+
+_TYPES: Mapping[int, ParameterType] = {
+    pb.DOUBLE: "double",
+    pb.INT: "int",
+    pb.DISCRETE: "discrete",
+    pb.CATEGORICAL: "categorical",
+}
+_DISTRIBUTIONS: Mapping[int, Distribution] = {
+    # Katib's webhook writes uniform where a manifest names none (experiment_defaults.go).
+    pb.DISTRIBUTION_UNSPECIFIED: "uniform",
+    pb.UNIFORM: "uniform",
+    pb.LOG_UNIFORM: "logUniform",
+    pb.NORMAL: "normal",
+    pb.LOG_NORMAL: "logNormal",
+}
+_CONDITIONS = pb.TrialStatus
+_ENDED_WITHOUT_RESULT = (_CONDITIONS.FAILED, _CONDITIONS.KILLED, _CONDITIONS.METRICSUNAVAILABLE)
+
+
+class RequestError(SepsweepError):
+    """A request that is not one that Katib's controller would send for a sound manifest."""
+
+
+def experiment(message: Any) -> Experiment:
+    """The search of an `Experiment` message; what only the manifest knows of it (the trial's pod) is empty."""
+    spec = message.spec
+    metric, maximize = objective(spec.objective)
+    early_stopping = algorithm(spec.early_stopping) if spec.HasField("early_stopping") else None
+    return Experiment(
+        name=message.name,
+        namespace="",
+        metric=metric,
+        maximize=maximize,
+        goal=None,
+        strategy="max" if maximize else "min",
+        additional_metrics=tuple(spec.objective.additional_metric_names),
+        collector="StdOut",
+        filters=(),
+        parameters=parameters(spec.parameter_specs.parameters),
+        algorithm=algorithm(spec.algorithm),
+        early_stopping=early_stopping,
+        max_trials=spec.max_trial_count or None,
+        parallel_trials=spec.parallel_trial_count,
+        max_failed_trials=None,
+        backoff_limit=0,
+        trial_parameters={},
+        trial_meta={},
+        container="{}",
+        spec={},
+    )
+
+
+def objective(message: Any) -> tuple[str, bool]:
+    """The objective's metric, and whether more of it is better."""
+    if not message.objective_metric_name:
+        raise RequestError("objective: objectiveMetricName is missing")
+    if message.type not in (pb.MINIMIZE, pb.MAXIMIZE):
+        raise RequestError("objective: type is neither minimize nor maximize")
+    return message.objective_metric_name, message.type == pb.MAXIMIZE
+
+
+def algorithm(message: Any) -> Algorithm:
+    """An algorithm or an early-stopping rule with its settings."""
+    settings = {setting.name: setting.value for setting in message.algorithm_settings}
+    if len(settings) < len(message.algorithm_settings):
+        raise RequestError(f"{message.algorithm_name}: a setting is given twice")
+    return Algorithm(message.algorithm_name, settings)
+
+
+def parameters(messages: Sequence[Any]) -> tuple[Parameter, ...]:
+    """The axes of the search."""
+    found = tuple(_parameter(message) for message in messages)
+    names = [parameter.name for parameter in found]
+    if not found:
+        raise RequestError("parameters: there is none, so there is nothing to search")
+    if len(found) > MOST_PARAMETERS:
+        raise RequestError(f"parameters: {len(found)}, and {MOST_PARAMETERS} can be searched")
+    if doubled := next((name for name in names if names.count(name) > 1), None):
+        raise RequestError(f"parameters: two are called '{doubled}'")
+    return found
+
+
+def requested(message: Any) -> int:
+    """How many assignments a GetSuggestions request asks for."""
+    count = int(message.current_request_number)
+    if not 1 <= count <= MOST_REQUESTED:
+        raise RequestError(f"{count} assignments are asked for; 1 to {MOST_REQUESTED} can be given at once")
+    return count
+
+
+def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[float]]) -> list[Past]:
+    """The trials of a GetSuggestions request; `curves` are the values a step, by trial, where they are known."""
+    total, names = message.total_request_number, {parameter.name for parameter in search.parameters}
+    if 0 < total < len(message.trials):
+        # Katib lists trials without a namespace (suggestion_controller.go), so those of a namesake come along.
+        raise RequestError(
+            f"{len(message.trials)} trials, and only {total} were asked for: experiment '{search.name}' has a namesake in"
+            " another namespace, whose trials Katib mixes in; give one of them another name"
+        )
+    found = []
+    for trial in message.trials:
+        assignments = {item.name: item.value for item in trial.spec.parameter_assignments.assignments}
+        if assignments.keys() != names:
+            raise RequestError(
+                f"trial '{trial.name}' has the parameters {', '.join(sorted(assignments)) or 'none'}, not those of the"
+                f" experiment '{search.name}': is there a namesake in another namespace? Give one of them another name"
+            )
+        values = curves.get(trial.name, ())
+        found.append(_past(assignments, trial.status, search, values))
+    return found
+
+
+def listed(trial: Mapping[str, Any], search: Experiment) -> Past:
+    """A Trial as the API server has it, from the view of another search."""
+    assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
+    status = trial.get("status") or {}
+    conditions = {item["type"] for item in status.get("conditions") or [] if item.get("status") == "True"}
+    side = "max" if search.maximize else "min"
+    metrics = (status.get("observation") or {}).get("metrics") or []
+    values = [_number(item.get(side, "")) for item in metrics if item["name"] == search.metric]
+    value = next((value for value in values if value is not None), None)
+    if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
+        return Past(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
+    return Past(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
+
+
+def curves_needed(message: Any) -> list[str]:
+    """The trials whose values a step say something: none, or those that were stopped early and those that were not.
+
+    What a stopped trial would have come to is judged by those that went on from where it stood.
+    """
+    states = {trial.name: trial.status.condition for trial in message.trials}
+    if _CONDITIONS.EARLYSTOPPED not in states.values():
+        return []
+    return [
+        name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)
+    ]
+
+
+def has_ended(trial: Any) -> bool:
+    """Whether a trial reports nothing more."""
+    return trial.status.condition in (
+        *_ENDED_WITHOUT_RESULT,
+        _CONDITIONS.SUCCEEDED,
+        _CONDITIONS.EARLYSTOPPED,
+    )
+
+
+def _past(assignments: Mapping[str, str], status: Any, search: Experiment, values: Sequence[float]) -> Past:
+    value = _observed(status.observation, search)
+    outcome: Outcome
+    if status.condition in _ENDED_WITHOUT_RESULT:
+        return Past(assignments, "failed")
+    if status.condition in (_CONDITIONS.SUCCEEDED, _CONDITIONS.EARLYSTOPPED):
+        outcome = "completed" if status.condition == _CONDITIONS.SUCCEEDED else "stopped"
+        return Past(assignments, outcome if value is not None else "failed", value, values)
+    return Past(assignments, "running")
+
+
+def _observed(observation: Any, search: Experiment) -> float | None:
+    texts = [metric.value for metric in observation.metrics if metric.name == search.metric]
+    values = [value for value in map(_number, texts) if value is not None]
+    return (max if search.maximize else min)(values, default=None)
+
+
+def _parameter(message: Any) -> Parameter:
+    if not message.name:
+        raise RequestError("parameters: one has no name")
+    where, space = f"parameter '{message.name}'", message.feasible_space
+    if message.parameter_type not in _TYPES:
+        raise RequestError(f"{where}: parameterType is unknown; valid: {', '.join(sorted(_TYPES.values()))}")
+    if space.distribution not in _DISTRIBUTIONS:
+        valid = ", ".join(sorted(set(_DISTRIBUTIONS.values())))
+        raise RequestError(f"{where}: distribution is unknown; valid: {valid}")
+    kind, values = _TYPES[message.parameter_type], tuple(space.list)
+    if kind in ("double", "int"):
+        for key in ("min", "max"):
+            _require_number(f"{where}: feasibleSpace: {key}", getattr(space, key))
+        if space.step:
+            _require_number(f"{where}: feasibleSpace: step", space.step)
+    elif not values:
+        raise RequestError(f"{where}: feasibleSpace: list is empty")
+    elif len(set(values)) < len(values):
+        raise RequestError(f"{where}: feasibleSpace: list has a value twice")
+    return Parameter(
+        name=message.name,
+        type=kind,
+        min=space.min or None,
+        max=space.max or None,
+        step=space.step or None,
+        values=values,
+        distribution=_DISTRIBUTIONS[space.distribution],
+    )
+
+
+def _require_number(where: str, text: str) -> None:
+    """A number that a float can hold: 1e400 and 1e-400 are decimals, and not to be computed with."""
+    try:
+        exact, near = Decimal(text), float(text)
+    except (InvalidOperation, ValueError):
+        raise RequestError(f"{where} '{text[:50]}' is not a number") from None
+    if not math.isfinite(near) or (near == 0) != (exact == 0):
+        raise RequestError(f"{where} '{text[:50]}' is not a number that can be computed with")
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,172 @@
+"""Katib's suggestion service: `python -m katib.services.suggestion` answers on port 6789.
+
+It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that is
+started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing. Two
+things are not in a request and are looked up: the values a step, without which a trial that was stopped early would count by
+its best value alone (--db-manager), and the trials of earlier experiments that the setting warm_start names.
+"""
+
+import hashlib
+import importlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import grpc
+
+from katib.experiment import Experiment
+from katib.search.history import Past
+from katib.search.sampler import Sampler, idle_settings, sampler
+from katib.services import requests
+from katib.services.kubernetes_api import KubernetesApi, in_cluster
+from katib.services.observations import AWAY, observation_logs, reason
+from katib.services.requests import RequestError
+from katib.services.server import arguments, one_line_errors, serve
+from katib.services.stubs import pb, rpc
+
+PORT = 6789
+HEALTH = "manager.v1beta1.Suggestion"
+"""What Katib's probes ask for (consts/const.go)."""
+
+LABELS = {"sepsweep/proposed-by": "sepsweep"}
+
+log = logging.getLogger("sepsweep")
+
+
+class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
+    """Katib's service of that name; `db_manager` is an address, or None where curves are not to be looked up.
+
+    Without an `api` there is no warm start.
+    """
+
+    def __init__(self, db_manager: str | None = None, api: KubernetesApi | None = None) -> None:
+        self._db_manager = db_manager
+        self._api = api
+
+    @one_line_errors
+    def GetSuggestions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """The next assignments, as many as were asked for."""
+        begin = time.perf_counter()
+        count = requests.requested(request)
+        search = requests.experiment(request.experiment)
+        curves = self._curves(request, search)
+        history = requests.history(request, search, curves)
+        proposer = _seeded(sampler(search), search)
+        # Katib leaves trials without metrics out of the request; the points that they had must not come again.
+        position = max(len(history), request.total_request_number - count)
+        if position >= len(proposer.first):
+            # All of them were proposed; one that is in no trial has brought no metrics.
+            proposer = replace(proposer, first=())
+        points = proposer.propose(history, count, earlier=self._earlier(search), position=position)
+        if len(points) < count:
+            raise RequestError(
+                f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
+                f" space are left untried after {len(history)} trials; set maxTrialCount to {len(history) + len(points)}"
+            )
+        log.info(
+            "%s: %d proposed after %d trials, %.0f ms",
+            search.name,
+            count,
+            len(history),
+            1e3 * (time.perf_counter() - begin),
+        )
+        return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point) for point in points])
+
+    @one_line_errors
+    def ValidateAlgorithmSettings(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        """The one chance to make an experiment fail for what is wrong with it: Katib asks any other question for ever."""
+        search = requests.experiment(request.experiment)
+        proposer = sampler(search)
+        parallel = search.parallel_trials
+        if parallel > requests.MOST_REQUESTED:
+            raise RequestError(
+                f"parallelTrialCount is {parallel}; at most {requests.MOST_REQUESTED} can be proposed at once"
+            )
+        _require_room(proposer, search)
+        self._earlier(search)
+        for name in idle_settings(search.algorithm):
+            log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
+        return pb.ValidateAlgorithmSettingsReply()
+
+    def _curves(self, request: Any, search: Experiment) -> Mapping[str, Sequence[float]]:
+        needed = requests.curves_needed(request)
+        if not self._db_manager or not needed:
+            return {}
+        try:
+            return observation_logs(self._db_manager).curves(needed, search.metric)
+        except AWAY as error:
+            log.warning(
+                "%s: the DB manager at %s does not answer (%s); trials that were stopped early count by their best value",
+                search.name,
+                self._db_manager,
+                reason(error),
+            )
+            return {}
+
+    def _earlier(self, search: Experiment) -> list[Past]:
+        """The trials of the experiments that the setting warm_start names."""
+        found = []
+        for name in filter(None, search.algorithm.settings.get("warm_start", "").split(",")):
+            if self._api is None:
+                raise RequestError("warm_start: this service has no access to the cluster's trials")
+            trials = self._api.trials(name)
+            if not trials:
+                raise RequestError(
+                    f"warm_start: there are no trials of an experiment '{name}' in this namespace"
+                )
+            found += [requests.listed(trial, search) for trial in trials]
+        return found
+
+
+def _seeded(proposer: Sampler, search: Experiment) -> Sampler:
+    """With a seed from the experiment's name where the manifest has none, so that a question has one answer."""
+    if proposer.seed is not None:
+        return proposer
+    digest = hashlib.sha256(search.name.encode()).digest()
+    return replace(proposer, seed=int.from_bytes(digest[:4], "big"))
+
+
+def _require_room(proposer: Sampler, search: Experiment) -> None:
+    """Raises RequestError for a space with fewer points than trials: Katib would ask for the missing ones for ever."""
+    points, trials = proposer.space.size, search.max_trials
+    endless = trials is None and search.algorithm.name == "grid"
+    if points is not None and (endless or (trials or 0) > points):
+        raise RequestError(
+            f"parameters: {points} points in all and maxTrialCount {trials or 'is missing'};"
+            f" no point is tried twice, so set it to {points} at most"
+        )
+
+
+def _assignments(point: Mapping[str, str]) -> Any:
+    return pb.GetSuggestionsReply.ParameterAssignments(
+        assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in point.items()],
+        labels=LABELS,
+    )
+
+
+def main() -> int:
+    """Serves until SIGTERM."""
+    parser = arguments("suggestion", PORT)
+    parser.add_argument(
+        "--db-manager",
+        metavar="HOST:PORT",
+        help="where the curves of trials that were stopped early are read; without it only their best value counts",
+    )
+    options = parser.parse_args()
+    # The search loads this with the first point of a Sobol sequence; half a second that no question has to wait for.
+    threading.Thread(target=importlib.import_module, args=("scipy.stats.qmc",), daemon=True).start()
+    service = Suggestion(options.db_manager, in_cluster())
+    return serve(
+        "suggestion",
+        options.port,
+        HEALTH,
+        lambda server: rpc.add_SuggestionServicer_to_server(service, server),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""A real API server with a Katib stand-in, and a fresh namespace for every test."""
+
+import dataclasses
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import (
+    INJECTION_LABEL,
+    JOB,
+    NODE,
+    POD,
+    Kind,
+    Object,
+)
+from katib.cluster.mirror import Mirror
+from katib.render import Overrides, render
+from katib.site import Site, load_site
+from katib.spec import load_spec
+from tests.cluster import rig
+from tests.cluster.webhook import Webhook
+
+FOLDER = Path(__file__).parent
+HOSTNAME = "kubernetes.io/hostname"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.allow_hosts([rig.HOST, rig.API, "127.0.0.1", "::1"]))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[Path]:
+    """Of the administrator of the one-node Kubernetes."""
+    if reason := rig.missing():
+        pytest.skip(reason)
+    with rig.control_plane() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
+    """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
+    rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
+    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    webhook = Webhook(rig.HOST, tmp_path_factory.mktemp("webhook"))
+    world = Tools(kubeconfig, "kubeflow")
+    for manifest in registrations(webhook):
+        rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
+    world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
+    for name in ("controller", "db-manager"):
+        world.run(world.first(POD, f"katib.kubeflow.org/component={name}"))
+        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
+    yield webhook
+    webhook.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """k8s/site.yaml in a namespace of the test's own."""
+    return load_site().model_copy(
+        update={
+            "namespace": f"test-{secrets.token_hex(4)}",
+            "parallel_trials": 2,
+            "node_selector": {HOSTNAME: "gpu-node"},
+        }
+    )
+
+
+@pytest.fixture
+def site_file(site: Site, tmp_path: Path) -> Path:
+    """The same as a file, for the command line."""
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump(site.model_dump()))
+    return path
+
+
+@pytest.fixture
+def tools(katib: Webhook, kubeconfig: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator["Tools"]:
+    """A namespace that is fit for the searches of `site`; removed afterwards."""
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    katib.inject = True
+    made = Tools(kubeconfig, site.namespace)
+    made.prepare(site)
+    yield made
+    made.end()
+
+
+@dataclasses.dataclass
+class Tools:
+    """What a test does to the cluster behind the back of the program under test."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.namespace, config_file=self.kubeconfig)
+
+    def prepare(self, site: Site) -> None:
+        """The namespace as k8s/base has it, with bound claims and the secret."""
+        labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
+        self.make(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
+        )
+        self.claim(site.claims.data, site.claims.runs)
+        if site.wandb:
+            self.make(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": site.wandb.secret},
+                 "stringData": {"api-key": "0" * 40}}
+            )  # fmt: skip
+        rig.kubectl(
+            "-n",
+            self.namespace,
+            "wait",
+            "--for=create",
+            "serviceaccount/default",
+            "--timeout=30s",
+            kubeconfig=self.kubeconfig,
+        )
+
+    def make(self, manifest: Object) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
+
+    def claim(
+        self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",), path: Path = Path("/nonexistent")
+    ) -> None:
+        """Claims, each bound to a volume of its own."""
+        size = {"storage": "1Gi"}
+        for name in names:
+            volume: Object = {
+                "capacity": size,
+                "accessModes": list(modes),
+                "hostPath": {"path": str(path)},
+                "storageClassName": "",
+                "claimRef": {"name": name, "namespace": self.namespace},
+            }
+            metadata = {"name": f"{self.namespace}-{name}"}
+            self.make({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
+        volumes = [f"pv/{self.namespace}-{name}" for name in names]
+        # The binder looks again only a period later where it learns of the claim before the volume.
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=30s")
+        for name in names:
+            spec: Object = {
+                "accessModes": list(modes),
+                "storageClassName": "",
+                "resources": {"requests": size},
+            }
+            spec["volumeName"] = f"{self.namespace}-{name}"
+            self.make(
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": name},
+                    "spec": spec,
+                }
+            )
+        claims = [f"pvc/{name}" for name in names]
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=30s")
+
+    def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
+        """A node that only the API server knows."""
+        self.make(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {HOSTNAME: name}},
+                "spec": spec,
+            }
+        )
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Made",
+            "message": "",
+            "lastHeartbeatTime": None,
+        }
+        self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
+        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=30s")
+        self.untaint(name)
+
+    def untaint(self, name: str) -> None:
+        """Admission taints a new node as not ready, and a controller takes that off a moment later."""
+        self.cluster.merge(NODE, name, {"spec": {"taints": None}})
+
+    def first(
+        self,
+        kind: Kind,
+        selector: str,
+        wanted: Callable[[Object], bool] = lambda found: True,
+        seconds: float = 60,
+    ) -> Object:
+        """The first object that is `wanted`, as soon as there is one."""
+        end = time.monotonic() + seconds
+        with Mirror(self.cluster, {kind: selector}) as mirror:
+            while time.monotonic() < end:
+                mirror.wait(end - time.monotonic())
+                for found in mirror.objects()[kind]:
+                    if wanted(found):
+                        return found
+        raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")
+
+    def status(self, kind: Kind, name: str, status: Object) -> None:
+        """Writes the status subresource, as a controller or kubelet would."""
+        self.cluster.merge(kind, f"{name}/status", {"status": status})
+
+    def run(self, pod: Object, **ends: Object) -> None:
+        """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
+        name = pod["metadata"]["name"]
+        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=30s")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        terminated = {
+            key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
+        }
+        states = [
+            {"name": item["name"], "image": item["image"], "imageID": "", "restartCount": 0,
+             "ready": item["name"] not in terminated, "started": True,
+             "state": {"terminated": terminated[item["name"]]} if item["name"] in terminated else {"running": {"startedAt": now}}}
+            for item in pod["spec"]["containers"]
+        ]  # fmt: skip
+        over = len(terminated) == len(states)
+        failed = over and any(end["exitCode"] for end in terminated.values())
+        phase = "Failed" if failed else "Succeeded" if over else "Running"
+        conditions = [
+            {"type": kind, "status": "False" if over else "True", "lastTransitionTime": now}
+            for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")
+        ]
+        status = {"phase": phase, "startTime": now, "containerStatuses": states, "conditions": conditions}
+        self.status(POD, name, status)
+
+    def job(self, trial: str) -> Object:
+        found = self.cluster.get(JOB, trial)
+        assert found is not None
+        return found
+
+    @contextmanager
+    def without(self, kind: Kind, name: str, namespace: str | None = None) -> Iterator[None]:
+        """The object is away, and back afterwards."""
+        place = ("-n", namespace) if namespace is not None else ("-n", self.namespace)
+        kept = json.loads(
+            rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig)
+        )
+        rig.kubectl(*place, "delete", _resource(kind), name, kubeconfig=self.kubeconfig)
+        try:
+            yield
+        finally:
+            for key in ("resourceVersion", "uid", "creationTimestamp", "managedFields", "generation"):
+                kept["metadata"].pop(key, None)
+            rig.kubectl(*place, "create", "-f", "-", stdin=json.dumps(kept), kubeconfig=self.kubeconfig)
+
+    @contextmanager
+    def patched(
+        self, kind: Kind, name: str, patch: Object, back: Object, namespace: str | None = None
+    ) -> Iterator[None]:
+        """The object is changed by a merge patch, and changed back afterwards."""
+        other = Tools(self.kubeconfig, self.namespace if namespace is None else namespace)
+        other.cluster.merge(kind, name, patch)
+        try:
+            yield
+        finally:
+            other.cluster.merge(kind, name, back)
+
+    def end(self) -> None:
+        """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
+        kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
+        rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
+        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=30s")
+        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=30s")
+
+
+def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
+    """The Experiment of `model` on `site`."""
+    found: Object = yaml.safe_load(render(load_spec(model), site, Overrides(**overrides)))
+    return found
+
+
+def registrations(webhook: Webhook) -> list[Object]:
+    """Katib's two webhook configurations and the place where its service is found."""
+
+    def hook(name: str, path: str, resource: str, **more: Any) -> Object:
+        group, operations = (
+            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
+        )
+        version = "v1beta1" if group else "v1"
+        service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
+        return {
+            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": service, "caBundle": webhook.certificate},
+            "rules": [{"apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": [resource]}],
+            **more,
+        }  # fmt: skip
+
+    labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
+    api = "admissionregistration.k8s.io/v1"
+    place = {"name": "katib-controller", "namespace": "kubeflow"}
+    port = {"name": "webhook", "port": webhook.port}
+    return [
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+         "metadata": {**place, "labels": {"kubernetes.io/service-name": "katib-controller"}},
+         "endpoints": [{"addresses": [rig.HOST]}], "ports": [port]},
+        # What the API server itself looks at; kept from being mirrored into a second slice.
+        {"apiVersion": "v1", "kind": "Endpoints",
+         "metadata": {**place, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [port]}]},
+        {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
+        {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("defaulter.experiment.katib.kubeflow.org", "/mutate-experiment", "experiments"),
+                      hook("mutator.pod.katib.kubeflow.org", "/mutate-pod", "pods", **labelled)]},
+    ]  # fmt: skip
+
+
+def _resource(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural

@@ -1,0 +1,144 @@
+"""The cluster that the tests of this folder run on: the one-node Kubernetes beside this file, or CONTEXT=, anybody's own.
+
+make test-cluster                  builds the binaries once, then the one-node Kubernetes
+make test-cluster CONTEXT=kind     any cluster that has Katib; tests that break the cluster itself stay away
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ONE_NODE = Path(__file__).with_name("one_node")
+HOME = Path(
+    os.environ.get("ONE_NODE_HOME")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "one-node"
+)
+BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
+CONTEXT = os.environ.get("CONTEXT") or None
+HOST, API = "10.251.0.1", "10.251.0.2"
+"""The two ends of the one-node's network: this machine, and the node."""
+
+
+def missing(node: bool = False) -> str:
+    """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        return (
+            "the one-node Kubernetes needs root on Linux; CONTEXT=name runs the tests on a cluster with Katib"
+        )
+    absent = [
+        name for name in (*BINARIES, *(NODE_BINARIES if node else ())) if not (HOME / "bin" / name).exists()
+    ]
+    tools = [
+        name for name in ("kubectl", "ip", "nsenter", "openssl") if shutil.which(name, path=_path()) is None
+    ]
+    if node:
+        tools += [
+            name for name in ("containerd", "runc", "iptables") if shutil.which(name, path=_path()) is None
+        ]
+    if tools:
+        return f"not installed: {', '.join(tools)}; make test-cluster installs it"
+    return f"not built: {', '.join(absent)}; make test-cluster builds it once" if absent else ""
+
+
+@contextmanager
+def control_plane() -> Iterator[Path]:
+    """A fresh API server with its controllers and scheduler; yields the administrator's kubeconfig.
+
+    What an earlier, killed run left is cleared first. ONE_NODE_KEEP=1 leaves it running and takes up one that runs.
+    """
+    HOME.mkdir(parents=True, exist_ok=True)
+    kept = bool(os.environ.get("ONE_NODE_KEEP"))
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kubeconfig = HOME / "run" / "kubeconfig" / "admin.conf"
+        if not (kept and _answers(kubeconfig)):
+            script("teardown.sh")
+            script("control-plane.sh")
+        try:
+            yield kubeconfig
+        finally:
+            if not kept:
+                script("teardown.sh")
+
+
+def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
+    """Runs a script of one_node/; its output, which is in the failure too."""
+    done = subprocess.run(
+        ["bash", str(ONE_NODE / name), *words],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PATH": _path(), **(env or {})},
+        check=False,
+    )
+    if done.returncode and name != "teardown.sh":
+        raise RuntimeError(f"{name} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def run(*words: str) -> None:
+    """A program of the system."""
+    subprocess.run(words, check=True, env={**os.environ, "PATH": _path()}, timeout=60)
+
+
+def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
+    """kubectl with the administrator's kubeconfig."""
+    place = kubeconfig or HOME / "run" / "kubeconfig" / "admin.conf"
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", str(place), *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"kubectl {' '.join(words)}: {done.stderr}")
+    return done.stdout
+
+
+def _answers(kubeconfig: Path) -> bool:
+    try:
+        return kubeconfig.exists() and kubectl("get", "--raw", "/readyz", "--request-timeout=3s") == "ok"
+    except RuntimeError:
+        return False
+
+
+def _path() -> str:
+    return f"/usr/sbin:/sbin:{os.environ['PATH']}"
+
+
+@contextmanager
+def api_server_away() -> Iterator[None]:
+    """The API server is killed, and started again afterwards just as it was."""
+    record = HOME / "run" / "pids" / "kube-apiserver"
+    process = int(record.read_text())
+    words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+    os.kill(process, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        with (HOME / "run" / "log" / "kube-apiserver.log").open("ab") as log:
+            inside = ["nsenter", "--net=/run/netns/k8s", *words]
+            started = subprocess.Popen(
+                inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        record.write_text(f"{started.pid}\n")
+        _CHILDREN.append(started)
+        end = time.monotonic() + 90
+        while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
+            if time.monotonic() > end:
+                raise RuntimeError("the API server did not come back")
+            time.sleep(0.2)
+
+
+_CHILDREN: list["subprocess.Popen[bytes]"] = []
+"""Kept, so that none is reported as forgotten; teardown.sh ends them by their pid files."""

@@ -1,0 +1,108 @@
+"""Plays Katib's controller: makes the trials of an Experiment and writes their states. Used by the tests of the verbs."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from katib.cluster.doctor.admission import trial_job
+from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL, TRIAL_LABEL, Object
+from tests.cluster.conftest import Tools
+
+ASSIGNMENTS = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
+
+
+class Katib:
+    """The trials of one Experiment that is applied already."""
+
+    def __init__(self, tools: Tools, experiment: str) -> None:
+        self.tools = tools
+        found = tools.cluster.get(EXPERIMENT, experiment)
+        assert found is not None
+        self.experiment = found
+        self.name = experiment
+
+    def trial(self, name: str, *, job: bool = True) -> str:
+        """A new trial with its Job, running as far as Katib knows."""
+        labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
+        owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
+        of_experiment = {
+            **owner,
+            "kind": "Experiment",
+            "name": self.name,
+            "uid": self.experiment["metadata"]["uid"],
+        }
+        spec = {
+            "objective": self.experiment["spec"]["objective"],
+            "parameterAssignments": [{"name": key, "value": value} for key, value in ASSIGNMENTS.items()],
+        }
+        metadata = {
+            "name": name,
+            "namespace": self.tools.namespace,
+            "labels": labels,
+            "ownerReferences": [of_experiment],
+        }
+        body = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Trial", "metadata": metadata, "spec": spec}
+        made = self.tools.cluster.create(TRIAL, body)
+        self.state(name, "Running")
+        if job:
+            body = trial_job(self.experiment, name)
+            body["metadata"]["ownerReferences"] = [
+                {**owner, "kind": "Trial", "name": name, "uid": made["metadata"]["uid"]}
+            ]
+            self.tools.cluster.create(JOB, body)
+        self.count()
+        return name
+
+    def state(self, trial: str, state: str, value: float | None = None, hours: float = 1.0) -> None:
+        """The trial's condition; with `value` its observation (max = value, latest a bit below)."""
+        now = datetime.now(UTC)
+        begin, end = (
+            (now - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        conditions = [_condition("Created"), _condition("Running", state in ("Running", "EarlyStopped"))]
+        status: dict[str, Any] = {"startTime": begin, "conditions": conditions}
+        if state != "Running":
+            conditions.append(_condition(state))
+            status["completionTime"] = end
+        if value is not None:
+            metric = {
+                "name": "val_si_snr",
+                "max": str(value),
+                "min": str(value - 3),
+                "latest": str(value - 0.5),
+            }
+            status["observation"] = {"metrics": [metric]}
+        self.tools.status(TRIAL, trial, status)
+
+    def count(self, **status: Any) -> None:
+        """The counters of the Experiment's status, and its conditions."""
+        trials = len(self.tools.cluster.list(TRIAL, f"katib.kubeflow.org/experiment={self.name}"))
+        self.tools.status(
+            EXPERIMENT, self.name, {"trials": trials, "conditions": [_condition("Running")], **status}
+        )
+
+    def end(self, state: str) -> None:
+        """The Experiment has ended."""
+        self.count(conditions=[_condition("Running", False), _condition(state)])
+
+    def pod(self, trial: str, after: str = "") -> Object:
+        """The pod that the Job controller makes for the trial; `after` is the name of the one before."""
+        return self.tools.first(POD, f"{TRIAL_LABEL}={trial}", lambda pod: pod["metadata"]["name"] != after)
+
+    def train(self, trial: str) -> Object:
+        """The trial's pod runs."""
+        pod = self.pod(trial)
+        self.tools.run(pod)
+        return pod
+
+
+def _condition(kind: str, true: bool = True) -> dict[str, str]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": kind, "status": "True" if true else "False", "lastTransitionTime": now, "lastUpdateTime": now,
+            "reason": f"Trial{kind}", "message": f"is {kind}"}  # fmt: skip
+
+
+def as_json(text: str) -> Any:
+    """What a verb printed with --json."""
+    return json.loads(text)

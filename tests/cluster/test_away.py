@@ -1,0 +1,50 @@
+"""The API server goes away in the middle and comes back: what watches it goes on."""
+
+import time
+
+from katib.cluster.client import UnreachableError
+from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT
+from katib.cluster.mirror import Mirror
+from katib.cluster.status import SELECTORS, Curves, progress
+from katib.site import Site
+from tests.cluster import rig
+from tests.cluster.conftest import Tools, manifest
+from tests.cluster.search import Katib
+
+PATIENCE = 60
+
+
+def until(mirror: Mirror, wanted: object) -> None:
+    """Waits for changes until `wanted()`."""
+    end = time.monotonic() + PATIENCE
+    while not wanted():  # type: ignore[operator]
+        assert time.monotonic() < end, mirror.problem
+        mirror.wait(1)
+
+
+def test_mirror_keeps_its_copy_and_catches_up(tools: Tools) -> None:
+    def named(name: str) -> bool:
+        return name in {item["metadata"]["name"] for item in mirror.objects()[CONFIG_MAP]}
+
+    tools.kubectl("create", "configmap", "before")
+    with Mirror(tools.cluster, {CONFIG_MAP: ""}, retry=0.2) as mirror:
+        until(mirror, lambda: named("before"))
+        with rig.api_server_away():
+            until(mirror, lambda: isinstance(mirror.problem, UnreachableError))
+            assert named("before")
+        tools.kubectl("create", "configmap", "after")
+        tools.kubectl("delete", "configmap", "before")
+        until(mirror, lambda: named("after") and not named("before"))
+        assert mirror.problem is None
+
+
+def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site: Site) -> None:
+    tools.cluster.apply(EXPERIMENT, manifest(site))
+    Katib(tools, "series3-dprnn").trial("series3-dprnn-a")
+    with Mirror(tools.cluster, SELECTORS, retry=0.2) as mirror:
+        until(mirror, lambda: mirror.complete)
+        with rig.api_server_away():
+            until(mirror, lambda: mirror.problem)
+            (found,) = progress(tools.cluster, mirror.objects(), Curves())
+            assert [row.trial.name for row in found.rows] == ["series3-dprnn-a"]
+        until(mirror, lambda: mirror.problem is None)

@@ -1,0 +1,32 @@
+"""Doctor against the real API server: a fit cluster, and one fault after the other put into it."""
+
+import pytest
+
+from katib.cluster.client import Cluster
+from katib.cluster.doctor import Patient, Result, examine
+from katib.site import Site
+from tests.cluster.conftest import Tools, manifest
+from tests.cluster.faults import FAULTS, Fault
+
+
+def diagnose(tools: Tools, site: Site, cluster: Cluster | None = None) -> list[Result]:
+    return examine(Patient(cluster or tools.cluster, site, [manifest(site)]))
+
+
+def unwell(results: list[Result]) -> list[tuple[str, str, str]]:
+    return [(result.status, result.check, result.found) for result in results if result.status != "ok"]
+
+
+def test_a_fit_cluster_has_nothing_to_mend(tools: Tools, site: Site) -> None:
+    assert unwell(diagnose(tools, site)) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_doctor_names_the_fault_and_the_command_that_mends_it(fault: Fault, tools: Tools, site: Site) -> None:
+    changed = Site.model_validate(site.model_dump() | fault.change)
+    with fault.inject(tools, changed) as cluster:
+        results = diagnose(tools, changed, cluster)
+    found = [result for result in results if result.check == fault.check and result.status == fault.status]
+    assert found, unwell(results)
+    assert any(fault.mend in result.mend for result in found), found
+    assert all(result.meaning and "\n" not in result.found + result.meaning + result.mend for result in found)

@@ -1,0 +1,138 @@
+"""k8s/: what kustomize makes of each folder, and what the Kubernetes 1.34 API server says to each object."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from katib.cluster.kinds import INJECTION_LABEL
+from katib.site import load_site
+from tests.cluster import rig
+from tests.cluster.conftest import Tools
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "k8s"
+
+
+def build(folder: Path) -> list[dict[str, Any]]:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed; it renders kustomize folders")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> list[dict[str, Any]]:
+    """k8s/katib on a base of the objects that it patches, named as Katib v0.19.0 names them (its manifests lie elsewhere)."""
+    (tmp_path / "base").mkdir()
+    shutil.copytree(K8S / "katib", tmp_path / "katib")
+    stand_in = list(yaml.safe_load_all((Path(__file__).parent / "katib_stand_in.yaml").read_text()))
+    for item in stand_in:
+        if item["kind"] == "Namespace":
+            item["metadata"]["labels"] = {INJECTION_LABEL: "enabled"}
+        for container in item.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+            container["image"] = container["image"].partition(":")[0]
+    (tmp_path / "base" / "all.yaml").write_text(yaml.safe_dump_all(stand_in))
+    (tmp_path / "base" / "kustomization.yaml").write_text("resources: [all.yaml]\n")
+    file = tmp_path / "katib" / "kustomization.yaml"
+    found = yaml.safe_load(file.read_text())
+    (remote,) = [item for item in found["resources"] if "://" in item]
+    assert remote.endswith("installs/katib-standalone?ref=v0.19.0")
+    found["resources"] = ["../base", *(item for item in found["resources"] if item != remote)]
+    file.write_text(yaml.safe_dump(found))
+    return build(tmp_path / "katib")
+
+
+def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def test_overlay_takes_the_label_off_katibs_namespace(overlay: list[dict[str, Any]]) -> None:
+    assert INJECTION_LABEL not in named(overlay, "Namespace", "kubeflow")["metadata"].get("labels", {})
+
+
+@pytest.mark.parametrize("name", ["katib-controller", "katib-db-manager"])
+def test_overlay_pins_katib_and_gives_it_resources(overlay: list[dict[str, Any]], name: str) -> None:
+    (container,) = named(overlay, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(":v0.19.0")
+    assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_base_has_the_names_of_the_site() -> None:
+    site, objects = load_site(), build(K8S / "base")
+    assert named(objects, "Namespace", site.namespace)["metadata"]["labels"][INJECTION_LABEL] == "enabled"
+    for claim in (site.claims.data, site.claims.runs):
+        named(objects, "PersistentVolumeClaim", claim)
+    example = yaml.safe_load((K8S / "base" / "wandb-secret.example.yaml").read_text())
+    assert site.wandb is not None
+    assert example["metadata"]["name"] == site.wandb.secret
+    assert "Secret" not in {item["kind"] for item in objects}
+
+
+def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
+    policy = named(build(K8S / "base"), "NetworkPolicy", "trials")["spec"]
+    assert "ingress" not in policy
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    (block,) = [
+        peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer
+    ]
+    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
+
+
+def test_api_server_takes_every_object_of_the_base(tools: Tools) -> None:
+    """Strict validation, so that a misspelt key is refused, by server-side dry run; in the test's own namespace."""
+    for item in build(K8S / "base"):
+        item["metadata"]["name"] += "-dry-run"  # what is there already would refuse to be changed
+        item["metadata"].pop("namespace", None)
+        tools.kubectl(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+            stdin=json.dumps(item),
+        )
+
+
+def test_a_misspelt_key_would_be_refused(tools: Tools) -> None:
+    (quota,) = [item for item in build(K8S / "base") if item["kind"] == "ResourceQuota"]
+    quota["metadata"].pop("namespace")
+    quota["spec"]["hardd"] = {}
+    with pytest.raises(RuntimeError, match="hardd"):
+        tools.kubectl(
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+            stdin=json.dumps(quota),
+        )
+
+
+def test_api_server_takes_every_object_of_the_overlay(tools: Tools, overlay: list[dict[str, Any]]) -> None:
+    for item in overlay:
+        words = (
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+        )
+        rig.kubectl("-n", "kubeflow", *words, stdin=json.dumps(item), kubeconfig=tools.kubeconfig)
+
+
+def test_queue_folder_builds() -> None:
+    """Kueue's types are not Kubernetes' own; no schema of them is here to validate against."""
+    kinds = [item["kind"] for item in build(K8S / "kueue")]
+    assert sorted(kinds) == ["ClusterQueue", "LocalQueue", "ResourceFlavor"]

@@ -1,0 +1,276 @@
+"""The services' surroundings: a DB manager that keeps rows, an API server with trials, requests as Katib's controller sends them.
+
+The services themselves are real, and so are gRPC, HTTP, the wrapper's shell and the trainers' processes.
+"""
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+
+from katib.services.kubernetes_api import KubernetesApi
+from katib.services.stubs import pb, rpc
+
+METRIC = "val_si_snr"
+START = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+Condition = pb.TrialStatus.TrialConditionType
+
+
+def stamp(step: int) -> str:
+    """The time that a trainer prints at a step, from 1."""
+    return (START + timedelta(minutes=step)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
+    """Keeps rows as Katib's does: what it is sent is added, and read back by time, without zeros at a fraction's end."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        self.asked = 0
+        self.lose_answers = 0
+        """So many reports are kept, and answered with an error."""
+        self.arrived = threading.Condition()
+        self._server: grpc.Server | None = None
+        self._port = 0
+        self.back()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def back(self) -> None:
+        server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+        rpc.add_DBManagerServicer_to_server(self, server)
+        self._port = server.add_insecure_port(f"127.0.0.1:{self._port}")
+        server.start()
+        self._server = server
+
+    def away(self) -> None:
+        if self._server:
+            self._server.stop(None).wait()
+        self._server = None
+
+    def put(self, trial: str, values: Sequence[float | str], metric: str = METRIC) -> None:
+        """What a trial has reported, one value a step."""
+        self.rows[trial] = [(stamp(step), metric, str(value)) for step, value in enumerate(values, 1)]
+
+    def values(self, trial: str, metric: str = METRIC) -> list[str]:
+        with self.arrived:
+            return [value for _, name, value in sorted(self.rows[trial]) if name == metric]
+
+    def wait_for(self, trial: str, rows: int) -> None:
+        """Until a trial has reported so many rows."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.rows[trial]) >= rows, 30), self.rows[trial]
+
+    def ReportObservationLog(self, request: Any, context: grpc.ServicerContext) -> Any:
+        assert request.observation_log.metric_logs
+        with self.arrived:
+            for log in request.observation_log.metric_logs:
+                self.rows[request.trial_name].append((log.time_stamp, log.metric.name, log.metric.value))
+            self.arrived.notify_all()
+            if self.lose_answers:
+                self.lose_answers -= 1
+                context.abort(grpc.StatusCode.UNAVAILABLE, "broken off")
+        return pb.ReportObservationLogReply()
+
+    def GetObservationLog(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with self.arrived:
+            self.asked += 1
+            self.arrived.notify_all()
+            found = [row for row in self.rows[request.trial_name] if request.metric_name in ("", row[1])]
+        logs = [
+            pb.MetricLog(time_stamp=_go(time), metric=pb.Metric(name=name, value=value))
+            for time, name, value in sorted(found)
+        ]
+        return pb.GetObservationLogReply(observation_log=pb.ObservationLog(metric_logs=logs))
+
+
+def _go(time: str) -> str:
+    whole, dot, fraction = time.removesuffix("Z").partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}{dot if fraction else ''}{fraction}Z"
+
+
+class TrialServer:
+    """Trials and experiments of one namespace, by the API server's own paths; a patch is RFC 6902's add and test."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.requests: list[str] = []
+        self.write_before_patch = 0
+        """So many patches find that the controller has written in between."""
+        self.refuse_patches = 0
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        self.api = KubernetesApi(f"http://127.0.0.1:{self._http.server_port}", "sweeps")
+
+    def add_trial(self, name: str, experiment: str, *conditions: str) -> dict[str, Any]:
+        listed = [{"type": kind, "status": "True"} for kind in conditions]
+        trial: dict[str, Any] = {
+            "metadata": {
+                "name": name,
+                "resourceVersion": "1",
+                "labels": {"katib.kubeflow.org/experiment": experiment},
+            },
+            "status": {"conditions": listed} if listed else {},
+        }
+        self.objects[f"trials/{name}"] = trial
+        return trial
+
+    def add_experiment(self, name: str, settings: Mapping[str, str]) -> None:
+        listed = [{"name": key, "value": value} for key, value in settings.items()]
+        self.objects[f"experiments/{name}"] = {
+            "metadata": {"name": name},
+            "spec": {
+                "objective": {"type": "maximize", "objectiveMetricName": METRIC},
+                "earlyStopping": {"algorithmName": "medianstop", "algorithmSettings": listed},
+            },
+        }
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path, _, query = self._path().partition("?")
+                server.requests.append(f"GET {path}")
+                if path == "trials":
+                    experiment = query.rpartition("%3D")[2]
+                    label = "katib.kubeflow.org/experiment"
+                    trials = [
+                        item
+                        for key, item in server.objects.items()
+                        if key.startswith("trials/") and item["metadata"]["labels"][label] == experiment
+                    ]
+                    self._answer(200, {"items": trials})
+                elif path in server.objects:
+                    self._answer(200, server.objects[path])
+                else:
+                    self._answer(404, {"message": f"{path} not found"})
+
+            def do_PATCH(self) -> None:
+                path = self._path()
+                server.requests.append(f"PATCH {path}")
+                assert self.headers["Content-Type"] == "application/json-patch+json"
+                operations = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if server.refuse_patches:
+                    server.refuse_patches -= 1
+                    self._answer(503, {"message": "overloaded"})
+                    return
+                trial = server.objects[path.removesuffix("/status")]
+                if server.write_before_patch:
+                    server.write_before_patch -= 1
+                    trial["metadata"]["resourceVersion"] += "0"
+                version = trial["metadata"]["resourceVersion"]
+                for operation in operations:
+                    if operation["op"] == "test":
+                        assert operation["path"] == "/metadata/resourceVersion"
+                        if operation["value"] != version:
+                            self._answer(422, {"message": "test failed"})
+                            return
+                    elif operation["path"] == "/status/conditions/-":
+                        trial["status"]["conditions"].append(operation["value"])
+                    else:
+                        assert operation["path"] == "/status"
+                        trial["status"] = operation["value"]
+                self._answer(200, trial)
+
+            def _path(self) -> str:
+                return self.path.removeprefix("/apis/kubeflow.org/v1beta1/namespaces/sweeps/")
+
+            def _answer(self, code: int, body: object) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def double(name: str, low: str, high: str, distribution: int = pb.UNIFORM, step: str = "") -> Any:
+    space = pb.FeasibleSpace(min=low, max=high, distribution=distribution, step=step)
+    return pb.ParameterSpec(name=name, parameter_type=pb.DOUBLE, feasible_space=space)
+
+
+SPACE = (
+    double("lr", "0.0001", "0.01", pb.LOG_UNIFORM),
+    double("grad_clip_norm", "1", "10"),
+    pb.ParameterSpec(
+        name="layers", parameter_type=pb.INT, feasible_space=pb.FeasibleSpace(min="2", max="64")
+    ),
+    pb.ParameterSpec(
+        name="norm", parameter_type=pb.CATEGORICAL, feasible_space=pb.FeasibleSpace(list=["gLN", "cLN", "BN"])
+    ),
+)
+
+
+def experiment(
+    name: str = "series3-sepformer",
+    algorithm: str = "bayesianoptimization",
+    settings: Mapping[str, str] | None = None,
+    parameters: Sequence[Any] = SPACE,
+    stopping: Mapping[str, str] | None = None,
+    max_trials: int = 30,
+) -> Any:
+    """An Experiment as ConvertExperiment of Katib's controller sends it."""
+    spec = pb.ExperimentSpec(
+        parameter_specs=pb.ExperimentSpec.ParameterSpecs(parameters=parameters),
+        objective=pb.ObjectiveSpec(type=pb.MAXIMIZE, objective_metric_name=METRIC),
+        algorithm=pb.AlgorithmSpec(
+            algorithm_name=algorithm,
+            algorithm_settings=[pb.AlgorithmSetting(name=k, value=v) for k, v in (settings or {}).items()],
+        ),
+        parallel_trial_count=2,
+        max_trial_count=max_trials,
+    )
+    if stopping is not None:
+        spec.early_stopping.algorithm_name = "medianstop"
+        for key, value in stopping.items():
+            spec.early_stopping.algorithm_settings.add(name=key, value=value)
+    return pb.Experiment(name=name, spec=spec)
+
+
+def trial(
+    name: str,
+    assignments: Mapping[str, str] | Any,
+    condition: int,
+    value: float | str | None = None,
+) -> Any:
+    """A Trial as ConvertTrials sends it."""
+    listed = (
+        [pb.ParameterAssignment(name=k, value=v) for k, v in assignments.items()]
+        if isinstance(assignments, Mapping)
+        else assignments.assignments
+    )
+    found = pb.Trial(name=name)
+    found.spec.parameter_assignments.assignments.extend(listed)
+    found.status.condition = condition
+    if value is not None:
+        found.status.observation.metrics.add(name=METRIC, value=str(value))
+    return found
+
+
+def point(reply: Any) -> dict[str, str]:
+    return {item.name: item.value for item in reply.assignments}
+
+
+@contextmanager
+def channel(port: int) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
+        yield opened

@@ -1,0 +1,90 @@
+"""Opens a corpus with the reader that fits what is there: a pack, or WAV files in PolSESS's or LibriMix's layout.
+
+Called by trainer/train.py and by what evaluates a run.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.data import librimix, polsess
+from trainer.data.packed import PackedSubset, pack_path
+from trainer.data.subset import Subset
+from trainer.data.wav import Listing, WavSubset
+from trainer.errors import DataError
+
+SUBSETS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a training reads of a corpus."""
+
+    train: Subset
+    validation: Subset
+
+    def fingerprint(self) -> str:
+        """Hash by which a run directory knows its corpus again, wherever it lies and however it is stored."""
+        return f"{self.train.fingerprint()}-{self.validation.fingerprint()}"
+
+
+def open_corpus(root: Path) -> Corpus:
+    """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset`
+    does."""
+    return Corpus(open_subset(root, "train"), open_subset(root, "val"))
+
+
+def open_subset(root: Path, name: str) -> Subset:
+    """Open and check `name` ('train', 'val' or 'test') of the corpus in `root`; its pack where there is one.
+
+    Raises DataError that names the folder, or the file with the line of the CSV, that is at fault.
+    """
+    pack = pack_path(root, name)
+    if not pack.exists():
+        return WavSubset(list_files(root, name))
+    subset = PackedSubset(pack)
+    if has_files(root, name):
+        _check_same(subset, list_files(root, name))
+    return subset
+
+
+def has_files(root: Path, name: str) -> bool:
+    """Whether `root` has WAV files of subset `name`."""
+    return (root / name).is_dir() or bool(librimix.folders(root, name))
+
+
+def list_files(root: Path, name: str) -> Listing:
+    """The WAV files of a subset, not looked at yet. Raises DataError."""
+    if librimix.folders(root, name):
+        return librimix.listing(root, name)
+    if (root / name).is_dir():
+        return polsess.listing(root, name)
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: no such directory; --data-dir names the root of a corpus in PolSESS format, or "
+            "LibriMix's folder min/ or max/"
+        )
+    inner = next((path for path in _below(root) if has_files(path, name)), None)
+    hint = f"did you mean --data-dir {inner}?" if inner else "build a corpus there with `make corpus`"
+    raise DataError(
+        f"{root}: has no folder {name}/, so it is no corpus in PolSESS format, nor {name}.pack; {hint}"
+    )
+
+
+def _below(root: Path) -> list[Path]:
+    """Folders in `root`, and in those: Libri2Mix/wav8k/min is two levels down."""
+    return sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir())
+
+
+def _check_same(subset: PackedSubset, listing: Listing) -> None:
+    """A pack beside files that it was not made of would train on something else than is there."""
+    try:
+        found = listing.fingerprint()
+    except FileNotFoundError:
+        return  # the files have been removed once they were packed
+    except OSError as error:
+        raise DataError(f"{listing.source.parent}: cannot be read ({error})") from error
+    if found != subset.fingerprint():
+        raise DataError(
+            f"{subset.source}: was packed from other files than those of {listing.source}; "
+            "make it anew with `make pack`, or remove it"
+        )

@@ -1,0 +1,159 @@
+"""Packs the subsets of a corpus: one memory-mapped file each, in the format of trainer/data/packed.py.
+
+`python -m trainer.data.pack --data-dir DIR`; `make pack` calls it. A pack is written beside its place, read back
+from the disk, and only then renamed into it; one that is there and whole is left alone.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tyro
+
+from trainer.data.corpora import SUBSETS, has_files, list_files
+from trainer.data.mixing import KINDS
+from trainer.data.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
+from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE
+from trainer.data.wav import WavSubset
+from trainer.errors import ConfigError, DataError, StorageError, TrainerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    """Pack a corpus of WAV files: one memory-mapped file a subset, which the trainer then reads."""
+
+    data_dir: Path
+    """Root of the corpus, in PolSESS format or LibriMix's."""
+
+    out: Path | None = None
+    """Folder for the packs, which then serves as --data-dir by itself. Default: beside the WAV files."""
+
+
+class _NotExactError(Exception):
+    """16 bits do not hold the samples exactly."""
+
+
+def pack(root: Path, name: str, out: Path) -> bool:
+    """Pack subset `name` of the corpus in `root` into the folder `out`.
+
+    Returns False where its pack is there already, made of the same files, with every checksum right. Raises
+    DataError where the corpus is at fault, StorageError where the pack cannot be written; what was there before is
+    then left as it was.
+    """
+    target = pack_path(out, name)
+    files = list_files(root, name)
+    try:
+        fingerprint = files.fingerprint()
+    except OSError as error:
+        raise DataError(f"{files.source.parent}: cannot be read ({error}); copy the corpus anew") from error
+    if target.exists() and _is_whole(target, fingerprint):
+        return False
+    subset = WavSubset(files)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            try:
+                _write(file, subset, fingerprint, "int16")
+            except _NotExactError:
+                file.seek(0)
+                file.truncate()
+                _write(file, subset, fingerprint, "float32")
+            file.flush()
+            os.fsync(file.fileno())
+            # What is checked below then comes from the disk, not from memory.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if not _is_whole(temporary, fingerprint):
+            raise StorageError(f"{target}: what was read back is not what was written; check the disk")
+        temporary.replace(target)
+    except OSError as error:
+        raise StorageError(
+            f"{target}: cannot be written ({error.strerror}); make room, or choose another --out"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str) -> None:
+    """The index has its place before the data, and is written when the checksums are known."""
+    rows = len(subset.frames)
+    header = json.dumps(
+        {
+            "mixtures": rows,
+            "dtype": dtype,
+            "sample_rate": SAMPLE_RATE,
+            "fingerprint": fingerprint,
+            "packed_from": subset.source.name,
+        }
+    ).encode()
+    index = np.zeros(rows, ENTRY)
+    file.seek(data_begin(PREFIX.itemsize + len(header) + index.nbytes))
+    first = 0
+    for row in range(rows):
+        content = _signals(subset, row, dtype).tobytes()
+        index[row] = (first, subset.frames[row], subset.kinds[row], zlib.crc32(content))
+        first += len(content) // DTYPES[dtype].itemsize
+        file.write(content)
+    checked = header + index.tobytes()
+    file.seek(0)
+    file.write(np.array([(MAGIC, len(header), zlib.crc32(checked), 0)], PREFIX).tobytes() + checked)
+
+
+def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
+    """The speakers and variants [2 + V, T] of a mixture. Raises _NotExactError where `dtype` is too small."""
+    variants = KINDS[KIND_NAMES[subset.kinds[row]]]
+    found = np.empty((2 + len(variants), subset.frames[row]), np.float32)
+    for place, variant in enumerate(variants, 2):
+        subset.read(row, variant, 0, found[place], found[:2])
+    if dtype == "float32":
+        return found.astype(DTYPES[dtype])
+    scaled = found / SCALE
+    rounded = np.clip(np.nan_to_num(scaled), -(2**15), 2**15 - 1).astype(DTYPES[dtype])
+    if not np.array_equal(rounded, scaled):
+        raise _NotExactError
+    return rounded
+
+
+def _is_whole(path: Path, fingerprint: str) -> bool:
+    """Whether `path` is a pack of the files with that fingerprint, and every checksum in it is right."""
+    try:
+        packed = PackedSubset(path)
+        for row in range(len(packed.frames)):
+            packed.check(row)
+            packed.release()
+    except DataError:
+        return False
+    return packed.fingerprint() == fingerprint
+
+
+def main(argv: list[str]) -> int:
+    """Run the command line `argv`, without the program's name, and return the exit code."""
+    try:
+        asked = tyro.cli(Pack, prog="python -m trainer.data.pack", args=argv)
+        out = asked.out or asked.data_dir
+        names = [name for name in SUBSETS if has_files(asked.data_dir, name)]
+        if not names:
+            list_files(asked.data_dir, "train")  # raises, and says what may have been meant
+            raise ConfigError(f"--data-dir {asked.data_dir}: has none of {', '.join(SUBSETS)}")
+        for name in names:
+            made = pack(asked.data_dir, name, out)
+            path = pack_path(out, name)
+            print(
+                f"{'packed' if made else 'already there, whole'}: {path}, {path.stat().st_size / 1e6:.0f} MB"
+            )
+    except TrainerError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""A validation mixture with what the model makes of it, as one WAV file of five channels, and its spectrograms.
+
+Written by the training at a best epoch, read by trainer/tracking/reporter.py.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+CHANNELS = ("mixture", "estimate 1", "estimate 2", "target 1", "target 2")
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Signals [5, T] as CHANNELS names them, float32; estimates in the order of the targets."""
+
+    title: str
+    """What it is and how well it was separated."""
+    signals: NDArray[np.float32]
+    rate: int
+    """Hz."""
+
+    def write(self, file: Path) -> None:
+        """Replace `file` as a whole."""
+        buffer = io.BytesIO()
+        loudest = max(1.0, float(np.abs(self.signals).max()))
+        with soundfile.SoundFile(buffer, "w", self.rate, len(CHANNELS), "PCM_16", format="WAV") as sound:
+            sound.title = self.title
+            sound.write(self.signals.T / loudest)
+        temporary = file.with_suffix(".tmp")
+        temporary.write_bytes(buffer.getvalue())
+        temporary.replace(file)
+
+    @staticmethod
+    def read(file: Path) -> "Signals":
+        """The inverse of `write`."""
+        with soundfile.SoundFile(file) as sound:
+            return Signals(sound.title, sound.read(dtype="float32", always_2d=True).T, sound.samplerate)
+
+
+def spectrograms(signals: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Pictures [C, F, N] of `signals` [C, T], low frequencies at the bottom: black 60 dB below the loudest bin of them
+    all, which is white. Hann windows of 256 samples, hop 64."""
+    size, hop = 256, 64
+    padded = np.pad(signals, ((0, 0), (0, max(0, size - signals.shape[1]))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::hop]  # [C, N, size]
+    amplitudes = np.abs(np.fft.rfft(frames * np.hanning(size)))  # [C, N, F]
+    decibels = 20 * np.log10(np.maximum(amplitudes / max(amplitudes.max(), 1e-9), 1e-3))
+    pictures = np.asarray((decibels + 60) / 60 * 255, np.uint8)
+    return pictures.transpose(0, 2, 1)[:, ::-1]
