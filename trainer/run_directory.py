@@ -132,17 +132,17 @@ def difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
 def _locked(path: Path) -> TextIO:
     """The pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
     while True:
-        pid_file = (path / _PID).open("a+")
-        try:
-            fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.ExitStack() as closing:
+            pid_file = closing.enter_context((path / _PID).open("a+"))
+            try:
+                fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = pid_file.seek(0) or pid_file.read().strip()
+                raise ConfigError(
+                    f"--run-dir {path}: process {holder} is training there; stop it first"
+                ) from error
             # Whoever held the lock until now may have removed the file, and another one would lock a new one.
-            if os.path.samestat(os.fstat(pid_file.fileno()), (path / _PID).stat()):
-                return pid_file
-        except FileNotFoundError:
-            pass
-        except BlockingIOError as error:
-            holder = (path / _PID).read_text().strip()
-            raise ConfigError(
-                f"--run-dir {path}: process {holder} is training there; stop it first"
-            ) from error
-        pid_file.close()
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(pid_file.fileno()), (path / _PID).stat()):
+                    closing.pop_all()
+                    return pid_file
