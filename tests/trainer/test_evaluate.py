@@ -82,11 +82,11 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
-    """Of 200 samples of 60 normal values, drawn with standard deviation 3, nearly 95 % have the mean in the interval,
+    """Of 100 samples of 60 normal values, drawn with standard deviation 3, nearly 95 % have the mean in the interval,
     whose width is that of the normal approximation."""
-    draws = np.random.default_rng(1).normal(5, 3, (200, 60))
+    draws = np.random.default_rng(1).normal(5, 3, (100, 60))
     ends = np.array([bootstrap(draw) for draw in draws])
-    assert 0.90 <= ((ends[:, 0] < 5) & (ends[:, 1] > 5)).mean() <= 0.98
+    assert 0.88 <= ((ends[:, 0] < 5) & (ends[:, 1] > 5)).mean() <= 0.99
     assert np.diff(ends).mean() == pytest.approx(2 * 1.96 * 3 / np.sqrt(60), rel=0.06)
 
 
