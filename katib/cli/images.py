@@ -13,7 +13,10 @@ def images(
         str, typer.Option(help="where they go: host/project (default: that of the site's image)")
     ] = "",
     push: Annotated[
-        bool, typer.Option("--push", help="push them, and write the trainer's digest into the site file")
+        bool,
+        typer.Option(
+            "--push", help="push them, and write their digests into the site file and Katib's configuration"
+        ),
     ] = False,
     site: SiteFile = None,
     yes: Yes = False,
@@ -32,7 +35,7 @@ def images(
     for image in wanted:
         print(f"build{' and push' if push else ''}: {image.reference} with {name}")
     if push:
-        print(f"  {place} then names the trainer by its digest")
+        print(f"  {place} then names the trainer by its digest, {builder.SERVICES_CONFIG} the services")
         confirm("Go on?", yes)
     for image in wanted:
         builder.build(name, image)
@@ -43,4 +46,6 @@ def images(
             reference = builder.push(name, image, Path(folder))
             say(f"pushed: {reference}")
             if image.dockerfile.parent.name == "trainer":
-                builder.pin(place, reference)
+                builder.pin(place, builder.TRAINER_LINE, reference)
+            else:
+                builder.pin(builder.SERVICES_CONFIG, builder.SERVICES_LINE, reference)

@@ -1,7 +1,7 @@
 """Builds the images of images/ with the container tool that is there, and pushes them. Called by the verb images.
 
-An image is tagged with the git commit that it was built from; a pushed one is known by its digest, which k8s/site.yaml then
-names, so that all trials of a search run the same bytes.
+An image is tagged with the git commit that it was built from; a pushed one is known by its digest, which k8s/site.yaml
+(trainer) or k8s/katib/katib-config.yaml (services) then names, so that all trials of a search run the same bytes.
 """
 
 import re
@@ -14,7 +14,9 @@ from katib.errors import ClusterError
 
 TOOLS = ("docker", "podman", "buildah")
 ROOT = Path(__file__).parents[2]
-_IMAGE_LINE = re.compile(r"^image: \S+", re.MULTILINE)
+SERVICES_CONFIG = ROOT / "k8s" / "katib" / "katib-config.yaml"
+TRAINER_LINE = re.compile(r"(?<=^image: )\S+", re.MULTILINE)
+SERVICES_LINE = re.compile(r"(?<= image: )\S+/services[:@]\S+")
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,14 @@ def push(name: str, image: Image, folder: Path) -> str:
     return f"{repository}@{digest}"
 
 
-def pin(site: Path, reference: str) -> None:
-    """Writes the trainer's image into a site file; comments and all else stay. Raises ClusterError."""
-    text = site.read_text()
-    if not _IMAGE_LINE.search(text):
-        raise ClusterError(f"{site}: has no line 'image:'; write image: {reference} there")
-    temporary = site.with_suffix(".tmp")
-    temporary.write_text(_IMAGE_LINE.sub(f"image: {reference}", text, count=1))
-    temporary.replace(site)
+def pin(file: Path, line: re.Pattern[str], reference: str) -> None:
+    """Writes `reference` wherever `line` matches an image in a file; all else stays. Raises ClusterError."""
+    text, count = line.subn(reference, file.read_text())
+    if not count:
+        raise ClusterError(f"{file}: names no image of ours; write image: {reference} there")
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(file)
 
 
 def _run(words: list[str], *, show: bool = False) -> str:

@@ -70,12 +70,31 @@ def test_pushed_image_is_known_by_its_digest(
 def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text(SITE.read_text())
-    builder.pin(site, f"reg.example/x/trainer@{DIGEST}")
+    builder.pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
     assert load_site(site).image == f"reg.example/x/trainer@{DIGEST}"
     before, after = SITE.read_text().splitlines(), site.read_text().splitlines()
     assert [line for line in before if not line.startswith("image:")] == [
         line for line in after if not line.startswith("image:")
     ]
+
+
+def test_katibs_configuration_names_our_services_and_keeps_the_rest(tmp_path: Path) -> None:
+    config = tmp_path / "katib-config.yaml"
+    config.write_text(builder.SERVICES_CONFIG.read_text())
+    reference = f"reg.example:5000/x/services@{DIGEST}"
+    for _ in range(2):  # again over a digest
+        builder.pin(config, builder.SERVICES_LINE, reference)
+    before, after = builder.SERVICES_CONFIG.read_text().splitlines(), config.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert {old.split()[-1] for old, _ in changed} == {"sepsweep/services:0.1.0"}
+    assert {new.split()[-1] for _, new in changed} == {reference}
+    assert all("sepsweep/services" not in line for line in after)
+
+
+def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("kind: KatibConfig\n")
+    with pytest.raises(ClusterError, match=r"x\.yaml: names no image of ours; write image: r/services:1"):
+        builder.pin(tmp_path / "x.yaml", builder.SERVICES_LINE, "r/services:1")
 
 
 def test_no_container_tool_is_one_line_that_names_all(
