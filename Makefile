@@ -42,7 +42,7 @@ setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= lea
 
 # --- quality ----------------------------------------------------------------------------------------------------
 test: $(DEV) ## all tests but those of the cluster
-	$(VENV)/bin/python -m pytest --ignore=tests/cluster
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore=tests/cluster
 
 test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes)
 	@[ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
