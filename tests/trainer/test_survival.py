@@ -78,7 +78,7 @@ PHASES = {
     "validation": ("trainer.fit.Fit._estimate", 7),
     "checkpoint": ("trainer.fit.dump", 1),
     "best checkpoint": ("trainer.fit.dump_best", 0),
-    "tracking": ("trainer.tracking.NoTracker.log", 1),
+    "tracking": ("trainer.tracking.NoTracker.best_epoch", 0),
 }
 """Phase -> what the trainer calls in it, and the how many-th call is interrupted."""
 
