@@ -44,9 +44,9 @@ setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= lea
 test: $(DEV) ## all tests but those of the cluster
 	$(VENV)/bin/python -m pytest --ignore=tests/cluster
 
-test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux; built once, 10 minutes), or on CONTEXT=
-	@[ -n '$(CONTEXT)' ] || [ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
-	CONTEXT='$(CONTEXT)' $(VENV)/bin/python -m pytest tests/cluster
+test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes)
+	@[ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
+	$(VENV)/bin/python -m pytest tests/cluster
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/ruff format --check .

@@ -216,7 +216,8 @@ class Cluster:
                 return ClusterError(f"{detail}; create it with kubectl apply -k k8s/base")
             if status.get("reason") == "NotFound" and status.get("details", {}).get("name"):
                 return AbsentError(f"{where} does not exist")
-            hint = "; install Katib with make install-katib" if KATIB in where else ""
+            of_katib = KATIB in where or where.startswith(("experiment ", "trial ", "suggestion "))
+            hint = "; install Katib with make install-katib" if of_katib else ""
             return NoKindError(f"{self.server} has no resource type for {where}{hint}")
         kinds: dict[int, type[ClusterError]] = {
             401: ExpiredError,

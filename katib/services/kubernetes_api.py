@@ -1,7 +1,7 @@
 """The few calls of the Kubernetes API that a service in a pod makes, with the pod's own service account.
 
 Over the standard library: the kubernetes package alone takes 50 MB, which is what the early-stopping service may have. The
-rights that it needs are k8s/katib/services-rbac.yaml: get and list trials, get experiments, patch the status of trials.
+rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of trials.
 """
 
 import json

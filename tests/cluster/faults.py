@@ -416,6 +416,7 @@ FAULTS = [
     Fault("algorithm unknown", config(suggestions=[{"algorithmName": "random", "image": "x"}]), "suggestion service", "error", "make install-katib"),
     Fault("early stopper unknown", config(earlyStoppings=None), "early stopping service", "error", "make install-katib"),
     Fault("stock suggestion", config(suggestions=[{"algorithmName": "bayesianoptimization", "image": STOCK}]), "suggestion service", "warning", "make install-katib"),
+    Fault("account of the services missing", config(suggestions=[{"algorithmName": "bayesianoptimization", "image": "x", "serviceAccountName": "sepsweep-services"}]), "service account", "error", "k8s/base/services-rbac.yaml"),
     Fault("collector unknown", config(metricsCollectors=[]), "collector service", "error", "make install-katib"),
     Fault("namespace missing", missing_place, "namespace", "error", "kubectl apply -k k8s/base", {"namespace": "never-made"}),
     Fault("label missing", labelled(INJECTION_LABEL, None), "namespace label", "error", "kubectl label --overwrite namespace"),

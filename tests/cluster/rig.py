@@ -1,8 +1,4 @@
-"""The cluster that the tests of this folder run on: the one-node Kubernetes beside this file, or CONTEXT=, anybody's own.
-
-make test-cluster                  builds the binaries once, then the one-node Kubernetes
-make test-cluster CONTEXT=kind     any cluster that has Katib; tests that break the cluster itself stay away
-"""
+"""The cluster that the tests of this folder run on: the one-node Kubernetes of one_node/, which `make test-cluster` builds."""
 
 import fcntl
 import os
@@ -22,7 +18,6 @@ HOME = Path(
 )
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
-CONTEXT = os.environ.get("CONTEXT") or None
 HOST, API = "10.251.0.1", "10.251.0.2"
 """The two ends of the one-node's network: this machine, and the node."""
 
@@ -30,9 +25,7 @@ HOST, API = "10.251.0.1", "10.251.0.2"
 def missing(node: bool = False) -> str:
     """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
     if platform.system() != "Linux" or os.geteuid() != 0:
-        return (
-            "the one-node Kubernetes needs root on Linux; CONTEXT=name runs the tests on a cluster with Katib"
-        )
+        return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
     absent = [
         name for name in (*BINARIES, *(NODE_BINARIES if node else ())) if not (HOME / "bin" / name).exists()
     ]

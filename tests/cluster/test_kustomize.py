@@ -37,8 +37,11 @@ def overlay(tmp_path: Path) -> list[dict[str, Any]]:
             item["metadata"]["labels"] = {INJECTION_LABEL: "enabled"}
         for container in item.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
             container["image"] = container["image"].partition(":")[0]
-    (tmp_path / "base" / "all.yaml").write_text(yaml.safe_dump_all(stand_in))
-    (tmp_path / "base" / "kustomization.yaml").write_text("resources: [all.yaml]\n")
+    others = [item for item in stand_in if item["kind"] != "ConfigMap"]
+    (tmp_path / "base" / "all.yaml").write_text(yaml.safe_dump_all(others))
+    generated = {"name": "katib-config", "literals": ["katib-config.yaml=stock"]}
+    kustomization = {"namespace": "kubeflow", "resources": ["all.yaml"], "configMapGenerator": [generated]}
+    (tmp_path / "base" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     file = tmp_path / "katib" / "kustomization.yaml"
     found = yaml.safe_load(file.read_text())
     (remote,) = [item for item in found["resources"] if "://" in item]
@@ -55,6 +58,13 @@ def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]
 
 def test_overlay_takes_the_label_off_katibs_namespace(overlay: list[dict[str, Any]]) -> None:
     assert INJECTION_LABEL not in named(overlay, "Namespace", "kubeflow")["metadata"].get("labels", {})
+
+
+def test_overlay_brings_our_services_in(overlay: list[dict[str, Any]]) -> None:
+    config = yaml.safe_load(named(overlay, "ConfigMap", "katib-config")["data"]["katib-config.yaml"])
+    assert config["init"]["controller"]["injectSecurityContext"]
+    images = {item["algorithmName"]: item["image"] for item in config["runtime"]["suggestions"]}
+    assert not images["bayesianoptimization"].startswith("ghcr.io/kubeflow")
 
 
 @pytest.mark.parametrize("name", ["katib-controller", "katib-db-manager"])

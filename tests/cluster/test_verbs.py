@@ -1,5 +1,8 @@
 """deploy, status, pause, resume, stop and delete against the real API server, by their command lines."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -39,6 +42,15 @@ def katib_of(tools: Tools, verb: Verb) -> Callable[[], Katib]:
         return Katib(tools, NAME)
 
     return begin
+
+
+def peak_memory(*words: str) -> int:
+    """Bytes that a verb's process held at most."""
+    process = subprocess.Popen([sys.executable, "-m", "katib", *words], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return int(usage.ru_maxrss) << 10
 
 
 def in_background(work: Callable[[], object]) -> threading.Thread:
@@ -314,10 +326,8 @@ def test_delete_with_runs_removes_the_run_directories_by_a_job(
     tools.kubectl("wait", "--for=delete", f"job/clean-{NAME}", "--timeout=30s")
 
 
-def test_110_trials_of_four_models(
-    verb: Verb, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Status within ten calls, results and delete right, by a count that the test keeps."""
+def test_110_trials_of_four_models(verb: Verb, tools: Tools, site_file: Path, tmp_path: Path) -> None:
+    """Status within ten calls and 200 MB, results and delete right, by a count that the test keeps."""
     from katib.cluster.status import Curves, look
 
     plan = {"convtasnet": 20, "dprnn": 25, "sepformer": 30, "spmamba": 35}
@@ -332,6 +342,7 @@ def test_110_trials_of_four_models(
     found = look(tools.cluster, Curves())
     assert tools.cluster.calls - calls <= 10
     assert {item.search.model: len(item.rows) for item in found} == plan
+    assert peak_memory("status", "--site", str(site_file)) < 200 << 20
     records = as_json(verb("results", "spmamba", "--cluster", "--json")[1])
     assert len(records) == 35
     assert records[0]["val_si_snr"] == 32.0

@@ -18,6 +18,7 @@ from katib.cluster.kinds import (
     KATIB,
     MUTATING,
     NAMESPACE,
+    SERVICE_ACCOUNT,
     SUGGESTION,
     TRIAL,
     VALIDATING,
@@ -151,6 +152,7 @@ def services(patient: Patient) -> Iterator[Result]:
         "algorithmName",
         {spec["algorithm"]["algorithmName"] for spec in specs},
     )
+    yield from _account(patient, runtime.get("suggestions"), specs)
     stoppers = {spec["earlyStopping"]["algorithmName"] for spec in specs if spec.get("earlyStopping")}
     yield from _service("early stopping", runtime.get("earlyStoppings"), "algorithmName", stoppers)
     kinds = {
@@ -182,6 +184,23 @@ def _service(what: str, entries: object, key: str, wanted: set[str]) -> Iterator
             yield warning(f"{what} service", f"{name} is Katib's own ({image})", LOSSES[what], INSTALL)
         else:
             yield ok(f"{what} service", f"{name}: {image}")
+
+
+def _account(patient: Patient, entries: object, specs: list[Object]) -> Iterator[Result]:
+    """The account that the suggestion service runs under, where katib-config names one: Katib does not make that."""
+    wanted = {spec["algorithm"]["algorithmName"] for spec in specs}
+    items = entries if isinstance(entries, list) else []
+    names = {item.get("serviceAccountName") for item in items if item.get("algorithmName") in wanted} - {None}
+    for name in sorted(names):
+        if patient.cluster.get(SERVICE_ACCOUNT, name) is None:
+            yield error(
+                "service account",
+                f"'{name}' does not exist in namespace '{patient.site.namespace}'",
+                "the pod of the suggestion service is never created, and no trial begins",
+                f"kubectl -n {patient.site.namespace} apply -f k8s/base/services-rbac.yaml",
+            )
+        else:
+            yield ok("service account", f"'{name}' of the suggestion service")
 
 
 def restricts(patient: Patient) -> bool:

@@ -89,7 +89,7 @@ def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
 
 def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
     """The rights of the account that katib-config names, against the calls of katib/services/kubernetes_api.py."""
-    account, role, binding = yaml.safe_load_all((KATIB / "services-rbac.yaml").read_text())
+    account, role, binding = yaml.safe_load_all((KATIB.parent / "base" / "services-rbac.yaml").read_text())
     rights = {
         (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
     }
