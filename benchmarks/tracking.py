@@ -1,4 +1,4 @@
-"""What W&B costs a training: `python -m benchmarks.tracking [--rounds 3] [--epochs 12] [--mixtures 96]`.
+"""What W&B costs a training: `python -m benchmarks.tracking [--rounds 3] [--epochs 4] [--mixtures 400]`.
 
 A training of the debug ConvTasNet on 4-s mixtures of noise, each time in a process of its own, with W&B offline and
 without, in turns. In the training with W&B each call of the tracker is timed, its start and its end included. The
@@ -26,8 +26,8 @@ SHORTEST = 2.5 * 3600, 100
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--mixtures", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--mixtures", type=int, default=400)
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "PolSESS_noise"
