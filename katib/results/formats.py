@@ -20,6 +20,11 @@ from katib.results.table import Point, Row, TrialTable
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
+FACTS = (
+    *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb"),
+    *("started", "ended", "remedy"),
+)
+"""Columns of the CSV behind the metric's: keys of `records`."""
 
 
 def text(table: TrialTable, format: Format) -> Iterator[str]:
@@ -66,16 +71,14 @@ def as_json(table: TrialTable) -> Iterator[str]:
 def as_csv(table: TrialTable) -> Iterator[str]:
     """One line a trial; of each other metric the value at the best epoch, as `at_best_…`. Numbers are whole, times RFC 3339."""
     metric, others = table.identity.metric, _other_metrics(table)
-    facts = ("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb")
-    facts += ("started", "ended", "remedy")
     yield _line(
-        ["trial", "state", "reason", *table.settings, metric, *facts, *(f"at_best_{name}" for name in others)]
+        ["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)]
     )
     for row, record in zip(table.rows, records(table), strict=True):
         settings = [row.assignments.get(name, "") for name in table.settings]
         values = [_at_best(row, name) for name in others]
         yield _line(
-            [row.trial, row.state, row.reason, *settings, row.value, *(record[key] for key in facts), *values]
+            [row.trial, row.state, row.reason, *settings, row.value, *(record[key] for key in FACTS), *values]
         )
 
 
