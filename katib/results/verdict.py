@@ -5,7 +5,8 @@ What the search has seen speaks too well of what it chose: the run that made a c
 
 - the configuration to announce is the search's own first choice, settled before the seeds are run, and not the one that comes
   out best of three;
-- its difference from the baseline is measured on the seeds that the search has not seen, and so is the noise;
+- its difference from the baseline is measured on the seeds that the search has not seen, and so are the noise and the
+  permutation test;
 - the interval is Welch's (1947, Biometrika 34), because a model and its baseline need not have the same noise. That of the
   model is pooled over all candidates, each around its own mean, which gives it more than one degree of freedom.
 
@@ -44,7 +45,8 @@ class Verdict:
     """95 % interval of the difference."""
     high: float
     p_value: float
-    """That values no better than the baseline's fall out as these have, over all ways to deal them out (exact, one-sided)."""
+    """One-sided, exact: the share of all ways to deal the runs out between the two that look as good as this one. With two
+    unseen seeds against three it is never below 0.1, however clear the case; the outcome is the interval's."""
     sentence: str
     unseen: tuple[int, ...] = ()
     """The seeds that the difference is from."""
@@ -89,7 +91,7 @@ def judge(
         difference=(low + high) / 2,
         low=low,
         high=high,
-        p_value=permutation(list(seeds.values()), list(baseline.values()), maximize=maximize),
+        p_value=permutation(list(unseen.values()), list(baseline.values()), maximize=maximize),
         outcome=_outcome(low, high, maximize),
     )
     return replace(found, sentence=_sentence(found, metric))
@@ -108,8 +110,8 @@ def interval(values: Sequence[float], baseline: Sequence[float], noise: Noise) -
 
 
 def permutation(values: Sequence[float], baseline: Sequence[float], *, maximize: bool = True) -> float:
-    """One-sided p value of the difference of means by all ways to deal the values out: 20 for three against three, so never
-    below 0.05 (Fisher 1935, The Design of Experiments, section 21).
+    """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for three
+    against three (Fisher 1935, The Design of Experiments, section 21).
     """
     together, count = [*values, *baseline], len(values)
     sign = 1.0 if maximize else -1.0
@@ -135,7 +137,7 @@ def _sentence(verdict: Verdict, metric: str) -> str:
     difference = f"{verdict.difference:+.2f} ({verdict.low:+.2f} to {verdict.high:+.2f}, 95 %)"
     on = (
         f"{difference} on the seeds that the search has not seen ({_listed(verdict.unseen)}),"
-        f" permutation p {verdict.p_value:.2f}"
+        f" permutation test p {verdict.p_value:.2f}"
     )
     if verdict.outcome == "no better":
         return f"No better than the baseline, as far as {len(verdict.seeds)} seeds can tell: {reached} against {against}; {on}."
