@@ -16,7 +16,7 @@ MODEL, EPOCHS = "--model", "--epochs"
 
 def model_of(spec: Mapping[str, Any]) -> str:
     """The model that the command of the manifest's `spec` trains; empty where it does not say."""
-    return " ".join(_flags(_command(spec)).get(MODEL, []))
+    return " ".join(_flags(command_of(spec)).get(MODEL, []))
 
 
 def origin(spec: Mapping[str, Any]) -> Spec | None:
@@ -24,7 +24,7 @@ def origin(spec: Mapping[str, Any]) -> Spec | None:
 
     None where there is none: another preset, or a manifest of somebody else. Its baseline would be no measure there.
     """
-    there = _flags(_command(spec))
+    there = _flags(command_of(spec))
     for name in specs():
         found = load_spec(name)
         if there.get(MODEL) == [found.model] and fixed_flags(found).items() <= there.items():
@@ -39,7 +39,7 @@ def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
     """
     trials = spec.get("maxTrialCount")
     try:
-        (word,) = _flags(_command(spec))[EPOCHS]
+        (word,) = _flags(command_of(spec))[EPOCHS]
         epochs = int(word)
     except (KeyError, ValueError):
         return None
@@ -59,8 +59,8 @@ def filters_of(spec: Mapping[str, Any]) -> list[str]:
     return source.get("filter", {}).get("metricsFormat") or [DEFAULT_FILTER]
 
 
-def _command(spec: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command; empty where the manifest has none that can be read."""
+def command_of(spec: Mapping[str, Any]) -> list[str]:
+    """The words of the trial's command in the manifest's `spec`; empty where the manifest has none that can be read."""
     try:
         (container,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
         return [str(word) for word in (*container["command"], *container.get("args", ()))]
