@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -74,15 +74,17 @@ def test_a_narrow_terminal_leaves_the_settings_out_and_a_file_does_not(tmp_path:
         assert ("weight_decay" in file.getvalue()) == wanted
 
 
+IDENTITY = identity()
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 
 
+@settings(deadline=None)
 @given(
     trial_name=TEXT, reason=TEXT, value=st.none() | st.floats(allow_nan=False, allow_infinity=False), lr=TEXT
 )
 def test_any_row_survives_csv_and_json(trial_name: str, reason: str, value: float | None, lr: str) -> None:
     row = Row(trial_name, "Failed", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
-    found = TrialTable(identity(), (row,))
+    found = TrialTable(IDENTITY, (row,))
     (record,) = json.loads("".join(as_json(found)))
     (line,) = csv.DictReader(io.StringIO("".join(as_csv(found)), newline=""))
     assert (record["trial"], record["reason"], record["val_si_snr"]) == (trial_name, reason, value)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.__main__ import main
@@ -136,6 +136,7 @@ def test_a_search_whose_database_is_damaged_does_not_stop_the_plan(
     assert "what 'series3-dprnn' has used is not known" in err
 
 
+@settings(deadline=None)
 @given(HOURS, HOURS, st.integers(1, 5))
 def test_no_schedule_beats_the_work_or_the_longest_trial_nor_loses_more_than_a_list_schedule_may(
     one: tuple[float, ...], other: tuple[float, ...], gpus: int
