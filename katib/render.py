@@ -76,12 +76,19 @@ def command(spec: Spec, site: Site) -> list[str]:
     words = ["python", "-m", "trainer", "--model", spec.model]
     words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
     words += ["--epochs", str(spec.epochs), "--linger", "20"]
-    for name, value in spec.fixed.items():
-        values = value if isinstance(value, list) else [value]
-        words += [_flag(name), *(number(item) if isinstance(item, float) else str(item) for item in values)]
+    words += [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
     for name in spec.search:
         words += [_flag(name), f"${{trialParameters.{name}}}"]
     return words
+
+
+def fixed_flags(spec: Spec) -> dict[str, list[str]]:
+    """The flags of what is not searched, each with its values as the command has them."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
+    return {
+        _flag(name): [number(item) if isinstance(item, float) else str(item) for item in values]
+        for name, values in listed.items()
+    }
 
 
 def number(value: float) -> str:

@@ -82,7 +82,8 @@ def follow_here(
     from katib.check import require_sound
     from katib.cli.searches import confirm
     from katib.errors import FolderError
-    from katib.local.run import MANIFEST, run
+    from katib.local.record import MANIFEST
+    from katib.local.run import run
     from katib.results.confirmation import local_manifest, local_plan
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
@@ -148,10 +149,10 @@ def follow_on_cluster(
         plan = plan_of(there)
         if plan is None or plan.search != experiment:
             raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
-        return Followed(plan, cluster_table(cluster, name), name)
+        return Followed(plan, cluster_table(cluster, name, context=context), name)
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
-    plan = make(cluster_table(cluster, experiment), manifest)
+    plan = make(cluster_table(cluster, experiment, context=context), manifest)
     followed = Followed(plan, None, name)
     if look:
         return followed
@@ -163,7 +164,7 @@ def follow_on_cluster(
 
 
 def _table(out: Path, name: str) -> "TrialTable | None":
-    from katib.local.store import DATABASE
+    from katib.local.record import DATABASE
     from katib.results.local_table import read_table
 
     return read_table(out, name) if (out / name / DATABASE).exists() else None
@@ -185,12 +186,10 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
 
 def _recorded(out: Path, search: "TrialTable") -> Path | None:
     """Where the search's runs found their corpus (trainer/fit.py writes it down)."""
-    import json
+    from katib.results.run_folder import SUMMARY, read_json
 
     for row in search.rows:
-        try:
-            found = json.loads((out / search.identity.name / row.trial / "summary.json").read_text())
-            return Path(found["data_dir"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        found = read_json(out / search.identity.name / row.trial / SUMMARY).get("data_dir")
+        if isinstance(found, str):
+            return Path(found)
     return None

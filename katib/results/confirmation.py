@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from katib.errors import FolderError, ManifestError, ResultError
-from katib.local.store import DATABASE
-from katib.results.fixed_runs import Group, Plan, Purpose, experiment_name, plan_of, search_seed
+from katib.local.record import DATABASE, MANIFEST
+from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, search_seed
 from katib.results.local_table import read_table
 from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
@@ -25,7 +25,6 @@ from katib.results.verdict import Verdict, judge
 SEEDS = (42, 123, 456)
 """Of the published baselines (Series 3)."""
 TOP = 3
-MANIFEST = "experiment.yaml"
 VERDICT = "verdict.json"
 """In the search's folder: the verdict of a confirmation that ran on a cluster, or whose folder is gone."""
 
@@ -104,7 +103,7 @@ def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
 
 def outstanding(plan: Plan, table: TrialTable) -> int:
     """Planned runs that have not ended."""
-    ended = {row.assignments.get("run") for row in table.rows if row.state not in ("Created", "Running")}
+    ended = {row.assignments.get(RUN) for row in table.rows if row.state not in ("Created", "Running")}
     return sum(word not in ended for word in plan.words)
 
 
