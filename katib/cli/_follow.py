@@ -1,7 +1,7 @@
 """What confirm and arch share: the Experiment that follows from a search, planned once, run here or deployed, found again."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +25,20 @@ Seeds = Annotated[
 
 @dataclass(frozen=True)
 class Followed:
-    """What follows from a search, and how far it is: `table` is None before its first trial, `code` what a search that was
-    broken off exits with."""
+    """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its first
+    trial, `code` what a search that was broken off exits with."""
 
     plan: "Plan"
-    table: "TrialTable | None"
-    name: str
+    manifest: Mapping[str, Any]
+    table: "TrialTable | None" = None
     code: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its Experiment."""
+        from katib.results.fixed_runs import experiment_name
+
+        return experiment_name(self.plan.search, self.plan.purpose)
 
     @property
     def outstanding(self) -> int:
@@ -79,6 +86,8 @@ def follow_here(
     """Plan it, or find it as it was planned; show it, ask, and run what is missing on this machine, unless only to `look`."""
     import sys
 
+    import yaml
+
     from katib.check import require_sound
     from katib.cli.searches import confirm
     from katib.errors import FolderError
@@ -102,7 +111,7 @@ def follow_here(
         require_sound(text, f"the Experiment {name}")
     else:
         text = (out / name / MANIFEST).read_text(encoding="utf-8")
-    followed = Followed(plan, _table(out, name), name)
+    followed = Followed(plan, yaml.safe_load(text), _table(out, name))
     if look or not followed.outstanding:
         return followed
     show(followed)
@@ -112,7 +121,7 @@ def follow_here(
     if halt is not None:
         then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
         print(f"{halt.reason}{then}", file=sys.stderr)
-    return Followed(plan, _table(out, name), name, halt.code if halt else 0)
+    return replace(followed, table=_table(out, name), code=halt.code if halt else 0)
 
 
 def follow_on_cluster(
@@ -149,17 +158,17 @@ def follow_on_cluster(
         plan = plan_of(there)
         if plan is None or plan.search != experiment:
             raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
-        return Followed(plan, cluster_table(cluster, name, context=context), name)
+        return Followed(plan, there, cluster_table(cluster, name, context=context))
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
     plan = make(cluster_table(cluster, experiment, context=context), manifest)
-    followed = Followed(plan, None, name)
-    if look:
-        return followed
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
+    followed = Followed(plan, yaml.safe_load(text))
+    if look:
+        return followed
     show(followed)
-    apply(cluster, place, [change(yaml.safe_load(text), None)], yes=yes)
+    apply(cluster, place, [change(dict(followed.manifest), None)], yes=yes)
     return followed
 
 

@@ -19,7 +19,7 @@ from katib.local.record import DATABASE, MANIFEST
 from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, search_seed
 from katib.results.local_table import read_table
 from katib.results.selection import Candidate, candidates
-from katib.results.table import Row, TrialTable
+from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
 
 SEEDS = (42, 123, 456)
@@ -170,13 +170,21 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     return found
 
 
+def known_runs(candidate: Candidate, table: TrialTable, seen: int | None) -> dict[int, float]:
+    """The search's own run of the candidate by its seed. One that was stopped early is no run of its seed: its value is
+    that of an early epoch."""
+    values = {row.trial: row.value for row in table.finished if row.value is not None}
+    own = next((values[trial] for trial in candidate.trials if trial in values), None)
+    return {} if own is None or seen is None else {seen: own}
+
+
 def _group(candidate: Candidate, table: TrialTable, seeds: Sequence[int], seen: int | None) -> Group:
-    """A run that was stopped early is no run of its seed: its value is that of an early epoch."""
-    rows = {row.trial: row for row in table.finished}
-    own: Row | None = next((rows[trial] for trial in candidate.trials if trial in rows), None)
-    known = {seen: own.value} if own and own.value is not None and seen is not None and seen in seeds else {}
+    known = known_runs(candidate, table, seen)
     return Group(
-        configuration=dict(candidate.configuration), known=known, mean=candidate.mean, sd=candidate.sd
+        configuration=dict(candidate.configuration),
+        known={seed: value for seed, value in known.items() if seed in seeds},
+        mean=candidate.mean,
+        sd=candidate.sd,
     )
 
 
