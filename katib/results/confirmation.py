@@ -149,7 +149,7 @@ def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
     text = local_manifest(runs, experiment_name(experiment, purpose))
     plan = plan_of(text) if text is not None else None
     if text is not None and (plan is None or plan.search != experiment):
-        other = f"of '{plan.search}'" if plan else "no confirmation"
+        other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
         raise FolderError(
             f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
         )

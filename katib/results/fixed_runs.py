@@ -92,10 +92,12 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     Raises ManifestError where the trials of the search are not of our trainer, which alone takes a run in one word.
     """
     old, new, words = plan.search, experiment_name(plan.search, plan.purpose), plan.words
-    for word in words:
-        for part in re.split("[,=]", word):
+    for group in plan.groups:
+        for part in (*group.configuration, *group.configuration.values()):
             if not _WORD.fullmatch(part):
-                raise ManifestError(f"{old}: '{part}' of the run {word} cannot be passed in one word")
+                raise ManifestError(
+                    f"{old}: '{part}' is no setting that can be passed in one word with others"
+                )
     spec = copy.deepcopy(dict(search["spec"]))
     metadata = search["metadata"]
     for key in ("earlyStopping", "algorithm", "parameters"):
