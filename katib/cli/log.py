@@ -18,12 +18,13 @@ def log(
 ) -> None:
     """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
     from katib.cli.tables import tell, trial_table
+    from katib.results.confirmation import find_verdict
     from katib.results.log import write
     from katib.results.remarks import remarks
 
     table = trial_table(experiment, out, site, context, cluster=cluster)
     tell(remarks(table))
-    replaced = write(file, table, _commit(), None)
+    replaced = write(file, table, _commit(), find_verdict(out, table.identity.name))
     print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")
 
 

@@ -1,12 +1,12 @@
 """The trial table as text: on a terminal, as Markdown, CSV and JSON. The only printer of trial tables.
 
-Called by the verbs results, delete and local.
+Called by the verbs results, delete and local; smaller tables of other verbs look the same.
 """
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -103,6 +103,17 @@ def print_table(table: TrialTable, console: Console) -> None:
         printable = _printable(table, whole=False)
         printable.caption = "a wider terminal shows the settings and reasons"
     console.print(printable)
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Any other small table: words to the left, numbers to the right."""
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(headings):
+        numbers = all(not row[index] or row[index][0] in "+-0123456789" for row in rows)
+        made.add_column(heading, justify="right" if numbers else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*map(escape, row))
+    (console if console.is_terminal else Console(width=1000, file=console.file)).print(made)
 
 
 def instant(time: float | None) -> str | None:

@@ -17,7 +17,7 @@ import yaml
 from katib.errors import FolderError
 from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
-from katib.results.origin import command_of
+from katib.results.origin import flags_of
 from katib.results.remarks import no_baseline
 from katib.results.selection import candidates
 from katib.results.table import Row, TrialTable
@@ -32,6 +32,9 @@ AT_BOUND = 0.05
 """Share of an axis, on its own scale, within which a value counts as lying at its bound."""
 DEFINING = ("parameters", "algorithm", "earlyStopping")
 """What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills in."""
+
+PLACES = ("--data-dir", "--run-dir")
+"""Flags that say where, not what."""
 
 
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
@@ -84,7 +87,8 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and command."""
-    what = {key: spec.get(key) for key in DEFINING} | {"command": command_of(spec)}
+    flags = {flag: values for flag, values in flags_of(spec).items() if flag not in PLACES}
+    what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 

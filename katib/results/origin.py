@@ -1,9 +1,9 @@
 """Where a search comes from: the model, the spec and the budget that its manifest was rendered with. Pure.
 
-Called by both tables and by the log.
+Called by both tables, by the log, and by what follows from a search.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from katib.metrics import DEFAULT_FILTER
@@ -16,7 +16,7 @@ MODEL, EPOCHS = "--model", "--epochs"
 
 def model_of(spec: Mapping[str, Any]) -> str:
     """The model that the command of the manifest's `spec` trains; empty where it does not say."""
-    return " ".join(_flags(command_of(spec)).get(MODEL, []))
+    return " ".join(flags_of(spec).get(MODEL, []))
 
 
 def origin(spec: Mapping[str, Any]) -> Spec | None:
@@ -24,7 +24,7 @@ def origin(spec: Mapping[str, Any]) -> Spec | None:
 
     None where there is none: another preset, or a manifest of somebody else. Its baseline would be no measure there.
     """
-    there = _flags(command_of(spec))
+    there = flags_of(spec)
     for name in specs():
         found = load_spec(name)
         if there.get(MODEL) == [found.model] and fixed_flags(found).items() <= there.items():
@@ -39,7 +39,7 @@ def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
     """
     trials = spec.get("maxTrialCount")
     try:
-        (word,) = _flags(command_of(spec))[EPOCHS]
+        (word,) = flags_of(spec)[EPOCHS]
         epochs = int(word)
     except (KeyError, ValueError):
         return None
@@ -59,21 +59,21 @@ def filters_of(spec: Mapping[str, Any]) -> list[str]:
     return source.get("filter", {}).get("metricsFormat") or [DEFAULT_FILTER]
 
 
-def command_of(spec: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command in the manifest's `spec`; empty where the manifest has none that can be read."""
-    try:
-        (container,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
-        return [str(word) for word in (*container["command"], *container.get("args", ()))]
-    except (KeyError, TypeError, ValueError):
-        return []
-
-
-def _flags(words: Sequence[str]) -> dict[str, list[str]]:
-    """Each flag of a command with the words behind it."""
+def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Each flag of the trial's command in the manifest's `spec`, with the words behind it."""
     found: dict[str, list[str]] = {}
-    for word in words:
+    for word in _command(spec):
         if word.startswith("--"):
             found[word] = []
         elif found:
             found[next(reversed(found))].append(word)
     return found
+
+
+def _command(spec: Mapping[str, Any]) -> list[str]:
+    """The words of the trial's command; empty where the manifest has none that can be read."""
+    try:
+        (container,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+        return [str(word) for word in (*container["command"], *container.get("args", ()))]
+    except (KeyError, TypeError, ValueError):
+        return []
