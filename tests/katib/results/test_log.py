@@ -88,7 +88,9 @@ def test_a_confirmed_result_stands_with_its_seeds_and_interval(tmp_path: Path) -
 def test_without_a_baseline_no_number_is_made_up(tmp_path: Path) -> None:
     verdict = judge(BEST, {42: 4.0, 123: 3.9}, others=[], baseline={}, seen=[42])
     assert math.isnan(verdict.difference)
-    assert "nan" not in entry(searched(tmp_path), "", verdict)
+    result = entry(searched(tmp_path), "", verdict).partition("### Result")[2].partition("###")[0]
+    assert verdict.sentence in result
+    assert "nan" not in result
     text = entry(replace(searched(tmp_path), spec=None), "", None)
     assert "No baseline: the search was run with other settings" in text
 
