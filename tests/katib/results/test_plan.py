@@ -133,7 +133,20 @@ def test_a_search_whose_database_is_damaged_does_not_stop_the_plan(
     out, err = capsys.readouterr()
     assert json.loads(out)["gpu_hours"] == 62.5
     assert len(err.splitlines()) == 1
-    assert "what 'series3-dprnn' has used is not known" in err
+    assert (
+        f"what has been used is not known: {tmp_path / 'series3-dprnn' / 'study.db'}: cannot be read" in err
+    )
+
+
+def test_a_cluster_that_is_away_is_one_line_for_all_searches(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert main(["plan", "--cluster", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["runs"] == 110
+    assert len(err.splitlines()) == 1
+    assert "what has been used is not known: no usable kubeconfig" in err
 
 
 @settings(deadline=None)
