@@ -91,7 +91,8 @@ def test_architectures_are_trained_with_the_searchs_best_and_shown_with_what_the
     text = render(load_spec("dprnn"), load_site().model_copy(update={"data_folder": ""}), overrides)
     # A processor without bf16 units takes minutes for what it does in seconds in fp32.
     path = tmp_path / "test.yaml"
-    small = '"fp32"\n                  - "--train-limit"\n                  - "2"\n                  - "--segment-seconds"\n                  - "0.2"'
+    flags = ("fp32", "--train-limit", "2", "--segment-seconds", "0.2")
+    small = "\n                  - ".join(f'"{word}"' for word in flags)
     path.write_text(text.replace('"bf16"', small))
     searched = rig.run(str(path), "--data", str(corpus))
     assert searched.returncode == 0, searched.stderr
