@@ -1,8 +1,8 @@
 """What the verbs that conclude take: `python -m benchmarks.results [--trials 200 2000] [--epochs 100] [--rounds 3] [VERB …]`.
 
 Builds a local experiment of so many finished trials (benchmarks/made_experiment.py) and runs each verb on it as a process of its
-own: seconds from its start to its end, the median of the rounds, and the most memory that it held. Where the machine was not
-quiet, times are upper bounds.
+own: seconds from its start to its end and of the processor, medians of the rounds, and the most memory that it held. Where the machine
+was not quiet, times are upper bounds.
 """
 
 import argparse
@@ -51,18 +51,21 @@ def main() -> None:
 def report(verb: str, out: Path, trials: int, rounds: int) -> None:
     """Prints a line: the figures beside their limits."""
     measured = [run([word.format(out=out) for word in VERBS[verb]], out) for _ in range(rounds)]
-    seconds = statistics.median(one for one, _ in measured)
-    most = max(memory for _, memory in measured)
+    seconds, processor = (statistics.median(one[index] for one in measured) for index in (0, 1))
+    most = max(memory for _, _, memory in measured)
     limits = LIMITS.get(trials, (None, None))
     texts = [
         f"{value:.2f} {unit}" + (f" (limit {limit:g})" if limit else "")
         for value, unit, limit in ((seconds, "s", limits[0]), (most, "MB", limits[1]))
     ]
-    print(f"{trials:5} trials  {verb:14} {texts[0]:20} {texts[1]}", flush=True)
+    print(
+        f"{trials:5} trials  {verb:14} {texts[0]:20} processor {processor:.2f} s  {texts[1]}",
+        flush=True,
+    )
 
 
-def run(words: list[str], out: Path) -> tuple[float, float]:
-    """Seconds and MB of one call of a verb."""
+def run(words: list[str], out: Path) -> tuple[float, float, float]:
+    """Seconds, those of the processor, and MB of one call of a verb."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "katib", *words, "--out", str(out)],
@@ -75,7 +78,7 @@ def run(words: list[str], out: Path) -> tuple[float, float]:
         assert process.stderr is not None
         raise RuntimeError(f"{' '.join(words)}: exit code {code}: {process.stderr.read().decode()}")
     process.returncode = 0
-    return seconds, usage.ru_maxrss / 1000
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 
 
 if __name__ == "__main__":
