@@ -25,15 +25,15 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: {number} failed, {first.trial}: {first.reason or first.state}{remedy}"
     elif not values:
         yield f"{name}: no trial has reported {table.identity.metric} yet"
-    elif not table.finished:
-        yield f"{name}: no trial has run to its end; values are those so far"
-    elif len(values) == 1:
-        yield f"{name}: one trial has a value, with nothing to compare it with"
-    if len(values) > 1 and len(set(values)) == 1:
+    elif len(values) > 1 and len(set(values)) == 1:
         yield (
             f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is better;"
             " do the settings reach the trial's command?"
         )
+    elif not table.finished:
+        yield f"{name}: no trial has run to its end; values are those so far"
+    elif len(values) == 1:
+        yield f"{name}: one trial has a value, with nothing to compare it with"
     if metrics:
         yield from _missing(table)
 
