@@ -18,6 +18,7 @@ from katib.errors import FolderError, ManifestError, ResultError
 from katib.local.record import DATABASE, MANIFEST
 from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, search_seed
 from katib.results.local_table import read_table
+from katib.results.remarks import remarks
 from katib.results.selection import Candidate, candidates
 from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
@@ -70,13 +71,10 @@ def plan_confirmation(
 
 
 def nothing_to_go_by(table: TrialTable) -> str:
-    """Why no conclusion can be drawn, and what to do."""
+    """Why no conclusion can be drawn from a table without a candidate, and what to do."""
     name = table.identity.name
-    if not table.rows:
-        return f"experiment '{name}' has no trial yet"
-    states = ", ".join(f"{number} {state}" for state, number in table.counts.items())
-    reason = next((f"; {row.trial}: {row.reason}" for row in reversed(table.rows) if row.reason), "")
-    return f"experiment '{name}' has no trial that ended with a value ({states}){reason}; see make results EXPERIMENT={name}"
+    why = next(remarks(table), f"{name}: no trial has ended with a value")
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}"
 
 
 def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
