@@ -92,6 +92,7 @@ def follow_here(
 
     from katib.check import require_sound
     from katib.cli.searches import confirm
+    from katib.cli.tables import tell
     from katib.errors import FolderError
     from katib.local.record import MANIFEST
     from katib.local.run import run
@@ -100,6 +101,7 @@ def follow_here(
     from katib.results.local_table import read_table
 
     search = read_table(out, experiment)
+    tell(search.notes)
     name = experiment_name(experiment, purpose)
     plan = local_plan(out, experiment, purpose)
     if plan is None:
@@ -143,6 +145,7 @@ def follow_on_cluster(
     from katib.check import require_sound
     from katib.cli.deploy import apply
     from katib.cli.searches import site_of
+    from katib.cli.tables import tell
     from katib.cluster import lifecycle
     from katib.cluster.client import Cluster
     from katib.cluster.kinds import EXPERIMENT
@@ -164,6 +167,7 @@ def follow_on_cluster(
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
     search = cluster_table(cluster, experiment, context=context)
+    tell(search.notes)
     plan = make(search, manifest)
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
