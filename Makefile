@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results ui clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results sweep ui clean
 .PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
@@ -83,6 +83,9 @@ local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on th
 
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
 	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout, for agents that see the corpus in DATA= (OUT=)
+	@$(KATIB) sweep '$(MODEL)' $(call options,DATA OUT PRESET NAME TRIALS EPOCHS SITE)
 
 ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
 	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
