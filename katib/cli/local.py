@@ -83,11 +83,12 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     from rich.console import Console
 
     from katib.local.view import short, with_unit
-    from katib.results.table import read_table
+    from katib.results.local_table import read_table
+    from katib.results.printed import print_table
 
     table = read_table(out, experiment)
     if table.rows:
-        table.print(Console())
+        print_table(table, Console())
     print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""

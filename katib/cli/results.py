@@ -23,7 +23,8 @@ def results(
 
     from rich.console import Console
 
-    from katib.results.table import read_table
+    from katib.results.local_table import read_table
+    from katib.results.printed import print_table
 
     if cluster or context is not None:
         from katib.cli.searches import search_name, site_of
@@ -36,4 +37,4 @@ def results(
     if as_json:
         print(json.dumps(table.records(), indent=2))
     else:
-        table.print(Console())
+        print_table(table, Console())

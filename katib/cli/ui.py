@@ -20,7 +20,7 @@ def ui(
     """Serve Optuna's dashboard of EXPERIMENT on this machine until Ctrl-C; it follows a search that runs."""
     from katib.errors import EngineError, FolderError
     from katib.local.store import DATABASE
-    from katib.results.table import experiments, find
+    from katib.results.local_table import experiments, find
 
     there = experiments(out)
     if experiment is None and not there:

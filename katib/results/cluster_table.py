@@ -9,7 +9,7 @@ from katib.cluster.client import Cluster
 from katib.cluster.status import Curves, Progress, look
 from katib.cluster.status import Row as Live
 from katib.local.store import Identity
-from katib.results.table import Row, TrialTable
+from katib.results.table import Point, Row, TrialTable
 
 
 def cluster_table(cluster: Cluster, experiment: str) -> TrialTable:
@@ -22,12 +22,15 @@ def table(found: Progress) -> TrialTable:
     """The table of a search as `status` sees it."""
     search = found.search
     sign = -1 if search.maximize else 1
-    rows = sorted(map(_row, found.rows), key=lambda row: (row.value is None, sign * (row.value or 0)))
+    rows = sorted(
+        (_row(row, search.metric) for row in found.rows),
+        key=lambda row: (row.value is None, sign * (row.value or 0)),
+    )
     identity = Identity(search.name, search.metric, search.maximize, search.strategy, {})
-    return TrialTable(identity, tuple(rows))
+    return TrialTable(identity, tuple(rows), backend="cluster", model=search.model, gpus=search.gpus)
 
 
-def _row(live: Live) -> Row:
+def _row(live: Live, metric: str) -> Row:
     trial = live.trial
     start, end = trial.started or trial.created, trial.ended or datetime.now(UTC)
     return Row(
@@ -40,5 +43,12 @@ def _row(live: Live) -> Row:
         best_epoch=live.values.index(live.best) + 1 if live.best in live.values else None,
         epochs=len(live.values),
         seconds=max(0.0, (end - start).total_seconds()) if start else 0.0,
-        gain=None,
+        objective=metric,
+        metrics={metric: tuple(Point(step, value, None) for step, value in enumerate(live.values, 1))},
+        gpu_hours=live.hours,
+        node=live.node,
+        restarts=live.restarts,
+        started=start.timestamp() if start else None,
+        ended=trial.ended.timestamp() if trial.ended else None,
+        remedy=live.cause.remedy if live.cause else "",
     )

@@ -7,7 +7,7 @@ import pytest
 
 from katib.errors import FolderError
 from katib.local.store import Effort, Identity, Trial
-from katib.results.table import read_table, table
+from katib.results.local_table import read_table, table
 
 
 def identity(*, maximize: bool = True) -> Identity:
