@@ -1,0 +1,150 @@
+"""Which parameters told good trials from bad ones, by PED-ANOVA, and which of them no more than chance would.
+
+PED-ANOVA (Watanabe et al. 2023, IJCAI, in Optuna) measures how differently a parameter is distributed among the best trials
+and among all. With a few dozen trials that differs by luck as well; so the values are dealt anew to the trials 19 times, and a
+parameter counts as told from chance where it exceeds all of them (a permutation test at 5 %, Phipson and Smyth 2010).
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from katib.local.view import count
+from katib.results.report.axes import axes
+from katib.results.report.figure import Figure, drawing, listed, plain, spread
+from katib.results.report.style import STATES
+from katib.results.table import TrialTable
+
+FEWEST, MOST = 12, 200
+"""Trials. With 12 the right one of four parameters came first in 23 of 30 simulated searches, with 8 in 16."""
+DEALS, SEED = 19, 0
+BEST_TRIALS = 10
+"""So many count as the best, where that is a tenth of all to a half."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Of one parameter: its share of all importance, and the share that chance alone would reach in one of 20 searches."""
+
+    name: str
+    share: float
+    chance: float
+
+    @property
+    def told(self) -> bool:
+        """Whether it is more than chance."""
+        return self.share > self.chance
+
+
+def importances(table: TrialTable) -> list[Importance]:
+    """All searched parameters, the most important first. Raises ValueError, with the reason, where nothing can be said."""
+    lines = [line for line in axes(table) if line.axis.levels != 1]
+    rows = [
+        row
+        for row in table.rows
+        if row.value is not None
+        and all(line.place(row.assignments.get(line.name)) is not None for line in lines)
+    ]
+    if len(rows) < FEWEST:
+        raise ValueError(
+            f"{count(len(rows), 'trial')} with a value are too few to tell what mattered from luck: {FEWEST} are the fewest"
+        )
+    rows = spread(rows, MOST)
+    values = np.array([row.value for row in rows], float)
+    if np.ptp(values) == 0:
+        raise ValueError("all trials came to the same value, so that nothing mattered")
+    if not table.identity.maximize:
+        values = -values
+    points = [{line.name: line.axis.record(row.assignments[line.name]) for line in lines} for row in rows]
+    divergences = _divergences(points, values)
+    total = sum(divergences[0].values()) or 1.0
+    found = [
+        Importance(name, raw / total, max(dealt[name] for dealt in divergences[1:]) / total)
+        for name, raw in divergences[0].items()
+    ]
+    return sorted(found, key=lambda one: -one.share)
+
+
+def importance_figure(table: TrialTable) -> Figure:
+    """A bar a parameter, and the mark that chance reaches."""
+    key, title = "importance", "Hyperparameter importance"
+    try:
+        found = importances(table)
+    except ValueError as reason:
+        return Figure(key, title, f"Nothing to draw: {reason}.")
+    names = [plain(one.name) for one in found]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "name": "importance",
+        "x": [100 * one.share for one in found],
+        "y": names,
+        "marker": {"color": [STATES["Succeeded" if one.told else "EarlyStopped"] for one in found]},
+        "hovertemplate": "%{y}: %{x:.0f} %<extra></extra>",
+    }
+    marks = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "what chance reaches",
+        "x": [100 * one.chance for one in found],
+        "y": names,
+        "marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": "#7d5ba6"}},
+        "hovertemplate": "chance reaches %{x:.0f} %<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"title": {"text": "share of all importance (%)"}, "rangemode": "tozero"},
+        "yaxis": {"autorange": "reversed"},
+    }
+    return Figure(key, title, _finding(found), drawing([bars, marks], layout), 110 + 44 * len(found))
+
+
+def _finding(found: Sequence[Importance]) -> str:
+    told = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.told]
+    if not told:
+        return "No parameter is told from chance: with so many trials, none can be said to have mattered."
+    rest = [one.name for one in found if not one.told]
+    words = f"What told good trials from bad ones: {listed(told)}."
+    if rest:
+        words += f" Not told from chance (grey bars that end before the mark): {listed(rest)}."
+    return words
+
+
+def _divergences(
+    points: list[dict[str, tuple[object, object]]], values: np.ndarray
+) -> list[dict[str, float]]:
+    """PED-ANOVA's divergence of each parameter, with the values as they are and then as often dealt anew."""
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="minimize")
+    for point, value in zip(points, values, strict=True):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: number for name, (_, number) in point.items()},
+                distributions={name: distribution for name, (distribution, _) in point.items()},  # type: ignore[misc]
+                value=float(value),
+            )
+        )
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, BEST_TRIALS / len(values))))
+    draw = np.random.default_rng(SEED)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # it says that it minimises what it is given; it is given the negative
+        for deal in range(1 + DEALS):
+            dealt = draw.permutation(values) if deal else values
+            found.append(
+                get_param_importances(
+                    study,
+                    evaluator=evaluator,
+                    target=lambda trial, dealt=dealt: -dealt[trial.number],
+                    normalize=False,
+                )
+            )
+    optuna.logging.set_verbosity(level)
+    return found

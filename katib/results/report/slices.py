@@ -1,0 +1,83 @@
+"""The value of each trial against each searched parameter by itself."""
+
+from typing import Any
+
+from katib.local.view import short
+from katib.results.report.axes import Line, axes
+from katib.results.report.figure import Figure, about, by_state, drawing, foremost, plain, unit_of
+from katib.results.report.search import baseline_line
+from katib.results.report.style import BEST, marker
+from katib.results.table import Row, TrialTable
+
+MOST_POINTS, MOST_SLICES = 600, 12
+EDGE = 0.05
+"""A best value closer to an end of its axis than this share of it lies at the bound."""
+
+
+def slices(table: TrialTable) -> list[Figure]:
+    """One a parameter; none where no trial has a value."""
+    if table.best is None:
+        return []
+    return [_slice(line, table) for line in axes(table)[:MOST_SLICES]]
+
+
+def at_bounds(table: TrialTable) -> dict[str, str]:
+    """Parameters whose best value lies at an end of what was searched, each with what that suggests."""
+    best = table.best
+    if best is None:
+        return {}
+    found = {}
+    for line in axes(table):
+        where = line.place(best.assignments.get(line.name))
+        if where is None or line.listed or EDGE < where < 1 - EDGE or line.bounds[0] == line.bounds[1]:
+            continue
+        end, bound = ("lower", line.bounds[0]) if where <= EDGE else ("upper", line.bounds[1])
+        found[line.name] = (
+            f"the best {line.name}, {short(best.assignments[line.name])}, lies at the {end} bound {short(repr(bound))} of what "
+            "was searched: a wider range may hold a better one"
+        )
+    return found
+
+
+def _slice(line: Line, table: TrialTable) -> Figure:
+    valued = [row for row in table.rows if row.value is not None and line.name in row.assignments]
+    kept = foremost(valued, MOST_POINTS)
+    traces = [
+        _points(rows, line, table) | {"name": state, "marker": marker(state) | {"size": 7}}
+        for state, rows in by_state(kept[1:]).items()
+    ]
+    if kept:
+        star = {"symbol": "star", "size": 14, "color": BEST, "line": {"width": 0}}
+        traces.append(_points(kept[:1], line, table) | {"name": "best trial", "marker": star})
+    axis: dict[str, Any] = {"title": {"text": f"<b>{plain(line.name)}</b>"}}
+    if line.listed:
+        axis |= {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": list(line.axis.parameter.values),
+        }
+    elif line.logarithmic:
+        axis |= {"type": "log"}
+    layout = {
+        "xaxis": axis,
+        "yaxis": {"title": {"text": plain(unit_of(table))}},
+        "showlegend": False,
+        **{key: value for key, value in baseline_line(table).items() if key == "shapes"},
+    }
+    edge = at_bounds(table).get(line.name, "")
+    best = short(valued[0].assignments[line.name]) if valued else ""
+    finding = (edge[:1].upper() + edge[1:] if edge else f"The best trial (star) has {line.name} {best}") + "."
+    left_out = f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else ""
+    return Figure(f"slice-{line.name}", line.name, finding, drawing(traces, layout), 300, left_out)
+
+
+def _points(rows: list[Row], line: Line, table: TrialTable) -> dict[str, Any]:
+    texts = [row.assignments[line.name] for row in rows]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": texts if line.listed else [float(text) for text in texts],
+        "y": [row.value for row in rows],
+        "text": [about(row, table) for row in rows],
+        "hoverinfo": "text",
+    }
