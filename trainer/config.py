@@ -124,7 +124,7 @@ class Training:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Train one model once. Prints one metric line an epoch; stopped and started again, it goes on where it
-    was."""
+    was. `--set lr=0.001,seed=123` is short for `--lr 0.001 --seed 123`."""
 
     training: Training
 

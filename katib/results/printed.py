@@ -1,5 +1,7 @@
 """The trial table on a terminal. Called by the verbs results and local."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -50,3 +52,14 @@ def _printable(table: TrialTable, *, whole: bool) -> RichTable:
 
 def _gain(row: Row) -> str:
     return "" if row.gain is None else f"{row.gain:+.2f} dB"
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Any other small table: words to the left, numbers to the right."""
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(headings):
+        numbers = all(not row[index] or row[index][0] in "+-0123456789" for row in rows)
+        made.add_column(heading, justify="right" if numbers else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*map(escape, row))
+    (console if console.is_terminal else Console(width=1000)).print(made)

@@ -1,0 +1,189 @@
+"""The confirmation of a search: which runs it takes, where it is found again, and what it comes to.
+
+It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/results/fixed_runs.py): the three candidates with
+seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was planned stands in
+the Experiment, so that candidates and baseline are settled before the first seed is run. Called by the verb confirm, the
+report and the log.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from katib.errors import FolderError, ManifestError, ResultError
+from katib.local.store import DATABASE
+from katib.results.fixed_runs import Group, Plan, Purpose, experiment_name, plan_of, search_seed
+from katib.results.local_table import read_table
+from katib.results.selection import Candidate, candidates
+from katib.results.table import Row, TrialTable
+from katib.results.verdict import Verdict, judge
+
+SEEDS = (42, 123, 456)
+"""Of the published baselines (Series 3)."""
+TOP = 3
+MANIFEST = "experiment.yaml"
+VERDICT = "verdict.json"
+"""In the search's folder: the verdict of a confirmation that ran on a cluster, or whose folder is gone."""
+
+
+def find_verdict(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict on `experiment`, whose confirmation ran below `runs` or was concluded into it; None before that."""
+    found = local_plan(runs, experiment, "confirm")
+    if found is not None and (runs / experiment_name(experiment, "confirm") / DATABASE).exists():
+        return conclude(found, read_table(runs, experiment_name(experiment, "confirm")))
+    try:
+        return _read(json.loads((runs / experiment / VERDICT).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def plan_confirmation(
+    table: TrialTable,
+    manifest: Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    top: int = TOP,
+    baseline: Mapping[int, float] | None = None,
+) -> Plan:
+    """What it takes to confirm the search of `table`, whose `manifest` is that document. `baseline` is that of the search's
+    own spec where it is None and was trained for as many epochs. Raises ResultError where there is no candidate.
+    """
+    found = candidates(table, top)
+    if not found:
+        raise ResultError(nothing_to_go_by(table))
+    seen = search_seed(manifest)
+    if not set(seeds) - {seen}:
+        raise ResultError(
+            f"{table.identity.name}: the search ran with seed {seen}; a confirmation needs seeds that it has not seen"
+        )
+    return Plan(
+        purpose="confirm",
+        search=table.identity.name,
+        seeds=tuple(seeds),
+        seen=() if seen is None else (seen,),
+        groups=tuple(_group(one, table, seeds, seen) for one in found),
+        baseline=dict(_baseline(table) if baseline is None else baseline),
+    )
+
+
+def nothing_to_go_by(table: TrialTable) -> str:
+    """Why no conclusion can be drawn, and what to do."""
+    name = table.identity.name
+    if not table.rows:
+        return f"experiment '{name}' has no trial yet"
+    states = ", ".join(f"{number} {state}" for state, number in table.counts.items())
+    reason = next((f"; {row.trial}: {row.reason}" for row in reversed(table.rows) if row.reason), "")
+    return f"experiment '{name}' has no trial that ended with a value ({states}){reason}; see make results EXPERIMENT={name}"
+
+
+def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
+    """The verdict, once every planned run has ended in the confirmation's `table`; None before, and where none ended well.
+
+    It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
+    """
+    if outstanding(plan, table):
+        return None
+    values = plan.values(table)
+    for index, group in enumerate(plan.groups):
+        if set(values[index]) - set(plan.seen):
+            return judge(
+                group.configuration,
+                values[index],
+                others=[one for place, one in enumerate(values) if place != index],
+                baseline=plan.baseline,
+                seen=plan.seen,
+                maximize=table.identity.maximize,
+                metric=table.identity.metric,
+            )
+    return None
+
+
+def outstanding(plan: Plan, table: TrialTable) -> int:
+    """Planned runs that have not ended."""
+    ended = {row.assignments.get("run") for row in table.rows if row.state not in ("Created", "Running")}
+    return sum(word not in ended for word in plan.words)
+
+
+def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
+    """Write the verdict into the search's folder. Raises FolderError."""
+    path = runs / experiment / VERDICT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        building = path.with_suffix(".new")
+        building.write_text(json.dumps(verdict_record(verdict), indent=2) + "\n")
+        building.replace(path)
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """The verdict for JSON, which has no NaN: what is not known is null."""
+    seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
+    numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
+    return {
+        "configuration": dict(verdict.configuration),
+        **seeds,
+        **numbers,
+        "sentence": verdict.sentence,
+        "unseen": list(verdict.unseen),
+        "outcome": verdict.outcome,
+    }
+
+
+def _read(record: dict[str, Any]) -> Verdict:
+    seeds = {key: {int(seed): value for seed, value in record[key].items()} for key in _BY_SEED}
+    numbers = {key: math.nan if record[key] is None else record[key] for key in _NUMBERS}
+    return Verdict(**(record | seeds | numbers | {"unseen": tuple(record["unseen"])}))
+
+
+_BY_SEED = ("seeds", "baseline")
+_NUMBERS = ("difference", "low", "high", "p_value")
+
+
+def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
+    """The plan of what follows from `experiment` on this machine; None where nothing does yet."""
+    text = local_manifest(runs, experiment_name(experiment, purpose))
+    plan = plan_of(text) if text is not None else None
+    if text is not None and (plan is None or plan.search != experiment):
+        other = f"of '{plan.search}'" if plan else "no confirmation"
+        raise FolderError(
+            f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
+        )
+    return plan
+
+
+def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
+    """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
+    path = runs / experiment / MANIFEST
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict) or "spec" not in found:
+        raise ManifestError(f"{path}: is no Experiment")
+    return found
+
+
+def _group(candidate: Candidate, table: TrialTable, seeds: Sequence[int], seen: int | None) -> Group:
+    """A run that was stopped early is no run of its seed: its value is that of an early epoch."""
+    rows = {row.trial: row for row in table.finished}
+    own: Row | None = next((rows[trial] for trial in candidate.trials if trial in rows), None)
+    known = {seen: own.value} if own and own.value is not None and seen is not None and seen in seeds else {}
+    return Group(
+        configuration=dict(candidate.configuration), known=known, mean=candidate.mean, sd=candidate.sd
+    )
+
+
+def _baseline(table: TrialTable) -> Mapping[int, float]:
+    """Of a spec whose trainings are as long: fewer epochs have no baseline."""
+    spec, budget = table.spec, table.budget
+    if spec is None or spec.baseline is None or (budget and budget.epochs != spec.epochs):
+        return {}
+    return spec.baseline.seeds
