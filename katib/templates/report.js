@@ -4,7 +4,7 @@
   const { themes, figures } = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const holders = [...document.querySelectorAll("[data-figure]")];
-  const PAPER = 660, HALF = 320;
+  const PAPER = 660, HALF = 320, FLATTER = 0.78;
   const config = { displayModeBar: false, responsive: true, showTips: false };
   // A finger that drags scrolls the page; a mouse that drags looks closer, and a double click goes back.
   const drag = matchMedia("(pointer: fine)").matches ? "zoom" : false;
@@ -30,13 +30,21 @@
   dark.addEventListener("change", () => {
     for (const holder of holders) Plotly.relayout(holder, { template: template() });
   });
+  // On paper nothing can be unfolded.
+  const folded = document.querySelectorAll("details:not([open])");
   addEventListener("beforeprint", () => {
+    for (const details of folded) details.open = true;
     for (const holder of holders) {
       const width = holder.closest(".grid") ? HALF : PAPER;
-      Plotly.relayout(holder, { template: themes.light, width, autosize: false });
+      const height = FLATTER * parseFloat(holder.style.height);
+      Plotly.relayout(holder, { template: themes.light, width, height, autosize: false });
     }
   });
   addEventListener("afterprint", () => {
-    for (const holder of holders) Plotly.relayout(holder, { template: template(), width: null, autosize: true });
+    for (const details of folded) details.open = false;
+    for (const holder of holders) {
+      const height = parseFloat(holder.style.height);
+      Plotly.relayout(holder, { template: template(), width: null, height, autosize: true });
+    }
   });
 })();

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from katib.errors import ManifestError
 from katib.experiment import Parameter, parameters_of
@@ -58,6 +59,22 @@ class Line:
             ]
         return ticks(*self.bounds, logarithmic=self.logarithmic)
 
+    def layout(self) -> dict[str, Any]:
+        """Plotly's axis that shows all that was searched."""
+        if self.listed:
+            values = list(self.axis.parameter.values)
+            return {"type": "category", "categoryorder": "array", "categoryarray": values}
+        low, high = self.bounds
+        numbers = round_numbers(low, high, logarithmic=self.logarithmic)
+        ends = [math.log10(low), math.log10(high)] if self.logarithmic else [low, high]
+        margin = 0.04 * (ends[1] - ends[0]) or 0.5
+        return {
+            "type": "log" if self.logarithmic else "linear",
+            "tickvals": numbers,
+            "ticktext": [short(repr(number)) for number in numbers],
+            "range": [ends[0] - margin, ends[1] + margin],
+        }
+
 
 def axes(table: TrialTable) -> list[Line]:
     """One a searched parameter, in the manifest's order."""
@@ -80,12 +97,18 @@ def place(value: float, low: float, high: float, *, logarithmic: bool) -> float 
 
 
 def ticks(low: float, high: float, *, logarithmic: bool) -> list[tuple[float, str]]:
-    """Round numbers from `low` to `high` with where they lie; where there are none, the two ends."""
-    numbers = _decades(low, high) if logarithmic else _round_numbers(low, high)
-    if len(numbers) < 2:
-        numbers = [low, high] if low < high else [low]
+    """Round numbers from `low` to `high` with where they lie."""
+    numbers = round_numbers(low, high, logarithmic=logarithmic)
     places = ((place(number, low, high, logarithmic=logarithmic), number) for number in numbers)
     return [(where, short(repr(number))) for where, number in places if where is not None]
+
+
+def round_numbers(low: float, high: float, *, logarithmic: bool) -> list[float]:
+    """Round numbers from `low` to `high`; where there are none, the two ends."""
+    numbers = _decades(low, high) if logarithmic else _steps(low, high)
+    if len(numbers) < 2:
+        return [low, high] if low < high else [low]
+    return numbers
 
 
 def _decades(low: float, high: float) -> list[float]:
@@ -98,7 +121,7 @@ def _decades(low: float, high: float) -> list[float]:
     return [min(max(number, low), high) for number in spread(inside, MOST_TICKS)]
 
 
-def _round_numbers(low: float, high: float) -> list[float]:
+def _steps(low: float, high: float) -> list[float]:
     if low >= high:
         return [low]
     rough = (high - low) / (MOST_TICKS - 1)

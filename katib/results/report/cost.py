@@ -9,6 +9,7 @@ from katib.results.report.style import STATES
 from katib.results.table import Row, TrialTable
 
 SECONDS_AN_HOUR = 3600
+PLANNED = "#7d8fa8"
 SHORT_HOURS = 2.0
 """Below so many GPU-hours they are counted in minutes."""
 
@@ -58,7 +59,7 @@ def cost_figure(table: TrialTable) -> Figure:
     if found.spared:
         traces.append(_bar("spared by stopping early", "actual", factor * found.spared, "", hatched=True))
     if found.planned is not None:
-        traces.append(_bar("planned", "planned", factor * found.planned, "#7a6a00"))
+        traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
     layout = {
         "barmode": "stack",
         "xaxis": {"title": {"text": f"{device}-{unit}"}, "rangemode": "tozero"},

@@ -5,12 +5,24 @@ from statistics import median
 from typing import Any
 
 from katib.local.view import count, with_unit
-from katib.results.report.figure import Figure, about, by_state, drawing, foremost, plain, spread, unit_of
-from katib.results.report.search import baseline_line
+from katib.results.report.figure import (
+    MARGIN,
+    Figure,
+    about,
+    by_state,
+    drawing,
+    foremost,
+    plain,
+    spread,
+    unit_of,
+)
+from katib.results.report.search import baseline_line, baseline_mean
 from katib.results.report.style import BEST, STATES
 from katib.results.table import Point, Row, TrialTable
 
 MOST_CURVES, MOST_POINTS = 120, 120
+STEEP = 10
+"""The worst one of so many values does not count for the length of the axis."""
 
 
 def curves(table: TrialTable) -> Figure:
@@ -33,7 +45,7 @@ def curves(table: TrialTable) -> Figure:
     traces += [_crosses(stopped, table)] if stopped else []
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": plain(unit_of(table))}},
+        "yaxis": {"title": {"text": plain(unit_of(table))}, **_interesting(kept, table)},
         **baseline_line(table),
     }
     thinned = any(len(row.curve) > MOST_POINTS for row in kept)
@@ -61,7 +73,22 @@ def _finding(table: TrialTable) -> str:
         )
     else:
         parts.append("No trial was stopped early.")
+    parts.append(
+        "The dotted line is the median of the best so far over all trials, by which the median rule stops."
+    )
     return " ".join(parts)
+
+
+def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
+    """The part of the axis where curves differ: they begin far below, and the steep part would press the rest together."""
+    values = sorted(point.value for row in rows for point in row.curve)
+    base = baseline_mean(table)
+    if table.identity.maximize:
+        low, high = values[len(values) // STEEP], max(values[-1], *base, values[-1])
+    else:
+        low, high = min(values[0], *base, values[0]), values[-1 - len(values) // STEEP]
+    margin = MARGIN * (high - low)
+    return {"range": [low - margin, high + margin]} if margin else {}
 
 
 def _left_out(curves: int, kept: int, thinned: bool) -> str:
@@ -75,7 +102,7 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     return " ".join(parts)
 
 
-def _lines(rows: Sequence[Row], table: TrialTable, state: Any) -> dict[str, Any]:
+def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]:
     """The curves of one state as one trace, with gaps between them."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -96,6 +123,7 @@ def _lines(rows: Sequence[Row], table: TrialTable, state: Any) -> dict[str, Any]
         "hoverinfo": "text",
         "line": {"color": STATES[rows[0].state], "width": 1.2},
         "opacity": 0.75,
+        "showlegend": rows[0].state != "EarlyStopped",  # their crosses have an entry
     }
 
 
@@ -120,7 +148,7 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "stopped",
+        "name": "EarlyStopped",
         "x": [point.step for point in ends],
         "y": [point.value for point in ends],
         "text": [about(row, table) for row in rows],
@@ -144,9 +172,9 @@ def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": "median of the best so far",
+        "name": "median",
         "x": steps,
         "y": [median(bests[step]) for step in steps],
-        "line": {"dash": "dot", "width": 2, "color": "#7d5ba6"},
+        "line": {"dash": "dot", "width": 2},
         "hoverinfo": "skip",
     }

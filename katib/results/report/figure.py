@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import quantiles
 from typing import Any, TypeVar
 
 from katib.local.store import State
@@ -12,6 +13,11 @@ from katib.results.table import Row, TrialTable
 
 T = TypeVar("T")
 DIGITS = 5
+FAR = 3.0
+"""A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977): it would
+press all others together at the other end of the axis."""
+MARGIN = 0.06
+"""Of an axis beyond the outermost value."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,48 @@ class Figure:
     """Pixels on a screen."""
     note: str = ""
     """What was left out."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The values that an axis shows; those far out on the worse side are drawn at its end."""
+
+    low: float
+    high: float
+    outside: int
+    """So many are far out."""
+
+    def held(self, value: float) -> float:
+        """Where a value is drawn."""
+        return min(max(value, self.low), self.high)
+
+    def note(self, metric: str, *, maximize: bool) -> str:
+        """What to say of those far out; nothing where there are none."""
+        if not self.outside:
+            return ""
+        where = ("below", self.low) if maximize else ("above", self.high)
+        who = "1 trial" if self.outside == 1 else f"{self.outside} trials"
+        return f"{who} {where[0]} {with_unit(where[1], metric)}, far from the others, drawn at the edge."
+
+    def range(self, *more: float) -> list[float]:
+        """For an axis, with a margin, and wide enough for `more`."""
+        low, high = min(self.low, *more, math.inf), max(self.high, *more, -math.inf)
+        margin = MARGIN * (high - low) or 0.5
+        return [low - margin, high + margin]
+
+
+def span(table: TrialTable) -> Span:
+    """Of the objective over all trials; at least one has a value."""
+    values = sorted(row.value for row in table.rows if row.value is not None)
+    low, high = values[0], values[-1]
+    if len(values) >= 4:
+        lower, _, upper = quantiles(values, n=4, method="inclusive")
+        reach = FAR * (upper - lower)
+        if table.identity.maximize and reach:
+            low = max(low, lower - reach)
+        elif reach:
+            high = min(high, upper + reach)
+    return Span(low, high, sum(not low <= value <= high for value in values))
 
 
 def drawing(traces: Sequence[dict[str, Any]], layout: dict[str, Any]) -> str:

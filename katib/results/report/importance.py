@@ -6,10 +6,13 @@ parameter counts as told from chance where it exceeds all of them (a permutation
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 
 from katib.local.view import count
 from katib.results.report.axes import axes
@@ -58,7 +61,8 @@ def importances(table: TrialTable) -> list[Importance]:
     if not table.identity.maximize:
         values = -values
     points = [{line.name: line.axis.record(row.assignments[line.name]) for line in lines} for row in rows]
-    divergences = _divergences(points, values)
+    with _quiet():
+        divergences = _divergences(points, values)
     total = sum(divergences[0].values()) or 1.0
     found = [
         Importance(name, raw / total, max(dealt[name] for dealt in divergences[1:]) / total)
@@ -90,7 +94,7 @@ def importance_figure(table: TrialTable) -> Figure:
         "name": "what chance reaches",
         "x": [100 * one.chance for one in found],
         "y": names,
-        "marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": "#7d5ba6"}},
+        "marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3}},
         "hovertemplate": "chance reaches %{x:.0f} %<extra></extra>",
     }
     layout = {
@@ -112,39 +116,40 @@ def _finding(found: Sequence[Importance]) -> str:
 
 
 def _divergences(
-    points: list[dict[str, tuple[object, object]]], values: np.ndarray
+    points: Sequence[dict[str, tuple[BaseDistribution, float | int | str]]], values: NDArray[np.float64]
 ) -> list[dict[str, float]]:
     """PED-ANOVA's divergence of each parameter, with the values as they are and then as often dealt anew."""
-    import optuna
+    from optuna import create_study
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import FrozenTrial, create_trial
+
+    study = create_study(direction="minimize")
+    for point, value in zip(points, values, strict=True):
+        params = {name: number for name, (_, number) in point.items()}
+        distributions = {name: distribution for name, (distribution, _) in point.items()}
+        study.add_trial(create_trial(params=params, distributions=distributions, value=float(value)))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, BEST_TRIALS / len(values))))
+    draw = np.random.default_rng(SEED)
+
+    def divergence(dealt: NDArray[np.float64]) -> dict[str, float]:
+        def loss(trial: FrozenTrial) -> float:
+            return -float(dealt[trial.number])
+
+        return get_param_importances(study, evaluator=evaluator, target=loss, normalize=False)
+
+    return [divergence(values), *(divergence(draw.permutation(values)) for _ in range(DEALS))]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna tells of each study, and that it minimises what it is given, which is the negative here."""
+    import optuna
 
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="minimize")
-    for point, value in zip(points, values, strict=True):
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={name: number for name, (_, number) in point.items()},
-                distributions={name: distribution for name, (distribution, _) in point.items()},  # type: ignore[misc]
-                value=float(value),
-            )
-        )
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(0.1, BEST_TRIALS / len(values))))
-    draw = np.random.default_rng(SEED)
-    found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # it says that it minimises what it is given; it is given the negative
-        for deal in range(1 + DEALS):
-            dealt = draw.permutation(values) if deal else values
-            found.append(
-                get_param_importances(
-                    study,
-                    evaluator=evaluator,
-                    target=lambda trial, dealt=dealt: -dealt[trial.number],
-                    normalize=False,
-                )
-            )
-    optuna.logging.set_verbosity(level)
-    return found
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -7,15 +7,17 @@ from katib.local.view import count, short, with_unit
 from katib.results.report.axes import Line, axes, place, ticks
 from katib.results.report.figure import (
     Figure,
+    Span,
     about,
     by_state,
     drawing,
     foremost,
     listed,
     plain,
+    span,
     unit_of,
 )
-from katib.results.report.style import BEST, REFERENCE, STATES, marker, shade
+from katib.results.report.style import BEST, STATES, marker, shade
 from katib.results.table import Row, TrialTable
 
 MOST_LINES, MOST_POINTS, SHADES = 300, 1500, 8
@@ -31,23 +33,30 @@ def parallel(table: TrialTable) -> Figure:
     valued = [row for row in table.rows if row.value is not None]
     shown = foremost(valued, MOST_LINES)
     without = [row for row in table.rows if row.value is None][: MOST_LINES // 4]
-    low, high = _range(valued)
-    places = {row.trial: _places(row, lines, (low, high)) for row in (*shown, *without)}
-    traces = [*_grouped(shown[1:], places, table, (low, high)), _valueless(without, places, table)]
+    seen = span(table)
+    places = {row.trial: _places(row, lines, seen) for row in (*shown, *without)}
+    traces = [*_grouped(shown[1:], places, table), _valueless(without, places, table)]
     traces.append(_line([best], places, table, color=BEST, width=4) | {"name": "best trial"})
     settings = ", ".join(f"{name} {short(text)}" for name, text in best.assignments.items())
-    left_out = len(valued) - len(shown)
     return Figure(
         key,
         title,
         f"Each line is a trial, the bluer the better; the thick orange one is the best, {best.trial}: {settings}. "
         + _near(shown, lines),
-        drawing(traces, _frame(lines, table, (low, high))),
+        drawing(traces, _frame(lines, table, seen)),
         420,
-        f"Of {len(valued)} trials with a value the better {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly from the "
-        "others."
-        if left_out
-        else "",
+        " ".join(
+            filter(
+                None,
+                (
+                    f"Of {len(valued)} trials with a value the better {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly "
+                    "from the others."
+                    if len(valued) > len(shown)
+                    else "",
+                    seen.note(table.identity.metric, maximize=table.identity.maximize),
+                ),
+            )
+        ),
     )
 
 
@@ -61,6 +70,7 @@ def history(table: TrialTable) -> Figure:
     if best is None:
         return Figure(key, title, "Nothing to draw: no trial has reported a value yet.")
     kept = {row.trial for row in foremost([row for row in table.rows if row.value is not None], MOST_POINTS)}
+    seen = span(table)
     traces: list[dict[str, Any]] = [_best_so_far(valued, numbers, table)]
     for state, rows in by_state([row for row in valued if row.trial in kept]).items():
         traces.append(
@@ -69,7 +79,7 @@ def history(table: TrialTable) -> Figure:
                 "mode": "markers",
                 "name": state,
                 "x": [numbers[row.trial] for row in rows],
-                "y": [row.value for row in rows],
+                "y": [seen.held(row.value or 0.0) for row in rows],
                 "text": [about(row, table) for row in rows],
                 "hoverinfo": "text",
                 "marker": marker(state),
@@ -77,12 +87,11 @@ def history(table: TrialTable) -> Figure:
         )
     layout = {
         "xaxis": {"title": {"text": "trial, in the order of their start"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": plain(unit_of(table))}},
+        "yaxis": {"title": {"text": plain(unit_of(table))}, "range": seen.range(*baseline_mean(table))},
         **baseline_line(table),
     }
     where = numbers[best.trial]
-    low, high = _range(valued)
-    flat = " All trials came to the same value." if low == high and len(valued) > 1 else ""
+    flat = " All trials came to the same value." if len(valued) > 1 and seen.low == seen.high else ""
     return Figure(
         key,
         title,
@@ -90,9 +99,15 @@ def history(table: TrialTable) -> Figure:
         f"{len(order)}.{flat}{_versus_baseline(table)}",
         drawing(traces, layout),
         380,
-        f"{MOST_POINTS} of {len(valued)} trials are drawn, the better half of them all the best."
-        if len(valued) > MOST_POINTS
-        else "",
+        " ".join(
+            filter(
+                None,
+                (
+                    f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else "",
+                    seen.note(table.identity.metric, maximize=table.identity.maximize),
+                ),
+            )
+        ),
     )
 
 
@@ -101,7 +116,7 @@ def baseline_line(table: TrialTable) -> dict[str, Any]:
     baseline = table.spec.baseline if table.spec else None
     if baseline is None:
         return {}
-    line = {"color": REFERENCE, "width": 1.5, "dash": "dash"}
+    line = {"width": 1.5, "dash": "dash"}
     text = f"baseline {with_unit(baseline.mean, table.identity.metric)}"
     return {
         "shapes": [
@@ -126,6 +141,12 @@ def baseline_line(table: TrialTable) -> dict[str, Any]:
             }
         ],
     }
+
+
+def baseline_mean(table: TrialTable) -> tuple[float, ...]:
+    """The mean of the baseline, for an axis that has to show it; empty where there is none."""
+    baseline = table.spec.baseline if table.spec else None
+    return () if baseline is None else (baseline.mean,)
 
 
 def _versus_baseline(table: TrialTable) -> str:
@@ -160,30 +181,24 @@ def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable
     }
 
 
-def _range(rows: Sequence[Row]) -> tuple[float, float]:
-    values = [row.value for row in rows if row.value is not None]
-    return min(values), max(values)
-
-
-def _places(row: Row, lines: Sequence[Line], span: tuple[float, float]) -> list[float | None]:
+def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
     """Heights of the trial on each axis, the value's last."""
-    value = None if row.value is None else place(row.value, *span, logarithmic=False)
+    value = None
+    if row.value is not None:
+        value = place(seen.held(row.value), seen.low, seen.high, logarithmic=False)
     return [*(line.place(row.assignments.get(line.name)) for line in lines), value]
 
 
 def _grouped(
-    rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable, span: tuple[float, float]
+    rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable
 ) -> list[dict[str, Any]]:
-    """The trials of one shade as one trace, the worst first: a trace a trial would be slow."""
+    """Trials of one shade, which goes by their rank, as one trace, the worst first: a trace a trial would be slow."""
     groups: dict[int, list[Row]] = {}
-    for row in reversed(rows):
-        share = place(row.value or 0.0, *span, logarithmic=False) or 0.0
-        if not table.identity.maximize:
-            share = 1 - share
-        groups.setdefault(round(share * (SHADES - 1)), []).append(row)
+    for rank, row in enumerate(rows):
+        groups.setdefault(SHADES * rank // len(rows), []).append(row)
     return [
-        _line(groups[level], places, table, color=shade(level / (SHADES - 1)), width=1.6)
-        for level in sorted(groups)
+        _line(groups[level], places, table, color=shade(1 - level / (SHADES - 1)), width=1.5)
+        for level in sorted(groups, reverse=True)
     ]
 
 
@@ -218,9 +233,9 @@ def _valueless(
     return made | {"name": "no value", "showlegend": bool(rows)}
 
 
-def _frame(lines: Sequence[Line], table: TrialTable, span: tuple[float, float]) -> dict[str, Any]:
+def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, Any]:
     """The axes: a vertical line each, with its name above and its numbers at its side."""
-    marks = [line.ticks() for line in lines] + [ticks(*span, logarithmic=False)]
+    marks = [line.ticks() for line in lines] + [ticks(seen.low, seen.high, logarithmic=False)]
     names = [*(line.name for line in lines), unit_of(table)]
     shapes = [
         {"type": "line", "x0": index, "x1": index, "y0": 0, "y1": 1, "layer": "below", "line": {"width": 1}}

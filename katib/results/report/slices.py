@@ -4,8 +4,8 @@ from typing import Any
 
 from katib.local.view import short
 from katib.results.report.axes import Line, axes
-from katib.results.report.figure import Figure, about, by_state, drawing, foremost, plain, unit_of
-from katib.results.report.search import baseline_line
+from katib.results.report.figure import Figure, about, by_state, drawing, foremost, plain, span, unit_of
+from katib.results.report.search import baseline_line, baseline_mean
 from katib.results.report.style import BEST, marker
 from katib.results.table import Row, TrialTable
 
@@ -49,20 +49,12 @@ def _slice(line: Line, table: TrialTable) -> Figure:
     if kept:
         star = {"symbol": "star", "size": 14, "color": BEST, "line": {"width": 0}}
         traces.append(_points(kept[:1], line, table) | {"name": "best trial", "marker": star})
-    axis: dict[str, Any] = {"title": {"text": f"<b>{plain(line.name)}</b>"}}
-    if line.listed:
-        axis |= {
-            "type": "category",
-            "categoryorder": "array",
-            "categoryarray": list(line.axis.parameter.values),
-        }
-    elif line.logarithmic:
-        axis |= {"type": "log"}
+    seen, base = span(table), baseline_line(table)
     layout = {
-        "xaxis": axis,
-        "yaxis": {"title": {"text": plain(unit_of(table))}},
+        "xaxis": {"title": {"text": f"<b>{plain(line.name)}</b>"}, **line.layout()},
+        "yaxis": {"title": {"text": plain(unit_of(table))}, "range": seen.range(*baseline_mean(table))},
         "showlegend": False,
-        **{key: value for key, value in baseline_line(table).items() if key == "shapes"},
+        **{key: value for key, value in base.items() if key == "shapes"},
     }
     edge = at_bounds(table).get(line.name, "")
     best = short(valued[0].assignments[line.name]) if valued else ""
@@ -72,12 +64,12 @@ def _slice(line: Line, table: TrialTable) -> Figure:
 
 
 def _points(rows: list[Row], line: Line, table: TrialTable) -> dict[str, Any]:
-    texts = [row.assignments[line.name] for row in rows]
+    texts, seen = [row.assignments[line.name] for row in rows], span(table)
     return {
         "type": "scatter",
         "mode": "markers",
         "x": texts if line.listed else [float(text) for text in texts],
-        "y": [row.value for row in rows],
+        "y": [seen.held(row.value or 0.0) for row in rows],
         "text": [about(row, table) for row in rows],
         "hoverinfo": "text",
     }

@@ -10,7 +10,6 @@ from katib.local.store import State
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 BEST = "#d55e00"
-REFERENCE = "#7a6a00"
 STATES: dict[State, str] = {
     "Succeeded": "#1a7fc4",
     "EarlyStopped": "#8b94a0",
@@ -62,12 +61,14 @@ def template(*, dark: bool) -> dict[str, Any]:
         "tickfont": {"color": muted, "size": 12},
         "title": {"font": {"color": ink, "size": 13}, "standoff": 8},
         "automargin": True,
-        "exponentformat": "power",
+        "exponentformat": "none",
         "minorloglabels": "none",
     }
     return {
+        "data": {"scatter": [{"marker": {"line": {"color": ink}}}]},
         "layout": {
             "font": {"family": FONT, "size": 13, "color": ink},
+            "colorway": [ink],  # for what has no colour of its own: it stands out from both backgrounds
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "margin": {"l": 12, "r": 12, "t": 12, "b": 12, "pad": 0},
@@ -82,7 +83,12 @@ def template(*, dark: bool) -> dict[str, Any]:
             },
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
             "shapedefaults": {"line": {"color": muted}},
-            "annotationdefaults": {"font": {"color": muted, "size": 12}, "showarrow": False},
+            "annotationdefaults": {
+                "font": {"color": muted, "size": 12},
+                "showarrow": False,
+                "bgcolor": "rgba(20,23,26,0.7)" if dark else "rgba(255,255,255,0.7)",
+                "borderpad": 1,
+            },
             "dragmode": False,
         }
     }
