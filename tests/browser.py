@@ -31,6 +31,7 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
@@ -145,11 +146,11 @@ def browser() -> Iterator[Page]:
 def _address(active: Path, process: "subprocess.Popen[bytes]") -> str:
     """Of the page's socket: the browser writes its port to a file as soon as it listens."""
     end = time.monotonic() + SECONDS
-    while not (active.is_file() and active.read_text().endswith("\n") or "\n" in _text(active)):
+    while "\n" not in _text(active):
         assert process.poll() is None, f"chromium ended with {process.returncode}"
         assert time.monotonic() < end, f"chromium did not listen in {SECONDS} s"
         time.sleep(0.02)
-    port = int(active.read_text().splitlines()[0])
+    port = int(_text(active).splitlines()[0])
     while True:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=SECONDS) as answer:
             for target in json.loads(answer.read()):

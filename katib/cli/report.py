@@ -18,6 +18,7 @@ def report(
     context: Context = None,
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
+    from katib.results.confirmation import find_verdict
     from katib.results.local_table import read_table
     from katib.results.report.audio import listen
     from katib.results.report.page import page, write
@@ -34,6 +35,6 @@ def report(
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.backend == "local" else None
-    conclusion = conclude(table, None, where)
+    conclusion = conclude(table, find_verdict(out, table.identity.name), where)
     file = write(page(table, conclusion, listen(table.best, runs), where), folder)
     print(f"{conclusion.sentence}\n{file}: {file.stat().st_size / 1e6:.1f} MB")

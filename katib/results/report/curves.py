@@ -13,6 +13,7 @@ from katib.results.report.figure import (
     drawing,
     foremost,
     plain,
+    span,
     spread,
     unit_of,
 )
@@ -80,13 +81,17 @@ def _finding(table: TrialTable) -> str:
 
 
 def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
-    """The part of the axis where curves differ: they begin far below, and the steep part would press the rest together."""
+    """The part of the axis where curves differ: they begin far below, and the steep part would press the rest together. Where
+    a trial came to, it is seen."""
     values = sorted(point.value for row in rows for point in row.curve)
-    base = baseline_mean(table)
+    ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
     if table.identity.maximize:
-        low, high = values[len(values) // STEEP], max(values[-1], *base, values[-1])
+        low, high = min(values[len(values) // STEEP], *ends), max(values[-1], *ends, *baseline_mean(table))
     else:
-        low, high = min(values[0], *base, values[0]), values[-1 - len(values) // STEEP]
+        low, high = (
+            min(values[0], *ends, *baseline_mean(table)),
+            max(values[-1 - len(values) // STEEP], *ends),
+        )
     margin = MARGIN * (high - low)
     return {"range": [low - margin, high + margin]} if margin else {}
 

@@ -24,8 +24,8 @@ from katib.results.report.importance import importance_figure
 from katib.results.report.search import history, parallel
 from katib.results.report.slices import slices
 from katib.results.report.style import template
-from katib.results.report.summary import Conclusion, best_block, facts, next_steps, subtitle, summary_notes
-from katib.results.report.tables import all_trials, failures, stop_decisions
+from katib.results.report.summary import Conclusion, configuration, facts, next_steps, subtitle, summary_notes
+from katib.results.report.tables import all_trials, failures, promising, stop_decisions
 from katib.results.table import TrialTable
 
 MOST_BYTES = 8_000_000
@@ -116,7 +116,8 @@ def _render(
         drawings=_embedded(_drawings([*main, *parts, cost])),
         facts=facts(table, conclusion),
         verdict=conclusion,
-        best=best_block(table),
+        configuration=configuration(table, conclusion),
+        candidates=promising(table),
         notes=summary_notes(table),
         main=[_Drawn.of(figure) for figure in main],
         decisions=stop_decisions(table),

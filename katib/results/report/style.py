@@ -90,5 +90,5 @@ def template(*, dark: bool) -> dict[str, Any]:
                 "borderpad": 1,
             },
             "dragmode": False,
-        }
+        },
     }

@@ -97,12 +97,15 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     return found
 
 
-def best_block(table: TrialTable) -> str:
-    """The best trial's settings as flags of the trainer, to be pasted."""
-    best = table.best
-    if best is None:
-        return ""
-    return " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in best.assignments.items())
+def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
+    """A heading, and the confirmed configuration or else the best trial's as flags of the trainer, to be pasted."""
+    if conclusion.verdict is not None:
+        heading, settings = "Confirmed configuration", conclusion.verdict.configuration
+    elif table.best is not None:
+        heading, settings = "Configuration of the best trial", table.best.assignments
+    else:
+        return "", ""
+    return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
 
 
 def summary_notes(table: TrialTable) -> list[str]:

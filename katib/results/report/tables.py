@@ -74,6 +74,36 @@ def all_trials(table: TrialTable) -> Grid:
     return Grid(label, tuple(column for column, _ in kept), rows, "trials")
 
 
+def promising(table: TrialTable) -> Grid | None:
+    """The configurations that all trials together speak for, which confirm would run; None where none has a value."""
+    from katib.results.selection import candidates
+
+    found = candidates(table)
+    if not found:
+        return None
+    metric = table.identity.metric
+    columns = (
+        Column("trial"),
+        Column(f"expected {metric}", number=True),
+        Column("observed", number=True),
+        Column("by observed value", number=True),
+        *(Column(name, number=True) for name in found[0].configuration),
+    )
+    rows = tuple(
+        Line(
+            (
+                one.trials[0],
+                f"{with_unit(one.mean, metric)} ± {one.sd:.2f}",
+                with_unit(one.observed, metric),
+                f"place {one.rank}",
+                *(short(text) for text in one.configuration.values()),
+            )
+        )
+        for one in found
+    )
+    return Grid("The most promising configurations", columns, rows)
+
+
 def failures(table: TrialTable) -> Grid:
     """Trials that failed, with what happened and what to do."""
     failed = [row for row in table.rows if row.state in FAILED]
