@@ -1,6 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results sweep ui clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results best confirm arch report sweep ui clean
 .PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
@@ -84,8 +84,20 @@ local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on th
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
 	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
 
+report: $(RUN) ## OUT/EXPERIMENT/report.html: the search of EXPERIMENT= as one file that opens without network (CLUSTER=1)
+	@$(KATIB) report '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER)
+
 sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout, for agents that see the corpus in DATA= (OUT=)
 	@$(KATIB) sweep '$(MODEL)' $(call options,DATA OUT PRESET NAME TRIALS EPOCHS SITE)
+
+best: $(RUN) ## the most promising configurations of EXPERIMENT=, by what all its trials say (TOP= JSON=1 CLUSTER=1)
+	@$(KATIB) best '$(or $(EXPERIMENT),$(MODEL))' $(call options,OUT TOP SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+confirm: $(RUN) ## the three best of EXPERIMENT= (or MODEL=) with three seeds on the corpus in DATA=, and the verdict (CLUSTER=1 BASELINE= SEEDS= TOP= YES=1 JSON=1)
+	@$(KATIB) confirm '$(or $(EXPERIMENT),$(MODEL))' $(call options,DATA OUT SEEDS TOP BASELINE SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
+
+arch: $(RUN) ## the architectures of MODEL='s next phase with the best settings of its search (or of EXPERIMENT=), three seeds each (CLUSTER=1 DATA= SEEDS= YES=1 JSON=1)
+	@$(KATIB) arch '$(MODEL)' $(call options,EXPERIMENT DATA OUT SEEDS SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
 
 ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
 	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)

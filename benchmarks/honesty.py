@@ -17,7 +17,7 @@ from statistics import fmean, median
 import numpy as np
 
 from benchmarks.search_landscapes import Surface, synthetic
-from katib.local.store import Identity
+from katib.local.record import Identity
 from katib.results.noise import PRIOR, pooled
 from katib.results.selection import candidates
 from katib.results.table import Point, Row, TrialTable
@@ -164,8 +164,9 @@ def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stoppe
 
 def table(scenarios: Sequence[Scenario], searches: int) -> Iterator[str]:
     """One line a scenario and way."""
-    yield "| what is true | who says it | 95 % interval covers | falsely better | says better | half width, dB | true gain of the choice, dB |"
-    yield "|---|---|---|---|---|---|---|"
+    headings = ("what is true", "who says it", "95 % interval covers", "falsely better", "says better")
+    yield "| " + " | ".join((*headings, "half width, dB", "true gain of the choice, dB")) + " |"
+    yield "|" + "---|" * (len(headings) + 2)
     for scenario in scenarios:
         found = [conclude(scenario, seed) for seed in range(searches)]
         for way in WAYS:

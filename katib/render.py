@@ -89,6 +89,15 @@ def command(spec: Spec, site: Site) -> list[str]:
     return words
 
 
+def fixed_flags(spec: Spec) -> dict[str, list[str]]:
+    """The flags of what is not searched, each with its values as the command has them."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
+    return {
+        _flag(name): [number(item) if isinstance(item, float) else str(item) for item in values]
+        for name, values in listed.items()
+    }
+
+
 def number(value: float) -> str:
     """The shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
     return str(int(value)) if value == int(value) else repr(value)
@@ -101,11 +110,7 @@ def decimal(value: float) -> str:
 
 def _fixed(spec: Spec) -> list[str]:
     """What is the same for all trials, as flags of the trainer."""
-    words = []
-    for name, value in spec.fixed.items():
-        values = value if isinstance(value, list) else [value]
-        words += [_flag(name), *(number(item) if isinstance(item, float) else str(item) for item in values)]
-    return words
+    return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
 
 
 def _template(name: str) -> jinja2.Template:

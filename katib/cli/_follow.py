@@ -1,7 +1,7 @@
 """What confirm and arch share: the Experiment that follows from a search, planned once, run here or deployed, found again."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +25,20 @@ Seeds = Annotated[
 
 @dataclass(frozen=True)
 class Followed:
-    """What follows from a search, and how far it is: `table` is None before its first trial, `code` what a search that was
-    broken off exits with."""
+    """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its first
+    trial, `code` what a search that was broken off exits with."""
 
     plan: "Plan"
-    table: "TrialTable | None"
-    name: str
+    manifest: Mapping[str, Any]
+    table: "TrialTable | None" = None
     code: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its Experiment."""
+        from katib.results.fixed_runs import experiment_name
+
+        return experiment_name(self.plan.search, self.plan.purpose)
 
     @property
     def outstanding(self) -> int:
@@ -79,10 +86,13 @@ def follow_here(
     """Plan it, or find it as it was planned; show it, ask, and run what is missing on this machine, unless only to `look`."""
     import sys
 
+    import yaml
+
     from katib.check import require_sound
     from katib.cli.searches import confirm
     from katib.errors import FolderError
-    from katib.local.run import MANIFEST, run
+    from katib.local.record import MANIFEST
+    from katib.local.run import run
     from katib.results.confirmation import local_manifest, local_plan
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
@@ -101,7 +111,7 @@ def follow_here(
         require_sound(text, f"the Experiment {name}")
     else:
         text = (out / name / MANIFEST).read_text(encoding="utf-8")
-    followed = Followed(plan, _table(out, name), name)
+    followed = Followed(plan, yaml.safe_load(text), _table(out, name))
     if look or not followed.outstanding:
         return followed
     show(followed)
@@ -111,7 +121,7 @@ def follow_here(
     if halt is not None:
         then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
         print(f"{halt.reason}{then}", file=sys.stderr)
-    return Followed(plan, _table(out, name), name, halt.code if halt else 0)
+    return replace(followed, table=_table(out, name), code=halt.code if halt else 0)
 
 
 def follow_on_cluster(
@@ -148,22 +158,22 @@ def follow_on_cluster(
         plan = plan_of(there)
         if plan is None or plan.search != experiment:
             raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
-        return Followed(plan, cluster_table(cluster, name), name)
+        return Followed(plan, there, cluster_table(cluster, name, context=context))
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
-    plan = make(cluster_table(cluster, experiment), manifest)
-    followed = Followed(plan, None, name)
-    if look:
-        return followed
+    plan = make(cluster_table(cluster, experiment, context=context), manifest)
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
+    followed = Followed(plan, yaml.safe_load(text))
+    if look:
+        return followed
     show(followed)
-    apply(cluster, place, [change(yaml.safe_load(text), None)], yes=yes)
+    apply(cluster, place, [change(dict(followed.manifest), None)], yes=yes)
     return followed
 
 
 def _table(out: Path, name: str) -> "TrialTable | None":
-    from katib.local.store import DATABASE
+    from katib.local.record import DATABASE
     from katib.results.local_table import read_table
 
     return read_table(out, name) if (out / name / DATABASE).exists() else None
@@ -185,12 +195,10 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
 
 def _recorded(out: Path, search: "TrialTable") -> Path | None:
     """Where the search's runs found their corpus (trainer/fit.py writes it down)."""
-    import json
+    from katib.results.run_folder import SUMMARY, read_json
 
     for row in search.rows:
-        try:
-            found = json.loads((out / search.identity.name / row.trial / "summary.json").read_text())
-            return Path(found["data_dir"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        found = read_json(out / search.identity.name / row.trial / SUMMARY).get("data_dir")
+        if isinstance(found, str):
+            return Path(found)
     return None

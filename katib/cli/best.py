@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from katib.cli.options import Context, Json, Out, SiteFile
+from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
 
 
 def best(
@@ -14,9 +14,7 @@ def best(
     ],
     out: Out = Path("runs"),
     top: Annotated[int, typer.Option(help="how many", min=1)] = 3,
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="of the cluster rather than of this machine")
-    ] = False,
+    cluster: OfCluster = False,
     site: SiteFile = None,
     context: Context = None,
     as_json: Json = False,
@@ -27,24 +25,15 @@ def best(
 
     from rich.console import Console
 
-    from katib.cli.searches import search_name, site_of
+    from katib.cli.searches import search_name
+    from katib.cli.tables import trial_table
     from katib.local.view import short, with_unit
     from katib.results.confirmation import find_verdict, nothing_to_go_by
-    from katib.results.printed import print_rows
+    from katib.results.formats import print_rows
     from katib.results.selection import candidates, seed_noise
 
     name = search_name(experiment)
-    if cluster or context is not None:
-        from katib.cluster.client import Cluster
-        from katib.results.cluster_table import cluster_table
-
-        table = cluster_table(Cluster(site_of(site).namespace, context), name)
-    else:
-        from katib.results.local_table import read_table
-
-        table = read_table(out, name)
-    for note in table.notes:
-        print(note, file=sys.stderr)
+    table = trial_table(name, out, site, context, cluster=cluster)
     noise, metric = seed_noise(table), table.identity.metric
     found = candidates(table, top, noise)
     if as_json:

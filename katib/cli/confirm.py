@@ -92,7 +92,7 @@ def _show(found: "Followed") -> None:
 
     from katib.local.view import count, short, with_unit
     from katib.metrics import METRIC
-    from katib.results.printed import print_rows
+    from katib.results.formats import print_rows
 
     plan = found.plan
     known = sum(len(group.known) for group in plan.groups)
@@ -123,7 +123,7 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
     from rich.console import Console
 
     from katib.local.view import count, short, with_unit
-    from katib.results.printed import print_rows
+    from katib.results.formats import print_rows
 
     plan, values = found.plan, found.values
     metric = found.table.identity.metric if found.table is not None else "val_si_snr"

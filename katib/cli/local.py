@@ -83,8 +83,8 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     from rich.console import Console
 
     from katib.local.view import short, with_unit
+    from katib.results.formats import print_table
     from katib.results.local_table import read_table
-    from katib.results.printed import print_table
 
     table = read_table(out, experiment)
     if table.rows:

@@ -5,36 +5,36 @@ from typing import Annotated
 
 import typer
 
-from katib.cli.options import Context, Json, Out, SiteFile
+from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
 
 
 def results(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
     out: Out = Path("runs"),
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="of the cluster rather than of this machine")
-    ] = False,
+    format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json")] = "table",
+    cluster: OfCluster = False,
     site: SiteFile = None,
     context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Print the trial table of EXPERIMENT; it may still be running."""
-    import json
+    import sys
 
     from rich.console import Console
 
-    from katib.results.local_table import read_table
-    from katib.results.printed import print_table
+    from katib.cli.tables import trial_table
+    from katib.errors import SepsweepError, nearest
+    from katib.results.formats import FORMATS, print_table, text
 
-    if cluster or context is not None:
-        from katib.cli.searches import search_name, site_of
-        from katib.cluster.client import Cluster
-        from katib.results.cluster_table import cluster_table
-
-        table = cluster_table(Cluster(site_of(site).namespace, context), search_name(experiment))
-    else:
-        table = read_table(out, experiment)
+    if format not in FORMATS:
+        raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
+    table = trial_table(experiment, out, site, context, cluster=cluster)
     if as_json:
-        print(json.dumps(table.records(), indent=2))
+        format = "json"
+    if format == "table":
+        if table.rows:
+            print_table(table, Console())
+        else:
+            print(f"{table.identity.name}: no trial yet")
     else:
-        print_table(table, Console())
+        sys.stdout.writelines(text(table, format))  # type: ignore[arg-type]  # one of FORMATS

@@ -19,7 +19,7 @@ def ui(
 ) -> None:
     """Serve Optuna's dashboard of EXPERIMENT on this machine until Ctrl-C; it follows a search that runs."""
     from katib.errors import EngineError, FolderError
-    from katib.local.store import DATABASE
+    from katib.local.record import DATABASE
     from katib.results.local_table import experiments, find
 
     there = experiments(out)

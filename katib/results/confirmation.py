@@ -15,17 +15,16 @@ from typing import Any
 import yaml
 
 from katib.errors import FolderError, ManifestError, ResultError
-from katib.local.store import DATABASE
-from katib.results.fixed_runs import Group, Plan, Purpose, experiment_name, plan_of, search_seed
+from katib.local.record import DATABASE, MANIFEST
+from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, search_seed
 from katib.results.local_table import read_table
 from katib.results.selection import Candidate, candidates
-from katib.results.table import Row, TrialTable
+from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
 
 SEEDS = (42, 123, 456)
 """Of the published baselines (Series 3)."""
 TOP = 3
-MANIFEST = "experiment.yaml"
 VERDICT = "verdict.json"
 """In the search's folder: the verdict of a confirmation that ran on a cluster, or whose folder is gone."""
 
@@ -104,7 +103,7 @@ def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
 
 def outstanding(plan: Plan, table: TrialTable) -> int:
     """Planned runs that have not ended."""
-    ended = {row.assignments.get("run") for row in table.rows if row.state not in ("Created", "Running")}
+    ended = {row.assignments.get(RUN) for row in table.rows if row.state not in ("Created", "Running")}
     return sum(word not in ended for word in plan.words)
 
 
@@ -150,7 +149,7 @@ def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
     text = local_manifest(runs, experiment_name(experiment, purpose))
     plan = plan_of(text) if text is not None else None
     if text is not None and (plan is None or plan.search != experiment):
-        other = f"of '{plan.search}'" if plan else "no confirmation"
+        other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
         raise FolderError(
             f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
         )
@@ -171,13 +170,21 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     return found
 
 
+def known_runs(candidate: Candidate, table: TrialTable, seen: int | None) -> dict[int, float]:
+    """The search's own run of the candidate by its seed. One that was stopped early is no run of its seed: its value is
+    that of an early epoch."""
+    values = {row.trial: row.value for row in table.finished if row.value is not None}
+    own = next((values[trial] for trial in candidate.trials if trial in values), None)
+    return {} if own is None or seen is None else {seen: own}
+
+
 def _group(candidate: Candidate, table: TrialTable, seeds: Sequence[int], seen: int | None) -> Group:
-    """A run that was stopped early is no run of its seed: its value is that of an early epoch."""
-    rows = {row.trial: row for row in table.finished}
-    own: Row | None = next((rows[trial] for trial in candidate.trials if trial in rows), None)
-    known = {seen: own.value} if own and own.value is not None and seen is not None and seen in seeds else {}
+    known = known_runs(candidate, table, seen)
     return Group(
-        configuration=dict(candidate.configuration), known=known, mean=candidate.mean, sd=candidate.sd
+        configuration=dict(candidate.configuration),
+        known={seed: value for seed, value in known.items() if seed in seeds},
+        mean=candidate.mean,
+        sd=candidate.sd,
     )
 
 

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from katib.errors import ManifestError
+from katib.results.origin import flags_of
 from katib.results.table import TrialTable
 
 RUN, SEED_FLAG = "run", "--seed"
@@ -91,10 +92,12 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     Raises ManifestError where the trials of the search are not of our trainer, which alone takes a run in one word.
     """
     old, new, words = plan.search, experiment_name(plan.search, plan.purpose), plan.words
-    for word in words:
-        for part in re.split("[,=]", word):
+    for group in plan.groups:
+        for part in (*group.configuration, *group.configuration.values()):
             if not _WORD.fullmatch(part):
-                raise ManifestError(f"{old}: '{part}' of the run {word} cannot be passed in one word")
+                raise ManifestError(
+                    f"{old}: '{part}' is no setting that can be passed in one word with others"
+                )
     spec = copy.deepcopy(dict(search["spec"]))
     metadata = search["metadata"]
     for key in ("earlyStopping", "algorithm", "parameters"):
@@ -104,7 +107,9 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     spec["maxTrialCount"] = spec["maxFailedTrialCount"] = len(words)
     spec["parallelTrialCount"] = min(spec.get("parallelTrialCount", 3), len(words))
     spec["parameters"] = [{"name": RUN, "parameterType": "categorical", "feasibleSpace": {"list": words}}]
-    _rewrite_trial(spec["trialTemplate"], old, new)
+    given = {"--" + name.replace("_", "-") for group in plan.groups for name in group.configuration}
+    kept = {flag: values for flag, values in flags_of(spec).items() if flag not in given | {SEED_FLAG}}
+    _rewrite_trial(spec["trialTemplate"], kept, old, new)
     labels = metadata.get("labels") or {}
     document = {
         "apiVersion": "kubeflow.org/v1beta1",
@@ -133,16 +138,14 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan | None:
 
 def search_seed(search: Mapping[str, Any]) -> int | None:
     """The seed that every trial of the search was trained with; None where it is no number of the command line."""
-    container = _container(search["spec"]["trialTemplate"])
-    for flag, values in _flags([*(container.get("command") or []), *(container.get("args") or [])]):
-        if flag == SEED_FLAG and len(values) == 1 and values[0].isdecimal():
-            return int(values[0])
-    return None
+    words = flags_of(search["spec"]).get(SEED_FLAG, [])
+    return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
 
-def _rewrite_trial(template: dict[str, Any], old: str, new: str) -> None:
+def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:
     """The run word in the place of the searched flags and of the seed, and the new name wherever the old one stands."""
-    container = _container(template)
+    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    container = next(one for one in containers if one["name"] == template["primaryContainerName"])
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     if words[:3] != ["python", "-m", "trainer"]:
         raise ManifestError(
@@ -151,11 +154,11 @@ def _rewrite_trial(template: dict[str, Any], old: str, new: str) -> None:
     names = {item["name"]: item["reference"] for item in template["trialParameters"]}
     kept = {name for name, reference in names.items() if reference.startswith("${trialSpec.")}
     command = words[:3]
-    for flag, values in _flags(words):
+    for flag, values in flags.items():
         searched = any(
             f"${{trialParameters.{name}}}" in value for name in names.keys() - kept for value in values
         )
-        if not searched and flag != SEED_FLAG:
+        if not searched:
             command += [flag, *values]
     container.pop("args", None)
     container["command"] = [*command, "--set", f"${{trialParameters.{RUN}}}"]
@@ -171,22 +174,6 @@ def _rewrite_trial(template: dict[str, Any], old: str, new: str) -> None:
         if variable["name"] == GROUP_VARIABLE:
             variable["value"] = new
     template["trialSpec"] = _renamed(job, f"/runs/{old}/", f"/runs/{new}/")
-
-
-def _container(template: Mapping[str, Any]) -> dict[str, Any]:
-    containers: list[dict[str, Any]] = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    return next(one for one in containers if one["name"] == template["primaryContainerName"])
-
-
-def _flags(words: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """The flags of the trainer's command line with their values, in order."""
-    found: list[tuple[str, list[str]]] = []
-    for word in words[3:]:
-        if word.startswith("--"):
-            found.append((word, []))
-        elif found:
-            found[-1][1].append(word)
-    return found
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:

@@ -5,6 +5,7 @@ the more of the latter. So candidates are ordered by the posterior mean of the G
 (katib/search/bayes.py), told what seeds alone make of a value. Pure; called by the verbs best and confirm, and by the report.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,11 +143,12 @@ def _curve(row: Row) -> tuple[float, ...]:
 
 
 def _space(table: TrialTable) -> Space:
-    """The space of the manifest, or, where a table has lost it, that of its values."""
-    axes = parameters_of(table.identity.spec, table.identity.name)
-    return Space.of(
-        [axis for axis in axes or [_seen(table, name) for name in table.settings] if axis.name != SEED]
-    )
+    """The space of the manifest, or, where a table has lost it, what the values of most trials span."""
+    axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
+    if not axes and table.rows:
+        ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
+        axes = [_seen(table, name) for name in names]
+    return Space.of([axis for axis in axes if axis.name != SEED])
 
 
 def _seen(table: TrialTable, name: str) -> Parameter:

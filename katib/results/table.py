@@ -4,11 +4,11 @@ Data only. Filled from the local store (local_table.py), from a cluster (cluster
 before its experiment was deleted (export.py); read by every verb that draws a conclusion.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from katib.local.store import Identity, State
+from katib.local.record import Identity, State
 from katib.spec import Spec
 
 
@@ -85,7 +85,7 @@ class TrialTable:
     budget: Budget | None = None
     """None where the manifest does not say it."""
     gpus: int = 0
-    """That one trial uses."""
+    """That one trial uses; on this machine one, which may be the processor."""
     notes: tuple[str, ...] = ()
     """What could not be read, one line each; the verbs print them to stderr."""
 
@@ -110,18 +110,8 @@ class TrialTable:
         """Trials that ran to their own end and have a value."""
         return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
 
-    def records(self) -> list[dict[str, Any]]:
-        """What `results --json` prints; the value goes by the metric's own name."""
-        return [
-            {
-                "trial": row.trial,
-                "state": row.state,
-                "reason": row.reason,
-                "assignments": dict(row.assignments),
-                self.identity.metric: row.value,
-                "best_epoch": row.best_epoch,
-                "epochs": row.epochs,
-                "seconds": round(row.seconds, 3),
-            }
-            for row in self.rows
-        ]
+
+def best_first(rows: Iterable[Row], maximize: bool) -> tuple[Row, ...]:
+    """The order of a table: those without a value last."""
+    sign = -1 if maximize else 1
+    return tuple(sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0))))

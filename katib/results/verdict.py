@@ -134,7 +134,8 @@ def _sentence(verdict: Verdict, metric: str) -> str:
     if not verdict.baseline:
         return f"No verdict: {reached}, and there is no baseline to compare it with."
     against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
-    difference = f"{verdict.difference:+.2f} ({verdict.low:+.2f} to {verdict.high:+.2f}, 95 %)"
+    difference = ("+" if verdict.difference > 0 else "") + with_unit(verdict.difference, metric)
+    difference += f" ({verdict.low:+.2f} to {verdict.high:+.2f}, 95 %)"
     on = (
         f"{difference} on the seeds that the search has not seen ({_listed(verdict.unseen)}),"
         f" permutation test p {verdict.p_value:.2f}"

@@ -1,9 +1,9 @@
 """Katib's store of metrics, over gRPC: the rows that each trial has reported. Called by all three services."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -57,17 +57,23 @@ class ObservationLogs:
 
     def read(self, trial: str) -> list[Row]:
         """All rows of a trial, by time."""
-        reply = self._manager.GetObservationLog(
-            pb.GetObservationLogRequest(trial_name=trial), timeout=TIMEOUT
-        )
-        return [
-            Row(log.metric.name, _normal(log.time_stamp), log.metric.value)
-            for log in reply.observation_log.metric_logs
-        ]
+        return dict(self.read_all([trial]))[trial]
+
+    def read_all(self, trials: Iterable[str]) -> Iterator[tuple[str, list[Row]]]:
+        """Each of `trials` with all of its rows, by time."""
+        for name, logs in self._logs(trials):
+            yield name, [Row(log.metric.name, _normal(log.time_stamp), log.metric.value) for log in logs]
 
     def curves(self, trials: Iterable[str], metric: str) -> dict[str, tuple[float, ...]]:
         """The values of a metric a step, for each of `trials`; empty for one that has reported none."""
-        names, found = list(trials), {}
+        return {
+            name: curve((log.time_stamp, log.metric.value) for log in logs)
+            for name, logs in self._logs(trials, metric)
+        }
+
+    def _logs(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Sequence[Any]]]:
+        """Each of `trials` with its rows as they are sent, those of `metric` alone where it is named."""
+        names = list(trials)
         for start in range(0, len(names), AT_ONCE):
             asked = {
                 name: self._manager.GetObservationLog.future(
@@ -76,9 +82,7 @@ class ObservationLogs:
                 for name in names[start : start + AT_ONCE]
             }
             for name, answer in asked.items():
-                logs = answer.result().observation_log.metric_logs
-                found[name] = curve((log.time_stamp, log.metric.value) for log in logs)
-        return found
+                yield name, answer.result().observation_log.metric_logs
 
     def close(self) -> None:
         """Ends the connection."""

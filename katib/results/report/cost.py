@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from katib.local.view import count, duration
+from katib.results.plan import plan
 from katib.results.report.figure import Figure, by_state, drawing
 from katib.results.report.style import STATES
 from katib.results.table import Row, TrialTable
 
 SECONDS_AN_HOUR = 3600
-PLANNED = "#7d8fa8"
+PLANNED, EXPECTED = "#7d8fa8", "planned, with<br>early stopping"
 SHORT_HOURS = 2.0
 """Below so many GPU-hours they are counted in minutes."""
 
@@ -20,17 +21,19 @@ class Cost:
 
     planned: float | None
     """Every trial to its last epoch; None where nobody has said how long one takes, and no trial has shown it."""
+    expected: float | None
+    """With early stopping as it is assumed beforehand (katib/results/plan.py)."""
     planned_by: str
-    """Where that comes from."""
+    """Where both come from."""
     used: float
     spared: float
 
 
 def cost(table: TrialTable) -> Cost:
     """What there is to say of the experiment's GPU-hours so far."""
-    planned, by = _planned(table)
+    planned, expected, by = _planned(table)
     used = sum(row.gpu_hours for row in table.rows)
-    return Cost(planned, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
+    return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
 
 
 def spared(row: Row, table: TrialTable) -> float | None:
@@ -52,6 +55,7 @@ def cost_figure(table: TrialTable) -> Figure:
     factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
     device = "GPU" if table.gpus else "process"
     bars = ["actual"] if found.planned is None else ["actual", "planned"]
+    bars += [] if found.expected is None else [EXPECTED]
     traces = [
         _bar(state, "actual", factor * sum(row.gpu_hours for row in rows), STATES[state])
         for state, rows in reversed(by_state(table.rows).items())
@@ -60,6 +64,8 @@ def cost_figure(table: TrialTable) -> Figure:
         traces.append(_bar("spared by stopping early", "actual", factor * found.spared, "", hatched=True))
     if found.planned is not None:
         traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
+    if found.expected is not None:
+        traces.append(_bar("planned", EXPECTED, factor * found.expected, PLANNED) | {"showlegend": False})
     layout = {
         "barmode": "stack",
         "xaxis": {"title": {"text": f"{device}-{unit}"}, "rangemode": "tozero"},
@@ -78,8 +84,9 @@ def _finding(table: TrialTable, found: Cost) -> str:
     device = "GPU time" if table.gpus else "process time, without a GPU"
     parts = [f"{hours(found.used)} of {device} in {count(len(table.rows), 'trial')}."]
     if found.planned is not None:
+        stopping = "" if found.expected is None else f", {hours(found.expected)} with early stopping"
         parts.append(
-            f"Every trial to its end would be {hours(found.planned)} ({found.planned_by}): "
+            f"Every trial to its end would be {hours(found.planned)}{stopping} ({found.planned_by}): "
             f"{100 * found.used / found.planned:.0f} % of it were used so far."
         )
     else:
@@ -114,18 +121,18 @@ def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = Fal
     }
 
 
-def _planned(table: TrialTable) -> tuple[float | None, str]:
+def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
+    """GPU-hours of all trials to their end, those expected with early stopping, and where both come from."""
+    if table.spec is not None:
+        gpus = max(1, table.gpus)
+        made = plan([table.spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)
+        return made.gpu_hours, made.gpu_hours_stopping, "the spec's estimate"
     budget = table.budget
-    if budget is None:
-        return None, ""
-    if budget.hours_per_run is not None:
-        return budget.trials * budget.hours_per_run * max(1, table.gpus), "the spec's estimate"
     ended = [row.gpu_hours / row.epochs for row in table.rows if row.state == "Succeeded" and row.epochs]
-    if not ended:
-        return None, ""
-    return budget.trials * budget.epochs * sum(ended) / len(
-        ended
-    ), "at what an epoch took in the finished trials"
+    if budget is None or not ended:
+        return None, None, ""
+    hours = budget.trials * budget.epochs * sum(ended) / len(ended)
+    return hours, None, "at what an epoch took in the finished trials"
 
 
 def _epochs(table: TrialTable) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any, TypeVar
 
-from katib.local.store import State
+from katib.local.record import State
 from katib.local.view import short, with_unit
 from katib.results.table import Row, TrialTable
 

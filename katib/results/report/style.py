@@ -6,7 +6,7 @@ backgrounds; what matters is told by shape or line as well.
 
 from typing import Any
 
-from katib.local.store import State
+from katib.local.record import State
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 BEST = "#d55e00"

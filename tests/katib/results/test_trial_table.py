@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from katib.errors import FolderError
-from katib.local.store import Effort, Identity, Trial
+from katib.local.record import Effort, Identity, Trial
+from katib.results.formats import as_json
 from katib.results.local_table import read_table, table
 
 
@@ -35,7 +36,7 @@ def test_the_best_trial_comes_first_and_those_without_a_value_last(tmp_path: Pat
 def test_values_that_are_not_finite_are_no_values(tmp_path: Path) -> None:
     found = table(identity(), [trial("nan", float("nan"), 1.0), trial("inf", float("inf"))], tmp_path)
     assert [(row.trial, row.value) for row in found.rows] == [("nan", 1.0), ("inf", None)]
-    json.dumps(found.records(), allow_nan=False)
+    assert json.loads("".join(as_json(found)))[1]["val_si_snr"] is None
 
 
 @pytest.mark.parametrize("summary", ["", "[]", '{"mixture_val_si_snr": "x"}', '{"mixture_val_si_snr": null}'])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from katib.local.store import Identity
+from katib.local.record import Identity
 from katib.render import Overrides, render
 from katib.results.table import Budget, Point, Row, TrialTable
 from katib.site import load_site

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from simulated import METRIC, identity, row, searched, table
 
-from katib.local.store import Identity
+from katib.local.record import Identity
 from katib.results.report.audio import Listening
 from katib.results.report.axes import axes, ticks
 from katib.results.report.cost import cost, cost_figure
