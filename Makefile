@@ -63,7 +63,7 @@ bench-search: $(BENCH) ## whole searches, simulated, against four others; hours 
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
 
 # --- verbs ------------------------------------------------------------------------------------------------------
-demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table
+demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search, its table and report
 	@$(KATIB) demo $(call options,OUT DATA)
 
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout

@@ -84,6 +84,10 @@ class Page:
         while not self._happened("Page.loadEventFired"):
             assert time.monotonic() < end, f"{file} did not load in {SECONDS} s"
             self.events.append(json.loads(self._socket.recv()))
+        self.wait_for_frames()
+
+    def wait_for_frames(self) -> None:
+        """Until what has happened can be seen."""
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def complaints(self) -> list[str]:

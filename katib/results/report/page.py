@@ -86,6 +86,7 @@ def write(text: str, folder: Path) -> Path:
         building.write_text(text, encoding="utf-8", newline="\n")
         building.replace(file)
     except OSError as error:
+        building.unlink(missing_ok=True)
         raise FolderError(f"{file}: cannot be written ({error.strerror})") from None
     return file
 

@@ -132,6 +132,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     name = table.identity.name
     steps = []
     if table.best is not None:
+        steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
         steps.append(
             ("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}")
         )
