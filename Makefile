@@ -1,6 +1,7 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results best confirm arch report sweep ui clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local
+.PHONY: plan results log best confirm arch report sweep ui clean
 .PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
@@ -81,8 +82,14 @@ pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which th
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
 	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
 
-results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
-	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= (default: all four), beside what is used (GPUS= PRICE= PARALLEL= JSON=1 CLUSTER=1)
+	@$(KATIB) plan $(if $(MODEL),'$(MODEL)') $(call options,GPUS PRICE PARALLEL OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json, JSON=1; CLUSTER=1: those on the cluster)
+	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT FORMAT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE= CLUSTER=1)
+	@$(KATIB) log '$(EXPERIMENT)' $(call options,FILE OUT SITE CONTEXT) $(call switch,CLUSTER)
 
 report: $(RUN) ## OUT/EXPERIMENT/report.html: the search of EXPERIMENT= as one file that opens without network (CLUSTER=1)
 	@$(KATIB) report '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER)

@@ -1,6 +1,6 @@
 """Is the verdict honest: simulated searches whose truth is known, from the first trial to the sentence.
 
-    python -m benchmarks.honesty [--searches 1000] [--out FILE]
+    python -m benchmarks.honesty [--searches 1000] [--processes 2] [--out FILE]
 
 Each search has 25 trials on a surface of its own, closes in on the best, stops what lies far below the median, and is
 concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. Beside it what
@@ -10,7 +10,10 @@ tests/katib/results/test_honesty.py runs the same with fewer searches.
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import starmap
+from multiprocessing import Pool
 from pathlib import Path
 from statistics import fmean, median
 
@@ -52,8 +55,8 @@ SCENARIOS = (
     Scenario("no effect, baseline noisier than model", None, 0.13, 0.30),
     Scenario("no effect, little noise", None, 0.06, 0.06),
     Scenario("baseline as good as the best there is", 0.0),
-    Scenario("small effect", 0.3),
-    Scenario("small effect, model noisier than baseline", 0.3, 0.26, 0.13),
+    Scenario("small effect", 0.6),
+    Scenario("small effect, model noisier than baseline", 0.6, 0.26, 0.13),
     Scenario("large effect", 1.5),
     Scenario("large effect, baseline noisier than model", 1.5, 0.13, 0.26),
 )
@@ -162,15 +165,17 @@ def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stoppe
     )
 
 
-def table(scenarios: Sequence[Scenario], searches: int) -> Iterator[str]:
+def table(scenarios: Sequence[Scenario], searches: int, processes: int = 1) -> Iterator[str]:
     """One line a scenario and way."""
     headings = ("what is true", "who says it", "95 % interval covers", "falsely better", "says better")
     yield "| " + " | ".join((*headings, "half width, dB", "true gain of the choice, dB")) + " |"
     yield "|" + "---|" * (len(headings) + 2)
-    for scenario in scenarios:
-        found = [conclude(scenario, seed) for seed in range(searches)]
-        for way in WAYS:
-            yield line(scenario.name if way == WAYS[0] else "", way, [one[way] for one in found])
+    with Pool(processes) if processes > 1 else nullcontext() as pool:
+        for scenario in scenarios:
+            cases = [(scenario, seed) for seed in range(searches)]
+            found = pool.starmap(conclude, cases, chunksize=50) if pool else list(starmap(conclude, cases))
+            for way in WAYS:
+                yield line(scenario.name if way == WAYS[0] else "", way, [one[way] for one in found])
 
 
 def line(scenario: str, way: str, said: Sequence[Said]) -> str:
@@ -190,10 +195,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--searches", type=int, default=1000, help="of each scenario")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, help="file that the table is written to as well")
     options = parser.parse_args()
     lines = []
-    for text in table(SCENARIOS, options.searches):
+    for text in table(SCENARIOS, options.searches, options.processes):
         print(text, flush=True)
         lines.append(text)
     if options.out:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from katib.experiment import load_experiment
 from katib.local.record import DATABASE, MANIFEST, Identity
 from katib.local.store import Store
@@ -31,6 +33,7 @@ def make_experiment(runs: Path, trials: int, epochs: int, model: str = "dprnn", 
     manifest = render(load_spec(model), load_site(), overrides)
     (folder / MANIFEST).write_text(manifest)
     experiment = load_experiment(manifest, name)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     Store.create(folder, Identity.of(experiment)).close()
     random_ = random.Random(1)
     connection = sqlite3.connect(folder / DATABASE)

@@ -54,27 +54,25 @@ def _tables(
     specs: "list[Spec]", out: Path, site: Path | None, context: str | None, *, cluster: bool
 ) -> "dict[str, TrialTable]":
     """What of `specs` has been run already, by name of experiment; what was run with other settings is no part of it."""
-    import sys
-
-    from katib.cli.tables import trial_table
+    from katib.cli.tables import tell, trial_table
     from katib.errors import SepsweepError
 
-    found = {}
+    found, notes = {}, []
     for spec in specs:
         if not (cluster or context is not None) and not (out / spec.name).is_dir():
             continue
         try:
             table = trial_table(spec.name, out, site, context, cluster=cluster)
         except SepsweepError as error:
-            print(f"note: what '{spec.name}' has used is not known: {error}", file=sys.stderr)
+            notes.append(f"what has been used is not known: {error}")
             continue
         if table.spec != spec or table.budget is None or table.budget.epochs != spec.epochs:
-            print(
-                f"note: experiment '{spec.name}' was run with other settings than its spec has; its trials are not counted",
-                file=sys.stderr,
+            notes.append(
+                f"experiment '{spec.name}' was run with other settings than its spec has; its trials are not counted"
             )
             continue
         found[spec.name] = table
+    tell(dict.fromkeys(notes))  # a cluster that is away is away for all of them
     return found
 
 

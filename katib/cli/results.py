@@ -22,19 +22,19 @@ def results(
 
     from rich.console import Console
 
-    from katib.cli.tables import trial_table
+    from katib.cli.tables import tell, trial_table
     from katib.errors import SepsweepError, nearest
     from katib.results.formats import FORMATS, print_table, text
+    from katib.results.remarks import remarks
 
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
     table = trial_table(experiment, out, site, context, cluster=cluster)
     if as_json:
         format = "json"
+    tell(remarks(table, metrics=format in ("csv", "json")))
     if format == "table":
         if table.rows:
             print_table(table, Console())
-        else:
-            print(f"{table.identity.name}: no trial yet")
     else:
         sys.stdout.writelines(text(table, format))  # type: ignore[arg-type]  # one of FORMATS

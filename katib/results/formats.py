@@ -69,7 +69,10 @@ def as_json(table: TrialTable) -> Iterator[str]:
 
 
 def as_csv(table: TrialTable) -> Iterator[str]:
-    """One line a trial; of each other metric the value at the best epoch, as `at_best_…`. Numbers are whole, times RFC 3339."""
+    """One line a trial; of each other metric the value at the best epoch, as `at_best_…`. Numbers are whole, times RFC 3339.
+
+    Lines end as RFC 4180 says, by which a reader tells them from an end of line in a cell.
+    """
     metric, others = table.identity.metric, _other_metrics(table)
     yield _line(
         ["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)]
@@ -181,7 +184,7 @@ def _at_best(row: Row, metric: str) -> float | None:
 
 def _line(cells: list[Any]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer).writerow(cells)
     return buffer.getvalue()
 
 

@@ -7,8 +7,8 @@ Called by the verbs results, local and ui, and by whoever draws a conclusion.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from katib.cluster.causes import LOST, OOM_GPU
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
@@ -19,6 +19,7 @@ from katib.results.run_folder import (
     CONFIG,
     OUTPUT,
     SUMMARY,
+    Later,
     Metrics,
     history,
     printed,
@@ -93,8 +94,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
 
 def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
     value = objective_value(trial.values, identity.strategy)
-    summary = read_json(folder / SUMMARY)
-    mixture = summary.get(f"mixture_{identity.metric}")
+    mixture = read_json(folder / SUMMARY).get(f"mixture_{identity.metric}")
     seconds = trial.effort.seconds + _at_work(trial, folder)
     return Row(
         trial=trial.name,
@@ -107,7 +107,7 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
         seconds=seconds,
         gain=value - mixture if value is not None and isinstance(mixture, int | float) else None,
         objective=identity.metric,
-        metrics=_metrics(trial, identity, summary, folder),
+        metrics=Later(partial(_metrics, trial, identity, folder)),
         gpu_hours=seconds / _SECONDS_AN_HOUR,
         node=trial.effort.node,
         restarts=max(trial.effort.failures, trial.effort.starts - 1, 0),
@@ -118,9 +118,9 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
     )
 
 
-def _metrics(trial: Trial, identity: Identity, summary: Mapping[str, Any], folder: Path) -> Metrics:
+def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
     """The store's values of the objective, with the times and the other metrics that the run has written."""
-    found = history(summary, identity.metric)
+    found = history(read_json(folder / SUMMARY), identity.metric)
     if not found:
         found = printed(folder / OUTPUT, filters_of(identity.spec), metrics_of(identity.spec))
     times = {point.step: point.time for point in found.get(identity.metric, ())}

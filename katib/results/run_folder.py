@@ -4,8 +4,9 @@ The folder may be of any trainer, or be missing: whatever cannot be read is not 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,26 @@ SUMMARY, CONFIG, OUTPUT, WANDB = "summary.json", "config.json", "output.log", "w
 _NO_METRICS = ("epoch", "time")
 
 Metrics = dict[str, tuple[Point, ...]]
+
+
+class Later(Mapping[str, tuple[Point, ...]]):
+    """Metrics that are read when somebody first asks: most verbs never do, and of 2 000 trials they are 200 MB."""
+
+    def __init__(self, load: Callable[[], Metrics]) -> None:
+        self._load = load
+
+    @cached_property
+    def _found(self) -> Metrics:
+        return self._load()
+
+    def __getitem__(self, name: str) -> tuple[Point, ...]:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

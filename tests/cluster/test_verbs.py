@@ -12,10 +12,12 @@ import pytest
 
 from katib.__main__ import main
 from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD, TRIAL
+from katib.results.local_table import read_table
 from katib.site import Site
 from tests.cluster.conftest import Tools, manifest
 from tests.cluster.faults import denied
 from tests.cluster.search import Katib, as_json
+from tests.katib.services.rig import START, DbManager, stamp
 
 NAME = "series3-dprnn"
 Verb = Callable[..., tuple[int, str, str]]
@@ -285,15 +287,48 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     theirs["metadata"]["labels"] = {"owner": "somebody"}
     tools.make(theirs)
     code, out, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "katib-db-manager does not answer" in err
     assert "1 trials" in out
     exported = as_json((tmp_path / NAME / "cluster-trials.json").read_text())
-    assert exported[0]["val_si_snr"] == 2.0
+    assert exported["trials"][0]["val_si_snr"] == 2.0
+    assert read_table(tmp_path, NAME).rows[0].value == 2.0
     tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", f"trial/{NAME}-done", "--timeout=60s")
     code, _, err = verb("delete", "convtasnet", "--yes", "--out", str(tmp_path))
     assert code == 1
     assert "is not ours" in err
     assert tools.cluster.get(EXPERIMENT, "series3-convtasnet") is not None
+
+
+def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
+    verb: Verb, katib_of: Callable[[], Katib], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manager speaks gRPC; kubectl's forwarding alone is played, because this node runs no pods."""
+    katib = katib_of()
+    for name, state, value in (("good", "Succeeded", 3.0), ("fair", "EarlyStopped", 1.5)):
+        katib.trial(f"{NAME}-{name}", job=False)
+        katib.state(f"{NAME}-{name}", state, value)
+    manager = DbManager()
+    manager.put(f"{NAME}-good", [1.0, 3.0, 2.0])
+    manager.put(f"{NAME}-fair", [0.5, 1.5])
+    manager.rows[f"{NAME}-fair"] += [(stamp(2), "train_loss", "-4.0")]
+    played = tmp_path / "kubectl"
+    port = manager.address.rpartition(":")[2]
+    played.write_text(f"#!/bin/sh\necho 'Forwarding from 127.0.0.1:{port} -> 6789'\nexec sleep 60\n")
+    played.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    code, out, err = verb("results", "dprnn", "--cluster", "--json")
+    manager.away()
+    good, fair = as_json(out)
+    assert code == 0
+    assert good["metrics"]["val_si_snr"]["value"] == [1.0, 3.0, 2.0]
+    assert (good["best_epoch"], good["epochs"], good["gpu_hours"]) == (2, 3, 1.0)
+    assert fair["metrics"]["train_loss"] == {"epoch": [1], "value": [-4.0], "time": [START.timestamp() + 120]}
+    assert err == f"note: {NAME}: 1 trial of 2 lack train_loss: {NAME}-good for one\n"
+    code, out, err = verb("results", "dprnn", "--cluster")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "katib-db-manager does not answer (UNAVAILABLE" in err
+    assert "3.00 dB" in out
 
 
 def test_delete_that_cannot_export_deletes_nothing(
@@ -321,7 +356,7 @@ def test_delete_with_runs_removes_the_run_directories_by_a_job(
     player = in_background(play)
     code, _, err = verb("delete", "dprnn", "--yes", "--runs", "--out", str(tmp_path))
     player.join(60)
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert seen == [["rm", "-rf", "--one-file-system", f"/runs/{NAME}"]]
     tools.kubectl("wait", "--for=delete", f"job/clean-{NAME}", "--timeout=30s")
 

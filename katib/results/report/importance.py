@@ -27,7 +27,7 @@ DEALS, BEYOND, SEED = 39, 2, 0
 """So often the values are dealt anew, and the second greatest of what that gives is the bar: 2 in 40 are 5 %, and one wild deal
 does not hide what matters."""
 BEST_TRIALS = 25
-"""So many count as good ones, but at most half of all. In simulated searches fewer than that named the wrong parameter more often."""
+"""So many count as good ones, but at most half of all; with fewer, simulated searches named the wrong parameter more often."""
 
 
 @dataclass(frozen=True)
