@@ -19,9 +19,12 @@ def report(
     context: Context = None,
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
-    from katib.cli.tables import trial_table
+    from katib.cli.tables import tell, trial_table
+    from katib.results.remarks import remarks
 
-    write_report(trial_table(experiment, out, site, context, cluster=cluster), out)
+    table = trial_table(experiment, out, site, context, cluster=cluster)
+    tell(remarks(table, metrics=True))
+    write_report(table, out)
 
 
 def write_report(table: "TrialTable", out: Path) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from katib.local.view import short
+from katib.results.log import at_bounds
 from katib.results.report.axes import Line, axes
 from katib.results.report.figure import Figure, about, by_state, drawing, foremost, plain, span, unit_of
 from katib.results.report.search import baseline_line, baseline_mean
@@ -10,8 +11,6 @@ from katib.results.report.style import BEST, marker
 from katib.results.table import Row, TrialTable
 
 MOST_POINTS, MOST_SLICES = 600, 12
-EDGE = 0.05
-"""A best value closer to an end of its axis than this share of it lies at the bound."""
 
 
 def slices(table: TrialTable) -> list[Figure]:
@@ -19,24 +18,6 @@ def slices(table: TrialTable) -> list[Figure]:
     if table.best is None:
         return []
     return [_slice(line, table) for line in axes(table)[:MOST_SLICES]]
-
-
-def at_bounds(table: TrialTable) -> dict[str, str]:
-    """Parameters whose best value lies at an end of what was searched, each with what that suggests."""
-    best = table.best
-    if best is None:
-        return {}
-    found = {}
-    for line in axes(table):
-        where = line.place(best.assignments.get(line.name))
-        if where is None or line.listed or EDGE < where < 1 - EDGE or line.bounds[0] == line.bounds[1]:
-            continue
-        end, bound = ("lower", line.bounds[0]) if where <= EDGE else ("upper", line.bounds[1])
-        found[line.name] = (
-            f"the best {line.name}, {short(best.assignments[line.name])}, lies at the {end} bound {short(repr(bound))} of what "
-            "was searched: a wider range may hold a better one"
-        )
-    return found
 
 
 def _slice(line: Line, table: TrialTable) -> Figure:
@@ -56,9 +37,9 @@ def _slice(line: Line, table: TrialTable) -> Figure:
         "showlegend": False,
         **{key: value for key, value in base.items() if key == "shapes"},
     }
-    edge = at_bounds(table).get(line.name, "")
+    edge = at_bounds(table, table.best.assignments).get(line.name, "") if table.best else ""
     best = short(valued[0].assignments[line.name]) if valued else ""
-    finding = (edge[:1].upper() + edge[1:] if edge else f"The best trial (star) has {line.name} {best}") + "."
+    finding = (edge or f"The best trial (star) has {line.name} {best}") + "."
     left_out = f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else ""
     return Figure(f"slice-{line.name}", line.name, finding, drawing(traces, layout), 300, left_out)
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from katib.local.view import count, short, with_unit
 from katib.metrics import METRIC, UNIT
+from katib.results.log import at_bounds
+from katib.results.remarks import no_baseline, remarks
 from katib.results.report.cost import cost, hours
-from katib.results.report.slices import at_bounds
 from katib.results.table import TrialTable
 
 if TYPE_CHECKING:
@@ -110,20 +111,12 @@ def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
 
 def summary_notes(table: TrialTable) -> list[str]:
     """What a reader has to know before believing the rest."""
-    notes = [*table.notes]
-    bounds = list(at_bounds(table).values())
-    notes += [text[:1].upper() + text[1:] + "." for text in bounds]
-    valued = [row.value for row in table.rows if row.value is not None]
-    if len(valued) > 1 and len(set(valued)) == 1:
-        notes.append("All trials came to the same value: the search has told nothing apart.")
-    elif len(valued) == 1:
-        notes.append("Only one trial has a value: there is nothing to compare it with.")
-    if partly := [row for row in table.rows if row.epochs and len(row.curve) < row.epochs]:
-        notes.append(
-            f"{count(len(partly), 'trial')} reported epochs without a finite value, which are left out."
-        )
+    notes = [*table.notes, *remarks(table, metrics=True)]
+    if table.best is not None:
+        notes += at_bounds(table, table.best.assignments).values()
+        notes += filter(None, [no_baseline(table)])
     if running := sum(row.state in ("Running", "Created") for row in table.rows):
-        notes.append(f"{count(running, 'trial')} had not ended when this was written.")
+        notes.append(f"{count(running, 'trial')} had not ended when this was written")
     return notes
 
 

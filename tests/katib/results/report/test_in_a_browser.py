@@ -171,21 +171,22 @@ def test_text_from_outside_stays_text(reader: Page, tmp_path: Path) -> None:
 
 
 ODD = {
-    "no trial": (table(), "There is no trial yet."),
-    "one trial": (table(row(1, [1.0, 2.0])), "Only one trial has a value"),
-    "one epoch": (table(row(1, [1.0])), "Only one trial has a value"),
+    "no trial": (table(), "no trial yet"),
+    "one trial": (table(row(1, [1.0, 2.0])), "one trial has a value, with nothing to compare it with"),
     "all failed": (
         table(*(row(number, [], state="Failed", reason="out of memory") for number in range(4))),
-        "4 trials of 4 failed",
+        "all 4 trials failed",
     ),
-    "all equal": (table(*(row(number, [3.0, 3.0]) for number in range(20))), "the same value"),
-    "none finished": (table(row(1, [1.0, 2.0], state="Running")), "no trial has run to its end"),
+    "all equal": (table(*(row(number, [3.0, 3.0]) for number in range(20))), "all 20 values are 3.00 dB"),
+    "none finished": (table(row(1, [1.0], state="Running")), "no trial has run to its end"),
     "partly missing": (
         table(row(1, [1.0, float("nan"), 2.0]), row(2, [float("nan")] * 3, state="Failed"), row(3, [0.5])),
-        "2 trials reported epochs without a finite value",
+        "2 trials with epochs whose val_si_snr is no finite number",
     ),
-    "no baseline": (table(row(1, [1.0]), row(2, [2.0]), spec=None, budget=None), "There is no baseline"),
-    "from a cluster": (table(row(1, [1.0]), row(2, [2.0]), backend="cluster"), "on a cluster"),
+    "no baseline, from a cluster": (
+        table(row(1, [1.0]), row(2, [2.0]), spec=None, budget=None, backend="cluster"),
+        "no baseline: the search was run with other settings",
+    ),
 }
 
 
