@@ -113,9 +113,9 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
     from katib.results.plan import ASSUMED_SAVING
 
     gpus = f"{made.gpus} GPU" + ("s" if made.gpus > 1 else "")
-    lines = [f"on {gpus}: {made.days:.1f} days, with early stopping {made.days_stopping:.1f}"]
+    lines = [f"on {gpus}: {_time(made.days)}, with early stopping {_time(made.days_stopping)}"]
     if made.gpu_hours_used:
-        lines.append(f"left: {made.days_left:.1f} days")
+        lines.append(f"left: {_time(made.days_left)}")
     if made.price is not None:
         cost, less, spent = (
             hours * made.price for hours in (made.gpu_hours, made.gpu_hours_stopping, made.gpu_hours_used)
@@ -126,7 +126,7 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
         )
     if made.days_site > made.days * 1.005:
         lines.append(
-            f"with parallel_trials {site_parallel} of the site: {made.days_site:.1f} days, because a search then leaves GPUs"
+            f"with parallel_trials {site_parallel} of the site: {_time(made.days_site)}, because a search then leaves GPUs"
             f" idle at its end; deploy with PARALLEL={made.models[0].parallel}"
         )
     guessed = [model.spec.name for model in made.models if not model.measured]
@@ -139,3 +139,7 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
     if known:
         lines.append(f"from ended trials: {', '.join(known)}")
     return lines
+
+
+def _time(days: float) -> str:
+    return f"{days:.1f} days" if days >= 1 else f"{24 * days:.1f} h"

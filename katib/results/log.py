@@ -19,7 +19,7 @@ from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
 from katib.results.origin import flags_of
 from katib.results.remarks import no_baseline
-from katib.results.selection import candidates
+from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
 from katib.search.space import Axis
@@ -69,14 +69,16 @@ def placed(text: str, name: str, body: str) -> tuple[str, bool]:
 
 def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
     """The entry as Markdown; the same table, commit and verdict give the same text."""
-    best = dict(verdict.configuration) if verdict else _best(table)
+    first = None if verdict else next(iter(candidates(table, 1)), None)
+    chosen = verdict or first
+    best = dict(chosen.configuration) if chosen else {}
     parts = [
         f"## {table.identity.name}",
         "\n".join(f"- {line}" for line in _facts(table, commit)),
         "### Space",
         _space(table, best),
         "### Result",
-        "\n\n".join(_result(table, verdict)),
+        "\n\n".join(_result(table, verdict, first)),
         "### Best configuration",
         _block(best) if best else "None: no trial has a value.",
         "### What to try next",
@@ -90,12 +92,6 @@ def spec_hash(spec: Mapping[str, Any]) -> str:
     flags = {flag: values for flag, values in flags_of(spec).items() if flag not in PLACES}
     what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _best(table: TrialTable) -> dict[str, str]:
-    """What is believed to be best where nothing is confirmed yet; empty where no trial has a value."""
-    first = next(iter(candidates(table, 1)), None)
-    return dict(first.configuration) if first else {}
 
 
 def _facts(table: TrialTable, commit: str) -> Iterator[str]:
@@ -131,7 +127,7 @@ def _space(table: TrialTable, best: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _result(table: TrialTable, verdict: Verdict | None) -> Iterator[str]:
+def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None) -> Iterator[str]:
     metric = table.identity.metric
     if verdict is None:
         if table.best is None:
@@ -142,6 +138,11 @@ def _result(table: TrialTable, verdict: Verdict | None) -> Iterator[str]:
             f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, which says more of its luck than three"
             " seeds would."
         )
+        if first:
+            yield (
+                f"First choice by all trials together: the settings of {first.trials[0]}, {with_unit(first.mean, metric)}"
+                f" expected over seeds (sd {first.sd:.2f})."
+            )
         if table.spec and table.spec.baseline:
             seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.spec.baseline.seeds.items())
             yield f"Baseline to beat: {with_unit(table.spec.baseline.mean, metric)} (seeds {seeds})."

@@ -43,6 +43,7 @@ def test_an_entry_says_what_was_planned_used_found_and_what_is_next(tmp_path: Pa
         "- no range needs widening: the best lies at no bound",
         "make confirm EXPERIMENT=series3-dprnn",
         "Baseline to beat: 3.03 dB",
+        "First choice by all trials together: the settings of good, ",
     ):
         assert line in text
 
