@@ -47,7 +47,7 @@ def curves(table: TrialTable) -> Figure:
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": plain(unit_of(table))}, **_interesting(kept, table)},
-        **baseline_line(table),
+        **baseline_line(table, side="left"),
     }
     thinned = any(len(row.curve) > MOST_POINTS for row in kept)
     return Figure(
@@ -68,9 +68,11 @@ def _finding(table: TrialTable) -> str:
             )
     if stopped:
         epochs = [row.epochs for row in stopped]
+        after = count(epochs[0], "epoch")
+        if min(epochs) < max(epochs):
+            after = f"{min(epochs)} to {max(epochs)} epochs, {median(epochs):g} in the median"
         parts.append(
-            f"{count(len(stopped), 'trial')} of {len(table.rows)} (grey, a cross at the end) were stopped early, after "
-            f"{min(epochs)} to {max(epochs)} epochs, {median(epochs):g} in the median."
+            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were stopped early, after {after}."
         )
     else:
         parts.append("No trial was stopped early.")

@@ -1,7 +1,7 @@
 """How the search went: its trials as lines over all parameters, and one after the other in time."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from katib.local.view import count, short, with_unit
 from katib.results.report.axes import Line, axes, place, ticks
@@ -111,8 +111,8 @@ def history(table: TrialTable) -> Figure:
     )
 
 
-def baseline_line(table: TrialTable) -> dict[str, Any]:
-    """A line at the mean of the baseline, where there is one, as part of a layout."""
+def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, Any]:
+    """A line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
     baseline = table.spec.baseline if table.spec else None
     if baseline is None:
         return {}
@@ -133,8 +133,8 @@ def baseline_line(table: TrialTable) -> dict[str, Any]:
         "annotations": [
             {
                 "xref": "paper",
-                "x": 1,
-                "xanchor": "right",
+                "x": int(side == "right"),
+                "xanchor": side,
                 "y": baseline.mean,
                 "yanchor": "bottom",
                 "text": text,
@@ -154,9 +154,10 @@ def _versus_baseline(table: TrialTable) -> str:
     if baseline is None or best is None or best.value is None:
         return " There is no baseline to compare it with."
     seeds = count(len(baseline.seeds), "seed")
-    difference = with_unit(best.value - baseline.mean, table.identity.metric)
+    side = "above" if best.value >= baseline.mean else "below"
+    difference = f"{with_unit(abs(best.value - baseline.mean), table.identity.metric)} {side}"
     return (
-        f" That is {difference} from the baseline's mean of {seeds}; but the best of many single runs is a lucky one, and "
+        f" That is {difference} the baseline's mean of {seeds}; but the best of many single runs is a lucky one, and "
         "only more seeds say by how much."
     )
 
