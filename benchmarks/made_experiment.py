@@ -1,13 +1,15 @@
 """An experiment that looks as if it had been run here: its store, manifest and runs, of any size, in seconds.
 
 The store and the manifest come from the product's own code; only the trials are written into the store's tables at once,
-which takes a transaction instead of one a report. Used by benchmarks/results.py.
+which takes a transaction instead of one a report. Used by benchmarks/results.py and by tests; by hand: `python -m
+benchmarks.made_experiment RUNS NAME TRIALS EPOCHS`.
 """
 
 import json
 import math
 import random
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,8 @@ def _epoch(step: int, reached: float, began: datetime, random_: random.Random) -
 def _naive(instant: datetime) -> str:
     """Optuna keeps UTC without a zone."""
     return instant.replace(tzinfo=None).isoformat(sep=" ")
+
+
+if __name__ == "__main__":
+    runs, name, trials, epochs = sys.argv[1:]
+    make_experiment(Path(runs), int(trials), int(epochs), name=name)

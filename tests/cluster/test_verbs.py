@@ -316,16 +316,18 @@ def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
     port = manager.address.rpartition(":")[2]
     played.write_text(f"#!/bin/sh\necho 'Forwarding from 127.0.0.1:{port} -> 6789'\nexec sleep 60\n")
     played.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    code, out, err = verb("results", "dprnn", "--cluster", "--json")
-    manager.away()
+    with monkeypatch.context() as patched:  # the test's end needs the real one
+        patched.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        code, out, err = verb("results", "dprnn", "--cluster", "--json")
+        manager.away()
+        away = verb("results", "dprnn", "--cluster")
     good, fair = as_json(out)
     assert code == 0
     assert good["metrics"]["val_si_snr"]["value"] == [1.0, 3.0, 2.0]
     assert (good["best_epoch"], good["epochs"], good["gpu_hours"]) == (2, 3, 1.0)
     assert fair["metrics"]["train_loss"] == {"epoch": [1], "value": [-4.0], "time": [START.timestamp() + 120]}
     assert err == f"note: {NAME}: 1 trial of 2 lack train_loss: {NAME}-good for one\n"
-    code, out, err = verb("results", "dprnn", "--cluster")
+    code, out, err = away
     assert (code, err.count("\n")) == (0, 1)
     assert "katib-db-manager does not answer (UNAVAILABLE" in err
     assert "3.00 dB" in out
