@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from katib.results.fixed_runs import Plan, Purpose
-    from katib.results.table import TrialTable
+    from katib.results.table import Row, TrialTable
 
     Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
     """Of a search's table and manifest the plan of what follows."""
@@ -31,6 +31,8 @@ class Followed:
     plan: "Plan"
     manifest: Mapping[str, Any]
     table: "TrialTable | None" = None
+    before: "tuple[Row, ...]" = ()
+    """The trials of the search, where they are at hand."""
     code: int = 0
 
     @property
@@ -90,6 +92,7 @@ def follow_here(
 
     from katib.check import require_sound
     from katib.cli.searches import confirm
+    from katib.cli.tables import tell
     from katib.errors import FolderError
     from katib.local.record import MANIFEST
     from katib.local.run import run
@@ -98,6 +101,7 @@ def follow_here(
     from katib.results.local_table import read_table
 
     search = read_table(out, experiment)
+    tell(search.notes)
     name = experiment_name(experiment, purpose)
     plan = local_plan(out, experiment, purpose)
     if plan is None:
@@ -111,7 +115,7 @@ def follow_here(
         require_sound(text, f"the Experiment {name}")
     else:
         text = (out / name / MANIFEST).read_text(encoding="utf-8")
-    followed = Followed(plan, yaml.safe_load(text), _table(out, name))
+    followed = Followed(plan, yaml.safe_load(text), table_here(out, name), search.rows)
     if look or not followed.outstanding:
         return followed
     show(followed)
@@ -121,7 +125,7 @@ def follow_here(
     if halt is not None:
         then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
         print(f"{halt.reason}{then}", file=sys.stderr)
-    return replace(followed, table=_table(out, name), code=halt.code if halt else 0)
+    return replace(followed, table=table_here(out, name), code=halt.code if halt else 0)
 
 
 def follow_on_cluster(
@@ -141,6 +145,7 @@ def follow_on_cluster(
     from katib.check import require_sound
     from katib.cli.deploy import apply
     from katib.cli.searches import site_of
+    from katib.cli.tables import tell
     from katib.cluster import lifecycle
     from katib.cluster.client import Cluster
     from katib.cluster.kinds import EXPERIMENT
@@ -161,10 +166,12 @@ def follow_on_cluster(
         return Followed(plan, there, cluster_table(cluster, name, context=context))
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
-    plan = make(cluster_table(cluster, experiment, context=context), manifest)
+    search = cluster_table(cluster, experiment, context=context)
+    tell(search.notes)
+    plan = make(search, manifest)
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
-    followed = Followed(plan, yaml.safe_load(text))
+    followed = Followed(plan, yaml.safe_load(text), before=search.rows)
     if look:
         return followed
     show(followed)
@@ -172,7 +179,8 @@ def follow_on_cluster(
     return followed
 
 
-def _table(out: Path, name: str) -> "TrialTable | None":
+def table_here(out: Path, name: str) -> "TrialTable | None":
+    """The table of an experiment on this machine; None where there is none."""
     from katib.local.record import DATABASE
     from katib.results.local_table import read_table
 

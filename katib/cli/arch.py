@@ -73,7 +73,7 @@ def arch(
     if seeds is not None and found.plan.seeds != wanted:
         print(f"note: '{found.name}' was planned with other seeds, and stays so", file=sys.stderr)
     try:
-        made = _variants(found, kept, notes)
+        made = _variants(found, kept, notes, out)
     finally:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
@@ -113,9 +113,11 @@ def _own(
     return value if isinstance(value, int) else None
 
 
-def _variants(found: "Followed", kept: Path, notes: "dict[str, None]") -> "list[Variant]":
+def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path) -> "list[Variant]":
+    from katib.cli._follow import table_here
     from katib.errors import ResultError
     from katib.results import architecture
+    from katib.results.fixed_runs import experiment_name
 
     field = found.plan.field
     values = [group.configuration[field] for group in found.plan.groups]
@@ -125,7 +127,9 @@ def _variants(found: "Followed", kept: Path, notes: "dict[str, None]") -> "list[
         notes[str(error)] = None
         known = []
     batch = architecture.batch_size(found.manifest)
-    return architecture.variants(found.plan, found.table, batch, known or [None] * len(values))
+    confirmed = table_here(out, experiment_name(found.plan.search, "confirm"))
+    before = (*found.before, *(confirmed.rows if confirmed else ()))
+    return architecture.variants(found.plan, found.table, batch, known or [None] * len(values), before)
 
 
 def _show(found: "Followed") -> None:

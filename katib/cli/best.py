@@ -26,10 +26,11 @@ def best(
     from rich.console import Console
 
     from katib.cli.searches import search_name
-    from katib.cli.tables import trial_table
+    from katib.cli.tables import tell, trial_table
     from katib.local.view import short, with_unit
     from katib.results.confirmation import find_verdict, nothing_to_go_by
     from katib.results.formats import print_rows
+    from katib.results.remarks import remarks
     from katib.results.selection import candidates, seed_noise
 
     name = search_name(experiment)
@@ -62,8 +63,7 @@ def best(
     ]
     print_rows(headings, rows, Console())
     print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd)")
-    for remark in _remarks(ended, [one.observed for one in found]):
-        print(f"note: {remark}")
+    tell(remarks(table))
     verdict = None if cluster or context is not None else find_verdict(out, name)
     if verdict:
         print(verdict.sentence)
@@ -71,18 +71,6 @@ def best(
         where = "" if out == Path("runs") else f" OUT={out}"
         print(f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else ""))
     return 0
-
-
-def _remarks(ended: int, observed: "list[float]") -> "list[str]":
-    if ended == 1:
-        return ["one trial alone has ended; its value is believed as it is"]
-    if max(observed) == min(observed):
-        return (
-            ["these trials came to one and the same value, so their order says nothing"]
-            if len(observed) > 1
-            else []
-        )
-    return []
 
 
 def _record(one: object) -> "dict[str, object]":

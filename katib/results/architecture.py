@@ -21,8 +21,8 @@ from scipy.special import stdtrit
 
 from katib.errors import ResultError
 from katib.local.launch import ROOT
-from katib.results.confirmation import known_runs, nothing_to_go_by
-from katib.results.fixed_runs import RUN, Group, Plan, search_seed
+from katib.results.confirmation import known_runs, nothing_to_go_by, seen_seeds
+from katib.results.fixed_runs import RUN, Group, Plan
 from katib.results.noise import PRIOR, pooled
 from katib.results.origin import flags_of
 from katib.results.selection import candidates
@@ -77,14 +77,13 @@ def plan_architecture(
     found = candidates(table, 1)
     if not found:
         raise ResultError(nothing_to_go_by(table))
-    seen = search_seed(manifest)
     best = dict(verdict.configuration) if verdict else dict(found[0].configuration)
-    known = dict(verdict.seeds) if verdict else known_runs(found[0], table, seen)
+    known = dict(verdict.seeds) if verdict else known_runs(found[0], table, manifest)
     return Plan(
         purpose="arch",
         search=table.identity.name,
         seeds=tuple(seeds),
-        seen=() if seen is None else (seen,),
+        seen=seen_seeds(table, manifest),
         groups=tuple(
             Group(
                 configuration=best | {field: str(value)},
@@ -97,16 +96,20 @@ def plan_architecture(
 
 
 def variants(
-    plan: Plan, table: TrialTable | None, batch: int | None, sizes: Sequence[Size | None]
+    plan: Plan,
+    table: TrialTable | None,
+    batch: int | None,
+    sizes: Sequence[Size | None],
+    before: Sequence[Row] = (),
 ) -> list[Variant]:
-    """What is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step."""
+    """What is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step. `before` are trials
+    of the search and its confirmation, among which those of the search's own architecture are found."""
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
     noise = pooled(list(one.values()) for one in values) or PRIOR
     quantile = float(stdtrit(noise.df, (1 + LEVEL) / 2))
     found = []
     for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):
-        words = {group.word(seed) for seed in plan.seeds}
-        rows = [row for row in (table.rows if table else ()) if row.assignments.get(RUN) in words]
+        rows = _rows(plan, group, table.rows if table else (), before)
         found.append(
             Variant(
                 value=group.configuration[plan.field],
@@ -120,6 +123,17 @@ def variants(
             )
         )
     return found
+
+
+def _rows(plan: Plan, group: Group, swept: Sequence[Row], before: Sequence[Row]) -> list[Row]:
+    """The trials of one variant; those of before only where their values were taken over."""
+    words = {group.word(seed) for seed in plan.seeds}
+    rows = [row for row in swept if row.assignments.get(RUN) in words]
+    if group.known:
+        own = {name: text for name, text in group.configuration.items() if name != plan.field}
+        confirmed = {Group(configuration=own).word(seed) for seed in group.known}
+        rows += [row for row in before if row.assignments == own or row.assignments.get(RUN) in confirmed]
+    return rows
 
 
 def front(found: Sequence[Variant], cost: Cost, *, maximize: bool = True) -> list[Variant]:

@@ -16,8 +16,9 @@ import yaml
 
 from katib.errors import FolderError, ManifestError, ResultError
 from katib.local.record import DATABASE, MANIFEST
-from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, search_seed
+from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, seed_of
 from katib.results.local_table import read_table
+from katib.results.remarks import remarks
 from katib.results.selection import Candidate, candidates
 from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
@@ -54,29 +55,32 @@ def plan_confirmation(
     found = candidates(table, top)
     if not found:
         raise ResultError(nothing_to_go_by(table))
-    seen = search_seed(manifest)
-    if not set(seeds) - {seen}:
+    seen = seen_seeds(table, manifest)
+    if not set(seeds) - set(seen):
+        told = ", ".join(map(str, seen))
         raise ResultError(
-            f"{table.identity.name}: the search ran with seed {seen}; a confirmation needs seeds that it has not seen"
+            f"{table.identity.name}: the search ran with seed {told}; a confirmation needs seeds that it has not seen"
         )
     return Plan(
         purpose="confirm",
         search=table.identity.name,
         seeds=tuple(seeds),
-        seen=() if seen is None else (seen,),
-        groups=tuple(_group(one, table, seeds, seen) for one in found),
+        seen=seen,
+        groups=tuple(_group(one, table, manifest, seeds) for one in found),
         baseline=dict(_baseline(table) if baseline is None else baseline),
     )
 
 
+def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+    """The seeds that the search has seen."""
+    return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
+
+
 def nothing_to_go_by(table: TrialTable) -> str:
-    """Why no conclusion can be drawn, and what to do."""
+    """Why no conclusion can be drawn from a table without a candidate, and what to do."""
     name = table.identity.name
-    if not table.rows:
-        return f"experiment '{name}' has no trial yet"
-    states = ", ".join(f"{number} {state}" for state, number in table.counts.items())
-    reason = next((f"; {row.trial}: {row.reason}" for row in reversed(table.rows) if row.reason), "")
-    return f"experiment '{name}' has no trial that ended with a value ({states}){reason}; see make results EXPERIMENT={name}"
+    why = next(remarks(table), f"{name}: no trial has ended with a value")
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}"
 
 
 def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
@@ -170,19 +174,20 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     return found
 
 
-def known_runs(candidate: Candidate, table: TrialTable, seen: int | None) -> dict[int, float]:
-    """The search's own run of the candidate by its seed. One that was stopped early is no run of its seed: its value is
+def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:
+    """The search's own runs of the candidate by their seed. One that was stopped early is no run of its seed: its value is
     that of an early epoch."""
-    values = {row.trial: row.value for row in table.finished if row.value is not None}
-    own = next((values[trial] for trial in candidate.trials if trial in values), None)
-    return {} if own is None or seen is None else {seen: own}
+    own = [row for row in table.finished if row.trial in candidate.trials]
+    return {seed_of(row, manifest): row.value for row in own if row.value is not None}
 
 
-def _group(candidate: Candidate, table: TrialTable, seeds: Sequence[int], seen: int | None) -> Group:
-    known = known_runs(candidate, table, seen)
+def _group(
+    candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]
+) -> Group:
+    known = known_runs(candidate, table, manifest)
     return Group(
         configuration=dict(candidate.configuration),
-        known={seed: value for seed, value in known.items() if seed in seeds},
+        known={seed: known[seed] for seed in seeds if seed in known},
         mean=candidate.mean,
         sd=candidate.sd,
     )

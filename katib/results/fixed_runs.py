@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from katib.errors import ManifestError
 from katib.results.origin import flags_of
-from katib.results.table import TrialTable
+from katib.results.selection import SEED
+from katib.results.table import Row, TrialTable
 
 RUN, SEED_FLAG = "run", "--seed"
 PLAN = "sepsweep/plan"
@@ -136,10 +137,18 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan | None:
         raise ManifestError(f"annotation {PLAN}: {error.errors()[0]['msg']}") from None
 
 
-def search_seed(search: Mapping[str, Any]) -> int | None:
-    """The seed that every trial of the search was trained with; None where it is no number of the command line."""
+def seed_of(row: Row, search: Mapping[str, Any]) -> int:
+    """The seed that a trial of the search was trained with: a parameter's, or else that of the command of all.
+
+    Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
+    """
     words = flags_of(search["spec"]).get(SEED_FLAG, [])
-    return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
+    text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
+    if not text.isdecimal():
+        raise ManifestError(
+            f"{row.trial}: neither a parameter 'seed' nor its command says which seed it was trained with"
+        )
+    return int(text)
 
 
 def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:

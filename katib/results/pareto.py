@@ -32,8 +32,9 @@ def page(plan: Plan, found: Sequence[Variant], metric: str, *, maximize: bool = 
             go.Scatter(
                 x=[getattr(one, cost) * factor for one in chosen],
                 y=[one.mean for one in chosen],
-                mode="lines",
+                mode="lines+markers",
                 line={"color": LINE, "dash": "dot"},
+                marker={"size": 18, "symbol": "circle-open", "color": LINE, "line": {"width": 2}},
                 name="no other is better and cheaper",
                 showlegend=column == 1,
                 hoverinfo="skip",
@@ -63,6 +64,7 @@ def _points(plan: Plan, found: Sequence[Variant], cost: Cost, factor: float, go:
         mode="markers+text",
         text=[one.value for one in known],
         textposition="middle right",
+        cliponaxis=False,
         hovertext=[
             f"{plan.field} {one.value}<br>"
             + "<br>".join(f"seed {seed}: {value:.2f}" for seed, value in one.seeds.items())

@@ -63,4 +63,7 @@ def test_what_follows_from_nothing_is_told_in_one_line(
     katib_of()
     code, _, err = verb("confirm", "dprnn", "--cluster", "--yes", "--out", str(tmp_path))
     assert code == 1
-    assert err.splitlines()[-1] == f"error: experiment '{NAME}' has no trial yet"
+    assert (
+        err.splitlines()[-1]
+        == f"error: nothing to conclude from: {NAME}: no trial yet; see make results EXPERIMENT={NAME}"
+    )

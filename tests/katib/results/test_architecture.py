@@ -1,6 +1,7 @@
 """What an architecture gives and costs: Pareto's front, measured times, what the trainer says of its size."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,24 @@ def test_the_interval_of_a_variant_has_the_noise_of_all() -> None:
     assert small.half_width == pytest.approx(4.3027 * 0.02**0.5 / 2**0.5, rel=1e-4)
     assert (small.parameters, small.step_seconds) == (None, None)
     assert [one.mean for one in variants(plan, None, 16, [None, None])] == [None, None]
+
+
+def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None:
+    """Where its values were taken over from the search and its confirmation, so are their times; no other trial counts."""
+    verdict = judge({"lr": "0.001"}, {42: 3.0, 123: 3.1}, others=[], baseline={}, seen={42})
+    plan = plan_architecture(
+        SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(42, 123), own=128, verdict=verdict
+    )
+    metrics = {"seconds": (Point(1, 8.0, None),), "mixtures": (Point(1, 32.0, None),)}
+    slow = {"seconds": (Point(1, 99.0, None),), "mixtures": (Point(1, 32.0, None),)}
+    before = [
+        replace(row("a", 3.0, lr=0.001), metrics=metrics),
+        replace(row("b", 3.1, run="lr=0.001,seed=123"), metrics=metrics),
+        replace(row("c", 2.0, lr=0.005), metrics=slow),
+        replace(row("d", 2.0, run="lr=0.005,seed=123"), metrics=slow),
+    ]
+    small, own = variants(plan, None, 16, [None, None], before)
+    assert (small.step_seconds, own.step_seconds, own.mean) == (None, 4.0, pytest.approx(3.05))
 
 
 def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path) -> None:

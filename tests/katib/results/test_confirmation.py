@@ -70,15 +70,15 @@ def test_shorter_trainings_have_no_baseline_and_another_can_be_given() -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ((), "experiment 'test' has no trial yet"),
+        ((), "nothing to conclude from: test: no trial yet; see make results EXPERIMENT=test"),
         (
             (
                 row("a", None, "Failed", lr=1e-3, grad_clip_norm=5),
                 row("b", None, "Failed", lr=1e-3, grad_clip_norm=6),
             ),
-            r"no trial that ended with a value \(2 Failed\); .: diverged: the loss is nan",
+            "test: all 2 trials failed, .: diverged: the loss is nan",
         ),
-        ((row("a", 3.0, "Running", lr=1e-3, grad_clip_norm=5),), r"\(1 Running\)"),
+        ((row("a", 3.0, "Running", lr=1e-3, grad_clip_norm=5),), "test: no trial has run to its end"),
     ],
 )
 def test_where_there_is_no_candidate_one_line_says_why(rows: tuple[Row, ...], said: str) -> None:

@@ -11,7 +11,7 @@ from katib.check import check_text
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
 from katib.render import Overrides, render
-from katib.results.fixed_runs import Group, Plan, derived, experiment_name, plan_of, search_seed
+from katib.results.fixed_runs import Group, Plan, derived, experiment_name, plan_of, seed_of
 from katib.results.selection import candidates
 from katib.search.history import Past
 from katib.search.sampler import sampler
@@ -151,14 +151,16 @@ def test_names_stay_within_katibs_40_characters() -> None:
     assert experiment_name("series3-dprnn", "arch") == "series3-dprnn-arch"
 
 
-def test_the_searchs_seed_is_that_of_its_command() -> None:
+def test_a_trials_seed_is_its_parameter_or_that_of_the_command() -> None:
     document = search()
-    assert search_seed(document) == 42
+    assert seed_of(row("a", 1.0, lr=0.1), document) == 42
+    assert seed_of(row("a", 1.0, lr=0.1, seed=7), document) == 7
     words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
         "command"
     ]
-    words[words.index("--seed") + 1] = "${trialParameters.seed}"
-    assert search_seed(document) is None
+    del words[words.index("--seed") : words.index("--seed") + 2]
+    with pytest.raises(ManifestError, match="a: neither a parameter 'seed' nor its command"):
+        seed_of(row("a", 1.0, lr=0.1), document)
 
 
 def test_values_of_ended_runs_join_those_known_before() -> None:
