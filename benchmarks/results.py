@@ -1,8 +1,8 @@
 """What the verbs that conclude take: `python -m benchmarks.results [--trials 200 2000] [--epochs 100] [--rounds 3] [VERB …]`.
 
 Builds a local experiment of so many finished trials (benchmarks/made_experiment.py) and runs each verb on it as a process of its
-own: seconds from its start to its end and of the processor, medians of the rounds, and the most memory that it held. Where the machine
-was not quiet, times are upper bounds.
+own: seconds from its start to its end and of the processor, medians of the rounds, and the most memory that it held. Where the
+machine was not quiet, times are upper bounds.
 """
 
 import argparse

@@ -136,7 +136,8 @@ def test_a_search_whose_trials_all_failed_has_a_report_that_says_why(tmp_path: P
     """A trial of another project, which leaves nothing but its output."""
     rig = Rig(tmp_path)
     try:
-        rig.run(manifest("--at", "0", "--exit", "4", "--say", "out of memory", values=("1", "2")))
+        done = rig.run(manifest("--at", "0", "--exit", "4", "--say", "OutOfMemoryError", values=("1", "2")))
+        assert done.returncode == 0, done.stderr
     finally:
         rig.close()
     done = katib("report", "test", "--out", str(rig.out))
@@ -144,7 +145,7 @@ def test_a_search_whose_trials_all_failed_has_a_report_that_says_why(tmp_path: P
     assert "No conclusion: no trial has come to a value." in done.stdout
     text = (rig.out / "test" / FILE).read_text(encoding="utf-8")
     assert "2 trials of 2 failed" in text
-    assert "out of memory" in text
+    assert "OutOfMemoryError" in text
     assert "lower batch_size" in text
 
 
