@@ -19,7 +19,7 @@ from katib.cluster.status import Row as Live
 from katib.errors import ClusterError
 from katib.local.record import Identity, objective_value
 from katib.metrics import MetricParser, Report
-from katib.results.origin import budget, filters_of, metrics_of, origin
+from katib.results.origin import budget, filters_of, is_tracked, metrics_of, origin
 from katib.results.run_folder import Metrics, points
 from katib.results.table import Row, TrialTable, best_first
 
@@ -39,14 +39,14 @@ def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = No
         with forwarded(MANAGER, MANAGER_PORT, CONTROL_NAMESPACE, context=context) as (port, _):
             metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in found.rows))
     except ClusterError as error:
-        metrics, unread = _logged(cluster, found, MetricParser(filters_of(spec), metrics_of(spec)))
+        metrics, unread = logged(cluster, found, MetricParser(filters_of(spec), metrics_of(spec)))
         notes.append(
             f"{MANAGER} does not answer ({error}); metrics are from the logs of {len(metrics)} pods"
             f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
         )
     made = table(found, metrics, spec)
-    link = _link(cluster, found)
-    rows = (replace(row, wandb=f"{link}{row.trial}") if link and row.epochs else row for row in made.rows)
+    begin = link(cluster, found) if is_tracked(spec) else ""
+    rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
     return replace(made, rows=tuple(rows), notes=tuple(notes))
 
 
@@ -110,7 +110,7 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
     )
 
 
-def _logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[dict[str, Metrics], str]:
+def logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[dict[str, Metrics], str]:
     """Every metric that pods have printed, by trial, and why a log could not be read."""
     metrics, problem = {}, ""
     for row in found.rows:
@@ -125,7 +125,7 @@ def _logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[di
     return metrics, problem
 
 
-def _link(cluster: Cluster, found: Progress) -> str:
+def link(cluster: Cluster, found: Progress) -> str:
     """What the addresses of the trials' W&B runs begin with; empty where no log that is still there names one.
 
     A run is named after its trial, so one address says all of them.

@@ -70,10 +70,21 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+def is_tracked(spec: Mapping[str, Any]) -> bool:
+    """Whether trials of the manifest's `spec` report to W&B."""
+    return any(item.get("name") == "WANDB_PROJECT" for item in _container(spec).get("env", ()))
+
+
 def _command(spec: Mapping[str, Any]) -> list[str]:
     """The words of the trial's command; empty where the manifest has none that can be read."""
+    container = _container(spec)
+    return [str(word) for word in (*container.get("command", ()), *container.get("args", ()))]
+
+
+def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one container of a trial; empty where the manifest has another form."""
     try:
-        (container,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
-        return [str(word) for word in (*container["command"], *container.get("args", ()))]
+        (found,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
     except (KeyError, TypeError, ValueError):
-        return []
+        return {}
+    return found if isinstance(found, dict) else {}

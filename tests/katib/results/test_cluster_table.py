@@ -6,10 +6,12 @@ from typing import Any, cast
 import pytest
 
 from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL
+from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
 from katib.cluster.status import Curves, progress
 from katib.errors import ClusterError
-from katib.results.cluster_table import observed, table
+from katib.metrics import MetricParser
+from katib.results.cluster_table import link, logged, observed, table
+from katib.results.origin import filters_of, metrics_of
 from katib.results.table import TrialTable
 from tests.katib.results.made import BEST, manifest
 from tests.katib.services.rig import METRIC, START, DbManager, stamp
@@ -109,3 +111,48 @@ def test_a_manager_that_is_away_is_a_cluster_error(manager: DbManager) -> None:
     manager.away()
     with pytest.raises(ClusterError, match="UNAVAILABLE"):
         observed(manager.address, ["a"])
+
+
+class Logs:
+    """The API server's answers to who asks for the log of a pod."""
+
+    namespace = "sweeps"
+
+    def log(self, pod: str, container: str, limit_bytes: int) -> str:
+        if pod == "b-pod":
+            raise ClusterError("the node is silent")
+        lines = [f"{stamp(step)} {METRIC}={step}.5" for step in (1, 2)]
+        return "\n".join(["W&B: https://wandb.example.org/me/sweeps/runs/a", *lines, *lines])
+
+
+def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> None:
+    """One pod has its log, whose history comes twice, one is on a silent node, and of one trial there is no pod any more."""
+    experiment = manifest()
+    experiment["metadata"]["uid"] = "1"
+    pods = [
+        {
+            "metadata": {"name": f"{name}-pod", "labels": {TRIAL_LABEL: name}},
+            "spec": {"nodeName": "node1", "containers": [{"name": "trainer"}]},
+            "status": {"phase": "Running"},
+        }
+        for name in "ab"
+    ]
+    trials = [
+        katib_trial("a", "Running"),
+        katib_trial("b", "Running"),
+        katib_trial("c", "Succeeded", max=1.0),
+    ]
+    cluster = cast(Cluster, Logs())
+    (found,) = progress(
+        cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME
+    )
+    parser = MetricParser(filters_of(experiment["spec"]), metrics_of(experiment["spec"]))
+    metrics, problem = logged(cluster, found, parser)
+    assert {name: [(p.step, p.value) for p in of[METRIC]] for name, of in metrics.items()} == {
+        "a": [(1, 1.5), (2, 2.5)]
+    }
+    assert problem == "the node is silent"
+    assert link(cluster, found) == "https://wandb.example.org/me/sweeps/runs/"
+    rows = {row.trial: row for row in table(found, metrics, experiment["spec"]).rows}
+    assert (rows["a"].value, rows["a"].best_epoch, rows["a"].node) == (2.5, 2, "node1")
+    assert (rows["c"].value, rows["c"].curve) == (1.0, ())
