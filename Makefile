@@ -84,8 +84,8 @@ local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on th
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
 	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
 
-ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
-	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
+	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT SITE CONTEXT) $(call switch,CLUSTER)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)

@@ -90,10 +90,17 @@ def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="session")
 def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    with stand_in(kubeconfig, tmp_path_factory.mktemp("webhook")) as webhook:
+        yield webhook
+
+
+@contextmanager
+def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
+    """As the fixture `katib`; for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
     rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    webhook = Webhook(rig.HOST, tmp_path_factory.mktemp("webhook"))
+    webhook = Webhook(rig.HOST, folder)
     world = Tools(kubeconfig, "kubeflow")
     for manifest in registrations(webhook):
         rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))

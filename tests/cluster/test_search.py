@@ -3,9 +3,7 @@
 Two mixtures a second of debug Conv-TasNet: a trial takes a fraction of a minute, most of it Katib's and Kubernetes'.
 """
 
-import re
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL, TRIAL_LABEL, Object
+from katib.cluster.kubectl import forwarded
 from katib.cluster.model import read_pod, read_search, read_trial
 from katib.metrics import METRIC
 from katib.services.observations import ObservationLogs
@@ -45,17 +44,11 @@ def place(tools: Tools, site: Site, tmp_path: Path) -> Tools:
 
 
 @pytest.fixture
-def observations(kubeconfig: Path) -> Iterator[ObservationLogs]:
+def observations(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObservationLogs]:
     """Katib's DB manager, through a forwarded port."""
-    words = ["kubectl", "--kubeconfig", str(kubeconfig), "-n", "kubeflow"]
-    with subprocess.Popen(
-        [*words, "port-forward", "service/katib-db-manager", ":6789"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        port = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
-        assert port is not None
-        yield ObservationLogs(f"127.0.0.1:{port[1]}")
-        process.terminate()
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    with forwarded("katib-db-manager", 6789, "kubeflow") as (port, _):
+        yield ObservationLogs(f"127.0.0.1:{port}")
 
 
 def deploy(verb: Verb, name: str, trials: int, epochs: int = EPOCHS) -> None:
