@@ -220,7 +220,8 @@ def _read_logs(
     metrics: Mapping[str, str],
     curves: Curves,
 ) -> None:
-    """Running trials first, the one that was read longest ago before others; then failed ones, each once."""
+    """Running trials first, the one that was read longest ago before others; then, each once, failed ones and those that Katib
+    has no value of: it notes that of a trial that was stopped early only after its Job's end."""
     curves.looks += 1
     curves.problem = ""
     wanted = []
@@ -228,7 +229,8 @@ def _read_logs(
         pod = pods[trial.name][-1] if pods.get(trial.name) else None
         if pod is None or pod.phase == "Pending":
             continue
-        if not trial.finished or (trial.state == "Failed" and trial.name not in curves.final):
+        unknown = trial.state == "Failed" or not trial.observed
+        if not trial.finished or (unknown and trial.name not in curves.final):
             wanted.append((trial, pod))
     wanted.sort(key=lambda pair: (pair[0].finished, curves.read.get(pair[0].name, 0)))
     for trial, pod in wanted[:LOGS]:
@@ -247,7 +249,7 @@ def _read_logs(
         parser = MetricParser([metric_filter(metric)], [metric])
         curves.values[trial.name] = [report.value for line in lines for report in parser.parse(line)]
         curves.last_lines[trial.name] = lines[-20:]
-        if trial.finished:
+        if trial.finished and not pod.running:
             curves.final.add(trial.name)
 
 

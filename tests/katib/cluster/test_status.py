@@ -46,3 +46,14 @@ def test_only_logs_that_were_not_read_are_called_so() -> None:
     assert found.unread == 2
     (found,) = progress(Logs("epoch 1 begins"), objects, curves)
     assert found.unread == 0
+
+
+def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
+    """Katib has marked it, and fills its observation in only when its Job has ended, which may be after the search's end."""
+    objects = search(1)
+    objects[TRIAL][0]["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
+    log = "\n".join(
+        f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25))
+    )
+    (found,) = progress(Logs(log), objects, Curves())
+    assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
