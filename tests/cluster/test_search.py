@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL, TRIAL_LABEL, Object
+from katib.cluster.kinds import EXPERIMENT, POD, TRIAL, TRIAL_LABEL, Object
 from katib.cluster.kubectl import forwarded
 from katib.cluster.model import read_pod, read_search, read_trial
 from katib.metrics import METRIC
@@ -124,11 +124,8 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
     place.kubectl(
         "wait", "--for=delete", f"experiment/{name}", *(f"trial/{one}" for one in records), "--timeout=120s"
     )
-    assert not [
-        item
-        for kind in (JOB, POD)
-        for item in place.cluster.list(kind, f"katib.kubeflow.org/experiment={name}")
-    ]
+    left = ("pods,jobs,suggestions.kubeflow.org", "-l", f"katib.kubeflow.org/experiment={name}")
+    place.kubectl("wait", "--for=delete", *left, "--timeout=120s")
     assert not observations.read(trial)
     assert len(as_json((tmp_path / name / "cluster-trials.json").read_text())) == 3
 
