@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, POD, TRIAL, TRIAL_LABEL, Object
+from katib.cluster.kinds import EXPERIMENT, OWNER_LABEL, POD, TRIAL, TRIAL_LABEL, Object
 from katib.cluster.kubectl import forwarded
 from katib.cluster.model import read_pod, read_search, read_trial
 from katib.metrics import METRIC
@@ -159,3 +159,36 @@ def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Ve
     assert ended(place, name) == "Failed"
     assert {item["metadata"]["name"] for item in place.cluster.list(TRIAL)} == before
     assert verb("delete", name, "--yes", "--out", str(place.kubeconfig.parent))[0] == 0
+
+
+def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_rest(
+    tools: Tools, verb: Verb, name: str
+) -> None:
+    """The budget in place; neither another search nor fewer parallel trials, nor an experiment that has lost our label."""
+
+    def deploy(*words: str) -> tuple[int, str, str]:
+        return verb("deploy", "demo", "--name", name, "--parallel", "2", *words, "--yes", "--wait", "0")
+
+    def spec() -> Object:
+        found = tools.cluster.get(EXPERIMENT, name)
+        assert found is not None
+        return dict(found["spec"])
+
+    assert deploy("--trials", "4")[0] == 0
+    code, out, err = deploy("--trials", "9")
+    assert (code, err) == (0, ""), out
+    assert "maxTrialCount: 4 -> 9" in out
+    before = spec()
+    assert before["maxTrialCount"] == 9
+    for words, message in (
+        (("--trials", "9", "--epochs", "3"), "another search"),
+        (("--trials", "9", "--parallel", "1"), "delete its newest trials"),
+    ):
+        code, _, err = deploy(*words)
+        assert (code, message in err) == (1, True), err
+    tools.cluster.merge(EXPERIMENT, name, {"metadata": {"labels": {OWNER_LABEL: "somebody"}}})
+    for verb_of_ours in ("pause", "resume", "stop", "delete"):
+        code, _, err = verb(verb_of_ours, name, "--yes")
+        assert (code, "is not ours" in err) == (1, True), err
+    assert deploy("--trials", "12")[0] == 1
+    assert spec() == before

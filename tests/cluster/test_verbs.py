@@ -338,6 +338,7 @@ def test_110_trials_of_four_models(verb: Verb, tools: Tools, site_file: Path, tm
     assert left == {"series3-convtasnet", "series3-dprnn", "series3-sepformer"}
 
 
+@pytest.mark.any_cluster
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -357,6 +358,7 @@ def test_bad_input_is_one_line(verb: Verb, words: tuple[str, ...], message: str)
     assert err.count("\n") == 1
 
 
+@pytest.mark.any_cluster
 def test_no_kubeconfig_is_one_line(verb: Verb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     code, _, err = verb("status")
@@ -365,6 +367,7 @@ def test_no_kubeconfig_is_one_line(verb: Verb, monkeypatch: pytest.MonkeyPatch, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.any_cluster
 def test_deploy_into_a_missing_namespace_applies_nothing(verb: Verb, tools: Tools) -> None:
     tools.kubectl("delete", "namespace", tools.namespace, "--timeout=60s")
     code, _, err = verb("deploy", "dprnn", "--yes")
