@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD, TRIAL
+from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, NAMESPACE, POD, SUGGESTION, TRIAL, Object
+from katib.errors import ClusterError
 from katib.site import Site
 from tests.cluster.conftest import Tools, Verb, manifest
 from tests.cluster.faults import denied
@@ -282,6 +284,28 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     assert tools.cluster.get(EXPERIMENT, "series3-convtasnet") is not None
 
 
+def test_delete_is_not_undone_by_katibs_suggestion_controller(
+    verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
+) -> None:
+    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being deleted."""
+    experiment = katib_of().experiment
+    made = tools.cluster.create(SUGGESTION, _owned("Suggestion", NAME, experiment))
+    service = _owned("ConfigMap", f"{NAME}-service", made)
+
+    def play() -> None:
+        while tools.cluster.get(SUGGESTION, NAME):
+            with suppress(ClusterError):
+                tools.cluster.create(CONFIG_MAP, service)
+
+    player = in_background(play)
+    code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert tools.cluster.get(SUGGESTION, NAME) is None
+    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=30s")
+    player.join(30)
+    assert not player.is_alive()
+
+
 def test_delete_that_cannot_export_deletes_nothing(
     verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
 ) -> None:
@@ -444,3 +468,12 @@ def _site(tools: Tools) -> dict[str, object]:
     from katib.site import load_site
 
     return load_site().model_copy(update={"namespace": tools.namespace}).model_dump()
+
+
+def _owned(kind: str, name: str, owner: Object) -> Object:
+    """An object that goes with its owner, and keeps it from going before."""
+    reference = {key: owner[key] for key in ("apiVersion", "kind")}
+    reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    reference |= {"controller": True, "blockOwnerDeletion": True}
+    version = "v1" if kind == "ConfigMap" else "kubeflow.org/v1beta1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "ownerReferences": [reference]}}
