@@ -162,7 +162,7 @@ def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Ve
 
 
 def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_rest(
-    tools: Tools, verb: Verb, name: str
+    place: Tools, verb: Verb, name: str
 ) -> None:
     """The budget in place; neither another search nor fewer parallel trials, nor an experiment that has lost our label."""
 
@@ -170,11 +170,12 @@ def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_res
         return verb("deploy", "demo", "--name", name, "--parallel", "2", *words, "--yes", "--wait", "0")
 
     def spec() -> Object:
-        found = tools.cluster.get(EXPERIMENT, name)
+        found = place.cluster.get(EXPERIMENT, name)
         assert found is not None
         return dict(found["spec"])
 
-    assert deploy("--trials", "4")[0] == 0
+    code, out, err = deploy("--trials", "4")
+    assert (code, err) == (0, ""), out
     code, out, err = deploy("--trials", "9")
     assert (code, err) == (0, ""), out
     assert "maxTrialCount: 4 -> 9" in out
@@ -186,7 +187,7 @@ def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_res
     ):
         code, _, err = deploy(*words)
         assert (code, message in err) == (1, True), err
-    tools.cluster.merge(EXPERIMENT, name, {"metadata": {"labels": {OWNER_LABEL: "somebody"}}})
+    place.cluster.merge(EXPERIMENT, name, {"metadata": {"labels": {OWNER_LABEL: "somebody"}}})
     for verb_of_ours in ("pause", "resume", "stop", "delete"):
         code, _, err = verb(verb_of_ours, name, "--yes")
         assert (code, "is not ours" in err) == (1, True), err
