@@ -6,33 +6,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from katib.__main__ import main
-from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD, TRIAL
+from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, NAMESPACE, POD, SUGGESTION, TRIAL, Object
+from katib.errors import ClusterError
 from katib.results.local_table import read_table
 from katib.site import Site
-from tests.cluster.conftest import Tools, manifest
+from tests.cluster.conftest import Tools, Verb, manifest
 from tests.cluster.faults import denied
 from tests.cluster.search import Katib, as_json
 from tests.katib.services.rig import START, DbManager, stamp
 
 NAME = "series3-dprnn"
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def verb(tools: Tools, site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs a verb on the test's namespace: exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main([*words, "--site", str(site_file)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -333,6 +321,28 @@ def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
     assert "3.00 dB" in out
 
 
+def test_delete_is_not_undone_by_katibs_suggestion_controller(
+    verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
+) -> None:
+    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being deleted."""
+    experiment = katib_of().experiment
+    made = tools.cluster.create(SUGGESTION, _owned("Suggestion", NAME, experiment))
+    service = _owned("ConfigMap", f"{NAME}-service", made)
+
+    def play() -> None:
+        while tools.cluster.get(SUGGESTION, NAME):
+            with suppress(ClusterError):
+                tools.cluster.create(CONFIG_MAP, service)
+
+    player = in_background(play)
+    code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert tools.cluster.get(SUGGESTION, NAME) is None
+    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=30s")
+    player.join(30)
+    assert not player.is_alive()
+
+
 def test_delete_that_cannot_export_deletes_nothing(
     verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
 ) -> None:
@@ -389,6 +399,7 @@ def test_110_trials_of_four_models(verb: Verb, tools: Tools, site_file: Path, tm
     assert left == {"series3-convtasnet", "series3-dprnn", "series3-sepformer"}
 
 
+@pytest.mark.any_cluster
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -408,6 +419,7 @@ def test_bad_input_is_one_line(verb: Verb, words: tuple[str, ...], message: str)
     assert err.count("\n") == 1
 
 
+@pytest.mark.any_cluster
 def test_no_kubeconfig_is_one_line(verb: Verb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     code, _, err = verb("status")
@@ -416,6 +428,7 @@ def test_no_kubeconfig_is_one_line(verb: Verb, monkeypatch: pytest.MonkeyPatch, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.any_cluster
 def test_deploy_into_a_missing_namespace_applies_nothing(verb: Verb, tools: Tools) -> None:
     tools.kubectl("delete", "namespace", tools.namespace, "--timeout=60s")
     code, _, err = verb("deploy", "dprnn", "--yes")
@@ -492,3 +505,12 @@ def _site(tools: Tools) -> dict[str, object]:
     from katib.site import load_site
 
     return load_site().model_copy(update={"namespace": tools.namespace}).model_dump()
+
+
+def _owned(kind: str, name: str, owner: Object) -> Object:
+    """An object that goes with its owner, and keeps it from going before."""
+    reference = {key: owner[key] for key in ("apiVersion", "kind")}
+    reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    reference |= {"controller": True, "blockOwnerDeletion": True}
+    version = "v1" if kind == "ConfigMap" else "kubeflow.org/v1beta1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "ownerReferences": [reference]}}
