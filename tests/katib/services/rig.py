@@ -85,7 +85,13 @@ class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
         with self.arrived:
             self.asked += 1
             self.arrived.notify_all()
-            found = [row for row in self.rows[request.trial_name] if request.metric_name in ("", row[1])]
+            found = [
+                row
+                for row in self.rows[request.trial_name]
+                if request.metric_name in ("", row[1])
+                and row[0] >= request.start_time
+                and row[0] <= (request.end_time or "9")
+            ]
         logs = [
             pb.MetricLog(time_stamp=_go(time), metric=pb.Metric(name=name, value=value))
             for time, name, value in sorted(found)
