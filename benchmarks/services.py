@@ -26,7 +26,7 @@ from tests.katib.services.rig import Condition, DbManager, experiment, point, tr
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "sobol")
 CLIENTS, CALLS = 16, 1_000
-LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 10, 20
+LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 15, 20
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -118,6 +118,7 @@ def collector(db: DbManager) -> None:
             pod.end()
             assert pod.collector.wait(30) == 0
             pod.close()
+    resumed(db, name)
     with tempfile.TemporaryDirectory() as folder:
         pod = started(Path(folder), db, "quiet")
         assert pod.collector
@@ -132,6 +133,23 @@ def collector(db: DbManager) -> None:
         )
         pod.end()
         assert pod.collector.wait(30) == 0
+        pod.close()
+
+
+def resumed(db: DbManager, name: str) -> None:
+    """A new pod of the trial that has reported so much prints it all again, and goes on."""
+    with tempfile.TemporaryDirectory() as folder:
+        pod = started(Path(folder), db, name)
+        assert pod.collector
+        rows = len(db.rows[name])
+        for begin in range(0, rows, 1_000):
+            pod.print(*(epoch(i, i) for i in range(begin, begin + 1_000)))
+        pod.print(epoch(rows, rows))
+        db.wait_for(name, rows + 1)
+        figure(f"collector that repeats {rows} rows: memory", memory(pod.collector) * 1e6 / 2**20, "MiB", 60)
+        pod.end()
+        assert pod.collector.wait(30) == 0
+        assert len(db.rows[name]) == rows + 1
         pod.close()
 
 
