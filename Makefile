@@ -44,9 +44,9 @@ setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= lea
 test: $(DEV) ## all tests but those of the cluster
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore=tests/cluster
 
-test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes)
-	@[ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
-	$(VENV)/bin/python -m pytest tests/cluster
+test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
+	@[ -n "$(call option,CONTEXT)" ] || [ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
+	$(VENV)/bin/python -m pytest tests/cluster $(call options,CONTEXT SITE)
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/ruff format --check .
@@ -84,8 +84,8 @@ local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on th
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
 	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
 
-ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
-	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
+	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT SITE CONTEXT) $(call switch,CLUSTER)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)

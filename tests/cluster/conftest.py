@@ -1,4 +1,8 @@
-"""A real API server with a Katib stand-in, and a fresh namespace for every test."""
+"""A real API server with a Katib stand-in, and a fresh namespace for every test.
+
+With --context the cluster is one that is there already, with a real Katib (elsewhere.py): tests that need a cluster of their
+own are skipped then, and those of a whole search run.
+"""
 
 import dataclasses
 import json
@@ -13,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.__main__ import main
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
     INJECTION_LABEL,
@@ -26,22 +31,56 @@ from katib.cluster.mirror import Mirror
 from katib.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
-from tests.cluster import rig
-from tests.cluster.webhook import Webhook
+from tests.cluster import elsewhere, rig
+from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
 HOSTNAME = "kubernetes.io/hostname"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+ONE_NODE_ONLY = (
+    "breaks the cluster, or plays Katib's controller: on the one-node Kubernetes alone (no CONTEXT=)"
+)
+REAL_ONLY = "needs a cluster with a real Katib: make test-cluster CONTEXT=name SITE=file"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cluster")
+    group.addoption("--context", default="", help="kubeconfig context of a cluster with a real Katib")
+    group.addoption("--site", default=None, type=Path, help="the site file of that cluster (k8s/site.yaml)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_cluster: runs with --context too; leaves that cluster as it was")
+    config.addinivalue_line("markers", "real_katib: runs with --context alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    context = config.getoption("--context", "")
+    hosts = [rig.HOST, rig.API, "127.0.0.1", "::1", *([elsewhere.host(context)] if context else [])]
     for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.allow_hosts([rig.HOST, rig.API, "127.0.0.1", "::1"]))
+        if FOLDER not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.allow_hosts(hosts))
+        real = item.get_closest_marker("real_katib") is not None
+        if real and not context:
+            item.add_marker(pytest.mark.skip(REAL_ONLY))
+        elif context and not real and item.get_closest_marker("any_cluster") is None:
+            item.add_marker(pytest.mark.skip(ONE_NODE_ONLY))
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> Iterator[Path]:
-    """Of the administrator of the one-node Kubernetes."""
+def context(pytestconfig: pytest.Config) -> str:
+    """Of the cluster that is there already; '' for the one-node Kubernetes."""
+    return str(pytestconfig.getoption("--context", ""))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the administrator."""
+    if context:
+        yield elsewhere.kubeconfig(context, tmp_path_factory.mktemp("context"))
+        return
     if reason := rig.missing():
         pytest.skip(reason)
     with rig.control_plane() as path:
@@ -51,10 +90,17 @@ def kubeconfig() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    with stand_in(kubeconfig, tmp_path_factory.mktemp("webhook")) as webhook:
+        yield webhook
+
+
+@contextmanager
+def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
+    """As the fixture `katib`; for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
     rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    webhook = Webhook(rig.HOST, tmp_path_factory.mktemp("webhook"))
+    webhook = Webhook(rig.HOST, folder)
     world = Tools(kubeconfig, "kubeflow")
     for manifest in registrations(webhook):
         rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
@@ -67,15 +113,12 @@ def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """k8s/site.yaml in a namespace of the test's own."""
-    return load_site().model_copy(
-        update={
-            "namespace": f"test-{secrets.token_hex(4)}",
-            "parallel_trials": 2,
-            "node_selector": {HOSTNAME: "gpu-node"},
-        }
-    )
+def site(context: str, pytestconfig: pytest.Config) -> Site:
+    """k8s/site.yaml, or that of --site, in a namespace of the test's own."""
+    own: dict[str, Any] = {"namespace": f"test-{secrets.token_hex(4)}", "parallel_trials": 2}
+    if context:
+        return load_site(pytestconfig.getoption("--site")).model_copy(update=own)
+    return load_site().model_copy(update=own | {"node_selector": {HOSTNAME: "gpu-node"}})
 
 
 @pytest.fixture
@@ -87,14 +130,40 @@ def site_file(site: Site, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tools(katib: Webhook, kubeconfig: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator["Tools"]:
+def tools(
+    context: str,
+    kubeconfig: Path,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator["Tools"]:
     """A namespace that is fit for the searches of `site`; removed afterwards."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    katib.inject = True
     made = Tools(kubeconfig, site.namespace)
-    made.prepare(site)
+    if context:
+        for manifest in elsewhere.base(site.namespace):
+            made.make(manifest)
+    else:
+        request.getfixturevalue("katib").inject = True
+        made.prepare(site)
     yield made
     made.end()
+
+
+Verb = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def verb(tools: "Tools", site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
+    """Runs a verb on the test's namespace: exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([*words, "--site", str(site_file)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
 
 
 @dataclasses.dataclass
@@ -285,42 +354,6 @@ def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
     """The Experiment of `model` on `site`."""
     found: Object = yaml.safe_load(render(load_spec(model), site, Overrides(**overrides)))
     return found
-
-
-def registrations(webhook: Webhook) -> list[Object]:
-    """Katib's two webhook configurations and the place where its service is found."""
-
-    def hook(name: str, path: str, resource: str, **more: Any) -> Object:
-        group, operations = (
-            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
-        )
-        version = "v1beta1" if group else "v1"
-        service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
-        return {
-            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
-            "clientConfig": {"service": service, "caBundle": webhook.certificate},
-            "rules": [{"apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": [resource]}],
-            **more,
-        }  # fmt: skip
-
-    labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
-    api = "admissionregistration.k8s.io/v1"
-    place = {"name": "katib-controller", "namespace": "kubeflow"}
-    port = {"name": "webhook", "port": webhook.port}
-    return [
-        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-         "metadata": {**place, "labels": {"kubernetes.io/service-name": "katib-controller"}},
-         "endpoints": [{"addresses": [rig.HOST]}], "ports": [port]},
-        # What the API server itself looks at; kept from being mirrored into a second slice.
-        {"apiVersion": "v1", "kind": "Endpoints",
-         "metadata": {**place, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [port]}]},
-        {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
-         "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
-        {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
-         "webhooks": [hook("defaulter.experiment.katib.kubeflow.org", "/mutate-experiment", "experiments"),
-                      hook("mutator.pod.katib.kubeflow.org", "/mutate-pod", "pods", **labelled)]},
-    ]  # fmt: skip
 
 
 def _resource(kind: Kind) -> str:

@@ -10,27 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from katib.__main__ import main
 from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD, TRIAL
 from katib.site import Site
-from tests.cluster.conftest import Tools, manifest
+from tests.cluster.conftest import Tools, Verb, manifest
 from tests.cluster.faults import denied
 from tests.cluster.search import Katib, as_json
 
 NAME = "series3-dprnn"
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def verb(tools: Tools, site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs a verb on the test's namespace: exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main([*words, "--site", str(site_file)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
