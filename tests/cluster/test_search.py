@@ -114,7 +114,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
     assert {record["state"] for record in records.values()} <= {"Succeeded", "EarlyStopped"}
     assert all(record["val_si_snr"] is not None for record in records.values())
     for one, record in records.items():
-        rows = observations.read(one)
+        rows = list(observations.read(one))
         assert len({row.time for row in rows}) == len(rows), f"doubled rows of {one}"
         assert len(rows) == EPOCHS if record["state"] == "Succeeded" else 0 < len(rows) < EPOCHS
         assert max(float(row.value) for row in rows) == record["val_si_snr"]
@@ -129,7 +129,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
         for kind in (JOB, POD)
         for item in place.cluster.list(kind, f"katib.kubeflow.org/experiment={name}")
     ]
-    assert not observations.read(trial)
+    assert not list(observations.read(trial))
     assert len(as_json((tmp_path / name / "cluster-trials.json").read_text())) == 4
 
 
