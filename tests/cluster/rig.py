@@ -77,9 +77,13 @@ def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-def run(*words: str) -> None:
-    """A program of the system."""
-    subprocess.run(words, check=True, env={**os.environ, "PATH": _path()}, timeout=60)
+def run(*words: str, seconds: float = 60) -> str:
+    """A program of the system; its output."""
+    env = {**os.environ, "PATH": _path()}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=seconds, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr[-3000:]}")
+    return done.stdout
 
 
 def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:

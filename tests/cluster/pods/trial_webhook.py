@@ -1,12 +1,15 @@
 """Makes the pod of a trial what Katib's pod webhook makes of it, for a node that really runs it: the wrapped command, the
-shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go). Used by test_node.py.
+shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go). Used by conftest.py.
 
-The collector here prints the trainer's lines and ends as Katib's does, and reports to nobody. The image is bare Debian:
-Python's packages come from this machine, mounted read-only.
+The collector, unless another is given, prints the trainer's lines and ends as Katib's does, and reports to nobody. The image
+is bare Debian: Python's packages come from this machine, mounted read-only.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
+
+from katib.cluster.kinds import SIDECAR
 
 LOG = "/var/log/katib/metrics.log"
 MARKER = "/var/log/katib/$$$$.pid"
@@ -25,8 +28,17 @@ ls /var/log/katib/*.pid >/dev/null 2>&1 || exit 255
 """
 
 
-def wrap(pod: dict[str, Any], packages: str, *, rules: bool = False) -> dict[str, Any]:
-    """The pod as Katib's webhook leaves it; `packages` is the claim that holds Python's packages."""
+def wrap(
+    pod: dict[str, Any],
+    packages: str,
+    *,
+    rules: bool = False,
+    collector: Callable[[str], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The pod as Katib's webhook leaves it; `packages` is the claim that holds Python's packages.
+
+    `rules`: the trial may be stopped early. `collector` makes the collector's container for a trial.
+    """
     pod = json.loads(json.dumps(pod))
     spec = pod["spec"]
     trainer = spec["containers"][0]
@@ -42,17 +54,13 @@ def wrap(pod: dict[str, Any], packages: str, *, rules: bool = False) -> dict[str
         {"name": "metrics-volume", "emptyDir": {}},
         {"name": "packages", "persistentVolumeClaim": {"claimName": packages, "readOnly": True}},
     ]
-    spec["containers"].append(
-        {
-            "name": "metrics-logger-and-collector",
-            "image": trainer["image"],
-            "command": ["sh", "-c", COLLECT],
-            "resources": {
-                "limits": {"cpu": "500m", "memory": "100Mi"},
-                "requests": {"cpu": "50m", "memory": "10Mi"},
-            },
-            "securityContext": trainer["securityContext"],
-            "volumeMounts": [shared],
-        }
-    )
+    resources = {
+        "limits": {"cpu": "500m", "memory": "100Mi"},
+        "requests": {"cpu": "50m", "memory": "10Mi"},
+    }
+    made = {"image": trainer["image"], "command": ["sh", "-c", COLLECT], "resources": resources}
+    if collector is not None:
+        made = collector(pod["metadata"]["ownerReferences"][0]["name"])
+    made |= {"name": SIDECAR, "securityContext": trainer["securityContext"], "volumeMounts": [shared]}
+    spec["containers"].append(made)
     return pod
