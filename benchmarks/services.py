@@ -15,18 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import grpc
 
+from katib.services.observations import timestamp
 from katib.services.stubs import pb, rpc
 from tests.katib.services.pod import Pod, epoch
-from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
+from tests.katib.services.rig import METRIC, Condition, DbManager, experiment, point, trial
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "sobol")
 CLIENTS, CALLS = 16, 1_000
 LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 15, 20
+REPEATED = 200_000
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -118,7 +121,7 @@ def collector(db: DbManager) -> None:
             pod.end()
             assert pod.collector.wait(30) == 0
             pod.close()
-    resumed(db, name)
+    resumed(db)
     with tempfile.TemporaryDirectory() as folder:
         pod = started(Path(folder), db, "quiet")
         assert pod.collector
@@ -136,20 +139,21 @@ def collector(db: DbManager) -> None:
         pod.close()
 
 
-def resumed(db: DbManager, name: str) -> None:
-    """A new pod of the trial that has reported so much prints it all again, and goes on."""
+def resumed(db: DbManager) -> None:
+    """A new pod of a trial that has reported much prints it all again, and goes on."""
+    begin = datetime.now(UTC) - timedelta(seconds=REPEATED)
+    times = [timestamp(begin + timedelta(seconds=step)) for step in range(REPEATED + 1)]
+    db.rows["resumed"] = [(times[step], METRIC, str(float(step))) for step in range(REPEATED)]
     with tempfile.TemporaryDirectory() as folder:
-        pod = started(Path(folder), db, name)
+        pod = started(Path(folder), db, "resumed")
         assert pod.collector
-        rows = len(db.rows[name])
-        for begin in range(0, rows, 1_000):
-            pod.print(*(epoch(i, i) for i in range(begin, begin + 1_000)))
-        pod.print(epoch(rows, rows))
-        db.wait_for(name, rows + 1)
-        figure(f"collector that repeats {rows} rows: memory", memory(pod.collector) * 1e6 / 2**20, "MiB", 60)
+        pod.print(*(f"{stamp} {METRIC}={step}" for step, stamp in enumerate(times)))
+        db.wait_for("resumed", REPEATED + 1, seconds=600)
+        assert len(db.rows["resumed"]) == REPEATED + 1
+        what = f"collector that repeats {REPEATED} rows: memory"
+        figure(what, memory(pod.collector) * 1e6 / 2**20, "MiB", 60)
         pod.end()
         assert pod.collector.wait(30) == 0
-        assert len(db.rows[name]) == rows + 1
         pod.close()
 
 

@@ -69,7 +69,8 @@ class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
     def wait_for(self, trial: str, rows: int, seconds: float = 30) -> None:
         """Until a trial has reported so many rows."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.rows[trial]) >= rows, seconds), self.rows[trial]
+            came = self.arrived.wait_for(lambda: len(self.rows[trial]) >= rows, seconds)
+            assert came, f"{len(self.rows[trial])} of {rows} rows; the last: {self.rows[trial][-3:]}"
 
     def ReportObservationLog(self, request: Any, context: grpc.ServicerContext) -> Any:
         assert request.observation_log.metric_logs
