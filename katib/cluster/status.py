@@ -96,14 +96,8 @@ class Progress:
     seconds_left: float | None
     unreadable: str
     """Why a log could not be read."""
-
-    @property
-    def unread(self) -> int:
-        """Running trials whose log has not been read yet."""
-        return sum(
-            row.pod is not None and row.pod.running and not row.epoch and row.current is None
-            for row in self.rows
-        )
+    unread: int
+    """Running trials whose log has not been read yet."""
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
@@ -176,6 +170,9 @@ def _progress(
         if each and not search.finished
         else None,
         unreadable=curves.problem,
+        unread=sum(
+            row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows
+        ),
     )
 
 

@@ -142,8 +142,11 @@ class Watch:
         if completed:
             log.info("the trainer has completed")
             return DONE
+        if self._terminated is not None:
+            log.info("the pod is being deleted, and the trainer has ended")
+            return TERMINATED
         log.error("the trainer has failed")
-        return FAILED if self._terminated is None else TERMINATED
+        return FAILED
 
     def _deliver(self) -> None:
         """Everything, however long the DB manager is away: without it Katib cannot count the trial either."""

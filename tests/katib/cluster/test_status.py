@@ -1,0 +1,48 @@
+"""What status makes of objects and logs; without a cluster."""
+
+from typing import Any
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
+from katib.cluster.status import LOGS, Curves, progress
+from tests.katib.cluster.test_plan_and_causes import running
+
+
+class Logs(Cluster):
+    """A cluster that has logs only."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.namespace = text, "test"
+
+    def log(self, pod: str, container: str, limit_bytes: int) -> str:
+        return self.text
+
+
+def search(trials: int) -> dict[Any, list[dict[str, Any]]]:
+    """An experiment whose `trials` trials all run."""
+    experiment = running(trials)
+    name = experiment["metadata"]["name"]
+    made: dict[Any, list[dict[str, Any]]] = {EXPERIMENT: [experiment], TRIAL: [], JOB: [], POD: []}
+    for number in range(trials):
+        trial = f"{name}-{number:08}"
+        metadata = {"name": trial, "labels": {EXPERIMENT_LABEL: name, TRIAL_LABEL: trial}}
+        state = {"conditions": [{"type": "Running", "status": "True"}]}
+        made[TRIAL].append({"metadata": metadata, "spec": {}, "status": state})
+        made[JOB].append({"metadata": metadata, "spec": {}})
+        made[POD].append(
+            {
+                "metadata": metadata,
+                "spec": {"containers": [{"name": "trainer"}]},
+                "status": {"phase": "Running"},
+            }
+        )
+    return made
+
+
+def test_only_logs_that_were_not_read_are_called_so() -> None:
+    """A trial in its first epoch has a log without a value; that was read all the same."""
+    objects, curves = search(LOGS + 2), Curves()
+    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    assert found.unread == 2
+    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    assert found.unread == 0
