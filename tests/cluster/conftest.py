@@ -99,7 +99,7 @@ def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
     """As the fixture `katib`; for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
-    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
     webhook = Webhook(rig.HOST, folder)
     world = Tools(kubeconfig, "kubeflow")
     for manifest in registrations(webhook):
@@ -107,7 +107,7 @@ def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
     world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
     for name in ("controller", "db-manager"):
         world.run(world.first(POD, f"katib.kubeflow.org/component={name}"))
-        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
+        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=300s")
     yield webhook
     webhook.close()
 
@@ -194,7 +194,7 @@ class Tools:
             "wait",
             "--for=create",
             "serviceaccount/default",
-            "--timeout=30s",
+            "--timeout=300s",
             kubeconfig=self.kubeconfig,
         )
 
@@ -221,7 +221,7 @@ class Tools:
             self.make({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
         volumes = [f"pv/{self.namespace}-{name}" for name in names]
         # The binder looks again only a period later where it learns of the claim before the volume.
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=300s")
         for name in names:
             spec: Object = {
                 "accessModes": list(modes),
@@ -238,7 +238,7 @@ class Tools:
                 }
             )
         claims = [f"pvc/{name}" for name in names]
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=300s")
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""
@@ -258,7 +258,7 @@ class Tools:
             "lastHeartbeatTime": None,
         }
         self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
-        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=300s")
         self.untaint(name)
 
     def untaint(self, name: str) -> None:
@@ -270,7 +270,7 @@ class Tools:
         kind: Kind,
         selector: str,
         wanted: Callable[[Object], bool] = lambda found: True,
-        seconds: float = 60,
+        seconds: float = 300,
     ) -> Object:
         """The first object that is `wanted`, as soon as there is one."""
         end = time.monotonic() + seconds
@@ -289,7 +289,7 @@ class Tools:
     def run(self, pod: Object, **ends: Object) -> None:
         """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
         name = pod["metadata"]["name"]
-        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         terminated = {
             key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
@@ -346,8 +346,8 @@ class Tools:
         """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
         kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
         rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
-        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=30s")
-        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=30s")
+        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
+        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:

@@ -18,6 +18,26 @@ HOME = Path(
 )
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
+IN_NAMESPACES = ("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c")
+PRIVILEGES = {
+    "namespaces for networks and mounts": (
+        *IN_NAMESPACES,
+        "ip link add name probe0 type veth peer name probe1",
+    )
+}
+NODE_PRIVILEGES = {
+    "overlay file systems": (
+        *IN_NAMESPACES,
+        "mount -t tmpfs t /mnt && cd /mnt && mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m",
+    ),
+    "iptables": (*IN_NAMESPACES, "iptables -t nat -A OUTPUT -p tcp -j REDIRECT"),
+    "cgroups": (
+        "sh",
+        "-c",
+        "cd /sys/fs/cgroup; [ -e cgroup.controllers ] || cd memory; mkdir one-node-probe && rmdir one-node-probe",
+    ),
+}
+"""What is tried, and nothing of it left, before anything is brought up."""
 HOST, API = "10.251.0.1", "10.251.0.2"
 """The two ends of the one-node's network: this machine, and the node."""
 
@@ -26,19 +46,43 @@ def missing(node: bool = False) -> str:
     """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
     if platform.system() != "Linux" or os.geteuid() != 0:
         return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
-    absent = [
-        name for name in (*BINARIES, *(NODE_BINARIES if node else ())) if not (HOME / "bin" / name).exists()
-    ]
-    tools = [
-        name for name in ("kubectl", "ip", "nsenter", "openssl") if shutil.which(name, path=_path()) is None
-    ]
-    if node:
-        tools += [
-            name for name in ("containerd", "runc", "iptables") if shutil.which(name, path=_path()) is None
-        ]
-    if tools:
-        return f"not installed: {', '.join(tools)}; make test-cluster installs it"
-    return f"not built: {', '.join(absent)}; make test-cluster builds it once" if absent else ""
+    tools = ("kubectl", "ip", "nsenter", "openssl", *(("containerd", "runc", "iptables") if node else ()))
+    if absent := [name for name in tools if shutil.which(name, path=_path()) is None]:
+        return f"not installed: {', '.join(absent)}; make test-cluster installs what Debian has of it"
+    binaries = (*BINARIES, *(NODE_BINARIES if node else ()))
+    if absent := [name for name in binaries if not (HOME / "bin" / name).exists()]:
+        return f"not built: {', '.join(absent)}; make test-cluster builds it once, with Go"
+    for what, words in (PRIVILEGES | (NODE_PRIVILEGES if node else {})).items():
+        if problem := _refused(*words):
+            return f"not allowed here: {what} ({problem}); run as root of a whole machine, not of a container"
+    if foreign := _foreign_kubelet():
+        return f"this machine is a node of another Kubernetes already (kubelet, process {foreign})"
+    return ""
+
+
+def _refused(*words: str) -> str:
+    """Why a program does not succeed; '' where it does."""
+    try:
+        run(*words)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return " ".join(str(error).split())[-200:]
+    return ""
+
+
+def _foreign_kubelet() -> int | None:
+    """The process of a kubelet that is not the one-node's own; clearing up after ours would take its pods down."""
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if (
+            entry.name.isdecimal()
+            and words[0].endswith(b"kubelet")
+            and os.fsencode(HOME / "run") not in b" ".join(words)
+        ):
+            return int(entry.name)
+    return None
 
 
 @contextmanager
@@ -60,6 +104,8 @@ def control_plane() -> Iterator[Path]:
         finally:
             if not kept:
                 script("teardown.sh")
+                while _CHILDREN:
+                    _CHILDREN.pop().wait(60)
 
 
 def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
@@ -94,7 +140,7 @@ def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = Non
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=330,
         check=False,
     )
     if done.returncode:
@@ -130,7 +176,7 @@ def api_server_away() -> Iterator[None]:
             )
         record.write_text(f"{started.pid}\n")
         _CHILDREN.append(started)
-        end = time.monotonic() + 90
+        end = time.monotonic() + 300
         while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
             if time.monotonic() > end:
                 raise RuntimeError("the API server did not come back")
@@ -138,4 +184,4 @@ def api_server_away() -> Iterator[None]:
 
 
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
-"""Kept, so that none is reported as forgotten; teardown.sh ends them by their pid files."""
+"""API servers that were started again; teardown.sh ends them by their pid files."""

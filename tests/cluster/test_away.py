@@ -15,7 +15,7 @@ from tests.cluster.conftest import Tools, manifest
 from tests.cluster.search import Katib
 from tests.cluster.watched import Watched
 
-PATIENCE = 60
+PATIENCE = 300
 
 
 def until(mirror: Mirror, wanted: object) -> None:

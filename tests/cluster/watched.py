@@ -6,10 +6,11 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from types import TracebackType
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds for a verb to print something that it prints within a few."""
 
 
@@ -18,6 +19,8 @@ class Watched:
 
     def __init__(self, *words: str, terminal: bool = False) -> None:
         self._output, theirs = pty.openpty() if terminal else os.pipe()
+        if terminal:
+            termios.tcsetwinsize(theirs, (40, 80))
         command = [sys.executable, "-m", "katib", *words]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         os.close(theirs)

@@ -85,7 +85,7 @@ def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -
     katib.wrap = partial(wrap, packages="packages")
     yield tools
     katib.wrap = None
-    tools.kubectl("delete", "jobs", "--all", "--cascade=foreground", "--timeout=60s")
+    tools.kubectl("delete", "jobs", "--all", "--cascade=foreground", "--timeout=300s")
 
 
 def _volume(tools: Tools, name: str, path: Path) -> None:

@@ -131,7 +131,7 @@ def start(tools: Tools, experiment: str, ref: str) -> str:
 
 def ready(tools: Tools, name: str) -> None:
     """Until the Deployment's pod answers its probes."""
-    tools.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+    tools.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s")
 
 
 def pod_spec(ref: str, *, stopping: bool = True) -> Object:

@@ -25,7 +25,7 @@ from tests.cluster.search import Katib
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds for what takes some, on a machine with other things to do."""
 
 
@@ -67,7 +67,7 @@ class Services:
     def kill(self) -> None:
         """The pod goes at once, and its successor answers."""
         label = f"katib.kubeflow.org/deployment={NAME}-bayesianoptimization"
-        self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=60s")
+        self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=300s")
         services.ready(self.tools, f"{NAME}-bayesianoptimization")
 
 
@@ -155,7 +155,7 @@ def _stopped(place: Tools, site: Site, db: DbManager) -> tuple[Katib, str]:
     katib, name = begin(place, site, finished="xyz")
     for letter in "xyz":
         db.put(f"{NAME}-{letter}", [50.0] * 300)
-    place.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=240s")
+    place.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=300s")
     return katib, name
 
 
@@ -173,11 +173,11 @@ def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a
     before = len(db.values(name))
     db.back()
     db.wait_for(name, before + 2, PATIENCE)
-    place.kubectl("delete", "pod", first, "--timeout=120s")
+    place.kubectl("delete", "pod", first, "--timeout=300s")
     before = len(db.values(name))
     second = katib.pod(name, after=first)["metadata"]["name"]
     db.wait_for(name, before + 2, PATIENCE)
-    place.kubectl("delete", "pod", second, "--timeout=120s")
+    place.kubectl("delete", "pod", second, "--timeout=300s")
     history = json.loads((runs / NAME / name / "summary.json").read_text())["history"]
     kept = sorted(time for time, *_ in db.rows[name])
     assert kept == [record["time"] for record in history][: len(kept)]

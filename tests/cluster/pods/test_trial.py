@@ -18,7 +18,7 @@ from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
 def test_trial_runs_to_its_end_with_one_metric_line_an_epoch(place: Tools, site: Site, runs: Path) -> None:
     katib, trial = begin(place, site, epochs=3)
     pod = katib.pod(trial)["metadata"]["name"]
-    place.kubectl("wait", "--for=condition=Complete", f"job/{trial}", "--timeout=180s")
+    place.kubectl("wait", "--for=condition=Complete", f"job/{trial}", "--timeout=300s")
     text = place.kubectl("logs", pod, "-c", SIDECAR)
     assert len(metrics(text)) == 3, text
     summary = json.loads((runs / NAME / trial / "summary.json").read_text())
@@ -35,7 +35,7 @@ def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
     katib, trial = begin(place, site)
     first = katib.pod(trial)["metadata"]["name"]
     wait_for_line(place, first, f" {METRIC}=")
-    place.kubectl("delete", "pod", first, "--timeout=120s")  # waits for preStop
+    place.kubectl("delete", "pod", first, "--timeout=300s")  # waits for preStop
     folder = runs / NAME / trial
     assert json.loads((folder / "summary.json").read_text())["state"] == "stopped"
     assert not (folder / "trainer.pid").exists()
@@ -93,7 +93,7 @@ def test_out_of_memory_is_told_from_divergence(
     small = site.model_copy(update={"resources": resources, "data_folder": data})
     katib, trial = begin(place, small, tries=0)
     pod = katib.pod(trial)["metadata"]["name"]
-    place.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", f"pod/{pod}", "--timeout=120s")
+    place.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", f"pod/{pod}", "--timeout=300s")
     katib.state(trial, "Failed")
     found = place.cluster.get(POD, pod)
     assert found is not None

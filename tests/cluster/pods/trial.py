@@ -33,7 +33,7 @@ def metrics(text: str) -> list[str]:
 
 def wait_for_line(tools: Tools, pod: str, wanted: str) -> None:
     """Until the collector has printed a line that holds `wanted`; follows its log."""
-    tools.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=90s")
+    tools.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=300s")
     for line in tools.cluster.follow(pod, SIDECAR):
         if wanted in line:
             return
