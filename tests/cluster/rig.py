@@ -6,9 +6,11 @@ import platform
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 ONE_NODE = Path(__file__).with_name("one_node")
@@ -18,45 +20,56 @@ HOME = Path(
 )
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
-IN_NAMESPACES = ("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c")
-PRIVILEGES = {
-    "namespaces for networks and mounts": (
-        *IN_NAMESPACES,
-        "ip link add name probe0 type veth peer name probe1",
-    )
-}
-NODE_PRIVILEGES = {
+APART = ("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c")
+ALLOWED = {
+    "namespaces for networks and mounts": (*APART, "true"),
     "overlay file systems": (
-        *IN_NAMESPACES,
+        *APART,
         "mount -t tmpfs t /mnt && cd /mnt && mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m",
     ),
-    "iptables": (*IN_NAMESPACES, "iptables -t nat -A OUTPUT -p tcp -j REDIRECT"),
     "cgroups": (
-        "sh",
-        "-c",
+        *("sh", "-c"),
         "cd /sys/fs/cgroup; [ -e cgroup.controllers ] || cd memory; mkdir one-node-probe && rmdir one-node-probe",
     ),
 }
-"""What is tried, and nothing of it left, before anything is brought up."""
+"""What is tried, and nothing of it left, before anything is built or brought up."""
+ALLOWED_BY_TOOLS = {
+    "pairs of network devices": (*APART, "ip link add name probe0 type veth peer name probe1"),
+    "changing iptables": (*APART, "iptables -t nat -A OUTPUT -p tcp -j REDIRECT"),
+}
 HOST, API = "10.251.0.1", "10.251.0.2"
 """The two ends of the one-node's network: this machine, and the node."""
 
 
 def missing(node: bool = False) -> str:
     """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
-    if platform.system() != "Linux" or os.geteuid() != 0:
-        return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
+    if reason := forbidden():
+        return reason
     tools = ("kubectl", "ip", "nsenter", "openssl", *(("containerd", "runc", "iptables") if node else ()))
     if absent := [name for name in tools if shutil.which(name, path=_path()) is None]:
         return f"not installed: {', '.join(absent)}; make test-cluster installs what Debian has of it"
     binaries = (*BINARIES, *(NODE_BINARIES if node else ()))
     if absent := [name for name in binaries if not (HOME / "bin" / name).exists()]:
         return f"not built: {', '.join(absent)}; make test-cluster builds it once, with Go"
-    for what, words in (PRIVILEGES | (NODE_PRIVILEGES if node else {})).items():
-        if problem := _refused(*words):
-            return f"not allowed here: {what} ({problem}); run as root of a whole machine, not of a container"
+    return _not_allowed(ALLOWED_BY_TOOLS)
+
+
+@lru_cache
+def forbidden() -> str:
+    """Why this machine cannot have a one-node Kubernetes, whatever were installed; '' where it can."""
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
     if foreign := _foreign_kubelet():
         return f"this machine is a node of another Kubernetes already (kubelet, process {foreign})"
+    return _not_allowed(ALLOWED)
+
+
+def _not_allowed(tried: Mapping[str, Sequence[str]]) -> str:
+    for what, words in tried.items():
+        if problem := _refused(*words):
+            return (
+                f"not allowed here: {what} ({problem}); it takes a whole machine, or a privileged container"
+            )
     return ""
 
 
@@ -185,3 +198,17 @@ def api_server_away() -> Iterator[None]:
 
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
 """API servers that were started again; teardown.sh ends them by their pid files."""
+
+
+def main() -> int:
+    """Whether the one-node Kubernetes can be built here: 0, or 1 and why not."""
+    reason = forbidden() or (
+        "" if shutil.which("go") else "Go is not installed, by which Kubernetes is built"
+    )
+    if reason:
+        print(f"nothing is built: {reason}", file=sys.stderr)
+    return bool(reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
