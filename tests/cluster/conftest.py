@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ import yaml
 from katib.__main__ import main
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
+    CLAIM,
+    EXPERIMENT,
     INJECTION_LABEL,
     JOB,
+    NAMESPACE,
     NODE,
     POD,
+    SECRET,
+    SERVICE_ACCOUNT,
     Kind,
     Object,
 )
@@ -35,6 +41,7 @@ from tests.cluster import elsewhere, rig
 from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
+VOLUME = Kind("volume", "persistentvolumes", namespaced=False)
 HOSTNAME = "kubernetes.io/hostname"
 
 
@@ -179,21 +186,21 @@ class Tools:
     def prepare(self, site: Site) -> None:
         """The namespace as k8s/base has it, with bound claims and the secret."""
         labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
-        metadata: Object = {"name": self.namespace, "labels": labels}
-        made: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]
+        self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
         if site.wandb:
-            made.append(
-                {"apiVersion": "v1", "kind": "Secret", "stringData": {"api-key": "0" * 40},
-                 "metadata": {"name": site.wandb.secret, "namespace": self.namespace}}
-            )  # fmt: skip
-        self.make(*made)
+            self.apply(SECRET, "v1", "Secret", site.wandb.secret, stringData={"api-key": "0" * 40})
         self.claim(site.claims.data, site.claims.runs)
-        self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=300s")
+        self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
 
-    def make(self, *manifests: Object) -> None:
-        """Applies them in this order; by one process, since each takes as long as the API server for all of it."""
-        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=document)
+    def apply(
+        self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any
+    ) -> None:
+        """One object by the API itself; a process of kubectl's takes many times as long."""
+        metadata = {"name": name, "labels": labels or {}}
+        self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
+
+    def make(self, manifest: Object) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
@@ -204,35 +211,21 @@ class Tools:
         """Claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
         same = {"accessModes": list(modes), "storageClassName": ""}
-        volumes: list[Object] = []
-        claims: list[Object] = []
-        for name in names:
-            volume = {
-                **same,
-                "capacity": size,
+        volumes = {name: f"{self.namespace}-{name}" for name in names}
+        for name, volume in volumes.items():
+            place = {
                 "hostPath": {"path": str(path)},
                 "claimRef": {"name": name, "namespace": self.namespace},
             }
-            metadata = {"name": f"{self.namespace}-{name}"}
-            volumes.append(
-                {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume}
-            )
-            claim = {**same, "resources": {"requests": size}, "volumeName": metadata["name"]}
-            claims.append(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": name},
-                    "spec": claim,
-                }
-            )
-        self.make(*volumes)
-        there = [f"pv/{item['metadata']['name']}" for item in volumes]
+            self.apply(VOLUME, "v1", "PersistentVolume", volume, spec={**same, **place, "capacity": size})
         # The binder looks again only a period later where it learns of the claim before the volume.
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *there, "--timeout=300s")
-        self.make(*claims)
-        there = [f"pvc/{name}" for name in names]
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *there, "--timeout=300s")
+        for volume in volumes.values():
+            self.first(VOLUME, "", partial(_is, volume, "Available"))
+        for name, volume in volumes.items():
+            spec = {**same, "resources": {"requests": size}, "volumeName": volume}
+            self.apply(CLAIM, "v1", "PersistentVolumeClaim", name, spec=spec)
+        for name in names:
+            self.first(CLAIM, "", partial(_is, name, "Bound"))
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""
@@ -339,9 +332,12 @@ class Tools:
     def end(self) -> None:
         """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
         kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
-        rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
-        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
-        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
+        if found := self.cluster.get(NAMESPACE, self.namespace):
+            self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])
+        if self.cluster.list(EXPERIMENT):
+            self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
+        if self.cluster.list(POD):
+            self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
@@ -352,3 +348,7 @@ def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
 
 def _resource(kind: Kind) -> str:
     return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def _is(name: str, phase: str, found: Object) -> bool:
+    return bool(found["metadata"]["name"] == name and (found.get("status") or {}).get("phase") == phase)

@@ -8,12 +8,12 @@ pod/inject_webhook.go).
 import json
 import re
 import sys
-from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.requirements import Requirement
 
 from katib.cluster.kinds import Object
 from katib.metrics import METRIC, metric_filter
@@ -43,6 +43,7 @@ def image() -> str:
             (f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")
         ],
         links=[(f"{PREFIX}/bin/python".lstrip("/"), f"/usr/bin/{PYTHON}")],
+        compiled=True,
     )
     ref = f"local/services:{images.digest(made)[:16]}"
     ctr = ("ctr", "-a", SOCKET, "-n", "k8s.io", "images")
@@ -71,7 +72,7 @@ def _installed() -> list[Path]:
     """The files and folders of what the Dockerfile installs: of one line with all that it requires, of the other alone."""
     joined = DOCKERFILE.replace("\\\n", " ")
     whole, alone = re.findall(r"pip install ([^&]*)", joined)
-    names = [re.split(r"[<>=]", word.strip('"'))[0] for word in _words(whole)]
+    names = [Requirement(word.strip('"')).name for word in _words(whole)]
     found = {name for name in _words(alone) if name != "."}
     while names:
         name = re.sub(r"[-_.]+", "-", names.pop()).lower()
@@ -93,13 +94,10 @@ def _words(line: str) -> list[str]:
     return [word for word in words if not word.startswith("-") and word not in values]
 
 
-def _required(name: str) -> Iterable[str]:
-    try:
-        required = distribution(name).requires or []
-    except PackageNotFoundError:  # for another platform or Python
-        return []
-    plain = (item for item in required if "extra ==" not in item)
-    return [re.split(r"[^A-Za-z0-9._-]", item)[0] for item in plain]
+def _required(name: str) -> list[str]:
+    """What it needs on this platform, without extras."""
+    needed = map(Requirement, distribution(name).requires or [])
+    return [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
 
 
 def start(tools: Tools, experiment: str, ref: str) -> str:
