@@ -19,7 +19,10 @@ from katib.site import Site
 from tests.cluster import rig
 
 BASE = Path(__file__).parents[2] / "k8s" / "base"
-UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data', filter='data')"
+# All is read before anything can go wrong: kubectl waits for ever for a process that has ended and not read its input.
+UNPACK = (
+    "import io, sys, tarfile; tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())).extractall('/data')"
+)
 
 
 def kubeconfig(context: str, folder: Path) -> Path:
