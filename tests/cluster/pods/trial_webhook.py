@@ -13,9 +13,11 @@ from katib.cluster.kinds import SIDECAR
 
 LOG = "/var/log/katib/metrics.log"
 MARKER = "/var/log/katib/$$$$.pid"
+MARKER_INSIDE = MARKER.replace("$$$$", "$$")
+"""Kubernetes makes one dollar of two, but not inside $(...), which it leaves as it is when it knows no such variable."""
 PACKAGES = "/opt/packages"
 STOPPED = (
-    f"if test -f {MARKER} && [ $(head -n 1 {MARKER}) = early-stopped ]; then echo Training Container was Early Stopped;"
+    f"if test -f {MARKER} && [ $(head -n 1 {MARKER_INSIDE}) = early-stopped ]; then echo Training Container was Early Stopped;"
     " else echo Training Container was Failed; exit 1; fi"
 )
 COLLECT = f"""
