@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainer.models.checks import check_even, check_types
 from trainer.models.dual_path import DualPathBlock, DualPathNetwork
 from trainer.models.linear import Linear
+from trainer.models.lstm import LSTM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RecurrentPath(nn.Module):
 
     def __init__(self, channels: int, hidden_size: int) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(channels, hidden_size, bidirectional=True)
+        self.lstm = LSTM(channels, hidden_size)
         self.projection = Linear(2 * hidden_size, channels)
         for name, weight in self.lstm.named_parameters():
             if name.startswith("weight_hh"):
@@ -65,6 +66,6 @@ class RecurrentPath(nn.Module):
         """[B, X, T, N] to [B, X, T, N]."""
         # Time first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
         sequences = chunks.movedim(2, 0)  # [T, B, X, N]
-        hidden, _ = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
+        hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
         output: Tensor = self.projection(hidden).view(sequences.shape).movedim(0, 2)  # [B, X, T, N]
         return output
