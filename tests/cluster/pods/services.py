@@ -24,6 +24,7 @@ from tests.cluster.one_node import images
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "images/services/Dockerfile").read_text()
 RUNTIME = yaml.safe_load((ROOT / "k8s/katib/katib-config.yaml").read_text())["runtime"]
+ACCOUNT = ROOT / "k8s/base/services-rbac.yaml"
 PREFIX = "/opt/sepsweep"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SOCKET = "/run/k8s-containerd/containerd.sock"
@@ -102,7 +103,7 @@ def _required(name: str) -> list[str]:
 
 def start(tools: Tools, experiment: str, ref: str) -> str:
     """The pod and Service of a search with bayesianoptimization and medianstop; the Service's address once it answers."""
-    tools.kubectl("apply", "-f", str(ROOT / "k8s/base/services-rbac.yaml"))
+    tools.kubectl("apply", "-f", str(ACCOUNT))
     name = f"{experiment}-bayesianoptimization"
     labels = {"katib.kubeflow.org/deployment": name}
     deployment: Object = {

@@ -12,7 +12,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from katib.cluster.kinds import JOB, NAMESPACE, SIDECAR, TRIAL
+from katib.cluster.client import RefusedError
+from katib.cluster.kinds import JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind
 from katib.services.stubs import pb, rpc
 from katib.site import Site
 from tests.cluster import rig
@@ -25,6 +26,7 @@ from tests.cluster.search import Katib
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
 
+REVIEW = Kind("review", "subjectaccessreviews", group="authorization.k8s.io", namespaced=False)
 PATIENCE = 300.0
 """Seconds for what takes some, on a machine with other things to do."""
 
@@ -184,23 +186,22 @@ def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a
     assert len(kept) >= before + 2
 
 
-def test_the_services_account_can_do_its_work_and_no_more(running: Services) -> None:
-    """What the API server says of it, of all that kubectl can do to Katib's objects, pods and secrets."""
-    place = running.tools
-    account = f"system:serviceaccount:{place.namespace}:sepsweep-services"
+def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
+    """What the API server says of it, of all that can be done to Katib's objects, pods and secrets."""
+    tools.kubectl("apply", "-f", str(services.ACCOUNT))
+    account = f"system:serviceaccount:{tools.namespace}:sepsweep-services"
 
     def may(verb: str, group: str, resource: str) -> bool:
         plural, _, sub = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": plural, "subresource": sub}
-        spec = {"user": account, "resourceAttributes": {**attributes, "namespace": place.namespace}}
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        answer = place.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review))
-        return bool(json.loads(answer)["status"]["allowed"])
+        asked = {"verb": verb, "group": group, "resource": plural, "subresource": sub}
+        spec = {"user": account, "resourceAttributes": {**asked, "namespace": tools.namespace}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return bool(tools.cluster.create(REVIEW, body)["status"]["allowed"])
 
     verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
     resources = {"kubeflow.org": ("trials", "trials/status", "experiments"), "": ("pods", "secrets")}
-    asked = [(verb, group, name) for group, names in resources.items() for name in names for verb in verbs]
-    assert {(verb, name) for verb, group, name in asked if may(verb, group, name)} == {
+    tried = [(verb, group, name) for group, names in resources.items() for name in names for verb in verbs]
+    assert {(verb, name) for verb, group, name in tried if may(verb, group, name)} == {
         ("get", "trials"),
         ("list", "trials"),
         ("patch", "trials/status"),
@@ -208,16 +209,16 @@ def test_the_services_account_can_do_its_work_and_no_more(running: Services) -> 
     }
 
 
-def test_the_suggestion_service_alone_meets_restricted(running: Services, image: str) -> None:
+def test_the_suggestion_service_alone_meets_restricted(tools: Tools) -> None:
     """With the early-stopping container, which Katib gives no security context, the API server refuses the pod."""
-    place = running.tools
-    place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
+    tools.kubectl("apply", "-f", str(services.ACCOUNT))
+    tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
 
-    def admit(stopping: bool) -> str:
-        spec = services.pod_spec(image, stopping=stopping)
+    def admit(stopping: bool) -> None:
+        spec = services.pod_spec("local/services", stopping=stopping)
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": spec}
-        return place.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+        tools.cluster.create(POD, pod, dry_run=True)
 
-    assert "pod/tried created" in admit(stopping=False)
-    with pytest.raises(RuntimeError, match=r'violates PodSecurity "restricted:latest".*early-stopping'):
+    admit(stopping=False)
+    with pytest.raises(RefusedError, match=r'violates PodSecurity "restricted:latest".*early-stopping'):
         admit(stopping=True)
