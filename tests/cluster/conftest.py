@@ -9,9 +9,10 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ from katib.cluster.kinds import (
     Kind,
     Object,
 )
-from katib.cluster.mirror import Mirror
 from katib.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
@@ -261,10 +261,12 @@ class Tools:
     ) -> Object:
         """The first object that is `wanted`, as soon as there is one."""
         end = time.monotonic() + seconds
-        with Mirror(self.cluster, {kind: selector}) as mirror:
-            while time.monotonic() < end:
-                mirror.wait(end - time.monotonic())
-                for found in mirror.objects()[kind]:
+        while time.monotonic() < end:
+            there, version = self.cluster.list_at(kind, selector)
+            # Closed at once: a watch that is left to the garbage collector is a warning in whichever test runs then.
+            with closing(self.cluster.watch(kind, version, selector)) as events:
+                come = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
+                for found in chain(there, come):
                     if wanted(found):
                         return found
         raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")

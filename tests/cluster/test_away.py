@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from katib.cluster.client import UnreachableError
 from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT
 from katib.cluster.mirror import Mirror
@@ -54,20 +52,21 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
         until(mirror, lambda: mirror.problem is None)
 
 
-@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
-def test_status_watches_on_through_the_servers_absence(
-    terminal: bool, tools: Tools, site: Site, site_file: Path
-) -> None:
-    """`status -w` says that it is not up to date while the server is away, and shows what has changed since."""
+def test_status_watches_on_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
+    """`status -w`, in a pipe and on a terminal, says that it is not up to date meanwhile, and then shows what has changed."""
     tools.cluster.apply(EXPERIMENT, manifest(site))
     katib = Katib(tools, "series3-dprnn")
     katib.trial("series3-dprnn-a")
-    with Watched("status", "-w", "--site", str(site_file), terminal=terminal) as status:
-        status.until("series3-dprnn-a")
-        with rig.api_server_away():
-            status.until("not up to date")
+    words = ("status", "-w", "--site", str(site_file))
+    with Watched(*words) as piped, Watched(*words, terminal=True) as shown:
+        for status in (piped, shown):
             status.until("series3-dprnn-a")
+        with rig.api_server_away():
+            for status in (piped, shown):
+                status.until("not up to date")
+                status.until("series3-dprnn-a")
         katib.state("series3-dprnn-a", "Succeeded", 3.5)
-        status.until("3.50 dB")
-        assert "not up to date" not in status.printed[status.printed.rindex("of 25 trials") :]
-        assert status.interrupt() == 0
+        for status in (piped, shown):
+            status.until("3.50 dB")
+            assert "not up to date" not in status.printed[status.printed.rindex("of 25 trials") :]
+            assert status.interrupt() == 0
