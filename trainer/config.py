@@ -245,7 +245,7 @@ class Evaluate:
     """Only the first so many fitting mixtures. Default: all."""
 
     wavs: int = 5
-    """Of so many mixtures a variant the separated speakers are written as WAV files."""
+    """Of so many mixtures a variant the separated speakers are written as WAV files, beside mixture and targets."""
 
     out: Path | None = None
     """Folder to write, replaced as a whole. Default: evaluation-<subset> in the run directory."""

@@ -102,5 +102,6 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
         print(f"best: {table.best.trial}, {table.identity.metric} {value}{gain}")
         print("      " + ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items()))
     where = "" if out == Path("runs") else f" OUT={out}"
-    print(f"next: make results EXPERIMENT={experiment}{where} · make ui EXPERIMENT={experiment}{where}")
+    named = f"EXPERIMENT={experiment}{where}"
+    print(f"next: make report {named} · make results {named} · make ui {named}")
     return 0

@@ -172,7 +172,8 @@ def _block(best: Mapping[str, str]) -> str:
 
 def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -> Iterator[str]:
     """Ranges that are too narrow first, then what of the budget is left, then what comes after the search."""
-    yield from filter(None, (_bound(axis, best) for axis in _ranges(table)))
+    narrow = at_bounds(table, best)
+    yield from narrow.values()
     failed = [row for row in table.rows if row.state in ("Failed", "MetricsUnavailable")]
     if failed:
         yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
@@ -184,8 +185,13 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     if table.spec and table.spec.next_phase:
         values = ", ".join(map(str, table.spec.next_phase.values))
         yield f"architecture: {table.spec.next_phase.field} {values} (make arch MODEL={table.spec.model})"
-    if best and not any(_bound(axis, best) for axis in _ranges(table)):
+    if best and not narrow:
         yield "no range needs widening: the best lies at no bound"
+
+
+def at_bounds(table: TrialTable, best: Mapping[str, str]) -> dict[str, str]:
+    """What to widen, by the parameter whose best value lies at an end of its range."""
+    return {axis.name: text for axis in _ranges(table) if (text := _bound(axis, best))}
 
 
 def _ranges(table: TrialTable) -> list[Parameter]:
