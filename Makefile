@@ -45,9 +45,10 @@ setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= lea
 test: $(DEV) ## all tests but those of the cluster
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore=tests/cluster
 
-test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes)
-	@[ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
-	$(VENV)/bin/python -m pytest tests/cluster
+test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
+	@[ -n "$(call option,CONTEXT)" ] || ! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \
+		echo "the one-node Kubernetes could not be built; its tests say what is missing" >&2
+	$(VENV)/bin/python -m pytest -rs tests/cluster $(call options,CONTEXT SITE)
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/ruff format --check .
@@ -106,8 +107,8 @@ confirm: $(RUN) ## the three best of EXPERIMENT= (or MODEL=) with three seeds on
 arch: $(RUN) ## the architectures of MODEL='s next phase with the best settings of its search (or of EXPERIMENT=), three seeds each (CLUSTER=1 DATA= SEEDS= YES=1 JSON=1)
 	@$(KATIB) arch '$(MODEL)' $(call options,EXPERIMENT DATA OUT SEEDS SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
 
-ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=)
-	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT)
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
+	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT SITE CONTEXT) $(call switch,CLUSTER)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)

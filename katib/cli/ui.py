@@ -1,4 +1,4 @@
-"""Opens the dashboard of the local experiments in the browser."""
+"""Serves a dashboard: of the experiments on this machine, or Katib's own of the cluster."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from katib.cli.options import Out
+from katib.cli.options import Context, Out, SiteFile
 
 
 def ui(
@@ -16,8 +16,16 @@ def ui(
     ] = None,
     out: Out = Path("runs"),
     port: Annotated[int, typer.Option(help="of the dashboard on this machine", min=1, max=65535)] = 8080,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Katib's UI rather than the local dashboard")
+    ] = False,
+    site: SiteFile = None,
+    context: Context = None,
 ) -> None:
-    """Serve Optuna's dashboard of EXPERIMENT on this machine until Ctrl-C; it follows a search that runs."""
+    """Serve Optuna's dashboard of EXPERIMENT, or Katib's UI, on this machine until Ctrl-C; it follows a search that runs."""
+    if cluster or context is not None:
+        _of_the_cluster(experiment, port, site, context)
+        return
     from katib.errors import EngineError, FolderError
     from katib.local.record import DATABASE
     from katib.results.local_table import experiments, find
@@ -51,3 +59,21 @@ def ui(
     with server:
         print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
         server.serve_forever()
+
+
+def _of_the_cluster(experiment: str | None, port: int, site: Path | None, context: str | None) -> None:
+    """Katib's UI by a forwarded port: it asks nobody who they are, so it is served on this machine alone."""
+    from contextlib import suppress
+
+    from katib.cli.searches import search_name, site_of
+    from katib.cluster.kubectl import forwarded
+    from katib.errors import ClusterError
+
+    place = f"experiment/{site_of(site).namespace}/{search_name(experiment)}" if experiment else ""
+    with (
+        suppress(KeyboardInterrupt),
+        forwarded("katib-ui", 80, "kubeflow", port=port, context=context) as (_, lines),
+    ):
+        print(f"http://localhost:{port}/katib/{place} (Ctrl-C ends it)", flush=True)
+        *_, last = ["it has ended", *lines]  # a line a connection, until there is no more
+        raise ClusterError(f"kubectl port-forward katib-ui: {last.strip()}; start it again")

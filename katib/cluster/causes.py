@@ -140,6 +140,9 @@ def _of_pod(pod: Pod, log: Sequence[str]) -> Cause | None:
 def _scheduling(text: str) -> str:
     if "nvidia.com/gpu" in text:
         return "no GPU is free: it starts when one is, or lower parallel_trials"
+    if lacking := re.search(r"Insufficient (cpu|memory)\b", text):
+        what = lacking[1]
+        return f"no node has as much {what} free: it starts when others end, or lower resources.{what} in k8s/site.yaml"
     if "taint" in text:
         return "add the taint to tolerations in k8s/site.yaml"
     if "persistentvolumeclaim" in text:

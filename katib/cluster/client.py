@@ -101,8 +101,12 @@ class Cluster:
         return self._json("PATCH", kind, name, patch, query, content="application/merge-patch+json")
 
     def delete(self, kind: Kind, name: str, uid: str) -> None:
-        """Deletes the very object that was shown, with what it owns; a new one of that name is left alone."""
-        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+        """Deletes the very object that was shown, and what it owns after it; a new one of that name is left alone.
+
+        In the foreground, what it owns would go first; Katib's controller makes the service of a Suggestion that still
+        exists anew, deleted or not, and the two would go on like that for minutes, or for ever.
+        """
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self._json("DELETE", kind, name, options)
 
     def raw(self, path: str) -> Any:

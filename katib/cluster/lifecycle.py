@@ -17,6 +17,7 @@ from katib.cluster.kinds import (
     OURS,
     OWNER_LABEL,
     POD,
+    SUGGESTION,
     TRIAL,
     TRIAL_LABEL,
     Object,
@@ -135,9 +136,27 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience:
             mirror.wait(10)
 
 
-def delete(cluster: Cluster, search: Search) -> None:
-    """Deletes the Experiment that was shown and all that it owns; run folders on the runs claim stay."""
+def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
+    """Deletes the Experiment that was shown and all that it owns; run folders on the runs claim stay.
+
+    Until its trials and its Suggestion are gone too: a new search of that name would take them for its own. Raises
+    ClusterError where Katib does not let go of them.
+    """
     cluster.delete(EXPERIMENT, search.name, search.uid)
+    end = time.monotonic() + patience
+    with Mirror(
+        cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}
+    ) as mirror:
+        while time.monotonic() < end:
+            mirror.wait(10)
+            objects = mirror.objects()
+            named = [*objects[EXPERIMENT], *objects[SUGGESTION]]
+            if mirror.complete and not (objects[TRIAL] or any(_called(item, search.name) for item in named)):
+                return
+    raise ClusterError(
+        f"experiment '{search.name}' is marked as deleted, and not gone after {patience:.0f} s;"
+        " is Katib's controller up? make doctor"
+    )
 
 
 def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
@@ -219,6 +238,10 @@ def _cleaner(site: Site, experiment: str) -> Object:
             },
         },
     }
+
+
+def _called(found: Object, name: str) -> bool:
+    return bool(found["metadata"]["name"] == name)
 
 
 def _only(search: Search) -> str:

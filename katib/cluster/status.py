@@ -96,14 +96,8 @@ class Progress:
     seconds_left: float | None
     unreadable: str
     """Why a log could not be read."""
-
-    @property
-    def unread(self) -> int:
-        """Running trials whose log has not been read yet."""
-        return sum(
-            row.pod is not None and row.pod.running and not row.epoch and row.current is None
-            for row in self.rows
-        )
+    unread: int
+    """Running trials whose log has not been read yet."""
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
@@ -176,6 +170,9 @@ def _progress(
         if each and not search.finished
         else None,
         unreadable=curves.problem,
+        unread=sum(
+            row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows
+        ),
     )
 
 
@@ -223,7 +220,8 @@ def _read_logs(
     metrics: Mapping[str, str],
     curves: Curves,
 ) -> None:
-    """Running trials first, the one that was read longest ago before others; then failed ones, each once."""
+    """Running trials first, the one that was read longest ago before others; then, each once, failed ones and those that Katib
+    has no value of: it notes that of a trial that was stopped early only after its Job's end."""
     curves.looks += 1
     curves.problem = ""
     wanted = []
@@ -231,7 +229,8 @@ def _read_logs(
         pod = pods[trial.name][-1] if pods.get(trial.name) else None
         if pod is None or pod.phase == "Pending":
             continue
-        if not trial.finished or (trial.state == "Failed" and trial.name not in curves.final):
+        unknown = trial.state == "Failed" or not trial.observed
+        if not trial.finished or (unknown and trial.name not in curves.final):
             wanted.append((trial, pod))
     wanted.sort(key=lambda pair: (pair[0].finished, curves.read.get(pair[0].name, 0)))
     for trial, pod in wanted[:LOGS]:
@@ -250,7 +249,7 @@ def _read_logs(
         parser = MetricParser([metric_filter(metric)], [metric])
         curves.values[trial.name] = [report.value for line in lines for report in parser.parse(line)]
         curves.last_lines[trial.name] = lines[-20:]
-        if trial.finished:
+        if trial.finished and not pod.running:
             curves.final.add(trial.name)
 
 

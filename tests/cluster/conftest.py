@@ -1,47 +1,93 @@
-"""A real API server with a Katib stand-in, and a fresh namespace for every test."""
+"""A real API server with a Katib stand-in, and a fresh namespace for every test.
+
+With --context the cluster is one that is there already, with a real Katib (elsewhere.py): tests that need a cluster of their
+own are skipped then, and those of a whole search run.
+"""
 
 import dataclasses
 import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from katib.__main__ import main
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
+    CLAIM,
+    EXPERIMENT,
     INJECTION_LABEL,
     JOB,
+    NAMESPACE,
     NODE,
     POD,
+    SECRET,
+    SERVICE_ACCOUNT,
     Kind,
     Object,
 )
-from katib.cluster.mirror import Mirror
 from katib.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
-from tests.cluster import rig
-from tests.cluster.webhook import Webhook
+from tests.cluster import elsewhere, rig
+from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
+VOLUME = Kind("volume", "persistentvolumes", namespaced=False)
 HOSTNAME = "kubernetes.io/hostname"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+ONE_NODE_ONLY = (
+    "breaks the cluster, or plays Katib's controller: on the one-node Kubernetes alone (no CONTEXT=)"
+)
+REAL_ONLY = "needs a cluster with a real Katib: make test-cluster CONTEXT=name SITE=file"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cluster")
+    group.addoption("--context", default="", help="kubeconfig context of a cluster with a real Katib")
+    group.addoption("--site", default=None, type=Path, help="the site file of that cluster (k8s/site.yaml)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_cluster: runs with --context too; leaves that cluster as it was")
+    config.addinivalue_line("markers", "real_katib: runs with --context alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    context = config.getoption("--context", "")
+    hosts = [rig.HOST, rig.API, "127.0.0.1", "::1", *([elsewhere.host(context)] if context else [])]
     for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.allow_hosts([rig.HOST, rig.API, "127.0.0.1", "::1"]))
+        if FOLDER not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.allow_hosts(hosts))
+        real = item.get_closest_marker("real_katib") is not None
+        if real and not context:
+            item.add_marker(pytest.mark.skip(REAL_ONLY))
+        elif context and not real and item.get_closest_marker("any_cluster") is None:
+            item.add_marker(pytest.mark.skip(ONE_NODE_ONLY))
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> Iterator[Path]:
-    """Of the administrator of the one-node Kubernetes."""
+def context(pytestconfig: pytest.Config) -> str:
+    """Of the cluster that is there already; '' for the one-node Kubernetes."""
+    return str(pytestconfig.getoption("--context", ""))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the administrator."""
+    if context:
+        yield elsewhere.kubeconfig(context, tmp_path_factory.mktemp("context"))
+        return
     if reason := rig.missing():
         pytest.skip(reason)
     with rig.control_plane() as path:
@@ -51,31 +97,35 @@ def kubeconfig() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    with stand_in(kubeconfig, tmp_path_factory.mktemp("webhook")) as webhook:
+        yield webhook
+
+
+@contextmanager
+def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
+    """As the fixture `katib`; for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
-    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    webhook = Webhook(rig.HOST, tmp_path_factory.mktemp("webhook"))
+    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
+    webhook = Webhook(rig.HOST, folder)
     world = Tools(kubeconfig, "kubeflow")
     for manifest in registrations(webhook):
         rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
     world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
     for name in ("controller", "db-manager"):
         world.run(world.first(POD, f"katib.kubeflow.org/component={name}"))
-        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
+        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=300s")
     yield webhook
     webhook.close()
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """k8s/site.yaml in a namespace of the test's own."""
-    return load_site().model_copy(
-        update={
-            "namespace": f"test-{secrets.token_hex(4)}",
-            "parallel_trials": 2,
-            "node_selector": {HOSTNAME: "gpu-node"},
-        }
-    )
+def site(context: str, pytestconfig: pytest.Config) -> Site:
+    """k8s/site.yaml, or that of --site, in a namespace of the test's own."""
+    own: dict[str, Any] = {"namespace": f"test-{secrets.token_hex(4)}", "parallel_trials": 2}
+    if context:
+        return load_site(pytestconfig.getoption("--site")).model_copy(update=own)
+    return load_site().model_copy(update=own | {"node_selector": {HOSTNAME: "gpu-node"}})
 
 
 @pytest.fixture
@@ -87,14 +137,40 @@ def site_file(site: Site, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tools(katib: Webhook, kubeconfig: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator["Tools"]:
+def tools(
+    context: str,
+    kubeconfig: Path,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator["Tools"]:
     """A namespace that is fit for the searches of `site`; removed afterwards."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    katib.inject = True
     made = Tools(kubeconfig, site.namespace)
-    made.prepare(site)
+    if context:
+        for manifest in elsewhere.base(site.namespace):
+            made.make(manifest)
+    else:
+        request.getfixturevalue("katib").inject = True
+        made.prepare(site)
     yield made
     made.end()
+
+
+Verb = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def verb(tools: "Tools", site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
+    """Runs a verb on the test's namespace: exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main([*words, "--site", str(site_file)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
 
 
 @dataclasses.dataclass
@@ -110,24 +186,18 @@ class Tools:
     def prepare(self, site: Site) -> None:
         """The namespace as k8s/base has it, with bound claims and the secret."""
         labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
-        self.make(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
-        )
-        self.claim(site.claims.data, site.claims.runs)
+        self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
         if site.wandb:
-            self.make(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": site.wandb.secret},
-                 "stringData": {"api-key": "0" * 40}}
-            )  # fmt: skip
-        rig.kubectl(
-            "-n",
-            self.namespace,
-            "wait",
-            "--for=create",
-            "serviceaccount/default",
-            "--timeout=30s",
-            kubeconfig=self.kubeconfig,
-        )
+            self.apply(SECRET, "v1", "Secret", site.wandb.secret, stringData={"api-key": "0" * 40})
+        self.claim(site.claims.data, site.claims.runs)
+        self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
+
+    def apply(
+        self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any
+    ) -> None:
+        """One object by the API itself; a process of kubectl's takes many times as long."""
+        metadata = {"name": name, "labels": labels or {}}
+        self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
 
     def make(self, manifest: Object) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
@@ -140,36 +210,22 @@ class Tools:
     ) -> None:
         """Claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
-        for name in names:
-            volume: Object = {
-                "capacity": size,
-                "accessModes": list(modes),
+        same = {"accessModes": list(modes), "storageClassName": ""}
+        volumes = {name: f"{self.namespace}-{name}" for name in names}
+        for name, volume in volumes.items():
+            place = {
                 "hostPath": {"path": str(path)},
-                "storageClassName": "",
                 "claimRef": {"name": name, "namespace": self.namespace},
             }
-            metadata = {"name": f"{self.namespace}-{name}"}
-            self.make({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
-        volumes = [f"pv/{self.namespace}-{name}" for name in names]
+            self.apply(VOLUME, "v1", "PersistentVolume", volume, spec={**same, **place, "capacity": size})
         # The binder looks again only a period later where it learns of the claim before the volume.
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=30s")
+        for volume in volumes.values():
+            self.first(VOLUME, "", partial(_is, volume, "Available"))
+        for name, volume in volumes.items():
+            spec = {**same, "resources": {"requests": size}, "volumeName": volume}
+            self.apply(CLAIM, "v1", "PersistentVolumeClaim", name, spec=spec)
         for name in names:
-            spec: Object = {
-                "accessModes": list(modes),
-                "storageClassName": "",
-                "resources": {"requests": size},
-            }
-            spec["volumeName"] = f"{self.namespace}-{name}"
-            self.make(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": name},
-                    "spec": spec,
-                }
-            )
-        claims = [f"pvc/{name}" for name in names]
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=30s")
+            self.first(CLAIM, "", partial(_is, name, "Bound"))
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""
@@ -189,7 +245,7 @@ class Tools:
             "lastHeartbeatTime": None,
         }
         self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
-        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=300s")
         self.untaint(name)
 
     def untaint(self, name: str) -> None:
@@ -201,14 +257,16 @@ class Tools:
         kind: Kind,
         selector: str,
         wanted: Callable[[Object], bool] = lambda found: True,
-        seconds: float = 60,
+        seconds: float = 300,
     ) -> Object:
         """The first object that is `wanted`, as soon as there is one."""
         end = time.monotonic() + seconds
-        with Mirror(self.cluster, {kind: selector}) as mirror:
-            while time.monotonic() < end:
-                mirror.wait(end - time.monotonic())
-                for found in mirror.objects()[kind]:
+        while time.monotonic() < end:
+            there, version = self.cluster.list_at(kind, selector)
+            # Closed at once: a watch that is left to the garbage collector is a warning in whichever test runs then.
+            with closing(self.cluster.watch(kind, version, selector)) as events:
+                come = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
+                for found in chain(there, come):
                     if wanted(found):
                         return found
         raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")
@@ -220,7 +278,7 @@ class Tools:
     def run(self, pod: Object, **ends: Object) -> None:
         """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
         name = pod["metadata"]["name"]
-        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         terminated = {
             key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
@@ -276,9 +334,12 @@ class Tools:
     def end(self) -> None:
         """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
         kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
-        rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
-        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=30s")
-        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=30s")
+        if found := self.cluster.get(NAMESPACE, self.namespace):
+            self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])
+        if self.cluster.list(EXPERIMENT):
+            self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
+        if self.cluster.list(POD):
+            self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
@@ -287,41 +348,9 @@ def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
     return found
 
 
-def registrations(webhook: Webhook) -> list[Object]:
-    """Katib's two webhook configurations and the place where its service is found."""
-
-    def hook(name: str, path: str, resource: str, **more: Any) -> Object:
-        group, operations = (
-            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
-        )
-        version = "v1beta1" if group else "v1"
-        service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
-        return {
-            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
-            "clientConfig": {"service": service, "caBundle": webhook.certificate},
-            "rules": [{"apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": [resource]}],
-            **more,
-        }  # fmt: skip
-
-    labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
-    api = "admissionregistration.k8s.io/v1"
-    place = {"name": "katib-controller", "namespace": "kubeflow"}
-    port = {"name": "webhook", "port": webhook.port}
-    return [
-        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-         "metadata": {**place, "labels": {"kubernetes.io/service-name": "katib-controller"}},
-         "endpoints": [{"addresses": [rig.HOST]}], "ports": [port]},
-        # What the API server itself looks at; kept from being mirrored into a second slice.
-        {"apiVersion": "v1", "kind": "Endpoints",
-         "metadata": {**place, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-         "subsets": [{"addresses": [{"ip": rig.HOST}], "ports": [port]}]},
-        {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
-         "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
-        {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
-         "webhooks": [hook("defaulter.experiment.katib.kubeflow.org", "/mutate-experiment", "experiments"),
-                      hook("mutator.pod.katib.kubeflow.org", "/mutate-pod", "pods", **labelled)]},
-    ]  # fmt: skip
-
-
 def _resource(kind: Kind) -> str:
     return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def _is(name: str, phase: str, found: Object) -> bool:
+    return bool(found["metadata"]["name"] == name and (found.get("status") or {}).get("phase") == phase)

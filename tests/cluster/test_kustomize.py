@@ -74,6 +74,7 @@ def test_overlay_pins_katib_and_gives_it_resources(overlay: list[dict[str, Any]]
     assert set(container["resources"]) == {"requests", "limits"}
 
 
+@pytest.mark.any_cluster
 def test_base_has_the_names_of_the_site() -> None:
     site, objects = load_site(), build(K8S / "base")
     assert named(objects, "Namespace", site.namespace)["metadata"]["labels"][INJECTION_LABEL] == "enabled"
@@ -85,6 +86,7 @@ def test_base_has_the_names_of_the_site() -> None:
     assert "Secret" not in {item["kind"] for item in objects}
 
 
+@pytest.mark.any_cluster
 def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
     policy = named(build(K8S / "base"), "NetworkPolicy", "trials")["spec"]
     assert "ingress" not in policy
@@ -95,6 +97,7 @@ def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
 
 
+@pytest.mark.any_cluster
 def test_api_server_takes_every_object_of_the_base(tools: Tools) -> None:
     """Strict validation, so that a misspelt key is refused, by server-side dry run; in the test's own namespace."""
     for item in build(K8S / "base"):
@@ -112,6 +115,7 @@ def test_api_server_takes_every_object_of_the_base(tools: Tools) -> None:
         )
 
 
+@pytest.mark.any_cluster
 def test_a_misspelt_key_would_be_refused(tools: Tools) -> None:
     (quota,) = [item for item in build(K8S / "base") if item["kind"] == "ResourceQuota"]
     quota["metadata"].pop("namespace")
@@ -142,6 +146,7 @@ def test_api_server_takes_every_object_of_the_overlay(tools: Tools, overlay: lis
         rig.kubectl("-n", "kubeflow", *words, stdin=json.dumps(item), kubeconfig=tools.kubeconfig)
 
 
+@pytest.mark.any_cluster
 def test_queue_folder_builds() -> None:
     """Kueue's types are not Kubernetes' own; no schema of them is here to validate against."""
     kinds = [item["kind"] for item in build(K8S / "kueue")]

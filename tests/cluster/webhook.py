@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from katib.cluster.kinds import INJECTION_LABEL
+
 NAME = "katib-controller.kubeflow.svc"
 EDITABLE = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
 COLLECTOR = {
@@ -26,7 +28,7 @@ class Webhook:
     """The server, on `host` at a free port; `certificate` is what the API server must trust."""
 
     def __init__(self, host: str, folder: Path) -> None:
-        self.inject = True
+        self.host, self.inject = host, True
         self.wrap: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         """Makes more of a trial's pod than its labels and a container of the right name; for a node that runs it."""
         key, certificate = folder / "key.pem", folder / "cert.pem"
@@ -85,6 +87,42 @@ class Webhook:
                 "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
             }
         return answer
+
+
+def registrations(webhook: Webhook) -> list[dict[str, Any]]:
+    """Katib's two webhook configurations and the place where its service is found."""
+
+    def hook(name: str, path: str, resource: str, **more: Any) -> dict[str, Any]:
+        group, operations = (
+            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
+        )
+        version = "v1beta1" if group else "v1"
+        service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
+        return {
+            "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "clientConfig": {"service": service, "caBundle": webhook.certificate},
+            "rules": [{"apiGroups": [group], "apiVersions": [version], "operations": operations, "resources": [resource]}],
+            **more,
+        }  # fmt: skip
+
+    labelled = {"namespaceSelector": {"matchLabels": {INJECTION_LABEL: "enabled"}}}
+    api = "admissionregistration.k8s.io/v1"
+    place = {"name": "katib-controller", "namespace": "kubeflow"}
+    port = {"name": "webhook", "port": webhook.port}
+    return [
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+         "metadata": {**place, "labels": {"kubernetes.io/service-name": "katib-controller"}},
+         "endpoints": [{"addresses": [webhook.host]}], "ports": [port]},
+        # What the API server itself looks at; kept from being mirrored into a second slice.
+        {"apiVersion": "v1", "kind": "Endpoints",
+         "metadata": {**place, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+         "subsets": [{"addresses": [{"ip": webhook.host}], "ports": [port]}]},
+        {"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("validator.experiment.katib.kubeflow.org", "/validate-experiment", "experiments")]},
+        {"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": {"name": "katib.kubeflow.org"},
+         "webhooks": [hook("defaulter.experiment.katib.kubeflow.org", "/mutate-experiment", "experiments"),
+                      hook("mutator.pod.katib.kubeflow.org", "/mutate-pod", "pods", **labelled)]},
+    ]  # fmt: skip
 
 
 def _refusal(request: dict[str, Any]) -> str:

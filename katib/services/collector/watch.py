@@ -104,10 +104,11 @@ class Watch:
             return
         step = self._reporter.steps
         # What an earlier pod has reported it has also asked about.
-        if step <= max(self._asked, self._reporter.inherited):
+        if step <= max(self._asked, self._reporter.inherited or 0):
             return
         self._asked = step
-        best = self._reporter.highest if self._arguments.maximize else self._reporter.lowest
+        lowest, highest = self._reporter.range
+        best = highest if self._arguments.maximize else lowest
         why = self._stopper.ends(step, best)
         if why is None:
             return
@@ -141,8 +142,11 @@ class Watch:
         if completed:
             log.info("the trainer has completed")
             return DONE
+        if self._terminated is not None:
+            log.info("the pod is being deleted, and the trainer has ended")
+            return TERMINATED
         log.error("the trainer has failed")
-        return FAILED if self._terminated is None else TERMINATED
+        return FAILED
 
     def _deliver(self) -> None:
         """Everything, however long the DB manager is away: without it Katib cannot count the trial either."""

@@ -128,6 +128,7 @@ def test_preemption_is_a_cause_of_its_own() -> None:
     ("message", "remedy"),
     [
         ("0/2 nodes are available: 2 Insufficient nvidia.com/gpu.", "no GPU is free"),
+        ("0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate.", "lower resources.cpu"),
         ("0/2 nodes are available: 2 node(s) had untolerated taint {x: y}.", "tolerations"),
         ("0/2 nodes are available: persistentvolumeclaim not found", "make doctor"),
         ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", "node_selector"),

@@ -171,6 +171,7 @@ def test_a_pod_that_is_deleted_loses_nothing_of_the_last_checkpoint(pods: Pods, 
     pod.collector.send_signal(signal.SIGTERM)
     children = Path(f"/proc/{pod.shell.pid}/task/{pod.shell.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGTERM)
+    pod.wait_until_said("the pod is being deleted, and the trainer has ended")
     assert pod.wait() == (143, 128 + signal.SIGTERM)
     assert db.values("t") == ["1.0", "2.0"]
 

@@ -1,0 +1,77 @@
+"""What status makes of objects and logs; without a cluster."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
+from katib.cluster.status import LOGS, Curves, progress
+from katib.cluster.view import table
+from katib.metrics import METRIC
+from tests.katib.cluster.test_plan_and_causes import running
+
+
+class Logs(Cluster):
+    """A cluster that has logs only."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.namespace = text, "test"
+
+    def log(self, pod: str, container: str, limit_bytes: int) -> str:
+        return self.text
+
+
+def search(trials: int) -> dict[Any, list[dict[str, Any]]]:
+    """An experiment whose `trials` trials all run."""
+    experiment = running(trials)
+    name = experiment["metadata"]["name"]
+    made: dict[Any, list[dict[str, Any]]] = {EXPERIMENT: [experiment], TRIAL: [], JOB: [], POD: []}
+    for number in range(trials):
+        trial = f"{name}-{number:08}"
+        metadata = {"name": trial, "labels": {EXPERIMENT_LABEL: name, TRIAL_LABEL: trial}}
+        state = {"conditions": [{"type": "Running", "status": "True"}]}
+        made[TRIAL].append({"metadata": metadata, "spec": {}, "status": state})
+        made[JOB].append({"metadata": metadata, "spec": {}})
+        made[POD].append(
+            {
+                "metadata": metadata,
+                "spec": {"containers": [{"name": "trainer"}]},
+                "status": {"phase": "Running"},
+            }
+        )
+    return made
+
+
+def test_only_logs_that_were_not_read_are_called_so() -> None:
+    """A trial in its first epoch has a log without a value; that was read all the same."""
+    objects, curves = search(LOGS + 2), Curves()
+    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    assert found.unread == 2
+    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    assert found.unread == 0
+
+
+def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
+    """Katib has marked it, and fills its observation in only when its Job has ended, which may be after the search's end."""
+    objects = search(1)
+    objects[TRIAL][0]["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
+    log = "\n".join(
+        f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25))
+    )
+    (found,) = progress(Logs(log), objects, Curves())
+    assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
+
+
+def test_a_narrow_terminal_does_not_cut_what_a_trial_is_called_and_has_come_to() -> None:
+    """80 columns, against the whole names and values."""
+    log = "\n".join(f"2026-11-24T09:30:0{second}Z {METRIC}=-11.5{second}00" for second in range(3))
+    found = progress(Logs(log), search(2), Curves())
+    console = Console(width=80, file=io.StringIO())
+    console.print(table(found, console, "test"))
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    for row in found[0].rows:
+        assert f"{row.trial.name} " in printed
+    assert printed.count("-11.52 dB  -11.50 dB") == 2
