@@ -1,5 +1,6 @@
 """deploy, status, pause, resume, stop and delete against the real API server, by their command lines."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -17,8 +18,8 @@ from katib.site import Site
 from tests.cluster.conftest import Tools, Verb, manifest
 from tests.cluster.faults import denied
 from tests.cluster.search import Katib, as_json
-from tests.katib.services.rig import START, DbManager, stamp
 from tests.cluster.watched import Watched
+from tests.katib.services.rig import START, DbManager, stamp
 
 NAME = "series3-dprnn"
 
