@@ -1,6 +1,7 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local results ui clean
+.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local
+.PHONY: plan results log best confirm arch report sweep ui clean
 .PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
@@ -45,8 +46,9 @@ test: $(DEV) ## all tests but those of the cluster
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --ignore=tests/cluster
 
 test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
-	@[ -n "$(call option,CONTEXT)" ] || [ "$$(id -u)" != 0 ] || ! command -v go >/dev/null || tests/cluster/one_node/build.sh
-	$(VENV)/bin/python -m pytest tests/cluster $(call options,CONTEXT SITE)
+	@[ -n "$(call option,CONTEXT)" ] || ! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \
+		echo "the one-node Kubernetes could not be built; its tests say what is missing" >&2
+	$(VENV)/bin/python -m pytest -rs tests/cluster $(call options,CONTEXT SITE)
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/ruff format --check .
@@ -63,7 +65,7 @@ bench-search: $(BENCH) ## whole searches, simulated, against four others; hours 
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
 
 # --- verbs ------------------------------------------------------------------------------------------------------
-demo: $(RUN) ## from nothing to a best trial in minutes: a small corpus, a small search, its table
+demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search, its table and report
 	@$(KATIB) demo $(call options,OUT DATA)
 
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
@@ -81,8 +83,29 @@ pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which th
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
 	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
 
-results: $(RUN) ## the trials of EXPERIMENT=, best on top (JSON=1; CLUSTER=1: those on the cluster)
-	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= (default: all four), beside what is used (GPUS= PRICE= PARALLEL= JSON=1 CLUSTER=1)
+	@$(KATIB) plan $(if $(MODEL),'$(MODEL)') $(call options,GPUS PRICE PARALLEL OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json, JSON=1; CLUSTER=1: those on the cluster)
+	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT FORMAT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE= CLUSTER=1)
+	@$(KATIB) log '$(EXPERIMENT)' $(call options,FILE OUT SITE CONTEXT) $(call switch,CLUSTER)
+
+report: $(RUN) ## OUT/EXPERIMENT/report.html: the search of EXPERIMENT= as one file that opens without network (CLUSTER=1)
+	@$(KATIB) report '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER)
+
+sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout, for agents that see the corpus in DATA= (OUT=)
+	@$(KATIB) sweep '$(MODEL)' $(call options,DATA OUT PRESET NAME TRIALS EPOCHS SITE)
+
+best: $(RUN) ## the most promising configurations of EXPERIMENT=, by what all its trials say (TOP= JSON=1 CLUSTER=1)
+	@$(KATIB) best '$(or $(EXPERIMENT),$(MODEL))' $(call options,OUT TOP SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
+
+confirm: $(RUN) ## the three best of EXPERIMENT= (or MODEL=) with three seeds on the corpus in DATA=, and the verdict (CLUSTER=1 BASELINE= SEEDS= TOP= YES=1 JSON=1)
+	@$(KATIB) confirm '$(or $(EXPERIMENT),$(MODEL))' $(call options,DATA OUT SEEDS TOP BASELINE SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
+
+arch: $(RUN) ## the architectures of MODEL='s next phase with the best settings of its search (or of EXPERIMENT=), three seeds each (CLUSTER=1 DATA= SEEDS= YES=1 JSON=1)
+	@$(KATIB) arch '$(MODEL)' $(call options,EXPERIMENT DATA OUT SEEDS SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
 
 ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
 	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT SITE CONTEXT) $(call switch,CLUSTER)

@@ -15,22 +15,28 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import grpc
 
+from katib.services.observations import timestamp
 from katib.services.stubs import pb, rpc
 from tests.katib.services.pod import Pod, epoch
-from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
+from tests.katib.services.rig import METRIC, Condition, DbManager, experiment, point, trial
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "sobol")
 CLIENTS, CALLS = 16, 1_000
-LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 10, 20
+LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 15, 20
+REPEATED = 120_000
+IMAGE = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""As images/services/Dockerfile has them."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
+    os.environ |= IMAGE
     db = DbManager()
     with service("suggestion", "--db-manager", db.address) as (process, stub, ready):
         figure("suggestion: start", ready, "s", 3)
@@ -118,6 +124,7 @@ def collector(db: DbManager) -> None:
             pod.end()
             assert pod.collector.wait(30) == 0
             pod.close()
+    resumed(db)
     with tempfile.TemporaryDirectory() as folder:
         pod = started(Path(folder), db, "quiet")
         assert pod.collector
@@ -130,6 +137,24 @@ def collector(db: DbManager) -> None:
         figure(
             "collector beside a trainer that computes: memory", memory(pod.collector) * 1e6 / 2**20, "MiB", 60
         )
+        pod.end()
+        assert pod.collector.wait(30) == 0
+        pod.close()
+
+
+def resumed(db: DbManager) -> None:
+    """A new pod of a trial that has reported much prints it all again, and goes on."""
+    begin = datetime.now(UTC) - timedelta(seconds=REPEATED)
+    times = [timestamp(begin + timedelta(seconds=step)) for step in range(REPEATED + 1)]
+    db.rows["resumed"] = [(times[step], METRIC, str(float(step))) for step in range(REPEATED)]
+    with tempfile.TemporaryDirectory() as folder:
+        pod = started(Path(folder), db, "resumed")
+        assert pod.collector
+        pod.print(*(f"{stamp} {METRIC}={step}" for step, stamp in enumerate(times)))
+        db.wait_for("resumed", REPEATED + 1, seconds=600)
+        assert len(db.rows["resumed"]) == REPEATED + 1
+        what = f"collector that repeats {REPEATED} rows: memory"
+        figure(what, memory(pod.collector) * 1e6 / 2**20, "MiB", 60)
         pod.end()
         assert pod.collector.wait(30) == 0
         pod.close()
@@ -155,9 +180,7 @@ def service(name: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes
     """A service as its own process, a stub of it, and the seconds until it answered."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", f"katib.services.{name}", "--port", "0", *arguments]
-    # One thread for algebra, as in the image.
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **single})
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
     assert process.stderr
     port = None
     while port is None:

@@ -13,7 +13,7 @@ VERBS = tuple(
     sorted(
         path.stem.replace("_", "-")
         for path in Path(__file__).with_name("cli").glob("[a-z]*.py")
-        if path.stem not in ("options", "searches")
+        if path.stem not in ("options", "searches", "tables")
     )
 )
 PROGRAM = "python -m katib"

@@ -41,6 +41,12 @@ class ClusterError(SepsweepError):
     exit_code = 1
 
 
+class ResultError(SepsweepError):
+    """The trials do not support the conclusion that was asked for."""
+
+    exit_code = 1
+
+
 class UnansweredError(SepsweepError):
     """A question before a change was broken off."""
 

@@ -168,6 +168,21 @@ def load_experiment(text: str, source: str) -> Experiment:
     )
 
 
+def parameters_of(spec: Mapping[str, Any], source: str) -> tuple[Parameter, ...]:
+    """The axes of a search whose manifest's `spec` was read before, as a store keeps it; none where it holds none.
+
+    Raises ManifestError as `load_experiment` does.
+    """
+    from pydantic import ValidationError
+
+    from katib.manifest import Parameter as Raw
+
+    try:
+        return tuple(_parameter(Raw.model_validate(raw), source) for raw in spec.get("parameters", ()))
+    except ValidationError as error:
+        raise ManifestError(f"{source}: parameters: {error.errors()[0]['msg']}") from None
+
+
 def _filters(collector: schema.MetricsCollector, source: str) -> tuple[str, ...]:
     filters = tuple(collector.source.filter.metrics_format) or (DEFAULT_FILTER,)
     for text in filters:

@@ -1,7 +1,9 @@
-"""Spec x site -> the text of one Experiment manifest. Pure but for reading the template; called by render, local and deploy."""
+"""Spec x site -> the text of one Experiment manifest, or of the same search as a W&B sweep file. Pure but for reading the
+templates; called by render, local, deploy and sweep."""
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import jinja2
@@ -48,14 +50,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
     """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
     overrides = overrides or Overrides()
     spec = overrides.apply(spec)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"quoted": json.dumps, "number": number}
-    return environment.get_template("experiment.yaml.j2").render(
+    return _template("experiment.yaml.j2").render(
         spec=spec,
         site=site,
         metric=METRIC,
@@ -68,6 +63,19 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
     )
 
 
+def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
+    """The W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started by W&B's agent,
+    on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B project counts."""
+    spec = (overrides or Overrides()).apply(spec)
+    return _template("wandb-sweep.yaml.j2").render(
+        spec=spec,
+        metric=METRIC,
+        project=site.wandb.project if site.wandb else "sepsweep",
+        folder=f"{runs}/{spec.name}",
+        words=["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)],
+    )
+
+
 def command(spec: Spec, site: Site) -> list[str]:
     """The trainer's argument list; searched values stand as Katib's placeholders.
 
@@ -75,18 +83,45 @@ def command(spec: Spec, site: Site) -> list[str]:
     """
     words = ["python", "-m", "trainer", "--model", spec.model]
     words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
-    words += ["--epochs", str(spec.epochs), "--linger", "20"]
-    for name, value in spec.fixed.items():
-        values = value if isinstance(value, list) else [value]
-        words += [_flag(name), *(number(item) if isinstance(item, float) else str(item) for item in values)]
+    words += ["--epochs", str(spec.epochs), "--linger", "20", *_fixed(spec)]
     for name in spec.search:
         words += [_flag(name), f"${{trialParameters.{name}}}"]
     return words
 
 
+def fixed_flags(spec: Spec) -> dict[str, list[str]]:
+    """The flags of what is not searched, each with its values as the command has them."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
+    return {
+        _flag(name): [number(item) if isinstance(item, float) else str(item) for item in values]
+        for name, values in listed.items()
+    }
+
+
 def number(value: float) -> str:
     """The shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
     return str(int(value)) if value == int(value) else repr(value)
+
+
+def decimal(value: float) -> str:
+    """The same number without an exponent: YAML takes 1e-06 for a text."""
+    return format(Decimal(repr(value)), "f")
+
+
+def _fixed(spec: Spec) -> list[str]:
+    """What is the same for all trials, as flags of the trainer."""
+    return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal}
+    return environment.get_template(name)
 
 
 def _flag(name: str) -> str:

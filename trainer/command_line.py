@@ -1,6 +1,7 @@
 """Command line -> what it asks for, by tyro from the config's own types and docstrings; each error becomes one line.
 
-Called by trainer/__main__.py.
+A caller that can pass one word only, such as a Katib parameter whose values are whole configurations, writes
+`--set lr=0.001,seed=123` for `--lr 0.001 --seed 123`. Called by trainer/__main__.py.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from trainer.config import Describe, Evaluate, Run, Separate, flags, nearest
 from trainer.errors import ConfigError
 
 Command = Run | Describe | Evaluate | Separate
+SET = "--set"
 VERBS: dict[str, type[Command]] = {"describe": Describe, "evaluate": Evaluate, "separate": Separate}
 
 
@@ -26,6 +28,7 @@ def parse(argv: list[str]) -> Command:
                 f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help"
             )
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
+    words = spelled_out(words)
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -43,6 +46,28 @@ def parse(argv: list[str]) -> Command:
     if unknown:
         raise ConfigError(f"unknown argument '{unknown[0]}', {nearest(unknown[0], flags(command))}")
     return run
+
+
+def spelled_out(words: list[str]) -> list[str]:
+    """`words` with each `--set name=value,name=value` as the flags that it stands for. Raises ConfigError for a part
+    without a value, and for a flag that is given twice: which of them counts should not have to be guessed."""
+    found: list[str] = []
+    given: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word != SET:
+            found.append(word)
+            continue
+        for part in next(rest, "").split(","):
+            name, sign, value = part.partition("=")
+            if not (name and sign and value):
+                raise ConfigError(f"{SET}: '{part}' is not name=value; several have commas between them")
+            given.append("--" + name.replace("_", "-"))
+            found += [given[-1], value]
+    for flag in given:
+        if [word.partition("=")[0].replace("_", "-") for word in found].count(flag) > 1:
+            raise ConfigError(f"{SET}: {flag} is given twice")
+    return found
 
 
 def _one_line(box: str) -> str:

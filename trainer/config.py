@@ -124,7 +124,7 @@ class Training:
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Train one model once. Prints one metric line an epoch; stopped and started again, it goes on where it
-    was."""
+    was. `--set lr=0.001,seed=123` is short for `--lr 0.001 --seed 123`."""
 
     training: Training
 
@@ -245,7 +245,7 @@ class Evaluate:
     """Only the first so many fitting mixtures. Default: all."""
 
     wavs: int = 5
-    """Of so many mixtures a variant the separated speakers are written as WAV files."""
+    """Of so many mixtures a variant the separated speakers are written as WAV files, beside mixture and targets."""
 
     out: Path | None = None
     """Folder to write, replaced as a whole. Default: evaluation-<subset> in the run directory."""

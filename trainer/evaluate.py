@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -107,7 +108,7 @@ def evaluate(request: Evaluate) -> int:
         shutil.rmtree(partial, ignore_errors=True)
     say(
         *_table(results),
-        f"{out}: {REPORT}, and the separated speakers of {request.wavs} mixtures a variant",
+        f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures a variant",
     )
     return 0
 
@@ -166,17 +167,20 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
             after = pit_si_snr(estimates, audio.targets)
             for index, excerpt in enumerate(batch):
                 if excerpt.row.index in chosen:
-                    _write_wavs(folder, excerpt, levelled[index])
+                    _write_wavs(folder, excerpt, audio.mixtures[index], audio.targets[index], levelled[index])
                 gained = float(after[index] - before[index])
                 yield Score(excerpt.row.index, variant, float(after[index]), gained)
 
 
-def _write_wavs(folder: Path, excerpt: Excerpt, estimates: Tensor) -> None:
-    """The speakers in the order of the targets, quieter together where one would be clipped."""
-    loudest = max(1.0, float(estimates.abs().max()))
-    for speaker, samples in enumerate(estimates.numpy() / loudest, start=1):
-        name = f"{excerpt.row.index:05d}-{excerpt.variant}-speaker{speaker}.wav"
-        soundfile.write(folder / name, samples, SAMPLE_RATE, subtype="PCM_16")
+def _write_wavs(folder: Path, excerpt: Excerpt, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
+    """`mixture` [T], and `targets` and `estimates` [2, T] in the same order; all quieter together where one would be
+    clipped."""
+    names = ("mixture", "target1", "target2", "speaker1", "speaker2")
+    signals = torch.cat([mixture.unsqueeze(0), targets, estimates])
+    loudest = max(1.0, float(signals.abs().max()))
+    for name, samples in zip(names, signals.numpy() / loudest, strict=True):
+        file = folder / f"{excerpt.row.index:05d}-{excerpt.variant}-{name}.wav"
+        soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16")
 
 
 def _write(

@@ -8,8 +8,6 @@ import typer
 from katib.cli.options import Context, Name, Out, SiteFile, Yes
 from katib.cli.searches import SearchName
 
-EXPORT = "cluster-trials.json"
-
 
 def delete(
     model: SearchName,
@@ -23,18 +21,20 @@ def delete(
     yes: Yes = False,
 ) -> None:
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
-    import json
+    import sys
 
     from katib.cli.searches import confirm, search_name, site_of
     from katib.cluster import lifecycle
     from katib.cluster.client import Cluster
-    from katib.errors import FolderError
+    from katib.results import export
     from katib.results.cluster_table import cluster_table
 
     place = site_of(site)
     cluster = Cluster(place.namespace, context)
     search = lifecycle.find(cluster, name or search_name(model))
-    table = cluster_table(cluster, search.name)
+    table = cluster_table(cluster, search.name, context=context)
+    for note in table.notes:
+        print(f"note: {note}", file=sys.stderr)
     active = sum(row.state in ("Created", "Running") for row in table.rows)
     print(f"delete: experiment '{search.name}' in namespace '{place.namespace}' on {cluster.server}")
     print(
@@ -45,17 +45,10 @@ def delete(
         if runs
         else "checkpoints and summaries on the runs claim stay"
     )
-    print(f"  {gone}; its trial table is written to {out / search.name / EXPORT} first")
+    print(f"  {gone}; its trial table is written to {out / search.name / export.JSON} and .csv first")
     confirm("Delete?", yes)
-    target = out / search.name / EXPORT
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(json.dumps(table.records(), indent=2) + "\n")
-        temporary.replace(target)
-    except OSError as cause:
-        raise FolderError(f"{target}: cannot be written ({cause.strerror}); nothing was deleted") from None
-    print(f"written: {target}")
+    for path in export.write(table, out / search.name):
+        print(f"written: {path}")
     lifecycle.delete(cluster, search)
     print("deleted")
     if runs:

@@ -1,4 +1,4 @@
-"""From nothing to a best trial in minutes: a small corpus, a small search, its table."""
+"""From nothing to a report in minutes: a small corpus, a small search, its table and its report."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,23 +15,34 @@ def demo(
     """Build a corpus of synthetic voices and search on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
     from katib.cli.corpus import corpus
     from katib.cli.local import local
+    from katib.cli.report import write_report
+    from katib.results.local_table import read_table
+    from katib.results.report.summary import next_steps
     from katib.spec import load_spec
 
     spec = load_spec("demo")
     seconds = spec.fixed["segment_seconds"]
     assert isinstance(seconds, int | float)  # noqa: S101  (katib/specs/demo.yaml is ours)
-    print("1/2 a corpus of two-speaker mixtures with noise and reverberation, in PolSESS format", flush=True)
+    print("1/3 a corpus of two-speaker mixtures with noise and reverberation, in PolSESS format", flush=True)
     if code := corpus(out=data, seconds=seconds):
         return code
     print(
-        f"\n2/2 the search of katib/specs/demo.yaml: {spec.trials} trials of at most {spec.epochs} epochs,"
+        f"\n2/3 the search of katib/specs/demo.yaml: {spec.trials} trials of at most {spec.epochs} epochs,"
         f" {', '.join(spec.search)}",
         flush=True,
     )
     if code := local("demo", data=data, out=out):
         return code
+    print("\n3/3 the report, which opens in any browser without network", flush=True)
+    table = read_table(out, spec.name)
+    write_report(table, out)
+    steps = next_steps(table, "" if out == Path("runs") else f" OUT={out}")
+    width = max(len(command) for _, command in steps)
+    print("\nwhat next")
+    for what, command in steps:
+        print(f"  {command:<{width}}  # {what}")
     print(
-        "\nwhere to look next\n"
+        "where to go from here\n"
         "  your own recordings  make corpus SPEECH=folder-with-a-folder-a-speaker OUT=data/mine\n"
         "  your own corpus      make local MODEL=convtasnet PRESET=debug DATA=path/to/PolSESS\n"
         "  the cluster          edit k8s/site.yaml, then make deploy MODEL=convtasnet\n"

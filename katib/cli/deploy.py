@@ -27,12 +27,9 @@ def deploy(
     wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0)] = 600,
 ) -> None:
     """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial."""
-    from katib.cli.searches import confirm, manifests, say, site_of
+    from katib.cli.searches import manifests, site_of
     from katib.cluster.client import Cluster
-    from katib.cluster.kinds import EXPERIMENT
     from katib.cluster.plan import plan, running
-    from katib.cluster.waiting import wait as wait_for_trial
-    from katib.errors import ClusterError
     from katib.render import Overrides
 
     place = site_of(site)
@@ -40,6 +37,19 @@ def deploy(
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
     plans = [plan(manifest, running(cluster, manifest["metadata"]["name"])) for manifest in wanted]
+    apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait)
+
+
+def apply(
+    cluster: "Cluster", place: "Site", plans: "list[Plan]", *, yes: bool, dry_run: bool = False, wait: int = 0
+) -> None:
+    """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial; what confirm and
+    arch do as well."""
+    from katib.cli.searches import confirm, say
+    from katib.cluster.kinds import EXPERIMENT
+    from katib.cluster.waiting import wait as wait_for_trial
+    from katib.errors import ClusterError
+
     due = [item for item in plans if item.action != "nothing"]
     for item in plans:
         if item.action == "nothing":
@@ -49,7 +59,7 @@ def deploy(
     _examine(cluster, place, due)
     for item in due:
         cluster.apply(EXPERIMENT, item.manifest, dry_run=True)
-        _show(item, cluster, place.image)
+        _show(item, cluster)
     if dry_run:
         return
     confirm("Apply?", yes)
@@ -83,8 +93,9 @@ def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
         )
 
 
-def _show(item: "Plan", cluster: "Cluster", image: str) -> None:
+def _show(item: "Plan", cluster: "Cluster") -> None:
     budget = item.manifest["spec"]
+    image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
     print(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
     if item.action == "create":
         print(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")

@@ -83,11 +83,12 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     from rich.console import Console
 
     from katib.local.view import short, with_unit
-    from katib.results.table import read_table
+    from katib.results.formats import print_table
+    from katib.results.local_table import read_table
 
     table = read_table(out, experiment)
     if table.rows:
-        table.print(Console())
+        print_table(table, Console())
     print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
@@ -101,5 +102,6 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
         print(f"best: {table.best.trial}, {table.identity.metric} {value}{gain}")
         print("      " + ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items()))
     where = "" if out == Path("runs") else f" OUT={out}"
-    print(f"next: make results EXPERIMENT={experiment}{where} · make ui EXPERIMENT={experiment}{where}")
+    named = f"EXPERIMENT={experiment}{where}"
+    print(f"next: make report {named} · make results {named} · make ui {named}")
     return 0

@@ -15,4 +15,5 @@ SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/sit
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Out = Annotated[Path, typer.Option(help="folder of all runs; each experiment has its own in it")]
+OfCluster = Annotated[bool, typer.Option("--cluster", help="of the cluster rather than of this machine")]
 Json = Annotated[bool, typer.Option("--json", help="for machines")]

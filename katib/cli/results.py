@@ -5,35 +5,36 @@ from typing import Annotated
 
 import typer
 
-from katib.cli.options import Context, Json, Out, SiteFile
+from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
 
 
 def results(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
     out: Out = Path("runs"),
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="of the cluster rather than of this machine")
-    ] = False,
+    format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json")] = "table",
+    cluster: OfCluster = False,
     site: SiteFile = None,
     context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Print the trial table of EXPERIMENT; it may still be running."""
-    import json
+    import sys
 
     from rich.console import Console
 
-    from katib.results.table import read_table
+    from katib.cli.tables import tell, trial_table
+    from katib.errors import SepsweepError, nearest
+    from katib.results.formats import FORMATS, print_table, text
+    from katib.results.remarks import remarks
 
-    if cluster or context is not None:
-        from katib.cli.searches import search_name, site_of
-        from katib.cluster.client import Cluster
-        from katib.results.cluster_table import cluster_table
-
-        table = cluster_table(Cluster(site_of(site).namespace, context), search_name(experiment))
-    else:
-        table = read_table(out, experiment)
+    if format not in FORMATS:
+        raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
+    table = trial_table(experiment, out, site, context, cluster=cluster)
     if as_json:
-        print(json.dumps(table.records(), indent=2))
+        format = "json"
+    tell(remarks(table, metrics=format in ("csv", "json")))
+    if format == "table":
+        if table.rows:
+            print_table(table, Console())
     else:
-        table.print(Console())
+        sys.stdout.writelines(text(table, format))  # type: ignore[arg-type]  # one of FORMATS

@@ -27,8 +27,8 @@ def ui(
         _of_the_cluster(experiment, port, site, context)
         return
     from katib.errors import EngineError, FolderError
-    from katib.local.store import DATABASE
-    from katib.results.table import experiments, find
+    from katib.local.record import DATABASE
+    from katib.results.local_table import experiments, find
 
     there = experiments(out)
     if experiment is None and not there:

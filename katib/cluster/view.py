@@ -83,10 +83,15 @@ def headline(item: Progress) -> str:
 
 
 def _trials(item: Progress) -> Table:
+    """On a terminal that is too narrow the last columns are cut; what a trial is called and has come to is not."""
     made = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("trial", "state"):
-        made.add_column(heading, no_wrap=True)
-    for heading in ("epoch", "now", "best", "GPU-hours" if item.search.gpus else "hours", "restarts"):
+    names = max((len(row.trial.name) for row in item.rows), default=0)
+    made.add_column("trial", no_wrap=True, min_width=names)
+    made.add_column("state", no_wrap=True, min_width=max((len(row.state) for row in item.rows), default=0))
+    made.add_column("epoch", justify="right", no_wrap=True)
+    for heading in ("now", "best"):
+        made.add_column(heading, justify="right", no_wrap=True, min_width=len(f"-99.99 {UNIT}"))
+    for heading in ("GPU-hours" if item.search.gpus else "hours", "restarts"):
         made.add_column(heading, justify="right", no_wrap=True)
     for heading in ("GPU", "node"):
         made.add_column(heading, no_wrap=True)

@@ -4,6 +4,7 @@ One thread waits for output, for ended trials and for signals at once, and sleep
 the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by katib/local/run.py.
 """
 
+import platform
 import secrets
 import selectors
 import signal
@@ -16,8 +17,9 @@ from katib.errors import EngineError
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess
 from katib.local.reasons import because, how, says_disk_full, unwritable
+from katib.local.record import Effort, State, Trial, objective_value
 from katib.local.signals import STOPS, Signals, listening
-from katib.local.store import Effort, State, Store, Trial, objective_value
+from katib.local.store import Store
 from katib.local.view import View, count, with_unit
 from katib.metrics import MetricParser
 from katib.search.history import Outcome, Past
@@ -114,7 +116,8 @@ class Engine:
                 continue
             effort = trial.effort
             if effort.started is not None:
-                effort = Effort(effort.failures, effort.seconds + self._seen_for(trial, effort.started))
+                seconds = effort.seconds + self._seen_for(trial, effort.started)
+                effort = replace(effort, seconds=seconds, started=None)
             state: State = "EarlyStopped" if trial.stop else "Created"
             self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
         self._check_failures()
@@ -178,7 +181,10 @@ class Engine:
             raise unwritable(folder, error) from None
         self._running[trial.name] = _Running(process, self._free.pop())
         self._selector.register(process, selectors.EVENT_READ, trial.name)
-        self._change(trial, effort=replace(trial.effort, started=process.started), reason="", state="Running")
+        effort = replace(
+            trial.effort, started=process.started, starts=trial.effort.starts + 1, node=platform.node()
+        )
+        self._change(trial, effort=effort, reason="", state="Running")
 
     def _wait(self, signals: Signals) -> None:
         """Sleep until something happens, then see to all of it."""
@@ -242,7 +248,7 @@ class Engine:
             running.process.close()
         trial = self._trials[name]
         seconds = trial.effort.seconds + time.time() - running.process.started
-        effort = Effort(trial.effort.failures, seconds)
+        effort = replace(trial.effort, seconds=seconds, started=None)
         said = running.process.last_line.removeprefix("error: ")
         if trial.stop:
             self._change(trial, effort=effort, state="EarlyStopped", reason=trial.stop)

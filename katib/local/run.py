@@ -14,12 +14,13 @@ from katib.errors import FolderError
 from katib.local.engine import GRACE_SECONDS, Engine, Halt
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
-from katib.local.store import DATABASE, Identity, Store, differences
+from katib.local.record import DATABASE, MANIFEST, Identity
+from katib.local.store import Store, differences
 from katib.local.view import view
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stopping import stop_rule
 
-LOCK, MANIFEST = "engine.lock", "experiment.yaml"
+LOCK = "engine.lock"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 """What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
 

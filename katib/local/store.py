@@ -1,33 +1,37 @@
-"""The record of a local search: an Optuna study in `<runs>/<experiment>/study.db`, bound to the spec of one manifest.
+"""Writes the record of a local search (katib/local/record.py): an Optuna study bound to the spec of one manifest.
 
 Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by; reports are
 intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them leaves something
-that the next start completes. Written by the engine alone, read by results and the dashboard.
+that the next start completes. Called by the engine alone.
 """
 
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import optuna
 import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from katib.errors import EngineError
-from katib.experiment import Experiment
+from katib.local.record import (
+    DATABASE,
+    LOCK_SECONDS,
+    Identity,
+    State,
+    Trial,
+    objective_value,
+    read,
+    unreadable,
+)
 from katib.search.space import Space
-
-State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
-DATABASE = "study.db"
-LOCK_SECONDS = 60
-"""How long a write waits for a reader, such as the dashboard."""
 
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FINAL: Mapping[State, TrialState] = {
@@ -36,60 +40,6 @@ _FINAL: Mapping[State, TrialState] = {
     "Failed": TrialState.FAIL,
     "MetricsUnavailable": TrialState.FAIL,
 }
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What a trial has cost so far. `started` is the Unix time at which the process now at work, or last cut off, began."""
-
-    failures: int = 0
-    seconds: float = 0.0
-    started: float | None = None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial as it is recorded. `values` are its reports of the objective, one a step from 1."""
-
-    id: int
-    name: str
-    assignments: Mapping[str, str]
-    state: State = "Created"
-    reason: str = ""
-    stop: str = ""
-    """Why it is being stopped early, once that is decided."""
-    effort: Effort = Effort()
-    values: tuple[float, ...] = ()
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in _FINAL
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a store is the store of."""
-
-    name: str
-    metric: str
-    maximize: bool
-    strategy: Literal["max", "min", "latest"]
-    spec: Mapping[str, Any]
-    corpus: str = ""
-    """Checksum of the corpus's tables (katib/local/launch.py); empty where no corpus is mounted."""
-
-    @classmethod
-    def of(cls, experiment: Experiment, corpus: str = "") -> "Identity":
-        """Of the manifest's experiment on one corpus."""
-        return cls(
-            experiment.name,
-            experiment.metric,
-            experiment.maximize,
-            experiment.strategy,
-            dict(experiment.spec),
-            corpus,
-        )
 
 
 class Store:
@@ -106,9 +56,7 @@ class Store:
             why = (
                 _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
             )
-            raise EngineError(
-                f"{self.path}: cannot be read ({why}); move {folder} away to begin anew"
-            ) from error
+            raise unreadable(folder, why) from error
 
     @staticmethod
     def create(folder: Path, identity: Identity) -> "Store":
@@ -135,7 +83,7 @@ class Store:
 
     def trials(self) -> list[Trial]:
         """All trials, in the order in which they were proposed."""
-        return [_trial(frozen) for frozen in self._storage.get_all_trials(self._study, deepcopy=False)]
+        return read(self.path.parent)[1]
 
     def add(self, name: str, assignments: Mapping[str, str], space: Space) -> Trial:
         """Record a proposal, before anything is done about it."""
@@ -182,29 +130,6 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._storage.engine.dispose()
-
-
-def objective_value(values: Sequence[float], strategy: str) -> float | None:
-    """What the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
-    finite = [value for value in values if abs(value) < float("inf")]
-    if not finite:
-        return None
-    return finite[-1] if strategy == "latest" else max(finite) if strategy == "max" else min(finite)
-
-
-def _trial(frozen: FrozenTrial) -> Trial:
-    attributes = frozen.user_attrs
-    steps = frozen.intermediate_values
-    return Trial(
-        id=frozen._trial_id,
-        name=attributes["name"],
-        assignments=attributes["assignments"],
-        state=cast(State, attributes["state"]),
-        reason=attributes.get("reason", ""),
-        stop=attributes.get("stop", ""),
-        effort=Effort(**attributes.get("effort", {})),
-        values=tuple(steps[step] for step in sorted(steps)),
-    )
 
 
 def _storage(path: Path, *, durable: bool = True) -> RDBStorage:

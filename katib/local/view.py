@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from katib.experiment import Experiment
-from katib.local.store import State, Trial, objective_value
+from katib.local.record import State, Trial, objective_value
 from katib.metrics import METRIC, UNIT
 
 REFRESH_SECONDS = 1.0

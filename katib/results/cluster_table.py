@@ -1,44 +1,159 @@
-"""The trial table of a search on the cluster: what Katib observed and what pods that are still there have printed.
+"""The trial table of a search on the cluster: its Trial objects, and every metric from Katib's own store of them.
 
-Called by the verbs results and delete.
+That store is asked over gRPC, through a port that kubectl carries here. Where it does not answer, what pods that are still
+there have printed stands in for it, and a note says so. Called by the verbs results and delete, and by whoever concludes.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from katib.cluster.client import Cluster
-from katib.cluster.status import Curves, Progress, look
+from katib.cluster.causes import clean
+from katib.cluster.client import AbsentError, Cluster, RefusedError
+from katib.cluster.doctor.result import CONTROL_NAMESPACE
+from katib.cluster.kinds import EXPERIMENT
+from katib.cluster.kubectl import forwarded
+from katib.cluster.model import when
+from katib.cluster.status import LOG_BYTES, Curves, Progress, look
 from katib.cluster.status import Row as Live
-from katib.local.store import Identity
-from katib.results.table import Row, TrialTable
+from katib.errors import ClusterError
+from katib.local.record import Identity, objective_value
+from katib.metrics import MetricParser, Report
+from katib.results.origin import budget, filters_of, is_tracked, metrics_of, origin
+from katib.results.run_folder import Metrics, points
+from katib.results.table import Row, TrialTable, best_first
+
+MANAGER, MANAGER_PORT = "katib-db-manager", 6789
+LINK = "W&B: "
+"""What stands before the address of a run in what its trainer prints (trainer/tracking/reporter.py)."""
+LINK_LOGS = 3  # logs that are looked through for the address of a run; the others differ in their name only
 
 
-def cluster_table(cluster: Cluster, experiment: str) -> TrialTable:
+def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = None) -> TrialTable:
     """The table of `experiment`, best first. Raises ClusterError where it is not there."""
     (found,) = look(cluster, Curves(), experiment)
-    return table(found)
+    spec = (cluster.get(EXPERIMENT, experiment) or {}).get("spec", {})
+    notes = [f"a log could not be read: {found.unreadable}"] if found.unreadable else []
+    metrics: Mapping[str, Metrics]
+    try:
+        with forwarded(MANAGER, MANAGER_PORT, CONTROL_NAMESPACE, context=context) as (port, _):
+            metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in found.rows))
+    except ClusterError as error:
+        metrics, unread = logged(cluster, found, MetricParser(filters_of(spec), metrics_of(spec)))
+        notes.append(
+            f"{MANAGER} does not answer ({error}); metrics are from the logs of {len(metrics)} pods"
+            f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
+        )
+    made = table(found, metrics, spec)
+    begin = link(cluster, found) if is_tracked(spec) else ""
+    rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
+    return replace(made, rows=tuple(rows), notes=tuple(notes))
 
 
-def table(found: Progress) -> TrialTable:
-    """The table of a search as `status` sees it."""
-    search = found.search
-    sign = -1 if search.maximize else 1
-    rows = sorted(map(_row, found.rows), key=lambda row: (row.value is None, sign * (row.value or 0)))
-    identity = Identity(search.name, search.metric, search.maximize, search.strategy, {})
-    return TrialTable(identity, tuple(rows))
+def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
+    """Every metric of `trials` as the DB manager at `address` has it. Raises ClusterError where it does not answer."""
+    from katib.services.observations import AWAY, ObservationLogs, reason
+
+    manager = ObservationLogs(address)
+    try:
+        return {
+            trial: points(Report(row.name, _number(row.value), when(row.time)) for row in rows)
+            for trial, rows in manager.read_all(trials)
+        }
+    except AWAY as error:
+        raise ClusterError(reason(error)) from None
+    finally:
+        manager.close()
 
 
-def _row(live: Live) -> Row:
-    trial = live.trial
+def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, object]) -> TrialTable:
+    """The table of a search as `status` sees it, with its metrics by trial and the `spec` of its Experiment."""
+    search, source = found.search, origin(spec)
+    identity = Identity(search.name, search.metric, search.maximize, search.strategy, spec)
+    rows = [_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows]
+    return TrialTable(
+        identity,
+        best_first(rows, search.maximize),
+        backend="cluster",
+        model=search.model,
+        spec=source,
+        budget=budget(spec, source),
+        gpus=search.gpus,
+    )
+
+
+def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
+    trial, curve = live.trial, metrics.get(identity.metric, ())
     start, end = trial.started or trial.created, trial.ended or datetime.now(UTC)
+    # Katib writes the observation after the end of a trial; until then the reports say what it has come to.
+    value = trial.observed.get(identity.strategy)
+    if value is None or abs(value) == float("inf") or value != value:
+        value = objective_value([point.value for point in curve] or live.values, identity.strategy)
     return Row(
         trial=trial.name,
         # Katib's controllers never set Killed, and the local engine has no such state.
         state="Failed" if trial.state == "Killed" else trial.state,
         reason=live.cause.what if live.cause else "",
         assignments=dict(trial.assignments),
-        value=live.best,
-        best_epoch=live.values.index(live.best) + 1 if live.best in live.values else None,
-        epochs=len(live.values),
+        value=value,
+        best_epoch=next((point.step for point in curve if point.value == value), None),
+        epochs=curve[-1].step if curve else len(live.values),
         seconds=max(0.0, (end - start).total_seconds()) if start else 0.0,
-        gain=None,
+        objective=identity.metric,
+        metrics=metrics,
+        gpu_hours=live.hours,
+        node=live.node,
+        restarts=live.restarts,
+        started=start.timestamp() if start else None,
+        ended=trial.ended.timestamp() if trial.ended else None,
+        remedy=live.cause.remedy if live.cause else "",
     )
+
+
+def logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[dict[str, Metrics], str]:
+    """Every metric that pods have printed, by trial, and why a log could not be read."""
+    metrics, problem = {}, ""
+    for row in found.rows:
+        try:
+            text = _log(cluster, row)
+        except ClusterError as error:
+            problem = problem or str(error)
+            continue
+        lines = (clean(line) for line in text.splitlines())
+        if printed := points(report for line in lines for report in parser.parse(line)):
+            metrics[row.trial.name] = printed
+    return metrics, problem
+
+
+def link(cluster: Cluster, found: Progress) -> str:
+    """What the addresses of the trials' W&B runs begin with; empty where no log that is still there names one.
+
+    A run is named after its trial, so one address says all of them.
+    """
+    with_log = [row for row in found.rows if row.pod is not None and row.pod.phase != "Pending"]
+    for row in with_log[:LINK_LOGS]:
+        try:
+            text = _log(cluster, row)
+        except ClusterError:
+            return ""
+        for line in map(clean, text.splitlines()):
+            if line.startswith(LINK) and line.endswith(f"/{row.trial.name}"):
+                return line.removeprefix(LINK).removesuffix(row.trial.name)
+    return ""
+
+
+def _log(cluster: Cluster, row: Live) -> str:
+    """The log of the trial's newest pod; empty where there is none. Raises ClusterError where it cannot be read."""
+    if row.pod is None or row.pod.phase == "Pending":
+        return ""
+    try:
+        return cluster.log(row.pod.name, row.pod.log_container, LOG_BYTES)
+    except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
+        return ""
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,25 +1,35 @@
-"""The trial table of an experiment: one row a trial, best on top.
+"""The trial table of an experiment: one row a trial, best on top. The one form in which results are read.
 
-Read from the local store; called by the verbs results and local.
+Data only. Filled from the local store (local_table.py), from a cluster (cluster_table.py) or from a table that was written
+before its experiment was deleted (export.py); read by every verb that draws a conclusion.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
+from katib.local.record import Identity, State
+from katib.spec import Spec
 
-from katib.errors import FolderError, nearest
-from katib.local.store import DATABASE, Identity, State, Store, Trial, objective_value
-from katib.local.view import duration, short, with_unit
 
-SUMMARY = "summary.json"
-"""The trainer's own account of a run, in its folder (trainer/progress.py)."""
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric. `step` is the epoch, from 1; `time` the Unix time in s at which it ended, None where nobody says."""
+
+    step: int
+    value: float
+    time: float | None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an experiment was meant to take."""
+
+    trials: int
+    epochs: int
+    """A trial's, where nothing stops it."""
+    hours_per_run: float | None
+    """The estimate for one trial of so many epochs; None where there is none, as for a small preset of the model."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +39,35 @@ class Row:
     trial: str
     state: State
     reason: str
-    assignments: dict[str, str]
+    assignments: Mapping[str, str]
     value: float | None
     best_epoch: int | None
     epochs: int
     seconds: float
-    gain: float | None
+    gain: float | None = None
     """How much better than the unprocessed mixture, in dB; None where the run says nothing of it."""
+    objective: str = ""
+    metrics: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
+    """Every metric by its name, the objective among them; finite values only, so that steps may be missing."""
+    gpu_hours: float = 0.0
+    """Hours times the GPUs of a trial. Of a trial without a GPU the hours of its process: the processor is its device."""
+    node: str = ""
+    """The machine it ran on last; empty where that was not recorded."""
+    restarts: int = 0
+    """How often it was begun again, at its checkpoint."""
+    wandb: str = ""
+    """Address of its W&B run; empty where it has none that is known."""
+    started: float | None = None
+    """Unix time in s."""
+    ended: float | None = None
+    """Unix time in s; None while it has not ended."""
+    remedy: str = ""
+    """What to do about a failure; empty where there was none, or nothing is to be done."""
+
+    @property
+    def curve(self) -> tuple[Point, ...]:
+        """The objective by epoch."""
+        return self.metrics.get(self.objective, ())
 
 
 @dataclass(frozen=True)
@@ -44,6 +76,18 @@ class TrialTable:
 
     identity: Identity
     rows: tuple[Row, ...]
+    backend: Literal["local", "cluster"] = "local"
+    model: str = ""
+    """As the manifest's label has it; empty where it has none."""
+    spec: Spec | None = None
+    """The spec that the manifest was rendered from, and so its baseline and next phase; None where it comes from none:
+    written by hand, or with another preset."""
+    budget: Budget | None = None
+    """None where the manifest does not say it."""
+    gpus: int = 0
+    """That one trial uses; on this machine one, which may be the processor."""
+    notes: tuple[str, ...] = ()
+    """What could not be read, one line each; the verbs print them to stderr."""
 
     @property
     def best(self) -> Row | None:
@@ -56,116 +100,18 @@ class TrialTable:
         states = [row.state for row in self.rows]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
-    def records(self) -> list[dict[str, Any]]:
-        """What `results --json` prints; the value goes by the metric's own name."""
-        return [
-            {
-                "trial": row.trial,
-                "state": row.state,
-                "reason": row.reason,
-                "assignments": row.assignments,
-                self.identity.metric: row.value,
-                "best_epoch": row.best_epoch,
-                "epochs": row.epochs,
-                "seconds": round(row.seconds, 3),
-            }
-            for row in self.rows
-        ]
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of what was searched."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.assignments))
 
-    def print(self, console: Console) -> None:
-        """On a terminal that is too narrow the settings and reasons stay away; a file or a pipe has no width."""
-        table = self._printable(whole=True)
-        if not console.is_terminal:
-            console = Console(width=1000)
-        elif console.measure(table, options=console.options.update(width=1000)).maximum > console.width:
-            table = self._printable(whole=False)
-            table.caption = "a wider terminal shows the settings and reasons"
-        console.print(table)
-
-    def _printable(self, *, whole: bool) -> RichTable:
-        metric = self.identity.metric
-        gains = any(row.gain is not None for row in self.rows)
-        settings = list(self.rows[0].assignments) if self.rows and whole else []
-        reasons = whole and any(row.reason for row in self.rows)
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("trial", "state"):
-            table.add_column(heading, no_wrap=True)
-        numbers = [metric, *(["over mixture"] if gains else []), "best epoch", "of", "time", *settings]
-        for heading in numbers:
-            table.add_column(heading, justify="right", no_wrap=True)
-        if reasons:
-            table.add_column("reason", no_wrap=True)
-        for row in self.rows:
-            table.add_row(
-                row.trial,
-                row.state,
-                "" if row.value is None else with_unit(row.value, metric),
-                *([_gain(row)] if gains else []),
-                str(row.best_epoch or ""),
-                str(row.epochs or ""),
-                duration(row.seconds),
-                *(short(row.assignments.get(name, "")) for name in settings),
-                *([escape(row.reason)] if reasons else []),
-            )
-        return table
+    @property
+    def finished(self) -> tuple[Row, ...]:
+        """Trials that ran to their own end and have a value."""
+        return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
 
 
-def read_table(runs: Path, experiment: str) -> TrialTable:
-    """The trial table of `experiment` below `runs`. Raises FolderError where there is none."""
-    folder = find(runs, experiment)
-    store = Store(folder)
-    try:
-        return table(store.identity, store.trials(), folder)
-    finally:
-        store.close()
-
-
-def find(runs: Path, experiment: str) -> Path:
-    """The folder of `experiment`. Raises FolderError that names those there are."""
-    there = experiments(runs)
-    if experiment not in there:
-        hint = nearest(experiment, there) if there else "there is none yet; `make local MODEL=...` starts one"
-        raise FolderError(f"{runs}: no experiment '{experiment}': {hint}")
-    return runs / experiment
-
-
-def experiments(runs: Path) -> list[str]:
-    """The names of all experiments below `runs`."""
-    return sorted(path.parent.name for path in runs.glob(f"*/{DATABASE}"))
-
-
-def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
-    """The table of these trials, whose run directories lie in `folder`."""
-    sign = -1 if identity.maximize else 1
-    rows = [_row(trial, identity, folder / trial.name / SUMMARY) for trial in trials]
-    rows.sort(key=lambda row: (row.value is None, sign * (row.value or 0)))
-    return TrialTable(identity, tuple(rows))
-
-
-def _row(trial: Trial, identity: Identity, summary: Path) -> Row:
-    value = objective_value(trial.values, identity.strategy)
-    mixture = _mixture(summary, identity.metric)
-    return Row(
-        trial=trial.name,
-        state=trial.state,
-        reason=trial.reason,
-        assignments=dict(trial.assignments),
-        value=value,
-        best_epoch=None if value is None else trial.values.index(value) + 1,
-        epochs=len(trial.values),
-        seconds=trial.effort.seconds,
-        gain=None if value is None or mixture is None else value - mixture,
-    )
-
-
-def _mixture(summary: Path, metric: str) -> float | None:
-    """What the unprocessed mixtures score, where the run wrote it down."""
-    try:
-        found = json.loads(summary.read_text()).get(f"mixture_{metric}")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return float(found) if isinstance(found, int | float) else None
-
-
-def _gain(row: Row) -> str:
-    return "" if row.gain is None else f"{row.gain:+.2f} dB"
+def best_first(rows: Iterable[Row], maximize: bool) -> tuple[Row, ...]:
+    """The order of a table: those without a value last."""
+    sign = -1 if maximize else 1
+    return tuple(sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0))))

@@ -3,7 +3,7 @@
 The promise is the expected improvement (Mockus 1978) over the best that the process believes in, and not over the luckiest
 value, because values are noisy (Gramacy 2020, Surrogates, section 7.2.4); in logarithms (Ament et al. 2023, NeurIPS), which
 tell points apart far from the best as well. Running trials are believed to come to what the process predicts (Ginsbourger et
-al. 2010). Called by katib/search/sampler.py.
+al. 2010). Called by katib/search/sampler.py, and by katib/results/selection.py for what the process believes.
 """
 
 import math
@@ -15,7 +15,7 @@ from statistics import fmean, median
 import numpy as np
 from scipy.special import erfcx, ndtr
 
-from katib.search.gaussian_process import Array, fit
+from katib.search.gaussian_process import Array, GaussianProcess, fit
 from katib.search.history import Past
 from katib.search.space import Space
 
@@ -69,30 +69,13 @@ def known(space: Space, history: Sequence[Past], earlier: Sequence[Past], maximi
 
 def suggest(space: Space, told: Known, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
     """Points of the unit cube, the most promising first; at least two values must be told."""
-    features = _Features.of(space)
-    chosen = _chosen(told)
-    values = told.values[chosen]
-    floor = np.median(values) - WORST * (values.max() - np.median(values))
-    values = np.maximum(values, floor)
-    scale = values.std() if values.std() > 1e-12 * np.abs(values).max() + TINY else 1.0
-    groups, inputs = features.groups, features.of_points(told.points)[chosen]
-    if told.source.any():
-        # Whether an earlier search says something of this one is a length of its own, learned with the others.
-        inputs = np.column_stack([inputs, told.source[chosen]])
-        groups = np.append(groups, groups.max() + 1)
-    width = inputs.shape[1]
-
-    def encoded(points: Array) -> Array:
-        found = features.of_points(points)
-        return np.pad(found, ((0, 0), (0, width - found.shape[1])))
-
-    process = fit(inputs, (values - values.mean()) / scale, told.variance[chosen] / scale**2, groups)
+    model = surrogate(space, told)
     if len(told.pending):
-        process = process.believe(encoded(told.pending))
-    best = process.predict(encoded(np.vstack([told.points[chosen], told.pending])))[0].max()
+        model = model.believe(told.pending)
+    best = model.standard(np.vstack([told.points[_chosen(told)], told.pending]))[0].max()
 
     def promise(points: Array) -> Array:
-        return expected_log_improvement(*process.predict(encoded(points)), best + EXPLORE)
+        return expected_log_improvement(*model.standard(points), best + EXPLORE)
 
     points = generator.random((SPREAD, len(space.axes)))
     order = np.argsort(-told.values, kind="stable")[:PARENTS]
@@ -108,6 +91,54 @@ def suggest(space: Space, told: Known, generator: np.random.Generator) -> Iterat
         points, worth = np.vstack([points, children]), np.append(worth, promise(children))
     for index in np.argsort(-worth, kind="stable"):
         yield tuple(float(share) for share in points[index])
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What the process believes of every point, from what it was told."""
+
+    features: "_Features"
+    process: GaussianProcess
+    middle: float
+    scale: float
+
+    def standard(self, points: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation at `points` [M, D] of the cube, without noise, where the values told have mean 0 and
+        variance 1."""
+        return self.process.predict(self._encoded(points))
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """The same in the unit of the values, greater is better."""
+        mean, deviation = self.standard(points)
+        return self.middle + self.scale * mean, self.scale * deviation
+
+    def believe(self, points: Array) -> "Surrogate":
+        """The same, told that `points` [P, D] came to what it predicts."""
+        return replace(self, process=self.process.believe(self._encoded(points)))
+
+    def _encoded(self, points: Array) -> Array:
+        # A point that is asked about is one of this search: its mark, where there are marks, is 0.
+        found = self.features.of_points(points)
+        return np.pad(found, ((0, 0), (0, self.process.x.shape[1] - found.shape[1])))
+
+
+def surrogate(space: Space, told: Known, noise: tuple[float, float] | None = None) -> Surrogate:
+    """The process fitted to what is told, at least one value. `noise` is the standard deviation between trials of one point,
+    in the unit of the values, and the degrees of freedom that it was found with; None: nothing is known of it."""
+    features, chosen = _Features.of(space), _chosen(told)
+    values = told.values[chosen]
+    floor = np.median(values) - WORST * (values.max() - np.median(values))
+    values = np.maximum(values, floor)
+    scale = values.std() if values.std() > 1e-12 * np.abs(values).max() + TINY else 1.0
+    groups, inputs = features.groups, features.of_points(told.points)[chosen]
+    if told.source.any():
+        # Whether an earlier search says something of this one is a length of its own, learned with the others.
+        inputs = np.column_stack([inputs, told.source[chosen]])
+        groups = np.append(groups, groups.max() + 1)
+    # ln of a variance that was estimated with n degrees of freedom deviates by about sqrt(2 / n).
+    prior = noise and (2 * math.log(noise[0] / scale), math.sqrt(2 / noise[1]))
+    process = fit(inputs, (values - values.mean()) / scale, told.variance[chosen] / scale**2, groups, prior)
+    return Surrogate(features, process, float(values.mean()), float(scale))
 
 
 _BELOW_1 = math.nextafter(1.0, 0.0)

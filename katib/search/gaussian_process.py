@@ -58,14 +58,19 @@ class GaussianProcess:
         return _conditioned(x, y, np.append(self.extra, np.zeros(len(points))), self.groups, self.theta)
 
 
-def fit(x: Array, y: Array, extra: Array, groups: NDArray[np.intp]) -> GaussianProcess:
-    """The process with the most probable hyperparameters."""
-    start = _prior_mean(groups)
+def fit(
+    x: Array, y: Array, extra: Array, groups: NDArray[np.intp], noise: tuple[float, float] | None = None
+) -> GaussianProcess:
+    """The process with the most probable hyperparameters; `noise` is the mean and the deviation of ln noise variance, where
+    something is known of it."""
+    start, deviation = _prior_mean(groups), _prior_deviation(groups)
+    if noise is not None:
+        start[-1], deviation[-1] = noise
     squares = [_square(x[:, groups == group]) for group in range(groups.max() + 1)]
     found = minimize(
         _loss,
         start,
-        args=(squares, y, extra, start, _prior_deviation(groups)),
+        args=(squares, y, extra, start, deviation),
         jac=True,
         method="L-BFGS-B",
         bounds=[(value - BOUNDS, value + BOUNDS) for value in start],

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from statistics import NormalDist
-from typing import cast
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from typing import TYPE_CHECKING, cast
 
 from katib.errors import ManifestError
 from katib.experiment import Parameter
+
+if TYPE_CHECKING:
+    # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for it.
+    from optuna.distributions import BaseDistribution
 
 SIGMAS = 3
 """The bounds of a normal distribution lie so many standard deviations from its mean (Katib v0.19,
@@ -44,8 +41,10 @@ class Axis:
             self._check()
 
     @cached_property
-    def distribution(self) -> BaseDistribution:
+    def distribution(self) -> "BaseDistribution":
         """What the sampler draws coordinates from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
         if self._listed:
             return CategoricalDistribution(self._choices)
         if self._normal:
@@ -141,8 +140,10 @@ class Axis:
             return False
         return sorted(numbers) in (numbers, numbers[::-1])
 
-    def record(self, text: str) -> tuple[BaseDistribution, float | int | str]:
+    def record(self, text: str) -> "tuple[BaseDistribution, float | int | str]":
         """The value as a record of trials shows it, with the bounds and the scale that a chart needs."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
         if self._listed:
             return self.distribution, text
         if self.parameter.type == "int":
@@ -259,7 +260,7 @@ class Space:
         return cls({parameter.name: Axis(parameter) for parameter in parameters})
 
     @property
-    def distributions(self) -> dict[str, BaseDistribution]:
+    def distributions(self) -> "dict[str, BaseDistribution]":
         """What a sampler draws from."""
         return {name: axis.distribution for name, axis in self.axes.items()}
 

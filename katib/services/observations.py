@@ -1,9 +1,10 @@
 """Katib's store of metrics, over gRPC: the rows that each trial has reported. Called by all three services."""
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -15,6 +16,13 @@ TIMEOUT = 10.0
 
 AT_ONCE = 50
 """Questions under way at once."""
+
+PAGE_BYTES = 1 << 18
+"""Of one answer, some 4 000 rows: a longer one is asked for in parts, so that nobody's memory grows with a trial's rows."""
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+"""The finest time that Katib's database keeps (mysql.go)."""
 
 AWAY = grpc.RpcError
 """What a question raises that the DB manager did not answer."""
@@ -29,7 +37,7 @@ class Row(NamedTuple):
 
 
 def timestamp(instant: datetime) -> str:
-    """The one form of an instant here: UTC, to the microsecond, which is what Katib's database keeps (mysql.go).
+    """The one form of an instant here: UTC, to the microsecond.
 
     Raises OverflowError for the first and the last hours of the calendar, which another zone has and UTC has not.
     """
@@ -41,7 +49,8 @@ class ObservationLogs:
 
     def __init__(self, address: str) -> None:
         # A manager that comes back is found at once: gRPC would wait up to two minutes between two tries.
-        self._channel = grpc.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 5_000)])
+        options = [("grpc.max_reconnect_backoff_ms", 5_000), ("grpc.max_receive_message_length", PAGE_BYTES)]
+        self._channel = grpc.insecure_channel(address, options=options)
         self._manager = rpc.DBManagerStub(self._channel)
 
     def report(self, trial: str, rows: Sequence[Row]) -> None:
@@ -55,30 +64,56 @@ class ObservationLogs:
         )
         self._manager.ReportObservationLog(request, timeout=TIMEOUT)
 
-    def read(self, trial: str) -> list[Row]:
-        """All rows of a trial, by time."""
-        reply = self._manager.GetObservationLog(
-            pb.GetObservationLogRequest(trial_name=trial), timeout=TIMEOUT
-        )
-        return [
-            Row(log.metric.name, _normal(log.time_stamp), log.metric.value)
-            for log in reply.observation_log.metric_logs
-        ]
+    def read(
+        self, trial: str, start: datetime = FIRST, end: datetime = LAST, metric: str = ""
+    ) -> Iterator[Row]:
+        """The rows of a trial from `start` to `end`, both included, by time; `metric` "" means all metrics."""
+        try:
+            answer = self._ask(trial, metric, start, end).result()
+        except AWAY as error:
+            if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED or start == end:
+                raise
+            middle = _middle(start, end)
+            yield from self.read(trial, start, middle, metric)
+            yield from self.read(trial, middle + TICK, end, metric)
+            return
+        for log in answer.observation_log.metric_logs:
+            yield Row(log.metric.name, _normal(log.time_stamp), log.metric.value)
+
+    def read_all(self, trials: Iterable[str]) -> Iterator[tuple[str, list[Row]]]:
+        """Each of `trials` with all of its rows, by time."""
+        for name, rows in self._rows(trials):
+            yield name, [row._replace(time=_normal(row.time)) for row in rows]
 
     def curves(self, trials: Iterable[str], metric: str) -> dict[str, tuple[float, ...]]:
         """The values of a metric a step, for each of `trials`; empty for one that has reported none."""
-        names, found = list(trials), {}
+        return {
+            name: curve((row.time, row.value) for row in rows) for name, rows in self._rows(trials, metric)
+        }
+
+    def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[Row]]]:
+        """Each of `trials` with its rows, those of `metric` alone where it is named."""
+        names = list(trials)
         for start in range(0, len(names), AT_ONCE):
-            asked = {
-                name: self._manager.GetObservationLog.future(
-                    pb.GetObservationLogRequest(trial_name=name, metric_name=metric), timeout=TIMEOUT
-                )
-                for name in names[start : start + AT_ONCE]
-            }
+            asked = {name: self._ask(name, metric) for name in names[start : start + AT_ONCE]}
             for name, answer in asked.items():
-                logs = answer.result().observation_log.metric_logs
-                found[name] = curve((log.time_stamp, log.metric.value) for log in logs)
-        return found
+                try:
+                    logs = answer.result().observation_log.metric_logs
+                    yield name, (Row(log.metric.name, log.time_stamp, log.metric.value) for log in logs)
+                except AWAY as error:
+                    if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                        raise
+                    yield name, self.read(name, metric=metric)
+
+    def _ask(self, trial: str, metric: str = "", start: datetime = FIRST, end: datetime = LAST) -> Any:
+        """The manager's answer, as a future."""
+        request = pb.GetObservationLogRequest(
+            trial_name=trial,
+            metric_name=metric,
+            start_time="" if start == FIRST else timestamp(start),
+            end_time="" if end == LAST else timestamp(end),
+        )
+        return self._manager.GetObservationLog.future(request, timeout=TIMEOUT)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -95,6 +130,14 @@ def reason(error: grpc.RpcError) -> str:
     """Why a call failed, for a message."""
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     return f"{code().name}: {' '.join((details() or '').split())}"[:200] if code and details else str(error)
+
+
+def _middle(start: datetime, end: datetime) -> datetime:
+    """Between the two by their age, on a scale that is the finer the younger they are: most rows are of the last hours."""
+    now = datetime.now(UTC)
+    ages = (max(1.0, (now - instant).total_seconds()) for instant in (start, end))
+    middle = now - timedelta(seconds=math.sqrt(math.prod(ages)))
+    return middle if start < middle < end else start + (end - start) // 2
 
 
 def _normal(time: str) -> str:

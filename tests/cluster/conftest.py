@@ -9,8 +9,10 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,18 @@ import yaml
 from katib.__main__ import main
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
+    CLAIM,
+    EXPERIMENT,
     INJECTION_LABEL,
     JOB,
+    NAMESPACE,
     NODE,
     POD,
+    SECRET,
+    SERVICE_ACCOUNT,
     Kind,
     Object,
 )
-from katib.cluster.mirror import Mirror
 from katib.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
@@ -35,6 +41,7 @@ from tests.cluster import elsewhere, rig
 from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
+VOLUME = Kind("volume", "persistentvolumes", namespaced=False)
 HOSTNAME = "kubernetes.io/hostname"
 
 
@@ -99,7 +106,7 @@ def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
     """As the fixture `katib`; for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
-    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
     webhook = Webhook(rig.HOST, folder)
     world = Tools(kubeconfig, "kubeflow")
     for manifest in registrations(webhook):
@@ -107,7 +114,7 @@ def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
     world.node("gpu-node", {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": "4"})
     for name in ("controller", "db-manager"):
         world.run(world.first(POD, f"katib.kubeflow.org/component={name}"))
-        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=30s")
+        world.kubectl("rollout", "status", f"deployment/katib-{name}", "--timeout=300s")
     yield webhook
     webhook.close()
 
@@ -179,24 +186,18 @@ class Tools:
     def prepare(self, site: Site) -> None:
         """The namespace as k8s/base has it, with bound claims and the secret."""
         labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
-        self.make(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
-        )
-        self.claim(site.claims.data, site.claims.runs)
+        self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
         if site.wandb:
-            self.make(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": site.wandb.secret},
-                 "stringData": {"api-key": "0" * 40}}
-            )  # fmt: skip
-        rig.kubectl(
-            "-n",
-            self.namespace,
-            "wait",
-            "--for=create",
-            "serviceaccount/default",
-            "--timeout=30s",
-            kubeconfig=self.kubeconfig,
-        )
+            self.apply(SECRET, "v1", "Secret", site.wandb.secret, stringData={"api-key": "0" * 40})
+        self.claim(site.claims.data, site.claims.runs)
+        self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
+
+    def apply(
+        self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any
+    ) -> None:
+        """One object by the API itself; a process of kubectl's takes many times as long."""
+        metadata = {"name": name, "labels": labels or {}}
+        self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
 
     def make(self, manifest: Object) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
@@ -209,36 +210,22 @@ class Tools:
     ) -> None:
         """Claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
-        for name in names:
-            volume: Object = {
-                "capacity": size,
-                "accessModes": list(modes),
+        same = {"accessModes": list(modes), "storageClassName": ""}
+        volumes = {name: f"{self.namespace}-{name}" for name in names}
+        for name, volume in volumes.items():
+            place = {
                 "hostPath": {"path": str(path)},
-                "storageClassName": "",
                 "claimRef": {"name": name, "namespace": self.namespace},
             }
-            metadata = {"name": f"{self.namespace}-{name}"}
-            self.make({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
-        volumes = [f"pv/{self.namespace}-{name}" for name in names]
+            self.apply(VOLUME, "v1", "PersistentVolume", volume, spec={**same, **place, "capacity": size})
         # The binder looks again only a period later where it learns of the claim before the volume.
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Available", *volumes, "--timeout=30s")
+        for volume in volumes.values():
+            self.first(VOLUME, "", partial(_is, volume, "Available"))
+        for name, volume in volumes.items():
+            spec = {**same, "resources": {"requests": size}, "volumeName": volume}
+            self.apply(CLAIM, "v1", "PersistentVolumeClaim", name, spec=spec)
         for name in names:
-            spec: Object = {
-                "accessModes": list(modes),
-                "storageClassName": "",
-                "resources": {"requests": size},
-            }
-            spec["volumeName"] = f"{self.namespace}-{name}"
-            self.make(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": name},
-                    "spec": spec,
-                }
-            )
-        claims = [f"pvc/{name}" for name in names]
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", *claims, "--timeout=30s")
+            self.first(CLAIM, "", partial(_is, name, "Bound"))
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
         """A node that only the API server knows."""
@@ -258,7 +245,7 @@ class Tools:
             "lastHeartbeatTime": None,
         }
         self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
-        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=300s")
         self.untaint(name)
 
     def untaint(self, name: str) -> None:
@@ -270,14 +257,16 @@ class Tools:
         kind: Kind,
         selector: str,
         wanted: Callable[[Object], bool] = lambda found: True,
-        seconds: float = 60,
+        seconds: float = 300,
     ) -> Object:
         """The first object that is `wanted`, as soon as there is one."""
         end = time.monotonic() + seconds
-        with Mirror(self.cluster, {kind: selector}) as mirror:
-            while time.monotonic() < end:
-                mirror.wait(end - time.monotonic())
-                for found in mirror.objects()[kind]:
+        while time.monotonic() < end:
+            there, version = self.cluster.list_at(kind, selector)
+            # Closed at once: a watch that is left to the garbage collector is a warning in whichever test runs then.
+            with closing(self.cluster.watch(kind, version, selector)) as events:
+                come = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
+                for found in chain(there, come):
                     if wanted(found):
                         return found
         raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")
@@ -289,7 +278,7 @@ class Tools:
     def run(self, pod: Object, **ends: Object) -> None:
         """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
         name = pod["metadata"]["name"]
-        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=30s")
+        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         terminated = {
             key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
@@ -345,9 +334,12 @@ class Tools:
     def end(self) -> None:
         """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
         kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
-        rig.kubectl("delete", "namespace", self.namespace, "--wait=false", kubeconfig=self.kubeconfig)
-        self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=30s")
-        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=30s")
+        if found := self.cluster.get(NAMESPACE, self.namespace):
+            self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])
+        if self.cluster.list(EXPERIMENT):
+            self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
+        if self.cluster.list(POD):
+            self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
@@ -358,3 +350,7 @@ def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
 
 def _resource(kind: Kind) -> str:
     return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def _is(name: str, phase: str, found: Object) -> bool:
+    return bool(found["metadata"]["name"] == name and (found.get("status") or {}).get("phase") == phase)

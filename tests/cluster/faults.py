@@ -70,7 +70,7 @@ def made(*manifests: Object) -> Injection:
 def removed(kind: Kind, name: str) -> Injection:
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
-        tools.kubectl("delete", kind.plural, name, "--timeout=30s")
+        tools.kubectl("delete", kind.plural, name, "--timeout=300s")
         yield None
 
     return inject
@@ -135,12 +135,12 @@ def unready(tools: Tools, site: Site) -> Iterator[None]:
         }
     }
     other.cluster.merge(POD, f"{pod['metadata']['name']}/status", down)
-    other.kubectl("wait", "--for=condition=Available=false", "deployment/katib-controller", "--timeout=30s")
+    other.kubectl("wait", "--for=condition=Available=false", "deployment/katib-controller", "--timeout=300s")
     try:
         yield None
     finally:
         other.run(pod)
-        other.kubectl("wait", "--for=condition=Available", "deployment/katib-controller", "--timeout=30s")
+        other.kubectl("wait", "--for=condition=Available", "deployment/katib-controller", "--timeout=300s")
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def uninstalled(tools: Tools, site: Site) -> Iterator[None]:
             other.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
     component = "katib.kubeflow.org/component=db-manager"
     other.run(other.first(POD, component, lambda pod: "deletionTimestamp" not in pod["metadata"]))
-    other.kubectl("rollout", "status", "deployment/katib-db-manager", "--timeout=30s")
+    other.kubectl("rollout", "status", "deployment/katib-db-manager", "--timeout=300s")
 
 
 @contextmanager
@@ -171,14 +171,14 @@ def full_quota(tools: Tools, site: Site) -> Iterator[None]:
     """Room for one trial, and a pod that has taken it."""
     quota = {"hard": {"requests.nvidia.com/gpu": "1"}}
     tools.make({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus"}, "spec": quota})
-    tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/gpus", "--timeout=30s")
+    tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/gpus", "--timeout=300s")
     limits = {"limits": {"nvidia.com/gpu": "1"}}
     container = {"name": "busy", "image": "other/thing:1", "resources": limits}
     tools.make(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "busy"}, "spec": {"containers": [container]}}
     )
     path = "--for=jsonpath={.status.used.requests\\.nvidia\\.com/gpu}=1"
-    tools.kubectl("wait", path, "quota/gpus", "--timeout=30s")
+    tools.kubectl("wait", path, "quota/gpus", "--timeout=300s")
     yield None
 
 
@@ -190,7 +190,7 @@ def quota(**hard: str) -> Injection:
         tools.make(
             {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": limits}}
         )
-        tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/q", "--timeout=30s")
+        tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/q", "--timeout=300s")
         yield None
 
     return inject
@@ -362,7 +362,7 @@ def queue(*, exists: bool) -> Injection:
     def inject(tools: Tools, site: Site) -> Iterator[None]:
         tools.make(QUEUE_TYPE)
         tools.kubectl(
-            "wait", "--for=condition=Established", "crd/localqueues.kueue.x-k8s.io", "--timeout=30s"
+            "wait", "--for=condition=Established", "crd/localqueues.kueue.x-k8s.io", "--timeout=300s"
         )
         if exists:
             inactive = {

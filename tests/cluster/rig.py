@@ -6,9 +6,11 @@ import platform
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 ONE_NODE = Path(__file__).with_name("one_node")
@@ -18,27 +20,82 @@ HOME = Path(
 )
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
+APART = ("unshare", "--mount", "--net", "--propagation", "private", "sh", "-c")
+ALLOWED = {
+    "namespaces for networks and mounts": (*APART, "true"),
+    "overlay file systems": (
+        *APART,
+        "mount -t tmpfs t /mnt && cd /mnt && mkdir l u w m && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m",
+    ),
+    "cgroups": (
+        *("sh", "-c"),
+        "cd /sys/fs/cgroup; [ -e cgroup.controllers ] || cd memory; mkdir one-node-probe && rmdir one-node-probe",
+    ),
+}
+"""What is tried, and nothing of it left, before anything is built or brought up."""
+ALLOWED_BY_TOOLS = {
+    "pairs of network devices": (*APART, "ip link add name probe0 type veth peer name probe1"),
+    "changing iptables": (*APART, "iptables -t nat -A OUTPUT -p tcp -j REDIRECT"),
+}
 HOST, API = "10.251.0.1", "10.251.0.2"
 """The two ends of the one-node's network: this machine, and the node."""
 
 
 def missing(node: bool = False) -> str:
     """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
+    if reason := forbidden():
+        return reason
+    tools = ("kubectl", "ip", "nsenter", "openssl", *(("containerd", "runc", "iptables") if node else ()))
+    if absent := [name for name in tools if shutil.which(name, path=_path()) is None]:
+        return f"not installed: {', '.join(absent)}; make test-cluster installs what Debian has of it"
+    binaries = (*BINARIES, *(NODE_BINARIES if node else ()))
+    if absent := [name for name in binaries if not (HOME / "bin" / name).exists()]:
+        return f"not built: {', '.join(absent)}; make test-cluster builds it once, with Go"
+    return _not_allowed(ALLOWED_BY_TOOLS)
+
+
+@lru_cache
+def forbidden() -> str:
+    """Why this machine cannot have a one-node Kubernetes, whatever were installed; '' where it can."""
     if platform.system() != "Linux" or os.geteuid() != 0:
         return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
-    absent = [
-        name for name in (*BINARIES, *(NODE_BINARIES if node else ())) if not (HOME / "bin" / name).exists()
-    ]
-    tools = [
-        name for name in ("kubectl", "ip", "nsenter", "openssl") if shutil.which(name, path=_path()) is None
-    ]
-    if node:
-        tools += [
-            name for name in ("containerd", "runc", "iptables") if shutil.which(name, path=_path()) is None
-        ]
-    if tools:
-        return f"not installed: {', '.join(tools)}; make test-cluster installs it"
-    return f"not built: {', '.join(absent)}; make test-cluster builds it once" if absent else ""
+    if foreign := _foreign_kubelet():
+        return f"this machine is a node of another Kubernetes already (kubelet, process {foreign})"
+    return _not_allowed(ALLOWED)
+
+
+def _not_allowed(tried: Mapping[str, Sequence[str]]) -> str:
+    for what, words in tried.items():
+        if problem := _refused(*words):
+            return (
+                f"not allowed here: {what} ({problem}); it takes a whole machine, or a privileged container"
+            )
+    return ""
+
+
+def _refused(*words: str) -> str:
+    """Why a program does not succeed; '' where it does."""
+    try:
+        run(*words)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return " ".join(str(error).split())[-200:]
+    return ""
+
+
+def _foreign_kubelet() -> int | None:
+    """The process of a kubelet that is not the one-node's own; clearing up after ours would take its pods down."""
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if (
+            entry.name.isdecimal()
+            and words[0].endswith(b"kubelet")
+            and os.fsencode(HOME / "run") not in b" ".join(words)
+        ):
+            return int(entry.name)
+    return None
 
 
 @contextmanager
@@ -60,6 +117,8 @@ def control_plane() -> Iterator[Path]:
         finally:
             if not kept:
                 script("teardown.sh")
+                while _CHILDREN:
+                    _CHILDREN.pop().wait(60)
 
 
 def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
@@ -77,9 +136,13 @@ def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-def run(*words: str) -> None:
-    """A program of the system."""
-    subprocess.run(words, check=True, env={**os.environ, "PATH": _path()}, timeout=60)
+def run(*words: str, seconds: float = 60) -> str:
+    """A program of the system; its output."""
+    env = {**os.environ, "PATH": _path()}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=seconds, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr[-3000:]}")
+    return done.stdout
 
 
 def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
@@ -90,7 +153,7 @@ def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = Non
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=330,
         check=False,
     )
     if done.returncode:
@@ -126,7 +189,7 @@ def api_server_away() -> Iterator[None]:
             )
         record.write_text(f"{started.pid}\n")
         _CHILDREN.append(started)
-        end = time.monotonic() + 90
+        end = time.monotonic() + 300
         while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
             if time.monotonic() > end:
                 raise RuntimeError("the API server did not come back")
@@ -134,4 +197,18 @@ def api_server_away() -> Iterator[None]:
 
 
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
-"""Kept, so that none is reported as forgotten; teardown.sh ends them by their pid files."""
+"""API servers that were started again; teardown.sh ends them by their pid files."""
+
+
+def main() -> int:
+    """Whether the one-node Kubernetes can be built here: 0, or 1 and why not."""
+    reason = forbidden() or (
+        "" if shutil.which("go") else "Go is not installed, by which Kubernetes is built"
+    )
+    if reason:
+        print(f"nothing is built: {reason}", file=sys.stderr)
+    return bool(reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """Plays Katib's controller: makes the trials of an Experiment and writes their states. Used by the tests of the verbs."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ class Katib:
         self.experiment = found
         self.name = experiment
 
-    def trial(self, name: str, *, job: bool = True) -> str:
+    def trial(self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS) -> str:
         """A new trial with its Job, running as far as Katib knows."""
         labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
         owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
@@ -33,7 +34,7 @@ class Katib:
         }
         spec = {
             "objective": self.experiment["spec"]["objective"],
-            "parameterAssignments": [{"name": key, "value": value} for key, value in ASSIGNMENTS.items()],
+            "parameterAssignments": [{"name": key, "value": value} for key, value in assignments.items()],
         }
         metadata = {
             "name": name,

@@ -1,6 +1,7 @@
 """The API server goes away in the middle and comes back: what watches it goes on."""
 
 import time
+from pathlib import Path
 
 from katib.cluster.client import UnreachableError
 from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT
@@ -10,8 +11,9 @@ from katib.site import Site
 from tests.cluster import rig
 from tests.cluster.conftest import Tools, manifest
 from tests.cluster.search import Katib
+from tests.cluster.watched import Watched
 
-PATIENCE = 60
+PATIENCE = 300
 
 
 def until(mirror: Mirror, wanted: object) -> None:
@@ -48,3 +50,23 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
             (found,) = progress(tools.cluster, mirror.objects(), Curves())
             assert [row.trial.name for row in found.rows] == ["series3-dprnn-a"]
         until(mirror, lambda: mirror.problem is None)
+
+
+def test_status_watches_on_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
+    """`status -w`, in a pipe and on a terminal, says that it is not up to date meanwhile, and then shows what has changed."""
+    tools.cluster.apply(EXPERIMENT, manifest(site))
+    katib = Katib(tools, "series3-dprnn")
+    katib.trial("series3-dprnn-a")
+    words = ("status", "-w", "--site", str(site_file))
+    with Watched(*words) as piped, Watched(*words, terminal=True) as shown:
+        for status in (piped, shown):
+            status.until("series3-dprnn-a")
+        with rig.api_server_away():
+            for status in (piped, shown):
+                status.until("not up to date")
+                status.until("series3-dprnn-a")
+        katib.state("series3-dprnn-a", "Succeeded", 3.5)
+        for status in (piped, shown):
+            status.until("3.50 dB")
+            assert "not up to date" not in status.printed[status.printed.rindex("of 25 trials") :]
+            assert status.interrupt() == 0

@@ -119,6 +119,11 @@ def test_a_damaged_corpus_is_refused(
         (["--precision", "fp16"], ["fp16", "cpu"]),
         (["--device", "gpu"], ["--device", "gpu", "cuda"]),
         (["--device", "cuda:99"], ["--device", "cuda:99", "--device cpu"]),
+        (["--set", "lr"], ["--set: 'lr' is not name=value"]),
+        (["--set", "lr=0.1,"], ["--set: '' is not name=value"]),
+        (["--set", "lrr=1"], ["'--lrr'", "did you mean '--lr'?"]),
+        (["--set", "lr=fast"], ["--lr", "fast"]),
+        (["--lr", "0.1", "--set", "weight_decay=0,lr=0.2"], ["--set: --lr is given twice"]),
     ],
     ids=" ".join,
 )

@@ -61,7 +61,7 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
     found = evaluation(folder)
     counts = {name: result["mixtures"] for name, result in found["results"].items()}
     assert counts == {"SER": 3, "SR": 3, "ER": 3, "R": 3, "C": 6, "SE": 3, "S": 3, "E": 3, "all": 6}
-    assert len(list(folder.glob("*.wav"))) == 2 * 27
+    assert len(list(folder.glob("*.wav"))) == 5 * 27
     score = next(score for score in found["scores"] if score["variant"] == "SE")
     name = f"{score['row']:05d}-SE-speaker"
     speakers = np.stack([soundfile.read(folder / f"{name}{one}.wav", dtype="float32")[0] for one in (1, 2)])

@@ -129,6 +129,9 @@ def test_a_killed_run_goes_on_in_the_same_run(
     assert server.summary["val_si_snr"] == {"max": best} or server.summary["val_si_snr.max"] == best
     assert any("media/audio/example-1" in file for file in server.files)
     assert server.exit_codes == [137, 0]
+    (link,) = [line for line in again.stdout.splitlines() if line.startswith("W&B: ")]
+    assert link.endswith("/trial")
+    assert link == f"W&B: {(run_dir / 'wandb' / 'url').read_text()}"
     written = [file.read_bytes() for file in run_dir.rglob("*") if file.is_file()]
     assert not [content for content in written if KEY.encode() in content]
     assert KEY not in "".join(seen) + rest + err + again.stdout

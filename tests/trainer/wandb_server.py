@@ -3,10 +3,10 @@
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 PROJECT = {"id": "P", "name": "sepsweep", "entity": {"id": "E", "name": "team"}}
 VIEWER = {"id": "V", "entity": "team", "username": "u", "email": "", "flags": "{}", "teams": {"edges": []}}
@@ -117,10 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
+Server = TypeVar("Server", bound=WandbServer)
+
+
 @contextmanager
-def wandb_server() -> Iterator[WandbServer]:
+def wandb_server(kind: Callable[[], Server] = WandbServer) -> Iterator[Server]:  # type: ignore[assignment]
     """A server at work."""
-    with WandbServer() as server:
+    with kind() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.closing.set()

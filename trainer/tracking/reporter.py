@@ -27,6 +27,8 @@ from trainer.run_directory import CONFIG, SUMMARY
 from trainer.tracking import FOLDER
 from trainer.tracking.example import CHANNELS, Signals, spectrograms
 
+URL = "url"
+"""In W&B's folder: the address of the run, for whoever reads results."""
 START_SECONDS = 30
 PROBE_SECONDS = 5
 END_SECONDS = 60
@@ -66,6 +68,9 @@ def _report(run_dir: Path, training: int, offline: bool, tell: "_Voice") -> int:
         os.execv(sys.executable, again)  # noqa: S606 - the same program
     if run.settings.mode == "offline":
         tell("note", f"W&B offline: send it later with `wandb sync {Path(run.dir).parent}`")
+    elif run.url:
+        tell("note", f"W&B: {run.url}")
+        (run_dir / FOLDER / URL).write_text(run.url)
     reporter = _Reporter(run, run_dir)
     reporter.catch_up()
     for line in news:

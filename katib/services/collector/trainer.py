@@ -6,11 +6,18 @@ end and what it leaves in DIR/<its id>.pid say how the training ended (webhook/v
 
 import os
 import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
 COMPLETED, EARLY_STOPPED = "completed", "early-stopped"
+HELD = "TtZX"
+"""States of a thread that runs no more code until it is let go on, or never."""
+HOLDS = 10.0
+"""Seconds for a trainer to be held."""
 
 
 @dataclass(frozen=True)
@@ -61,36 +68,31 @@ class Trainer:
     def stop(self) -> bool:
         """Ask the trainer to save and end, so that the shell takes its exit code for an early stop.
 
-        False where there is nothing to stop. Raises OSError where the mark cannot be written, or its user is another
-        one's, which a container-level runAsUser makes of it.
+        The mark must be there before the trainer ends by the signal, and must not be there where it ended by itself, or its
+        failure would be forgiven. So it is held while both happen: what is still held after the signal has not ended before.
+
+        False where there is nothing to stop, or nothing any more. Raises OSError where the mark cannot be written, or its
+        user is another one's, which a container-level runAsUser makes of it.
         """
         children = self._children()
         if self.shell is None or not children:
             return False
         mark = self._mark(self.shell.pid)
-        mark.write_text(f"{EARLY_STOPPED}\n")
-        stopped = False
+        draft = mark.with_suffix(".draft")
+        draft.write_text(f"{EARLY_STOPPED}\n")
         try:
-            mark.chmod(0o666)  # the shell writes into it next
-            stopped = self._signal(signal.SIGTERM)
+            draft.chmod(0o666)  # the shell writes into it next
+            with _held(children):
+                _signal(children, signal.SIGTERM)
+                if told := any(child.alive for child in children):
+                    draft.rename(mark)
         finally:
-            if not stopped:
-                mark.unlink(missing_ok=True)
-        return stopped
+            draft.unlink(missing_ok=True)
+        return told
 
-    def kill(self) -> bool:
-        """End a trainer that has not ended when asked. Whether there was one."""
-        return self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> bool:
-        reached = False
-        for child in self._children():
-            try:
-                os.kill(child.pid, number)
-            except ProcessLookupError:
-                continue
-            reached = True
-        return reached
+    def kill(self) -> None:
+        """End a trainer that has not ended when asked."""
+        _signal(self._children(), signal.SIGKILL)
 
     def _children(self) -> list[Process]:
         return [process for process in _processes() if process.parent == self.shell.pid] if self.shell else []
@@ -108,18 +110,51 @@ class Trainer:
         return sorted(self._folder.glob("*.pid"))
 
 
+def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
+    """To those that there still are. Raises PermissionError."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+@contextmanager
+def _held(processes: Sequence[Process]) -> Iterator[None]:
+    """Once each has stopped or ended: at once, but for one that is in the middle of a slow write, at most HOLDS seconds."""
+    try:
+        _signal(processes, signal.SIGSTOP)
+        end = time.monotonic() + HOLDS
+        while time.monotonic() < end and not all(_is_held(process) for process in processes):
+            time.sleep(0.001)
+        yield
+    finally:
+        _signal(processes, signal.SIGCONT)
+
+
+def _is_held(process: Process) -> bool:
+    try:
+        states = [_fields(thread / "stat")[0] for thread in (PROC / str(process.pid) / "task").iterdir()]
+    except OSError:
+        return True
+    return all(state in HELD for state in states)
+
+
 def _processes() -> list[Process]:
     ids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal()]
     return [process for pid in ids if (process := _process(pid))]
 
 
 def _process(pid: int) -> Process | None:
-    """From /proc/PID/stat (proc(5)); the name in its second field may hold anything. None where it has ended."""
+    """None where it has ended."""
     try:
-        fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = _fields(PROC / str(pid) / "stat")
     except OSError:
         return None
     return None if not fields or fields[0] in "ZX" else Process(pid, int(fields[1]), int(fields[19]))
+
+
+def _fields(stat: Path) -> list[str]:
+    """Of proc(5)'s stat, from the state on; the name before it may hold anything. Raises OSError."""
+    return stat.read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _command(pid: int) -> bytes:

@@ -104,10 +104,11 @@ class Watch:
             return
         step = self._reporter.steps
         # What an earlier pod has reported it has also asked about.
-        if step <= max(self._asked, self._reporter.inherited):
+        if step <= max(self._asked, self._reporter.inherited or 0):
             return
         self._asked = step
-        best = self._reporter.highest if self._arguments.maximize else self._reporter.lowest
+        lowest, highest = self._reporter.range
+        best = highest if self._arguments.maximize else lowest
         why = self._stopper.ends(step, best)
         if why is None:
             return

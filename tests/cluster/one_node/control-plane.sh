@@ -65,7 +65,7 @@ start kube-apiserver $BIN/kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
    --proxy-client-cert-file=$PKI/front.crt --proxy-client-key-file=$PKI/front.key \
    --service-account-issuer=https://kubernetes.default.svc.cluster.local \
    --service-account-key-file=$PKI/sa.pub --service-account-signing-key-file=$PKI/sa.key
-waitfor 90 kubectl get --raw /readyz   # both exit at once if the bootstrap RBAC roles are not there yet
+waitfor 300 kubectl get --raw /readyz   # both exit at once if the bootstrap RBAC roles are not there yet
 say "API server ready: $(since $T)s"
 # The grace period is for nodes that tests make up: nobody sends heartbeats for them. Claims are bound within a second, not 15.
 start kube-controller-manager $BIN/kube-controller-manager --kubeconfig=$KC/controller-manager.conf \
@@ -77,6 +77,6 @@ start kube-controller-manager $BIN/kube-controller-manager --kubeconfig=$KC/cont
    --service-cluster-ip-range=$SVC_CIDR --cluster-cidr=$POD_CIDR --allocate-node-cidrs=false
 start kube-scheduler $BIN/kube-scheduler --kubeconfig=$KC/scheduler.conf --authentication-kubeconfig=$KC/scheduler.conf \
    --authorization-kubeconfig=$KC/scheduler.conf --bind-address=127.0.0.1 --leader-elect=false
-waitfor 60 kubectl -n default get serviceaccount default
+waitfor 300 kubectl -n default get serviceaccount default
 say "default service account (controller-manager works): $(since $T)s"
 rss

@@ -1,10 +1,15 @@
 """What status makes of objects and logs; without a cluster."""
 
+import io
 from typing import Any
+
+from rich.console import Console
 
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
 from katib.cluster.status import LOGS, Curves, progress
+from katib.cluster.view import table
+from katib.metrics import METRIC
 from tests.katib.cluster.test_plan_and_causes import running
 
 
@@ -57,3 +62,16 @@ def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
     )
     (found,) = progress(Logs(log), objects, Curves())
     assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
+
+
+def test_a_narrow_terminal_does_not_cut_what_a_trial_is_called_and_has_come_to() -> None:
+    """80 columns, against the whole names and values."""
+    log = "\n".join(f"2026-11-24T09:30:0{second}Z {METRIC}=-11.5{second}00" for second in range(3))
+    found = progress(Logs(log), search(2), Curves())
+    console = Console(width=80, file=io.StringIO())
+    console.print(table(found, console, "test"))
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    for row in found[0].rows:
+        assert f"{row.trial.name} " in printed
+    assert printed.count("-11.52 dB  -11.50 dB") == 2

@@ -85,8 +85,13 @@ class Rig:
             path = self.folder / f"{search['metadata']['name']}.yaml"
             path.write_text(yaml.safe_dump(search))
             search = str(path)
+        return self.begin("local", search, *flags)
+
+    def begin(self, verb: str, *words: str, seconds: float = SECONDS) -> "subprocess.Popen[str]":
+        """Start any verb that works on this folder of runs; after so many seconds it is killed."""
         engine = subprocess.Popen(
-            [sys.executable, "-m", "katib", "local", search, "--out", str(self.out), *flags],
+            [sys.executable, "-m", "katib", verb, *words, "--out", str(self.out)],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -95,16 +100,18 @@ class Rig:
         )
         self._engines.append(engine)
         # A test that waits for what never comes fails by this, and hangs never.
-        watchdog = threading.Timer(SECONDS, engine.kill)
+        watchdog = threading.Timer(seconds, engine.kill)
         watchdog.daemon = True
         watchdog.start()
         return engine
 
     def run(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
-        engine = self.start(search, *flags)
-        out, err = engine.communicate()
-        return subprocess.CompletedProcess(engine.args, engine.returncode, out, err)
+        return ended(self.start(search, *flags))
+
+    def verb(self, verb: str, *words: str, seconds: float = SECONDS) -> "subprocess.CompletedProcess[str]":
+        """Run any verb to its end."""
+        return ended(self.begin(verb, *words, seconds=seconds))
 
     def results(self, name: str = "test") -> list[dict[str, Any]]:
         """What `results --json` prints."""
@@ -127,6 +134,12 @@ class Rig:
                 engine.terminate()
             engine.communicate()
         end_leftovers([path.parent for path in self.out.glob(f"*/*/{HOLD}")], grace=5)
+
+
+def ended(engine: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    """What it printed, once it has ended."""
+    out, err = engine.communicate()
+    return subprocess.CompletedProcess(engine.args, engine.returncode, out, err)
 
 
 def read_until(engine: "subprocess.Popen[str]", part: str, times: int = 1) -> list[str]:

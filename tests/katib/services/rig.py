@@ -31,24 +31,25 @@ def stamp(step: int) -> str:
 class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
     """Keeps rows as Katib's does: what it is sent is added, and read back by time, without zeros at a fraction's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.rows: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self.asked = 0
         self.lose_answers = 0
         """So many reports are kept, and answered with an error."""
         self.arrived = threading.Condition()
         self._server: grpc.Server | None = None
-        self._port = 0
+        self.port = 0
         self.back()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"{self._host}:{self.port}"
 
     def back(self) -> None:
         server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         rpc.add_DBManagerServicer_to_server(self, server)
-        self._port = server.add_insecure_port(f"127.0.0.1:{self._port}")
+        self.port = server.add_insecure_port(self.address)
         server.start()
         self._server = server
 
@@ -65,10 +66,11 @@ class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
         with self.arrived:
             return [value for _, name, value in sorted(self.rows[trial]) if name == metric]
 
-    def wait_for(self, trial: str, rows: int) -> None:
+    def wait_for(self, trial: str, rows: int, seconds: float = 30) -> None:
         """Until a trial has reported so many rows."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.rows[trial]) >= rows, 30), self.rows[trial]
+            came = self.arrived.wait_for(lambda: len(self.rows[trial]) >= rows, seconds)
+            assert came, f"{len(self.rows[trial])} of {rows} rows; the last: {self.rows[trial][-3:]}"
 
     def ReportObservationLog(self, request: Any, context: grpc.ServicerContext) -> Any:
         assert request.observation_log.metric_logs
@@ -85,7 +87,13 @@ class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
         with self.arrived:
             self.asked += 1
             self.arrived.notify_all()
-            found = [row for row in self.rows[request.trial_name] if request.metric_name in ("", row[1])]
+            found = [
+                row
+                for row in self.rows[request.trial_name]
+                if request.metric_name in ("", row[1])
+                and row[0] >= request.start_time
+                and row[0] <= (request.end_time or "9")
+            ]
         logs = [
             pb.MetricLog(time_stamp=_go(time), metric=pb.Metric(name=name, value=value))
             for time, name, value in sorted(found)

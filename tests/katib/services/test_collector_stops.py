@@ -1,5 +1,8 @@
 """The collector and early stopping: a real trainer is stopped, saves and is marked; or goes on, where it cannot be."""
 
+import os
+import select
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -124,3 +127,41 @@ def test_a_trainer_of_another_user_goes_on(
     assert watch.Watch(parse(pod.arguments)).run() == FAILED
     assert pod.shell
     assert pod.shell.wait(30) == 1
+
+
+@pytest.mark.parametrize("end", ["is killed", "completes"])
+def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
+    end: str,
+    pods: Pods,
+    db: DbManager,
+    cluster: TrialServer,
+    stopper: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the kernel's memory kill, or with its last epoch: the one is a failure, the other complete, and neither is marked."""
+    pod = pods(stopper=stopper).start_trainer()
+    pod.print(*epochs(1, 1, 1))
+    kill = os.kill
+
+    def after_its_end(pid: int, number: int) -> None:
+        assert pod.shell
+        if end == "completes" and pod.shell.poll() is None:
+            pod.end()
+            assert pod.shell.wait(30) == 0
+        if end == "is killed" and number == signal.SIGTERM:
+            # The shell is held, so that the trainer is dead and its id still taken when the signal comes.
+            kill(pod.shell.pid, signal.SIGSTOP)
+            died = os.pidfd_open(pid)
+            kill(pid, signal.SIGKILL)
+            assert select.select([died], [], [], 30)[0]
+            os.close(died)
+            kill(pid, number)
+            kill(pod.shell.pid, signal.SIGCONT)
+            return
+        kill(pid, number)
+
+    monkeypatch.setattr(trainer.os, "kill", after_its_end)
+    code = watch.Watch(parse(pod.arguments)).run()
+    assert pod.shell
+    assert (code, pod.shell.wait(30)) == ((0, 0) if end == "completes" else (FAILED, 1))
+    assert marks(cluster) == ["Created", "Running"]

@@ -1,0 +1,212 @@
+"""What confirm and arch share: the Experiment that follows from a search, planned once, run here or deployed, found again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from katib.results.fixed_runs import Plan, Purpose
+    from katib.results.table import Row, TrialTable
+
+    Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
+    """Of a search's table and manifest the plan of what follows."""
+
+Data = Annotated[
+    Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")
+]
+OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster rather than on this machine")]
+Seeds = Annotated[
+    str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")
+]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its first
+    trial, `code` what a search that was broken off exits with."""
+
+    plan: "Plan"
+    manifest: Mapping[str, Any]
+    table: "TrialTable | None" = None
+    before: "tuple[Row, ...]" = ()
+    """The trials of the search, where they are at hand."""
+    code: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its Experiment."""
+        from katib.results.fixed_runs import experiment_name
+
+        return experiment_name(self.plan.search, self.plan.purpose)
+
+    @property
+    def outstanding(self) -> int:
+        """Runs that have not ended."""
+        from katib.results.confirmation import outstanding
+
+        return len(self.plan.words) if self.table is None else outstanding(self.plan, self.table)
+
+    @property
+    def values(self) -> list[dict[int, float]]:
+        """Of each configuration, by seed, as far as its runs have ended."""
+        if self.table is not None:
+            return self.plan.values(self.table)
+        return [dict(group.known) for group in self.plan.groups]
+
+    @property
+    def failures(self) -> list[str]:
+        """One line a run that ended without a value."""
+        rows = self.table.rows if self.table is not None else ()
+        bad = [row for row in rows if row.state in ("Failed", "MetricsUnavailable", "EarlyStopped")]
+        return [f"{row.assignments.get('run', row.trial)}: {row.state} {row.reason}".rstrip() for row in bad]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """The seeds of `--seeds`."""
+    from katib.errors import SepsweepError
+
+    words = text.replace(",", " ").split()
+    if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")
+    return tuple(map(int, words))
+
+
+def follow_here(
+    experiment: str,
+    purpose: "Purpose",
+    make: "Make",
+    *,
+    out: Path,
+    data: Path | None,
+    show: "Callable[[Followed], None]",
+    yes: bool,
+    look: bool = False,
+) -> Followed:
+    """Plan it, or find it as it was planned; show it, ask, and run what is missing on this machine, unless only to `look`."""
+    import sys
+
+    import yaml
+
+    from katib.check import require_sound
+    from katib.cli.searches import confirm
+    from katib.cli.tables import tell
+    from katib.errors import FolderError
+    from katib.local.record import MANIFEST
+    from katib.local.run import run
+    from katib.results.confirmation import local_manifest, local_plan
+    from katib.results.fixed_runs import derived, experiment_name
+    from katib.results.local_table import read_table
+
+    search = read_table(out, experiment)
+    tell(search.notes)
+    name = experiment_name(experiment, purpose)
+    plan = local_plan(out, experiment, purpose)
+    if plan is None:
+        manifest = local_manifest(out, experiment)
+        if manifest is None:
+            raise FolderError(
+                f"{out / experiment / MANIFEST}: is not there, and without it no run can be repeated"
+            )
+        plan = make(search, manifest)
+        text = derived(manifest, plan)
+        require_sound(text, f"the Experiment {name}")
+    else:
+        text = (out / name / MANIFEST).read_text(encoding="utf-8")
+    followed = Followed(plan, yaml.safe_load(text), table_here(out, name), search.rows)
+    if look or not followed.outstanding:
+        return followed
+    show(followed)
+    start = _launcher(text, name, out, data or _recorded(out, search), search)
+    confirm("Run them?", yes)
+    halt = run(start, text)
+    if halt is not None:
+        then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
+        print(f"{halt.reason}{then}", file=sys.stderr)
+    return replace(followed, table=table_here(out, name), code=halt.code if halt else 0)
+
+
+def follow_on_cluster(
+    experiment: str,
+    purpose: "Purpose",
+    make: "Make",
+    *,
+    site: Path | None,
+    context: str | None,
+    show: "Callable[[Followed], None]",
+    yes: bool,
+    look: bool = False,
+) -> Followed:
+    """The same on the cluster: deployed as a search is, and left to run; called again it says how far it is."""
+    import yaml
+
+    from katib.check import require_sound
+    from katib.cli.deploy import apply
+    from katib.cli.searches import site_of
+    from katib.cli.tables import tell
+    from katib.cluster import lifecycle
+    from katib.cluster.client import Cluster
+    from katib.cluster.kinds import EXPERIMENT
+    from katib.cluster.plan import plan as change
+    from katib.cluster.plan import running
+    from katib.errors import ClusterError
+    from katib.results.cluster_table import cluster_table
+    from katib.results.fixed_runs import derived, experiment_name, plan_of
+
+    place = site_of(site)
+    cluster = Cluster(place.namespace, context)
+    name = experiment_name(experiment, purpose)
+    there = running(cluster, name)
+    if there is not None:
+        plan = plan_of(there)
+        if plan is None or plan.search != experiment:
+            raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
+        return Followed(plan, there, cluster_table(cluster, name, context=context))
+    lifecycle.find(cluster, experiment)
+    manifest = cluster.get(EXPERIMENT, experiment) or {}
+    search = cluster_table(cluster, experiment, context=context)
+    tell(search.notes)
+    plan = make(search, manifest)
+    text = derived(manifest, plan)
+    require_sound(text, f"the Experiment {name}")
+    followed = Followed(plan, yaml.safe_load(text), before=search.rows)
+    if look:
+        return followed
+    show(followed)
+    apply(cluster, place, [change(dict(followed.manifest), None)], yes=yes)
+    return followed
+
+
+def table_here(out: Path, name: str) -> "TrialTable | None":
+    """The table of an experiment on this machine; None where there is none."""
+    from katib.local.record import DATABASE
+    from katib.results.local_table import read_table
+
+    return read_table(out, name) if (out / name / DATABASE).exists() else None
+
+
+def _launcher(text: str, name: str, out: Path, data: Path | None, search: "TrialTable") -> Any:
+    """Raises FolderError where the corpus is another one than the search's: values could not be compared."""
+    from katib.errors import FolderError
+    from katib.experiment import load_experiment
+    from katib.local.launch import launcher
+
+    start = launcher(load_experiment(text, name), data, out)
+    if search.identity.corpus and start.corpus() != search.identity.corpus:
+        raise FolderError(
+            f"--data {data}: the search '{search.identity.name}' was trained on another corpus; give the one that it had"
+        )
+    return start
+
+
+def _recorded(out: Path, search: "TrialTable") -> Path | None:
+    """Where the search's runs found their corpus (trainer/fit.py writes it down)."""
+    from katib.results.run_folder import SUMMARY, read_json
+
+    for row in search.rows:
+        found = read_json(out / search.identity.name / row.trial / SUMMARY).get("data_dir")
+        if isinstance(found, str):
+            return Path(found)
+    return None

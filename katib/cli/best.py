@@ -1,0 +1,79 @@
+"""The most promising configurations of a search, by what all its trials say."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
+
+
+def best(
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or a model")
+    ],
+    out: Out = Path("runs"),
+    top: Annotated[int, typer.Option(help="how many", min=1)] = 3,
+    cluster: OfCluster = False,
+    site: SiteFile = None,
+    context: Context = None,
+    as_json: Json = False,
+) -> int:
+    """Print the candidates of EXPERIMENT: what each is believed to reach over seeds, beside what its trial reached."""
+    import json
+    import sys
+
+    from rich.console import Console
+
+    from katib.cli.searches import search_name
+    from katib.cli.tables import tell, trial_table
+    from katib.local.view import short, with_unit
+    from katib.results.confirmation import find_verdict, nothing_to_go_by
+    from katib.results.formats import print_rows
+    from katib.results.remarks import remarks
+    from katib.results.selection import candidates, seed_noise
+
+    name = search_name(experiment)
+    table = trial_table(name, out, site, context, cluster=cluster)
+    noise, metric = seed_noise(table), table.identity.metric
+    found = candidates(table, top, noise)
+    if as_json:
+        print(json.dumps([_record(one) for one in found], indent=2))
+    if not found:
+        print(f"error: {nothing_to_go_by(table)}", file=sys.stderr)
+        return 1
+    if as_json:
+        return 0
+    ended = sum(row.state in ("Succeeded", "EarlyStopped") and row.value is not None for row in table.rows)
+    print(
+        f"{name}: {metric} that a configuration is believed to reach over seeds, by all {ended} trials that ended"
+    )
+    headings = ["", "believed", "+-", "observed", "its place", "trial", *found[0].configuration]
+    rows = [
+        [
+            str(place),
+            with_unit(one.mean, metric),
+            with_unit(one.sd, metric),
+            with_unit(one.observed, metric) + (" (stopped)" if one.state == "EarlyStopped" else ""),
+            str(one.rank),
+            ", ".join(one.trials),
+            *(short(text) for text in one.configuration.values()),
+        ]
+        for place, one in enumerate(found, 1)
+    ]
+    print_rows(headings, rows, Console())
+    print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd)")
+    tell(remarks(table))
+    verdict = None if cluster or context is not None else find_verdict(out, name)
+    if verdict:
+        print(verdict.sentence)
+    else:
+        where = "" if out == Path("runs") else f" OUT={out}"
+        print(f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else ""))
+    return 0
+
+
+def _record(one: object) -> "dict[str, object]":
+    from dataclasses import asdict
+
+    return asdict(one)  # type: ignore[call-overload,no-any-return]

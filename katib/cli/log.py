@@ -1,0 +1,40 @@
+"""Writes an experiment's entry of EXPERIMENT_LOG.md."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katib.cli.options import Context, OfCluster, Out, SiteFile
+
+
+def log(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
+    file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
+    out: Out = Path("runs"),
+    cluster: OfCluster = False,
+    site: SiteFile = None,
+    context: Context = None,
+) -> None:
+    """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
+    from katib.cli.tables import tell, trial_table
+    from katib.results.confirmation import find_verdict
+    from katib.results.log import write
+    from katib.results.remarks import remarks
+
+    table = trial_table(experiment, out, site, context, cluster=cluster)
+    tell(remarks(table))
+    replaced = write(file, table, _commit(), find_verdict(out, table.identity.name))
+    print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")
+
+
+def _commit() -> str:
+    """Of this checkout, as images are tagged with it; a plain word where there is none."""
+    from katib.cluster.images import commit
+    from katib.errors import ClusterError
+    from katib.local.launch import ROOT
+
+    try:
+        return commit(ROOT)
+    except ClusterError:
+        return "unknown (not a checkout of git)"

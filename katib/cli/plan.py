@@ -1,0 +1,145 @@
+"""What searches will take: runs, GPU-hours, days and money, before anything is spent and beside what has been used."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from katib.cli.options import Context, Json, OfCluster, Out, Parallel, SiteFile
+
+if TYPE_CHECKING:
+    from katib.results.plan import Plan
+    from katib.results.table import TrialTable
+    from katib.spec import Spec
+
+
+def plan(
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="one search; default: the four of Series 3 together")
+    ] = "all",
+    gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1)] = 1,
+    price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0)] = None,
+    parallel: Parallel = None,
+    out: Out = Path("runs"),
+    cluster: OfCluster = False,
+    site: SiteFile = None,
+    context: Context = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the search of MODEL will take, with and without early stopping, and what it has taken so far."""
+    import json
+
+    from katib.cli.searches import models, site_of
+    from katib.results.plan import plan as planned
+    from katib.spec import load_spec
+
+    place = site_of(site)
+    specs = [load_spec(one) for one in models(model)]
+    made = planned(
+        specs,
+        _tables(specs, out, site, context, cluster=cluster),
+        gpus=gpus,
+        gpus_per_trial=place.resources.gpus,
+        site_parallel=place.parallel_trials,
+        price=price,
+        parallel=parallel,
+    )
+    if as_json:
+        print(json.dumps(made.record(), indent=2))
+    else:
+        _print(made, place.parallel_trials)
+
+
+def _tables(
+    specs: "list[Spec]", out: Path, site: Path | None, context: str | None, *, cluster: bool
+) -> "dict[str, TrialTable]":
+    """What of `specs` has been run already, by name of experiment; what was run with other settings is no part of it."""
+    from katib.cli.tables import tell, trial_table
+    from katib.errors import SepsweepError
+
+    found, notes = {}, []
+    for spec in specs:
+        if not (cluster or context is not None) and not (out / spec.name).is_dir():
+            continue
+        try:
+            table = trial_table(spec.name, out, site, context, cluster=cluster)
+        except SepsweepError as error:
+            notes.append(f"what has been used is not known: {error}")
+            continue
+        if table.spec != spec or table.budget is None or table.budget.epochs != spec.epochs:
+            notes.append(
+                f"experiment '{spec.name}' was run with other settings than its spec has; its trials are not counted"
+            )
+            continue
+        found[spec.name] = table
+    tell(dict.fromkeys(notes))  # a cluster that is away is away for all of them
+    return found
+
+
+def _print(made: "Plan", site_parallel: int) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    used = any(model.used.ended or model.used.running for model in made.models)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("search", no_wrap=True)
+    headings = ["runs", "epochs", "s an epoch", "GPU-hours", "with early stopping"]
+    for heading in headings + (["used", "ended", "running"] if used else []):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in made.models:
+        cells = [
+            model.spec.name,
+            str(model.spec.trials),
+            str(model.spec.epochs),
+            f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
+            f"{model.gpu_hours:.1f}",
+            f"{model.gpu_hours_stopping:.1f}",
+        ]
+        if used:
+            cells += [f"{model.used.gpu_hours:.1f}", str(model.used.ended), str(model.used.running)]
+        table.add_row(*cells)
+    if len(made.models) > 1:
+        runs = sum(model.spec.trials for model in made.models)
+        cells = ["together", str(runs), "", "", f"{made.gpu_hours:.1f}", f"{made.gpu_hours_stopping:.1f}"]
+        table.add_row(*cells, *([f"{made.gpu_hours_used:.1f}"] if used else []))
+    console = Console()
+    (console if console.is_terminal else Console(width=1000)).print(table)
+    print("\n".join(_sentences(made, site_parallel)))
+
+
+def _sentences(made: "Plan", site_parallel: int) -> list[str]:
+    """Days, money, and what the numbers rest on."""
+    from katib.results.plan import ASSUMED_SAVING
+
+    gpus = f"{made.gpus} GPU" + ("s" if made.gpus > 1 else "")
+    lines = [f"on {gpus}: {_time(made.days)}, with early stopping {_time(made.days_stopping)}"]
+    if made.gpu_hours_used:
+        lines.append(f"left: {_time(made.days_left)}")
+    if made.price is not None:
+        cost, less, spent = (
+            hours * made.price for hours in (made.gpu_hours, made.gpu_hours_stopping, made.gpu_hours_used)
+        )
+        lines.append(
+            f"at {made.price:g} a GPU-hour: {cost:.2f}, with early stopping {less:.2f}"
+            + (f", of which {spent:.2f} is spent" if spent else "")
+        )
+    if made.days_site > made.days * 1.005:
+        lines.append(
+            f"with parallel_trials {site_parallel} of the site: {_time(made.days_site)}, because a search then leaves GPUs"
+            f" idle at its end; deploy with PARALLEL={made.models[0].parallel}"
+        )
+    guessed = [model.spec.name for model in made.models if not model.measured]
+    known = [f"{model.spec.name} ({model.measured})" for model in made.models if model.measured]
+    if guessed:
+        lines.append(
+            f"estimates: hours_per_run of the spec, and {ASSUMED_SAVING:.0%} of the epochs behind the first look saved by"
+            f" early stopping (docs/results.md): {', '.join(guessed)}"
+        )
+    if known:
+        lines.append(f"from ended trials: {', '.join(known)}")
+    return lines
+
+
+def _time(days: float) -> str:
+    return f"{days:.1f} days" if days >= 1 else f"{24 * days:.1f} h"

@@ -1,0 +1,42 @@
+"""Writes the report of an experiment as one HTML file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from katib.cli.options import Context, OfCluster, Out, SiteFile
+
+if TYPE_CHECKING:
+    from katib.results.table import TrialTable
+
+
+def report(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
+    out: Out = Path("runs"),
+    cluster: OfCluster = False,
+    site: SiteFile = None,
+    context: Context = None,
+) -> None:
+    """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
+    from katib.cli.tables import tell, trial_table
+    from katib.results.remarks import remarks
+
+    table = trial_table(experiment, out, site, context, cluster=cluster)
+    tell(remarks(table, metrics=True))
+    write_report(table, out)
+
+
+def write_report(table: "TrialTable", out: Path) -> None:
+    """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
+    from katib.results.confirmation import find_verdict
+    from katib.results.report.audio import listen
+    from katib.results.report.page import page, write
+    from katib.results.report.summary import conclude
+
+    where = "" if out == Path("runs") else f" OUT={out}"
+    folder = out / table.identity.name
+    runs = folder / table.best.trial if table.best and table.backend == "local" else None
+    conclusion = conclude(table, find_verdict(out, table.identity.name), where)
+    file = write(page(table, conclusion, listen(table.best, runs), where), folder)
+    print(f"{conclusion.sentence}\nreport: {file} ({file.stat().st_size / 1e6:.1f} MB)")

@@ -1,0 +1,31 @@
+"""Prints the search of a model as a W&B sweep file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katib.cli.options import Epochs, Model, Name, Out, Preset, SiteFile, Trials
+
+
+def sweep(
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Option(help="the corpus where the agents run (default: the site's, below data/)")
+    ] = None,
+    out: Out = Path("runs"),
+    preset: Preset = None,
+    name: Name = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    site: SiteFile = None,
+) -> None:
+    """Print the search of MODEL as a sweep file for `wandb sweep`, whose agents start the same trainer."""
+    from katib.render import Overrides, render_sweep
+    from katib.site import load_site
+    from katib.spec import load_spec
+
+    place = load_site(site)
+    overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs)
+    corpus = data or Path("data") / place.data_folder
+    print(render_sweep(load_spec(model), place, str(corpus), str(out), overrides), end="")

@@ -1,0 +1,173 @@
+"""What is on record of a local search, and the reading of it: an Optuna study in `<runs>/<experiment>/study.db`.
+
+Optuna's tables are read as they are (its schema 12): its own reader makes an object of every report, which takes ten times as
+long, and loading Optuna takes longer than reading 20 000 reports. Written by store.py alone, read by it and by results.
+"""
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from katib.errors import EngineError
+from katib.experiment import Experiment
+
+State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
+FINAL: tuple[State, ...] = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable")
+DATABASE, MANIFEST = "study.db", "experiment.yaml"
+LOCK_SECONDS = 60
+"""How long a write waits for a reader, such as the dashboard, and a reader for a write."""
+
+_NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a trial has cost so far. `started` is the Unix time at which the process now at work, or last cut off, began."""
+
+    failures: int = 0
+    seconds: float = 0.0
+    started: float | None = None
+    starts: int = 0
+    """Of its process: one, and one more for each time that it went on at its checkpoint."""
+    node: str = ""
+    """The machine of the last start."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as it is recorded. `values` are its reports of the objective, one a step from 1."""
+
+    id: int
+    name: str
+    assignments: Mapping[str, str]
+    state: State = "Created"
+    reason: str = ""
+    stop: str = ""
+    """Why it is being stopped early, once that is decided."""
+    effort: Effort = Effort()
+    values: tuple[float, ...] = ()
+    proposed: float | None = None
+    """Unix time in s; its process begins at once where a slot is free."""
+    ended: float | None = None
+    """Unix time in s; None before its end."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a store is the store of."""
+
+    name: str
+    metric: str
+    maximize: bool
+    strategy: Literal["max", "min", "latest"]
+    spec: Mapping[str, Any]
+    corpus: str = ""
+    """Checksum of the corpus's tables (katib/local/launch.py); empty where no corpus is mounted."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, corpus: str = "") -> "Identity":
+        """Of the manifest's experiment on one corpus."""
+        return cls(
+            experiment.name,
+            experiment.metric,
+            experiment.maximize,
+            experiment.strategy,
+            dict(experiment.spec),
+            corpus,
+        )
+
+
+def objective_value(values: Sequence[float], strategy: str) -> float | None:
+    """What the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
+    finite = [value for value in values if abs(value) < float("inf")]
+    if not finite:
+        return None
+    return finite[-1] if strategy == "latest" else max(finite) if strategy == "max" else min(finite)
+
+
+def read(folder: Path) -> tuple[Identity, list[Trial]]:
+    """The search in `folder` and its trials in the order in which they were proposed; it may be running.
+
+    Raises EngineError where the database cannot be read, or is not that of one search.
+    """
+    with _reading(folder) as database:
+        ((study,),) = database.execute("SELECT study_id FROM studies")
+        about = database.execute(
+            "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = 'experiment'", (study,)
+        )
+        identity = Identity(**json.loads(about.fetchone()[0]))
+        values: dict[int, list[float]] = {}
+        for key, value, kind in database.execute(
+            "SELECT trial_id, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
+            " ORDER BY trial_id, step"
+        ):
+            values.setdefault(key, []).append(value if value is not None else _NOT_FINITE[kind])
+        attributes: dict[int, dict[str, Any]] = {}
+        for key, name, text in database.execute(
+            "SELECT trial_id, key, value_json FROM trial_user_attributes"
+        ):
+            attributes.setdefault(key, {})[name] = json.loads(text)
+        listed = database.execute(
+            "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE study_id = ? ORDER BY number",
+            (study,),
+        )
+        trials = [
+            _trial(key, attributes[key], tuple(values.get(key, ())), start, end) for key, start, end in listed
+        ]
+    return identity, trials
+
+
+def _trial(
+    key: int, attributes: Mapping[str, Any], values: tuple[float, ...], start: str | None, end: str | None
+) -> Trial:
+    return Trial(
+        id=key,
+        name=attributes["name"],
+        assignments=attributes["assignments"],
+        state=cast(State, attributes["state"]),
+        reason=attributes.get("reason", ""),
+        stop=attributes.get("stop", ""),
+        effort=Effort(**attributes.get("effort", {})),
+        values=values,
+        proposed=_instant(start),
+        ended=_instant(end),
+    )
+
+
+def _instant(text: str | None) -> float | None:
+    """Optuna keeps UTC without saying so (optuna/storages/_rdb/models.py)."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else None
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """One state of the database, whatever the engine writes meanwhile."""
+    path = folder / DATABASE
+    try:
+        # Not read-only: what a killed engine left half written is taken back by whoever opens the file next.
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=LOCK_SECONDS, uri=True)
+        try:
+            database.execute("BEGIN")
+            yield database
+        finally:
+            database.close()
+    except sqlite3.Error as error:
+        raise unreadable(folder, str(error)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(folder, "it holds no search of this engine") from error
+
+
+def unreadable(folder: Path, why: str) -> EngineError:
+    """The store in `folder` is damaged, or somebody else's."""
+    return EngineError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to begin anew")

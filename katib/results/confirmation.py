@@ -1,0 +1,201 @@
+"""The confirmation of a search: which runs it takes, where it is found again, and what it comes to.
+
+It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/results/fixed_runs.py): the three candidates with
+seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was planned stands in
+the Experiment, so that candidates and baseline are settled before the first seed is run. Called by the verb confirm, the
+report and the log.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from katib.errors import FolderError, ManifestError, ResultError
+from katib.local.record import DATABASE, MANIFEST
+from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, seed_of
+from katib.results.local_table import read_table
+from katib.results.remarks import remarks
+from katib.results.selection import Candidate, candidates
+from katib.results.table import TrialTable
+from katib.results.verdict import Verdict, judge
+
+SEEDS = (42, 123, 456)
+"""Of the published baselines (Series 3)."""
+TOP = 3
+VERDICT = "verdict.json"
+"""In the search's folder: the verdict of a confirmation that ran on a cluster, or whose folder is gone."""
+
+
+def find_verdict(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict on `experiment`, whose confirmation ran below `runs` or was concluded into it; None before that."""
+    found = local_plan(runs, experiment, "confirm")
+    if found is not None and (runs / experiment_name(experiment, "confirm") / DATABASE).exists():
+        return conclude(found, read_table(runs, experiment_name(experiment, "confirm")))
+    try:
+        return _read(json.loads((runs / experiment / VERDICT).read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def plan_confirmation(
+    table: TrialTable,
+    manifest: Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    top: int = TOP,
+    baseline: Mapping[int, float] | None = None,
+) -> Plan:
+    """What it takes to confirm the search of `table`, whose `manifest` is that document. `baseline` is that of the search's
+    own spec where it is None and was trained for as many epochs. Raises ResultError where there is no candidate.
+    """
+    found = candidates(table, top)
+    if not found:
+        raise ResultError(nothing_to_go_by(table))
+    seen = seen_seeds(table, manifest)
+    if not set(seeds) - set(seen):
+        told = ", ".join(map(str, seen))
+        raise ResultError(
+            f"{table.identity.name}: the search ran with seed {told}; a confirmation needs seeds that it has not seen"
+        )
+    return Plan(
+        purpose="confirm",
+        search=table.identity.name,
+        seeds=tuple(seeds),
+        seen=seen,
+        groups=tuple(_group(one, table, manifest, seeds) for one in found),
+        baseline=dict(_baseline(table) if baseline is None else baseline),
+    )
+
+
+def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+    """The seeds that the search has seen."""
+    return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
+
+
+def nothing_to_go_by(table: TrialTable) -> str:
+    """Why no conclusion can be drawn from a table without a candidate, and what to do."""
+    name = table.identity.name
+    why = next(remarks(table), f"{name}: no trial has ended with a value")
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}"
+
+
+def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
+    """The verdict, once every planned run has ended in the confirmation's `table`; None before, and where none ended well.
+
+    It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
+    """
+    if outstanding(plan, table):
+        return None
+    values = plan.values(table)
+    for index, group in enumerate(plan.groups):
+        if set(values[index]) - set(plan.seen):
+            return judge(
+                group.configuration,
+                values[index],
+                others=[one for place, one in enumerate(values) if place != index],
+                baseline=plan.baseline,
+                seen=plan.seen,
+                maximize=table.identity.maximize,
+                metric=table.identity.metric,
+            )
+    return None
+
+
+def outstanding(plan: Plan, table: TrialTable) -> int:
+    """Planned runs that have not ended."""
+    ended = {row.assignments.get(RUN) for row in table.rows if row.state not in ("Created", "Running")}
+    return sum(word not in ended for word in plan.words)
+
+
+def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
+    """Write the verdict into the search's folder. Raises FolderError."""
+    path = runs / experiment / VERDICT
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        building = path.with_suffix(".new")
+        building.write_text(json.dumps(verdict_record(verdict), indent=2) + "\n")
+        building.replace(path)
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """The verdict for JSON, which has no NaN: what is not known is null."""
+    seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
+    numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
+    return {
+        "configuration": dict(verdict.configuration),
+        **seeds,
+        **numbers,
+        "sentence": verdict.sentence,
+        "unseen": list(verdict.unseen),
+        "outcome": verdict.outcome,
+    }
+
+
+def _read(record: dict[str, Any]) -> Verdict:
+    seeds = {key: {int(seed): value for seed, value in record[key].items()} for key in _BY_SEED}
+    numbers = {key: math.nan if record[key] is None else record[key] for key in _NUMBERS}
+    return Verdict(**(record | seeds | numbers | {"unseen": tuple(record["unseen"])}))
+
+
+_BY_SEED = ("seeds", "baseline")
+_NUMBERS = ("difference", "low", "high", "p_value")
+
+
+def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
+    """The plan of what follows from `experiment` on this machine; None where nothing does yet."""
+    text = local_manifest(runs, experiment_name(experiment, purpose))
+    plan = plan_of(text) if text is not None else None
+    if text is not None and (plan is None or plan.search != experiment):
+        other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
+        raise FolderError(
+            f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
+        )
+    return plan
+
+
+def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
+    """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
+    path = runs / experiment / MANIFEST
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(found, dict) or "spec" not in found:
+        raise ManifestError(f"{path}: is no Experiment")
+    return found
+
+
+def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:
+    """The search's own runs of the candidate by their seed. One that was stopped early is no run of its seed: its value is
+    that of an early epoch."""
+    own = [row for row in table.finished if row.trial in candidate.trials]
+    return {seed_of(row, manifest): row.value for row in own if row.value is not None}
+
+
+def _group(
+    candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]
+) -> Group:
+    known = known_runs(candidate, table, manifest)
+    return Group(
+        configuration=dict(candidate.configuration),
+        known={seed: known[seed] for seed in seeds if seed in known},
+        mean=candidate.mean,
+        sd=candidate.sd,
+    )
+
+
+def _baseline(table: TrialTable) -> Mapping[int, float]:
+    """Of a spec whose trainings are as long: fewer epochs have no baseline."""
+    spec, budget = table.spec, table.budget
+    if spec is None or spec.baseline is None or (budget and budget.epochs != spec.epochs):
+        return {}
+    return spec.baseline.seeds

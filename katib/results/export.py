@@ -1,0 +1,93 @@
+"""The trial table in files beside the experiment, so that it is there when the cluster has forgotten it; and back again.
+
+Written by the verb delete before it deletes; read by local_table.py in place of a store.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from katib.errors import FolderError
+from katib.local.record import Identity
+from katib.results.formats import as_csv, records
+from katib.results.origin import budget, model_of, origin
+from katib.results.table import Point, Row, TrialTable
+
+JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
+
+
+def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
+    """The whole table as JSON and, a line a trial, as CSV in `folder`. Raises FolderError where that cannot be written."""
+    about = {"experiment": asdict(table.identity), "gpus": table.gpus, "notes": table.notes}
+    body = ",\n".join(json.dumps(record, allow_nan=False) for record in records(table))
+    _write(folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"])
+    _write(folder / CSV, as_csv(table))
+    return folder / JSON, folder / CSV
+
+
+def read(folder: Path) -> TrialTable:
+    """What `write` wrote. Raises FolderError where it is damaged."""
+    path = folder / JSON
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        identity = Identity(**found["experiment"])
+        source = origin(identity.spec)
+        return TrialTable(
+            identity,
+            tuple(_row(record, identity.metric) for record in found["trials"]),
+            backend="cluster",
+            model=model_of(identity.spec),
+            spec=source,
+            budget=budget(identity.spec, source),
+            gpus=found["gpus"],
+            notes=(f"{path}: the table as it was when the experiment was deleted", *found["notes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FolderError(f"{path}: is no table that `make delete` has written ({error})") from None
+
+
+def _row(record: Mapping[str, Any], metric: str) -> Row:
+    return Row(
+        trial=record["trial"],
+        state=record["state"],
+        reason=record["reason"],
+        assignments=record["assignments"],
+        value=record[metric],
+        best_epoch=record["best_epoch"],
+        epochs=record["epochs"],
+        seconds=record["seconds"],
+        gain=record["over_mixture"],
+        objective=metric,
+        metrics={
+            name: tuple(
+                Point(*point)
+                for point in zip(columns["epoch"], columns["value"], columns["time"], strict=True)
+            )
+            for name, columns in record["metrics"].items()
+        },
+        gpu_hours=record["gpu_hours"],
+        node=record["node"],
+        restarts=record["restarts"],
+        wandb=record["wandb"],
+        started=_time(record["started"]),
+        ended=_time(record["ended"]),
+        remedy=record["remedy"],
+    )
+
+
+def _time(text: str | None) -> float | None:
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    building = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with building.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+        building.replace(path)
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror}); nothing was deleted") from None

@@ -1,0 +1,184 @@
+"""The trial table of a search on this machine: its store, and what the runs have written about themselves.
+
+The store says what the trials' values are; when each came, and every other metric, is in the run's own folder.
+Called by the verbs results, local and ui, and by whoever draws a conclusion.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from katib.cluster.causes import LOST, OOM_GPU
+from katib.errors import EngineError, FolderError, SepsweepError, nearest
+from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, objective_value, read
+from katib.results import export
+from katib.results.origin import budget, filters_of, metrics_of, model_of, origin
+from katib.results.run_folder import (
+    CONFIG,
+    OUTPUT,
+    SUMMARY,
+    Later,
+    Metrics,
+    history,
+    printed,
+    read_json,
+    wandb_link,
+)
+from katib.results.table import Point, Row, TrialTable, best_first
+
+_ENDS: Mapping[str, State] = {
+    "finished": "Succeeded",
+    "diverged": "Failed",
+    "data fault": "Failed",
+    "out of memory": "Failed",
+}
+"""How a run ended in the trainer's own words (trainer/fit.py), where the store cannot say it."""
+_SECONDS_AN_HOUR = 3600
+
+
+def read_table(runs: Path, experiment: str) -> TrialTable:
+    """The trial table of `experiment` below `runs`; of one that was deleted from the cluster, as it was written then.
+
+    Where the store is damaged or away, what the runs themselves have written; a note says so. Raises FolderError where
+    there is no such experiment, EngineError where nothing of it can be read.
+    """
+    folder = runs / experiment
+    notes: tuple[str, ...] = ()
+    if (folder / DATABASE).exists() or (folder / MANIFEST).exists():
+        try:
+            identity, trials = read(folder)
+        except EngineError as error:
+            identity, trials = _from_runs(folder, error)
+            notes = (f"{error}; what follows is what its runs have written themselves",)
+    elif (folder / export.JSON).exists():
+        return export.read(folder)
+    else:
+        find(runs, experiment)
+        raise FolderError(f"{folder}: holds no experiment")
+    if identity.name != experiment:
+        notes += (f"{folder}: holds an experiment that was run as '{identity.name}'; it may be a copy",)
+    if (folder / export.JSON).exists():
+        notes += (f"{folder / export.JSON}: a search on a cluster had the same name; this is the local one",)
+    return replace(table(identity, trials, folder), notes=notes)
+
+
+def find(runs: Path, experiment: str) -> Path:
+    """The folder of `experiment`. Raises FolderError that names those there are."""
+    there = experiments(runs)
+    if experiment not in there:
+        hint = nearest(experiment, there) if there else "there is none yet; `make local MODEL=...` starts one"
+        raise FolderError(f"{runs}: no experiment '{experiment}': {hint}")
+    return runs / experiment
+
+
+def experiments(runs: Path) -> list[str]:
+    """The names of all experiments below `runs`."""
+    return sorted(path.parent.name for path in runs.glob(f"*/{DATABASE}"))
+
+
+def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
+    """The table of these trials, whose run directories lie in `folder`."""
+    rows = [_row(trial, identity, folder / trial.name) for trial in trials]
+    source = origin(identity.spec)
+    return TrialTable(
+        identity,
+        best_first(rows, identity.maximize),
+        model=model_of(identity.spec),
+        spec=source,
+        budget=budget(identity.spec, source),
+        gpus=1,
+    )
+
+
+def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
+    value = objective_value(trial.values, identity.strategy)
+    mixture = read_json(folder / SUMMARY).get(f"mixture_{identity.metric}")
+    seconds = trial.effort.seconds + _at_work(trial, folder)
+    return Row(
+        trial=trial.name,
+        state=trial.state,
+        reason=trial.reason,
+        assignments=dict(trial.assignments),
+        value=value,
+        best_epoch=None if value is None else trial.values.index(value) + 1,
+        epochs=len(trial.values),
+        seconds=seconds,
+        gain=value - mixture if value is not None and isinstance(mixture, int | float) else None,
+        objective=identity.metric,
+        metrics=Later(partial(_metrics, trial, identity, folder)),
+        gpu_hours=seconds / _SECONDS_AN_HOUR,
+        node=trial.effort.node,
+        restarts=max(trial.effort.failures, trial.effort.starts - 1, 0),
+        wandb=wandb_link(folder),
+        started=trial.proposed,
+        ended=trial.ended,
+        remedy=_remedy(trial, folder),
+    )
+
+
+def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
+    """The store's values of the objective, with the times and the other metrics that the run has written."""
+    found = history(read_json(folder / SUMMARY), identity.metric)
+    if not found:
+        found = printed(folder / OUTPUT, filters_of(identity.spec), metrics_of(identity.spec))
+    times = {point.step: point.time for point in found.get(identity.metric, ())}
+    found[identity.metric] = tuple(
+        Point(step, value, times.get(step))
+        for step, value in enumerate(trial.values, 1)
+        if abs(value) < float("inf")
+    )
+    return found
+
+
+def _at_work(trial: Trial, folder: Path) -> float:
+    """Seconds since the start of the process that is at work; to its last output, because an engine that was killed
+    leaves its trials Running."""
+    if trial.state != "Running" or trial.effort.started is None:
+        return 0.0
+    try:
+        last = (folder / OUTPUT).stat().st_mtime
+    except OSError:
+        return 0.0
+    return max(0.0, min(last, time.time()) - trial.effort.started)
+
+
+def _remedy(trial: Trial, folder: Path) -> str:
+    if trial.state == "MetricsUnavailable":
+        return f"{folder / OUTPUT} shows what it printed; `make check` the filter"
+    if trial.state != "Failed":
+        return ""
+    if trial.reason.startswith("diverged"):
+        return LOST.remedy
+    if trial.reason.startswith("exit code 4"):
+        return OOM_GPU.remedy
+    if "out of memory" in trial.reason:
+        return "lower batch_size in the spec, or run fewer trials at a time (PARALLEL=)"
+    return f"{folder / OUTPUT} shows what it printed"
+
+
+def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]:
+    """The search as its manifest and its runs' own files have it. Raises `error` where there is no manifest."""
+    from katib.experiment import load_experiment
+
+    try:
+        experiment = load_experiment((folder / MANIFEST).read_text(encoding="utf-8"), str(folder / MANIFEST))
+    except (OSError, UnicodeDecodeError, SepsweepError):
+        raise error from None
+    trials = []
+    for number, run in enumerate(sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))):
+        summary, config = read_json(run / SUMMARY), read_json(run / CONFIG)
+        curve = history(summary, experiment.metric).get(experiment.metric, ())
+        state = _ENDS.get(str(summary.get("state")), "Created")
+        trials.append(
+            Trial(
+                number,
+                run.name,
+                {axis.name: str(config[axis.name]) for axis in experiment.parameters if axis.name in config},
+                state,
+                "" if state == "Succeeded" else f"the run says: {summary.get('state')}",
+                values=tuple(point.value for point in curve),
+            )
+        )
+    return Identity.of(experiment), trials

@@ -1,0 +1,90 @@
+"""Where a search comes from: the model, the spec and the budget that its manifest was rendered with. Pure.
+
+Called by both tables, by the log, and by what follows from a search.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from katib.metrics import DEFAULT_FILTER
+from katib.render import fixed_flags
+from katib.results.table import Budget
+from katib.spec import Spec, load_spec, specs
+
+MODEL, EPOCHS = "--model", "--epochs"
+
+
+def model_of(spec: Mapping[str, Any]) -> str:
+    """The model that the command of the manifest's `spec` trains; empty where it does not say."""
+    return " ".join(flags_of(spec).get(MODEL, []))
+
+
+def origin(spec: Mapping[str, Any]) -> Spec | None:
+    """The spec of the same model all of whose fixed settings stand in the command of the manifest's `spec`.
+
+    None where there is none: another preset, or a manifest of somebody else. Its baseline would be no measure there.
+    """
+    there = flags_of(spec)
+    for name in specs():
+        found = load_spec(name)
+        if there.get(MODEL) == [found.model] and fixed_flags(found).items() <= there.items():
+            return found
+    return None
+
+
+def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
+    """The budget in the manifest's `spec`; None where its command does not say how many epochs a trial has.
+
+    Hours are those of `source`, for fewer epochs so many the fewer.
+    """
+    trials = spec.get("maxTrialCount")
+    try:
+        (word,) = flags_of(spec)[EPOCHS]
+        epochs = int(word)
+    except (KeyError, ValueError):
+        return None
+    hours = source.hours_per_run * epochs / source.epochs if source else None
+    return Budget(trials, epochs, hours) if isinstance(trials, int) and epochs > 0 else None
+
+
+def metrics_of(spec: Mapping[str, Any]) -> list[str]:
+    """The metrics that the manifest's `spec` collects, the objective first."""
+    objective = spec.get("objective", {})
+    return [objective.get("objectiveMetricName", ""), *objective.get("additionalMetricNames", ())]
+
+
+def filters_of(spec: Mapping[str, Any]) -> list[str]:
+    """The filters that find them in what a trial prints."""
+    source = spec.get("metricsCollectorSpec", {}).get("source", {})
+    return source.get("filter", {}).get("metricsFormat") or [DEFAULT_FILTER]
+
+
+def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Each flag of the trial's command in the manifest's `spec`, with the words behind it."""
+    found: dict[str, list[str]] = {}
+    for word in _command(spec):
+        if word.startswith("--"):
+            found[word] = []
+        elif found:
+            found[next(reversed(found))].append(word)
+    return found
+
+
+def is_tracked(spec: Mapping[str, Any]) -> bool:
+    """Whether trials of the manifest's `spec` report to W&B."""
+    return any(item.get("name") == "WANDB_PROJECT" for item in _container(spec).get("env", ()))
+
+
+def _command(spec: Mapping[str, Any]) -> list[str]:
+    """The words of the trial's command; empty where the manifest has none that can be read."""
+    container = _container(spec)
+    return [str(word) for word in (*container.get("command", ()), *container.get("args", ()))]
+
+
+def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one container of a trial; empty where the manifest has another form."""
+    try:
+        (found,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

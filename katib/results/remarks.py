@@ -1,0 +1,64 @@
+"""What is odd about a trial table, one line each, for verbs that draw on it all the same. Pure.
+
+Called by the verbs results and log, and by whoever else concludes from a table.
+"""
+
+from collections.abc import Iterator
+
+from katib.local.view import count, with_unit
+from katib.results.table import TrialTable
+
+FAILED = ("Failed", "MetricsUnavailable")
+
+
+def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
+    """That there is no trial, none that ended well, one only, no difference; with `metrics` also what some did not report,
+    for which all of them are read."""
+    name, rows = table.identity.name, table.rows
+    values = [row.value for row in rows if row.value is not None]
+    if not rows:
+        yield f"{name}: no trial yet"
+    elif all(row.state in FAILED for row in rows):
+        first = rows[0]
+        remedy = f"; {first.remedy}" if first.remedy else ""
+        number = "its one trial" if len(rows) == 1 else f"all {len(rows)} trials"
+        yield f"{name}: {number} failed, {first.trial}: {first.reason or first.state}{remedy}"
+    elif not values:
+        yield f"{name}: no trial has reported {table.identity.metric} yet"
+    elif len(values) > 1 and len(set(values)) == 1:
+        yield (
+            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is better;"
+            " do the settings reach the trial's command?"
+        )
+    elif not table.finished:
+        yield f"{name}: no trial has run to its end; values are those so far"
+    elif len(values) == 1:
+        yield f"{name}: one trial has a value, with nothing to compare it with"
+    if metrics:
+        yield from _missing(table)
+
+
+def no_baseline(table: TrialTable) -> str:
+    """Why there is nothing to compare with; empty where there is a baseline."""
+    if table.spec is None:
+        return "no baseline: the search was run with other settings than a spec of katib/specs has"
+    return "" if table.spec.baseline else f"no baseline: the spec of '{table.spec.name}' names none"
+
+
+def _missing(table: TrialTable) -> Iterator[str]:
+    """Metrics that some trials with epochs have and others have not."""
+    with_epochs = [row for row in table.rows if row.epochs]
+    names = dict.fromkeys(name for row in with_epochs for name in row.metrics)
+    lacking = [row.trial for row in with_epochs if set(names) - set(row.metrics)]
+    gaps = [row.trial for row in with_epochs if len(row.curve) < row.epochs]
+    if lacking:
+        absent = [name for name in names if any(name not in row.metrics for row in with_epochs)]
+        yield (
+            f"{table.identity.name}: {count(len(lacking), 'trial')} of {len(with_epochs)} lack {', '.join(absent)}:"
+            f" {lacking[0]} for one"
+        )
+    if gaps:
+        yield (
+            f"{table.identity.name}: {count(len(gaps), 'trial')} with epochs whose {table.identity.metric} is no finite number:"
+            f" {gaps[0]} for one"
+        )

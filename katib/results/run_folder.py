@@ -1,0 +1,109 @@
+"""What a run has written about itself, in its folder: the trainer's summary, what it printed, its W&B run.
+
+The folder may be of any trainer, or be missing: whatever cannot be read is not there. Called by local_table.py.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from katib.metrics import MetricParser, Report
+from katib.results.table import Point
+
+SUMMARY, CONFIG, OUTPUT, WANDB = "summary.json", "config.json", "output.log", "wandb/url"
+"""The trainer's (trainer/progress.py, run_directory.py), the engine's (katib/local/process.py), the reporter's
+(trainer/tracking/reporter.py)."""
+_NO_METRICS = ("epoch", "time")
+
+Metrics = dict[str, tuple[Point, ...]]
+
+
+class Later(Mapping[str, tuple[Point, ...]]):
+    """Metrics that are read when somebody first asks: most verbs never do, and of 2 000 trials they are 200 MB."""
+
+    def __init__(self, load: Callable[[], Metrics]) -> None:
+        self._load = load
+
+    @cached_property
+    def _found(self) -> Metrics:
+        return self._load()
+
+    def __getitem__(self, name: str) -> tuple[Point, ...]:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object in `path`; an empty one where there is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def history(summary: Mapping[str, Any], objective: str) -> Metrics:
+    """Every metric by epoch from the trainer's summary; validation by variant goes by the objective's name, as on W&B."""
+    found: dict[str, list[Point]] = {}
+    records = summary.get("history")
+    for record in records if isinstance(records, list) else []:
+        if not isinstance(record, dict) or not isinstance(epoch := record.get("epoch"), int):
+            continue
+        time = _time(record.get("time"))
+        variants = record.get("variants")
+        if isinstance(variants, dict):
+            record = record | {f"{objective}_{name}": value for name, value in variants.items()}
+        for name, value in record.items():
+            if isinstance(value, int | float) and abs(value) < float("inf") and name not in _NO_METRICS:
+                found.setdefault(name, []).append(Point(epoch, float(value), time))
+    return {name: tuple(points) for name, points in found.items()}
+
+
+def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
+    """Every metric by step from what a trial printed, read as Katib's collector would. A resumed trial prints its
+    history again with the times of old: a time is one step."""
+    try:
+        text = output.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    parser = MetricParser(filters, list(names))
+    return points(report for line in text.splitlines() for report in parser.parse(line))
+
+
+def points(reports: Iterable[Report]) -> Metrics:
+    """Reports as points, one a time, in the order in which they came; each report without a time is a step of its own."""
+    found: dict[str, dict[object, Report]] = {}
+    for report in reports:
+        steps = found.setdefault(report.name, {})
+        steps[report.time or len(steps)] = report
+    return {
+        name: tuple(
+            Point(step, report.value, report.time.timestamp() if report.time else None)
+            for step, report in enumerate(steps.values(), 1)
+            if abs(report.value) < float("inf")
+        )
+        for name, steps in found.items()
+    }
+
+
+def wandb_link(folder: Path) -> str:
+    """The address of the run on W&B; empty where it was not online."""
+    try:
+        return (folder / WANDB).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _time(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,163 @@
+"""Which configurations of a search deserve to be confirmed: by what all trials together say of each, not by its own luck.
+
+The best single value of a search is high because its configuration is good and because its seed was lucky; the more trials,
+the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search itself uses
+(katib/search/bayes.py), told what seeds alone make of a value. Pure; called by the verbs best and confirm, and by the report.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from katib.experiment import Parameter, parameters_of
+from katib.results.noise import Noise, moderated
+from katib.results.table import Row, TrialTable
+from katib.search.bayes import known, surrogate
+from katib.search.history import Outcome, Past
+from katib.search.space import Space
+
+SEED = "seed"
+"""A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration twice."""
+_OUTCOMES: Mapping[str, Outcome] = {
+    "Created": "running",
+    "Running": "running",
+    "Succeeded": "completed",
+    "EarlyStopped": "stopped",
+    "Failed": "failed",
+    "MetricsUnavailable": "failed",
+}
+
+Key = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration. `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their
+    mean where there are several. All in the metric's unit (dB)."""
+
+    configuration: Mapping[str, str]
+    mean: float
+    sd: float
+    observed: float
+    trials: tuple[str, ...]
+    state: str
+    """Succeeded where one of its trials ran to its end; EarlyStopped: what it would have come to is a guess."""
+    rank: int
+    """Its place by the best observed value, from 1."""
+
+
+def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> list[Candidate]:
+    """The `n` most promising configurations, the first one first; fewer where fewer have a value, none where none has.
+
+    A trial that was stopped early counts as what it would have come to, with the variance of that guess; a failed one as the
+    lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is `seed_noise(table)`
+    by default.
+    """
+    noise = noise or seed_noise(table)
+    groups = _configurations(table)
+    sign = 1.0 if table.identity.maximize else -1.0
+    belief = _belief(table, groups, noise)
+    valued = {key: groups[key] for key in belief}
+    observed = {key: sum(_values(rows)) / len(_values(rows)) for key, rows in valued.items()}
+    order = sorted(valued, key=lambda key: -sign * observed[key])
+    ranks = {key: place for place, key in enumerate(order, 1)}
+    found = [
+        Candidate(
+            configuration=dict(key),
+            mean=sign * belief[key][0],
+            sd=belief[key][1],
+            observed=observed[key],
+            trials=tuple(row.trial for row in rows),
+            state=min((row.state for row in rows if row.value is not None), key=_PLACES.index),
+            rank=ranks[key],
+        )
+        for key, rows in valued.items()
+    ]
+    found.sort(key=lambda one: (-sign * one.mean, one.rank))
+    return found[:n]
+
+
+_PLACES = ("Succeeded", "EarlyStopped", "Running", "Created", "MetricsUnavailable", "Failed")
+
+
+def seed_noise(table: TrialTable) -> Noise:
+    """What seeds alone make of a value: from configurations of the table that were trained with several seeds and from the
+    baseline's seeds, weighed against the prior."""
+    groups = [
+        [row.value for row in rows if row.state == "Succeeded" and row.value is not None]
+        for rows in _configurations(table).values()
+    ]
+    if table.spec is not None and table.spec.baseline is not None:
+        groups.append(list(table.spec.baseline.seeds.values()))
+    return moderated(groups)
+
+
+def _configurations(table: TrialTable) -> dict[Key, list[Row]]:
+    groups: dict[Key, list[Row]] = {}
+    for row in table.rows:
+        key = tuple((name, text) for name, text in row.assignments.items() if name != SEED)
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+def _values(rows: Sequence[Row]) -> list[float]:
+    """Of trials that have ended: of one that still runs, nothing is known yet."""
+    return [
+        row.value
+        for row in rows
+        if row.value is not None and _OUTCOMES[row.state] in ("completed", "stopped")
+    ]
+
+
+def _belief(
+    table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise
+) -> dict[Key, tuple[float, float]]:
+    """Mean and deviation of each configuration with a value, greater is better."""
+    space = _space(table)
+    past = [
+        Past(dict(key), _OUTCOMES[row.state], row.value, _curve(row))
+        for key, rows in groups.items()
+        for row in rows
+    ]
+    told = known(space, past, (), table.identity.maximize)
+    points = {
+        key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))
+    }
+    if not points:
+        return {}
+    if len(told.values) == 1:
+        # One value says nothing of the surface: it is believed as it is.
+        return {key: (float(told.values[0]), noise.sd) for key in points}
+    mean, deviation = surrogate(space, told, (noise.sd, noise.df)).predict(np.array(list(points.values())))
+    return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
+
+
+def _curve(row: Row) -> tuple[float, ...]:
+    """Values by epoch from 1; NaN where an epoch's is missing, which no rule counts."""
+    if not row.curve:
+        return ()
+    values = {point.step: point.value for point in row.curve}
+    return tuple(values.get(step, float("nan")) for step in range(1, max(values) + 1))
+
+
+def _space(table: TrialTable) -> Space:
+    """The space of the manifest, or, where a table has lost it, what the values of most trials span."""
+    axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
+    if not axes and table.rows:
+        ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
+        axes = [_seen(table, name) for name in names]
+    return Space.of([axis for axis in axes if axis.name != SEED])
+
+
+def _seen(table: TrialTable, name: str) -> Parameter:
+    """The axis that the values of a setting span; logarithmic where they are positive and span more than a decade."""
+    texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return Parameter(name, "categorical", None, None, None, texts, "uniform")
+    low, high = min(numbers), max(numbers)
+    wide = low > 0 and high > 10 * low
+    return Parameter(name, "double", repr(low), repr(high), None, (), "logUniform" if wide else "uniform")

@@ -1,0 +1,177 @@
+"""Our services as Katib's controller starts them: their image, the pod and Service of a search, the collector beside a trial.
+
+The image holds what images/services/Dockerfile installs, taken from this environment, and is run as that file says; the
+containers are those of k8s/katib/katib-config.yaml, put together as Katib v0.19 does (suggestion/composer/composer.go,
+pod/inject_webhook.go).
+"""
+
+import json
+import re
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.requirements import Requirement
+
+from katib.cluster.kinds import Object
+from katib.metrics import METRIC, metric_filter
+from tests.cluster import rig
+from tests.cluster.conftest import Tools
+from tests.cluster.one_node import images
+
+ROOT = Path(__file__).parents[3]
+DOCKERFILE = (ROOT / "images/services/Dockerfile").read_text()
+RUNTIME = yaml.safe_load((ROOT / "k8s/katib/katib-config.yaml").read_text())["runtime"]
+ACCOUNT = ROOT / "k8s/base/services-rbac.yaml"
+PREFIX = "/opt/sepsweep"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SOCKET = "/run/k8s-containerd/containerd.sock"
+RULE = f"{METRIC};-1e+30;less;1"
+"""That of our early-stopping service: it never fires by itself."""
+
+
+def image() -> str:
+    """The image in the node's store, made if its contents are not those of the last time; its reference."""
+    rig.run("mkdir", "-p", str(images.IMAGES))
+    target = f"{PREFIX}/lib/{PYTHON}/site-packages"
+    sources = [*_installed(), ROOT / "katib"]
+    made = images.layer(
+        "services",
+        copy=[(str(source), f"{target}/{source.name}") for source in sources],
+        files=[
+            (f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")
+        ],
+        links=[(f"{PREFIX}/bin/python".lstrip("/"), f"/usr/bin/{PYTHON}")],
+        compiled=True,
+    )
+    ref = f"local/services:{images.digest(made)[:16]}"
+    ctr = ("ctr", "-a", SOCKET, "-n", "k8s.io", "images")
+    if f"docker.io/{ref}" not in rig.run(*ctr, "ls", "-q").split():
+        archive = images.IMAGES / "services.tar"
+        base = images.layer("python", links=[("usr/bin/python", "python3")])
+        images.write([{**_settings(), "ref": ref, "layers": [images.base(), base, made]}], archive)
+        rig.run(*ctr, "import", str(archive), seconds=300)
+    return ref
+
+
+def _settings() -> dict[str, Any]:
+    """What the Dockerfile's last stage says of how the image is run."""
+    last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :].replace("\\\n", " ")
+    said = dict(re.findall(r"^(ENV|WORKDIR|USER|ENTRYPOINT) (.*)$", last, re.MULTILINE))
+    env = said["ENV"].replace("$PATH", images.PATH.removeprefix("PATH=")).split()
+    return {
+        "env": env,
+        "cwd": said["WORKDIR"],
+        "user": said["USER"],
+        "entrypoint": json.loads(said["ENTRYPOINT"]),
+    }
+
+
+def _installed() -> list[Path]:
+    """The files and folders of what the Dockerfile installs: of one line with all that it requires, of the other alone."""
+    joined = DOCKERFILE.replace("\\\n", " ")
+    whole, alone = re.findall(r"pip install ([^&]*)", joined)
+    names = [Requirement(word.strip('"')).name for word in _words(whole)]
+    found = {name for name in _words(alone) if name != "."}
+    while names:
+        name = re.sub(r"[-_.]+", "-", names.pop()).lower()
+        if name not in found:
+            found.add(name)
+            names += _required(name)
+    tops: set[Path] = set()
+    for name in found:
+        files = distribution(name).files or []
+        tops |= {
+            Path(str(files[0].locate())).parents[len(files[0].parts) - 1] / file.parts[0] for file in files
+        }
+    return sorted(top for top in tops if top.name not in ("..", "__pycache__", "bin"))
+
+
+def _words(line: str) -> list[str]:
+    words = line.split()
+    values = {words[index + 1] for index, word in enumerate(words) if word == "-c"}
+    return [word for word in words if not word.startswith("-") and word not in values]
+
+
+def _required(name: str) -> list[str]:
+    """What it needs on this platform, without extras."""
+    needed = map(Requirement, distribution(name).requires or [])
+    return [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
+
+
+def start(tools: Tools, experiment: str, ref: str) -> str:
+    """The pod and Service of a search with bayesianoptimization and medianstop; the Service's address once it answers."""
+    tools.kubectl("apply", "-f", str(ACCOUNT))
+    name = f"{experiment}-bayesianoptimization"
+    labels = {"katib.kubeflow.org/deployment": name}
+    deployment: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec(ref)},
+        },
+    }
+    ports = [{"name": "katib-api", "port": 6789}, {"name": "early-stopping", "port": 6788}]
+    service: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": labels, "ports": ports},
+    }
+    tools.make(service)
+    tools.make(deployment)
+    ready(tools, name)
+    return tools.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+
+
+def ready(tools: Tools, name: str) -> None:
+    """Until the Deployment's pod answers its probes."""
+    tools.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s")
+
+
+def pod_spec(ref: str, *, stopping: bool = True) -> Object:
+    """Of the two services; Katib gives the second no security context."""
+    (entry,) = [item for item in RUNTIME["suggestions"] if item["algorithmName"] == "bayesianoptimization"]
+    account = entry["serviceAccountName"]
+    suggestion = {key: entry[key] for key in entry if key not in ("algorithmName", "serviceAccountName")}
+    probe = {"grpc": {"port": 6789, "service": "manager.v1beta1.Suggestion"}, "periodSeconds": 1}
+    containers = [
+        {
+            **suggestion,
+            "name": "suggestion",
+            "image": ref,
+            "ports": [{"name": "suggestion-api", "containerPort": 6789}],
+            "readinessProbe": probe,
+        }
+    ]
+    if stopping:
+        (entry,) = [item for item in RUNTIME["earlyStoppings"] if item["algorithmName"] == "medianstop"]
+        settings = {key: entry[key] for key in entry if key != "algorithmName"}
+        containers.append(
+            {**settings, "name": "early-stopping", "image": ref, "ports": [{"containerPort": 6788}]}
+        )
+    pod: Object = {"serviceAccountName": account, "containers": containers}
+    return pod
+
+
+def collector(ref: str, tools: Tools, trial: str) -> dict[str, Any]:
+    """The collector's container, but for its name, its security context and the volume that it shares."""
+    (entry,) = [item for item in RUNTIME["metricsCollectors"] if item["kind"] == "StdOut"]
+    search = trial.rpartition("-")[0]
+    arguments = {
+        "-t": trial,
+        "-m": METRIC,
+        "-o-type": "maximize",
+        "-s-db": "katib-db-manager.kubeflow:6789",
+        "-path": "/var/log/katib/metrics.log",
+        "-f": metric_filter(METRIC),
+        "-format": "TEXT",
+        "-stop-rule": RULE,
+        "-s-earlystop": f"{search}-bayesianoptimization.{tools.namespace}:6788",
+    }
+    words = [word for pair in arguments.items() for word in pair]
+    return {**{key: entry[key] for key in entry if key != "kind"}, "image": ref, "args": words}

@@ -1,0 +1,224 @@
+"""Our three services as pods, asked as Katib's controller asks, beside trials that really train.
+
+Katib's DB manager is a stand-in on this machine that keeps rows, behind the Service by which Katib's configuration names it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+
+from katib.cluster.client import RefusedError
+from katib.cluster.kinds import JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind
+from katib.services.stubs import pb, rpc
+from katib.site import Site
+from tests.cluster import rig
+from tests.cluster.conftest import Tools
+from tests.cluster.pods import services
+from tests.cluster.pods.conftest import SECURITY
+from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
+from tests.cluster.pods.trial_webhook import wrap
+from tests.cluster.search import Katib
+from tests.cluster.webhook import Webhook
+from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
+
+REVIEW = Kind("review", "subjectaccessreviews", group="authorization.k8s.io", namespaced=False)
+PATIENCE = 300.0
+"""Seconds for what takes some, on a machine with other things to do."""
+
+
+@pytest.fixture(scope="session")
+def image(node: None) -> str:
+    """That of the services, on the node."""
+    return services.image()
+
+
+@pytest.fixture
+def db(place: Tools) -> Iterator[DbManager]:
+    """Where the Service katib-db-manager leads to."""
+    manager = DbManager(rig.HOST)
+    name = {"name": "katib-db-manager", "namespace": "kubeflow"}
+    slice_name = {**name, "labels": {"kubernetes.io/service-name": "katib-db-manager"}}
+    made = Tools(place.kubeconfig, "kubeflow")
+    made.make({"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [{"port": 6789}]}})
+    made.make(
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+         "metadata": slice_name, "endpoints": [{"addresses": [rig.HOST]}], "ports": [{"port": manager.port}]}
+    )  # fmt: skip
+    yield manager
+    manager.away()
+
+
+@dataclass
+class Services:
+    """Those of one search, and where they answer."""
+
+    tools: Tools
+    address: str
+
+    def suggestion(self) -> rpc.SuggestionStub:
+        return rpc.SuggestionStub(grpc.insecure_channel(f"{self.address}:6789"))
+
+    def early_stopping(self) -> rpc.EarlyStoppingStub:
+        return rpc.EarlyStoppingStub(grpc.insecure_channel(f"{self.address}:6788"))
+
+    def kill(self) -> None:
+        """The pod goes at once, and its successor answers."""
+        label = f"katib.kubeflow.org/deployment={NAME}-bayesianoptimization"
+        self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=300s")
+        services.ready(self.tools, f"{NAME}-bayesianoptimization")
+
+
+@pytest.fixture
+def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
+    """The services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
+    place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
+    collector = partial(services.collector, image, place)
+    katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
+    return Services(place, services.start(place, NAME, image))
+
+
+def asked(count: int, trials: list[object], settings: dict[str, str] | None = None) -> object:
+    search = experiment(NAME, settings={"random_state": "1"} if settings is None else settings, stopping={})
+    return pb.GetSuggestionsRequest(
+        experiment=search,
+        trials=trials,
+        current_request_number=count,
+        total_request_number=len(trials) + count,
+    )
+
+
+def test_suggestions_are_the_same_after_the_pod_was_killed(running: Services, db: DbManager) -> None:
+    """Two new points after trials of all states, the stopped one judged by its curve; a bad setting is refused by name."""
+    stub = running.suggestion()
+    first = stub.GetSuggestions(asked(4, []), timeout=PATIENCE, wait_for_ready=True)
+    ends = (Condition.SUCCEEDED, Condition.EARLYSTOPPED, Condition.FAILED, Condition.RUNNING)
+    trials = [
+        trial(f"{NAME}-{index}", assignments, end, None if index > 1 else 3)
+        for index, (assignments, end) in enumerate(zip(first.parameter_assignments, ends, strict=True))
+    ]
+    db.put(f"{NAME}-0", [1, 2, 3])
+    db.put(f"{NAME}-1", [3])
+    before = stub.GetSuggestions(asked(2, trials), timeout=PATIENCE)
+    points = [
+        tuple(point(item).items()) for item in (*first.parameter_assignments, *before.parameter_assignments)
+    ]
+    assert len(set(points)) == 6
+    assert db.asked == 2
+
+    running.kill()
+    stub = running.suggestion()
+    assert stub.GetSuggestions(asked(2, trials), timeout=PATIENCE, wait_for_ready=True) == before
+    search = experiment(NAME, settings={"n_initial_point": "5"})
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.ValidateAlgorithmSettings(
+            pb.ValidateAlgorithmSettingsRequest(experiment=search), timeout=PATIENCE
+        )
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "n_initial_points" in refused.value.details()
+
+
+def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
+    running: Services, db: DbManager, site: Site, runs: Path
+) -> None:
+    """Below three finished trials, of which the service's new pod was never told: checkpoint, condition, Job and rows."""
+    place = running.tools
+    search = experiment(NAME, stopping={"start_step": "2", "min_trials_required": "2"})
+    stub = running.early_stopping()
+    reply = stub.GetEarlyStoppingRules(
+        pb.GetEarlyStoppingRulesRequest(experiment=search), timeout=PATIENCE, wait_for_ready=True
+    )
+    (rule,) = reply.early_stopping_rules
+    assert f"{rule.name};{rule.value};less;{rule.start_step}" == services.RULE
+    running.kill()
+
+    katib, name = _stopped(place, site, db)
+    assert place.cluster.get(JOB, name)["status"]["succeeded"] == 1
+    conditions = place.cluster.get(TRIAL, name)["status"]["conditions"]
+    assert [item["type"] for item in conditions if item["status"] == "True"] == [
+        "Created",
+        "Running",
+        "EarlyStopped",
+    ]
+    summary = json.loads((runs / NAME / name / "summary.json").read_text())
+    assert summary["state"] == "stopped"
+    pod = katib.pod(name)["metadata"]["name"]
+    printed = metrics(place.kubectl("logs", pod, "-c", SIDECAR))
+    assert len(printed) == len(summary["history"]) >= 2
+    assert db.values(name) == [str(float(line.rpartition("=")[2])) for line in printed]
+
+
+def _stopped(place: Tools, site: Site, db: DbManager) -> tuple[Katib, str]:
+    """A trial that has fallen below three finished ones, once its Job is complete."""
+    katib, name = begin(place, site, finished="xyz")
+    for letter in "xyz":
+        db.put(f"{NAME}-{letter}", [50.0] * 300)
+    place.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=300s")
+    return katib, name
+
+
+def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a_row(
+    running: Services, db: DbManager, site: Site, runs: Path
+) -> None:
+    """At `restricted`; each row of the manager once, and all that the trial's run directory has a record of."""
+    place = running.tools
+    place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
+    katib, name = begin(place, site)
+    first = katib.pod(name)["metadata"]["name"]
+    db.wait_for(name, 1, PATIENCE)
+    db.away()
+    wait_for_line(place, first, "DB manager does not answer")
+    before = len(db.values(name))
+    db.back()
+    db.wait_for(name, before + 2, PATIENCE)
+    place.kubectl("delete", "pod", first, "--timeout=300s")
+    before = len(db.values(name))
+    second = katib.pod(name, after=first)["metadata"]["name"]
+    db.wait_for(name, before + 2, PATIENCE)
+    place.kubectl("delete", "pod", second, "--timeout=300s")
+    history = json.loads((runs / NAME / name / "summary.json").read_text())["history"]
+    kept = sorted(time for time, *_ in db.rows[name])
+    assert kept == [record["time"] for record in history][: len(kept)]
+    assert len(kept) >= before + 2
+
+
+def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
+    """What the API server says of it, of all that can be done to Katib's objects, pods and secrets."""
+    tools.kubectl("apply", "-f", str(services.ACCOUNT))
+    account = f"system:serviceaccount:{tools.namespace}:sepsweep-services"
+
+    def may(verb: str, group: str, resource: str) -> bool:
+        plural, _, sub = resource.partition("/")
+        asked = {"verb": verb, "group": group, "resource": plural, "subresource": sub}
+        spec = {"user": account, "resourceAttributes": {**asked, "namespace": tools.namespace}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return bool(tools.cluster.create(REVIEW, body)["status"]["allowed"])
+
+    verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
+    resources = {"kubeflow.org": ("trials", "trials/status", "experiments"), "": ("pods", "secrets")}
+    tried = [(verb, group, name) for group, names in resources.items() for name in names for verb in verbs]
+    assert {(verb, name) for verb, group, name in tried if may(verb, group, name)} == {
+        ("get", "trials"),
+        ("list", "trials"),
+        ("patch", "trials/status"),
+        ("get", "experiments"),
+    }
+
+
+def test_the_suggestion_service_alone_meets_restricted(tools: Tools) -> None:
+    """With the early-stopping container, which Katib gives no security context, the API server refuses the pod."""
+    tools.kubectl("apply", "-f", str(services.ACCOUNT))
+    tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
+
+    def admit(stopping: bool) -> None:
+        spec = services.pod_spec("local/services", stopping=stopping)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": spec}
+        tools.cluster.create(POD, pod, dry_run=True)
+
+    admit(stopping=False)
+    with pytest.raises(RefusedError, match=r'violates PodSecurity "restricted:latest".*early-stopping'):
+        admit(stopping=True)

@@ -1,0 +1,106 @@
+"""The rendered trial Job as a real pod: bare Debian, a locked-down namespace, its command wrapped as Katib wraps it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from katib.__main__ import main
+from katib.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
+from katib.cluster.model import read_pod
+from katib.metrics import METRIC
+from katib.site import Site
+from tests.cluster.conftest import Tools
+from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
+
+
+def test_trial_runs_to_its_end_with_one_metric_line_an_epoch(place: Tools, site: Site, runs: Path) -> None:
+    katib, trial = begin(place, site, epochs=3)
+    pod = katib.pod(trial)["metadata"]["name"]
+    place.kubectl("wait", "--for=condition=Complete", f"job/{trial}", "--timeout=300s")
+    text = place.kubectl("logs", pod, "-c", SIDECAR)
+    assert len(metrics(text)) == 3, text
+    summary = json.loads((runs / NAME / trial / "summary.json").read_text())
+    assert summary["state"] == "finished"
+    assert (runs / NAME / trial / "summary.json").stat().st_uid == site.user.uid
+    found = place.cluster.get(POD, pod)
+    assert found is not None
+    assert all(item["securityContext"]["readOnlyRootFilesystem"] for item in found["spec"]["containers"])
+
+
+def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
+    place: Tools, site: Site, runs: Path
+) -> None:
+    katib, trial = begin(place, site)
+    first = katib.pod(trial)["metadata"]["name"]
+    wait_for_line(place, first, f" {METRIC}=")
+    place.kubectl("delete", "pod", first, "--timeout=300s")  # waits for preStop
+    folder = runs / NAME / trial
+    assert json.loads((folder / "summary.json").read_text())["state"] == "stopped"
+    assert not (folder / "trainer.pid").exists()
+    history = json.loads((folder / "summary.json").read_text())["history"]
+    assert history
+    second = katib.pod(trial, after=first)["metadata"]["name"]
+    wait_for_line(place, second, "goes on with epoch")
+    text = place.kubectl("logs", second, "-c", SIDECAR)
+    replayed = metrics(text)[: len(history)]
+    assert [line.split(" ")[0] for line in replayed] == [record["time"] for record in history]
+    found = place.cluster.get(JOB, trial)
+    assert found is not None
+    assert not found["status"].get("failed") or found["spec"]["backoffLimit"] > found["status"]["failed"]
+
+
+def test_pause_saves_and_frees_the_node_and_resume_goes_on(
+    place: Tools, site: Site, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    katib, trial = begin(place, site)
+    first = katib.pod(trial)["metadata"]["name"]
+    wait_for_line(place, first, f" {METRIC}=")
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump(site.model_dump()))
+    assert main(["pause", NAME, "--site", str(file), "--yes"]) == 0
+    left = place.cluster.list(POD, f"{TRIAL_LABEL}={trial}")
+    assert not {pod["status"]["phase"] for pod in left} & {"Pending", "Running"}
+    assert json.loads((runs / NAME / trial / "summary.json").read_text())["state"] == "stopped"
+    assert main(["resume", NAME, "--site", str(file), "--yes"]) == 0
+    wait_for_line(place, katib.pod(trial, after=first)["metadata"]["name"], "goes on with epoch")
+    capsys.readouterr()
+    assert main(["status", NAME, "--site", str(file), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)[0]["rows"]
+    assert row["state"] == "Running"
+    assert row["epoch"] >= 1
+    assert row["node"] == "node1"
+    assert main(["logs", trial, "--site", str(file)]) == 0
+    assert metrics(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("data", "memory", "cause"),
+    [("broken", "2Gi", "diverged"), ("voices", "60Mi", "out of memory (the kernel killed it)")],
+    ids=["divergence", "out of memory"],
+)
+def test_out_of_memory_is_told_from_divergence(
+    data: str,
+    memory: str,
+    cause: str,
+    place: Tools,
+    site: Site,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    resources = site.resources.model_copy(update={"memory": memory})
+    small = site.model_copy(update={"resources": resources, "data_folder": data})
+    katib, trial = begin(place, small, tries=0)
+    pod = katib.pod(trial)["metadata"]["name"]
+    place.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", f"pod/{pod}", "--timeout=300s")
+    katib.state(trial, "Failed")
+    found = place.cluster.get(POD, pod)
+    assert found is not None
+    assert read_pod(found).terminations["trainer"]["exitCode"] != 0
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump(site.model_dump()))
+    capsys.readouterr()
+    assert main(["status", NAME, "--site", str(file), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)[0]["rows"]
+    assert cause in row["cause"], row

@@ -1,0 +1,42 @@
+"""A trial of the demo's search, begun and looked at. Used by the tests of this folder."""
+
+from katib.cluster.kinds import EXPERIMENT, SIDECAR
+from katib.metrics import METRIC, MetricParser, metric_filter
+from katib.site import Site
+from tests.cluster.conftest import Tools, manifest
+from tests.cluster.search import Katib
+
+NAME = "pods"
+EPOCHS = 300
+"""More than any of these trials reaches: an epoch takes a fraction of a second."""
+
+
+def begin(
+    tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = ""
+) -> tuple[Katib, str]:
+    """Applies the demo's search and makes a trial of it, its segments short; before that a finished one for each letter."""
+    tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=epochs, trials=9))
+    katib = Katib(tools, NAME)
+    job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    job["backoffLimit"] = tries
+    words = job["template"]["spec"]["containers"][0]["command"]
+    words[words.index("--segment-seconds") + 1] = "0.5"
+    for letter in finished:
+        katib.state(katib.trial(f"{NAME}-{letter}", job=False), "Succeeded", 50)
+    return katib, katib.trial(f"{NAME}-a1b2c3d4")
+
+
+def metrics(text: str) -> list[str]:
+    parser = MetricParser([metric_filter(METRIC)], [METRIC])
+    return [line for line in text.splitlines() if parser.parse(line)]
+
+
+def wait_for_line(tools: Tools, pod: str, wanted: str) -> None:
+    """Until the collector has printed a line that holds `wanted`; follows its log."""
+    tools.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=300s")
+    for line in tools.cluster.follow(pod, SIDECAR):
+        if wanted in line:
+            return
+    raise AssertionError(
+        f"the pod ended without {wanted!r}: {tools.kubectl('logs', pod, '-c', SIDECAR)[-2000:]}"
+    )

@@ -1,0 +1,69 @@
+"""What follows from a search on the cluster: its confirmation is deployed as a search is, and found again by its name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from katib.cluster.kinds import EXPERIMENT
+from katib.results.confirmation import find_verdict
+from katib.results.fixed_runs import plan_of
+from tests.cluster.conftest import Tools
+from tests.cluster.search import ASSIGNMENTS, Katib
+from tests.cluster.test_verbs import NAME, Verb, katib_of, verb
+
+__all__ = ["katib_of", "verb"]
+VALUES = (3.9, 3.6, 3.1, 2.0)
+
+
+def test_a_search_is_confirmed_on_the_cluster(
+    verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
+) -> None:
+    """Deployed once, with the runs that are missing; the verdict comes when Katib has ended them, and stays on this machine."""
+    search = katib_of()
+    for number, value in enumerate(VALUES):
+        trial = search.trial(f"{NAME}-{number}", assignments=ASSIGNMENTS | {"lr": f"0.00{number + 1}"})
+        search.state(trial, "Succeeded", value)
+    search.end("Succeeded")
+    out = ("--cluster", "--out", str(tmp_path))
+
+    code, told, _ = verb("best", "dprnn", *out, "--json")
+    assert (code, json.loads(told)[0]["trials"]) == (0, [f"{NAME}-0"])
+    code, told, err = verb("confirm", "dprnn", *out, "--yes")
+    assert code == 0, err
+    assert f"applied: experiment '{NAME}-confirm'" in told
+    assert "no verdict yet: 6 runs of 6 to go" in told
+    found = tools.cluster.get(EXPERIMENT, f"{NAME}-confirm")
+    assert found is not None
+    plan = plan_of(found)
+    assert plan is not None
+    assert [group.known for group in plan.groups] == [{42: 3.9}, {42: 3.6}, {42: 3.1}]
+    assert found["spec"]["parameters"][0]["feasibleSpace"]["list"] == plan.words
+
+    confirmation = Katib(tools, f"{NAME}-confirm")
+    for number, word in enumerate(plan.words):
+        trial = confirmation.trial(f"{NAME}-confirm-{number}", assignments={"run": word})
+        confirmation.state(trial, "Succeeded", 3.8 - 0.2 * (number // 2) + 0.05 * (number % 2))
+    code, told, err = verb("confirm", "dprnn", *out)
+    assert code == 0, err
+    assert "Better than the baseline: val_si_snr 3.85 dB (mean of seeds 42, 123, 456)" in told
+    verdict = find_verdict(tmp_path, NAME)
+    assert verdict is not None
+    assert verdict.sentence in told
+    code, told, _ = verb("confirm", "dprnn", *out, "--json")
+    assert json.loads(told)["verdict"]["sentence"] == verdict.sentence
+
+
+def test_what_follows_from_nothing_is_told_in_one_line(
+    verb: Verb, katib_of: Callable[[], Katib], tmp_path: Path
+) -> None:
+    """No such search; a search without a trial."""
+    code, _, err = verb("confirm", "nosuch", "--cluster", "--yes", "--out", str(tmp_path))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "there is no experiment 'nosuch' of ours" in err
+    katib_of()
+    code, _, err = verb("confirm", "dprnn", "--cluster", "--yes", "--out", str(tmp_path))
+    assert code == 1
+    assert (
+        err.splitlines()[-1]
+        == f"error: nothing to conclude from: {NAME}: no trial yet; see make results EXPERIMENT={NAME}"
+    )

@@ -1,0 +1,61 @@
+"""A verb that goes on until it is told to end, as a process: what it prints is watched as it comes. Used by tests."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from types import TracebackType
+
+PATIENCE = 300.0
+"""Seconds for a verb to print something that it prints within a few."""
+
+
+class Watched:
+    """`python -m katib WORDS`, its output on a pipe or, with `terminal`, on a terminal. Use as a context manager."""
+
+    def __init__(self, *words: str, terminal: bool = False) -> None:
+        self._output, theirs = pty.openpty() if terminal else os.pipe()
+        if terminal:
+            termios.tcsetwinsize(theirs, (40, 80))
+        command = [sys.executable, "-m", "katib", *words]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.printed = ""
+        self._seen = 0
+
+    def until(self, text: str) -> None:
+        """Until `text` has been printed, after what was waited for before."""
+        end = time.monotonic() + PATIENCE
+        while (place := self.printed.find(text, self._seen)) < 0:
+            ready = select.select([self._output], [], [], max(0.0, end - time.monotonic()))[0]
+            assert ready, f"{text!r} was not printed: {self.printed}"
+            self.printed += self._read()
+        self._seen = place + len(text)
+
+    def interrupt(self) -> int:
+        """As Ctrl-C does. The exit code."""
+        self._process.send_signal(signal.SIGINT)
+        while part := self._read():
+            self.printed += part
+        return self._process.wait(PATIENCE)
+
+    def _read(self) -> str:
+        try:
+            return os.read(self._output, 1 << 16).decode(errors="replace")
+        except OSError:  # how a terminal says that nobody writes any more
+            return ""
+
+    def __enter__(self) -> "Watched":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._output)

@@ -1,0 +1,133 @@
+"""The W&B sweep file against W&B's own packages: its schema, its agent, and the trainer that the agent starts."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from katib.metrics import METRIC
+from katib.render import Overrides, render_sweep
+from katib.site import load_site
+from katib.spec import load_spec, specs
+from tests.trainer.wandb_server import WandbServer, wandb_server
+
+SECONDS = 120
+RUN = "w4nd81d0"
+VALUES = {"lr": 0.002, "weight_decay": 3e-06, "grad_clip_norm": 4.5, "lr_factor": 0.5}
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the package is of the time of pydantic 1
+    from sweeps.config import schema_violations_from_proposed_config
+
+
+def sweep(model: str, data: str = "data/mine", runs: str = "runs", **overrides: Any) -> str:
+    return render_sweep(load_spec(model), load_site(), data, runs, Overrides(**overrides))
+
+
+@pytest.mark.parametrize("model", specs())
+def test_wandb_finds_nothing_wrong_with_the_sweep(model: str) -> None:
+    """Version 0.2.0 of W&B's package is older than run_cap; its later ones, which need an older numpy, ask for a whole number."""
+    config = yaml.safe_load(sweep(model))
+    spec = load_spec(model)
+    assert config.pop("run_cap") == spec.trials
+    assert schema_violations_from_proposed_config(config) == []
+
+
+def test_wandbs_schema_is_one_that_finds_faults() -> None:
+    config = yaml.safe_load(sweep("dprnn"))
+    config["early_terminate"]["min_iter"] = 0
+    config["parameters"]["lr"]["distribution"] = "logUniform"
+    found = " ".join(schema_violations_from_proposed_config(config))
+    assert all(part in found for part in ("run_cap", "'min_iter': 0", "logUniform")), found
+
+
+@pytest.mark.parametrize("model", specs())
+def test_the_sweep_is_the_search_of_the_spec(model: str) -> None:
+    config, spec = yaml.safe_load(sweep(model)), load_spec(model)
+    names = {"logUniform": "log_uniform_values", "uniform": "uniform"}
+    assert config["parameters"] == {
+        name: {"distribution": names[axis.distribution], "min": axis.min, "max": axis.max}
+        for name, axis in spec.search.items()
+    }
+    assert config["method"] == "bayes"
+    assert config["metric"] == {"name": METRIC, "goal": "maximize"}
+    assert config["early_terminate"] == {"type": "hyperband", "min_iter": spec.early_stopping.start_step}
+
+
+class _Sweep(WandbServer):
+    """A server with a sweep of one run, which is stopped once it has reported, as hyperband does it."""
+
+    config = ""
+
+    def graphql(self, name: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "SweepWithRuns" in query:
+            return {"project": {"sweep": {"id": "S", "config": self.config, "runs": {"edges": []}}}}
+        if "CreateAgent" in query:
+            return {"createAgent": {"agent": {"id": "A"}}}
+        if "Heartbeat" in query:
+            running = RUN in json.loads(variables["runState"])
+            return {"agentHeartbeat": {"agent": {"id": "A"}, "commands": json.dumps(self._commands(running))}}
+        return super().graphql(name, query, variables)
+
+    def _commands(self, running: bool) -> list[dict[str, Any]]:
+        if running:
+            return [{"type": "stop", "run_id": RUN}] if self.history else []
+        if self.runs:
+            return [{"type": "exit"}]
+        args = {name: {"value": value} for name, value in VALUES.items()}
+        return [{"type": "run", "run_id": RUN, "program": "trainer", "args": args}]
+
+
+@pytest.fixture
+def server() -> Iterator[_Sweep]:
+    with wandb_server(_Sweep) as server:
+        yield server
+
+
+def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_the_stop(
+    server: _Sweep, corpus: Path, tmp_path: Path
+) -> None:
+    """The real agent and the real trainer: the values of the sweep arrive, the run is W&B's own, hyperband's end is clean."""
+    out = tmp_path / "runs with a blank"
+    server.config = sweep("demo", str(corpus), str(out), epochs=100_000)
+    scripts = Path(sys.executable).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment |= server.environment | {
+        "HOME": str(tmp_path),
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path.cwd()),
+        "OMP_NUM_THREADS": "1",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    del environment["WANDB_PROJECT"]
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "wandb", "agent", "--count", "1", "team/sepsweep/sweep1"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watchdog = threading.Timer(SECONDS, agent.kill)
+    watchdog.start()
+    output, _ = agent.communicate()
+    watchdog.cancel()
+    assert agent.returncode == 0, output
+    folder = out / "demo" / RUN
+    assert server.runs[0]["name"] == RUN, output
+    config = json.loads((folder / "config.json").read_text())
+    assert {name: config[name] for name in VALUES} == VALUES
+    assert (
+        server.history[0][METRIC] == json.loads((folder / "summary.json").read_text())["history"][0][METRIC]
+    )
+    assert server.exit_codes == [143]
+    assert (folder / "last.pt").is_file()

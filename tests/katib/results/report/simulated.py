@@ -1,0 +1,78 @@
+"""Trial tables of simulated searches, as large and as odd as a test of the report needs them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import yaml
+
+from katib.local.record import Identity
+from katib.render import Overrides, render
+from katib.results.table import Budget, Point, Row, TrialTable
+from katib.site import load_site
+from katib.spec import load_spec
+
+METRIC = "val_si_snr"
+START = 1_790_000_000.0
+
+
+def identity(trials: int = 30, name: str = "series3-sepformer") -> Identity:
+    """Of the search of SepFormer, with the manifest's own space."""
+    text = render(load_spec("sepformer"), load_site(), Overrides(name=name, trials=trials))
+    return Identity(name, METRIC, True, "max", yaml.safe_load(text)["spec"])
+
+
+def row(number: int, values: Any, *, lr: float = 1e-3, state: str = "Succeeded", **more: Any) -> Row:
+    """One trial with these values by epoch; one that is not finite is a gap."""
+    finite = [(step, float(value)) for step, value in enumerate(values, 1) if np.isfinite(value)]
+    best = max((value for _, value in finite), default=None)
+    made = Row(
+        trial=f"series3-sepformer-{number:08x}",
+        state=state,  # type: ignore[arg-type]
+        reason="",
+        assignments={"lr": repr(lr), "weight_decay": "1e-05", "grad_clip_norm": "5.0", "lr_factor": "0.5"},
+        value=best,
+        best_epoch=next((step for step, value in finite if value == best), None),
+        epochs=len(values),
+        seconds=600.0 * len(values),
+        objective=METRIC,
+        metrics={METRIC: tuple(Point(step, value, START + 600 * step) for step, value in finite)},
+        gpu_hours=len(values) / 6,
+        started=START + 3600 * number,
+    )
+    return replace(made, **more)
+
+
+def table(*rows: Row, epochs: int = 50, **more: Any) -> TrialTable:
+    """Of these rows, the best first."""
+    ordered = sorted(rows, key=lambda one: (one.value is None, -(one.value or 0.0)))
+    known: dict[str, Any] = {"spec": load_spec("sepformer"), "model": "sepformer", "gpus": 1}
+    known["budget"] = Budget(max(1, len(rows)), epochs, 12.0)
+    return TrialTable(identity(max(1, len(rows))), tuple(ordered), **(known | more))
+
+
+def searched(trials: int, epochs: int = 50, seed: int = 0) -> TrialTable:
+    """A search in which the learning rate alone matters, a third of the trials are stopped and one in 13 fails."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for number in range(trials):
+        place = draw.random(4)
+        top = 5.6 - 8 * (place[0] - 0.6) ** 2 + 0.1 * draw.standard_normal()
+        steps = np.arange(1, epochs + 1)
+        values = top - (top + 4) * np.exp(-6 * steps / epochs) + 0.05 * draw.standard_normal(epochs)
+        state, more = "Succeeded", dict[str, Any]()
+        if number % 13 == 7:
+            state, values = "Failed", values[: 3 * (number % 2)]
+            more = {"reason": "out of GPU memory", "remedy": "lower batch_size"}
+        elif number > 4 and top < 5.2:
+            state, values = "EarlyStopped", values[: max(2, epochs // 3)]
+            more = {"reason": "best of epoch 16, 3.10 dB, is below the median of 9 other trials, 4.20 dB"}
+        settings = {
+            "lr": 1e-4 * 100 ** place[0],
+            "weight_decay": 1e-6 * 100 ** place[1],
+            "grad_clip_norm": 1 + 9 * place[2],
+            "lr_factor": 0.3 + 0.5 * place[3],
+        }
+        made = row(number, values, state=state, **more)
+        rows.append(replace(made, assignments={name: repr(float(value)) for name, value in settings.items()}))
+    return table(*rows, epochs=epochs)
