@@ -7,11 +7,11 @@ from pathlib import Path
 from katib.cluster.kinds import EXPERIMENT
 from katib.results.confirmation import find_verdict
 from katib.results.fixed_runs import plan_of
-from tests.cluster.conftest import Tools
+from tests.cluster.conftest import Tools, Verb
 from tests.cluster.search import ASSIGNMENTS, Katib
-from tests.cluster.test_verbs import NAME, Verb, katib_of, verb
+from tests.cluster.test_verbs import NAME, katib_of
 
-__all__ = ["katib_of", "verb"]
+__all__ = ["katib_of"]
 VALUES = (3.9, 3.6, 3.1, 2.0)
 
 
