@@ -108,6 +108,7 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
         gain=value - mixture if value is not None and isinstance(mixture, int | float) else None,
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
+        reports=trial.values,
         gpu_hours=seconds / _SECONDS_AN_HOUR,
         node=trial.effort.node,
         restarts=max(trial.effort.failures, trial.effort.starts - 1, 0),

@@ -136,8 +136,8 @@ def _belief(
 
 def _curve(row: Row) -> tuple[float, ...]:
     """Values by epoch from 1; NaN where an epoch's is missing, which no rule counts."""
-    if not row.curve:
-        return ()
+    if row.reports or not row.curve:
+        return row.reports
     values = {point.step: point.value for point in row.curve}
     return tuple(values.get(step, float("nan")) for step in range(1, max(values) + 1))
 

@@ -49,6 +49,8 @@ class Row:
     objective: str = ""
     metrics: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
     """Every metric by its name, the objective among them; finite values only, so that steps may be missing."""
+    reports: tuple[float, ...] = ()
+    """The objective by epoch as the local store has it, at hand without reading the run's own files; empty elsewhere."""
     gpu_hours: float = 0.0
     """Hours times the GPUs of a trial. Of a trial without a GPU the hours of its process: the processor is its device."""
     node: str = ""
