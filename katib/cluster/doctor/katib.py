@@ -188,6 +188,8 @@ def _service(what: str, entries: object, key: str, wanted: set[str]) -> Iterator
 
 def _account(patient: Patient, entries: object, specs: list[Object]) -> Iterator[Result]:
     """The account that the suggestion service runs under, where katib-config names one: Katib does not make that."""
+    if patient.namespace is None:
+        return  # `namespace` says so, and what makes it
     wanted = {spec["algorithm"]["algorithmName"] for spec in specs}
     items = entries if isinstance(entries, list) else []
     names = {item.get("serviceAccountName") for item in items if item.get("algorithmName") in wanted} - {None}
