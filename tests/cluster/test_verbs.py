@@ -345,10 +345,14 @@ def test_delete_is_not_undone_by_katibs_suggestion_controller(
 
     player = in_background(play)
     code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
-    assert (code, err) == (0, "")
+    assert code == 0, err
+    assert err.startswith(
+        "note: katib-db-manager does not answer"
+    )  # here is none; the trials' table goes without
+    assert err.count("\n") == 1
     assert tools.cluster.get(SUGGESTION, NAME) is None
-    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=30s")
-    player.join(30)
+    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=300s")
+    player.join(300)
     assert not player.is_alive()
 
 

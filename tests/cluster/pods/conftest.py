@@ -96,9 +96,9 @@ def _volume(tools: Tools, name: str, path: Path) -> None:
 
 
 def _break(path: Path) -> None:
-    """One sample is no number, so that the loss is none either."""
+    """A few samples are no numbers, one at least in whatever segment is cut, so that the loss is none either."""
     samples = soundfile.read(path, dtype="float32")[0]
-    samples[5] = np.nan
+    samples[::1000] = np.nan
     soundfile.write(path, samples, 8000, subtype="FLOAT")
 
 

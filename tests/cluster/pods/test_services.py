@@ -51,6 +51,7 @@ def db(place: Tools) -> Iterator[DbManager]:
     )  # fmt: skip
     yield manager
     manager.away()
+    made.kubectl("delete", "service,endpointslice", "katib-db-manager", "--ignore-not-found")
 
 
 @dataclass
