@@ -16,7 +16,16 @@ import yaml
 
 from katib.errors import FolderError, ManifestError, ResultError
 from katib.local.record import DATABASE, MANIFEST
-from katib.results.fixed_runs import RUN, Group, Plan, Purpose, experiment_name, plan_of, seed_of
+from katib.results.fixed_runs import (
+    RUN,
+    Group,
+    Plan,
+    Purpose,
+    experiment_name,
+    plan_of,
+    require_trainer,
+    seed_of,
+)
 from katib.results.local_table import read_table
 from katib.results.remarks import remarks
 from katib.results.selection import Candidate, candidates
@@ -55,6 +64,7 @@ def plan_confirmation(
     found = candidates(table, top)
     if not found:
         raise ResultError(nothing_to_go_by(table))
+    require_trainer(manifest["spec"]["trialTemplate"], table.identity.name)
     seen = seen_seeds(table, manifest)
     if not set(seeds) - set(seen):
         told = ", ".join(map(str, seen))

@@ -151,15 +151,26 @@ def seed_of(row: Row, search: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:
-    """The run word in the place of the searched flags and of the seed, and the new name wherever the old one stands."""
-    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    container = next(one for one in containers if one["name"] == template["primaryContainerName"])
-    words = [*(container.get("command") or []), *(container.get("args") or [])]
+def require_trainer(template: Mapping[str, Any], search: str) -> None:
+    """Raises ManifestError where the trials of `search` are not of our trainer."""
+    _, words = _command(template)
     if words[:3] != ["python", "-m", "trainer"]:
         raise ManifestError(
-            f"{old}: its trials run '{' '.join(words[:3])}'; only runs of `python -m trainer` can be repeated one by one"
+            f"{search}: its trials run '{' '.join(words[:3])}'; only runs of `python -m trainer` can be repeated one by one"
         )
+
+
+def _command(template: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The trial's container and the words that it runs."""
+    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    container = next(one for one in containers if one["name"] == template["primaryContainerName"])
+    return container, [*(container.get("command") or []), *(container.get("args") or [])]
+
+
+def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:
+    """The run word in the place of the searched flags and of the seed, and the new name wherever the old one stands."""
+    require_trainer(template, old)
+    container, words = _command(template)
     names = {item["name"]: item["reference"] for item in template["trialParameters"]}
     kept = {name for name, reference in names.items() if reference.startswith("${trialSpec.")}
     command = words[:3]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,30 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 def history(summary: Mapping[str, Any], objective: str) -> Metrics:
     """Every metric by epoch from the trainer's summary; validation by variant goes by the objective's name, as on W&B."""
-    found: dict[str, list[Point]] = {}
-    records = summary.get("history")
-    for record in records if isinstance(records, list) else []:
-        if not isinstance(record, dict) or not isinstance(epoch := record.get("epoch"), int):
-            continue
-        time = _time(record.get("time"))
-        variants = record.get("variants")
-        if isinstance(variants, dict):
-            record = record | {f"{objective}_{name}": value for name, value in variants.items()}
-        for name, value in record.items():
-            if isinstance(value, int | float) and abs(value) < float("inf") and name not in _NO_METRICS:
-                found.setdefault(name, []).append(Point(epoch, float(value), time))
-    return {name: tuple(points) for name, points in found.items()}
+    listed = summary.get("history")
+    records = [
+        record
+        for record in (listed if isinstance(listed, list) else [])
+        if isinstance(record, dict) and isinstance(record.get("epoch"), int)
+    ]
+    steps = [(record["epoch"], _time(record.get("time"))) for record in records]
+    variants = [found if isinstance(found := record.get("variants"), dict) else {} for record in records]
+    columns = {name: [record.get(name) for record in records] for name in _names(records)}
+    columns |= {f"{objective}_{name}": [record.get(name) for record in variants] for name in _names(variants)}
+    found = {
+        name: tuple(
+            Point(step, float(value), time)
+            for (step, time), value in zip(steps, values, strict=True)
+            if isinstance(value, int | float) and abs(value) < inf
+        )
+        for name, values in columns.items()
+        if name not in _NO_METRICS
+    }
+    return {name: points for name, points in found.items() if points}
+
+
+def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record))
 
 
 def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
@@ -88,7 +100,7 @@ def points(reports: Iterable[Report]) -> Metrics:
         name: tuple(
             Point(step, report.value, report.time.timestamp() if report.time else None)
             for step, report in enumerate(steps.values(), 1)
-            if abs(report.value) < float("inf")
+            if abs(report.value) < inf
         )
         for name, steps in found.items()
     }

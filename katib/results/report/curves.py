@@ -1,5 +1,6 @@
 """The learning curves, and where and why trials were stopped early."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -44,14 +45,20 @@ def curves(table: TrialTable) -> Figure:
         traces.append(_line(best, table))
     stopped = [row for row in kept if row.state == "EarlyStopped"]
     traces += [_crosses(stopped, table)] if stopped else []
+    seen = _interesting(kept, table)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": plain(unit_of(table))}, **_interesting(kept, table)},
+        "yaxis": {"title": {"text": plain(unit_of(table))}, **seen},
         **baseline_line(table, side="left"),
     }
     thinned = any(len(row.curve) > MOST_POINTS for row in kept)
     return Figure(
-        key, title, _finding(table), drawing(traces, layout), 440, _left_out(len(drawn), len(kept), thinned)
+        key,
+        title,
+        _finding(table),
+        drawing(traces, layout),
+        440,
+        f"{_left_out(len(drawn), len(kept), thinned)} {_outside(kept, seen)}".strip(),
     )
 
 
@@ -107,6 +114,12 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     if thinned:
         parts.append(f"Of a curve at most {MOST_POINTS} epochs are drawn.")
     return " ".join(parts)
+
+
+def _outside(rows: Sequence[Row], seen: dict[str, Any]) -> str:
+    low, high = seen.get("range", (-math.inf, math.inf))
+    beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
+    return f"Outside of the figure: {count(beyond, 'epoch')} of the steep beginning." if beyond else ""
 
 
 def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]:

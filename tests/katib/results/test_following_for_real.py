@@ -108,7 +108,7 @@ def test_architectures_are_trained_with_the_searchs_best_and_shown_with_what_the
         (epoch,) = summary["history"]
         assert one["step_seconds"] == pytest.approx(epoch["seconds"])  # 2 mixtures are one step of 16
         assert one["seeds"] == {"42": pytest.approx(epoch["val_si_snr"], abs=1e-4)}
-    assert (rig.out / "test-arch" / "pareto.html").read_text().startswith('<html lang="en">')
+    assert '<html lang="en">' in (rig.out / "test-arch" / "pareto.html").read_text()
 
 
 def test_bad_input_is_one_line(rig: Rig, corpus: Path) -> None:
