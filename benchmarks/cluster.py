@@ -1,7 +1,7 @@
 """The verbs of the cluster against what they may take: `python -m benchmarks.cluster`, as root on Linux after make test-cluster.
 
 On the API server of the one-node Kubernetes with a stand-in for Katib and a made-up node (tests/cluster): deploy without
-waiting, and status of the 110 trials of a series, six of which run. Each verb is a process of its own, interpreter and imports
+waiting, and status of the 110 trials of a series, four of which run. Each verb is a process of its own, interpreter and imports
 included. A figure stands beside its limit; where the machine was not quiet, times are upper bounds.
 """
 
@@ -23,7 +23,7 @@ from tests.cluster.conftest import HOSTNAME, Tools, stand_in
 from tests.cluster.search import Katib
 
 MODELS = ("convtasnet", "dprnn", "sepformer", "spmamba")
-RUNNING, ROUNDS = 6, 5
+RUNNING, ROUNDS = 4, 5
 
 
 def main() -> None:
