@@ -5,6 +5,7 @@ the more of the latter. So candidates are ordered by the posterior mean of the G
 (katib/search/bayes.py), told what seeds alone make of a value. Pure; called by the verbs best and confirm, and by the report.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,16 +148,19 @@ def _space(table: TrialTable) -> Space:
     axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
     if not axes and table.rows:
         ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
-        axes = [_seen(table, name) for name in names]
+        axes = [spanned(table, name) for name in names]
     return Space.of([axis for axis in axes if axis.name != SEED])
 
 
-def _seen(table: TrialTable, name: str) -> Parameter:
-    """The axis that the values of a setting span; logarithmic where they are positive and span more than a decade."""
+def spanned(table: TrialTable, name: str) -> Parameter:
+    """The axis that the values of a setting span, where the manifest's is lost; logarithmic where they are positive and span
+    more than a decade."""
     texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
     try:
         numbers = [float(text) for text in texts]
     except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
         return Parameter(name, "categorical", None, None, None, texts, "uniform")
     low, high = min(numbers), max(numbers)
     wide = low > 0 and high > 10 * low

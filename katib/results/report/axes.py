@@ -1,20 +1,18 @@
 """What was searched, as axes that a figure draws: the manifest's own, or where it is not known what the trials' values span."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from katib.errors import ManifestError
-from katib.experiment import Parameter, parameters_of
+from katib.experiment import parameters_of
 from katib.local.view import short
 from katib.results.report.figure import spread
+from katib.results.selection import spanned
 from katib.results.table import TrialTable
 from katib.search.space import Axis, Space
 
 MOST_TICKS = 6
-WIDE = 30
-"""Values that span more than this factor are taken for logarithmic where the manifest does not say it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def axes(table: TrialTable) -> list[Line]:
     except ManifestError:
         parameters = ()
     if not parameters:
-        parameters = tuple(_spanned(name, table) for name in table.settings)
+        parameters = tuple(spanned(table, name) for name in table.settings)
     return [Line(name, axis) for name, axis in Space.of(parameters).axes.items()]
 
 
@@ -130,21 +128,3 @@ def _steps(low: float, high: float) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [min(max(index * step, low), high) for index in range(first, last + 1)]
-
-
-def _spanned(name: str, table: TrialTable) -> Parameter:
-    """A parameter whose range is what the trials had."""
-    texts = list(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
-    try:
-        numbers = sorted(float(text) for text in texts)
-    except ValueError:
-        return _listed(name, texts)
-    if not all(map(math.isfinite, numbers)):
-        return _listed(name, texts)
-    low, high = numbers[0], numbers[-1]
-    wide = low > 0 and high / low > WIDE
-    return Parameter(name, "double", repr(low), repr(high), None, (), "logUniform" if wide else "uniform")
-
-
-def _listed(name: str, texts: Sequence[str]) -> Parameter:
-    return Parameter(name, "categorical", None, None, None, tuple(texts), "uniform")
