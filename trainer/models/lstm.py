@@ -1,7 +1,7 @@
-"""A bidirectional LSTM whose training step on a CPU takes an eighth less time than nn.LSTM's, and two thirds of its memory.
+"""A bidirectional LSTM whose training step on a CPU takes less time and memory than nn.LSTM's (`make bench`).
 
-PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call: a quarter of a step goes into having
-the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the next
+PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call, and a good part of a step
+goes into having the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the next
 step. Formulas: Hochreiter and Schmidhuber 1997 with forget gates (Gers, Schmidhuber and Cummins 2000), as nn.LSTM has them.
 Used by dprnn.py.
 """
