@@ -155,10 +155,10 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
 
     from rich.console import Console
 
-    from katib.errors import FolderError
     from katib.local.view import count
     from katib.results.formats import print_rows
     from katib.results.pareto import page
+    from katib.whole_file import write_whole
 
     plan = found.plan
     metric = found.table.identity.metric if found.table else "val_si_snr"
@@ -168,11 +168,7 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
         print(f"failed: {line}", file=sys.stderr)
     if any(one.mean is not None for one in made):
         path = out / found.name / PLOT
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(page(plan, made, metric, maximize=maximize), encoding="utf-8")
-        except OSError as error:
-            raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
+        write_whole(path, [page(plan, made, metric, maximize=maximize)])
         print(f"written: {path}")
     if found.outstanding:
         print(f"{count(found.outstanding, 'run')} of {len(plan.words)} to go; the same command goes on")

@@ -19,6 +19,7 @@ from katib.local.store import Store, differences
 from katib.local.view import view
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stopping import stop_rule
+from katib.whole_file import write_whole
 
 LOCK = "engine.lock"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
@@ -75,7 +76,7 @@ def _open(launcher: Launcher, manifest: str) -> Store:
     """The store of this experiment, or a new one. Raises FolderError where it belongs to another search."""
     folder, identity = launcher.folder, Identity.of(launcher.experiment, launcher.corpus())
     if not (folder / DATABASE).exists():
-        _write(folder / MANIFEST, manifest)
+        write_whole(folder / MANIFEST, [manifest])
         return Store.create(folder, identity)
     store = Store(folder)
     if found := list(differences(_fixed(store.identity), _fixed(identity))):
@@ -92,19 +93,10 @@ def _open(launcher: Launcher, manifest: str) -> Store:
             "give --data of that corpus, or take another --name"
         )
     if store.identity != identity:
-        _write(folder / MANIFEST, manifest)
+        write_whole(folder / MANIFEST, [manifest])
         store.rebind(identity)
     return store
 
 
 def _fixed(identity: Identity) -> dict[str, object]:
     return {key: value for key, value in identity.spec.items() if key not in BUDGET}
-
-
-def _write(path: Path, text: str) -> None:
-    building = path.with_name(path.name + ".new")
-    try:
-        building.write_text(text, encoding="utf-8")
-        building.replace(path)
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None

@@ -28,6 +28,7 @@ from katib.results.origin import flags_of
 from katib.results.selection import candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import LEVEL, Verdict
+from katib.whole_file import write_whole
 
 DESCRIBE_SECONDS = 600
 Cost = Literal["parameters", "multiply_adds", "step_seconds"]
@@ -231,7 +232,8 @@ def _median(values: Sequence[float]) -> float | None:
 
 def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: Path) -> list[Size]:
     """`describe` of each variant; of the search's own architecture where a value is empty. What was described before is read
-    from the file `kept`, because a large model takes a minute. Raises ResultError."""
+    from the file `kept`, because a large model takes a minute. Raises ResultError, and FolderError where it
+    cannot be written."""
     known = _kept(kept)
     found = []
     for value in values:
@@ -239,11 +241,8 @@ def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: 
         key = " ".join(words)
         if key not in known:
             known[key] = describe(words)
-            # Written beside its place and renamed, after each: the next one may take a minute, or fail.
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            building = kept.with_name(kept.name + ".new")
-            building.write_text(json.dumps({name: asdict(size) for name, size in known.items()}, indent=2))
-            building.replace(kept)
+            # After each: the next one may take a minute, or fail.
+            write_whole(kept, [json.dumps({name: asdict(size) for name, size in known.items()}, indent=2)])
         found.append(known[key])
     return found
 

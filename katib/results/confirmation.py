@@ -31,6 +31,7 @@ from katib.results.remarks import remarks
 from katib.results.selection import Candidate, candidates
 from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
+from katib.whole_file import write_whole
 
 SEEDS = (42, 123, 456)
 """Of the published baselines (Series 3)."""
@@ -124,13 +125,7 @@ def outstanding(plan: Plan, table: TrialTable) -> int:
 def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
     """Write the verdict into the search's folder. Raises FolderError."""
     path = runs / experiment / VERDICT
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        building = path.with_suffix(".new")
-        building.write_text(json.dumps(verdict_record(verdict), indent=2) + "\n")
-        building.replace(path)
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
+    write_whole(path, [json.dumps(verdict_record(verdict), indent=2), "\n"])
     return path
 
 

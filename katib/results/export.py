@@ -4,7 +4,7 @@ Written by the verb delete before it deletes; read by local_table.py in place of
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from katib.local.record import Identity
 from katib.results.formats import as_csv, records
 from katib.results.origin import budget, model_of, origin
 from katib.results.table import Point, Row, TrialTable
+from katib.whole_file import write_whole
 
 JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
 
@@ -23,8 +24,10 @@ def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
     """The whole table as JSON and, a line a trial, as CSV in `folder`. Raises FolderError where that cannot be written."""
     about = {"experiment": asdict(table.identity), "gpus": table.gpus, "notes": table.notes}
     body = ",\n".join(json.dumps(record, allow_nan=False) for record in records(table))
-    _write(folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"])
-    _write(folder / CSV, as_csv(table))
+    write_whole(
+        folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"], "; nothing was deleted"
+    )
+    write_whole(folder / CSV, as_csv(table), "; nothing was deleted")
     return folder / JSON, folder / CSV
 
 
@@ -80,14 +83,3 @@ def _row(record: Mapping[str, Any], metric: str) -> Row:
 
 def _time(text: str | None) -> float | None:
     return None if text is None else datetime.fromisoformat(text).timestamp()
-
-
-def _write(path: Path, pieces: Iterable[str]) -> None:
-    building = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with building.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces)
-        building.replace(path)
-    except OSError as error:
-        raise FolderError(f"{path}: cannot be written ({error.strerror}); nothing was deleted") from None

@@ -23,6 +23,7 @@ from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
 from katib.search.space import Axis
+from katib.whole_file import write_whole
 
 FILE = "EXPERIMENT_LOG.md"
 TITLE = (
@@ -39,16 +40,14 @@ PLACES = ("--data-dir", "--run-dir")
 
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
     """Put the entry of `table` into the log at `path`; whether it stands in place of an earlier one. Raises FolderError."""
-    building = path.with_name(path.name + ".new")
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else TITLE
         after, replaced = placed(before, table.identity.name, entry(table, commit, verdict))
-        building.write_text(after, encoding="utf-8")
-        building.replace(path)
     except UnicodeDecodeError:
         raise FolderError(f"{path}: is not text in UTF-8; name another --file") from None
     except OSError as error:
-        raise FolderError(f"{path}: cannot be written ({error.strerror}); name another --file") from None
+        raise FolderError(f"{path}: cannot be read ({error.strerror}); name another --file") from None
+    write_whole(path, [after], "; name another --file")
     return replaced
 
 

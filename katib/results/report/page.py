@@ -14,7 +14,6 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from katib.errors import FolderError
 from katib.render import TEMPLATES
 from katib.results.report.audio import Listening
 from katib.results.report.cost import cost_figure
@@ -27,6 +26,7 @@ from katib.results.report.style import template
 from katib.results.report.summary import Conclusion, configuration, facts, next_steps, subtitle, summary_notes
 from katib.results.report.tables import all_trials, failures, promising, stop_decisions
 from katib.results.table import TrialTable
+from katib.whole_file import write_whole
 
 MOST_BYTES = 8_000_000
 FILE = "report.html"
@@ -80,14 +80,7 @@ def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where:
 def write(text: str, folder: Path) -> Path:
     """The report's file in `folder`, replaced as a whole. Raises FolderError."""
     file = folder / FILE
-    building = file.with_suffix(".new")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        building.write_text(text, encoding="utf-8", newline="\n")
-        building.replace(file)
-    except OSError as error:
-        building.unlink(missing_ok=True)
-        raise FolderError(f"{file}: cannot be written ({error.strerror})") from None
+    write_whole(file, [text])
     return file
 
 
