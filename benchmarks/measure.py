@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -98,11 +99,11 @@ def times(load: Load, rounds: int) -> Spread:
     return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
 
 
-def peak_memory(load: Load, rounds: int) -> dict[Side, Spread]:
+def peak_memory(load: Load, rounds: int, sides: Sequence[Side] = SIDES) -> dict[Side, Spread]:
     """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process by turns."""
-    needed: dict[Side, list[float]] = {side: [] for side in SIDES}
+    needed: dict[Side, list[float]] = {side: [] for side in sides}
     for _ in range(rounds):
-        for side in SIDES:
+        for side in sides:
             needed[side].append(_child(side, load, 1))
     return {side: Spread(tuple(values)) for side, values in needed.items()}
 

@@ -14,3 +14,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_subset(root, "train", 12, 0.5, seed=1)
     write_subset(root, "val", 4, 0.5, seed=2)
     return root
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with a long test first, in either order of names."""
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in long)

@@ -13,12 +13,13 @@ SPEAKERS = ("en_US_f_Allison", "fr_CA_f_June", "it_IT_m_Carlo", "ru_RU_f_Ivrvoic
 PACKAGES = " ".join(f"asterisk-core-sounds-{language}-wav" for language in ("en", "fr", "it", "ru"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not all((SOUNDS / name).is_dir() for name in SPEAKERS),
     reason=f"no recorded speech below {SOUNDS}; to get it: apt-get install {PACKAGES}",
 )
 def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> None:
-    """Two trials of six epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed mixtures."""
+    """Two trials of five epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed mixtures."""
     speech = tmp_path / "speech"
     speech.mkdir()
     for name in SPEAKERS:
@@ -26,7 +27,7 @@ def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> 
     words = ["--speech", speech, "--out", tmp_path / "recorded", "--mixtures", 120, "--seconds", 2]
     katib("corpus", *words)
     runs = tmp_path / "runs"
-    katib("local", "demo", "--data", tmp_path / "recorded", "--out", runs, "--trials", 2, "--epochs", 6)
+    katib("local", "demo", "--data", tmp_path / "recorded", "--out", runs, "--trials", 2, "--epochs", 5)
     best = json.loads(katib("results", "demo", "--out", runs, "--json"))[0]
     summary = json.loads((runs / "demo" / best["trial"] / "summary.json").read_text())
     assert best["state"] == "Succeeded"

@@ -20,7 +20,6 @@ from optuna.trial import FrozenTrial, TrialState
 from katib.check.services import SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
-from katib.search import bayes
 from katib.search.history import Past
 from katib.search.settings import checked
 from katib.search.space import Space
@@ -133,6 +132,10 @@ class Sampler:
         width = len(self.space.axes)
         modelled = modelled and len(past.listed) + len(past.earlier) >= self.startup
         if self.algorithm == "bayesianoptimization" and modelled:
+            from katib.search import (
+                bayes,
+            )  # with SciPy, whose import takes as long as all other work of a start
+
             told = bayes.known(self.space, past.listed, past.earlier, self.maximize)
             if len(told.values) >= 2:
                 yield from bayes.suggest(self.space, told, generator)

@@ -93,6 +93,7 @@ def server() -> Iterator[_Sweep]:
         yield server
 
 
+@pytest.mark.long
 def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_the_stop(
     server: _Sweep, corpus: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_patience_ends_a_training_that_no_longer_improves(
     assert len(summary(tmp_path / "trial")["history"]) == 9
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler: apt-get install g++")
 def test_a_compiled_training_gives_the_same_checkpoint(training: Training, tmp_path: Path) -> None:
     """The same numbers, and weights under the same names, as without."""
@@ -95,18 +96,30 @@ import torch, trainer.train
 from trainer.__main__ import main
 torch.set_num_threads(1)
 (now,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
-resource.setrlimit(resource.RLIMIT_DATA, (1024 * int(now.split()[1]) + int(1e9),) * 2)
+resource.setrlimit(resource.RLIMIT_DATA, (1024 * int(now.split()[1]) + int(6e8),) * 2)
 sys.exit(main(sys.argv[1:]))
 """
 
 
 def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -> None:
-    """Twelve mixtures of the published DPRNN need more than the 1 GB that the process may take: exit
+    """Six mixtures of the published DPRNN need more than the 0.6 GB that the process may take: exit
     code 4 and one line. The same command with the setting that the line names trains."""
 
     def run(*flags: str) -> "subprocess.CompletedProcess[str]":
         arguments = ["--model", "dprnn", "--data-dir", str(corpus), "--run-dir", str(tmp_path / "trial")]
-        arguments += ["--batch-size", "12", "--epochs", "1", "--device", "cpu", "--curriculum", "all", *flags]
+        arguments += [
+            "--batch-size",
+            "6",
+            "--train-limit",
+            "6",
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            "--curriculum",
+            "all",
+            *flags,
+        ]
         # A fixed threshold: large blocks are given back when they are freed, and no heap is left in splinters.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
         command = [sys.executable, "-c", LIMITED, *arguments]
@@ -115,7 +128,7 @@ def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -
     failed = run()
     assert failed.returncode == 4, failed.stderr
     (line,) = failed.stderr.splitlines()
-    assert all(part in line for part in ("out of memory on cpu", "--batch-size 12", "--precision fp32"))
+    assert all(part in line for part in ("out of memory on cpu", "--batch-size 6", "--precision fp32"))
     assert summary(tmp_path / "trial")["state"] == "out of memory"
     named = re.search(r"--micro-batch \d+", line)
     assert named is not None, line

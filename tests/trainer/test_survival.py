@@ -39,6 +39,7 @@ def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
+@pytest.mark.long
 def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tmp_path: Path) -> None:
     """Killed twelve times after a random amount of work, eight times at a random step of writing a file, and
     then run to its end. Weights, history and best value are bitwise those of a run that nobody disturbed, and

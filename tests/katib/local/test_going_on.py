@@ -35,7 +35,7 @@ def assert_complete(rig: Rig, values: tuple[str, ...], epochs: int = 3) -> None:
     assert not [process for starts in rig.starts().values() for process in starts if alive(process)]
 
 
-@pytest.mark.parametrize("lines", [1, 2, 3, 4, 5, 6, 8, 10])
+@pytest.mark.parametrize("lines", [1, 3, 4, 6, 8])
 def test_a_search_killed_at_any_line_is_completed_by_the_next_start(rig: Rig, lines: int) -> None:
     """kill -9 of the engine after so many lines of its output, with two trials at work."""
     values = ("1", "2", "3")

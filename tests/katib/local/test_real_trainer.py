@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.katib.local.rig import Rig, manifest, read_until
 
 
@@ -27,6 +29,7 @@ def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
     assert f"({gain:+.2f} dB over the unprocessed mixture)" in done.stdout
 
 
+@pytest.mark.long
 def test_training_goes_on_from_its_checkpoint_after_engine_and_trainer_are_killed(
     rig: Rig, corpus: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
     assert "was trained on another corpus" in elsewhere.stderr
 
 
+@pytest.mark.long
 def test_architectures_are_trained_with_the_searchs_best_and_shown_with_what_they_cost(
     rig: Rig, corpus: Path, tmp_path: Path
 ) -> None:

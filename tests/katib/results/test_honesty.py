@@ -2,11 +2,14 @@
 
 from statistics import fmean
 
+import pytest
+
 from benchmarks.honesty import SCENARIOS, WAYS, conclude, table
 
 SEARCHES = 1000
 
 
+@pytest.mark.long
 def test_the_interval_covers_the_truth_and_better_is_rarely_said_falsely() -> None:
     """A thousand searches, over no effect, a small and a large one, and noise that model and baseline do not share: the
     interval covers the true difference in 93 to 97 %, and in at most 5 % something is called better that is not. Over the
