@@ -1,6 +1,11 @@
 #!/bin/bash
 # Stops only what the scripts started; unmounts; removes the namespace and the state. Also after a run that was killed.
 . "$(dirname "$0")/lib.sh"
+# The names of network namespaces, CNI's cache and runc's state are shared with any other Kubernetes of this machine.
+for p in /proc/[0-9]*; do
+  words=$(tr '\0' ' ' 2>/dev/null <$p/cmdline)
+  [[ ${words%% *} == *kubelet && $words != *"$RUN"* ]] && { echo "a kubelet that is not ours runs, process ${p#/proc/}; nothing is torn down" >&2; exit 1; }
+done
 # A pid file may be older than the last boot: its process is ours only while it still runs the program that it names.
 ours() {
   local p; p=$(cat "$1" 2>/dev/null) && [ -n "$p" ] && tr '\0' ' ' 2>/dev/null </proc/$p/cmdline | grep -q "${1##*/}" && echo "$p"
