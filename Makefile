@@ -57,8 +57,9 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## a training step against speechbrain's, and the data readers: time and memory; minutes (ROUNDS=, MODELS=, OUT=FILE)
+bench: $(DEV) ## a training step against speechbrain's, the scan against mamba-ssm's reference, the data readers; minutes (ROUNDS= MODELS= OUT=)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
+	$(VENV)/bin/python -m benchmarks.selective_scan $(call option,ROUNDS)
 	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
 
 bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)

@@ -47,7 +47,7 @@ def report(load: Load, models: list[str], rounds: int) -> Iterator[str]:
     yield ""
     yield f"| debug preset | a step of {load.seconds:g} s, batch {load.batch} (s) | target |"
     yield "|---|---|---|"
-    for model in models:
+    for model in (*models, "spmamba"):
         taken = times(replace(load, model=model, preset="debug"), max(rounds, 5))
         yield f"| {model} | {taken} | {DEBUG_SECONDS} |"
     if load.device == "cuda":
