@@ -24,6 +24,25 @@ Seeds = Annotated[
 
 
 @dataclass(frozen=True)
+class How:
+    """What the options say: where it runs, and whether to ask."""
+
+    out: Path
+    data: Path | None
+    cluster: bool
+    site: Path | None
+    context: str | None
+    yes: bool
+    look: bool
+    """Whether only to say how far it is."""
+
+    @property
+    def on_cluster(self) -> bool:
+        """A context alone says so too."""
+        return self.cluster or self.context is not None
+
+
+@dataclass(frozen=True)
 class Followed:
     """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its first
     trial, `code` what a search that was broken off exits with."""
@@ -74,18 +93,18 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def follow_here(
-    experiment: str,
-    purpose: "Purpose",
-    make: "Make",
-    *,
-    out: Path,
-    data: Path | None,
-    show: "Callable[[Followed], None]",
-    yes: bool,
-    look: bool = False,
+def follow(
+    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
 ) -> Followed:
-    """Plan it, or find it as it was planned; show it, ask, and run what is missing on this machine, unless only to `look`."""
+    """Plan what follows from a search, or find it as it was planned; show it, ask, and have run what is missing."""
+    where = _on_cluster if how.on_cluster else _here
+    return where(experiment, purpose, make, show, how)
+
+
+def _here(
+    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
+) -> Followed:
+    """On this machine, until it has ended."""
     import sys
 
     import yaml
@@ -100,6 +119,7 @@ def follow_here(
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
 
+    out = how.out
     search = read_table(out, experiment)
     tell(search.notes)
     name = experiment_name(experiment, purpose)
@@ -116,11 +136,11 @@ def follow_here(
     else:
         text = (out / name / MANIFEST).read_text(encoding="utf-8")
     followed = Followed(plan, yaml.safe_load(text), table_here(out, name), search.rows)
-    if look or not followed.outstanding:
+    if how.look or not followed.outstanding:
         return followed
     show(followed)
-    start = _launcher(text, name, out, data or _recorded(out, search), search)
-    confirm("Run them?", yes)
+    start = _launcher(text, name, out, how.data or _recorded(out, search), search)
+    confirm("Run them?", how.yes)
     halt = run(start, text)
     if halt is not None:
         then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
@@ -128,18 +148,10 @@ def follow_here(
     return replace(followed, table=table_here(out, name), code=halt.code if halt else 0)
 
 
-def follow_on_cluster(
-    experiment: str,
-    purpose: "Purpose",
-    make: "Make",
-    *,
-    site: Path | None,
-    context: str | None,
-    show: "Callable[[Followed], None]",
-    yes: bool,
-    look: bool = False,
+def _on_cluster(
+    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
 ) -> Followed:
-    """The same on the cluster: deployed as a search is, and left to run; called again it says how far it is."""
+    """Deployed as a search is, and left to run; called again it says how far it is."""
     import yaml
 
     from katib.check import require_sound
@@ -155,7 +167,7 @@ def follow_on_cluster(
     from katib.results.cluster_table import cluster_table
     from katib.results.fixed_runs import derived, experiment_name, plan_of
 
-    place = site_of(site)
+    context, place = how.context, site_of(how.site)
     cluster = Cluster(place.namespace, context)
     name = experiment_name(experiment, purpose)
     there = running(cluster, name)
@@ -172,10 +184,10 @@ def follow_on_cluster(
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
     followed = Followed(plan, yaml.safe_load(text), before=search.rows)
-    if look:
+    if how.look:
         return followed
     show(followed)
-    apply(cluster, place, [change(dict(followed.manifest), None)], yes=yes)
+    apply(cluster, place, [change(dict(followed.manifest), None)], yes=how.yes)
     return followed
 
 

@@ -38,7 +38,7 @@ def arch(
     the result against parameters, multiply-adds and step time. Started again it goes on; with --json it starts nothing."""
     import sys
 
-    from katib.cli._follow import follow_here, follow_on_cluster, numbers
+    from katib.cli._follow import How, follow, numbers
     from katib.errors import ResultError
     from katib.results.architecture import plan_architecture
     from katib.results.confirmation import SEEDS, find_verdict
@@ -64,12 +64,8 @@ def arch(
             table, manifest, phase.field, phase.values, seeds=wanted, verdict=verdict, own=own
         )
 
-    if cluster or context is not None:
-        found = follow_on_cluster(
-            name, "arch", make, site=site, context=context, show=_show, yes=yes, look=as_json
-        )
-    else:
-        found = follow_here(name, "arch", make, out=out, data=data, show=_show, yes=yes, look=as_json)
+    how = How(out=out, data=data, cluster=cluster, site=site, context=context, yes=yes, look=as_json)
+    found = follow(name, "arch", make, _show, how)
     if seeds is not None and found.plan.seeds != wanted:
         print(f"note: '{found.name}' was planned with other seeds, and stays so", file=sys.stderr)
     try:

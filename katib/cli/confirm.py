@@ -34,7 +34,7 @@ def confirm(
 ) -> int:
     """Run the best configurations of EXPERIMENT with each seed, as an Experiment of its own, and state the verdict. Started
     again it goes on, and says how far it is; with --json it starts nothing."""
-    from katib.cli._follow import follow_here, follow_on_cluster, numbers
+    from katib.cli._follow import How, follow, numbers
     from katib.cli.searches import search_name
     from katib.results.confirmation import SEEDS, conclude, keep, plan_confirmation
 
@@ -44,15 +44,11 @@ def confirm(
     def make(table: "TrialTable", manifest: "Mapping[str, Any]") -> "Plan":
         return plan_confirmation(table, manifest, seeds=wanted, top=top, baseline=beaten)
 
-    if cluster or context is not None:
-        found = follow_on_cluster(
-            name, "confirm", make, site=site, context=context, show=_show, yes=yes, look=as_json
-        )
-    else:
-        found = follow_here(name, "confirm", make, out=out, data=data, show=_show, yes=yes, look=as_json)
+    how = How(out=out, data=data, cluster=cluster, site=site, context=context, yes=yes, look=as_json)
+    found = follow(name, "confirm", make, _show, how)
     _require_same(found, None if seeds is None else wanted, beaten)
     verdict = conclude(found.plan, found.table) if found.table is not None else None
-    if verdict is not None and (cluster or context is not None):
+    if verdict is not None and how.on_cluster:
         keep(out, name, verdict)
     if as_json:
         return _print_json(found, verdict)

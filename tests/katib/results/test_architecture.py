@@ -1,5 +1,6 @@
 """What an architecture gives and costs: Pareto's front, measured times, what the trainer says of its size."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -156,9 +157,18 @@ def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(1, 2))
     text = page(plan, [variant("64", 1.0, 10), variant("128", 2.0, 20)], "val_si_snr")
     assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
-    body = text[text.rindex("Plotly.newPlot") :]
-    assert "parameters, millions" in body
-    assert "multiply-adds" not in body
-    assert "hidden_size 128" in body
+    assert "default-src 'none'" in text.replace("&#39;", "'")
+    drawn = json.loads(text[text.index('id="figures">') + len('id="figures">') :].split("</script>")[0])
+    assert list(drawn["figures"]) == ["parameters"]
+    _, points = drawn["figures"]["parameters"]["data"]
+    assert (points["x"], points["y"]) == ([1e-5, 2e-5], [1.0, 2.0])
+    assert points["hovertext"][1].startswith("hidden_size 128")
+    assert "No other hidden_size is better and cheaper than 64 (1.00 dB), 128 (2.00 dB)." in text
+    assert text.count("Nothing to draw") == 2
     assert len(text.encode()) < 8_000_000
-    page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr")
+    assert (
+        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count(
+            "Nothing to draw"
+        )
+        == 3
+    )
