@@ -30,7 +30,7 @@ for step in range({REPORTS}):
 REFERENCE = """
 import subprocess, sys, time, optuna
 def objective(trial):
-    x = trial.suggest_float("x", 0, 1)
+    x = trial.suggest_float("x", 0.1, 1)
     process = subprocess.Popen([sys.executable, sys.argv[1], str(x)], stdout=subprocess.PIPE, text=True)
     step = 0
     for line in process.stdout:
@@ -139,7 +139,7 @@ def _processor(process_id: int) -> float:
 
 
 def _manifest(folder: Path, trials: int, command: list[str]) -> str:
-    container = {"name": "trial", "command": [*command, "${trialParameters.x}"]}
+    container = {"name": "trial", "image": "trial", "command": [*command, "${trialParameters.x}"]}
     metric = r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$"
     spec = {
         "objective": {"type": "maximize", "objectiveMetricName": "val_si_snr"},
@@ -147,7 +147,7 @@ def _manifest(folder: Path, trials: int, command: list[str]) -> str:
         "maxTrialCount": trials,
         "parallelTrialCount": PARALLEL,
         "parameters": [
-            {"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1", "distribution": "uniform"}}
+            {"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0.1", "max": "1", "distribution": "uniform"}}
         ],
         "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": [metric]}}},
         "trialTemplate": {
@@ -156,7 +156,7 @@ def _manifest(folder: Path, trials: int, command: list[str]) -> str:
             "trialSpec": {
                 "apiVersion": "batch/v1",
                 "kind": "Job",
-                "spec": {"template": {"spec": {"containers": [container]}}},
+                "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
             },
         },
     }  # fmt: skip

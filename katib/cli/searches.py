@@ -62,6 +62,7 @@ def site_of(path: Path | None) -> "Site":
 def confirm(question: str, yes: bool) -> None:
     """Asks, unless told not to. Ends the verb where the answer is no."""
     if not yes and not typer.confirm(question):
+        typer.echo("nothing was changed", err=True)
         raise typer.Exit(1)
 
 
