@@ -1,21 +1,18 @@
 """Holds a document against Katib's and Kubernetes' own types: unknown keys, wrong types, missing keys.
 
-The types are the pydantic models of kubeflow-katib-api, read for their field names and annotations. In a trial Job
-Katib is stricter than Kubernetes: it converts the template to Go's type and back and refuses whatever comes back
-otherwise (validator.go, validatePatchJob), so null, empty lists and Go's zero values are refused too.
+The types stand in types.json beside this file, taken from the package kubeflow-katib-api, whose import takes longer than a whole
+check: tests/katib/check/katib_types.py writes the file, and a test holds it to the package. In a trial Job Katib is stricter than
+Kubernetes: it converts the template to Go's type and back and refuses whatever comes back otherwise (validator.go,
+validatePatchJob), so null, empty lists and Go's zero values are refused too.
 """
 
-import types
-from collections.abc import Iterator
-from datetime import datetime
+import json
+from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
-
-from kubeflow_katib_api import models
-from pydantic import BaseModel
+from pathlib import Path
+from typing import NamedTuple
 
 from katib.check.finding import Finding, error
-from katib.check.job_types import Job
 from katib.check.node import Node
 from katib.check.quantity import canonical
 from katib.check.source import kind_of
@@ -59,8 +56,8 @@ ZERO = error(
 )
 
 JOB_EFFECT = "Katib's webhook cannot convert the trial Job and refuses the Experiment"
-QUANTITY_MODEL = models.IoK8sApimachineryPkgApiResourceQuantity
-INT_OR_STRING = models.IoK8sApimachineryPkgUtilIntstrIntOrString
+LIST, MAPPING, REQUIRED = "[]", "{}", "!"
+"""How types.json marks a list or a mapping of what follows, and behind a type that its key must be there."""
 
 # Fields of core/v1 types.go that are plain values with omitempty: Go writes neither false nor 0.
 OMITTED_ZERO = """
@@ -82,27 +79,33 @@ seconds expirationSeconds generation observedGeneration deletionGracePeriodSecon
 """
 INT32_MAX = 2**31 - 1  # what all other whole numbers are
 TEXTS = {
-    str: "a string",
-    int: "a whole number",
-    bool: "true or false",
-    float: "a number",
-    datetime: "a time",
+    "str": "a string",
+    "int": "a whole number",
+    "bool": "true or false",
+    "float": "a number",
+    "time": "a time",
+}
+PYTHON: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "time": str,
 }
 
 
 class Field(NamedTuple):
     """A key of a mapping: its type, and whether it must be there."""
 
-    type: Any
+    type: str
     required: bool
 
 
 def structure(top: Node) -> Iterator[Finding]:
     """What of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
-    yield from _mapping(top, models.V1beta1Experiment, in_job=False)
+    yield from _mapping(top, "Experiment", in_job=False)
     job = top["spec"]["trialTemplate"]["trialSpec"]
     if is_job(job):
-        yield from _mapping(job, Job, in_job=True)
+        yield from _mapping(job, "Job", in_job=True)
 
 
 def is_job(trial: Node) -> bool:
@@ -111,25 +114,17 @@ def is_job(trial: Node) -> bool:
 
 
 @cache
-def _fields(model: type[BaseModel]) -> dict[str, Field]:
+def _types() -> Mapping[str, Mapping[str, Field]]:
+    """Of each of Katib's and Kubernetes' mappings its keys."""
+    found = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
     return {
-        field.alias or name: Field(_bare(field.annotation), field.is_required())
-        for name, field in model.model_fields.items()
+        name: {key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED)) for key, text in keys.items()}
+        for name, keys in found.items()
     }
 
 
-def _bare(annotation: Any) -> Any:
-    """The annotation without Annotated, Optional and strictness; int | float counts as float."""
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        options = {_bare(item) for item in get_args(annotation)} - {type(None)}
-        return float if options == {int, float} else options.pop()
-    return annotation
-
-
-def _mapping(node: Node, model: type[BaseModel], *, in_job: bool) -> Iterator[Finding]:
-    fields = _fields(model)
+def _mapping(node: Node, name: str, *, in_job: bool) -> Iterator[Finding]:
+    fields = _types()[name]
     for key, entry in node.entries.items():
         if key in fields:
             yield from _value(entry, fields[key], in_job=in_job)
@@ -149,24 +144,23 @@ def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
     if node.missing:
         if in_job and not field.required:
             yield ZERO.at(node, "is null")
-    elif isinstance(expected, type) and issubclass(expected, BaseModel):
-        yield from _model(node, expected, in_job=in_job)
-    elif get_origin(expected) is list:
-        yield from _many(node, list, "a list", node.items, get_args(expected)[0], field, in_job)
-    elif get_origin(expected) is dict:
-        entries = list(node.entries.values())
-        yield from _many(node, dict, "a mapping", entries, get_args(expected)[1], field, in_job)
+    elif expected.startswith(LIST):
+        yield from _many(node, list, "a list", node.items, field, in_job)
+    elif expected.startswith(MAPPING):
+        yield from _many(node, dict, "a mapping", list(node.entries.values()), field, in_job)
     elif expected in TEXTS:
         if not _fits(node.value, expected):
             yield _wrong(node, expected, in_job=in_job)
-        elif expected is int and _too_large(node):
+        elif expected == "int" and _too_large(node):
             yield TYPE.at(node, f"is {node.value}, more than 32 bits hold", mend=f"write at most {INT32_MAX}")
         elif in_job and _dropped(node, field):
             yield ZERO.at(node, f"is {kind_of(node.value)}, which is the default")
+    elif expected != "any":
+        yield from _model(node, expected, in_job=in_job)
 
 
 def _many(
-    node: Node, container: type, name: str, items: list[Node], item_type: Any, field: Field, in_job: bool
+    node: Node, container: type, name: str, items: list[Node], field: Field, in_job: bool
 ) -> Iterator[Finding]:
     if not isinstance(node.value, container):
         yield _wrong(node, name, in_job=in_job)
@@ -175,13 +169,13 @@ def _many(
     for item in items:
         if item.missing and in_job:
             yield ZERO.at(item, "is null", mend="remove the item, or quote it")
-        yield from _value(item, Field(_bare(item_type), True), in_job=in_job)
+        yield from _value(item, Field(field.type[len(LIST) :], True), in_job=in_job)
 
 
-def _model(node: Node, expected: type[BaseModel], *, in_job: bool) -> Iterator[Finding]:
-    if expected is QUANTITY_MODEL:
+def _model(node: Node, expected: str, *, in_job: bool) -> Iterator[Finding]:
+    if expected == "quantity":
         yield from _quantity(node)
-    elif expected is INT_OR_STRING:
+    elif expected == "int-or-string":
         if node.text is None and node.integer is None:
             yield _wrong(node, "a number or a string", in_job=in_job)
     elif isinstance(node.value, dict):
@@ -200,12 +194,10 @@ def _quantity(node: Node) -> Iterator[Finding]:
         yield CANONICAL.at(node, f"{kind_of(node.value)} is not canonical", mend=f'write "{written}"')
 
 
-def _fits(value: object, expected: type) -> bool:
+def _fits(value: object, expected: str) -> bool:
     if isinstance(value, bool):
-        return expected is bool
-    if expected is float:
-        return isinstance(value, int | float)
-    return isinstance(value, str if expected is datetime else expected)
+        return expected == "bool"
+    return expected != "bool" and isinstance(value, PYTHON[expected])
 
 
 def _too_large(node: Node) -> bool:
@@ -213,14 +205,14 @@ def _too_large(node: Node) -> bool:
     return abs(node.value) > INT32_MAX and key not in INT64.split()
 
 
-def _wrong(node: Node, expected: type | str, *, in_job: bool) -> Finding:
-    name = expected if isinstance(expected, str) else TEXTS[expected]
+def _wrong(node: Node, expected: str, *, in_job: bool) -> Finding:
+    name = TEXTS.get(expected, expected)
     mend = None
-    if expected is str and isinstance(node.value, bool | int | float):
+    if expected == "str" and isinstance(node.value, bool | int | float):
         mend = (
             f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
         )
-    elif expected in (int, float, bool) and node.text is not None:
+    elif expected in ("int", "float", "bool") and node.text is not None:
         mend = f"write {name}, without quotes"
     effect = JOB_EFFECT if in_job else None
     return TYPE.at(node, f"is {kind_of(node.value)}, not {name}", mend=mend, effect=effect)
