@@ -28,7 +28,9 @@ from tests.katib.services.rig import METRIC, Condition, DbManager, experiment, p
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "sobol")
 CLIENTS, CALLS = 16, 1_000
-LINES_PER_SECOND, FEED_SECONDS, IDLE_SECONDS = 10_000, 15, 20
+LINES_PER_SECOND, FEED_SECONDS = 10_000, 15
+EPOCHS, EPOCH_SECONDS = 12, 5
+"""A real epoch takes minutes; those of the smallest training take seconds."""
 REPEATED = 120_000
 IMAGE = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """As images/services/Dockerfile has them."""
@@ -103,6 +105,13 @@ def questions(stub: Any, db: DbManager) -> None:
 
 
 def collector(db: DbManager) -> None:
+    loaded(db)
+    resumed(db)
+    paced(db)
+
+
+def loaded(db: DbManager) -> None:
+    """All that a trainer could print."""
     for name, every in (("one line in 100 a metric", 100), ("each line a metric", 1)):
         with tempfile.TemporaryDirectory() as folder:
             pod = started(Path(folder), db, name)
@@ -124,19 +133,26 @@ def collector(db: DbManager) -> None:
             pod.end()
             assert pod.collector.wait(30) == 0
             pod.close()
-    resumed(db)
+
+
+def paced(db: DbManager) -> None:
+    """What a trainer of small models prints."""
     with tempfile.TemporaryDirectory() as folder:
-        pod = started(Path(folder), db, "quiet")
+        pod = started(Path(folder), db, "paced")
         assert pod.collector
         pod.print(epoch(1, 1))
-        db.wait_for("quiet", 1)
+        db.wait_for("paced", 1)
         before, begin = cpu(pod.collector), time.perf_counter()
-        time.sleep(IDLE_SECONDS)
+        for number in range(2, 2 + EPOCHS):
+            time.sleep(EPOCH_SECONDS)
+            pod.print(
+                f"epoch {number}: validation and training losses, the rate and the time", epoch(number, 1)
+            )
+        db.wait_for("paced", 1 + EPOCHS)
         share = (cpu(pod.collector) - before) / (time.perf_counter() - begin)
-        figure("collector beside a trainer that computes: CPU", 100 * share, "% of a core", 1)
-        figure(
-            "collector beside a trainer that computes: memory", memory(pod.collector) * 1e6 / 2**20, "MiB", 60
-        )
+        what = f"collector, an epoch every {EPOCH_SECONDS} s"
+        figure(f"{what}: CPU", 100 * share, "% of a core", 1)
+        figure(f"{what}: memory", memory(pod.collector) * 1e6 / 2**20, "MiB", 60)
         pod.end()
         assert pod.collector.wait(30) == 0
         pod.close()
