@@ -57,7 +57,7 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## a training step against speechbrain's, the scan against mamba-ssm's reference, the data readers; minutes (ROUNDS= MODELS= OUT=)
+bench: $(DEV) ## a training step against speechbrain's, the scan against an imitation of mamba-ssm's, the data readers; minutes (ROUNDS= MODELS= OUT=)
 	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
 	$(VENV)/bin/python -m benchmarks.selective_scan $(call option,ROUNDS)
 	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
