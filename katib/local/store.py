@@ -140,7 +140,7 @@ def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
         f"sqlite:///{path}",
         engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}, "pool_events": [(pragmas, "connect")]},
         skip_table_creation=durable,
-        skip_compatibility_check=durable,
+        skip_compatibility_check=True,
     )
 
 

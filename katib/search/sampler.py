@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from katib.check.services import SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
+from katib.search import sobol
 from katib.search.history import Past
 from katib.search.settings import checked
 from katib.search.space import Space
@@ -144,7 +145,8 @@ class Sampler:
                 point = self._tpe([*past.listed, *past.earlier], int(generator.integers(2**31)))
                 yield self.space.shares(point) or ()
         if self.algorithm in ("sobol", "bayesianoptimization"):
-            yield from self._sobol(position, len(past.listed) + 1)
+            even = sobol.points(width, position, np.random.default_rng(self.seed))
+            yield from islice(even, len(past.listed) + 1)
         while True:
             yield tuple(generator.random(width))
 
@@ -180,16 +182,6 @@ class Sampler:
             if stopped and past.worth is not None
             else None,
         )
-
-    def _sobol(self, position: int, count: int) -> Iterator[tuple[float, ...]]:
-        """The sequence from `position` on, `count` points of it."""
-        from scipy.stats import qmc  # takes half a second, and only the start of a search needs it
-
-        sequence = qmc.Sobol(len(self.space.axes), scramble=True, rng=np.random.default_rng(self.seed))
-        if position:
-            sequence.fast_forward(position)
-        for _ in range(count):
-            yield tuple(float(share) for share in sequence.random(1)[0])
 
     def _untried(self, tried: Container[object], start: int) -> dict[str, str] | None:
         """The first of a countable space's points from the place `start` on that is none of `tried`."""

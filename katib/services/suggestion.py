@@ -157,8 +157,8 @@ def main() -> int:
         help="where the curves of trials that were stopped early are read; without it only their best value counts",
     )
     options = parser.parse_args()
-    # The search loads this with the first point of a Sobol sequence; half a second that no question has to wait for.
-    threading.Thread(target=importlib.import_module, args=("scipy.stats.qmc",), daemon=True).start()
+    # The search loads this with the first question to its model; half a second that none has to wait for.
+    threading.Thread(target=importlib.import_module, args=("katib.search.bayes",), daemon=True).start()
     service = Suggestion(options.db_manager, in_cluster())
     return serve(
         "suggestion",
