@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
+
+# For matrices as small as these, threads wait for each other longer than they work, and most of all where trials have the cores.
+threadpool_limits(1, user_api="blas")
 
 Array = NDArray[np.float64]
 

@@ -1,10 +1,11 @@
-"""The products in oneDNN equal PyTorch's own, forwards and backwards, and are counted."""
+"""The layers equal PyTorch's own, forwards and backwards, whichever library makes their products, and are counted."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainer.models import linear
 from trainer.models.linear import FeedForward, Linear, operations
 
 
@@ -15,29 +16,51 @@ def with_gradients(layer: nn.Module, input: Tensor) -> list[Tensor]:
     return [output, *torch.autograd.grad(weighted, [input, *layer.parameters()])]
 
 
+def pytorchs_own(layer: nn.Module) -> nn.Module:
+    """The same in PyTorch's classes and in float64, with copies of the weights."""
+    own: nn.Module
+    if isinstance(layer, FeedForward):
+        own = nn.Sequential(*(type(part)(*_sizes(part)) for part in layer))
+    else:
+        assert isinstance(layer, Linear)
+        own = nn.Linear(*_sizes(layer), bias=layer.bias is not None)
+    own.load_state_dict(layer.state_dict())
+    return own.double()
+
+
+def _sizes(part: nn.Module) -> tuple[int, ...]:
+    return (part.in_features, part.out_features) if isinstance(part, nn.Linear) else ()
+
+
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "MKL"])
 @pytest.mark.parametrize("layer", [Linear(7, 5), Linear(7, 5, bias=False), FeedForward(7, 20)], ids=repr)
 @pytest.mark.parametrize("layout", ["contiguous", "transposed"])
-def test_it_equals_the_same_in_float64(layer: nn.Module, layout: str) -> None:
-    """float64 goes PyTorch's own way, float32 through oneDNN."""
+def test_it_equals_pytorchs_own_in_float64(
+    layer: nn.Module, layout: str, onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "WIDE", onednn)
+    monkeypatch.setattr(linear, "ROWS", 5)  # of 12: two whole parts and a rest
     torch.manual_seed(0)
     input = torch.randn(3, 4, 7) if layout == "contiguous" else torch.randn(4, 7, 3).movedim(2, 0)
     input.requires_grad_()
-    assert "_LinearBackward" in str(layer(input).grad_fn) or "_FeedForwardBackward" in str(
-        layer(input).grad_fn
-    )
+    ours = "_FeedForwardBackward" if isinstance(layer, FeedForward) else "_LinearBackward"
+    assert (ours in str(layer(input).grad_fn)) == (onednn or isinstance(layer, FeedForward))
     got = with_gradients(layer, input)
-    expected = with_gradients(layer.double(), input.detach().double().requires_grad_())
-    layer.float()
-    for ours, exact in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
+    expected = with_gradients(pytorchs_own(layer), input.detach().double().requires_grad_())
+    for one, exact in zip(got, expected, strict=True):
+        torch.testing.assert_close(one.double(), exact, rtol=1e-5, atol=1e-5)
 
 
-def test_autocast_and_other_types_go_pytorchs_own_way() -> None:
-    layer, input = Linear(6, 4), torch.randn(2, 6)
+@pytest.mark.parametrize("layer", [Linear(6, 4), FeedForward(6, 8)], ids=repr)
+def test_autocast_goes_pytorchs_own_way(layer: nn.Module) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer(input).dtype == torch.bfloat16
-    with FlopCounterMode(
-        display=False, custom_mapping={torch.ops.mkldnn._linear_pointwise: operations}
-    ) as count:
-        layer(input)
+        assert layer(torch.randn(2, 6)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "MKL"])
+def test_its_operations_are_counted(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "WIDE", onednn)
+    known = {torch.ops.mkldnn._linear_pointwise: operations}
+    with FlopCounterMode(display=False, custom_mapping=known) as count:
+        Linear(6, 4)(torch.randn(2, 6))
     assert count.get_total_flops() == 2 * 2 * 6 * 4
