@@ -35,16 +35,15 @@ def images(
     from katib.site import SITE, load_site
 
     place = site or SITE
-    registry = registry or load_site(place).image.partition("@")[0].rpartition("/")[0] or "sepsweep"
+    current = load_site(place).image
+    registry = registry or current.partition("@")[0].rpartition("/")[0] or "sepsweep"
     builder.require_registry(registry, push=push)
     wanted = builder.images(registry)
     arguments = builder.build_arguments(build_arg or (), wanted)
     named = [image.named_in(place) for image in wanted]
-    if push:
+    if push:  # a file that cannot name its image is told before the build, which may take an hour
         for image, (file, line) in zip(wanted, named, strict=True):
-            builder.pinned(
-                file, line, image.reference
-            )  # a file that cannot name it is known before the hour of a build
+            builder.pinned(file, line, image.reference)
     name = builder.tool()
     for image in wanted:
         say(f"build{' and push' if push else ''}: {image.reference} with {name}")
@@ -61,7 +60,7 @@ def images(
             say(f"push: {image.reference}")
             pushed.append(builder.push(name, image, Path(folder)))
             say(f"pushed: {pushed[-1]}")
-    # Both or none, so that trials and services are of one commit.
+    # Only now, so that a failed push leaves trials and services of one commit.
     for (file, line), reference in zip(named, pushed, strict=True):
         builder.pin(file, line, reference)
         say(f"{file}: names {reference}")

@@ -156,14 +156,8 @@ def _is_proxy(name: str) -> bool:
 def build(name: str, image: Image, arguments: Mapping[str, str], root: Path = ROOT) -> None:
     """Builds one image from the checkout. Raises ClusterError; the tool's own words are on the terminal by then."""
     verb = ["bud", "--layers"] if name == "buildah" else ["build"]  # the others keep layers unasked
-    words = [
-        name,
-        *verb,
-        "-t",
-        image.reference,
-        "--label",
-        f"{REVISION}={image.reference.rpartition(':')[2]}",
-    ]
+    label = f"{REVISION}={image.reference.rpartition(':')[2]}"
+    words = [name, *verb, "-t", image.reference, "--label", label]
     for key in sorted(arguments):
         if key in _declared(image) or _is_proxy(key):
             words += ["--build-arg", f"{key}={arguments[key]}"]
@@ -188,13 +182,11 @@ def push(name: str, image: Image, folder: Path) -> str:
         login = " ".join([name, "login", *plain, host])
         advice = advice.format(name=name, host=host, login=login, reference=image.reference)
         raise ClusterError(f"{image.reference}: {error}; {advice}") from None
-    found = re.search(
-        r"sha256:[0-9a-f]{64}", text.rpartition("digest:")[2] if name == "docker" else file.read_text()
-    )
+    said = text.rpartition("digest:")[2] if name == "docker" else file.read_text()
+    found = re.search(r"sha256:[0-9a-f]{64}", said)
     if not found:
-        raise ClusterError(
-            f"{name} push {image.reference}: names no digest; set image in k8s/site.yaml by hand"
-        )
+        place = "k8s/site.yaml or k8s/katib/katib-config.yaml"
+        raise ClusterError(f"{name} push {image.reference}: names no digest; write image in {place} by hand")
     return f"{image.repository}@{found[0]}"
 
 
