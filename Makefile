@@ -115,8 +115,9 @@ ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Ka
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
 	@$(KATIB) install-katib $(call options,OVERLAY CONTEXT) $(call switch,YES)
 
-images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= YES=1)
-	@$(KATIB) images $(call options,REGISTRY SITE) $(call switch,PUSH) $(call switch,YES)
+images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='MAMBA=none …' YES=1)
+	@$(KATIB) images $(call options,REGISTRY SITE) $(call switch,PUSH) $(call switch,YES) \
+		$(if $(call option,BUILD_ARGS),$(foreach word,$(BUILD_ARGS),--build-arg '$(word)'))
 
 doctor: $(RUN) ## is the cluster fit for the search of MODEL= (default: all), and the mend of what is not (JSON=1)
 	@$(KATIB) doctor '$(or $(MODEL),all)' $(call options,$(RENDER) CONTEXT) $(call switch,JSON)

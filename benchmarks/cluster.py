@@ -19,8 +19,9 @@ from katib.cluster.status import Curves, look
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.cluster import rig
-from tests.cluster.conftest import HOSTNAME, Tools, stand_in
+from tests.cluster.conftest import stand_in
 from tests.cluster.search import Katib
+from tests.cluster.tools import HOSTNAME, Tools
 
 MODELS = ("convtasnet", "dprnn", "sepformer", "spmamba")
 RUNNING, ROUNDS = 4, 5

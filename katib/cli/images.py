@@ -18,6 +18,12 @@ def images(
             "--push", help="push them, and write their digests into the site file and Katib's configuration"
         ),
     ] = False,
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="an ARG of the Dockerfiles: BASE, PYTHON, MAMBA, PIP_INDEX_URL, …"
+        ),
+    ] = None,
     site: SiteFile = None,
     yes: Yes = False,
 ) -> None:
@@ -30,22 +36,31 @@ def images(
 
     place = site or SITE
     current = load_site(place).image
+    registry = registry or current.partition("@")[0].rpartition("/")[0] or "sepsweep"
+    builder.require_registry(registry, push=push)
+    wanted = builder.images(registry)
+    arguments = builder.build_arguments(build_arg or (), wanted)
+    named = [image.named_in(place) for image in wanted]
+    if push:  # a file that cannot name its image is told before the build, which may take an hour
+        for image, (file, line) in zip(wanted, named, strict=True):
+            builder.pinned(file, line, image.reference)
     name = builder.tool()
-    wanted = builder.images(registry or current.partition("@")[0].rpartition("/")[0] or "sepsweep")
     for image in wanted:
-        print(f"build{' and push' if push else ''}: {image.reference} with {name}")
+        say(f"build{' and push' if push else ''}: {image.reference} with {name}")
     if push:
-        print(f"  {place} then names the trainer by its digest, {builder.SERVICES_CONFIG} the services")
+        say(f"  {place} then names the trainer by its digest, {builder.SERVICES_CONFIG} the services")
         confirm("Go on?", yes)
     for image in wanted:
-        builder.build(name, image)
+        builder.build(name, image, arguments)
     if not push:
         return
     with TemporaryDirectory() as folder:
+        pushed = []
         for image in wanted:
-            reference = builder.push(name, image, Path(folder))
-            say(f"pushed: {reference}")
-            if image.dockerfile.parent.name == "trainer":
-                builder.pin(place, builder.TRAINER_LINE, reference)
-            else:
-                builder.pin(builder.SERVICES_CONFIG, builder.SERVICES_LINE, reference)
+            say(f"push: {image.reference}")
+            pushed.append(builder.push(name, image, Path(folder)))
+            say(f"pushed: {pushed[-1]}")
+    # Only now, so that a failed push leaves trials and services of one commit.
+    for (file, line), reference in zip(named, pushed, strict=True):
+        builder.pin(file, line, reference)
+        say(f"{file}: names {reference}")

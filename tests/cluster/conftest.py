@@ -4,15 +4,10 @@ With --context the cluster is one that is there already, with a real Katib (else
 own are skipped then, and those of a whole search run.
 """
 
-import dataclasses
 import json
 import secrets
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from functools import partial
-from itertools import chain
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,31 +15,14 @@ import pytest
 import yaml
 
 from katib.__main__ import main
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import (
-    CLAIM,
-    EXPERIMENT,
-    INJECTION_LABEL,
-    JOB,
-    NAMESPACE,
-    NODE,
-    POD,
-    SECRET,
-    SERVICE_ACCOUNT,
-    Kind,
-    Object,
-)
-from katib.render import Overrides, render
+from katib.cluster.kinds import POD
 from katib.site import Site, load_site
-from katib.spec import load_spec
 from tests.cluster import elsewhere, rig
+from tests.cluster.search import NAME, Katib
+from tests.cluster.tools import HOSTNAME, Tools
 from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
-VOLUME = Kind("volume", "persistentvolumes", namespaced=False)
-HOSTNAME = "kubernetes.io/hostname"
-
-
 ONE_NODE_ONLY = (
     "breaks the cluster, or plays Katib's controller: on the one-node Kubernetes alone (no CONTEXT=)"
 )
@@ -143,7 +121,7 @@ def tools(
     site: Site,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
-) -> Iterator["Tools"]:
+) -> Iterator[Tools]:
     """A namespace that is fit for the searches of `site`; removed afterwards."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     made = Tools(kubeconfig, site.namespace)
@@ -161,7 +139,7 @@ Verb = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def verb(tools: "Tools", site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
+def verb(tools: Tools, site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
     """Runs a verb on the test's namespace: exit code, stdout, stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -173,184 +151,15 @@ def verb(tools: "Tools", site_file: Path, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-@dataclasses.dataclass
-class Tools:
-    """What a test does to the cluster behind the back of the program under test."""
-
-    kubeconfig: Path
-    namespace: str
-
-    def __post_init__(self) -> None:
-        self.cluster = Cluster(self.namespace, config_file=self.kubeconfig)
-
-    def prepare(self, site: Site) -> None:
-        """The namespace as k8s/base has it, with bound claims and the secret."""
-        labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
-        self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
-        if site.wandb:
-            self.apply(SECRET, "v1", "Secret", site.wandb.secret, stringData={"api-key": "0" * 40})
-        self.claim(site.claims.data, site.claims.runs)
-        self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
-
-    def apply(
-        self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any
-    ) -> None:
-        """One object by the API itself; a process of kubectl's takes many times as long."""
-        metadata = {"name": name, "labels": labels or {}}
-        self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
-
-    def make(self, manifest: Object) -> None:
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
-
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
-
-    def claim(
-        self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",), path: Path = Path("/nonexistent")
-    ) -> None:
-        """Claims, each bound to a volume of its own."""
-        size = {"storage": "1Gi"}
-        same = {"accessModes": list(modes), "storageClassName": ""}
-        volumes = {name: f"{self.namespace}-{name}" for name in names}
-        for name, volume in volumes.items():
-            place = {
-                "hostPath": {"path": str(path)},
-                "claimRef": {"name": name, "namespace": self.namespace},
-            }
-            self.apply(VOLUME, "v1", "PersistentVolume", volume, spec={**same, **place, "capacity": size})
-        # The binder looks again only a period later where it learns of the claim before the volume.
-        for volume in volumes.values():
-            self.first(VOLUME, "", partial(_is, volume, "Available"))
-        for name, volume in volumes.items():
-            spec = {**same, "resources": {"requests": size}, "volumeName": volume}
-            self.apply(CLAIM, "v1", "PersistentVolumeClaim", name, spec=spec)
-        for name in names:
-            self.first(CLAIM, "", partial(_is, name, "Bound"))
-
-    def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
-        """A node that only the API server knows."""
-        self.make(
-            {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {"name": name, "labels": {HOSTNAME: name}},
-                "spec": spec,
-            }
-        )
-        ready = {
-            "type": "Ready",
-            "status": "True",
-            "reason": "Made",
-            "message": "",
-            "lastHeartbeatTime": None,
-        }
-        self.status(NODE, name, {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]})
-        self.kubectl("wait", "--for=jsonpath={.status.allocatable.pods}", f"node/{name}", "--timeout=300s")
-        self.untaint(name)
-
-    def untaint(self, name: str) -> None:
-        """Admission taints a new node as not ready, and a controller takes that off a moment later."""
-        self.cluster.merge(NODE, name, {"spec": {"taints": None}})
-
-    def first(
-        self,
-        kind: Kind,
-        selector: str,
-        wanted: Callable[[Object], bool] = lambda found: True,
-        seconds: float = 300,
-    ) -> Object:
-        """The first object that is `wanted`, as soon as there is one."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            there, version = self.cluster.list_at(kind, selector)
-            # Closed at once: a watch that is left to the garbage collector is a warning in whichever test runs then.
-            with closing(self.cluster.watch(kind, version, selector)) as events:
-                come = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
-                for found in chain(there, come):
-                    if wanted(found):
-                        return found
-        raise AssertionError(f"no such {kind.name} ({selector}) within {seconds:.0f} s")
-
-    def status(self, kind: Kind, name: str, status: Object) -> None:
-        """Writes the status subresource, as a controller or kubelet would."""
-        self.cluster.merge(kind, f"{name}/status", {"status": status})
-
-    def run(self, pod: Object, **ends: Object) -> None:
-        """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
-        name = pod["metadata"]["name"]
-        self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        terminated = {
-            key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
-        }
-        states = [
-            {"name": item["name"], "image": item["image"], "imageID": "", "restartCount": 0,
-             "ready": item["name"] not in terminated, "started": True,
-             "state": {"terminated": terminated[item["name"]]} if item["name"] in terminated else {"running": {"startedAt": now}}}
-            for item in pod["spec"]["containers"]
-        ]  # fmt: skip
-        over = len(terminated) == len(states)
-        failed = over and any(end["exitCode"] for end in terminated.values())
-        phase = "Failed" if failed else "Succeeded" if over else "Running"
-        conditions = [
-            {"type": kind, "status": "False" if over else "True", "lastTransitionTime": now}
-            for kind in ("Ready", "ContainersReady", "Initialized", "PodScheduled")
-        ]
-        status = {"phase": phase, "startTime": now, "containerStatuses": states, "conditions": conditions}
-        self.status(POD, name, status)
-
-    def job(self, trial: str) -> Object:
-        found = self.cluster.get(JOB, trial)
-        assert found is not None
-        return found
-
-    @contextmanager
-    def without(self, kind: Kind, name: str, namespace: str | None = None) -> Iterator[None]:
-        """The object is away, and back afterwards."""
-        place = ("-n", namespace) if namespace is not None else ("-n", self.namespace)
-        kept = json.loads(
-            rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig)
-        )
-        rig.kubectl(*place, "delete", _resource(kind), name, kubeconfig=self.kubeconfig)
-        try:
-            yield
-        finally:
-            for key in ("resourceVersion", "uid", "creationTimestamp", "managedFields", "generation"):
-                kept["metadata"].pop(key, None)
-            rig.kubectl(*place, "create", "-f", "-", stdin=json.dumps(kept), kubeconfig=self.kubeconfig)
-
-    @contextmanager
-    def patched(
-        self, kind: Kind, name: str, patch: Object, back: Object, namespace: str | None = None
-    ) -> Iterator[None]:
-        """The object is changed by a merge patch, and changed back afterwards."""
-        other = Tools(self.kubeconfig, self.namespace if namespace is None else namespace)
-        other.cluster.merge(kind, name, patch)
-        try:
-            yield
-        finally:
-            other.cluster.merge(kind, name, back)
-
-    def end(self) -> None:
-        """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
-        kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
-        if found := self.cluster.get(NAMESPACE, self.namespace):
-            self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])
-        if self.cluster.list(EXPERIMENT):
-            self.kubectl("delete", "experiments.kubeflow.org", "--all", "--timeout=300s")
-        if self.cluster.list(POD):
-            self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--timeout=300s")
+Begin = Callable[[], Katib]
 
 
-def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
-    """The Experiment of `model` on `site`."""
-    found: Object = yaml.safe_load(render(load_spec(model), site, Overrides(**overrides)))
-    return found
+@pytest.fixture
+def katib_of(tools: Tools, verb: Verb) -> Begin:
+    """Deploys the DPRNN search and plays Katib for it."""
 
+    def begin() -> Katib:
+        assert verb("deploy", "dprnn", "--yes", "--wait", "0")[0] == 0
+        return Katib(tools, NAME)
 
-def _resource(kind: Kind) -> str:
-    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
-
-
-def _is(name: str, phase: str, found: Object) -> bool:
-    return bool(found["metadata"]["name"] == name and (found.get("status") or {}).get("phase") == phase)
+    return begin

@@ -27,7 +27,7 @@ from katib.cluster.kinds import (
 )
 from katib.site import Site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools, manifest
+from tests.cluster.tools import Tools, manifest
 
 SYSTEM = "kubeflow"
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -1,14 +1,17 @@
 """Plays Katib's controller: makes the trials of an Experiment and writes their states. Used by the tests of the verbs."""
 
 import json
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from katib.cluster.doctor.admission import trial_job
 from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL, TRIAL_LABEL, Object
-from tests.cluster.conftest import Tools
+from tests.cluster.tools import Tools
 
+NAME = "series3-dprnn"
 ASSIGNMENTS = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
 
 
@@ -107,3 +110,24 @@ def _condition(kind: str, true: bool = True) -> dict[str, str]:
 def as_json(text: str) -> Any:
     """What a verb printed with --json."""
     return json.loads(text)
+
+
+def in_background(work: Callable[[], object]) -> threading.Thread:
+    """What the test plays while a verb runs."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def bury(tools: Tools, count: int) -> None:
+    """What a kubelet does with pods that are being deleted: it reports them as gone."""
+    gone = 0
+    end = time.monotonic() + 300
+    while gone < count and time.monotonic() < end:
+        for pod in tools.cluster.list(POD):
+            if "deletionTimestamp" in pod["metadata"]:
+                tools.kubectl(
+                    "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false"
+                )
+                gone += 1
+        time.sleep(0.1)

@@ -9,8 +9,8 @@ from katib.cluster.mirror import Mirror
 from katib.cluster.status import SELECTORS, Curves, progress
 from katib.site import Site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools, manifest
 from tests.cluster.search import Katib
+from tests.cluster.tools import Tools, manifest
 from tests.cluster.watched import Watched
 
 PATIENCE = 300

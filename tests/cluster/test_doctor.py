@@ -5,8 +5,8 @@ import pytest
 from katib.cluster.client import Cluster
 from katib.cluster.doctor import Patient, Result, examine
 from katib.site import Site
-from tests.cluster.conftest import Tools, manifest
 from tests.cluster.faults import FAULTS, Fault
+from tests.cluster.tools import Tools, manifest
 
 
 def diagnose(tools: Tools, site: Site, cluster: Cluster | None = None) -> list[Result]:

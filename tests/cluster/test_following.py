@@ -1,22 +1,20 @@
 """What follows from a search on the cluster: its confirmation is deployed as a search is, and found again by its name."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from katib.cluster.kinds import EXPERIMENT
 from katib.results.confirmation import find_verdict
 from katib.results.fixed_runs import plan_of
-from tests.cluster.conftest import Tools, Verb
-from tests.cluster.search import ASSIGNMENTS, Katib
-from tests.cluster.test_verbs import NAME, katib_of
+from tests.cluster.conftest import Begin, Verb
+from tests.cluster.search import ASSIGNMENTS, NAME, Katib
+from tests.cluster.tools import Tools
 
-__all__ = ["katib_of"]
 VALUES = (3.9, 3.6, 3.1, 2.0)
 
 
 def test_a_search_is_confirmed_on_the_cluster(
-    verb: Verb, katib_of: Callable[[], Katib], tools: Tools, tmp_path: Path
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
 ) -> None:
     """Deployed once, with the runs that are missing; the verdict comes when Katib has ended them, and stays on this machine."""
     search = katib_of()
@@ -53,9 +51,7 @@ def test_a_search_is_confirmed_on_the_cluster(
     assert json.loads(told)["verdict"]["sentence"] == verdict.sentence
 
 
-def test_what_follows_from_nothing_is_told_in_one_line(
-    verb: Verb, katib_of: Callable[[], Katib], tmp_path: Path
-) -> None:
+def test_what_follows_from_nothing_is_told_in_one_line(verb: Verb, katib_of: Begin, tmp_path: Path) -> None:
     """No such search; a search without a trial."""
     code, _, err = verb("confirm", "nosuch", "--cluster", "--yes", "--out", str(tmp_path))
     assert (code, err.count("\n")) == (1, 1)

@@ -12,7 +12,7 @@ import yaml
 from katib.cluster.kinds import INJECTION_LABEL
 from katib.site import load_site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools
+from tests.cluster.tools import Tools
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"

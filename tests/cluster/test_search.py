@@ -17,8 +17,9 @@ from katib.metrics import METRIC
 from katib.services.observations import ObservationLogs
 from katib.site import Site
 from tests.cluster import elsewhere
-from tests.cluster.conftest import Tools, Verb
+from tests.cluster.conftest import Verb
 from tests.cluster.search import as_json
+from tests.cluster.tools import Tools
 from tests.tiny_corpus import write_subset
 
 pytestmark = [pytest.mark.real_katib, pytest.mark.any_cluster]

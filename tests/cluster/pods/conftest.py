@@ -16,8 +16,8 @@ import soundfile
 from katib.cluster.kinds import NAMESPACE
 from katib.site import Site, load_site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools
 from tests.cluster.pods.trial_webhook import wrap
+from tests.cluster.tools import Tools
 from tests.cluster.webhook import Webhook
 
 ROOT = Path(__file__).parents[3]

@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from katib.cluster.kinds import Object
 from katib.metrics import METRIC, metric_filter
 from tests.cluster import rig
-from tests.cluster.conftest import Tools
 from tests.cluster.one_node import images
+from tests.cluster.tools import Tools
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "images/services/Dockerfile").read_text()

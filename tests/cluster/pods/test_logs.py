@@ -8,8 +8,8 @@ from katib.cluster.kinds import SIDECAR
 from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools
 from tests.cluster.pods.trial import begin, metrics
+from tests.cluster.tools import Tools
 from tests.cluster.watched import Watched
 
 

@@ -17,12 +17,12 @@ from katib.cluster.kinds import JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind
 from katib.services.stubs import pb, rpc
 from katib.site import Site
 from tests.cluster import rig
-from tests.cluster.conftest import Tools
 from tests.cluster.pods import services
 from tests.cluster.pods.conftest import SECURITY
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
 from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.search import Katib
+from tests.cluster.tools import Tools
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
 

@@ -11,8 +11,8 @@ from katib.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
 from katib.cluster.model import read_pod
 from katib.metrics import METRIC
 from katib.site import Site
-from tests.cluster.conftest import Tools
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
+from tests.cluster.tools import Tools
 
 
 def test_trial_runs_to_its_end_with_one_metric_line_an_epoch(place: Tools, site: Site, runs: Path) -> None:

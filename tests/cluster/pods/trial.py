@@ -3,8 +3,8 @@
 from katib.cluster.kinds import EXPERIMENT, SIDECAR
 from katib.metrics import METRIC, MetricParser, metric_filter
 from katib.site import Site
-from tests.cluster.conftest import Tools, manifest
 from tests.cluster.search import Katib
+from tests.cluster.tools import Tools, manifest
 
 NAME = "pods"
 EPOCHS = 300

@@ -1,38 +1,16 @@
-"""`make images`: tags, tools, digests and the site file; the container tool itself is a script that records its calls."""
+"""`make images` up to a push: tags, registries, build arguments, tools; the container tool is a script that records its calls."""
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from katib.__main__ import main
 from katib.cluster import images as builder
-from katib.errors import ClusterError
-from katib.site import SITE, load_site
-
-DIGEST = "sha256:" + "a" * 64
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    for name in ("trainer", "services"):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        (tmp_path / "images" / name / "Dockerfile").write_text("FROM scratch\n")
-    for words in (
-        ["init", "-q"],
-        ["add", "-A"],
-        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
-    ):
-        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
-    return tmp_path
-
-
-def script(folder: Path, name: str, body: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    program, calls = folder / "bin" / name, folder / "calls"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n{body}\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    return calls
+from katib.errors import ClusterError, SepsweepError
+from tests.katib.cluster.conftest import Script
 
 
 def test_images_are_tagged_with_the_commit_and_say_where_files_changed(checkout: Path) -> None:
@@ -45,62 +23,94 @@ def test_images_are_tagged_with_the_commit_and_say_where_files_changed(checkout:
     assert builder.commit(checkout) == f"{tag}-dirty"
 
 
-def test_build_passes_the_checkout_as_context(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = script(checkout, "podman", "", monkeypatch)
-    image = builder.images("x", checkout)[1]
-    builder.build("podman", image, checkout)
-    assert calls.read_text() == f"build -t {image.reference} -f {image.dockerfile} {checkout}\n"
+def test_a_new_file_makes_a_tag_dirty_where_it_goes_into_an_image_and_the_digests_of_a_push_do_not(
+    checkout: Path,
+) -> None:
+    """An image holds what lies in katib/, whether or not git knows it, and nothing of k8s/, where a push writes."""
+    tag = builder.commit(checkout)
+    (checkout / "k8s" / "there").write_text("image: another\n")
+    (checkout / "notes").write_text("")
+    assert builder.commit(checkout) == tag
+    (checkout / "katib" / "new.py").write_text("")
+    assert builder.commit(checkout) == f"{tag}-dirty"
+
+
+def test_without_a_commit_it_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
+    shutil.rmtree(checkout / ".git")
+    with pytest.raises(ClusterError, match=r"git rev-parse: .*not a git repository.*; image tags come from"):
+        builder.commit(checkout)
+    subprocess.run(["git", "-C", str(checkout), "init", "-q"], check=True)
+    with pytest.raises(
+        ClusterError, match=r"git rev-parse: fatal: .*; image tags come from the commit that '"
+    ):
+        builder.commit(checkout)
+    (checkout / ".dockerignore").unlink()
+    with pytest.raises(ClusterError, match=r"\.dockerignore is missing; image tags"):
+        builder.commit(checkout)
 
 
 @pytest.mark.parametrize(
-    ("name", "body"),
+    ("word", "advice"),
     [
-        ("docker", f'[ "$1" = push ] && echo "tag: digest: {DIGEST} size: 1"'),
-        ("podman", f'[ "$1" = push ] && echo {DIGEST} > "$3"'),
+        ("https://reg.example/x/", "did you mean 'reg.example/x'?"),
+        ("Reg.example/X", "did you mean 'reg.example/x'?"),
+        ("reg.example/x:1.0", "write host/project in lower case"),
+        ("reg.example:80x/y", "write host/project in lower case"),
+        ("a b", "write host/project in lower case"),
     ],
 )
-def test_pushed_image_is_known_by_its_digest(
-    name: str, body: str, checkout: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_registry_that_no_image_can_have_is_refused_with_what_was_meant(word: str, advice: str) -> None:
+    with pytest.raises(SepsweepError, match=re.escape(f"--registry '{word}': {advice}")):
+        builder.require_registry(word, push=False)
+
+
+@pytest.mark.parametrize("word", ["reg.example/x", "reg:5000/x/y", "127.0.0.1:5000", "localhost/a__b-c"])
+def test_a_registry_that_an_image_can_have_is_taken(word: str) -> None:
+    builder.require_registry(word, push=True)
+
+
+def test_a_push_to_no_host_is_refused_before_anything_is_built(
+    script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script(checkout, name, body, monkeypatch)
-    image = builder.images("reg.example:5000/x", checkout)[1]
-    assert builder.push(name, image, checkout) == f"reg.example:5000/x/trainer@{DIGEST}"
+    """The site file as it comes names sepsweep/trainer: docker and its like would push to Docker Hub."""
+    calls = script("docker", "")
+    assert main(["images", "--push", "--yes"]) == 2
+    assert "--registry 'sepsweep' has no host" in capsys.readouterr().err
+    assert not calls.exists()
 
 
-def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
-    site = tmp_path / "site.yaml"
-    site.write_text(SITE.read_text())
-    builder.pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
-    assert load_site(site).image == f"reg.example/x/trainer@{DIGEST}"
-    before, after = SITE.read_text().splitlines(), site.read_text().splitlines()
-    assert [line for line in before if not line.startswith("image:")] == [
-        line for line in after if not line.startswith("image:")
-    ]
+def test_build_passes_the_checkout_as_context(checkout: Path, script: Script) -> None:
+    calls = script("podman", "")
+    image = builder.images("x", checkout)[1]
+    builder.build("podman", image, {}, checkout)
+    label = f"{builder.REVISION}={builder.commit(checkout)}"
+    assert (
+        calls.read_text() == f"build -t {image.reference} --label {label} -f {image.dockerfile} {checkout}\n"
+    )
 
 
-def test_katibs_configuration_names_our_services_and_keeps_the_rest(tmp_path: Path) -> None:
-    config = tmp_path / "katib-config.yaml"
-    config.write_text(builder.SERVICES_CONFIG.read_text())
-    reference = f"reg.example:5000/x/services@{DIGEST}"
-    for _ in range(2):  # again over a digest
-        builder.pin(config, builder.SERVICES_LINE, reference)
-    before, after = builder.SERVICES_CONFIG.read_text().splitlines(), config.read_text().splitlines()
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert {old.split()[-1] for old, _ in changed} == {"sepsweep/services:0.1.0"}
-    assert {new.split()[-1] for _, new in changed} == {reference}
-    assert all("sepsweep/services" not in line for line in after)
-
-
-def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("kind: KatibConfig\n")
-    with pytest.raises(ClusterError, match=r"x\.yaml: names no image of ours; write image: r/services:1"):
-        builder.pin(tmp_path / "x.yaml", builder.SERVICES_LINE, "r/services:1")
+def test_a_build_argument_goes_to_the_dockerfile_that_has_it(checkout: Path, script: Script) -> None:
+    (checkout / "images" / "trainer" / "Dockerfile").write_text("ARG BASE=a\nFROM ${BASE}\nARG JOBS\n")
+    wanted = builder.images("x", checkout)
+    found = builder.build_arguments(["BASE=reg.example/b=c", "HTTPS_PROXY=p"], wanted)
+    calls = script("buildah", "")
+    for image in wanted:
+        builder.build("buildah", image, found, checkout)
+    services, trainer = calls.read_text().splitlines()
+    assert "--build-arg BASE=reg.example/b=c --build-arg HTTPS_PROXY=p" in trainer
+    assert "BASE" not in services
+    assert "--build-arg HTTPS_PROXY=p" in services
+    with pytest.raises(SepsweepError, match=r"'JOB=1': no Dockerfile has JOB: did you mean 'JOBS'\?"):
+        builder.build_arguments(["JOB=1"], wanted)
+    with pytest.raises(SepsweepError, match="'JOBS': write NAME=VALUE"):
+        builder.build_arguments(["JOBS"], wanted)
 
 
 def test_no_container_tool_is_one_line_that_names_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script(tmp_path, "docker", "echo cannot connect to the daemon >&2; exit 1", monkeypatch)
+    script("docker", "echo cannot connect to the daemon >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\necho cannot connect to the daemon >&2\nexit 1\n")
     with pytest.raises(

@@ -1,0 +1,100 @@
+"""delete against the real API server, by its command line: what goes, what stays, what is kept of it first."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, POD, SUGGESTION, Object
+from katib.errors import ClusterError
+from katib.results.local_table import read_table
+from katib.site import load_site
+from tests.cluster.conftest import Begin, Verb
+from tests.cluster.search import NAME, as_json, in_background
+from tests.cluster.tools import Tools, manifest
+
+
+def test_delete_exports_first_and_takes_only_what_is_ours(
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
+) -> None:
+    katib = katib_of()
+    katib.trial(f"{NAME}-done", job=False)
+    katib.state(f"{NAME}-done", "Succeeded", 2.0)
+    theirs = manifest(load_site().model_copy(update={"namespace": tools.namespace}), "convtasnet")
+    theirs["metadata"]["labels"] = {"owner": "somebody"}
+    tools.make(theirs)
+    code, out, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
+    assert code == 0
+    assert "katib-db-manager does not answer" in err
+    assert "1 trials" in out
+    exported = as_json((tmp_path / NAME / "cluster-trials.json").read_text())
+    assert exported["trials"][0]["val_si_snr"] == 2.0
+    assert read_table(tmp_path, NAME).rows[0].value == 2.0
+    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", f"trial/{NAME}-done", "--timeout=300s")
+    code, _, err = verb("delete", "convtasnet", "--yes", "--out", str(tmp_path))
+    assert code == 1
+    assert "is not ours" in err
+    assert tools.cluster.get(EXPERIMENT, "series3-convtasnet") is not None
+
+
+def test_delete_is_not_undone_by_katibs_suggestion_controller(
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
+) -> None:
+    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being deleted."""
+    experiment = katib_of().experiment
+    made = tools.cluster.create(SUGGESTION, _owned("Suggestion", NAME, experiment))
+    service = _owned("ConfigMap", f"{NAME}-service", made)
+
+    def play() -> None:
+        while tools.cluster.get(SUGGESTION, NAME):
+            with suppress(ClusterError):
+                tools.cluster.create(CONFIG_MAP, service)
+
+    player = in_background(play)
+    code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
+    assert code == 0, err
+    assert err.startswith(
+        "note: katib-db-manager does not answer"
+    )  # here is none; the trials' table goes without
+    assert err.count("\n") == 1
+    assert tools.cluster.get(SUGGESTION, NAME) is None
+    tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=300s")
+    player.join(300)
+    assert not player.is_alive()
+
+
+def test_delete_that_cannot_export_deletes_nothing(
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
+) -> None:
+    katib_of()
+    (tmp_path / "file").write_text("")
+    code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path / "file"))
+    assert code == 2
+    assert "nothing was deleted" in err
+    assert tools.cluster.get(EXPERIMENT, NAME) is not None
+
+
+def test_delete_with_runs_removes_the_run_directories_by_a_job(
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
+) -> None:
+    katib_of()
+    seen: list[list[str]] = []
+
+    def play() -> None:
+        pod = tools.first(POD, f"batch.kubernetes.io/job-name=clean-{NAME}")
+        seen.append(pod["spec"]["containers"][0]["command"])
+        tools.run(pod, clean={"exitCode": 0})
+
+    player = in_background(play)
+    code, _, err = verb("delete", "dprnn", "--yes", "--runs", "--out", str(tmp_path))
+    player.join(300)
+    assert code == 0, err
+    assert seen == [["rm", "-rf", "--one-file-system", f"/runs/{NAME}"]]
+    tools.kubectl("wait", "--for=delete", f"job/clean-{NAME}", "--timeout=300s")
+
+
+def _owned(kind: str, name: str, owner: Object) -> Object:
+    """An object that goes with its owner, and keeps it from going before."""
+    reference = {key: owner[key] for key in ("apiVersion", "kind")}
+    reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    reference |= {"controller": True, "blockOwnerDeletion": True}
+    version = "v1" if kind == "ConfigMap" else "kubeflow.org/v1beta1"
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "ownerReferences": [reference]}}

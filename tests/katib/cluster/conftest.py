@@ -1,0 +1,46 @@
+"""What the tests of `make images` share: a checkout of two small images, and container tools that are scripts."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from katib.cluster.images import ROOT
+
+Script = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one commit."""
+    for name in ("trainer", "services"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "Dockerfile").write_text("FROM scratch\nCOPY katib /\n")
+    for name in ("katib", "k8s"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "there").write_text("")
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    return tmp_path
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Makes a program of a name and a shell body, found before all others; its calls are in the file that it returns."""
+
+    def make(name: str, body: str) -> Path:
+        program, calls = tmp_path / "bin" / name, tmp_path / "calls"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n{body}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+        return calls
+
+    return make
