@@ -110,13 +110,14 @@ def _idle(seconds: float = 10.0) -> float:
     """Processor time of the engine, as a share of a core, while two trials sleep and nothing happens."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        script = "import time; print('t val_si_snr=1', flush=True); time.sleep(3600)"
-        (folder / "bench.yaml").write_text(_manifest(folder, PARALLEL, [sys.executable, "-c", script]))
+        trial = folder / "trial.py"
+        trial.write_text("import time\nprint('t val_si_snr=1', flush=True)\ntime.sleep(3600)\n")
+        (folder / "bench.yaml").write_text(_manifest(folder, PARALLEL, [sys.executable, str(trial)]))
         command = [sys.executable, "-m", "katib", "local", "bench.yaml"]
         engine = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
             text=True,
             cwd=folder,
             env=_environment(),
@@ -124,7 +125,11 @@ def _idle(seconds: float = 10.0) -> float:
         assert engine.stdout is not None
         reports = 0
         while reports < PARALLEL:
-            reports += "epoch 1" in engine.stdout.readline()
+            line = engine.stdout.readline()
+            if not line:
+                raise SystemExit("the engine ended before its trials reported")
+            reports += "epoch 1" in line
+        time.sleep(3)  # the model of the search loads meanwhile
         before = _processor(engine.pid)
         time.sleep(seconds)
         share = (_processor(engine.pid) - before) / seconds

@@ -23,7 +23,7 @@ from katib.local.store import Store
 from katib.local.view import View, count, with_unit
 from katib.metrics import MetricParser
 from katib.search.history import Outcome, Past
-from katib.search.sampler import sampler
+from katib.search.sampler import preload, sampler
 from katib.search.stopping import stop_rule
 
 GRACE_SECONDS = 120.0
@@ -90,6 +90,9 @@ class Engine:
             self._selector.register(signals.descriptor, selectors.EVENT_READ)
             try:
                 self._attempt(self._settle)
+                self._attempt(self._start_trials)
+                if self._running and self._experiment.algorithm.name == "bayesianoptimization":
+                    preload()
                 while True:
                     self._attempt(self._start_trials)
                     if not self._running:

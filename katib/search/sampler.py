@@ -8,7 +8,9 @@ al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each para
 (Owen 1998), grid goes through its points in order.
 """
 
+import importlib
 import json
+import threading
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -133,9 +135,7 @@ class Sampler:
         width = len(self.space.axes)
         modelled = modelled and len(past.listed) + len(past.earlier) >= self.startup
         if self.algorithm == "bayesianoptimization" and modelled:
-            from katib.search import (
-                bayes,
-            )  # with SciPy, whose import takes as long as all other work of a start
+            from katib.search import bayes  # with SciPy: see `preload`
 
             told = bayes.known(self.space, past.listed, past.earlier, self.maximize)
             if len(told.values) >= 2:
@@ -236,6 +236,11 @@ def _distance(space: Space, a: Sequence[float], b: Sequence[float]) -> float:
         abs(one - other) if axis.ordered else float(abs(one - other) * (axis.levels or 1) >= 0.5)
         for axis, one, other in zip(space.axes.values(), a, b, strict=True)
     )
+
+
+def preload() -> None:
+    """Load the Gaussian process beside other work: SciPy takes half a second, and no question need wait for it."""
+    threading.Thread(target=importlib.import_module, args=("katib.search.bayes",)).start()
 
 
 def sampler(experiment: Experiment) -> Sampler:

@@ -7,10 +7,8 @@ its best value alone (--db-manager), and the trials of earlier experiments that 
 """
 
 import hashlib
-import importlib
 import logging
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +18,7 @@ import grpc
 
 from katib.experiment import Experiment
 from katib.search.history import Past
-from katib.search.sampler import Sampler, idle_settings, sampler
+from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests
 from katib.services.kubernetes_api import KubernetesApi, in_cluster
 from katib.services.observations import AWAY, observation_logs, reason
@@ -157,8 +155,7 @@ def main() -> int:
         help="where the curves of trials that were stopped early are read; without it only their best value counts",
     )
     options = parser.parse_args()
-    # The search loads this with the first question to its model; half a second that none has to wait for.
-    threading.Thread(target=importlib.import_module, args=("katib.search.bayes",), daemon=True).start()
+    preload()
     service = Suggestion(options.db_manager, in_cluster())
     return serve(
         "suggestion",
