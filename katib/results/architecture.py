@@ -232,15 +232,17 @@ def _median(values: Sequence[float]) -> float | None:
 
 def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: Path) -> list[Size]:
     """`describe` of each variant; of the search's own architecture where a value is empty. What was described before is read
-    from the file `kept`, because a large model takes a minute. Raises ResultError, and FolderError where it
-    cannot be written."""
+    from the file `kept`, because a large model takes a minute; so is the variant that is the search's own. Raises ResultError,
+    and FolderError where it cannot be written."""
     known = _kept(kept)
+    own = " ".join(described_words(manifest))
     found = []
     for value in values:
         words = described_words(manifest, field if value else "", value)
         key = " ".join(words)
         if key not in known:
-            known[key] = describe(words)
+            same = known.get(own)
+            known[key] = same if same and str(same.configuration.get(field)) == value else describe(words)
             # After each: the next one may take a minute, or fail.
             write_whole(kept, [json.dumps({name: asdict(size) for name, size in known.items()}, indent=2)])
         found.append(known[key])

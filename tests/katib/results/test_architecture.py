@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 
 from katib.errors import ResultError
 from katib.render import Overrides, render
+from katib.results import architecture
 from katib.results.architecture import (
     Variant,
     batch_size,
@@ -123,7 +124,9 @@ def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None
     assert (small.step_seconds, own.step_seconds, own.mean) == (None, 4.0, pytest.approx(3.05))
 
 
-def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path) -> None:
+def test_parameters_and_multiply_adds_are_the_trainers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the real `describe`; the second time from the file, which a damaged one is not."""
     kept = tmp_path / "new" / "sizes.json"
     small, own = sizes(MANIFEST, "hidden_size", ["8", ""], kept)
@@ -133,6 +136,9 @@ def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path) -> No
     assert sizes(MANIFEST, "hidden_size", ["8"], kept)[0].parameters == 7
     kept.write_text("[]")
     assert sizes(MANIFEST, "hidden_size", ["8"], kept) == [small]
+    kept.write_text(json.dumps({"--model dprnn --preset debug": asdict(own)}))
+    monkeypatch.setattr(architecture, "describe", None)  # the variant that the search had is known
+    assert sizes(MANIFEST, "hidden_size", [str(own.configuration["hidden_size"])], kept) == [own]
 
 
 def test_what_the_trainer_cannot_describe_is_one_line() -> None:
