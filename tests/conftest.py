@@ -1,6 +1,5 @@
 """What the tests of both sides share."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files with a long test first, in either order of names."""
     long = {item.path for item in items if item.get_closest_marker("long")}
     items.sort(key=lambda item: item.path not in long)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many processes again as there are cores: a test that waits for a process of its own leaves its core idle."""
-    return (os.cpu_count() or 1) * 3 // 2
