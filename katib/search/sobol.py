@@ -45,9 +45,12 @@ def points(width: int, start: int, generator: np.random.Generator) -> Iterator[t
     axes = len(directions)
     # Matousek 1998, J. Complexity 14: a random lower triangle over GF(2) times each direction number, and a random shift. It
     # keeps what is even about the sequence and makes each point by itself uniform.
-    triangle = np.tril(generator.integers(0, 2, (axes, BITS, BITS)), -1) + np.eye(BITS, dtype=np.int64)
+    # Drawn as SciPy does, so that a seed gives the same points.
+    (generator,) = generator.spawn(1)
+    shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1]
+    drawn = np.tril(generator.integers(0, 2, (axes, BITS, BITS), dtype=np.uint32), -1)
+    triangle = drawn + np.eye(BITS, dtype=np.int64)
     scrambled = np.einsum("aij,akj->aki", triangle, directions) % 2
-    shift = generator.integers(0, 2, (axes, BITS))
     for index in count(start):
         yield (*_at(scrambled, shift, index % 2**BITS), *generator.random(width - axes).tolist())
 
