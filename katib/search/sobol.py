@@ -47,7 +47,7 @@ def points(width: int, start: int, generator: np.random.Generator) -> Iterator[t
     # keeps what is even about the sequence and makes each point by itself uniform.
     # Drawn as SciPy does, so that a seed gives the same points.
     (generator,) = generator.spawn(1)
-    shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1]
+    shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1].astype(np.int64)
     drawn = np.tril(generator.integers(0, 2, (axes, BITS, BITS), dtype=np.uint32), -1)
     triangle = drawn + np.eye(BITS, dtype=np.int64)
     scrambled = np.einsum("aij,akj->aki", triangle, directions) % 2
