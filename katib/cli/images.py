@@ -1,11 +1,16 @@
 """Builds the images of the trials and of Katib's services, and pushes them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from katib.cli.options import SiteFile, Yes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from katib.cluster.images import Image
 
 
 def images(
@@ -28,8 +33,6 @@ def images(
     yes: Yes = False,
 ) -> None:
     """Build the images of images/ with docker, podman or buildah, tagged with the git commit."""
-    from tempfile import TemporaryDirectory
-
     from katib.cli.searches import confirm, say
     from katib.cluster import images as builder
     from katib.site import SITE, load_site
@@ -40,10 +43,9 @@ def images(
     builder.require_registry(registry, push=push)
     wanted = builder.images(registry)
     arguments = builder.build_arguments(build_arg or (), wanted)
-    named = [image.named_in(place) for image in wanted]
     if push:  # a file that cannot name its image is told before the build, which may take an hour
-        for image, (file, line) in zip(wanted, named, strict=True):
-            builder.pinned(file, line, image.reference)
+        for image in wanted:
+            builder.pinned(*image.named_in(place), image.reference)
     name = builder.tool()
     for image in wanted:
         say(f"build{' and push' if push else ''}: {image.reference} with {name}")
@@ -52,15 +54,24 @@ def images(
         confirm("Go on?", yes)
     for image in wanted:
         builder.build(name, image, arguments)
-    if not push:
-        return
+    if push:
+        _push(name, wanted, place)
+
+
+def _push(tool: str, wanted: "Sequence[Image]", place: Path) -> None:
+    """Push all, and only then pin them, so that a failed push leaves trials and services of one commit."""
+    from tempfile import TemporaryDirectory
+
+    from katib.cli.searches import say
+    from katib.cluster import images as builder
+
     with TemporaryDirectory() as folder:
         pushed = []
         for image in wanted:
             say(f"push: {image.reference}")
-            pushed.append(builder.push(name, image, Path(folder)))
+            pushed.append(builder.push(tool, image, Path(folder)))
             say(f"pushed: {pushed[-1]}")
-    # Only now, so that a failed push leaves trials and services of one commit.
-    for (file, line), reference in zip(named, pushed, strict=True):
+    for image, reference in zip(wanted, pushed, strict=True):
+        file, line = image.named_in(place)
         builder.pin(file, line, reference)
         say(f"{file}: names {reference}")

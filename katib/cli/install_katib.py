@@ -20,8 +20,15 @@ def install_katib(
     """Apply k8s/katib (Katib's own standalone install with our configuration) and wait for its webhook and DB manager."""
     from katib.cli.searches import confirm, say
     from katib.cluster.kubectl import kubectl
+    from katib.errors import ClusterError
 
-    text = kubectl("kustomize", str(overlay))
+    try:
+        text = kubectl("kustomize", str(overlay))
+    except ClusterError as error:
+        raise ClusterError(
+            f"{error}; k8s/katib takes Katib's own install from github.com: where that is out of reach, "
+            "name a folder with a copy, OVERLAY=folder"
+        ) from None
     count = text.count("\nkind: ") + text.startswith("kind: ")
     where = kubectl(
         "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}", context=context

@@ -11,15 +11,22 @@ from katib.errors import ClusterError
 
 
 def kubectl(*words: str, stdin: str | None = None, context: str | None = None) -> str:
-    """Its output. Raises ClusterError with its last line where it fails, or where it is not installed."""
+    """Its output. Raises ClusterError with its reason where it fails, or where it is not installed."""
     command = [*_program(context), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or [
-            f"exit code {done.returncode}"
-        ]
-        raise ClusterError(f"kubectl {' '.join(words[:3])}: {lines[-1]}")
+        reason = _reason(done.stderr) or f"exit code {done.returncode}"
+        raise ClusterError(f"kubectl {' '.join(words[:3])}: {reason}")
     return done.stdout
+
+
+def _reason(said: str) -> str:
+    """The server's answer is the last line; a fault of its own kubectl logs as err="…" or, over several lines, as err=<…>."""
+    logged = re.search(r'"command failed" err=(?:"(.*)"|<(.*)>)', said, re.DOTALL)
+    if logged is None:
+        return next((line for line in reversed(said.splitlines()) if line.strip()), "")
+    text = " ".join((logged[1] or logged[2]).split())
+    return text[max(text.rfind("fatal: "), 0) :]  # what git says of a base that it cannot fetch comes last
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., N] to [..., M]."""
-        ours = WIDE and input.dtype == torch.float32 and _plain(input, self.weight)
+        ours = _in_onednn(input) and _plain(input, self.weight)
         output: Tensor = _Linear.apply(input, self.weight, self.bias) if ours else super().forward(input)
         return output
 
@@ -106,9 +106,13 @@ def _plain(input: Tensor, weight: Tensor) -> bool:
     )
 
 
+def _in_onednn(input: Tensor) -> bool:
+    return WIDE and input.dtype == torch.float32
+
+
 def _product(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
     """[..., N] times the transpose of [M, N], and what follows it: [..., M]."""
-    if WIDE and input.dtype == torch.float32:
+    if _in_onednn(input):
         output: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, activation, [], "")
         return output
     output = nn.functional.linear(input, weight, bias)

@@ -1,4 +1,4 @@
-"""What the tests of `make images` share: a checkout of two small images, and container tools that are scripts."""
+"""What the tests of `make images` and of kubectl share: a checkout of two small images, and programs that are scripts."""
 
 import shutil
 import subprocess
