@@ -6,22 +6,23 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Load, Step
+from benchmarks.measure import Load, Step, times
 
 PEAK_TFLOPS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125}
 """Dense bf16 with tensor cores, from NVIDIA's data sheets, by a part of the device's name; the first that fits."""
 
 
-def gpu_report(load: Load, step: Step, seconds: float) -> Iterator[str]:
-    """Lines about a step that takes `seconds`."""
+def gpu_report(load: Load, rounds: int) -> Iterator[str]:
+    """Lines about a step of ours."""
+    step, seconds = Step(load, "ours"), times(load, rounds).median
     with FlopCounterMode(display=False) as counter:
         step()
     tflops = counter.get_total_flops() / seconds / 1e12
     name = torch.cuda.get_device_name()
     peak = next((value for part, value in PEAK_TFLOPS.items() if part in name), None)
-    share = (
-        f", {tflops / peak:.0%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
-    )
+    share = f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
+    if load.precision != "bf16":
+        share = ""
     yield ""
     yield f"{load.model}: {load.audio_seconds / seconds:.3g} s of audio a second"
     # cuDNN's LSTM is one call that the counter does not look into.

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -20,8 +19,8 @@ from torch import Tensor, nn
 from trainer.losses import pit_si_snr
 from trainer.models import build, find
 
-Side = Literal["ours", "reference"]
-SIDES: tuple[Side, Side] = ("ours", "reference")
+Side = Literal["ours", "compiled", "reference"]
+"""compiled: ours with --compile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,11 @@ class Load:
     def audio_seconds(self) -> float:
         """Of audio in a step."""
         return self.batch * self.seconds
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Who takes part."""
+        return ("ours", "compiled", "reference") if self.device == "cuda" else ("ours", "reference")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Step:
         torch.manual_seed(0)
         self._load = load
         self.network = _network(load, side).to(load.device)
+        if side == "compiled":
+            self.network.compile()
         samples = round(load.seconds * 8000)
         self._mixtures = torch.randn(load.batch, samples, device=load.device)  # [B, T]
         self._targets = torch.randn(load.batch, 2, samples, device=load.device)  # [B, 2, T]
@@ -89,32 +95,28 @@ def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
     Fresh, because the heap that another model has left behind changes the time by a fifth.
     """
     taken = _child("pair", load, rounds)
-    return {side: Spread(tuple(taken[side])) for side in SIDES}
+    return {side: Spread(tuple(taken[side])) for side in load.sides}
 
 
-def times(load: Load, rounds: int) -> Spread:
-    """Seconds a step of ours, after one step to warm up."""
-    step = Step(load, "ours")
+def times(load: Load, rounds: int, side: Side = "ours") -> Spread:
+    """Seconds a step of one side, after one step to warm up."""
+    step = Step(load, side)
     _seconds(step, load.device)
     return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
 
 
-def peak_memory(load: Load, rounds: int, sides: Sequence[Side] = SIDES) -> dict[Side, Spread]:
-    """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process by turns."""
-    needed: dict[Side, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side in sides:
-            needed[side].append(_child(side, load, 1))
-    return {side: Spread(tuple(values)) for side, values in needed.items()}
+def peak_memory(load: Load) -> dict[Side, float]:
+    """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process."""
+    return {side: _child(side, load, 1) for side in load.sides}
 
 
-def ratio(pairs: dict[Side, Spread]) -> Spread:
+def ratio(pairs: dict[Side, Spread], side: Side = "ours") -> Spread:
     """Ours over the reference's, round by round, so that what slows both down falls out."""
-    return Spread(tuple(a / b for a, b in zip(pairs["ours"].values, pairs["reference"].values, strict=True)))
+    return Spread(tuple(a / b for a, b in zip(pairs[side].values, pairs["reference"].values, strict=True)))
 
 
 def _network(load: Load, side: Side) -> nn.Module:
-    if side == "ours":
+    if side != "reference":
         return build(load.model, load.preset)
     from benchmarks.reference import reference
 
@@ -153,8 +155,8 @@ def _status_bytes(name: str) -> int:
 
 
 def _pair(load: Load, rounds: int) -> dict[Side, list[float]]:
-    steps = {side: Step(load, side) for side in SIDES}
-    taken: dict[Side, list[float]] = {side: [] for side in SIDES}
+    steps = {side: Step(load, side) for side in load.sides}
+    taken: dict[Side, list[float]] = {side: [] for side in load.sides}
     for _ in range(2 + rounds):
         for side, step in steps.items():
             taken[side].append(_seconds(step, load.device))
@@ -169,10 +171,12 @@ def _child(what: str, load: Load, rounds: int) -> Any:
 def _main(what: str, load_json: str, rounds: str) -> None:
     load = Load(**json.loads(load_json))
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("high")  # as the trainer has it on a GPU; a CPU has no TF32
     if what == "pair":
         print(json.dumps(_pair(load, int(rounds))))
     else:
-        print(_peak(load, "ours" if what == "ours" else "reference"))
+        (side,) = (side for side in load.sides if side == what)
+        print(_peak(load, side))
 
 
 if __name__ == "__main__":

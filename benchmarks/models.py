@@ -1,8 +1,8 @@
 """`make bench`: the time and memory of a training step of our models against speechbrain's, as Markdown tables.
 
 Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the
-least and the greatest behind it. On a CPU one thread, one mixture, fp32; on a GPU bf16 and also what
-benchmarks/gpu.py adds.
+least and the greatest behind it. On a CPU one thread, one mixture, fp32; on a GPU bf16 and the batch of the
+model's published training, ours also with --compile, and what benchmarks/gpu.py adds.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import Load, Step, paired_times, peak_memory, ratio, times
+from benchmarks.measure import Load, paired_times, peak_memory, ratio, times
+from katib.spec import load_spec
 
 TARGETS = {"convtasnet": 0.65, "sepformer": 0.85, "dprnn": 0.95}
 """The most that a step may take on a CPU, relative to the reference's."""
@@ -27,35 +28,47 @@ DEBUG_SECONDS = 0.5
 
 def report(load: Load, models: list[str], rounds: int) -> Iterator[str]:
     """The lines of the report, each as soon as it is known; `load.model` counts for nothing."""
-    yield f"{_machine(load.device)}; {load.seconds:g} s of audio, batch {load.batch}, {load.precision}."
+    yield f"{_machine(load.device)}; mixtures of {load.seconds:g} s, {load.precision}."
     yield "A step is forward, loss and backward. Median of the rounds (least–greatest)."
     yield ""
     yield (
-        f"| {load.preset} | ours (s) | speechbrain (s) | ratio | target "
+        f"| {load.preset}, mixtures a step | ours (s) | speechbrain (s) | ratio | target "
         "| ours (GB) | speechbrain (GB) | ratio | target |"
     )
     yield "|---|---|---|---|---|---|---|---|---|"
     for model in models:
-        mine = replace(load, model=model)
-        seconds, gigabytes = paired_times(mine, rounds), peak_memory(mine, 1)
+        mine = _load(load, model)
+        seconds, gigabytes = paired_times(mine, rounds), peak_memory(mine)
         target = TARGETS[model] if load.device == "cpu" else GPU_TARGET
-        yield (
-            f"| {model} | {seconds['ours']} | {seconds['reference']} | {ratio(seconds)} | {target} "
-            f"| {gigabytes['ours'].median:.3g} | {gigabytes['reference'].median:.3g} "
-            f"| {ratio(gigabytes).median:.3g} | 1 |"
-        )
+        for side in mine.sides[:-1]:
+            yield (
+                f"| {model}{', compiled' if side == 'compiled' else ''}, {mine.batch} "
+                f"| {seconds[side]} | {seconds['reference']} | {ratio(seconds, side)} | {target} "
+                f"| {gigabytes[side]:.3g} | {gigabytes['reference']:.3g} "
+                f"| {gigabytes[side] / gigabytes['reference']:.3g} | 1 |"
+            )
     yield ""
-    yield f"| debug preset | a step of {load.seconds:g} s, batch {load.batch} (s) | target |"
+    if load.device == "cuda":
+        from benchmarks.gpu import gpu_report
+
+        for model in (*models, "spmamba"):
+            yield from gpu_report(_load(load, model), rounds)
+        return
+    yield f"| debug preset | a step of {load.seconds:g} s, one mixture (s) | target |"
     yield "|---|---|---|"
     for model in (*models, "spmamba"):
         taken = times(replace(load, model=model, preset="debug"), max(rounds, 5))
         yield f"| {model} | {taken} | {DEBUG_SECONDS} |"
-    if load.device == "cuda":
-        from benchmarks.gpu import gpu_report
 
-        for model in models:
-            mine = replace(load, model=model)
-            yield from gpu_report(mine, Step(mine, "ours"), times(mine, rounds).median)
+
+def _load(load: Load, model: str) -> Load:
+    """Of one model: where no batch is given, that of its published training."""
+    if load.batch:
+        return replace(load, model=model)
+    spec = load_spec(model)
+    batch, precision = spec.fixed["batch_size"], spec.fixed["precision"]
+    assert isinstance(batch, int)
+    return replace(load, model=model, batch=batch, precision=str(precision))
 
 
 def _machine(device: str) -> str:
@@ -76,7 +89,7 @@ def _main() -> None:
         "--rounds", type=int, default=3, help="of one step of each side, after one to warm up"
     )
     parser.add_argument("--preset", choices=("paper", "debug"), default="paper")
-    parser.add_argument("--batch", type=int, default=1, help="mixtures in a step")
+    parser.add_argument("--batch", type=int, default=0, help="mixtures in a step; 0: one on a CPU, as in the published training on a GPU")
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
@@ -85,7 +98,7 @@ def _main() -> None:
     load = Load(
         model="",
         preset=options.preset,
-        batch=options.batch,
+        batch=options.batch or (0 if device == "cuda" else 1),
         seconds=options.seconds,
         precision="bf16" if device == "cuda" else "fp32",
         device=device,

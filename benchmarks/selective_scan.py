@@ -6,7 +6,7 @@ In each round every implementation runs once, one after the other in one process
 256 channels and 16 states; the ratio is taken round by round. The batch is 4 wherever the reference runs too,
 because its backward pass takes time with the square of the length; the rows of SPMamba's own batch are ours alone.
 With --mamba-ssm the reference is `selective_scan_ref` of that unpacked source distribution (needs einops);
-without, it is the imitation below. On CUDA mamba-ssm's kernel takes part where it is installed.
+without, it is the imitation below. On CUDA it is mamba-ssm's kernel, where that is installed.
 """
 
 import argparse
@@ -49,9 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    reference = imitation if options.mamba_ssm is None else published(options.mamba_ssm)
-    name = "imitation of mamba-ssm's reference" if options.mamba_ssm is None else "mamba-ssm's reference"
-    ours = contestants(device)
+    name, reference = rival(device, options.mamba_ssm)
+    ours = contestant(device)
     where = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{options.threads} CPU thread(s)"
     )
@@ -62,19 +61,26 @@ def main() -> None:
     )
     print("|---:|---:|---|---:|---:|---:|")
     for length, batch, with_reference in CASES:
-        compete(length, batch, {name: reference, **ours} if with_reference else ours, options.rounds, device)
+        both = with_reference or "kernel" in name
+        compete(length, batch, {name: reference, **ours} if both else ours, options.rounds, device)
 
 
-def contestants(device: torch.device) -> dict[str, Scan]:
-    """Ours on this device; on CUDA ours and, where it is installed, mamba-ssm's kernel."""
+def rival(device: torch.device, folder: Path | None) -> tuple[str, Scan]:
+    """The reference and what to call it."""
+    if (best := choose(device)).name == "mamba-ssm":
+        return "mamba-ssm's kernel", best.scan
+    if folder is not None:
+        return "mamba-ssm's reference", published(folder)
+    return "imitation of mamba-ssm's reference", imitation
+
+
+def contestant(device: torch.device) -> dict[str, Scan]:
+    """Ours on this device."""
     if device.type != "cuda":
         return {"ours, tiled": tiled_scan}
     from trainer.models.selective_scan.triton_scan import triton_scan
 
-    best = choose(device)
-    return {"ours, Triton": triton_scan} | (
-        {"mamba-ssm's kernel": best.scan} if best.name == "mamba-ssm" else {}
-    )
+    return {"ours, Triton": triton_scan}
 
 
 def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device: torch.device) -> None:
@@ -88,9 +94,9 @@ def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device
     for name, scan in scans.items():
         times, base = seconds[name][1:], seconds[first][1:]
         ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
-        shown = f"{median(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})"
+        shown = f"{median(ratios):.3g} ({min(ratios):.3g}–{max(ratios):.3g})"
         print(
-            f"| {length} | {batch} | {name} | {1e3 * median(times):.1f} ({1e3 * min(times):.1f}–{1e3 * max(times):.1f}) | "
+            f"| {length} | {batch} | {name} | {1e3 * median(times):.3g} ({1e3 * min(times):.3g}–{1e3 * max(times):.3g}) | "
             f"{'–' if name == first or 'ours' in first else shown} | {peak(scan, inputs) / MIB:.0f} |",
             flush=True,
         )
