@@ -14,13 +14,16 @@ PEAK_TFLOPS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 
 
 def gpu_report(load: Load, rounds: int) -> Iterator[str]:
     """Lines about a step of ours."""
-    step, seconds = Step(load, "ours"), times(load, rounds).median
+    seconds, step = times(load, rounds).median, Step(load, "ours", record=False)
+    step()
     with FlopCounterMode(display=False) as counter:
         step()
     tflops = counter.get_total_flops() / seconds / 1e12
     name = torch.cuda.get_device_name()
     peak = next((value for part, value in PEAK_TFLOPS.items() if part in name), None)
-    share = f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
+    share = (
+        f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
+    )
     if load.precision != "bf16":
         share = ""
     yield ""

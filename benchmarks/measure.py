@@ -14,9 +14,10 @@ from statistics import median
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
 
-from trainer.losses import pit_si_snr
+from trainer.gradients import Gradients
 from trainer.models import build, find
 
 Side = Literal["ours", "compiled", "reference"]
@@ -66,27 +67,23 @@ class Spread:
 class Step:
     """A network and a batch of noise, which takes as long as speech."""
 
-    def __init__(self, load: Load, side: Side) -> None:
+    def __init__(self, load: Load, side: Side, record: bool = True) -> None:
+        """`record`: whether ours is replayed on a GPU, as in training."""
         torch.manual_seed(0)
-        self._load = load
-        self.network = _network(load, side).to(load.device)
+        network = _network(load, side).to(load.device)
         if side == "compiled":
-            self.network.compile()
-        samples = round(load.seconds * 8000)
+            network.compile()
+        record = record and load.device == "cuda" and side != "reference"
+        scaler = GradScaler(load.device, enabled=False)
+        self._gradients = Gradients(network, load.precision, scaler, load.batch, record)
+        samples = 8 * round(load.seconds * 1000)  # whole frames, to which the reference cuts its estimates
         self._mixtures = torch.randn(load.batch, samples, device=load.device)  # [B, T]
         self._targets = torch.randn(load.batch, 2, samples, device=load.device)  # [B, 2, T]
 
     def __call__(self) -> None:
         """Forward and backward; the gradients of the step before are dropped first, as in training."""
-        self.network.zero_grad()
-        self.loss().backward()
-
-    def loss(self) -> Tensor:
-        """The forward pass and its loss."""
-        with torch.autocast(self._load.device, torch.bfloat16, enabled=self._load.precision == "bf16"):
-            estimates = self.network(self._mixtures)  # [B, 2, T']
-        loss: Tensor = -pit_si_snr(estimates, self._targets[..., : estimates.shape[-1]]).mean()
-        return loss
+        self._gradients.zero()
+        self._gradients(self._mixtures, self._targets, 1 / len(self._mixtures))
 
 
 def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
@@ -99,9 +96,10 @@ def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
 
 
 def times(load: Load, rounds: int, side: Side = "ours") -> Spread:
-    """Seconds a step of one side, after one step to warm up."""
+    """Seconds a step of one side, after two steps to warm up."""
     step = Step(load, side)
-    _seconds(step, load.device)
+    step()
+    step()
     return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
 
 

@@ -149,6 +149,9 @@ class Run:
     compile: bool = False
     """Whether torch.compile makes kernels for the model; the first steps then take minutes."""
 
+    cuda_graph: bool = True
+    """Whether a GPU records a training step once and then replays it, which spares the CPU's time."""
+
     deterministic: bool = False
     """Whether the same run gives the same bits on a GPU too, which is slower. On a CPU it does anyway."""
 
@@ -168,6 +171,11 @@ class Run:
     stop_delay: float = 2.5
     """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3. None where
     TRAINER_READ_TO_END is set."""
+
+    @property
+    def rows(self) -> int:
+        """Mixtures computed at once, at most."""
+        return min(self.micro_batch or self.training.batch_size, self.training.batch_size)
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, self, "epochs", "1 or more")

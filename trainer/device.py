@@ -20,4 +20,6 @@ def find_device(name: str) -> torch.device:
             f"--device {name}: this machine has {torch.cuda.device_count()} usable GPUs; "
             "--device cpu does without"
         )
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # where Triton starts its kernels and graphs are recorded
     return device

@@ -20,6 +20,7 @@ from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
 from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import DataFaultError, DivergedError
+from trainer.gradients import Gradients
 from trainer.losses import gains, pit_si_snr, si_snr
 from trainer.metric_line import metric_line, say, timestamp
 from trainer.progress import EpochRecord, Partial, summary
@@ -58,6 +59,7 @@ class Fit:
     run: Run
     corpus: Corpus
     session: Session
+    gradients: Gradients
     folder: RunDirectory
     identity: dict[str, object]
     stop: StopRequest
@@ -145,13 +147,10 @@ class Fit:
 
     def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
         session, training = self.session, self.run.training
-        session.optimizer.zero_grad()
+        self.gradients.zero()
         loss = 0.0
-        for part in batch.split(self.run.micro_batch or len(batch.mixtures)):
-            share = len(part.mixtures) / len(batch.mixtures)
-            part_loss = -pit_si_snr(self._estimate(part), part.targets).mean() * share
-            session.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
-            loss += part_loss.item()
+        for part in batch.split(self.run.rows):
+            loss += self.gradients(part.mixtures, part.targets, 1 / len(batch.mixtures)).item()
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
         if not math.isfinite(loss):
@@ -234,15 +233,12 @@ class Fit:
             select(self.corpus.validation, training.validation_variants, training.validation_limit),
             training.validation_variants,
             frames=self._frames,
-            batch_size=min(training.batch_size, self.run.micro_batch or training.batch_size),
+            batch_size=self.run.rows,
         )
 
     def _estimate(self, batch: Batch) -> Tensor:
         """Estimates [B, 2, T] of the batch's speakers."""
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.run.training.precision)
-        with torch.autocast(self.session.device.type, dtype, enabled=dtype is not None):
-            estimates: Tensor = self.session.model(batch.mixtures)
-        return estimates
+        return self.gradients.estimate(batch.mixtures)
 
     def _load(self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None) -> Iterator[Batch]:
         workers = self.run.workers if workers is None else workers

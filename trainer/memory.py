@@ -11,7 +11,7 @@ from trainer.checkpoint import Session, dump
 from trainer.config import Run
 from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import MemoryExhaustedError
-from trainer.losses import pit_si_snr
+from trainer.gradients import Gradients
 
 _MESSAGES = (
     "can't allocate memory",
@@ -33,7 +33,7 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
     """The error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
     a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training."""
     training = run.training
-    tried = min(run.micro_batch or training.batch_size, training.batch_size)
+    tried = run.rows
     size = tried // 2
     while size and not _fits(session, size, frames):
         size //= 2
@@ -55,16 +55,14 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
 def _fits(session: Session, size: int, frames: int) -> bool:
     """Whether two steps with `size` mixtures and a checkpoint do. They spoil the session, which no one uses any
     more."""
-    training, device = session.training, session.device
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(training.precision)
+    device = session.device
+    gradients = Gradients(session.model, session.training.precision, session.scaler, size, record=False)
     gc.collect()  # what failed before may hang in a cycle of its exception and its frames
     try:
         for _ in range(2):
-            session.optimizer.zero_grad()
+            gradients.zero()
             mixtures, targets = torch.rand(size, frames), torch.rand(size, 2, frames)
-            with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                estimates = session.model(mixtures.to(device))  # [B, 2, T]
-            torch.autograd.backward(-pit_si_snr(estimates, targets.to(device)).mean())
+            gradients(mixtures.to(device), targets.to(device), 1 / size)
             session.optimizer.step()
         dump(session, {})
     except (RuntimeError, MemoryError) as error:

@@ -22,6 +22,7 @@ from trainer.data.subset import SAMPLE_RATE
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
 from trainer.fit import Fit
+from trainer.gradients import Gradients
 from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line, say
 from trainer.models import find
@@ -72,7 +73,9 @@ def _train(
     resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience)
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
-    fit = Fit(run, corpus, session, folder, identity, stop, tracker)
+    record = run.cuda_graph and device.type == "cuda"
+    gradients = Gradients(session.model, run.training.precision, session.scaler, run.rows, record)
+    fit = Fit(run, corpus, session, gradients, folder, identity, stop, tracker)
     code = 1
     try:
         if not resumed:
@@ -109,6 +112,7 @@ def _train(
         tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
+        del fit, gradients  # with what was recorded
         longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))

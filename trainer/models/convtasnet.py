@@ -1,18 +1,18 @@
 """Conv-TasNet (Luo and Mesgarani 2019, arXiv:1809.07454): masks from dilated depthwise convolutions.
 
 The non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout,
-where the paper's global layer norm is nn.GroupNorm with one group. Built through trainer.models.build.
+where the paper's global layer norm is a GroupNorm with one group. Built through trainer.models.build.
 """
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.codec import SPEAKERS, Decoder, Encoder
-from trainer.models.prelu import PReLU
+from trainer.models.convolution import Pointwise, ReflectedDepthwise
+from trainer.models.global_norm import PReLUNorm
 
 EPS = 1e-8
 
@@ -66,9 +66,9 @@ class ConvTasNet(nn.Module):
         shortest = max(dilations) * (config.block_kernel_size // 2) + 1
         self.encoder = Encoder(config.filters, config.kernel_size, shortest)
         self.norm = nn.LayerNorm(config.filters, EPS)
-        self.bottleneck = nn.Conv1d(config.filters, config.bottleneck_channels, 1, bias=False)
+        self.bottleneck = Pointwise(config.filters, config.bottleneck_channels)
         self.blocks = nn.Sequential(*(TemporalBlock(config, dilation) for dilation in dilations))
-        self.mask = nn.Conv1d(config.bottleneck_channels, SPEAKERS * config.filters, 1, bias=False)
+        self.mask = Pointwise(config.bottleneck_channels, SPEAKERS * config.filters)
         self.decoder = Decoder(config.filters, config.kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -88,39 +88,14 @@ class TemporalBlock(nn.Module):
         super().__init__()
         bottleneck, hidden = config.bottleneck_channels, config.hidden_channels
         self.layers = nn.Sequential(
-            nn.Conv1d(bottleneck, hidden, 1, bias=False),  # [B, H, L]
-            PReLU(),
-            nn.GroupNorm(1, hidden, EPS),
-            ReflectionConv1d(
-                hidden,
-                hidden,
-                config.block_kernel_size,
-                padding=dilation * (config.block_kernel_size // 2),
-                padding_mode="reflect",
-                dilation=dilation,
-                groups=hidden,
-                bias=False,
-            ),  # [B, H, L]
-            PReLU(),
-            nn.GroupNorm(1, hidden, EPS),
-            nn.Conv1d(hidden, bottleneck, 1, bias=False),  # [B, B', L]
+            Pointwise(bottleneck, hidden),  # [B, H, L]
+            PReLUNorm(hidden, EPS),
+            ReflectedDepthwise(hidden, config.block_kernel_size, dilation),  # [B, H, L]
+            PReLUNorm(hidden, EPS),
+            Pointwise(hidden, bottleneck),  # [B, B', L]
         )
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, B', L] to [B, B', L]."""
         output: Tensor = features + self.layers(features)
         return output
-
-
-class ReflectionConv1d(nn.Conv1d):
-    """nn.Conv1d with padding_mode="reflect", which has a deterministic form on a GPU too."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """[B, C, L] to [B, C', L]."""
-        # The kernel that gathers the reflection's gradient on a GPU adds in no fixed order, and has no other.
-        if not torch.are_deterministic_algorithms_enabled():
-            return super().forward(input)
-        width = self.dilation[0] * (self.kernel_size[0] // 2)
-        before, behind = input[..., 1 : width + 1].flip(-1), input[..., -width - 1 : -1].flip(-1)
-        padded = torch.cat((before, input, behind), dim=-1)  # [B, C, L + 2 width]
-        return F.conv1d(padded, self.weight, None, self.stride, 0, self.dilation, self.groups)

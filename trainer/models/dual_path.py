@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.models.codec import SPEAKERS, Decoder, Encoder
+from trainer.models.global_norm import GlobalNorm
 from trainer.models.linear import Linear
 from trainer.models.prelu import PReLU
 
@@ -27,7 +28,7 @@ class DualPathNetwork(nn.Module):
         super().__init__()
         self.chunk_size = chunk_size
         self.encoder = Encoder(filters, kernel_size)
-        self.norm = nn.GroupNorm(1, filters, EPS)
+        self.norm = GlobalNorm(filters, EPS)
         self.bottleneck = Linear(filters, filters, bias=False)
         self.blocks = nn.Sequential(*blocks)
         self.activation = PReLU()
@@ -63,9 +64,9 @@ class DualPathBlock(nn.Module):
         """`intra` and `inter` map [B, X, T, channels], sequences along T, to the same shape."""
         super().__init__()
         self.intra = intra
-        self.intra_norm = GlobalNorm(channels)
+        self.intra_norm = ChunkNorm(channels, EPS)
         self.inter = inter
-        self.inter_norm = GlobalNorm(channels)
+        self.inter_norm = ChunkNorm(channels, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
         """[B, S, K, N] to [B, S, K, N]."""
@@ -75,11 +76,8 @@ class DualPathBlock(nn.Module):
         return output
 
 
-class GlobalNorm(nn.GroupNorm):
-    """Norm over all chunks, frames and channels of a mixture, with a gain and a bias for each channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(1, channels, EPS)
+class ChunkNorm(GlobalNorm):
+    """GlobalNorm with the channels last: over all chunks, frames and channels of a mixture."""
 
     def forward(self, chunks: Tensor) -> Tensor:
         """[B, S, K, N] to [B, S, K, N]."""

@@ -1,9 +1,11 @@
-"""A bidirectional LSTM whose training step on a CPU takes less time and memory than nn.LSTM's (`make bench`).
+"""A bidirectional LSTM whose training step takes less time than nn.LSTM's, on a CPU less memory too (`make bench`).
 
 PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call, and a good part of a step
 goes into having the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the next
 step. Formulas: Hochreiter and Schmidhuber 1997 with forget gates (Gers, Schmidhuber and Cummins 2000), as nn.LSTM has them.
 Used by dprnn.py.
+
+On a GPU a Triton kernel of our own runs under autocast (triton_lstm.py), and cuDNN's in fp32.
 """
 
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from trainer.models.in_triton import in_triton
 
 
 class LSTM(nn.LSTM):
@@ -23,17 +27,26 @@ class LSTM(nn.LSTM):
     def forward(self, sequences: Tensor) -> Tensor:  # type: ignore[override]
         """[T, B, N] to [T, B, 2 H]; on a CPU in the weights' own precision, also under autocast."""
         if sequences.device.type != "cpu":
-            hidden: Tensor = super().forward(sequences)[0]
-            return hidden
+            return self._on_gpu(sequences)
         # oneDNN has no bf16 LSTM for processors without AVX-512.
         with torch.autocast("cpu", enabled=False):
             weights = list(self.parameters())
             sequences = sequences.to(weights[0].dtype)
             if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-                hidden = _BidirectionalLSTM.apply(self._spare, sequences, *weights)
+                hidden: Tensor = _BidirectionalLSTM.apply(self._spare, sequences, *weights)
             else:  # without a backward pass there is nothing to keep, and oneDNN is the faster one
                 hidden = super().forward(sequences)[0]
             return hidden
+
+    def _on_gpu(self, sequences: Tensor) -> Tensor:
+        if torch.is_autocast_enabled("cuda") and in_triton(sequences):
+            from trainer.models.triton_lstm import bidirectional_lstm, fits
+
+            if fits(self.hidden_size):
+                dtype = torch.get_autocast_dtype("cuda")
+                return bidirectional_lstm(sequences, list(self.parameters()), dtype)
+        hidden: Tensor = super().forward(sequences)[0]
+        return hidden
 
 
 class _BidirectionalLSTM(torch.autograd.Function):

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.codec import SPEAKERS
+from trainer.models.convolution import CausalDepthwise
+from trainer.models.global_norm import GlobalNorm
 from trainer.models.prelu import PReLU
 from trainer.models.selective_scan import choose, selective_scan
 
@@ -80,7 +82,7 @@ class SPMamba(nn.Module):
         self.config = config
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
         self.encoder = nn.Conv2d(2, config.channels, 3, padding=1)
-        self.norm = nn.GroupNorm(1, config.channels, EPS)
+        self.norm = GlobalNorm(config.channels, EPS)
         self.blocks = nn.Sequential(*(Block(config) for _ in range(config.layers)))
         self.decoder = nn.ConvTranspose2d(config.channels, 2 * SPEAKERS, 3, padding=1)
 
@@ -104,9 +106,17 @@ class SPMamba(nn.Module):
 
     def waveforms(self, spectra: Tensor, length: int) -> Tensor:
         """Real and imaginary parts [B, S, 2, T, F] to [B, S, length]."""
+        # torch.istft has the CPU wait for the GPU to look at the window, which a recorded step cannot.
         n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(spectra.dtype)
         rows = torch.complex(*spectra.flatten(0, 1).transpose(2, 3).unbind(1))  # [B S, F, T]
-        return torch.istft(rows, n_fft, hop, window=window, length=length).view(*spectra.shape[:2], length)
+        frames = torch.fft.irfft(rows, n_fft, dim=1) * window[:, None]  # [B S, n_fft, T]
+        weights = window.square()[None, :, None].expand(1, -1, frames.shape[2])  # [1, n_fft, T]
+        samples = (frames.shape[2] - 1) * hop + n_fft
+        summed, weight = (
+            F.fold(x, (1, samples), (1, n_fft), stride=(1, hop))[:, 0, 0, n_fft // 2 :][:, :length]
+            for x in (frames, weights)
+        )  # [B S, length], [1, length]
+        return (summed / weight).view(*spectra.shape[:2], length)
 
 
 def notes(device: torch.device) -> tuple[str, ...]:
@@ -178,7 +188,7 @@ class Mamba(nn.Module):
         inner, rank = expansion * width, math.ceil(width / 16)
         self.sizes = (rank, state_size, state_size)
         self.input = nn.Linear(width, 2 * inner, bias=False)
-        self.conv = nn.Conv1d(inner, inner, taps, groups=inner, padding=taps - 1)
+        self.conv = CausalDepthwise(inner, taps)
         self.selection = nn.Linear(inner, sum(self.sizes), bias=False)
         self.step = nn.Linear(rank, inner)
         self.A_log = nn.Parameter(torch.arange(1.0, state_size + 1).log().repeat(inner, 1))  # [D, N]
@@ -192,9 +202,8 @@ class Mamba(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """[B', L, width] to [B', L, width]."""
-        length = sequences.shape[1]
         u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
-        u = F.silu(self.conv(u)[..., :length])  # [B', D, L]
+        u = F.silu(self.conv(u))  # [B', D, L]
         step, B, C = self.selection(u.transpose(1, 2)).split(
             self.sizes, dim=2
         )  # [B', L, rank], [B', L, N] twice
