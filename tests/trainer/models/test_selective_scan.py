@@ -184,7 +184,9 @@ def test_the_triton_kernels_compile_for_a_gpu(
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     function = getattr(triton_scan, kernel)
-    options = triton_scan._constants(torch.empty(16, 256), softplus=True)
+    sequence = torch.empty(1, 1, 256)
+    rows = dict.fromkeys(("u", "delta", "z", "B", "C", "y_grad"), sequence)
+    options = triton_scan._constants(torch.empty(16, 256), True, triton_scan.Plan(), rows)
     constants = {name: value for name, value in options.items() if name in function.arg_names}
     signature = dict.fromkeys(function.arg_names, "*fp32") | {"length": "i32"}
     signature |= dict.fromkeys(constants, "constexpr")
