@@ -27,6 +27,8 @@ LN_2: tl.constexpr = tl.constexpr(0.6931471805599453)
 """A GPU has 2^x and no e^x: A is multiplied once with log2(e), its gradient's factor taken back."""
 
 
+SIZES = ("length", "chunk_length", "chunks")
+"""Arguments that change from batch to batch; for no value of them are the kernels compiled anew."""
 CHANNELS = 32
 """Of a program, those of one warp. Triton gives a lane 4 channels and 4 states of 16, so that neither the sums over
 channels nor those over states need many shuffles."""
@@ -44,6 +46,9 @@ class Plan(NamedTuple):
     backward_stages: int = 2
 
 
+PLAN = Plan()
+
+
 def triton_scan(
     u: Tensor,
     delta: Tensor,
@@ -54,7 +59,7 @@ def triton_scan(
     z: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
-    plan: Plan = Plan(),
+    plan: Plan = PLAN,
 ) -> Tensor:
     """y [B, D, L] of u, delta and z [B, D, L], A [D, N], B and C [B, N, L], D and delta_bias [D].
 
@@ -142,7 +147,7 @@ def _chunks(u: Tensor, plan: Plan) -> tuple[int, int]:
 
 
 def _blocks(u: Tensor) -> int:
-    return triton.cdiv(u.shape[2], CHANNELS)
+    return -(-u.shape[2] // CHANNELS)
 
 
 def _carries(u: Tensor, A: Tensor, chunks: int) -> tuple[Tensor | None, Tensor | None]:
@@ -216,7 +221,7 @@ def _row(tile, k: tl.constexpr, stride: tl.constexpr, column, width: tl.constexp
 def _rows(tile, STEPS: tl.constexpr, stride: tl.constexpr, column, width: tl.constexpr, left):
     rows = ()
     for k in tl.static_range(STEPS):
-        rows += (_row(tile, k, stride, column, width, left),)
+        rows = rows + (_row(tile, k, stride, column, width, left),)  # type: ignore[assignment]  # noqa: RUF005
     return rows
 
 
@@ -247,7 +252,7 @@ def _carried(
     return state
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _ends(
     values, delta, weights, z, A, bias, ends, totals, length, chunk_length, chunks,
     values_row: tl.constexpr, delta_row: tl.constexpr, weights_row: tl.constexpr, z_row: tl.constexpr,
@@ -285,7 +290,7 @@ def _ends(
         tl.store(totals + place * channels + d, total, d < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _forward(
     u, delta, B, C, z, A, D, bias, y, starts, ends, totals, length, chunk_length, chunks,
     u_row: tl.constexpr, delta_row: tl.constexpr, B_row: tl.constexpr, C_row: tl.constexpr, z_row: tl.constexpr,
@@ -320,7 +325,7 @@ def _forward(
             tl.store(y_tile + (k * channels + d), out, _within(d, channels, left, k))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _backward(
     u, delta, B, C, z, A, D, bias, starts, ends, totals, y_grad,
     u_grad, delta_grad, z_grad, of_blocks, of_chunks, length, chunk_length, chunks,
@@ -334,7 +339,9 @@ def _backward(
     D_d = tl.load(D + d, d < channels, 0.0)
     bias_d = _bias(bias, D_d, d, channels)
     last = (sequence + 1) * chunks - 1
-    later = _carried(ends, totals, last, chunks - 1 - chunk, -1, A_cell, d, cell, inside, channels, state_size)
+    later = _carried(
+        ends, totals, last, chunks - 1 - chunk, -1, A_cell, d, cell, inside, channels, state_size
+    )
     # [N, D], gradient of the state before the step that follows
     A_sum, D_sum, bias_sum = tl.zeros_like(A_cell), tl.zeros_like(D_d), tl.zeros_like(D_d)
     shares = block * (tl.num_programs(0) // (tl.cdiv(channels, BLOCK) * chunks)).to(tl.int64) * length
@@ -353,7 +360,8 @@ def _backward(
             step = _step(_row(delta_tile, k, delta_row, d, channels, left), bias_d, SOFTPLUS)
             x = step * _row(u_tile, k, u_row, d, channels, left)
             B_n = _row(B_tile, k, B_row, n, state_size, left)
-            states += (tl.exp2(step[None, :] * A_cell) * states[k] + B_n[:, None] * x[None, :],)
+            state = tl.exp2(step[None, :] * A_cell) * states[k] + B_n[:, None] * x[None, :]
+            states = states + (state,)  # type: ignore[assignment]  # noqa: RUF005
         # Loaded once more, not held: registers are for the states, and the pipeline has the rows in shared memory.
         for k in tl.static_range(STEPS - 1, -1, -1):
             in_row = _within(d, channels, left, k)
@@ -374,7 +382,9 @@ def _backward(
             B_share = tl.sum(state_grad * (step * u_d)[None, :], 1)  # [N]
             C_share = tl.sum(states[k + 1] * grad[None, :], 1)  # [N]
             tl.store(shares_tile + (2 * k * state_size + n), B_share, _within(n, state_size, left, k))
-            tl.store(shares_tile + (2 * k * state_size + state_size + n), C_share, _within(n, state_size, left, k))
+            tl.store(
+                shares_tile + (2 * k * state_size + state_size + n), C_share, _within(n, state_size, left, k)
+            )
             later = tl.exp2(step[None, :] * A_cell) * state_grad  # past the end it stays 0, because grad is
             log_decay_grad = later * states[k]  # [N, D]
             A_sum += log_decay_grad * step[None, :]
