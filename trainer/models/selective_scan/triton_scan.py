@@ -8,7 +8,8 @@ of the state goes the same way from the end.
 Forward keeps the state before every tile of a few steps; backward reads it, computes the tile's states once more
 and walks back (arXiv:2312.00752, section 3.3.2). What several programs have a share in is written by each apart and
 summed afterwards, so there are no atomics and the bits are the same every time. All memory is [B, L, D], so that
-a step's loads are contiguous, and a tile's are all made before its first store: no step waits for memory alone.
+a step's loads are contiguous. The compiler moves no load above a store, so forward makes a tile's loads before its
+first store and backward has the next tile's copied to shared memory meanwhile: no step waits for memory alone.
 Called by selective_scan; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
 """
 
@@ -25,8 +26,6 @@ from torch.autograd.function import once_differentiable
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
 LN_2: tl.constexpr = tl.constexpr(0.6931471805599453)
 """A GPU has 2^x and no e^x: A is multiplied once with log2(e), its gradient's factor taken back."""
-
-
 SIZES = ("length", "chunk_length", "chunks")
 """Arguments that change from batch to batch; for no value of them are the kernels compiled anew."""
 CHANNELS = 32
@@ -339,10 +338,10 @@ def _backward(
     D_d = tl.load(D + d, d < channels, 0.0)
     bias_d = _bias(bias, D_d, d, channels)
     last = (sequence + 1) * chunks - 1
+    # [N, D], gradient of the state before the step that follows, at first of what the later chunks leave
     later = _carried(
         ends, totals, last, chunks - 1 - chunk, -1, A_cell, d, cell, inside, channels, state_size
     )
-    # [N, D], gradient of the state before the step that follows
     A_sum, D_sum, bias_sum = tl.zeros_like(A_cell), tl.zeros_like(D_d), tl.zeros_like(D_d)
     shares = block * (tl.num_programs(0) // (tl.cdiv(channels, BLOCK) * chunks)).to(tl.int64) * length
     start = chunk * chunk_length
