@@ -142,12 +142,13 @@ def test_a_mamba_ssm_that_does_not_load_is_told_and_replaced(
 @needs_triton
 @pytest.mark.parametrize("without", [(), ("z", "delta_bias")], ids=["all", "neither gate nor bias"])
 @pytest.mark.parametrize("softplus", [True, False])
+@pytest.mark.parametrize("length", [7, 33], ids=["one chunk", "three chunks"])
 def test_the_triton_kernels_equal_the_recurrence_in_the_interpreter(
-    without: tuple[str, ...], softplus: bool, tmp_path: Path
+    length: int, without: tuple[str, ...], softplus: bool, tmp_path: Path
 ) -> None:
-    """Triton's interpreter runs both kernels on the CPU, in a process of its own because triton must know
-    before it is imported. Sizes that fill no block: 35 channels of 32, 5 states of 8, 7 steps of 4."""
-    inputs = scan_inputs(2, 35, 7, 5, without=without)
+    """Triton's interpreter runs the kernels on the CPU, in a process of its own because triton must know
+    before it is imported. Sizes that fill no block: 35 channels of 32, 5 states of 8, a last tile that is not full."""
+    inputs = scan_inputs(2, 35, length, 5, without=without)
     inputs["delta"] = inputs["delta"].detach().abs().requires_grad_()
     torch.save((inputs, softplus), tmp_path / "inputs.pt")
     program = (
@@ -170,7 +171,7 @@ def test_the_triton_kernels_equal_the_recurrence_in_the_interpreter(
 
 
 @needs_triton
-@pytest.mark.parametrize("kernel", ["_forward", "_backward"])
+@pytest.mark.parametrize("kernel", ["_ends", "_forward", "_backward"])
 def test_the_triton_kernels_compile_for_a_gpu(
     kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,10 +184,14 @@ def test_the_triton_kernels_compile_for_a_gpu(
     from trainer.models.selective_scan import triton_scan
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    function = getattr(triton_scan, kernel)
-    options = triton_scan._constants(torch.empty(16, 256), softplus=True)
+    function, plan = getattr(triton_scan, kernel), triton_scan.PLAN
+    sequence = torch.empty(1, 1, 256)
+    rows = dict.fromkeys(("u", "delta", "z", "B", "C", "y_grad"), sequence)
+    options = triton_scan._constants(torch.empty(16, 256), True, plan.steps, plan.backward_stages, rows)
+    if kernel == "_ends":
+        options = triton_scan._walk(options, "y_grad", "C", True)
     constants = {name: value for name, value in options.items() if name in function.arg_names}
-    signature = dict.fromkeys(function.arg_names, "*fp32") | {"length": "i32"}
+    signature = dict.fromkeys(function.arg_names, "*fp32") | dict.fromkeys(triton_scan.SIZES, "i32")
     signature |= dict.fromkeys(constants, "constexpr")
     settings = {name: options[name] for name in options.keys() - constants.keys()}
     for capability in (80, 90):
