@@ -104,20 +104,20 @@ def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device
 
 
 def example(batch: int, length: int, device: torch.device) -> dict[str, Tensor]:
-    """Inputs as a Mamba starts with: A from -1 to -16, steps from 0.001 to 0.1."""
+    """Inputs as a Mamba starts with: A from -1 to -16, steps from 0.001 to 0.1; rows of channels, as SPMamba has them."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
     values = {
-        "u": normal(batch, CHANNELS, length),
-        "delta": 0.1 * normal(batch, CHANNELS, length),
+        "u": normal(batch, length, CHANNELS).mT,
+        "delta": 0.1 * normal(batch, length, CHANNELS).mT,
         "A": -torch.arange(1.0, STATES + 1).repeat(CHANNELS, 1),
-        "B": normal(batch, STATES, length),
-        "C": normal(batch, STATES, length),
+        "B": normal(batch, length, STATES).mT,
+        "C": normal(batch, length, STATES).mT,
         "D": torch.ones(CHANNELS),
-        "z": normal(batch, CHANNELS, length),
+        "z": normal(batch, length, CHANNELS).mT,
         "delta_bias": torch.logspace(-3, -1, CHANNELS).expm1().log(),
     }
     return {name: value.to(device).requires_grad_() for name, value in values.items()}

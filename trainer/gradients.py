@@ -1,8 +1,11 @@
-"""The loss of a batch and its gradients: forward pass, permutation-invariant SI-SNR and backward pass.
+"""The estimates of a batch, its loss and its gradients: forward pass, permutation-invariant SI-SNR and backward pass.
 
 On a GPU the second of these is recorded as a CUDA graph, and the ones after it replay that: a step of SepFormer starts 2 700
 kernels, and to start them one by one takes longer than they run. Called by the epoch loop (trainer/fit.py) and the benchmarks.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,59 +24,86 @@ class Gradients:
     def __init__(
         self, network: nn.Module, precision: str, scaler: GradScaler, rows: int, record: bool
     ) -> None:
-        """`rows`: mixtures computed at once, at most; `record`: whether to use a CUDA graph, on a GPU only."""
+        """`rows`: mixtures computed at once, at most; `record`: whether to use CUDA graphs, on a GPU only."""
         self.recording = record
         self._network = network
         self._dtype = DTYPES.get(precision)
         self._scaler = scaler
         self._rows = rows
-        self._warm = False
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[Tensor, ...] = ()
-        self._loss = torch.empty(())
-
-    def estimate(self, mixtures: Tensor) -> Tensor:
-        """Estimates [B, 2, T] of the speakers in mixtures [B, T], without recording."""
-        with torch.autocast(mixtures.device.type, self._dtype, enabled=self._dtype is not None):
-            estimates: Tensor = self._network(mixtures)
-        return estimates
+        pool = (
+            torch.cuda.graph_pool_handle() if record else None
+        )  # one memory for both, which never run at once
+        self._step = Recorded(self._loss_and_gradients, pool) if record else self._loss_and_gradients
+        self._forward = Recorded(self._estimates, pool) if record else self._estimates
 
     def zero(self) -> None:
         """Set the gradients to nothing. A recorded step needs them where they are."""
         self._network.zero_grad(set_to_none=not self.recording)
 
     def __call__(self, mixtures: Tensor, targets: Tensor, weight: float) -> Tensor:
-        """Add the gradients of the loss: the negative SI-SNR of each mixture times `weight`, summed.
+        """Add the gradients of the loss, which is returned: the negative SI-SNR of each mixture times `weight`, summed.
 
-        mixtures [B, T], targets [B, 2, T], float32. Returns the loss, which the next call may overwrite.
+        mixtures [B, T], targets [B, 2, T], float32.
         """
         weights = mixtures.new_full((len(mixtures),), weight)  # [B]
-        if not self.recording:
-            return self._step(mixtures, targets, weights)
-        missing = self._rows - len(mixtures)
-        if missing:  # what fills the batch weighs nothing
-            fill = torch.arange(self._rows, device=mixtures.device) % len(mixtures)
-            mixtures, targets, weights = mixtures[fill], targets[fill], F.pad(weights, (0, missing))
-        inputs = (mixtures, targets, weights)
+        # What fills the batch weighs nothing.
+        filled = F.pad(weights, (0, self._missing(mixtures)))
+        return self._step(self._filled(mixtures), self._filled(targets), filled)
+
+    def estimate(self, mixtures: Tensor) -> Tensor:
+        """Estimates [B, 2, T] of the speakers in mixtures [B, T], where no gradient is wanted."""
+        return self._forward(self._filled(mixtures))[: len(mixtures)]
+
+    def _missing(self, x: Tensor) -> int:
+        """Mixtures that a recorded step has more than x [B, …]."""
+        return self._rows - len(x) if self.recording else 0
+
+    def _filled(self, x: Tensor) -> Tensor:
+        """x [B, …] with its mixtures repeated until nothing is missing."""
+        if not self._missing(x):
+            return x
+        return x[torch.arange(self._rows, device=x.device) % len(x)]
+
+    def _loss_and_gradients(self, mixtures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        loss = -(pit_si_snr(self._estimates(mixtures), targets) * weights).sum()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _estimates(self, mixtures: Tensor) -> Tensor:
+        with torch.autocast(mixtures.device.type, self._dtype, enabled=self._dtype is not None):
+            estimates: Tensor = self._network(mixtures)
+        return estimates
+
+
+class Recorded:
+    """A function of tensors on a GPU. Its second call is recorded, and calls with tensors of the same shapes replay that; the
+    first one compiles kernels and chooses algorithms, which a record cannot hold."""
+
+    def __init__(self, function: Callable[..., Tensor], pool: Any) -> None:
+        """`pool`: what torch.cuda.graph_pool_handle gives; those of one pool share its memory."""
+        self._function = function
+        self._pool = pool
+        self._warm = False
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: tuple[Tensor, ...] = ()
+        self._output = torch.empty(())
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The function's value."""
         if self._graph is None and self._warm:
             self._record(inputs)
         self._warm = True
-        if self._graph is None or mixtures.shape != self._inputs[0].shape:
-            return self._step(*inputs)
+        if self._graph is None or [x.shape for x in inputs] != [x.shape for x in self._inputs]:
+            return self._function(*inputs)
         for place, value in zip(self._inputs, inputs, strict=True):
             place.copy_(value)
         self._graph.replay()
-        return self._loss
+        return self._output.clone()
 
     def _record(self, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(x.clone() for x in inputs)
         graph = torch.cuda.CUDAGraph()
         # The loader's thread pins memory meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._loss = self._step(*self._inputs)
+        with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
+            self._output = self._function(*self._inputs)
         self._graph = graph
-
-    def _step(self, mixtures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        loss = -(pit_si_snr(self.estimate(mixtures), targets) * weights).sum()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()

@@ -7,8 +7,10 @@ triton must know before it is imported. Sizes that fill no tile.
 import pytest
 import torch
 import torch.nn.functional as F
+from recurrence import recurrence, scan_inputs
 from torch import Tensor
 
+from trainer.models.selective_scan.triton_scan import triton_scan
 from trainer.models.triton_depthwise import depthwise
 from trainer.models.triton_lstm import bidirectional_lstm
 from trainer.models.triton_norm import global_norm
@@ -71,7 +73,7 @@ def test_the_causal_depthwise_convolution(length: int) -> None:
     assert_same(got, expected, [x, weight, bias], 1e-12)
 
 
-@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("steps", [2, 5])
 def test_the_lstm(steps: int) -> None:
     lstm = torch.nn.LSTM(6, 16, bidirectional=True, device=DEVICE)
     sequences = made(steps, 19, 6, dtype=torch.float32).requires_grad_()
@@ -79,3 +81,21 @@ def test_the_lstm(steps: int) -> None:
     got = bidirectional_lstm(sequences, list(lstm.parameters()), torch.float16)
     assert got.dtype == torch.float16
     assert_same(got, lstm(sequences)[0], inputs, 5e-3)
+
+
+@pytest.mark.parametrize(
+    ("length", "softplus", "without"),
+    [(7, True, ()), (7, False, ()), (7, True, ("z", "delta_bias")), (33, True, ())],
+    ids=["one chunk", "steps as they are", "neither gate nor bias", "three chunks"],
+)
+def test_the_selective_scan(length: int, softplus: bool, without: tuple[str, ...]) -> None:
+    """35 channels of 32, 5 states of 8, a last tile that is not full."""
+    there = {
+        name: x.detach().to(DEVICE)
+        for name, x in scan_inputs(2, 35, length, 5, without=without).items()
+        if x is not None
+    }
+    there["delta"] = there["delta"].abs()
+    inputs = [x.requires_grad_() for x in there.values()]
+    arguments = there | dict.fromkeys(without) | {"delta_softplus": softplus}
+    assert_same(triton_scan(**arguments), recurrence(**arguments), inputs, 1e-9)

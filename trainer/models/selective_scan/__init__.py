@@ -80,10 +80,12 @@ def _mamba() -> tuple[Callable[..., Tensor] | None, str]:
     if find_spec("mamba_ssm") is None:
         return None, "mamba-ssm is not installed"
     try:
-        scan = import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
+        interface = import_module("mamba_ssm.ops.selective_scan_interface")
     except Exception as error:  # built for another torch or CUDA, it fails in ways of its own
         return None, f"mamba-ssm does not load: {type(error).__name__}: {error}"
-    return scan, ""
+    if interface.selective_scan_cuda is None:
+        return None, "mamba-ssm has no CUDA extension"
+    return interface.selective_scan_fn, ""
 
 
 def _check(**tensors: Tensor | None) -> None:

@@ -15,7 +15,7 @@ Called by selective_scan; under TRITON_INTERPRET=1 it runs on the CPU too, slowl
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
@@ -33,19 +33,12 @@ CHANNELS = 32
 channels nor those over states need many shuffles."""
 
 
-class Plan(NamedTuple):
-    """What a GPU's clock decides. Steps of a tile: backward holds as many states in registers, and one is kept for
-    each tile. Sequences are cut into chunks of at least `shortest` steps until there are `programs`. Stages: tiles
-    whose loads are under way at once, the one that is computed among them."""
-
-    steps: int = 4
-    programs: int = 2112
-    shortest: int = 16
-    forward_stages: int = 1
-    backward_stages: int = 2
-
-
-PLAN = Plan()
+STEPS = 4
+"""Of a tile. Backward holds as many states in registers, and forward keeps one for each tile."""
+STAGES: tl.constexpr = tl.constexpr(2)
+"""Tiles that backward has under way: the one that it computes, and the next one's loads."""
+PROGRAMS, SHORTEST = 1056, 16
+"""Sequences are cut into chunks of at least so many steps until there are so many programs. The figures are a H200's."""
 
 
 def triton_scan(
@@ -58,7 +51,6 @@ def triton_scan(
     z: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
-    plan: Plan = PLAN,
 ) -> Tensor:
     """y [B, D, L] of u, delta and z [B, D, L], A [D, N], B and C [B, N, L], D and delta_bias [D].
 
@@ -67,7 +59,7 @@ def triton_scan(
     """
     rows = [x if x is None else _even(x.transpose(1, 2)) for x in (u, delta, B, C, z)]  # [B, L, ...]
     bias = delta_bias if delta_bias is None else delta_bias.contiguous()
-    y: Tensor = _TritonScan.apply(*rows, A.t().contiguous(), D.contiguous(), bias, delta_softplus, plan)
+    y: Tensor = _TritonScan.apply(*rows, A.t().contiguous(), D.contiguous(), bias, delta_softplus)
     return y.transpose(1, 2)  # [B, D, L]
 
 
@@ -92,30 +84,29 @@ class _TritonScan(torch.autograd.Function):
         D: Tensor,
         bias: Tensor | None,
         softplus: bool,
-        plan: Plan,
     ) -> Tensor:
-        chunk, chunks = _chunks(u, plan)
+        chunk, chunks = _chunks(u)
         y = u.new_empty(u.shape)
-        starts = u.new_empty(len(u), triton.cdiv(u.shape[1], plan.steps), *A.shape)  # [B, tiles, N, D]
+        starts = u.new_empty(len(u), triton.cdiv(u.shape[1], STEPS), *A.shape)  # [B, tiles, N, D]
         ends, totals = _carries(u, A, chunks)
         grid = (len(u) * chunks * _blocks(u),)
         rows = {"u": u, "delta": delta, "B": B, "C": C, "z": z}
-        constants = _constants(A, softplus, plan.steps, plan.forward_stages, rows)
+        constants = _constants(A, softplus, rows)
         sizes = (u.shape[1], chunk, chunks)
         if chunks > 1:
             _ends[grid](u, delta, B, None, A, bias, ends, totals, *sizes, **_walk(constants, "u", "B", False))
         _forward[grid](u, delta, B, C, z, A, D, bias, y, starts, ends, totals, *sizes, **constants)
         ctx.save_for_backward(u, delta, B, C, z, A, D, bias, starts, totals)
-        ctx.softplus, ctx.plan = softplus, plan
+        ctx.softplus = softplus
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
         u, delta, B, C, z, A, D, bias, starts, totals = ctx.saved_tensors
-        (batch, length, channels), state_size, plan = u.shape, A.shape[0], ctx.plan
+        (batch, length, channels), state_size = u.shape, A.shape[0]
         y_grad = _even(y_grad)
-        chunk, chunks = _chunks(u, plan)
+        chunk, chunks = _chunks(u)
         u_grad, delta_grad = u.new_empty(u.shape), u.new_empty(u.shape)
         z_grad = None if z is None else u.new_empty(u.shape)
         # What several programs have a share in: B and C of every block of channels, A, D and bias of every chunk.
@@ -124,7 +115,7 @@ class _TritonScan(torch.autograd.Function):
         ends, _ = _carries(u, A, chunks)
         grid = (batch * chunks * _blocks(u),)
         rows = {"u": u, "delta": delta, "B": B, "C": C, "z": z, "y_grad": y_grad}
-        constants = _constants(A, ctx.softplus, plan.steps, plan.backward_stages, rows)
+        constants = _constants(A, ctx.softplus, rows)
         if chunks > 1:
             walk = _walk(constants, "y_grad", "C", True)
             _ends[grid](y_grad, delta, C, z, A, bias, ends, None, length, chunk, chunks, **walk)
@@ -134,15 +125,15 @@ class _TritonScan(torch.autograd.Function):
         B_grad, C_grad = of_blocks.sum(0).unbind(2)  # [B, L, N] each
         A_grad, D_grad, bias_grad = of_chunks.sum(0).split((state_size, 1, 1))  # [N, D], [1, D] twice
         gradients = (u_grad, delta_grad, B_grad, C_grad, z_grad, A_grad, D_grad[0])
-        return (*gradients, None if bias is None else bias_grad[0], None, None)
+        return (*gradients, None if bias is None else bias_grad[0], None)
 
 
-def _chunks(u: Tensor, plan: Plan) -> tuple[int, int]:
+def _chunks(u: Tensor) -> tuple[int, int]:
     """Steps of a chunk, whole tiles of them, and how many chunks a sequence has."""
     batch, length, _ = u.shape
-    wanted = max(plan.programs // (batch * _blocks(u)), 1)
-    tiles = triton.cdiv(max(triton.cdiv(length, wanted), plan.shortest), plan.steps)
-    return tiles * plan.steps, triton.cdiv(length, tiles * plan.steps)
+    wanted = max(PROGRAMS // (batch * _blocks(u)), 1)
+    tiles = triton.cdiv(max(triton.cdiv(length, wanted), SHORTEST), STEPS)
+    return tiles * STEPS, triton.cdiv(length, tiles * STEPS)
 
 
 def _blocks(u: Tensor) -> int:
@@ -156,15 +147,13 @@ def _carries(u: Tensor, A: Tensor, chunks: int) -> tuple[Tensor | None, Tensor |
     return u.new_empty(len(u), chunks, *A.shape), u.new_empty(len(u), chunks, u.shape[2])
 
 
-def _constants(
-    A: Tensor, softplus: bool, steps: int, stages: int, rows: dict[str, Tensor | None]
-) -> dict[str, Any]:
+def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dict[str, Any]:
     """What the kernels are compiled for, the distance between two rows of every tensor of rows too: with it known,
     the address of a tile is enough for all its rows."""
     state_size, channels = A.shape
     sizes = {"channels": channels, "state_size": state_size, "N": triton.next_power_of_2(state_size)}
     strides = {f"{name}_row": 0 if x is None else x.stride(1) for name, x in rows.items()}
-    settings = {"BLOCK": CHANNELS, "STEPS": steps, "STAGES": stages, "SOFTPLUS": softplus}
+    settings = {"BLOCK": CHANNELS, "STEPS": STEPS, "SOFTPLUS": softplus}
     return {**sizes, **strides, **settings, "num_warps": 1, "enable_fp_fusion": True}
 
 
@@ -256,7 +245,7 @@ def _ends(
     values, delta, weights, z, A, bias, ends, totals, length, chunk_length, chunks,
     values_row: tl.constexpr, delta_row: tl.constexpr, weights_row: tl.constexpr, z_row: tl.constexpr,
     channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, SOFTPLUS: tl.constexpr, BACK: tl.constexpr,
+    STEPS: tl.constexpr, SOFTPLUS: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
     """Of every chunk the state after it, had it been 0 before, and the sum of its steps; values are u, weights B.
     BACK: the gradient of the state before it, had it been 0 after; values are the gradient of y, weights C."""
@@ -266,7 +255,7 @@ def _ends(
     bias_d = _bias(bias, total, d, channels)
     start = chunk * chunk_length
     size = tl.minimum(chunk_length, length - start)
-    for walked in tl.range(0, size, STEPS, num_stages=STAGES):
+    for walked in range(0, size, STEPS):
         first = (size - 1) // STEPS * STEPS - walked if BACK else walked
         row, left = sequence * length + start + first, size - first
         v = _rows(values + row * values_row, STEPS, values_row, d, channels, left)
@@ -294,7 +283,7 @@ def _forward(
     u, delta, B, C, z, A, D, bias, y, starts, ends, totals, length, chunk_length, chunks,
     u_row: tl.constexpr, delta_row: tl.constexpr, B_row: tl.constexpr, C_row: tl.constexpr, z_row: tl.constexpr,
     channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, SOFTPLUS: tl.constexpr,
+    STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     _, sequence, chunk, d, n, cell, inside = _place(chunks, channels, state_size, N, BLOCK)
     A_cell = tl.load(A + cell, inside, 0.0) * LOG2_E
@@ -304,7 +293,7 @@ def _forward(
     state = _carried(ends, totals, before, chunk, 1, A_cell, d, cell, inside, channels, state_size)
     start = chunk * chunk_length
     size = tl.minimum(chunk_length, length - start)
-    for first in tl.range(0, size, STEPS, num_stages=STAGES):
+    for first in range(0, size, STEPS):
         row, left = sequence * length + start + first, size - first
         u_tile = _rows(u + row * u_row, STEPS, u_row, d, channels, left)
         raw = _rows(delta + row * delta_row, STEPS, delta_row, d, channels, left)
@@ -331,7 +320,7 @@ def _backward(
     u_row: tl.constexpr, delta_row: tl.constexpr, B_row: tl.constexpr, C_row: tl.constexpr, z_row: tl.constexpr,
     y_grad_row: tl.constexpr,
     channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr,
-    STEPS: tl.constexpr, STAGES: tl.constexpr, SOFTPLUS: tl.constexpr,
+    STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
 ):  # fmt: skip
     block, sequence, chunk, d, n, cell, inside = _place(chunks, channels, state_size, N, BLOCK)
     A_cell = tl.load(A + cell, inside, 0.0) * LOG2_E

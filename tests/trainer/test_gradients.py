@@ -1,0 +1,64 @@
+"""A batch's loss and gradients, in parts, and on a GPU recorded."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+
+from trainer.gradients import Gradients
+from trainer.losses import pit_si_snr
+from trainer.models import build
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use")
+
+
+def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    return torch.randn(size, 3000, device=device), torch.randn(size, 2, 3000, device=device)
+
+
+def gradients_of(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+
+
+def assert_equal(got: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
+    assert len(got) == len(expected) > 0
+    for ours, theirs in zip(got, expected, strict=True):
+        assert (ours - theirs).norm() <= tolerance * theirs.norm() + 1e-9
+
+
+def test_a_batch_in_parts_has_the_gradients_of_the_whole() -> None:
+    network = build("convtasnet", "debug")
+    mixtures, targets = batch(5)
+    loss = -pit_si_snr(network(mixtures), targets).mean()
+    loss.backward()
+    expected = gradients_of(network)
+    gradients = Gradients(network, "fp32", GradScaler("cpu", enabled=False), 2, record=False)
+    gradients.zero()
+    parts = zip(mixtures.split(2), targets.split(2), strict=True)
+    assert sum(gradients(*part, 1 / 5) for part in parts) == pytest.approx(loss.item(), rel=1e-5)
+    assert_equal(gradients_of(network), expected, 1e-4)
+
+
+@needs_gpu
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_recorded_step_equals_one_that_is_not(model: str, precision: str) -> None:
+    """Of whole batches and of the last one, which is smaller, before and after the record."""
+    network = build(model, "debug").cuda()
+    sides = [
+        (side, Gradients(side, precision, GradScaler("cuda", enabled=False), 4, record=record))
+        for side, record in ((network, True), (deepcopy(network), False))
+    ]
+    tolerance = 1e-3 if precision == "fp32" else 5e-2
+    for size in (3, 4, 4, 1):
+        mixtures, targets = batch(size, "cuda")
+        losses, tensors = [], []
+        for side, gradients in sides:
+            gradients.zero()
+            losses.append(gradients(mixtures, targets, 1 / size).item())
+            with torch.inference_mode():
+                tensors.append([*gradients_of(side), gradients.estimate(mixtures)])
+        assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+        assert_equal(*tensors, tolerance)
