@@ -37,6 +37,8 @@ class Load:
     precision: str = "fp32"
     """fp32 or bf16, the latter by autocast."""
     device: str = "cpu"
+    compile: bool = False
+    """Whether ours with --compile takes part."""
 
     @property
     def audio_seconds(self) -> float:
@@ -46,7 +48,7 @@ class Load:
     @property
     def sides(self) -> tuple[Side, ...]:
         """Who takes part."""
-        return ("ours", "compiled", "reference") if self.device == "cuda" else ("ours", "reference")
+        return ("ours", "compiled", "reference") if self.compile else ("ours", "reference")
 
 
 @dataclass(frozen=True)

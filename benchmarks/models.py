@@ -2,7 +2,7 @@
 
 Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the
 least and the greatest behind it. On a CPU one thread, one mixture, fp32; on a GPU bf16 and the batch of the
-model's published training, ours also with --compile, and what benchmarks/gpu.py adds.
+model's published training, and what benchmarks/gpu.py adds.
 """
 
 import argparse
@@ -96,6 +96,7 @@ def _main() -> None:
         help="mixtures in a step; 0: one on a CPU, as in the published training on a GPU",
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
+    parser.add_argument("--compile", action="store_true", help="ours with --compile takes part; minutes")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -107,6 +108,7 @@ def _main() -> None:
         seconds=options.seconds,
         precision="bf16" if device == "cuda" else "fp32",
         device=device,
+        compile=options.compile,
     )
     lines = []
     for line in report(load, options.models, options.rounds):

@@ -85,8 +85,8 @@ def test_the_lstm(steps: int) -> None:
 
 @pytest.mark.parametrize(
     ("length", "softplus", "without"),
-    [(7, True, ()), (7, False, ()), (7, True, ("z", "delta_bias")), (33, True, ())],
-    ids=["one chunk", "steps as they are", "neither gate nor bias", "three chunks"],
+    [(1, True, ()), (7, False, ()), (7, True, ("z", "delta_bias")), (33, True, ())],
+    ids=["one step", "steps as they are", "neither gate nor bias", "three chunks"],
 )
 def test_the_selective_scan(length: int, softplus: bool, without: tuple[str, ...]) -> None:
     """35 channels of 32, 5 states of 8, a last tile that is not full."""

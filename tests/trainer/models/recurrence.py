@@ -6,7 +6,7 @@ from torch import Tensor
 
 def recurrence(u, delta, A, B, C, D, z=None, delta_bias=None, delta_softplus=True) -> Tensor:
     """What selective_scan must give: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
-    state, outputs = torch.zeros(len(u), *A.shape, dtype=u.dtype), []
+    state, outputs = u.new_zeros(len(u), *A.shape), []
     for t in range(u.shape[2]):
         step = delta[:, :, t] + (0 if delta_bias is None else delta_bias)
         if delta_softplus:

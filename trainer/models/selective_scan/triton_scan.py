@@ -65,8 +65,13 @@ def triton_scan(
 
 def _even(x: Tensor) -> Tensor:
     """x [B, L, width], copied unless the rows lie at even distances and are each contiguous."""
-    even = x.stride(2) == 1 and x.stride(0) == x.shape[1] * x.stride(1)
+    even = x.stride(2) == 1 and (x.shape[1] == 1 or x.stride(0) == x.shape[1] * x.stride(1))
     return x if even else x.contiguous()
+
+
+def _distance(x: Tensor) -> int:
+    """Between two rows of x [B, L, width]. PyTorch leaves the stride of a dimension of one entry undefined."""
+    return x.stride(1) if x.shape[1] > 1 else x.stride(0)
 
 
 class _TritonScan(torch.autograd.Function):
@@ -152,7 +157,7 @@ def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dic
     the address of a tile is enough for all its rows."""
     state_size, channels = A.shape
     sizes = {"channels": channels, "state_size": state_size, "N": triton.next_power_of_2(state_size)}
-    strides = {f"{name}_row": 0 if x is None else x.stride(1) for name, x in rows.items()}
+    strides = {f"{name}_row": 0 if x is None else _distance(x) for name, x in rows.items()}
     settings = {"BLOCK": CHANNELS, "STEPS": STEPS, "SOFTPLUS": softplus}
     return {**sizes, **strides, **settings, "num_warps": 1, "enable_fp_fusion": True}
 
