@@ -89,7 +89,12 @@ def _main() -> None:
         "--rounds", type=int, default=3, help="of one step of each side, after one to warm up"
     )
     parser.add_argument("--preset", choices=("paper", "debug"), default="paper")
-    parser.add_argument("--batch", type=int, default=0, help="mixtures in a step; 0: one on a CPU, as in the published training on a GPU")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=0,
+        help="mixtures in a step; 0: one on a CPU, as in the published training on a GPU",
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
