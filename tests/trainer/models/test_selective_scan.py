@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -140,23 +141,25 @@ def test_a_mamba_ssm_that_does_not_load_is_told_and_replaced(
 
 
 @needs_triton
-@pytest.mark.parametrize("without", [(), ("z", "delta_bias")], ids=["all", "neither gate nor bias"])
-@pytest.mark.parametrize("softplus", [True, False])
-def test_the_triton_kernels_equal_the_recurrence_in_the_interpreter(
-    without: tuple[str, ...], softplus: bool, tmp_path: Path
-) -> None:
+def test_the_triton_kernels_equal_the_recurrence_in_the_interpreter(tmp_path: Path) -> None:
     """Triton's interpreter runs both kernels on the CPU, in a process of its own because triton must know
-    before it is imported. Sizes that fill no block: 35 channels of 32, 5 states of 8, 7 steps of 4."""
-    inputs = scan_inputs(2, 35, 7, 5, without=without)
-    inputs["delta"] = inputs["delta"].detach().abs().requires_grad_()
-    torch.save((inputs, softplus), tmp_path / "inputs.pt")
+    before it is imported: with and without softplus, gate and bias. Sizes that fill no block: 35 channels of 32,
+    5 states of 8, 7 steps of 4."""
+    cases = []
+    for softplus, without in product((True, False), ((), ("z", "delta_bias"))):
+        inputs = scan_inputs(2, 35, 7, 5, without=without)
+        inputs["delta"] = inputs["delta"].detach().abs().requires_grad_()
+        cases.append((inputs, softplus))
+    torch.save(cases, tmp_path / "inputs.pt")
     program = (
         "import sys, torch\n"
         "from recurrence import with_gradients\n"
         "from trainer.models.selective_scan.triton_scan import triton_scan\n"
-        "inputs, softplus = torch.load(sys.argv[1])\n"
-        "output = triton_scan(**inputs, delta_softplus=softplus)\n"
-        "torch.save(with_gradients(output, [x for x in inputs.values() if x is not None]), sys.argv[2])\n"
+        "found = []\n"
+        "for inputs, softplus in torch.load(sys.argv[1]):\n"
+        "    output = triton_scan(**inputs, delta_softplus=softplus)\n"
+        "    found.append(with_gradients(output, [x for x in inputs.values() if x is not None]))\n"
+        "torch.save(found, sys.argv[2])\n"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     subprocess.run(
@@ -165,8 +168,9 @@ def test_the_triton_kernels_equal_the_recurrence_in_the_interpreter(
         check=True,
         timeout=120,
     )
-    expected = with_gradients(recurrence(**inputs, delta_softplus=softplus), present(inputs))
-    assert_equal(torch.load(tmp_path / "got.pt"), expected, 1e-9)
+    for (inputs, softplus), got in zip(cases, torch.load(tmp_path / "got.pt"), strict=True):
+        expected = with_gradients(recurrence(**inputs, delta_softplus=softplus), present(inputs))
+        assert_equal(got, expected, 1e-9)
 
 
 @needs_triton
