@@ -43,7 +43,7 @@ setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= lea
 
 # --- quality ----------------------------------------------------------------------------------------------------
 test: $(DEV) ## all tests but those of the cluster
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
 
 test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
 	@[ -n "$(call option,CONTEXT)" ] || ! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \

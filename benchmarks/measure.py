@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -105,9 +106,10 @@ def times(load: Load, rounds: int, side: Side = "ours") -> Spread:
     return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))
 
 
-def peak_memory(load: Load) -> dict[Side, float]:
-    """Gigabytes that two steps need beyond the imports, weights included; each in a fresh process."""
-    return {side: _child(side, load, 1) for side in load.sides}
+def peak_memory(load: Load, sides: Sequence[Side] = ()) -> dict[Side, float]:
+    """Gigabytes that two steps of `sides`, or of all that take part, need beyond the imports, weights included;
+    each in a fresh process."""
+    return {side: _child(side, load, 1) for side in sides or load.sides}
 
 
 def ratio(pairs: dict[Side, Spread], side: Side = "ours") -> Spread:

@@ -1,7 +1,5 @@
 """Specs and sites with one defect each: one line that names the file, the key and the nearest valid thing, exit code 2."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from katib.document import load
 from katib.errors import SiteError, SpecError
 from katib.site import SITE, Site
 from katib.spec import SPECS, Spec
+from tests.verbs import katib
 
 SPEC_DEFECTS = {
     "trails: 3": "unknown key 'trails': did you mean 'trials'?",
@@ -76,9 +75,7 @@ def test_file_that_is_no_yaml_mapping_is_an_error(text: str, tmp_path: Path) -> 
     ],
 )
 def test_bad_command_line_ends_with_one_line_and_exit_code_2(words: list[str], message: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "katib", *words], capture_output=True, text=True, check=False
-    )
+    done = katib(*words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr

@@ -102,6 +102,7 @@ def test_a_run_without_a_key_is_kept_offline(
     assert not [record for record in found if record.HasField("alert")]
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_in_the_same_run(
     training: Training, tmp_path: Path, server: WandbServer
 ) -> None:

@@ -1,7 +1,6 @@
 """Experiments for the tests of the engine, and the engine as a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,8 +12,8 @@ import yaml
 from katib.local.process import HOLD, end_leftovers
 from katib.results.formats import as_json
 from katib.results.local_table import read_table
+from tests.verbs import SECONDS, environment, katib
 
-SECONDS = 60
 WORK = Path(__file__).with_name("work.py")
 
 
@@ -83,11 +82,7 @@ class Rig:
 
     def start(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.Popen[str]":
         """Start the engine on a manifest, or on a model; its stdout and stderr can be read."""
-        if not isinstance(search, str):
-            path = self.folder / f"{search['metadata']['name']}.yaml"
-            path.write_text(yaml.safe_dump(search))
-            search = str(path)
-        return self.begin("local", search, *flags)
+        return self.begin("local", self._given(search), *flags)
 
     def begin(self, verb: str, *words: str, seconds: float = SECONDS) -> "subprocess.Popen[str]":
         """Start any verb that works on this folder of runs; after so many seconds it is killed."""
@@ -97,8 +92,7 @@ class Rig:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-            | {"OMP_NUM_THREADS": "1"},
+            env=environment(),
         )
         self._engines.append(engine)
         # A test that waits for what never comes fails by this, and hangs never.
@@ -108,12 +102,20 @@ class Rig:
         return engine
 
     def run(self, search: dict[str, Any] | str, *flags: str) -> "subprocess.CompletedProcess[str]":
-        """Run it to its end."""
-        return ended(self.start(search, *flags))
+        """Run it to its end, in this process."""
+        return self.verb("local", self._given(search), *flags)
 
     def verb(self, verb: str, *words: str, seconds: float = SECONDS) -> "subprocess.CompletedProcess[str]":
-        """Run any verb to its end."""
-        return ended(self.begin(verb, *words, seconds=seconds))
+        """Run any verb to its end, in this process."""
+        return katib(verb, *words, "--out", str(self.out), seconds=seconds)
+
+    def _given(self, search: dict[str, Any] | str) -> str:
+        """A model as it is, a manifest as the file that it is written to."""
+        if isinstance(search, str):
+            return search
+        path = self.folder / f"{search['metadata']['name']}.yaml"
+        path.write_text(yaml.safe_dump(search))
+        return str(path)
 
     def results(self, name: str = "test") -> list[dict[str, Any]]:
         """What `results --json` prints, without a process of its own."""

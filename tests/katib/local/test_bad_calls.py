@@ -1,7 +1,6 @@
 """Whatever is wrong with the call ends in one line and exit code 2, before anything is written."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from tests.katib.local.rig import Rig, manifest
+from tests.verbs import katib
 
 
 def algorithm(name: str, **settings: str) -> dict[str, Any]:
@@ -79,12 +79,9 @@ def test_a_call_that_cannot_be_met_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     Path("empty").mkdir()
     Path("plain.yaml").write_text(yaml.safe_dump(manifest()))
-    done = subprocess.run(
-        [sys.executable, "-m", "katib", "local", *words], capture_output=True, text=True, check=False
-    )
+    done = katib("local", *words)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert message in line
@@ -111,8 +108,7 @@ def test_a_search_does_not_go_on_with_another_corpus(rig: Rig) -> None:
 @pytest.mark.parametrize("verb", ["results", "ui"])
 def test_an_experiment_that_is_not_there_is_named(rig: Rig, verb: str) -> None:
     assert rig.run(manifest(maxTrialCount=1)).returncode == 0
-    words = [sys.executable, "-m", "katib", verb, "tets", "--out", str(rig.out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = rig.verb(verb, "tets")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "no experiment 'tets': did you mean 'test'?" in line
@@ -127,8 +123,7 @@ def test_a_store_that_is_damaged_is_named(rig: Rig) -> None:
     database.write_bytes(b"not a database, but long enough to be read as one" * 100)
     before = database.read_bytes()
     for words, code in ((["local", str(rig.folder / "test.yaml")], 1), (["results", "test"], 0)):
-        command = [sys.executable, "-m", "katib", *words, "--out", str(rig.out)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = rig.verb(*words)
         assert done.returncode == code
         assert f"{database}: cannot be read" in done.stderr.splitlines()[0]
         assert "Traceback" not in done.stderr
@@ -141,8 +136,7 @@ def test_a_port_that_is_taken_is_named(rig: Rig) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        words = [sys.executable, "-m", "katib", "ui", "test", "--out", str(rig.out), "--port", port]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = rig.verb("ui", "test", "--port", port)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"port {port}: Address already in use; take another --port" in line

@@ -2,11 +2,8 @@
 
 import base64
 import io
-import os
 import re
 import shutil
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
@@ -18,18 +15,7 @@ from katib.results.report.audio import SIGNALS, Listening, listen
 from katib.results.report.page import FILE
 from katib.results.table import TrialTable
 from tests.katib.local.rig import Rig, manifest
-
-
-def katib(*words: str) -> "subprocess.CompletedProcess[str]":
-    """A verb as a process of its own, without the user's W&B."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return subprocess.run(
-        [sys.executable, "-m", "katib", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-    )
+from tests.verbs import katib
 
 
 @pytest.fixture(scope="module")
