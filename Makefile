@@ -115,7 +115,7 @@ ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Ka
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
 	@$(KATIB) install-katib $(call options,OVERLAY CONTEXT) $(call switch,YES)
 
-images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='MAMBA=none …' YES=1)
+images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…' YES=1)
 	@$(KATIB) images $(call options,REGISTRY SITE) $(call switch,PUSH) $(call switch,YES) \
 		$(if $(call option,BUILD_ARGS),$(foreach word,$(BUILD_ARGS),--build-arg '$(word)'))
 

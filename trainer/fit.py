@@ -102,7 +102,7 @@ class Fit:
         found = []
         with torch.inference_mode():
             for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
-                estimates = self._estimate(batch)[0].float()
+                estimates = self.gradients.estimate(batch.mixtures)[0].float()
                 orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
                 best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
                 found.append(
@@ -172,7 +172,7 @@ class Fit:
 
         def score(batch: Batch) -> Tensor:
             self._leave_if_asked(started)
-            return pit_si_snr(self._estimate(batch), batch.targets)
+            return pit_si_snr(self.gradients.estimate(batch.mixtures), batch.targets)
 
         self.session.model.eval()
         scores = self._over_validation(score)
@@ -235,10 +235,6 @@ class Fit:
             frames=self._frames,
             batch_size=self.run.rows,
         )
-
-    def _estimate(self, batch: Batch) -> Tensor:
-        """Estimates [B, 2, T] of the batch's speakers."""
-        return self.gradients.estimate(batch.mixtures)
 
     def _load(self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None) -> Iterator[Batch]:
         workers = self.run.workers if workers is None else workers

@@ -25,9 +25,7 @@ def images(
     ] = False,
     build_arg: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE", help="an ARG of the Dockerfiles: BASE, PYTHON, MAMBA, PIP_INDEX_URL, …"
-        ),
+        typer.Option(metavar="NAME=VALUE", help="an ARG of the Dockerfiles: BASE, PYTHON, PIP_INDEX_URL, …"),
     ] = None,
     site: SiteFile = None,
     yes: Yes = False,

@@ -76,7 +76,7 @@ PHASES = {
     "data": ("trainer.data.wav._checked_header", 30),
     "unprocessed mixtures": ("trainer.fit.si_snr", 0),
     "step": ("trainer.fit.clip_grad_norm_", 4),
-    "validation": ("trainer.fit.Fit._estimate", 7),
+    "validation": ("trainer.gradients.Gradients.estimate", 1),
     "checkpoint": ("trainer.fit.dump", 1),
     "best checkpoint": ("trainer.fit.dump_best", 0),
     "tracking": ("trainer.tracking.NoTracker.best_epoch", 0),

@@ -31,8 +31,9 @@ def assert_same(got: Tensor, expected: Tensor, inputs: list[Tensor], tolerance: 
         *zip(gradients, torch.autograd.grad(expected, inputs, weights), strict=True),
     ]
     for number, (ours, theirs) in enumerate(pairs):
-        error = (ours - theirs).abs().max() / theirs.abs().max()
-        assert error <= tolerance, f"{number}: {error:.2g}"
+        error = (ours - theirs).abs().max()
+        # A gradient that is zero in exact arithmetic is nothing but rounding.
+        assert error <= tolerance * max(theirs.abs().max(), 1e-3), f"{number}: {error:.2g}"
 
 
 @pytest.mark.parametrize("slope", [True, False], ids=["PReLU", "no PReLU"])

@@ -111,47 +111,54 @@ def test_a_shape_that_does_not_fit_is_named(name: str) -> None:
 
 
 def test_the_choice_tells_its_reason() -> None:
-    """On the CPU it is the tiled one, whatever else is installed; on CUDA the reason names mamba-ssm."""
+    """By the device, whatever else is installed."""
     assert str(choose(torch.device("cpu"))) == "selective scan: tiled (the device is cpu)"
-    assert "mamba-ssm" in str(choose(torch.device("cuda")))
-
-
-@pytest.fixture
-def _fresh_choice() -> Iterator[None]:
-    package._mamba.cache_clear()
-    yield
-    package._mamba.cache_clear()
 
 
 @needs_triton
-@pytest.mark.usefixtures("_fresh_choice")
-def test_a_mamba_ssm_that_does_not_load_is_told_and_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A package of that name which fails as one that was built for another torch does."""
-    (tmp_path / "mamba_ssm").mkdir()
-    (tmp_path / "mamba_ssm" / "__init__.py").write_text("raise ImportError('undefined symbol: _ZN3c10')")
-    monkeypatch.syspath_prepend(tmp_path)
-    choice = choose(torch.device("cuda"))
-    assert choice.name == "triton"
-    assert choice.reason == "mamba-ssm does not load: ImportError: undefined symbol: _ZN3c10"
+def test_on_a_gpu_it_is_the_triton_kernel() -> None:
+    assert str(choose(torch.device("cuda"))) == "selective scan: triton (the device is cuda)"
 
 
-@pytest.mark.usefixtures("_fresh_choice")
-def test_a_mamba_ssm_without_its_cuda_extension_is_told_and_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def without_triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(package, "find_spec", lambda name: None if name == "triton" else find_spec(name))
+    package.mamba_ssm.cache_clear()
+    yield
+    package.mamba_ssm.cache_clear()
+
+
+INTERFACE = "def selective_scan_fn(*inputs): ...\nselective_scan_cuda = "
+
+
+@pytest.mark.usefixtures("without_triton")
+@pytest.mark.parametrize(
+    ("interface", "name", "reason"),
+    [
+        (INTERFACE + "object()", "mamba-ssm", "triton is not installed"),
+        (INTERFACE + "None", "tiled", "triton is not installed, mamba-ssm has no CUDA extension"),
+        (
+            "raise ImportError('undefined symbol: _ZN3c10')",
+            "tiled",
+            "triton is not installed, mamba-ssm does not load: ImportError: undefined symbol: _ZN3c10",
+        ),
+    ],
+    ids=["whole", "installed without building it", "built for another torch"],
+)
+def test_without_triton_it_is_a_mamba_ssm_that_works(
+    interface: str, name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its function is there and fails when it is called, as of a mamba-ssm that was installed without building it."""
+    """A package of that name, in the states in which people have it."""
     ops = tmp_path / "mamba_ssm" / "ops"
     ops.mkdir(parents=True)
     for folder in (ops, ops.parent):
         (folder / "__init__.py").touch()
-    lines = ("selective_scan_cuda = None", "def selective_scan_fn(*inputs): raise RuntimeError")
-    (ops / "selective_scan_interface.py").write_text("\n".join(lines))
-    for name in [name for name in sys.modules if name.split(".")[0] == "mamba_ssm"]:
-        monkeypatch.delitem(sys.modules, name)
+    (ops / "selective_scan_interface.py").write_text(interface)
+    for module in [module for module in sys.modules if module.split(".")[0] == "mamba_ssm"]:
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.syspath_prepend(tmp_path)
-    assert package._mamba() == (None, "mamba-ssm has no CUDA extension")
+    choice = choose(torch.device("cuda"))
+    assert (choice.name, choice.reason) == (name, reason)
 
 
 @needs_triton

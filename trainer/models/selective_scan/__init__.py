@@ -1,8 +1,8 @@
 """The selective scan of Mamba (Gu and Dao 2023, arXiv:2312.00752, algorithm 2), however the machine does it best.
 
-One function, three implementations: mamba-ssm's CUDA kernel where it is installed, a Triton kernel of our own on
-CUDA without it, and a tiled autograd function on the CPU. Which one runs is chosen from the device; `choose` tells
-which and why, and the training log repeats it. Called by spmamba and the benchmarks.
+One function, three implementations: Triton kernels of our own on CUDA, which take less time than mamba-ssm's kernel (README.md);
+that one where triton is missing; and a tiled autograd function on the CPU. Which one runs is chosen from the device; `choose`
+tells which and why, and the training log repeats it. Called by spmamba and the benchmarks.
 """
 
 from collections.abc import Callable
@@ -62,20 +62,20 @@ def choose(device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
     """The implementation that runs on `device` for inputs of `dtype`, float32 or float64."""
     if device.type != "cuda":
         return Choice("tiled", f"the device is {device.type}", tiled_scan)
-    mamba, missing = _mamba()
+    if find_spec("triton") is not None:
+        from trainer.models.selective_scan.triton_scan import triton_scan  # the CPU needs no triton
+
+        return Choice("triton", "the device is cuda", triton_scan)
+    mamba, missing = mamba_ssm()
     if mamba is not None and dtype == torch.float32:
-        return Choice("mamba-ssm", "it is installed and the device is cuda", mamba)
+        return Choice("mamba-ssm", "triton is not installed", mamba)
     if mamba is not None:
         missing = "mamba-ssm has no kernel for float64"
-    if find_spec("triton") is None:
-        return Choice("tiled", f"{missing}, triton is not installed", tiled_scan)
-    from trainer.models.selective_scan.triton_scan import triton_scan  # the CPU needs no triton
-
-    return Choice("triton", missing, triton_scan)
+    return Choice("tiled", f"triton is not installed, {missing}", tiled_scan)
 
 
 @cache
-def _mamba() -> tuple[Callable[..., Tensor] | None, str]:
+def mamba_ssm() -> tuple[Callable[..., Tensor] | None, str]:
     """mamba-ssm's function, or None and what is missing."""
     if find_spec("mamba_ssm") is None:
         return None, "mamba-ssm is not installed"
