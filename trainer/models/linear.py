@@ -67,12 +67,12 @@ class _FeedForward(torch.autograd.Function):
     def forward(
         ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, weight_out: Tensor, bias_out: Tensor
     ) -> Tensor:
-        hidden, output = [], []
-        for rows in _parts(input):  # [ROWS, N]
+        hidden, output = [], input.new_empty(input.shape)
+        for rows, place in zip(_parts(input), _parts(output), strict=True):  # [ROWS, N] each
             hidden.append(_product(rows, weight, bias, "relu"))  # [ROWS, H]
-            output.append(_product(hidden[-1], weight_out, bias_out))  # [ROWS, N]
+            _product(hidden[-1], weight_out, bias_out, out=place)
         ctx.save_for_backward(input, weight, weight_out, *hidden)
-        return torch.cat(output).view(input.shape)
+        return output
 
     @staticmethod
     @once_differentiable
@@ -80,16 +80,17 @@ class _FeedForward(torch.autograd.Function):
         input, weight, weight_out, *hidden = ctx.saved_tensors
         of_weight, of_weight_out = torch.zeros_like(weight), torch.zeros_like(weight_out)
         of_bias = torch.zeros_like(weight[:, 0])
-        of_input = []
-        for rows, kept, outer in zip(_parts(input), hidden, _parts(gradient), strict=True):
+        of_input = input.new_empty(input.shape)
+        parts = zip(_parts(input), hidden, _parts(gradient), _parts(of_input), strict=True)
+        for rows, kept, outer, place in parts:
             of_weight_out.addmm_(outer.t(), kept)
             inner = _product(outer, weight_out.t())  # [ROWS, H]
             torch.ops.aten.threshold_backward.grad_input(inner, kept, 0, grad_input=inner)
             of_weight.addmm_(inner.t(), rows)
             of_bias += inner.sum(0)
-            of_input.append(_product(inner, weight.t()))  # [ROWS, N]
+            _product(inner, weight.t(), out=place)  # [ROWS, N]
         of_bias_out = gradient.flatten(0, -2).sum(0)
-        return torch.cat(of_input).view(input.shape), of_weight, of_bias, of_weight_out, of_bias_out
+        return of_input, of_weight, of_bias, of_weight_out, of_bias_out
 
 
 def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
@@ -110,12 +111,23 @@ def _in_onednn(input: Tensor) -> bool:
     return WIDE and input.dtype == torch.float32
 
 
-def _product(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
-    """[..., N] times the transpose of [M, N], and what follows it: [..., M]."""
+def _product(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str = "none",
+    out: Tensor | None = None,
+) -> Tensor:
+    """[..., N] times the transpose of [M, N], and what follows it: [..., M], or `out` [R, M] where input is [R, N]."""
     if _in_onednn(input):
         output: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, activation, [], "")
-        return output
-    output = nn.functional.linear(input, weight, bias)
+        return output if out is None else out.copy_(output)
+    if out is None:
+        output = nn.functional.linear(input, weight, bias)
+    elif bias is None:
+        output = torch.mm(input, weight.t(), out=out)
+    else:
+        output = torch.addmm(bias, input, weight.t(), out=out)
     return output.relu_() if activation == "relu" else output
 
 

@@ -78,7 +78,8 @@ class Transformer(nn.Module):
 
     def forward(self, chunks: Tensor) -> Tensor:
         """[B, X, T, N] to [B, X, T, N]."""
-        sequences = chunks.flatten(0, 1)  # [B X, T, N]
+        # In the order of memory: sums keep the order of their first term, and each norm would copy it.
+        sequences = chunks.flatten(0, 1).contiguous()  # [B X, T, N]
         if self.positional_encoding:
             sequences = sequences + sinusoids(sequences)
         output: Tensor = self.norm(self.layers(sequences)).view(chunks.shape)  # [B, X, T, N]
