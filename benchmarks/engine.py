@@ -170,7 +170,8 @@ def _manifest(folder: Path, trials: int, command: list[str]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+    # With compiled modules kept, as anywhere but in a container.
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def _spread(values: list[float] | tuple[float, ...]) -> str:
