@@ -30,11 +30,11 @@ class Gradients:
         self._dtype = DTYPES.get(precision)
         self._scaler = scaler
         self._rows = rows
-        pool = (
-            torch.cuda.graph_pool_handle() if record else None
-        )  # one memory for both, which never run at once
-        self._step = Recorded(self._loss_and_gradients, pool) if record else self._loss_and_gradients
-        self._forward = Recorded(self._estimates, pool) if record else self._estimates
+        self._step: Callable[..., Tensor] = self._loss_and_gradients
+        self._forward: Callable[..., Tensor] = self._estimates
+        if record:
+            pool = torch.cuda.graph_pool_handle()  # one memory for both, which never run at once
+            self._step, self._forward = Recorded(self._step, pool), Recorded(self._forward, pool)
 
     def zero(self) -> None:
         """Set the gradients to nothing. A recorded step needs them where they are."""
