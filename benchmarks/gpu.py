@@ -24,11 +24,11 @@ def gpu_report(load: Load, rounds: int) -> Iterator[str]:
     share = (
         f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
     )
-    if load.precision != "bf16":
+    if load.precision != "bf16":  # of which the peaks are
         share = ""
     yield ""
     yield f"{load.model}: {load.audio_seconds / seconds:.3g} s of audio a second"
-    # cuDNN's LSTM is one call that the counter does not look into.
+    # The LSTM is one kernel that the counter does not look into.
     products = "" if load.model == "dprnn" else f"; {tflops:.3g} TFLOP/s in products and attention{share}"
     yield f"{load.model}: {seconds * 1e3:.4g} ms a step{products}"
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:

@@ -98,9 +98,9 @@ def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
     return {side: Spread(tuple(taken[side])) for side in load.sides}
 
 
-def times(load: Load, rounds: int, side: Side = "ours") -> Spread:
-    """Seconds a step of one side, after two steps to warm up."""
-    step = Step(load, side)
+def times(load: Load, rounds: int) -> Spread:
+    """Seconds a step of ours, after two steps to warm up."""
+    step = Step(load, "ours")
     step()
     step()
     return Spread(tuple(_seconds(step, load.device) for _ in range(rounds)))

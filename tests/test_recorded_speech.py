@@ -19,7 +19,7 @@ PACKAGES = " ".join(f"asterisk-core-sounds-{language}-wav" for language in ("en"
     reason=f"no recorded speech below {SOUNDS}; to get it: apt-get install {PACKAGES}",
 )
 def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> None:
-    """Two trials of three epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed mixtures."""
+    """Two trials of five epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed mixtures."""
     speech = tmp_path / "speech"
     speech.mkdir()
     for name in SPEAKERS:
@@ -27,12 +27,12 @@ def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> 
     words = ["--speech", speech, "--out", tmp_path / "recorded", "--mixtures", 120, "--seconds", 2]
     katib("corpus", *words)
     runs = tmp_path / "runs"
-    katib("local", "demo", "--data", tmp_path / "recorded", "--out", runs, "--trials", 2, "--epochs", 3)
+    katib("local", "demo", "--data", tmp_path / "recorded", "--out", runs, "--trials", 2, "--epochs", 5)
     best = json.loads(katib("results", "demo", "--out", runs, "--json"))[0]
     summary = json.loads((runs / "demo" / best["trial"] / "summary.json").read_text())
     assert best["state"] == "Succeeded"
     assert best["val_si_snr"] == pytest.approx(summary["best_val_si_snr"], abs=1e-3)
-    assert best["val_si_snr"] - summary["mixture_val_si_snr"] > 0.25
+    assert best["val_si_snr"] - summary["mixture_val_si_snr"] > 0.4
 
 
 def katib(verb: str, *words: object) -> str:

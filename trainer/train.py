@@ -73,9 +73,7 @@ def _train(
     resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience)
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
-    record = run.cuda_graph and device.type == "cuda"
-    gradients = Gradients(session.model, run.training.precision, session.scaler, run.rows, record)
-    fit = Fit(run, corpus, session, gradients, folder, identity, stop, tracker)
+    fit = Fit(run, corpus, session, _gradients(run, session), folder, identity, stop, tracker)
     code = 1
     try:
         if not resumed:
@@ -112,11 +110,16 @@ def _train(
         tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
     if code == MemoryExhaustedError.exit_code:
-        del fit, gradients  # with what was recorded
+        del fit  # with what was recorded
         longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
+
+
+def _gradients(run: Run, session: Session) -> Gradients:
+    record = run.cuda_graph and session.device.type == "cuda"
+    return Gradients(session.model, run.training.precision, session.scaler, run.rows, record)
 
 
 def _tracking_seconds(session: Session, stop: StopRequest) -> float:

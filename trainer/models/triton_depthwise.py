@@ -89,6 +89,14 @@ def _constants(weight: Tensor, dilation: int, before: int, reflect: bool) -> dic
 
 
 @triton.jit
+def _place(channels, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
+    """Channels [C] and places [L] of this program's tile, its mixture, and which of the channels exist."""
+    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    t = tl.program_id(1) * LENGTH + tl.arange(0, LENGTH)
+    return c, t, tl.program_id(2).to(tl.int64), c < channels
+
+
+@triton.jit
 def _load(x, t, c, inside, stride):
     """[L, C], zeros where it is not `inside`; in float32 or float64."""
     value = tl.load(x + t[:, None] * stride + c[None, :], inside, 0.0)
@@ -116,10 +124,7 @@ def _forward(
     TAPS: tl.constexpr, DILATION: tl.constexpr, BEFORE: tl.constexpr, REFLECT: tl.constexpr,
     CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
-    t = tl.program_id(1) * LENGTH + tl.arange(0, LENGTH)
-    mixture = tl.program_id(2).to(tl.int64)
-    in_channels = c < channels
+    c, t, mixture, in_channels = _place(channels, CHANNELS, LENGTH)
     total = tl.zeros([LENGTH, CHANNELS], tl.float64 if x.dtype.element_ty == tl.float64 else tl.float32)
     if bias is not None:
         total += tl.load(bias + c, in_channels, 0.0)[None, :]
@@ -136,10 +141,7 @@ def _backward(
     TAPS: tl.constexpr, DILATION: tl.constexpr, BEFORE: tl.constexpr, REFLECT: tl.constexpr,
     CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
-    t = tl.program_id(1) * LENGTH + tl.arange(0, LENGTH)
-    mixture = tl.program_id(2).to(tl.int64)
-    in_channels = c < channels
+    c, t, mixture, in_channels = _place(channels, CHANNELS, LENGTH)
     inside = (t < length)[:, None] & in_channels[None, :]
     x += mixture * x_b
     y_grad += mixture * g_b

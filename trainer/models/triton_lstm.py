@@ -96,36 +96,50 @@ def _load(pointer, place, inside):
 
 
 @triton.jit
+def _place(batch, H: tl.constexpr, ROWS: tl.constexpr):
+    """The program's sequences [R], its direction, and where in step 0 its gates and its hidden states begin, [R, H] each."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    direction = tl.program_id(1)
+    unit = tl.arange(0, H)
+    gate = row[:, None].to(tl.int64) * (8 * H) + direction * 4 * H + unit[None, :]
+    return row, direction, unit, gate, row[:, None].to(tl.int64) * (2 * H) + direction * H + unit[None, :]
+
+
+@triton.jit
+def _weights(recurrent, direction, place, H: tl.constexpr):
+    """Of the four gates, each at `place` [H, H] of its own."""
+    first = recurrent + direction * 4 * H * H + place
+    return tl.load(first), tl.load(first + H * H), tl.load(first + 2 * H * H), tl.load(first + 3 * H * H)
+
+
+@triton.jit
+def _gates(gates, place, inside, H: tl.constexpr):
+    """Entry, forget, candidate and exit of a step, [R, H] each."""
+    entry, forget = _load(gates, place, inside), _load(gates, place + H, inside)
+    return entry, forget, _load(gates, place + 2 * H, inside), _load(gates, place + 3 * H, inside)
+
+
+@triton.jit
 def _forward(
     gates, recurrent, hidden, cells, steps, batch, H: tl.constexpr, ROWS: tl.constexpr
 ):  # fmt: skip
     """Fill `hidden` and `cells` [T, B, 2 H]; in `gates` [T, B, 8 H] what came of the input becomes what came of all."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # [R]
-    direction = tl.program_id(1)
-    unit = tl.arange(0, H)  # [H]
+    row, direction, unit, gate, output = _place(batch, H, ROWS)
     inside = (row < batch)[:, None]  # [R, 1]
-    weight = (
-        recurrent + direction * 4 * H * H + unit[None, :] * H + unit[:, None]
-    )  # [H from, H to] of the first gate
-    of_entry, of_forget = tl.load(weight), tl.load(weight + H * H)
-    of_candidate, of_exit = tl.load(weight + 2 * H * H), tl.load(weight + 3 * H * H)
-    gate = row[:, None].to(tl.int64) * (8 * H) + direction * 4 * H + unit[None, :]  # [R, H]
-    output = row[:, None].to(tl.int64) * (2 * H) + direction * H + unit[None, :]
+    across = unit[None, :] * H + unit[:, None]  # [H from, H to]
+    of_entry, of_forget, of_candidate, of_exit = _weights(recurrent, direction, across, H)
     way = 1 - 2 * direction
     first = direction * (steps - 1)
     gate += first * batch * 8 * H
     output += first * batch * 2 * H
     state = tl.zeros([ROWS, H], gates.dtype.element_ty)
     cell = tl.zeros([ROWS, H], tl.float32)
-    entry, forget = _load(gates, gate, inside), _load(gates, gate + H, inside)
-    candidate, exit_ = _load(gates, gate + 2 * H, inside), _load(gates, gate + 3 * H, inside)
+    entry, forget, candidate, exit_ = _gates(gates, gate, inside, H)
     for step in range(steps):
         # The next step's are asked for before this one is computed, because memory is slow to answer.
         following = gate + way * batch * 8 * H
         ahead = (row < tl.where(step + 1 < steps, batch, 0))[:, None]
-        next_entry, next_forget = _load(gates, following, ahead), _load(gates, following + H, ahead)
-        next_candidate = _load(gates, following + 2 * H, ahead)
-        next_exit = _load(gates, following + 3 * H, ahead)
+        next_entry, next_forget, next_candidate, next_exit = _gates(gates, following, ahead, H)
         entry = _sigmoid(tl.dot(state, of_entry, entry))
         forget = _sigmoid(tl.dot(state, of_forget, forget))
         candidate = _tanh(tl.dot(state, of_candidate, candidate))
@@ -148,32 +162,22 @@ def _backward(
     gates, recurrent, cells, hidden_grad, gates_grad, steps, batch, H: tl.constexpr, ROWS: tl.constexpr
 ):  # fmt: skip
     """Fill `gates_grad` [T, B, 8 H], of the gates before their sigmoid or tanh, from that of the hidden states."""
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # [R]
-    direction = tl.program_id(1)
-    unit = tl.arange(0, H)  # [H]
+    row, direction, unit, gate, output = _place(batch, H, ROWS)
     inside = (row < batch)[:, None]  # [R, 1]
-    weight = (
-        recurrent + direction * 4 * H * H + unit[:, None] * H + unit[None, :]
-    )  # [H to, H from] of the first gate
-    of_entry, of_forget = tl.load(weight), tl.load(weight + H * H)
-    of_candidate, of_exit = tl.load(weight + 2 * H * H), tl.load(weight + 3 * H * H)
-    gate = row[:, None].to(tl.int64) * (8 * H) + direction * 4 * H + unit[None, :]  # [R, H]
-    output = row[:, None].to(tl.int64) * (2 * H) + direction * H + unit[None, :]
+    across = unit[:, None] * H + unit[None, :]  # [H to, H from]
+    of_entry, of_forget, of_candidate, of_exit = _weights(recurrent, direction, across, H)
     way = 2 * direction - 1
     first = (1 - direction) * (steps - 1)
     gate += first * batch * 8 * H
     output += first * batch * 2 * H
     later = tl.zeros([ROWS, H], tl.float32)
     cell_grad = tl.zeros([ROWS, H], tl.float32)
-    entry, forget = _load(gates, gate, inside), _load(gates, gate + H, inside)
-    candidate, exit_ = _load(gates, gate + 2 * H, inside), _load(gates, gate + 3 * H, inside)
+    entry, forget, candidate, exit_ = _gates(gates, gate, inside, H)
     given, cell = _load(hidden_grad, output, inside), _load(cells, output, inside)
     for step in range(steps):
         following, next_output = gate + way * batch * 8 * H, output + way * batch * 2 * H
         ahead = (row < tl.where(step + 1 < steps, batch, 0))[:, None]
-        next_entry, next_forget = _load(gates, following, ahead), _load(gates, following + H, ahead)
-        next_candidate = _load(gates, following + 2 * H, ahead)
-        next_exit = _load(gates, following + 3 * H, ahead)
+        next_entry, next_forget, next_candidate, next_exit = _gates(gates, following, ahead, H)
         next_given, before = _load(hidden_grad, next_output, ahead), _load(cells, next_output, ahead)
         grad = given + later
         tanh = _tanh(cell)

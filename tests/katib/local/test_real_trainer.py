@@ -16,11 +16,11 @@ def metric_lines(log: Path) -> list[str]:
 
 def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
     """Every report of the table stands in the trainer's own summary; the gain over the mixture is printed beside the value."""
-    flags = ("--data", str(corpus), "--trials", "3", "--epochs", "3", "--name", "test")
+    flags = ("--data", str(corpus), "--trials", "4", "--epochs", "3", "--name", "test")
     done = ended(rig.start("demo", *flags))
     assert (done.returncode, done.stderr) == (0, "")
     rows = rig.results()
-    assert len(rows) == 3
+    assert len(rows) == 4
     assert {row["state"] for row in rows} <= {"Succeeded", "EarlyStopped"}
     for row in rows:
         summary = json.loads((rig.out / "test" / row["trial"] / "summary.json").read_text())

@@ -161,36 +161,6 @@ def test_without_triton_it_is_a_mamba_ssm_that_works(
     assert (choice.name, choice.reason) == (name, reason)
 
 
-@needs_triton
-@pytest.mark.parametrize("kernel", ["_ends", "_forward", "_backward"])
-def test_the_triton_kernels_compile_for_a_gpu(
-    kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To machine code for compute capability 8.0 and 9.0, at SPMamba's sizes: the compiler refuses things that
-    the interpreter takes."""
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    from trainer.models.selective_scan import triton_scan
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    function = getattr(triton_scan, kernel)
-    sequence = torch.empty(1, 1, 256)
-    rows = dict.fromkeys(("u", "delta", "z", "B", "C", "y_grad"), sequence)
-    options = triton_scan._constants(torch.empty(16, 256), True, rows)
-    if kernel == "_ends":
-        options = triton_scan._walk(options, "y_grad", "C", True)
-    constants = {name: value for name, value in options.items() if name in function.arg_names}
-    signature = dict.fromkeys(function.arg_names, "*fp32") | dict.fromkeys(triton_scan.SIZES, "i32")
-    signature |= dict.fromkeys(constants, "constexpr")
-    settings = {name: options[name] for name in options.keys() - constants.keys()}
-    for capability in (80, 90):
-        source = ASTSource(function, signature, constants)
-        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=settings)
-        assert len(compiled.asm["cubin"]) > 0
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use")
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 def test_what_runs_on_a_gpu_equals_the_recurrence(shape: tuple[int, ...]) -> None:
