@@ -4,6 +4,8 @@ test_kernels.py runs this file: on a GPU as it is, elsewhere in Triton's interpr
 triton must know before it is imported. Sizes that fill no tile.
 """
 
+from itertools import product
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,9 +38,12 @@ def assert_same(got: Tensor, expected: Tensor, inputs: list[Tensor], tolerance: 
         assert error <= tolerance * max(theirs.abs().max(), 1e-3), f"{number}: {error:.2g}"
 
 
-@pytest.mark.parametrize("slope", [True, False], ids=["PReLU", "no PReLU"])
 @pytest.mark.parametrize(
-    "layout", ["channels apart", "channels side by side", "time first", "more tiles than a block"]
+    ("layout", "slope"),
+    [
+        *product(("channels apart", "channels side by side", "time first"), (True, False)),
+        ("more tiles than a block", True),
+    ],
 )
 def test_the_global_norm(layout: str, slope: bool) -> None:
     x = {
