@@ -1,6 +1,6 @@
-"""One training step of our network or of the reference's: its time, and its peak memory in a process of its own.
+"""One training step of our network or of the reference's: its time and its peak memory.
 
-`python -m benchmarks.measure` is that process, which benchmarks/models.py starts. A step is the forward pass,
+`python -m benchmarks.measure` is the process it runs in, which benchmarks/models.py starts. A step is the forward pass,
 the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
 """
 
@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -89,13 +90,23 @@ class Step:
         self._gradients(self._mixtures, self._targets, 1 / len(self._mixtures))
 
 
-def paired_times(load: Load, rounds: int) -> dict[Side, Spread]:
-    """Seconds a step of both sides, which take turns in one fresh process after two steps each to warm up.
+def paired_times(load: Load, rounds: int, together: bool = False) -> dict[Side, Spread]:
+    """Seconds a step of all sides, which take turns, after two steps each to warm up.
 
-    Fresh, because the heap that another model has left behind changes the time by a fifth.
+    Each side steps in a process of its own, as in use: in one, `together`, each also works in memory that the other has
+    left behind, and neither finds the heap that it would have alone.
     """
-    taken = _child("pair", load, rounds)
-    return {side: Spread(tuple(taken[side])) for side in load.sides}
+    taken: dict[Side, list[float]] = {side: [] for side in load.sides}
+    with ExitStack() as running:
+        children: dict[Side, subprocess.Popen[str]] = {}
+        for sides in [load.sides] if together else [(side,) for side in load.sides]:
+            command = _command("turns", load, sides)
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            children |= dict.fromkeys(sides, running.enter_context(child))
+        for _ in range(2 + rounds):
+            for side, child in children.items():
+                taken[side].append(_turn(child, side))
+    return {side: Spread(tuple(values[2:])) for side, values in taken.items()}
 
 
 def times(load: Load, rounds: int) -> Spread:
@@ -109,7 +120,11 @@ def times(load: Load, rounds: int) -> Spread:
 def peak_memory(load: Load, sides: Sequence[Side] = ()) -> dict[Side, float]:
     """Gigabytes that two steps of `sides`, or of all that take part, need beyond the imports, weights included;
     each in a fresh process."""
-    return {side: _child(side, load, 1) for side in sides or load.sides}
+    peaks = {}
+    for side in sides or load.sides:
+        command = _command("peak", load, [side])
+        peaks[side] = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return peaks
 
 
 def ratio(pairs: dict[Side, Spread], side: Side = "ours") -> Spread:
@@ -156,29 +171,33 @@ def _status_bytes(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _pair(load: Load, rounds: int) -> dict[Side, list[float]]:
-    steps = {side: Step(load, side) for side in load.sides}
-    taken: dict[Side, list[float]] = {side: [] for side in load.sides}
-    for _ in range(2 + rounds):
-        for side, step in steps.items():
-            taken[side].append(_seconds(step, load.device))
-    return {side: values[2:] for side, values in taken.items()}
+def _turn(child: subprocess.Popen[str], side: Side) -> float:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    print(side, file=child.stdin, flush=True)
+    return float(child.stdout.readline())
 
 
-def _child(what: str, load: Load, rounds: int) -> Any:
-    arguments = [sys.executable, "-m", "benchmarks.measure", what, json.dumps(asdict(load)), str(rounds)]
-    return json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout)
+def _turns(load: Load, sides: Sequence[Side]) -> None:
+    steps = {side: Step(load, side) for side in sides}
+    for line in sys.stdin:
+        (side,) = (side for side in sides if side == line.strip())
+        print(_seconds(steps[side], load.device), flush=True)
 
 
-def _main(what: str, load_json: str, rounds: str) -> None:
+def _command(what: str, load: Load, sides: Sequence[Side]) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.measure", what, json.dumps(asdict(load)), *sides]
+
+
+def _main(what: str, load_json: str, *names: str) -> None:
     load = Load(**json.loads(load_json))
+    sides = [side for side in load.sides if side in names]
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")  # as the trainer has it on a GPU; a CPU has no TF32
-    if what == "pair":
-        print(json.dumps(_pair(load, int(rounds))))
+    if what == "turns":
+        _turns(load, sides)
     else:
-        (side,) = (side for side in load.sides if side == what)
-        print(_peak(load, side))
+        print(_peak(load, sides[0]))
 
 
 if __name__ == "__main__":

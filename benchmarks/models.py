@@ -26,10 +26,11 @@ DEBUG_SECONDS = 0.5
 """The most that a step of a debug preset may take on one core."""
 
 
-def report(load: Load, models: list[str], rounds: int) -> Iterator[str]:
+def report(load: Load, models: list[str], rounds: int, together: bool) -> Iterator[str]:
     """The lines of the report, each as soon as it is known; `load.model` counts for nothing."""
     yield f"{_machine(load.device)}; mixtures of {load.seconds:g} s, {load.precision}."
-    yield "A step is forward, loss and backward. Median of the rounds (least–greatest)."
+    where = "in one process" if together else "each side in a process of its own"
+    yield f"A step is forward, loss and backward, {where}. Median of the rounds (least–greatest)."
     yield ""
     yield (
         f"| {load.preset}, mixtures a step | ours (s) | speechbrain (s) | ratio | target "
@@ -38,7 +39,7 @@ def report(load: Load, models: list[str], rounds: int) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|"
     for model in models:
         mine = _load(load, model)
-        seconds, gigabytes = paired_times(mine, rounds), peak_memory(mine)
+        seconds, gigabytes = paired_times(mine, rounds, together), peak_memory(mine)
         target = TARGETS[model] if load.device == "cpu" else GPU_TARGET
         for side in mine.sides[:-1]:
             yield (
@@ -97,6 +98,7 @@ def _main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
     parser.add_argument("--compile", action="store_true", help="ours with --compile takes part; minutes")
+    parser.add_argument("--together", action="store_true", help="both sides in one process, on one heap")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -111,7 +113,7 @@ def _main() -> None:
         compile=options.compile,
     )
     lines = []
-    for line in report(load, options.models, options.rounds):
+    for line in report(load, options.models, options.rounds, options.together):
         print(line, flush=True)
         lines.append(line)
     if options.out:

@@ -7,14 +7,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.models.checks import check_even, check_types
 from trainer.models.dual_path import DualPathBlock, DualPathNetwork
-from trainer.models.linear import FeedForward, Linear
-
-EPS = 1e-6
+from trainer.models.transformer import EPS, TransformerLayer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +70,8 @@ class Transformer(nn.Module):
     def __init__(self, config: SepFormerConfig) -> None:
         super().__init__()
         self.positional_encoding = config.positional_encoding
-        self.layers = nn.Sequential(*(TransformerLayer(config) for _ in range(config.transformer_layers)))
+        sizes = config.filters, config.heads, config.feedforward_size
+        self.layers = nn.Sequential(*(TransformerLayer(*sizes) for _ in range(config.transformer_layers)))
         self.norm = nn.LayerNorm(config.filters, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
@@ -83,45 +81,6 @@ class Transformer(nn.Module):
         if self.positional_encoding:
             sequences = sequences + sinusoids(sequences)
         output: Tensor = self.norm(self.layers(sequences)).view(chunks.shape)  # [B, X, T, N]
-        return output
-
-
-class TransformerLayer(nn.Module):
-    """Self-attention and a feed-forward network, each normed before and added to its input."""
-
-    def __init__(self, config: SepFormerConfig) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.filters, EPS)
-        self.attention = SelfAttention(config.filters, config.heads)
-        self.feedforward_norm = nn.LayerNorm(config.filters, EPS)
-        self.feedforward = FeedForward(config.filters, config.feedforward_size)
-
-    def forward(self, sequences: Tensor) -> Tensor:
-        """[B', T, N] to [B', T, N]."""
-        sequences = sequences + self.attention(self.attention_norm(sequences))  # [B', T, N]
-        output: Tensor = sequences + self.feedforward(self.feedforward_norm(sequences))  # [B', T, N]
-        return output
-
-
-class SelfAttention(nn.Module):
-    """Multi-head attention of a sequence to itself, queries, keys and values from one projection."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = Linear(channels, 3 * channels)
-        self.output = Linear(channels, channels)
-        nn.init.xavier_uniform_(self.qkv.weight)
-        nn.init.zeros_(self.qkv.bias)
-        nn.init.zeros_(self.output.bias)
-
-    def forward(self, sequences: Tensor) -> Tensor:
-        """[B', T, N] to [B', T, N]."""
-        qkv = self.qkv(sequences).unflatten(-1, (3, self.heads, -1))  # [B', T, 3, heads, N / heads]
-        # Split before the heads come first: so the gradients of the three meet in the layout of the projection.
-        query, key, value = (part.transpose(1, 2) for part in qkv.unbind(2))  # [B', heads, T, N / heads] each
-        attended = F.scaled_dot_product_attention(query, key, value)  # [B', heads, T, N / heads]
-        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B', T, N]
         return output
 
 
