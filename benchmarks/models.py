@@ -1,8 +1,8 @@
 """`make bench`: the time and memory of a training step of our models against speechbrain's, as Markdown tables.
 
 Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the
-least and the greatest behind it. On a CPU one thread, one mixture, fp32; on a GPU bf16 and the batch of the
-model's published training, and what benchmarks/gpu.py adds.
+least and the greatest behind it. On a CPU one thread, one mixture, fp32, each side in a process of its own; on a
+GPU bf16 and the batch of the model's published training, in one process, and what benchmarks/gpu.py adds.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def _main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
     parser.add_argument("--compile", action="store_true", help="ours with --compile takes part; minutes")
-    parser.add_argument("--together", action="store_true", help="both sides in one process, on one heap")
+    parser.add_argument("--together", action="store_true", help="in one process on a CPU too")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -112,8 +112,9 @@ def _main() -> None:
         device=device,
         compile=options.compile,
     )
+    together = options.together or device == "cuda"
     lines = []
-    for line in report(load, options.models, options.rounds, options.together):
+    for line in report(load, options.models, options.rounds, together):
         print(line, flush=True)
         lines.append(line)
     if options.out:
