@@ -64,7 +64,7 @@ def add_product(place: Tensor, input: Tensor, weight: Tensor) -> Tensor:
     """Adds to `place` [..., M], which is contiguous, [..., N] times the transpose of [M, N]; returns it."""
     if _in_onednn(input):
         return place.add_(product(input, weight))
-    rows = place.flatten(0, -2)  # [R, M]
+    rows = place.view(-1, place.shape[-1])  # [R, M]; flatten would copy what is not contiguous
     torch.addmm(rows, input.flatten(0, -2), weight.t(), out=rows)  # FlopCounterMode does not know addmm_
     return place
 

@@ -58,9 +58,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, sequences: Tensor) -> Tensor:
         """[B, T, N] to [B, T, N]."""
-        attended = F.scaled_dot_product_attention(
-            *_heads(self.qkv(sequences), self.heads)
-        )  # [B, heads, T, N / heads]
+        query, key, value = _heads(self.qkv(sequences), self.heads)
+        attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, N / heads]
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B, T, N]
         return output
 
@@ -115,14 +114,12 @@ class _Grouped(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         sequences, *saved = ctx.saved_tensors
         parameters, kept = saved[: ctx.parameters], saved[ctx.parameters :]
-        of_sequences, of_parameters = (
-            torch.empty_like(sequences),
-            [torch.zeros_like(one) for one in parameters],
-        )
+        of_sequences, of_parameters = torch.empty_like(sequences), list(map(torch.zeros_like, parameters))
+        parts, of_parts = _parts(parameters), _parts(of_parameters)
         groups = zip(_groups(sequences), _groups(gradient), _groups(of_sequences), strict=True)
-        for index, (group, outer, place) in enumerate(groups):
-            mine = _Kept(*kept[len(_Kept._fields) * index :][: len(_Kept._fields)])
-            _backward(group, outer, ctx.heads, mine, _parts(parameters), _parts(of_parameters), place)
+        for group, outer, place in groups:
+            mine, kept = _Kept(*kept[: len(_Kept._fields)]), kept[len(_Kept._fields) :]
+            _backward(group, outer, ctx.heads, mine, parts, of_parts, place)
         return None, of_sequences, *of_parameters
 
 
@@ -147,17 +144,17 @@ def _backward(
     torch.ops.aten.threshold_backward.grad_input(inner, kept.hidden, 0, grad_input=inner)
     inner = _linear_backward(inner, kept.between_normed, parts.inner, of.inner)  # [B, T, N]
     moments = kept.between_mean, kept.between_deviation
-    outer = outer + _norm_backward(
-        inner, kept.between, *moments, parts.feedforward_norm, of.feedforward_norm
-    )  # [B, T, N]
+    inner = _norm_backward(inner, kept.between, *moments, parts.feedforward_norm, of.feedforward_norm)
+    outer = outer + inner  # [B, T, N]
 
     inner = _linear_backward(outer, kept.attended, parts.output, of.output)  # [B, T, N]
     inner, attended = (
         part.view(*part.shape[:2], heads, -1).transpose(1, 2) for part in (inner, kept.attended)
     )
+    # Of queries, keys and values: [B, heads, T, N / heads] each.
     of_heads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         inner, *_heads(kept.qkv, heads), attended, kept.logsumexp, dropout_p=0.0, is_causal=False
-    )  # [B, heads, T, N / heads] each
+    )
     inner = torch.stack([part.transpose(1, 2) for part in of_heads], dim=2).flatten(2)  # [B, T, 3 N]
     inner = _linear_backward(inner, kept.normed, parts.qkv, of.qkv)  # [B, T, N]
     inner = _norm_backward(inner, group, kept.mean, kept.deviation, parts.attention_norm, of.attention_norm)

@@ -24,9 +24,7 @@ NAMES = {
 @pytest.fixture
 def layer(monkeypatch: pytest.MonkeyPatch) -> TransformerLayer:
     """With no weight as it is initialised, so that each counts."""
-    monkeypatch.setattr(
-        transformer, "ROWS", 9
-    )  # of five sequences of four steps: two whole groups and a rest
+    monkeypatch.setattr(transformer, "ROWS", 9)  # of five sequences of four steps: two at a time and a rest
     torch.manual_seed(0)
     layer = TransformerLayer(CHANNELS, HEADS, HIDDEN)
     for parameter in layer.parameters():
@@ -100,7 +98,5 @@ def test_its_operations_are_counted(
     known = {torch.ops.mkldnn._linear_pointwise: operations}
     with FlopCounterMode(display=False, custom_mapping=known) as count:
         layer(torch.randn(5, 4, CHANNELS))
-    products = (
-        4 * CHANNELS * CHANNELS + 2 * CHANNELS * HIDDEN + 2 * 4 * CHANNELS
-    )  # of a step; two of them attention's
-    assert count.get_total_flops() == 2 * 5 * 4 * products
+    of_a_step = 4 * CHANNELS * CHANNELS + 2 * CHANNELS * HIDDEN + 2 * 4 * CHANNELS  # the last are attention's
+    assert count.get_total_flops() == 2 * 5 * 4 * of_a_step
