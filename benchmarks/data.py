@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 import torch
 
-from benchmarks.measure import Spread
+from benchmarks.measure import Spread, at_least_one
 from trainer.__main__ import main as train
 from trainer.data.corpora import list_files
 from trainer.data.mixing import MIX, SPEECH, STEMS, VARIANTS, subtracted
@@ -158,8 +158,8 @@ def _resident(children: Path) -> float:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--mixtures", type=int, default=400)
+    parser.add_argument("--rounds", type=at_least_one, default=7)
+    parser.add_argument("--mixtures", type=at_least_one, default=400)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:

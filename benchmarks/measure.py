@@ -4,6 +4,7 @@
 the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -24,6 +25,13 @@ from trainer.models import build, find
 
 Side = Literal["ours", "compiled", "reference"]
 """compiled: ours with --compile."""
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of an option, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' does not fit, expected 1, 2, 3, ...")
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure import Load, paired_times, peak_memory, ratio, times
+from benchmarks.measure import Load, at_least_one, paired_times, peak_memory, ratio, times
 from katib.spec import load_spec
 
 TARGETS = {"convtasnet": 0.65, "sepformer": 0.85, "dprnn": 0.95}
@@ -87,20 +87,24 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument(
-        "--rounds", type=int, default=3, help="of one step of each side, after one to warm up"
+        "--rounds", type=at_least_one, default=3, help="of one step of each side, after two to warm up"
     )
     parser.add_argument("--preset", choices=("paper", "debug"), default="paper")
     parser.add_argument(
         "--batch",
-        type=int,
+        type=at_least_one,
         default=0,
-        help="mixtures in a step; 0: one on a CPU, as in the published training on a GPU",
+        help="mixtures in a step; without it one on a CPU, as in the published training on a GPU",
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="of audio in a mixture")
     parser.add_argument("--compile", action="store_true", help="ours with --compile takes part; minutes")
     parser.add_argument("--together", action="store_true", help="in one process on a CPU too")
     parser.add_argument("--out", type=Path, help="a file that the report is also written to")
     options = parser.parse_args()
+    if not 0.001 <= options.seconds < float("inf"):
+        parser.error(f"--seconds: {options.seconds:g} does not fit, expected 0.001 or more")
+    if options.out and not options.out.parent.is_dir():
+        parser.error(f"--out: no folder {options.out.parent}; make it first")
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     load = Load(

@@ -1,6 +1,6 @@
 """Times the selective scan, forward and backward, against mamba-ssm's pure-PyTorch path, and prints a table.
 
-    python benchmarks/selective_scan.py [--rounds 5] [--device cpu] [--mamba-ssm FOLDER]
+    python -m benchmarks.selective_scan [--rounds 5] [--device cpu] [--mamba-ssm FOLDER]
 
 In each round every implementation runs once, one after the other in one process, on the same inputs with SPMamba's
 256 channels and 16 states; the ratio is taken round by round. The batch is 4 wherever the reference runs too,
@@ -14,6 +14,7 @@ import ast
 import ctypes
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.measure import at_least_one
 from trainer.models.selective_scan import choose, mamba_ssm
 from trainer.models.selective_scan.tiled import tiled_scan
 
@@ -35,6 +37,9 @@ CASES = (  # length, batch, whether the reference runs: at 2000 steps a single p
 )
 MIB = 2**20
 
+INTERFACE = Path("mamba_ssm", "ops", "selective_scan_interface.py")
+"""Of mamba-ssm's source distribution."""
+
 Scan = Callable[..., Tensor]
 
 
@@ -42,11 +47,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=at_least_one, default=5)
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu"
+    )
+    parser.add_argument("--threads", type=at_least_one, default=1)
     parser.add_argument("--mamba-ssm", type=Path, help="an unpacked source distribution")
     options = parser.parse_args()
+    if options.mamba_ssm is not None and not (options.mamba_ssm / INTERFACE).is_file():
+        parser.error(f"--mamba-ssm: no {INTERFACE} in {options.mamba_ssm}; unpack mamba-ssm's source there")
+    if options.mamba_ssm is not None and find_spec("einops") is None:
+        parser.error("--mamba-ssm: its reference needs einops; pip install einops")
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     name, reference = rival(device, options.mamba_ssm)
@@ -201,7 +212,7 @@ def published(folder: Path) -> Scan:
     """`selective_scan_ref` out of mamba-ssm's own file; its module as a whole wants the CUDA extension."""
     import einops
 
-    file = folder / "mamba_ssm" / "ops" / "selective_scan_interface.py"
+    file = folder / INTERFACE
     function = next(
         node
         for node in ast.parse(file.read_text()).body
