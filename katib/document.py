@@ -41,7 +41,10 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"unknown key '{where}': {nearest(keys[-1], _fields(model, keys[:-1]))}"
     if item["type"] == "missing":
         return f"key '{where}' is missing"
-    return f"{where or 'file'}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+    problem = item["msg"].removeprefix("Value error, ")
+    # What holds for a whole section names its values itself; the section would take a screen.
+    found = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+    return f"{where}: {problem}{found}" if where else f"{problem}{found}"
 
 
 def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:

@@ -38,6 +38,7 @@ class Overrides:
         # A shortened search must stay valid: it cannot look, or forgive failures, beyond its own end.
         data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
         data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
+        data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
         try:
             return Spec.model_validate(data, strict=True)
         except ValueError as cause:
@@ -54,6 +55,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         spec=spec,
         site=site,
         metric=METRIC,
+        settings=_settings(spec),
         filter=metric_filter(METRIC),
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=command(spec, site),
@@ -108,6 +110,15 @@ def decimal(value: float) -> str:
     return format(Decimal(repr(value)), "f")
 
 
+def _settings(spec: Spec) -> dict[str, str]:
+    """The settings of the algorithm as Katib has them, the points that it tries first among them."""
+    points = [
+        {"assignments": {name: number(point[name]) for name in spec.search}}
+        for point in spec.first_suggestions
+    ]
+    return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
+
+
 def _fixed(spec: Spec) -> list[str]:
     """What is the same for all trials, as flags of the trainer."""
     return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
@@ -120,7 +131,7 @@ def _template(name: str) -> jinja2.Template:
         autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
         keep_trailing_newline=True,
     )
-    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal}
+    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal, "flag": _flag}
     return environment.get_template(name)
 
 

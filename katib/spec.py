@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from katib.document import Strict, load
 from katib.errors import SpecError, nearest
@@ -15,6 +15,14 @@ Text = Annotated[str, Field(min_length=1)]
 Word = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_./:=,+@%-]+$")
 ]  # what passes Katib's unquoted shell line whole
+
+
+def _number(value: object) -> object:
+    """YAML takes 1e-6 for a text; it is read as the number that it means."""
+    return float(value) if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
 
 
 class Range(Strict):
@@ -81,6 +89,7 @@ class Spec(Strict):
     baseline: Baseline | None = None
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
+    first_suggestions: list[dict[str, Number]] = Field(default_factory=list)
     fixed: dict[str, Word | int | float | list[Word]]
 
     @model_validator(mode="after")
@@ -94,7 +103,29 @@ class Spec(Strict):
             )
         if self.max_failed_trials > self.trials:
             raise ValueError(f"max_failed_trials {self.max_failed_trials} exceeds trials {self.trials}")
+        self._require_points()
         return self
+
+    def _require_points(self) -> None:
+        """Raises ValueError where a first suggestion is not a point of `search`, or would never be tried."""
+        if "first_suggestions" in self.algorithm.settings:
+            raise ValueError("first_suggestions is a key of its own; remove it from algorithm.settings")
+        if len(self.first_suggestions) > self.trials:
+            raise ValueError(f"{len(self.first_suggestions)} first_suggestions exceed trials {self.trials}")
+        for number, point in enumerate(self.first_suggestions, 1):
+            where = f"first_suggestions: point {number}:"
+            for name in point:
+                if name not in self.search:
+                    raise ValueError(f"{where} no parameter '{name}': {nearest(name, self.search)}")
+            for name, searched in self.search.items():
+                if name not in point:
+                    raise ValueError(f"{where} the parameter '{name}' is missing")
+                if not searched.min <= point[name] <= searched.max:
+                    raise ValueError(
+                        f"{where} {name} {point[name]:g} is outside {searched.min:g} to {searched.max:g}"
+                    )
+            if point in self.first_suggestions[: number - 1]:
+                raise ValueError(f"{where} it is there twice, and no point is tried twice")
 
 
 def specs() -> list[str]:

@@ -24,6 +24,7 @@ def check_text(text: str, source: str) -> list[Finding]:
     from katib.check.source import read
     from katib.check.structure import structure
     from katib.check.template import template
+    from katib.check.tried_first import tried_first
 
     top, findings = read(text)
     if top is not None:
@@ -33,6 +34,7 @@ def check_text(text: str, source: str) -> list[Finding]:
             objective,
             budget,
             algorithms,
+            tried_first,
             parameters,
             collector,
             template,

@@ -38,7 +38,7 @@ SETTING_IGNORED = warning(
 OURS_ALONE = warning(
     "setting-ours",
     finds="a setting or an early stopper that Sepsweep's services and the search on this machine take, and stock Katib does not",
-    effect="with stock services the Experiment fails before its first trial",
+    effect="with stock services the Experiment fails before its first trial (goptuna: the setting is ignored)",
     mend="see which services the cluster has, or leave it out",
 )
 SETTING_VALUE = error(
@@ -166,9 +166,14 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Finding]
         seen.add(name.text)
         setting = service.settings.get(name.text)
         ours = OURS.get(algorithm, {}).get(name.text)
-        if setting is None and ours is not None and service.strict:
+        if setting is None and ours is not None:
             setting = ours
-            yield OURS_ALONE.at(name, f"stock {algorithm} has no setting '{name.text}'")
+            effect = (
+                "with stock services the Experiment fails before its first trial"
+                if service.strict
+                else "with stock services the setting is ignored"
+            )
+            yield OURS_ALONE.at(name, f"stock {algorithm} has no setting '{name.text}'", effect=effect)
         if setting is None and name.text not in service.needs:
             if service.any_setting:
                 continue

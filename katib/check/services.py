@@ -4,10 +4,11 @@ Read from their sources below pkg/suggestion/v1beta1 and pkg/earlystopping/v1bet
 goptuna/converter.go). Called by katib/check/algorithms.py.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from katib.check.first_suggestions import SHAPE, first_suggestions
 
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
 
@@ -47,14 +48,6 @@ def numbers(least: int) -> Setting:
     return Setting(
         lambda text: all(int(word) >= least for word in text.split(",")),
         f"whole numbers of at least {least} with commas between them",
-    )
-
-
-def _points(text: str) -> bool:
-    points = json.loads(text)
-    return isinstance(points, list) and all(
-        isinstance(point, dict) and all(isinstance(value, str | int | float) for value in point.values())
-        for point in points
     )
 
 
@@ -153,7 +146,7 @@ EARLY_STOPPING: Mapping[str, Service] = {
     "medianstop": Service(settings={"min_trials_required": whole(1), "start_step": whole(1)}),
 }
 
-FIRST = {"first_suggestions": Setting(_points, 'a JSON list of points: [{"lr": 0.001, "dropout": 0.1}]')}
+FIRST = {"first_suggestions": Setting(lambda text: first_suggestions(text) is not None, SHAPE)}
 WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
 OURS: Mapping[str, Mapping[str, Setting]] = {
     # Two more that the stock service admits, to fail at the first result; here acq_func is without effect.

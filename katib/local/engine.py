@@ -161,13 +161,14 @@ class Engine:
             Past(trial.assignments, _OUTCOMES[trial.state], self._value(trial), trial.values)
             for trial in self.trials
         ]
-        found = self._sampler.propose(history)
+        found = self._sampler.propose(history, names=self._trials)
         if not found:
             self._exhausted = True
             self._view.say("every point of the search space has been tried")
             return None
         assignments = found[0]
-        name = f"{experiment.name}-{''.join(secrets.choice(NAME_LETTERS) for _ in range(8))}"
+        letters = "".join(secrets.choice(NAME_LETTERS) for _ in range(8))
+        name = self._sampler.trial_name(assignments) or f"{experiment.name}-{letters}"
         trial = self._store.add(name, assignments, self._sampler.space)
         self._trials[name] = trial
         self._view.change(trial)

@@ -9,9 +9,8 @@ al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each para
 """
 
 import importlib
-import json
 import threading
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,6 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from katib.check.first_suggestions import FirstSuggestion, first_suggestions, problems
 from katib.check.services import SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
@@ -73,7 +73,7 @@ class Sampler:
     startup: int = 10
     """Trials, first ones and those of earlier searches included, before the model is asked."""
     candidates: int = 24
-    first: tuple[Mapping[str, str], ...] = ()
+    first: tuple[FirstSuggestion, ...] = ()
     """Points that are proposed before all others: what is in use today, so that the search holds its own control."""
 
     def propose(
@@ -83,16 +83,22 @@ class Sampler:
         *,
         earlier: Sequence[Past] = (),
         position: int | None = None,
+        names: Collection[str] = (),
     ) -> list[dict[str, str]]:
         """Assignments of the next `count` trials; fewer only where the space has no untried point left.
 
         `history` are the trials of this search in any order, `earlier` those of searches before it, whose space may be
         another. `position` is the number of trials proposed so far, where the history may lack some (Katib leaves out
-        those without metrics): it keeps a seed from repeating itself.
+        those without metrics): it keeps a seed from repeating itself. `names` are those of the trials so far: a first
+        suggestion whose trial is among them is not proposed again.
         """
         past = _Trials.of(self.space, history, earlier)
         if position is None:
             position = len(past.listed)
+        # A trial that the history lacks may be one of the first suggestions, which are proposed in their order.
+        lost = self.first[:position] if position > len(past.listed) else ()
+        for first in (*lost, *(item for item in self.first if item.trial in names)):
+            past.exclude(self.space, first.assignments)
         found: list[dict[str, str]] = []
         for index in range(count):
             point = self._next(past, position + index, modelled=index < BATCH)
@@ -102,11 +108,15 @@ class Sampler:
             past.add(self.space, point)
         return found
 
+    def trial_name(self, point: Mapping[str, str]) -> str:
+        """Returns the name that the trial of a proposed point must have; empty where any name will do."""
+        return next((first.trial for first in self.first if first.assignments == point), "")
+
     def _next(self, past: "_Trials", position: int, *, modelled: bool) -> dict[str, str] | None:
         """The next point; None where all have been tried."""
         for first in self.first:
-            if _key(self.space, first) not in past.tried:
-                return {name: first[name] for name in self.space.axes}
+            if _key(self.space, first.assignments) not in past.tried:
+                return {name: first.assignments[name] for name in self.space.axes}
         if self.space.size is not None and len(past.tried) >= self.space.size:
             return None
         if self.algorithm == "grid":
@@ -215,8 +225,12 @@ class _Trials:
 
     def add(self, space: Space, point: Mapping[str, str]) -> None:
         """Take an answer for a running trial."""
-        key = tuple(point.values()) if (found := _key(space, point)) is None else found
         self.listed.append(Past(point, "running"))
+        self.exclude(space, point)
+
+    def exclude(self, space: Space, point: Mapping[str, str]) -> None:
+        """Keeps a point from being proposed."""
+        key = tuple(point.values()) if (found := _key(space, point)) is None else found
         self.tried.add(key)
         self.known.add(key)
 
@@ -264,18 +278,11 @@ def sampler(experiment: Experiment) -> Sampler:
     return Sampler(space, algorithm.name, experiment.maximize, **numbers, first=first)
 
 
-def _first(text: str, space: Space) -> tuple[dict[str, str], ...]:
-    points = [{name: str(value) for name, value in point.items()} for point in json.loads(text)]
-    for point in points:
-        for name in point:
-            if name not in space.axes:
-                raise ManifestError(f"first_suggestions: no parameter '{name}': {nearest(name, space.axes)}")
-        for name, axis in space.axes.items():
-            if name not in point:
-                raise ManifestError(f"first_suggestions: a point without the parameter '{name}'")
-            if axis.coordinate(point[name]) is None:
-                raise ManifestError(f"first_suggestions: {name} {point[name]} is outside its feasibleSpace")
-    return tuple(points)
+def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:
+    found = first_suggestions(text)
+    for problem in problems(found, list(space.axes), lambda name, value: space.axes[name].coordinate(value)):
+        raise ManifestError(f"first_suggestions: {problem}")
+    return found
 
 
 def idle_settings(algorithm: Algorithm) -> list[str]:

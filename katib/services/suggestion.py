@@ -56,10 +56,10 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         proposer = _seeded(sampler(search), search)
         # Katib leaves trials without metrics out of the request; the points that they had must not come again.
         position = max(len(history), request.total_request_number - count)
-        if position >= len(proposer.first):
-            # All of them were proposed; one that is in no trial has brought no metrics.
-            proposer = replace(proposer, first=())
-        points = proposer.propose(history, count, earlier=self._earlier(search), position=position)
+        names = {trial.name for trial in request.trials}
+        points = proposer.propose(
+            history, count, earlier=self._earlier(search), position=position, names=names
+        )
         if len(points) < count:
             raise RequestError(
                 f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
@@ -72,7 +72,9 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             len(history),
             1e3 * (time.perf_counter() - begin),
         )
-        return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point) for point in points])
+        return pb.GetSuggestionsReply(
+            parameter_assignments=[_assignments(point, proposer) for point in points]
+        )
 
     @one_line_errors
     def ValidateAlgorithmSettings(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -139,8 +141,10 @@ def _require_room(proposer: Sampler, search: Experiment) -> None:
         )
 
 
-def _assignments(point: Mapping[str, str]) -> Any:
+def _assignments(point: Mapping[str, str], proposer: Sampler) -> Any:
+    # Katib invents a name where this one is empty (suggestionclient.go).
     return pb.GetSuggestionsReply.ParameterAssignments(
+        trial_name=proposer.trial_name(point),
         assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in point.items()],
         labels=LABELS,
     )

@@ -11,6 +11,7 @@ from katib.site import SITE, Site
 from katib.spec import SPECS, Spec
 from tests.verbs import katib
 
+POINT = "{lr: 0.001, weight_decay: 1e-6, grad_clip_norm: 5, lr_factor: 0.5}"
 SPEC_DEFECTS = {
     "trails: 3": "unknown key 'trails': did you mean 'trials'?",
     "trials: many": "trials: Input should be a valid integer",
@@ -21,6 +22,16 @@ SPEC_DEFECTS = {
     "search: {lr: {minn: 0.0, min: 0.1, max: 0.2, distribution: uniform, why: x}}": "did you mean 'min'?",
     "fixed: {lr: 1.0}": "'lr' is both searched and fixed",
     "fixed: {curriculum: 'a b'}": "fixed.curriculum",
+    "first_suggestions: [{lr: 0.001}]": "first_suggestions: point 1: the parameter 'grad_clip_norm' is missing",
+    f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0')}]": "point 2: weight_decay 0 is outside 1e-06 to 0.0001",
+    f"first_suggestions: [{POINT.replace('lr:', 'lrr:')}]": "no parameter 'lrr': did you mean 'lr'?",
+    f"first_suggestions: [{POINT.replace('0.001', '.nan')}]": "point 1: lr nan is outside 0.0001 to 0.01",
+    f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions.0.lr: could not convert",
+    f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0.000001')}]": "point 2: it is there twice",
+    f"{{trials: 1, max_failed_trials: 1, first_suggestions: [{POINT}, {POINT.replace('0.001', '0.002')}]}}": (
+        "2 first_suggestions exceed trials 1"
+    ),
+    "algorithm: {name: random, settings: {first_suggestions: '[]'}}": "first_suggestions is a key of its own",
     "name: no_underscore": "name: String should match pattern",
 }
 SITE_DEFECTS = {
@@ -45,6 +56,7 @@ def test_spec_defect_is_named_in_one_line(line: str, message: str, tmp_path: Pat
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+    assert "why" not in str(error.value)  # a whole section in a message would hide what is wrong with it
 
 
 @pytest.mark.parametrize(("line", "message"), SITE_DEFECTS.items())

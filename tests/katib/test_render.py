@@ -2,17 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
+from katib.check import check_text
+from katib.document import load
 from katib.errors import SpecError
 from katib.metrics import METRIC, MetricParser
-from katib.render import Overrides, render
+from katib.render import Overrides, render, render_sweep
 from katib.site import load_site
-from katib.spec import load_spec, specs
+from katib.spec import SPECS, Spec, load_spec, specs
 
 # trials, epochs, first look of the early stopper, hours a run, mean baseline (dB): the published plan of Series 3
 SERIES_3 = {
@@ -20,6 +23,13 @@ SERIES_3 = {
     "dprnn": (25, 100, 20, 2.5, 3.03),
     "sepformer": (30, 50, 15, 12, 5.10),
     "spmamba": (35, 30, 10, 25, 5.56),
+}
+# lr, weight decay (0, and the space ends at 1e-6), clip, lr_factor (dprnn's is 0.98, and the space ends at 0.8)
+BASELINES = {
+    "convtasnet": (1e-3, 1e-6, 5, 0.5),
+    "dprnn": (1.5e-4, 1e-6, 5, 0.8),
+    "sepformer": (1.5e-4, 1e-6, 5, 0.5),
+    "spmamba": (1e-3, 1e-6, 2, 0.5),
 }
 RANGES = {
     "lr": ("0.0001", "0.01", "logUniform"),
@@ -103,6 +113,53 @@ def test_filter_finds_the_metric_line_and_nothing_that_looks_like_it() -> None:
         "--metric=val_si_snr",
     ):
         assert parser.parse(line) == []
+
+
+def with_first(*learning_rates: float) -> Spec:
+    """The spec of ConvTasNet with the published configuration, at these learning rates, as first suggestions."""
+    points = [
+        {"lr": lr, "weight_decay": "1e-6", "grad_clip_norm": 5, "lr_factor": 0.5} for lr in learning_rates
+    ]
+    data = load_spec("convtasnet").model_dump() | {"first_suggestions": points}
+    return Spec.model_validate(data, strict=True)
+
+
+def test_first_suggestions_of_a_spec_are_the_setting_of_the_manifest() -> None:
+    """In the order of the spec; sound but for the warning that stock Katib refuses the setting."""
+    text = render(with_first(0.001, 0.01), load_site())
+    settings = yaml.safe_load(text)["spec"]["algorithm"]["algorithmSettings"]
+    (value,) = [item["value"] for item in settings if item["name"] == "first_suggestions"]
+    rest = {"weight_decay": "1e-06", "grad_clip_norm": "5", "lr_factor": "0.5"}
+    assert json.loads(value) == [{"assignments": {"lr": lr, **rest}} for lr in ("0.001", "0.01")]
+    assert [(item.rule, item.severity) for item in check_text(text, "test")] == [("setting-ours", "warning")]
+
+
+@pytest.mark.parametrize("model", specs())
+def test_the_first_suggestion_that_a_spec_holds_is_off_and_at_work_without_its_hash(
+    model: str, tmp_path: Path
+) -> None:
+    """It is one line: the nearest point to the baseline, whose weight decay of 0 lies outside the space."""
+    assert load_spec(model).first_suggestions == []
+    path = tmp_path / "spec.yaml"
+    text = (SPECS / f"{model}.yaml").read_text()
+    path.write_text(text.replace("\n# first_suggestions:", "\nfirst_suggestions:"))
+    (point,) = load(path, Spec, SpecError).first_suggestions
+    if model in BASELINES:
+        assert tuple(point.values()) == BASELINES[model]
+
+
+def test_a_search_of_one_trial_keeps_the_first_of_two_first_suggestions() -> None:
+    data = yaml.safe_load(render(with_first(0.001, 0.01), load_site(), Overrides(trials=1)))
+    settings = {item["name"]: item["value"] for item in data["spec"]["algorithm"]["algorithmSettings"]}
+    assert [point["assignments"]["lr"] for point in json.loads(settings["first_suggestions"])] == ["0.001"]
+
+
+def test_a_sweep_says_that_it_cannot_try_a_point_first() -> None:
+    """W&B's sweep configuration has no key for it: the point stands in a comment, as flags of the trainer."""
+    text = render_sweep(with_first(0.001), load_site(), "data", "runs")
+    assert "#   --lr 0.001 --weight-decay 0.000001 --grad-clip-norm 5.0 --lr-factor 0.5" in text.splitlines()
+    plain = render_sweep(load_spec("convtasnet"), load_site(), "data", "runs")
+    assert yaml.safe_load(text) == yaml.safe_load(plain)
 
 
 def test_overrides_shorten_a_search_and_keep_it_valid() -> None:

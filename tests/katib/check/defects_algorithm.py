@@ -1,11 +1,23 @@
 """Named defects of algorithm, early stopper, collector and filter. Called by test_named_defects.py."""
 
-from tests.katib.check.manifests import DROP, Defects, algorithm, collector
+import json
+
+from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, collector
 
 ALL_STEPS = {
     f"spec.parameters[{index}].feasibleSpace.step": step
     for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
 }
+
+POINT = {"lr": 0.001, "weight_decay": "0.00001", "grad_clip_norm": 5, "lr_factor": 0.5}
+FIRST_OURS = "?setting-ours spec.algorithm.algorithmSettings[0].name"
+NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
+
+
+def first(points: list[object], name: str = "bayesianoptimization") -> Changes:
+    """The algorithm `name` with these first suggestions."""
+    return algorithm(name, first_suggestions=json.dumps(points))
+
 
 DEFECTS: Defects = {
     # algorithms
@@ -31,8 +43,50 @@ DEFECTS: Defects = {
         {"setting-value spec.algorithm.algorithmSettings[0].value"},
     ),
     "setting of our services alone": (
-        algorithm("bayesianoptimization", first_suggestions='[{"lr": 0.001}]'),
+        algorithm("bayesianoptimization", warm_start="a,b"),
         {"?setting-ours spec.algorithm.algorithmSettings[0].name"},
+    ),
+    "first suggestions": (
+        first([POINT, {"assignments": {**POINT, "lr": "2e-3"}, "trial": "series3-sepformer-abcd1234"}]),
+        {FIRST_OURS},
+    ),
+    "first suggestion without a parameter": (first([{"lr": 0.001}]), {FIRST_OURS, *NOT_FIRST}),
+    "first suggestion with a misspelt parameter": (first([{**POINT, "lrr": 1}]), {FIRST_OURS, *NOT_FIRST}),
+    "first suggestion outside its range": (first([{**POINT, "weight_decay": 0}]), {FIRST_OURS, *NOT_FIRST}),
+    "first suggestion that is no number": (first([{**POINT, "lr": "fast"}]), {FIRST_OURS, *NOT_FIRST}),
+    "first suggestion twice, spelt otherwise": (
+        first([POINT, {"assignments": {**POINT, "lr": "1e-3"}}]),
+        {FIRST_OURS, *NOT_FIRST},
+    ),
+    "first suggestions for one trial": (
+        first([{"assignments": {**POINT, "lr": lr}, "trial": "a"} for lr in ("1e-3", "2e-3")]),
+        {FIRST_OURS, *NOT_FIRST},
+    ),
+    "first suggestion with a name that no trial can have": (
+        first([{"assignments": POINT, "trial": "Trial_1"}]),
+        {FIRST_OURS, *NOT_FIRST},
+    ),
+    "first suggestion of another shape": (
+        first([{"assignments": POINT, "name": "a"}]),
+        {FIRST_OURS, "setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "more first suggestions than trials": (
+        {
+            **first([{**POINT, "lr": lr} for lr in ("1e-3", "2e-3", "3e-3")]),
+            "spec.algorithm.algorithmSettings[1]": {"name": "n_initial_points", "value": "0"},
+            "spec.maxTrialCount": 2,
+            "spec.maxFailedTrialCount": 2,
+            "spec.earlyStopping": DROP,
+        },
+        {FIRST_OURS, "?first-suggestions-untried spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "first suggestions where stock Katib ignores unknown settings": (
+        {
+            **first([POINT], "sobol"),
+            "SPACE.distribution": "uniform",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {FIRST_OURS},
     ),
     "setting of our services with a value that they do not take": (
         {"spec.earlyStopping.algorithmSettings[0]": {"name": "looks", "value": "twice"}},
@@ -60,7 +114,7 @@ DEFECTS: Defects = {
             "SPACE.distribution": "uniform",
             "spec.parameters[1].feasibleSpace.distribution": "uniform",
         },
-        {"?setting-ignored spec.algorithm.algorithmSettings[0].name"},
+        {"?setting-ours spec.algorithm.algorithmSettings[0].name"},
     ),
     "hyperband without settings": (
         algorithm("hyperband"),

@@ -1,6 +1,8 @@
 """What becomes of a trial, and what of the search: states, reasons, retries, exit codes."""
 
+import json
 import platform
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -51,6 +53,24 @@ def test_a_trial_below_the_median_is_stopped_at_the_epoch_where_it_fell_behind(r
         "best of epoch 2, 3.00 dB, is below the median of 2 other trials, 10.50 dB"
     )
     assert len(rig.starts()[rows["1"]["trial"]]) == 1
+
+
+def test_first_suggestions_are_the_first_trials_under_their_own_names(rig: Rig) -> None:
+    """The engine is stopped by its budget after the first and started again with a larger one: the rest follow, in order."""
+    points = [
+        {"assignments": {"x": x}, "trial": name} for x, name in [("3", "old-b"), ("2", ""), ("5", "old-a")]
+    ]
+    settings = [{"name": "first_suggestions", "value": json.dumps(points)}]
+    algorithm = {"algorithmName": "random", "algorithmSettings": settings}
+    for trials in (1, 4):
+        done = rig.run(manifest("--epochs", "1", algorithm=algorithm, maxTrialCount=trials))
+        assert done.returncode == 0, done.stderr
+    rows = {row["trial"]: row["assignments"]["x"] for row in rig.results()}
+    created = re.findall(r"trial (\S+)  Created", done.stdout)
+    assert [rows[name] for name in created[:2]] == ["2", "5"]
+    assert (rows["old-b"], rows["old-a"], len(rows)) == ("3", "5", 4)
+    assert created[1] == "old-a"
+    assert sorted(path.parent.name for path in rig.out.glob("test/*/starts")) == sorted(rows)
 
 
 def test_a_trial_that_reports_nothing_is_metrics_unavailable(rig: Rig) -> None:

@@ -219,6 +219,40 @@ def test_first_suggestions_come_first_and_once(name: str) -> None:
     assert control not in proposer.propose([Past(control, "failed")], 3)
 
 
+def named(*points: tuple[str, str]) -> str:
+    """First suggestions at these learning rates, each with the name of its trial or without one."""
+    rest = {"weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
+    return json.dumps([{"assignments": {"lr": lr, **rest}, "trial": trial} for lr, trial in points])
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_first_suggestions_keep_their_order_and_their_trials_names(name: str) -> None:
+    """Asked one by one, two at a time, and after the second of them alone; what the algorithm proposes has no name."""
+    setting = named(("0.001", "demo-a"), ("0.003", ""), ("0.002", "demo-c"))
+    proposer = sampler(experiment(name, random_state="1", first_suggestions=setting))
+    history: list[Past] = []
+    for lr, trial in [("0.001", "demo-a"), ("0.003", ""), ("0.002", "demo-c")]:
+        (found,) = proposer.propose(history)
+        assert (found["lr"], proposer.trial_name(found)) == (lr, trial)
+        history.append(Past(found, "running"))
+    assert [point["lr"] for point in proposer.propose([], 2)] == ["0.001", "0.003"]
+    assert [point["lr"] for point in proposer.propose(history[1:2], 2)] == ["0.001", "0.002"]
+    (later,) = proposer.propose(history)
+    assert later["lr"] not in ("0.001", "0.002", "0.003")
+    assert proposer.trial_name(later) == ""
+
+
+def test_a_first_suggestion_whose_trial_exists_or_was_proposed_and_is_hidden_is_not_given_again() -> None:
+    """Katib leaves trials without metrics out of the history: two of three were proposed, and it shows one."""
+    setting = named(("0.001", "demo-a"), ("0.002", "demo-b"), ("0.003", "demo-c"))
+    proposer = sampler(experiment("random", random_state="1", first_suggestions=setting))
+    assert proposer.propose([], 1, names={"demo-a"})[0]["lr"] == "0.002"
+    (second,) = proposer.propose([], 1, names={"demo-a"})
+    found = proposer.propose([Past(second, "completed", 1.0)], 2, position=2)
+    assert found[0]["lr"] == "0.003"
+    assert found[1]["lr"] not in ("0.001", "0.002", "0.003")
+
+
 @pytest.mark.parametrize("name", ["bayesianoptimization", "multivariate-tpe", "tpe"])
 def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> None:
     """Distance of the first five proposals, and of the first alone, to the best learning rate, over five seeds, with and without
@@ -349,12 +383,34 @@ def test_trials_of_another_space_are_no_obstacle() -> None:
             "algorithm random: unknown setting 'seed': valid: first_suggestions, random_state",
         ),
         ("random", {"first_suggestions": "lr=1"}, "it has a JSON list of points"),
+        ("random", {"first_suggestions": '[{"lr": true}]'}, "it has a JSON list of points"),
+        (
+            "random",
+            {"first_suggestions": '[{"assignments": {}, "name": "a"}]'},
+            "it has a JSON list of points",
+        ),
+        ("random", {"first_suggestions": named(("0.1", ""))}, "point 1: lr 0.1 is outside its feasibleSpace"),
+        (
+            "random",
+            {"first_suggestions": named(("1e-3", ""), ("0.001", "a"))},
+            "point 2 has the point of point 1, and none is tried twice",
+        ),
+        (
+            "random",
+            {"first_suggestions": named(("0.001", "a"), ("0.002", "a"))},
+            "point 2 has the trial name of point 1",
+        ),
+        ("random", {"first_suggestions": named(("0.001", "../a"))}, "'../a' cannot be a trial's name"),
         (
             "random",
             {"first_suggestions": '[{"lrr": 1}]'},
-            "first_suggestions: no parameter 'lrr': did you mean 'lr'?",
+            "first_suggestions: point 1: no parameter 'lrr': did you mean 'lr'?",
         ),
-        ("random", {"first_suggestions": '[{"lr": 0.001}]'}, "a point without the parameter 'weight_decay'"),
+        (
+            "random",
+            {"first_suggestions": '[{"lr": 0.001}]'},
+            "point 1: the parameter 'weight_decay' is missing",
+        ),
         ("tpe", {"n_EI_candidates": "1000000"}, "must be 1 to 10000"),
         ("tpe", {"n_EI_candidate": "9"}, "did you mean 'n_EI_candidates'?"),
         ("tpe", {"n_EI_candidates": "0"}, "n_EI_candidates is '0'; it has a whole number of at least 1"),

@@ -53,7 +53,19 @@ setting_names = st.sampled_from(SETTINGS.split())
 values = (
     TEXT
     | st.integers().map(str)
-    | st.sampled_from(["[{}]", '[{"lr": 0.001}]', "[", "[[]]", "[1]", "once", "1,2", "9" * 5000])
+    | st.sampled_from(
+        [
+            "[{}]",
+            '[{"lr": 0.001}]',
+            '[{"assignments": {"lr": "0.001"}, "trial": "a"}]',
+            "[",
+            "[[]]",
+            "[1]",
+            "once",
+            "1,2",
+            "9" * 5000,
+        ]
+    )
 )
 algorithm_names = st.sampled_from(
     ["bayesianoptimization", "tpe", "multivariate-tpe", "random", "grid", "sobol", "cmaes", "", "Random"]

@@ -1,5 +1,6 @@
 """The suggestion service over gRPC: each answer hangs on the request alone, and no point comes twice."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -186,6 +187,38 @@ def test_first_suggestions_come_first_and_once(stub: Any) -> None:
     assert first == {"lr": "0.001", "grad_clip_norm": "5", "layers": "8", "norm": "gLN"}
     assert second != first
     assert first not in ask(stub, search, [], count=1, total=2)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_first_suggestions_reach_katib_with_their_trials_names(stub: Any, algorithm: str) -> None:
+    """Two at a time, with one trial in the request; a name reaches the reply, and Katib invents one where it is empty."""
+    space = GRID if algorithm == "grid" else None
+    fits = (
+        {"lr": "0.2", "drop": "0"}
+        if space
+        else {"lr": "0.001", "grad_clip_norm": "5", "layers": "8", "norm": "gLN"}
+    )
+    others = [fits | {"lr": lr} for lr in (("0.3", "0.4") if space else ("0.002", "0.003"))]
+    points = [{"assignments": fits, "trial": "old-abcd1234"}, {"assignments": others[0]}]
+    points.append({"assignments": others[1], "trial": "old-efgh5678"})
+    listed = {"parameters": space, "max_trials": 12} if space else {}
+    search = experiment(algorithm=algorithm, settings={"first_suggestions": json.dumps(points)}, **listed)
+    seen, trials = [], []
+    for _ in range(2):
+        reply = stub.GetSuggestions(
+            pb.GetSuggestionsRequest(
+                experiment=search,
+                trials=trials,
+                current_request_number=2,
+                total_request_number=len(trials) + 2,
+            )
+        )
+        for item in reply.parameter_assignments:
+            seen.append((item.trial_name, point(item)))
+            trials.append(trial(item.trial_name or f"new-{len(trials)}", point(item), Condition.RUNNING))
+    assert seen[:3] == [("old-abcd1234", fits), ("", others[0]), ("old-efgh5678", others[1])]
+    assert seen[3][0] == ""
+    assert seen[3][1] not in [fits, *others]
 
 
 def test_warm_start_takes_the_trials_of_earlier_experiments(cluster: TrialServer, stub: Any) -> None:

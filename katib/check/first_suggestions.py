@@ -1,0 +1,90 @@
+"""Reads the setting `first_suggestions`, the points that a search tries before all others, and compares them with its space.
+
+The check, the suggestion service and the search on this machine read it here, so that all three accept the same points.
+"""
+
+import json
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from katib.errors import nearest
+
+SHAPE = (
+    'a JSON list of points such as {"assignments": {"lr": "0.001"}, "trial": "optional-name"},'
+    ' or {"lr": 0.001} for short'
+)
+KEYS = ("assignments", "trial")
+TRIAL_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+"""A Trial's name is its Job's and a label of its pods, which Kubernetes limits to 63 characters."""
+
+
+@dataclass(frozen=True)
+class FirstSuggestion:
+    """One point, with the name of its trial where it must have a certain one."""
+
+    assignments: Mapping[str, str]
+    trial: str = ""
+
+
+def first_suggestions(text: str) -> tuple[FirstSuggestion, ...]:
+    """Reads the value of the setting. Raises ValueError where it does not have the `SHAPE`."""
+    items = json.loads(text)
+    if not isinstance(items, list):
+        raise ValueError("not a list")
+    return tuple(_suggestion(item) for item in items)
+
+
+def _suggestion(item: Any) -> FirstSuggestion:
+    if not isinstance(item, dict):
+        raise ValueError("not a mapping")
+    if not isinstance(item.get("assignments"), dict):
+        item = {"assignments": item}
+    trial = item.get("trial", "")
+    if not item.keys() <= set(KEYS) or not isinstance(trial, str):
+        raise ValueError("not a point")
+    values: dict[str, Any] = item["assignments"]
+    if any(isinstance(value, bool) or not isinstance(value, str | int | float) for value in values.values()):
+        raise ValueError("a value is neither a number nor a text")
+    return FirstSuggestion({name: str(value) for name, value in values.items()}, trial)
+
+
+def problems(
+    suggestions: Sequence[FirstSuggestion],
+    names: Sequence[str],
+    place: Callable[[str, str], Hashable | None],
+) -> Iterator[str]:
+    """Yields, in words, what keeps the suggestions from being points of the space with the parameters `names`.
+
+    `place` returns where on a parameter's axis a value lies, and None where the value is not one of that parameter.
+    """
+    seen: dict[Hashable, int] = {}
+    for number, suggestion in enumerate(suggestions, 1):
+        found = list(_of_one(suggestion, names, place))
+        yield from (f"point {number}: {problem}" for problem in found)
+        where = tuple(place(name, suggestion.assignments.get(name, "")) for name in names)
+        for key, what in ((where, "point"), (suggestion.trial, "trial name")):
+            if found or not key:
+                continue
+            if key in seen:
+                yield f"point {number} has the {what} of point {seen[key]}, and none is tried twice"
+            seen.setdefault(key, number)
+
+
+def _of_one(
+    suggestion: FirstSuggestion, names: Sequence[str], place: Callable[[str, str], Hashable | None]
+) -> Iterator[str]:
+    values = suggestion.assignments
+    for name in values:
+        if name not in names:
+            yield f"no parameter '{name}': {nearest(name, names)}"
+    for name in names:
+        if name not in values:
+            yield f"the parameter '{name}' is missing"
+        elif place(name, values[name]) is None:
+            yield f"{name} {values[name]} is outside its feasibleSpace"
+    if suggestion.trial and not TRIAL_NAME.fullmatch(suggestion.trial):
+        yield (
+            f"'{suggestion.trial}' cannot be a trial's name: at most 63 of a-z, 0-9 and '-', a letter first"
+        )

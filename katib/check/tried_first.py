@@ -1,0 +1,54 @@
+"""The points of the setting `first_suggestions`: whether each is one of the search space, and whether it comes to its turn."""
+
+from collections.abc import Iterator
+
+from katib.check.finding import Finding, error, warning
+from katib.check.first_suggestions import first_suggestions, problems
+from katib.check.node import Node, named
+from katib.check.parameters import LISTED, number
+from katib.check.services import OURS
+
+FIRST = error(
+    "first-suggestions",
+    finds="first_suggestions with a point that is not one of the search space, or that is there twice",
+    effect="Sepsweep's services refuse it, and the Experiment fails before its first trial; so does the search on this machine",
+    mend="give every parameter one value within its feasibleSpace, under the parameter's own name",
+)
+FIRST_UNTRIED = warning(
+    "first-suggestions-untried",
+    finds="more first_suggestions than maxTrialCount",
+    effect="the last ones are never tried, and nothing else is",
+    mend="raise maxTrialCount, or remove points",
+)
+
+
+def tried_first(top: Node) -> Iterator[Finding]:
+    """Compares the first suggestions, where Sepsweep's services take the setting, with the search space."""
+    spec = top["spec"]
+    algorithm, trials = spec["algorithm"], spec["maxTrialCount"].integer
+    setting = named(algorithm["algorithmSettings"].items).get("first_suggestions")
+    parameters = named(spec["parameters"].items)
+    if setting is None or "first_suggestions" not in OURS.get(algorithm["algorithmName"].text or "", {}):
+        return
+    value = setting["value"]
+    try:
+        found = first_suggestions(value.text or "")
+    except ValueError:
+        return  # a finding of the setting's value already
+    for problem in problems(found, list(parameters), lambda name, text: _place(parameters[name], text)):
+        yield FIRST.at(value, problem)
+    if trials is not None and len(found) > trials > 0:
+        yield FIRST_UNTRIED.at(value, f"holds {len(found)} points, for {trials} trials")
+
+
+def _place(parameter: Node, text: str) -> float | str | None:
+    """Where a value lies on a parameter's axis; None where it is outside, or where the axis itself is wrong."""
+    space = parameter["feasibleSpace"]
+    if parameter["parameterType"].text in LISTED:
+        return text if text in [item.text for item in space["list"].items] else None
+    low, high = number(space["min"]), number(space["max"])
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if low is not None and high is not None and low <= value <= high else None
