@@ -1,8 +1,6 @@
 # Every verb is also `python -m katib VERB`; a variable given to make is an option of the verb (MODEL=sepformer, TRIALS=6, YES=1).
+# Written for GNU make 3.81, which macOS has, and later.
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-cluster lint bench bench-search demo render check corpus pack local
-.PHONY: plan results log best confirm arch report sweep ui clean
-.PHONY: install-katib images doctor deploy status logs pause resume stop delete
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
@@ -11,23 +9,94 @@ DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 KATIB := $(VENV)/bin/python -m katib
 
-# Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search.
+# --- which variables a target takes -----------------------------------------------------------------------------
+# Recipes take their options from this one table, and a variable that it lacks is an error. @ marks the verb's argument,
+# for which one variable is given; the others are options. tests/test_makefile.py compares it with the verbs themselves.
+search := PRESET NAME TRIALS EPOCHS PARALLEL SITE
+cluster := SITE CONTEXT
+takes.test-cluster := $(cluster)
+takes.bench := ROUNDS MODELS OUT
+takes.bench-search := LEDGER CURVES SEEDS PARALLEL ROWS
+takes.demo := OUT DATA
+takes.render := @MODEL $(search)
+takes.check := @FILE STRICT JSON
+takes.corpus := OUT MIXTURES SECONDS SPEECH SEED
+takes.pack := DATA OUT
+takes.local := @FILE @MODEL DATA OUT $(search)
+takes.plan := @MODEL GPUS PRICE PARALLEL OUT $(cluster) CLUSTER JSON
+takes.results := @EXPERIMENT OUT FORMAT $(cluster) CLUSTER JSON
+takes.log := @EXPERIMENT FILE OUT $(cluster) CLUSTER
+takes.report := @EXPERIMENT OUT $(cluster) CLUSTER
+takes.sweep := @MODEL DATA OUT PRESET NAME TRIALS EPOCHS SITE
+takes.best := @EXPERIMENT @MODEL OUT TOP $(cluster) CLUSTER JSON
+takes.confirm := @EXPERIMENT @MODEL DATA OUT SEEDS TOP BASELINE $(cluster) CLUSTER YES JSON
+takes.arch := @MODEL EXPERIMENT DATA OUT SEEDS $(cluster) CLUSTER YES JSON
+takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
+takes.install-katib := OVERLAY CONTEXT YES
+takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
+takes.doctor := @MODEL $(search) CONTEXT JSON
+takes.deploy := @MODEL $(search) CONTEXT WAIT DRY_RUN YES
+takes.status := @MODEL $(cluster) WATCH JSON
+takes.logs := @TRIAL $(cluster) FOLLOW
+takes.pause := @MODEL $(cluster) YES
+takes.resume := @MODEL $(cluster) YES
+takes.stop := @MODEL $(cluster) YES
+takes.delete := @MODEL NAME OUT $(cluster) RUNS YES
+switches := CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT WATCH YES
+lists := BUILD_ARGS
+anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
+verbs := demo render check corpus pack local plan results log best confirm arch report sweep ui
+verbs += install-katib images doctor deploy status logs pause resume stop delete
+targets := help setup test test-cluster lint bench bench-search clean $(verbs)
+.PHONY: $(targets)
+
+# Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search. Their values
+# are taken as they were typed, never expanded or exported (which expands them), so that none can run a command.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unexport $(given)
+quoted = '$(subst ','\'',$1)'
+goals := $(filter $(targets),$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
+fail = $(error make $(goals): $1)
+known := $(sort $(foreach goal,$(goals),$(subst @,,$(takes.$(goal)))))
+unknown := $(if $(goals),$(filter-out $(known) $(anywhere),$(given)))
+interpreter := $(foreach word,$(value PYTHON),$(call quoted,$(word)))
+each_quoted = $(foreach word,$1,$(call quoted,$(word)))
+define newline
+
+
+endef
+ifneq ($(unknown),)
+$(call fail,$(or $(shell $(interpreter) -m katib.cli._variables $(call each_quoted,$(unknown)) -- $(call each_quoted,$(known)) \
+    -- $(call each_quoted,$(MAKEOVERRIDES)) 2>/dev/null),unknown variable $(unknown) (it takes $(known))))
+endif
+arguments = $(patsubst @%,%,$(filter @%,$(takes.$1)))
+$(foreach goal,$(goals),$(if $(word 2,$(filter $(call arguments,$(goal)),$(given))),$(call fail,give one of $(call arguments,$(goal)))))
+$(foreach name,$(filter $(known),$(given)),\
+    $(if $(findstring $(newline),$(value $(name))),$(call fail,the value of $(name) has a line break))\
+    $(if $(filter $(name),$(switches)),$(if $(filter-out 1 y yes true 0 n no false,$(value $(name))),\
+        $(call fail,$(name)=$(value $(name)) is neither 1 nor 0)),\
+        $(if $(value $(name)),,$(call fail,$(name) is empty; give it a value or leave it out))))
+constraints := $(value CONSTRAINTS)
+$(if $(constraints),$(if $(wildcard $(constraints)),,$(error CONSTRAINTS=$(constraints): no such file)))
+
 lower = $(shell printf %s '$1' | tr 'A-Z_' 'a-z-')
-option = $(if $(filter command,$(origin $1)),--$(call lower,$1) '$($1)')
-switch = $(if $(filter command,$(origin $1)),--$(call lower,$1))
-options = $(foreach name,$1,$(call option,$(name)))
-RENDER := PRESET NAME TRIALS EPOCHS PARALLEL SITE
+switch = $(if $(filter 1 y yes true,$(value $1)),--$(call lower,$1))
+list = $(foreach word,$(value $1),--$(patsubst %s,%,$(call lower,$1)) $(call quoted,$(word)))
+option = $(if $(filter $1,$(switches)),$(switch),$(if $(filter $1,$(lists)),$(list),--$(call lower,$1) $(call quoted,$(value $1))))
+options = $(foreach name,$(filter $(given),$1),$(call option,$(name)))
+several = $(if $(filter $1,$(given)),--$(call lower,$1) $(call each_quoted,$(value $1)))
+argument = $(foreach name,$(filter $(call arguments,$1),$(given)),$(call quoted,$(value $(name))))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- the environment; every target below makes what it needs first ---------------------------------------------
-constraint = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+constraint = $(if $(constraints),-c $(call quoted,$(constraints)))
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(interpreter) -m venv $(VENV)
 
-$(RUN): pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+$(RUN): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus]'
 	@touch $@
 
@@ -46,8 +115,8 @@ test: $(DEV) ## all tests but those of the cluster
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
 
 test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
-	@[ -n "$(call option,CONTEXT)" ] || ! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \
-		echo "the one-node Kubernetes could not be built; its tests say what is missing" >&2
+	@$(if $(filter CONTEXT,$(given)),,! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \
+		echo "the one-node Kubernetes could not be built; its tests say what is missing" >&2)
 	$(VENV)/bin/python -m pytest -rs tests/cluster $(call options,CONTEXT SITE)
 
 lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
@@ -58,92 +127,44 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
 bench: $(DEV) ## a training step against speechbrain's, the scan against an imitation of mamba-ssm's, the data readers; minutes (ROUNDS= MODELS= OUT=)
-	$(VENV)/bin/python -m benchmarks.models $(foreach name,ROUNDS OUT,$(call option,$(name))) $(if $(MODELS),--models $(MODELS))
-	$(VENV)/bin/python -m benchmarks.selective_scan $(call option,ROUNDS)
-	$(VENV)/bin/python -m benchmarks.data $(call option,ROUNDS)
+	$(VENV)/bin/python -m benchmarks.models $(call options,ROUNDS OUT) $(call several,MODELS)
+	$(VENV)/bin/python -m benchmarks.selective_scan $(call options,ROUNDS)
+	$(VENV)/bin/python -m benchmarks.data $(call options,ROUNDS)
 
 bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(if $(PARALLEL),--parallel $(PARALLEL))
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(call several,PARALLEL)
 
 # --- verbs ------------------------------------------------------------------------------------------------------
+$(verbs):
+	@$(KATIB) $@ $(call argument,$@) $(call options,$(takes.$@))
+
 demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search, its table and report
-	@$(KATIB) demo $(call options,OUT DATA)
-
 render: $(RUN) ## the Katib Experiment of MODEL= on stdout
-	@$(KATIB) render '$(MODEL)' $(call options,$(RENDER))
-
 check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
-	@$(KATIB) check '$(FILE)' $(call switch,STRICT) $(call switch,JSON)
-
 corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
-	@$(KATIB) corpus $(call options,OUT MIXTURES SECONDS SPEECH SEED)
-
 pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which the trainer reads faster (OUT=)
-	@$(KATIB) pack $(call options,DATA OUT)
-
 local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
-	@$(KATIB) local '$(or $(FILE),$(MODEL))' $(call options,DATA OUT $(RENDER))
-
 plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= (default: all four), beside what is used (GPUS= PRICE= PARALLEL= JSON=1 CLUSTER=1)
-	@$(KATIB) plan $(if $(MODEL),'$(MODEL)') $(call options,GPUS PRICE PARALLEL OUT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
-
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json, JSON=1; CLUSTER=1: those on the cluster)
-	@$(KATIB) results '$(EXPERIMENT)' $(call options,OUT FORMAT SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
-
 log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE= CLUSTER=1)
-	@$(KATIB) log '$(EXPERIMENT)' $(call options,FILE OUT SITE CONTEXT) $(call switch,CLUSTER)
-
 report: $(RUN) ## OUT/EXPERIMENT/report.html: the search of EXPERIMENT= as one file that opens without network (CLUSTER=1)
-	@$(KATIB) report '$(EXPERIMENT)' $(call options,OUT SITE CONTEXT) $(call switch,CLUSTER)
-
 sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout, for agents that see the corpus in DATA= (OUT=)
-	@$(KATIB) sweep '$(MODEL)' $(call options,DATA OUT PRESET NAME TRIALS EPOCHS SITE)
-
 best: $(RUN) ## the most promising configurations of EXPERIMENT=, by what all its trials say (TOP= JSON=1 CLUSTER=1)
-	@$(KATIB) best '$(or $(EXPERIMENT),$(MODEL))' $(call options,OUT TOP SITE CONTEXT) $(call switch,CLUSTER) $(call switch,JSON)
-
 confirm: $(RUN) ## the three best of EXPERIMENT= (or MODEL=) with three seeds on the corpus in DATA=, and the verdict (CLUSTER=1 BASELINE= SEEDS= TOP= YES=1 JSON=1)
-	@$(KATIB) confirm '$(or $(EXPERIMENT),$(MODEL))' $(call options,DATA OUT SEEDS TOP BASELINE SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
-
 arch: $(RUN) ## the architectures of MODEL='s next phase with the best settings of its search (or of EXPERIMENT=), three seeds each (CLUSTER=1 DATA= SEEDS= YES=1 JSON=1)
-	@$(KATIB) arch '$(MODEL)' $(call options,EXPERIMENT DATA OUT SEEDS SITE CONTEXT) $(call switch,CLUSTER) $(call switch,YES) $(call switch,JSON)
-
 ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
-	@$(KATIB) ui $(if $(EXPERIMENT),'$(EXPERIMENT)') $(call options,OUT PORT SITE CONTEXT) $(call switch,CLUSTER)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
-	@$(KATIB) install-katib $(call options,OVERLAY CONTEXT) $(call switch,YES)
-
 images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…' YES=1)
-	@$(KATIB) images $(call options,REGISTRY SITE) $(call switch,PUSH) $(call switch,YES) \
-		$(if $(call option,BUILD_ARGS),$(foreach word,$(BUILD_ARGS),--build-arg '$(word)'))
-
 doctor: $(RUN) ## is the cluster fit for the search of MODEL= (default: all), and the mend of what is not (JSON=1)
-	@$(KATIB) doctor '$(or $(MODEL),all)' $(call options,$(RENDER) CONTEXT) $(call switch,JSON)
-
 deploy: $(RUN) ## the search of MODEL= (or all) on the cluster: examined, shown, asked for, applied, waited for (YES=1)
-	@$(KATIB) deploy '$(MODEL)' $(call options,$(RENDER) CONTEXT WAIT) $(call switch,YES)
-
 status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1 JSON=1)
-	@$(KATIB) status $(if $(MODEL),'$(MODEL)') $(call options,SITE CONTEXT) $(call switch,WATCH) $(call switch,JSON)
-
 logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
-	@$(KATIB) logs '$(TRIAL)' $(call options,SITE CONTEXT) $(call switch,FOLLOW)
-
-steer = $(KATIB) $@ '$(MODEL)' $(call options,SITE CONTEXT) $(call switch,YES)
-
 pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; every checkpoint is kept (YES=1)
-	@$(steer)
-
 resume: $(RUN) ## lets the paused search of MODEL= go on (YES=1)
-	@$(steer)
-
 stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
-	@$(steer)
-
 delete: $(RUN) ## the Experiment of MODEL= and its trials, after its table is in OUT= (RUNS=1: run directories too, YES=1)
-	@$(KATIB) delete '$(MODEL)' $(call options,NAME OUT SITE CONTEXT) $(call switch,RUNS) $(call switch,YES)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,39 @@
+"""Names the variables of make's command line that a target does not know, each with the nearest one that it does.
+
+The Makefile calls it with the machine's own Python, before there is an environment: it needs nothing but the standard
+library, of Python 3.9 or later.
+"""
+
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+
+def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] = ()) -> str:
+    """One line about the `unknown` variables, in the order of make's own list, which has the last one first."""
+    order = [word.partition("=")[0].rstrip(":?+!") for word in reversed(typed)]
+    first, *others = sorted(unknown, key=lambda name: order.index(name) if name in order else len(order))
+    near = _nearest(first, known)
+    valid = f"it takes {', '.join(known)}" if known else "it takes none"
+    line = f"unknown variable {first}, " + (f"did you mean {near}?" if near else valid)
+    if others:
+        line += f" ({', '.join(f'{name}: {_nearest(name, known) or valid}' for name in others)})"
+    return line
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """The known variable that `name` was probably meant to be; empty where none is near."""
+    return next(iter(get_close_matches(name.upper().replace("-", "_"), known, n=1)), "")
+
+
+def _groups(words: Sequence[str]) -> Iterator[list[str]]:
+    """The words between the separators `--`."""
+    rest = iter(words)
+    while True:
+        yield list(itertools.takewhile(lambda word: word != "--", rest))
+
+
+if __name__ == "__main__":
+    groups = _groups(sys.argv[1:])
+    print(message(next(groups), next(groups), next(groups)))
