@@ -192,7 +192,8 @@ def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]],
         labels[EXPERIMENT_LABEL] = new
     for variable in container.get("env") or []:
         if variable["name"] == GROUP_VARIABLE:
-            variable["value"] = new
+            namespace, slash, _ = variable.get("value", "").rpartition("/")
+            variable["value"] = f"{namespace}{slash}{new}"
     template["trialSpec"] = _renamed(job, f"/runs/{old}/", f"/runs/{new}/")
 
 

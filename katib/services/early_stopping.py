@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from katib.experiment import Algorithm
 from katib.search.stopping import Curve, StopRule, stop_rule
 from katib.services import requests
 from katib.services.kubernetes_api import EXPERIMENT_LABEL, KubernetesApi, in_cluster
+from katib.services.namesakes import own_trials
 from katib.services.observations import ObservationLogs, observation_logs
 from katib.services.requests import RequestError
 from katib.services.server import arguments, one_line_errors, serve
@@ -53,7 +54,7 @@ class Search:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def listed(self, ended: Mapping[str, bool]) -> None:
-        """These are all the trials. What was known of others is forgotten: they were deleted, or a namesake's."""
+        """These are all the trials. What was known of others is forgotten: they were deleted."""
         with self._lock:
             self.ended = dict(ended)
             self.curves = {name: curve for name, curve in self.curves.items() if name in ended}
@@ -118,7 +119,10 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         name, spec = request.experiment.name, request.experiment.spec
         metric, maximize = requests.objective(spec.objective)
         rule = stop_rule(requests.algorithm(spec.early_stopping), maximize, metric)
-        ended = {trial.name: requests.has_ended(trial) for trial in request.trials}
+        with self._lock:
+            known = self._searches.get(name)
+        own = self._own(request, set(known.ended) if known else set())
+        ended = {trial.name: requests.has_ended(trial) for trial in own}
         with self._lock:
             known = self._searches.pop(name, None)
             search = Search(name, rule, metric, maximize)
@@ -129,6 +133,16 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             while len(self._searches) > MOST_SEARCHES:
                 del self._searches[next(iter(self._searches))]
         return _rule(search, -NEVER if maximize else NEVER, step=1)
+
+    def _own(self, request: Any, known: Set[str]) -> list[Any]:
+        """The trials of `request` without those of a namesake; those that are `known` where the API server does not say."""
+        if self._api is None:
+            return list(request.trials)
+        try:
+            return own_trials(request.trials, request.experiment.name, self._api)
+        except ClusterError as error:
+            log.warning("trials that are new here count later, lest they are a namesake's: %s", error)
+            return [trial for trial in request.trials if trial.name in known]
 
     def _ask(self, trial: str, db_manager: str) -> list[Any]:
         begin = time.perf_counter()

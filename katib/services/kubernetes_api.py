@@ -21,6 +21,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 EARLY_STOPPED = "EarlyStopped"
+REFUSED = (401, 403)
 CHANGED_MEANWHILE = 422
 """What a JSON patch is answered with whose `test` does not hold."""
 TRIES = 5
@@ -52,15 +53,18 @@ class KubernetesApi:
         items: list[Mapping[str, Any]] = self._call("GET", f"trials?{selector}")["items"]
         return items
 
-    def mark_early_stopped(self, name: str) -> bool:
-        """Adds the condition that Katib's controller and UI know such a trial by; False where it has it already."""
+    def mark_early_stopped(self, name: str, reason: str = "") -> bool:
+        """Adds the condition that Katib's controller and UI know such a trial by; False where it has it already.
+
+        `reason` becomes the condition's message, which Katib keeps as long as the trial.
+        """
         for _ in range(TRIES):
             trial = self.trial(name)
             conditions = trial.get("status", {}).get("conditions") or []
             if any(condition.get("type") == EARLY_STOPPED for condition in conditions):
                 return False
             try:
-                self._call("PATCH", f"trials/{_quoted(name)}/status", _patch(trial, _condition()))
+                self._call("PATCH", f"trials/{_quoted(name)}/status", _patch(trial, _condition(reason)))
             except _ChangedError:
                 continue  # the controller has written in between
             return True
@@ -81,9 +85,14 @@ class KubernetesApi:
         except urllib.error.HTTPError as error:
             if error.code == CHANGED_MEANWHILE and method == "PATCH":
                 raise _ChangedError("changed meanwhile") from None
-            raise ClusterError(f"{method} {path}: {error.code} {_message(error)}") from None
+            kind = NoRightError if error.code in REFUSED else ClusterError
+            raise kind(f"{method} {path}: {error.code} {_message(error)}") from None
         except (OSError, ValueError) as error:
             raise ClusterError(f"{method} {path}: no answer of the Kubernetes API: {error}") from None
+
+
+class NoRightError(ClusterError):
+    """The pod's account lacks a right."""
 
 
 class _ChangedError(ClusterError):
@@ -100,14 +109,14 @@ def in_cluster() -> KubernetesApi | None:
     return KubernetesApi(f"https://{host}:{port}", namespace, ACCOUNT / "token", ACCOUNT / "ca.crt")
 
 
-def _condition() -> dict[str, str]:
+def _condition(reason: str) -> dict[str, str]:
     """As Katib's own service writes it (medianstop/service.py), but for the zone: that one gives local time the Z of UTC."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "type": EARLY_STOPPED,
         "status": "True",
         "reason": "TrialEarlyStopped",
-        "message": "Trial is early stopped",
+        "message": reason or "Trial is early stopped",
         "lastUpdateTime": now,
         "lastTransitionTime": now,
     }

@@ -120,7 +120,8 @@ def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[floa
         # Katib lists trials without a namespace (suggestion_controller.go), so those of a namesake come along.
         raise RequestError(
             f"{len(message.trials)} trials, and only {total} were asked for: experiment '{search.name}' has a namesake in"
-            " another namespace, whose trials Katib mixes in; give one of them another name"
+            " another namespace, whose trials Katib mixes in; let this service list trials (k8s/base/services-rbac.yaml),"
+            " or give one of them another name"
         )
     found = []
     for trial in message.trials:

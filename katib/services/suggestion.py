@@ -1,9 +1,10 @@
 """Katib's suggestion service: `python -m katib.services.suggestion` answers on port 6789.
 
 It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that is
-started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing. Two
+started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing. Three
 things are not in a request and are looked up: the values a step, without which a trial that was stopped early would count by
-its best value alone (--db-manager), and the trials of earlier experiments that the setting warm_start names.
+its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names, and which trials
+belong to an experiment of the same name in another namespace (namesakes.py).
 """
 
 import hashlib
@@ -20,7 +21,8 @@ from katib.experiment import Experiment
 from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests
-from katib.services.kubernetes_api import KubernetesApi, in_cluster
+from katib.services.kubernetes_api import KubernetesApi, NoRightError, in_cluster
+from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
 from katib.services.server import arguments, one_line_errors, serve
@@ -51,6 +53,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.experiment(request.experiment)
+        self._keep_own_trials(request)
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
         proposer = _seeded(sampler(search), search)
@@ -91,6 +94,22 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         for name in idle_settings(search.algorithm):
             log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
         return pb.ValidateAlgorithmSettingsReply()
+
+    def _keep_own_trials(self, request: Any) -> None:
+        """Takes the trials of namesakes in other namespaces out of `request`.
+
+        Without the right to list trials the request stays as it is, and is refused where it has more trials than were asked
+        for. Raises ClusterError where the API server does not answer: Katib asks again.
+        """
+        if self._api is None:
+            return
+        try:
+            own = own_trials(request.trials, request.experiment.name, self._api)
+        except NoRightError as error:
+            log.warning("trials of a namesake cannot be left out: %s", error)
+            return
+        del request.trials[:]
+        request.trials.extend(own)
 
     def _curves(self, request: Any, search: Experiment) -> Mapping[str, Sequence[float]]:
         needed = requests.curves_needed(request)

@@ -59,6 +59,17 @@ def test_a_search_as_the_api_server_has_it_gives_a_sound_experiment_without_its_
     assert "goal" not in made["spec"]["objective"]  # reached by the first run, it would end the others
 
 
+@pytest.mark.parametrize("group", ["sweeps/series3-dprnn", "series3-dprnn", "of-my-own"])
+def test_its_runs_are_a_group_of_their_own_on_wandb_in_the_same_namespace(group: str) -> None:
+    document = search()
+    (container,) = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    (variable,) = [item for item in container["env"] if item["name"] == "WANDB_RUN_GROUP"]
+    assert variable["value"] == f"{document['metadata']['namespace']}/series3-dprnn"
+    variable["value"] = group
+    namespace = "sweeps/" if "/" in group else ""
+    assert f"value: {namespace}series3-dprnn-confirm\n" in derived(document, plan())
+
+
 def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
     """Five of six: the search's own run of seed 42 is there. Grid proposes each once and then nothing."""
     experiment = load_experiment(derived(search(), plan()), "x")

@@ -116,6 +116,7 @@ class TrialServer:
         self.write_before_patch = 0
         """So many patches find that the controller has written in between."""
         self.refuse_patches = 0
+        self.forbid_lists = False
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
         self.api = KubernetesApi(f"http://127.0.0.1:{self._http.server_port}", "sweeps")
@@ -154,7 +155,9 @@ class TrialServer:
             def do_GET(self) -> None:
                 path, _, query = self._path().partition("?")
                 server.requests.append(f"GET {path}")
-                if path == "trials":
+                if path == "trials" and server.forbid_lists:
+                    self._answer(403, {"message": "trials is forbidden"})
+                elif path == "trials":
                     experiment = query.rpartition("%3D")[2]
                     label = "katib.kubeflow.org/experiment"
                     trials = [

@@ -35,6 +35,8 @@ def serving(api: KubernetesApi | None) -> tuple[grpc.Server, int]:
 
 @pytest.fixture
 def stub(cluster: TrialServer) -> Iterator[Stub]:
+    for name in CURVES:
+        cluster.add_trial(named(name), EXPERIMENT)
     server, port = serving(cluster.api)
     with channel(port) as opened:
         yield rpc.EarlyStoppingStub(opened)
