@@ -70,8 +70,9 @@ class Training:
     """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the
     model's own."""
 
-    validation_variants: tuple[str, ...] = ("SER", "SE")
-    """Variants to validate on, one a mixture and always the same (Series 3)."""
+    validation_variants: tuple[str, ...] | None = None
+    """Variants to validate on, one a mixture and always the same. Default: each mixture with all that is in it,
+    which is SER indoors and SE outdoors (Series 3), S with LibriMix's mix_both and C with its mix_clean."""
 
     segment_seconds: float = 4.0
     """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay
@@ -91,8 +92,8 @@ class Training:
         _known("model", self.model, MODELS)
         if self.curriculum != "auto":
             _known("curriculum", self.curriculum, ("auto", *CURRICULA))
-        _check(bool(self.validation_variants), self, "validation_variants", "at least one variant")
-        for variant in self.validation_variants:
+        _check(self.validation_variants != (), self, "validation_variants", "at least one variant")
+        for variant in self.validation_variants or ():
             _known("validation_variants", variant, VARIANTS)
         _check(0 < self.lr < 1, self, "lr", "a number between 0 and 1")
         _check(0 <= self.weight_decay < 1, self, "weight_decay", "a number from 0 to below 1")

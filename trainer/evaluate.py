@@ -149,9 +149,12 @@ def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
 def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
     """One mixture after the other in each variant; the first of each variant are written to `folder` too."""
     frames = round(separator.identity["segment_seconds"] * SAMPLE_RATE)
-    rows = select(subset, request.variants or VARIANTS, request.limit)
-    for variant in request.variants or VARIANTS:
+    variants = request.variants or subset.shown
+    rows = select(subset, variants, request.limit, "--variants")
+    for variant in variants:
         mine = [row for row in rows if fitting([variant], row.kind)]
+        if not mine:
+            say(f"note: none of the {len(rows)} mixtures can show {variant}")
         excerpts = sorted((Excerpt(row, variant, 0) for row in mine), key=lambda excerpt: excerpt.row.frames)
         lengths = groupby(excerpts, key=lambda excerpt: min(frames, excerpt.row.frames))
         batches = [

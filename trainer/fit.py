@@ -124,7 +124,7 @@ class Fit:
     def _train(self, epoch: int, started: float) -> None:
         """One pass over the training set, or what a stopped process left of it."""
         training, partial = self.run.training, self.session.progress.partial
-        variants = training.stages.variants(epoch)
+        variants = training.stages.variants(epoch, self.corpus.train.shown)
         batches = training_batches(
             select(self.corpus.train, variants, training.train_limit),
             variants,
@@ -228,10 +228,11 @@ class Fit:
         return Scores(total / sum(map(len, values.values())), variants)
 
     def _validation(self) -> list[list[Excerpt]]:
-        training = self.run.training
+        training, subset = self.run.training, self.corpus.validation
+        variants = training.validation_variants or subset.whole
         return validation_batches(
-            select(self.corpus.validation, training.validation_variants, training.validation_limit),
-            training.validation_variants,
+            select(subset, variants, training.validation_limit),
+            variants,
             frames=self._frames,
             batch_size=self.run.rows,
         )

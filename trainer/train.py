@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -145,6 +146,8 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
         f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train ({corpus.train.storage}), "
         f"{len(corpus.validation.rows)} to validate ({corpus.validation.storage})"
     )
+    for note in _passed_over(run, corpus):
+        say(note)
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
         say(
@@ -162,6 +165,17 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
             f"{run.run_dir}: goes on with epoch {progress.epoch}, "
             f"after {progress.partial.batches} batches of it"
         )
+
+
+def _passed_over(run: Run, corpus: Corpus) -> Iterator[str]:
+    """Notes the stages of the curriculum of which the corpus can show nothing."""
+    curriculum, shown = run.training.stages, corpus.train.shown
+    for stage in curriculum.stages:
+        if stage.first_epoch <= run.epochs and not set(stage.variants) & set(shown):
+            yield (
+                f"note: no mixture here can show {' '.join(stage.variants)}; from epoch {stage.first_epoch} on "
+                f"the training stays with {' '.join(curriculum.variants(stage.first_epoch, shown))}"
+            )
 
 
 def _device(run: Run) -> torch.device:
@@ -186,16 +200,14 @@ def _set_up_torch(run: Run, device: torch.device) -> None:
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:
-    """Each stage of the curriculum that will be reached has rows, and so has the validation."""
-    training = run.training
-    select(corpus.validation, training.validation_variants, training.validation_limit)
-    for stage in training.stages.stages:
-        if stage.first_epoch <= run.epochs:
-            select(corpus.train, stage.variants, training.train_limit)
+    """Raises DataError where the validation has no rows. Each epoch of training has some, since every mixture can
+    show C."""
+    if variants := run.training.validation_variants:
+        select(corpus.validation, variants, run.training.validation_limit, "--validation-variants")
 
 
 def _identity(training: Training, corpus: Corpus) -> dict[str, Any]:
     """What the run directory is the directory of, as JSON holds it. The corpus by content, because it may be
     moved."""
     values = asdict(training) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
-    return values | {"validation_variants": list(training.validation_variants)}
+    return values | {"validation_variants": list(training.validation_variants or corpus.validation.whole)}

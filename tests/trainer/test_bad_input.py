@@ -157,13 +157,15 @@ def test_a_run_directory_that_cannot_be_written_is_refused(
     assert_refused(corpus, tmp_path / "file" / "trial", capsys, [], ["--run-dir", "cannot be written"])
 
 
-def test_a_curriculum_that_the_corpus_cannot_serve_is_refused(
+def test_validation_variants_that_the_corpus_cannot_show_are_refused(
     broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without indoor mixtures the first stage, C and R, has no rows; that shows at the start."""
-    lines = table(broken).read_text().splitlines()
-    table(broken).write_text("\n".join([lines[0], *lines[2::2]]) + "\n")
-    assert_refused(broken, tmp_path / "trial", capsys, [], ["no row fits the variants C R"])
+    """Without outdoor mixtures nothing shows SE, S or E; the line says what can be shown, and the flag."""
+    csv = broken / "val" / f"corpus_{broken.name}_val_final.csv"
+    lines = csv.read_text().splitlines()
+    csv.write_text("\n".join([lines[0], *lines[1::2]]) + "\n")
+    flags = ["--validation-variants", "SE", "S", "E"]
+    assert_refused(broken, tmp_path / "trial", capsys, flags, ["SE S E", "show SER SR ER R C", flags[0]])
 
 
 def assert_refused(

@@ -23,6 +23,15 @@ def test_each_epoch_has_the_variants_of_the_published_table(name: str) -> None:
         assert set(CURRICULA[name].variants(epoch)) == set(expected.split())
 
 
+def test_a_stage_of_which_a_corpus_can_show_nothing_is_passed_over() -> None:
+    """Mixtures without noise have C in every epoch of every curriculum, noisy ones end with S or both."""
+    for name, table in TABLE.items():
+        for epoch in range(1, 21):
+            assert "C" in CURRICULA[name].variants(epoch, ["C"])
+            stage = table[max(first for first in table if first <= epoch)].split()
+            assert set(CURRICULA[name].variants(epoch, ["S", "C"])) == set(stage)
+
+
 @pytest.mark.parametrize(
     ("name", "first"), [("convtasnet", 5), ("spmamba", 5), ("sepformer", 5), ("dprnn", 10), ("all", 1)]
 )

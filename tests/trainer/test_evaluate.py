@@ -81,6 +81,26 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
     assert {path.name for path in trained.iterdir() if "evaluation" in path.name} == {"evaluation-test"}
 
 
+@pytest.mark.parametrize("variants", ["C", "C R", "SE C", "E C S", "SER SR ER R C SE S E"])
+def test_c_is_scored_over_every_mixture_whatever_else_is_listed(
+    variants: str, trained: Path, tmp_path: Path
+) -> None:
+    """Six rows, three of them indoors, can all be shown as C."""
+    flags = [
+        "--subset",
+        "test",
+        "--wavs",
+        "0",
+        "--variants",
+        *variants.split(),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(["evaluate", "--run-dir", str(trained), *flags]) == 0
+    scores = evaluation(tmp_path / "out")["scores"]
+    assert sorted(score["row"] for score in scores if score["variant"] == "C") == [0, 1, 2, 3, 4, 5]
+
+
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
     """Of 100 samples of 60 normal values, drawn with standard deviation 3, nearly 95 % have the mean in the interval,
     whose width is that of the normal approximation."""

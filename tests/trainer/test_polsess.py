@@ -1,6 +1,8 @@
 """The PolSESS reader: variants against sums of the stems themselves, row selection, and every kind of
 damage."""
 
+import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -53,22 +55,35 @@ def assert_variant(row: Row, variant: str) -> None:
     np.testing.assert_allclose(targets[1], stem(row, "speaker2File")[100:3100], atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("variants", "indoor", "outdoor"),
-    [
-        ("SER SE", "SER", "SE"),
-        ("C R", "C R", ""),
-        ("C E", "", "C E"),
-        ("C", "C", "C"),
-        ("SR ER", "SR ER", ""),
-        ("C R S SR", "C R SR", "C S"),
-    ],
-)
-def test_allowed_variants_select_rows_of_their_kind(variants: str, indoor: str, outdoor: str) -> None:
-    """Only indoor kinds named: indoor rows; only outdoor kinds: outdoor rows; both or none (C is neither):
-    all rows."""
-    assert set(fitting(variants.split(), "indoor")) == set(indoor.split())
-    assert set(fitting(variants.split(), "outdoor")) == set(outdoor.split())
+def test_a_row_takes_part_if_its_kind_can_show_any_variant_of_the_stage() -> None:
+    """The published rule as a plain loop, over every selection of the eight variants and every kind of mixture."""
+    shown = {"indoor": "SER SR ER R C", "outdoor": "SE S E C", "noisy": "S C", "clean": "C"}
+    for size in range(len(KEPT) + 1):
+        for stage in itertools.combinations(KEPT, size):
+            for kind, variants in shown.items():
+                expected = []
+                for variant in stage:
+                    for own in variants.split():
+                        if own == variant:
+                            expected.append(variant)
+                assert list(fitting(stage, kind)) == expected
+
+
+def test_an_epoch_of_the_stage_c_r_shows_outdoor_rows_as_c_and_indoor_ones_as_both(corpus: Path) -> None:
+    """All twelve rows take part in each of twenty epochs; the even rows are indoors."""
+    subset = open_subset(corpus, "train")
+    rows = select(subset, ["C", "R"], None)
+    drawn = [
+        (excerpt.row.index, excerpt.variant)
+        for epoch in range(1, 21)
+        for batch in training_batches(rows, ["C", "R"], seed=1, epoch=epoch, frames=4000, batch_size=5)
+        for excerpt in batch
+    ]
+    assert Counter(index for index, _ in drawn) == dict.fromkeys(range(12), 20)
+    indoor = Counter(variant for index, variant in drawn if index % 2 == 0)
+    assert {variant for index, variant in drawn if index % 2} == {"C"}
+    assert set(indoor) == {"C", "R"}
+    assert min(indoor.values()) > 40  # of 120
 
 
 def test_a_limit_takes_the_first_rows_after_the_selection(corpus: Path) -> None:

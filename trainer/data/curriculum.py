@@ -4,9 +4,11 @@ The published curricula of the baselines, by name, as tables; epochs count from 
 names are checked by trainer/config.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from trainer.data.mixing import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,14 @@ class Curriculum:
 
     stages: tuple[Stage, ...]
 
-    def variants(self, epoch: int) -> tuple[str, ...]:
-        """The variants that `epoch` (from 1) trains on."""
-        return next(stage.variants for stage in reversed(self.stages) if stage.first_epoch <= epoch)
+    def variants(self, epoch: int, shown: Collection[str] = VARIANTS) -> tuple[str, ...]:
+        """Returns the variants that `epoch` (from 1) trains on, on a corpus whose mixtures can show `shown`.
+
+        A stage of which the corpus can show nothing is passed over for the one before it: mixtures without noise
+        (LibriMix's mix_clean) stay with C.
+        """
+        begun = [stage.variants for stage in reversed(self.stages) if stage.first_epoch <= epoch]
+        return next((variants for variants in begun if set(variants) & set(shown)), begun[0])
 
     def steps_scheduler(self, epoch: int) -> bool:
         """Whether the plateau scheduler looks at the validation of `epoch`: a rise of difficulty is no

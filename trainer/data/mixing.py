@@ -33,7 +33,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "clean": CLEAN_VARIANTS,
     }
 )
-"""Kind of mixture -> the variants that it can show."""
+"""Kind of mixture -> the variants that it can show; the first keeps everything that is in the mixture."""
 
 VARIANTS = tuple(dict.fromkeys(variant for variants in KINDS.values() for variant in variants))
 
@@ -62,12 +62,8 @@ def subtracted(variant: str, kind: str) -> tuple[str, ...]:
 
 
 def fitting(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
-    """Those of the allowed variants that a mixture of `kind` can show; empty where it takes no part.
+    """Selects those of the allowed variants that a mixture of `kind` can show; without any it takes no part.
 
-    C is of every kind and names none: with C and R only indoor mixtures take part, with C alone all of them.
+    Every kind can show C, so that a stage or an evaluation that names C keeps all mixtures.
     """
-    own, allowed = KINDS[kind], tuple(allowed)
-    named = [variant for variant in allowed if variant != "C"]
-    if named and not any(variant in own for variant in named):
-        return ()
-    return tuple(variant for variant in allowed if variant in own)
+    return tuple(variant for variant in allowed if variant in KINDS[kind])

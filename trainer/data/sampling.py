@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from trainer.data.mixing import KINDS, fitting
+from trainer.data.mixing import fitting
 from trainer.data.subset import KIND_NAMES, Indices, Row, Rows, Subset
 from trainer.errors import DataError, DataFaultError
 
@@ -86,17 +86,15 @@ class Draw(Sequence[list[Excerpt]]):
         ]
 
 
-def select(subset: Subset, variants: Sequence[str], limit: int | None) -> Rows:
-    """The rows that can show one of `variants`, the first `limit` of them. Raises DataError where there is
-    none."""
+def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str = "--curriculum") -> Rows:
+    """Selects the rows that can show one of `variants`, the first `limit` of them. Raises DataError that names
+    `flag` where there is none."""
     takes_part = np.array([bool(fitting(variants, kind)) for kind in KIND_NAMES])
     rows = Rows(subset, np.flatnonzero(takes_part[subset.kinds])[:limit])
     if not rows:
-        kinds = [KIND_NAMES[code] for code in np.unique(subset.kinds)]
-        shown = dict.fromkeys(variant for kind in kinds for variant in KINDS[kind])
         raise DataError(
-            f"{subset.source}: no row fits the variants {' '.join(variants)}; those here show {' '.join(shown)}, "
-            "see --curriculum and --validation-variants"
+            f"{subset.source}: no row fits the variants {' '.join(variants)}; those here show "
+            f"{' '.join(subset.shown)}, choose among these for {flag}, or leave it out"
         )
     return rows
 

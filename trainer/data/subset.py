@@ -45,6 +45,18 @@ class Subset(ABC):
         return Rows(self, np.arange(len(self.frames)))
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """The variants that some mixture can show."""
+        kinds = [KIND_NAMES[code] for code in np.unique(self.kinds)]
+        return tuple(dict.fromkeys(variant for kind in kinds for variant in KINDS[kind]))
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The variants in which each mixture keeps all that is in it: SER indoors and SE outdoors, S or C in
+        LibriMix."""
+        return tuple(KINDS[KIND_NAMES[code]][0] for code in np.unique(self.kinds))
+
+    @property
     @abstractmethod
     def storage(self) -> str:
         """What the mixtures are read from, for people."""
