@@ -1,6 +1,7 @@
 """Serves a dashboard: of the experiments on this machine, or Katib's own of the cluster."""
 
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +23,13 @@ def ui(
     site: SiteFile = None,
     context: Context = None,
 ) -> None:
-    """Serve Optuna's dashboard of EXPERIMENT, or Katib's UI, on this machine until Ctrl-C; it follows a search that runs."""
+    """Serve Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C; it follows a search that
+    runs."""
     if cluster or context is not None:
         _of_the_cluster(experiment, port, site, context)
         return
-    from katib.errors import EngineError, FolderError
+    from katib.cli._dashboard import serve
+    from katib.errors import FolderError
     from katib.local.record import DATABASE
     from katib.results.local_table import experiments, find
 
@@ -35,20 +38,7 @@ def ui(
         raise FolderError(f"{out}: no experiment there yet; `make local MODEL=...` starts one")
     name = experiment or max(there, key=lambda name: (out / name / DATABASE).stat().st_mtime)
     database = find(out, name) / DATABASE
-    from wsgiref.simple_server import WSGIRequestHandler, make_server
-
-    from optuna_dashboard import wsgi
-
-    class Quiet(WSGIRequestHandler):
-        """A line a request is of no use to anybody here."""
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    try:
-        server = make_server("127.0.0.1", port, wsgi(f"sqlite:///{database}"), handler_class=Quiet)
-    except OSError as error:
-        raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
+    server = serve(database, port)
 
     def end(*_: object) -> None:
         # No exception: wsgiref swallows any that comes in the middle of a request. Not here: shutdown waits for the loop.
@@ -62,7 +52,8 @@ def ui(
 
 
 def _of_the_cluster(experiment: str | None, port: int, site: Path | None, context: str | None) -> None:
-    """Katib's UI by a forwarded port: it asks nobody who they are, so it is served on this machine alone."""
+    """Katib's UI through a forwarded port, on this machine alone: it asks nobody who they are, and deletes on a GET as well, so
+    that filtering methods would not make it safe."""
     from contextlib import suppress
 
     from katib.cli.searches import search_name, site_of
@@ -75,5 +66,9 @@ def _of_the_cluster(experiment: str | None, port: int, site: Path | None, contex
         forwarded("katib-ui", 80, "kubeflow", port=port, context=context) as (_, lines),
     ):
         print(f"http://localhost:{port}/katib/{place} (Ctrl-C ends it)", flush=True)
+        print(
+            "note: Katib's UI can create and delete experiments, and asks nobody who they are",
+            file=sys.stderr,
+        )
         *_, last = ["it has ended", *lines]  # a line a connection, until there is no more
         raise ClusterError(f"kubectl port-forward katib-ui: {last.strip()}; start it again")
