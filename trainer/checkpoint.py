@@ -28,6 +28,10 @@ from trainer.run_directory import LAST, PREVIOUS, difference
 
 _COMMENT = b"sha256="
 """Before the checksum, in 64 hexadecimal digits, of all that comes before this word."""
+_ABSOLUTE = (
+    "this run was begun with a plateau threshold of 1e-4 dB (absolute) and keeps it; "
+    "the published one is relative, which a new --run-dir has"
+)
 _LENGTH = len(_COMMENT) + 64
 
 
@@ -54,13 +58,9 @@ def new_session(training: Training, device: torch.device) -> Session:
     torch.manual_seed(training.seed)
     model = build(training.model, training.preset, **training.architecture).to(device)
     optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
+    # Its other settings are torch's defaults, as published: a validation is better that exceeds 1.0001 times the best.
     scheduler = ReduceLROnPlateau(
-        optimizer,
-        mode="max",
-        factor=training.lr_factor,
-        patience=training.lr_patience,
-        threshold=1e-4,
-        threshold_mode="abs",  # the relative one, torch's default, takes a fall for a rise where dB are negative
+        optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience
     )
     scaler = GradScaler(device.type, enabled=training.precision == "fp16")
     return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))
@@ -98,8 +98,9 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
     """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is
     damaged; a directory without any leaves it as it is.
 
-    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the
-    fields that differ, DamagedCheckpointError where none can be read.
+    Returns what is to be said about it: where a checkpoint was damaged, and where it comes from a version whose
+    scheduler had another threshold, which the run keeps so that its epochs follow one rule. Raises ConfigError where a
+    checkpoint is of another training, naming the fields that differ, DamagedCheckpointError where none can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -110,7 +111,8 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
         except DamagedCheckpointError as error:
             damages.append(str(error))
         else:
-            return [f"{damage}; goes on from {name}, the one before" for damage in damages]
+            notes = [f"{damage}; continues from {name}, the one before" for damage in damages]
+            return notes + ([_ABSOLUTE] if session.scheduler.threshold_mode == "abs" else [])
     if damages:
         raise DamagedCheckpointError(
             f"{'; '.join(damages)}; no other checkpoint is there: copy one back, or choose another --run-dir"

@@ -140,8 +140,12 @@ class Run:
     by model."""
 
     patience: int | None = None
-    """Epochs without a better validation after which the training ends. Published single trainings: 10.
-    Default: none, because in a search the early stopper decides."""
+    """Epochs in a row without a validation strictly better than the best after which the training ends. Series
+    3: 10. Default: none."""
+
+    nonfinite_batches: int = 0
+    """Batches an epoch whose loss or gradient is not finite and that are left out; one more ends the run as
+    diverged. The published trainings leave out any number."""
 
     micro_batch: int | None = None
     """Mixtures computed at once; gradients of a larger batch are accumulated, with the same result in less
@@ -181,6 +185,7 @@ class Run:
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, self, "epochs", "1 or more")
         _check(self.patience is None or self.patience >= 1, self, "patience", "1 or more epochs")
+        _check(self.nonfinite_batches >= 0, self, "nonfinite_batches", "0 or more batches an epoch")
         _check(self.micro_batch is None or self.micro_batch >= 1, self, "micro_batch", "1 or more mixtures")
         _check(self.workers >= 0, self, "workers", "0 or more processes")
         for name in ("checkpoint_minutes", "linger", "stop_delay"):

@@ -110,13 +110,15 @@ class Fit:
                 )
         return found
 
-    def summarize(self, state: str) -> None:
-        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory."""
+    def summarize(self, state: str, reason: str | None = None) -> None:
+        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory, `reason`
+        what was wrong. A finished run has a reason where patience ended it."""
         if math.isnan(self.session.progress.mixture_val_si_snr):
             return  # ended before there was anything to tell
-        content = summary(
-            self.run.training, self.run.epochs, self.session.progress, self.session.parameters, state
-        )
+        run, session = self.run, self.session
+        if state == "finished":
+            reason = session.progress.patience_reason(run.epochs, run.patience)
+        content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
         # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
         self.folder.write_json(SUMMARY, content | {"data_dir": str(self.run.data_dir.absolute())})
         self.tracker.update()
@@ -151,21 +153,33 @@ class Fit:
         loss = 0.0
         for part in batch.split(self.run.rows):
             loss += self.gradients(part.mixtures, part.targets, 1 / len(batch.mixtures)).item()
+        if not math.isfinite(loss):  # before fp16's scaler hears of the step
+            self._leave_out(epoch, "loss", loss)
+            return
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
-        if not math.isfinite(loss):
-            raise self._diverged(epoch, "loss", loss)
         if math.isfinite(norm):
             partial.steps += 1
             partial.norm_sum += norm
-        elif (
-            not session.scaler.is_enabled()
-        ):  # with fp16 the scaler leaves such a step out and halves its scale
-            raise self._diverged(epoch, "gradient", norm)
+        elif not session.scaler.is_enabled():  # with fp16 it leaves such a step out and halves its scale
+            self._leave_out(epoch, "gradient", norm)
+            return
         session.scaler.step(session.optimizer)
         session.scaler.update()
         partial.mixtures += len(batch.mixtures)
         partial.loss_sum += loss * len(batch.mixtures)
+
+    def _leave_out(self, epoch: int, what: str, value: float) -> None:
+        """Count a batch that nothing is learned from. Raises DivergedError where there are too many of them."""
+        partial, most = self.session.progress.partial, self.run.nonfinite_batches
+        partial.nonfinite_batches += 1
+        if partial.nonfinite_batches > most:
+            many = f", in more than --nonfinite-batches {most} batches" if most else ""
+            raise self._diverged(epoch, what, f"{value}{many}")
+        say(
+            f"epoch {epoch}: batch {partial.batches + 1} is left out, its {what} is {value} "
+            f"({partial.nonfinite_batches} of at most {most})"
+        )
 
     def _validate(self, started: float) -> Scores:
         """The model's SI-SNR on the validation set."""
@@ -177,7 +191,7 @@ class Fit:
         self.session.model.eval()
         scores = self._over_validation(score)
         if not math.isfinite(scores.mean):
-            raise self._diverged(self.session.progress.epoch, "validation", scores.mean)
+            raise self._diverged(self.session.progress.epoch, "validation", str(scores.mean))
         return scores
 
     def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
@@ -186,13 +200,14 @@ class Fit:
             epoch=epoch,
             time=timestamp(),
             val_si_snr=scores.mean,
-            train_loss=partial.loss_sum / partial.mixtures,
+            train_loss=partial.loss_sum / partial.mixtures if partial.mixtures else None,
             lr=session.optimizer.param_groups[0]["lr"],
             grad_norm=partial.norm_sum / max(1, partial.steps),
             seconds=seconds,
             variants=scores.variants,
             mixtures=partial.mixtures,
             waited=partial.waited,
+            nonfinite_batches=partial.nonfinite_batches,
         )
         session.progress.history.append(record)
         session.progress.partial = Partial()
@@ -204,13 +219,7 @@ class Fit:
             self.folder.write(BEST, dump_best(session, self.identity))
         self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
         self.summarize("finished" if self.finished else "running")
-        say(
-            f"epoch {epoch}/{self.run.epochs}: validation {scores.mean:.2f} dB, "
-            f"training {-record.train_loss:.2f} dB, "
-            f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {seconds:.1f} s, "
-            f"{record.waited / max(seconds, 1e-9):.1%} of it waiting for data",
-            metric_line(record.time, scores.mean),
-        )
+        say(_line(record, self.run.epochs), metric_line(record.time, scores.mean))
         if session.progress.best is record:
             self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
 
@@ -257,7 +266,7 @@ class Fit:
         self.session.progress.partial.seconds = time.monotonic() - started
         self.folder.write(LAST, dump(self.session, self.identity), keep=PREVIOUS)
 
-    def _diverged(self, epoch: int, what: str, value: float) -> DivergedError:
+    def _diverged(self, epoch: int, what: str, value: str) -> DivergedError:
         training = self.run.training
         remedies = (
             f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
@@ -268,6 +277,17 @@ class Fit:
         return DivergedError(
             f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
         )
+
+
+def _line(record: EpochRecord, epochs: int) -> str:
+    """A finished epoch for people; without the metric's name."""
+    training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
+    left_out = f", {record.nonfinite_batches} batches left out (not finite)" * bool(record.nonfinite_batches)
+    return (
+        f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
+        f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
+        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{left_out}"
+    )
 
 
 def signals(example: Example) -> Signals:

@@ -20,8 +20,8 @@ class EpochRecord:
     """When it ended, RFC 3339 in UTC; printed again after a resume."""
     val_si_snr: float
     """dB, mean over the validation set."""
-    train_loss: float
-    """Negative SI-SNR in dB, mean over the mixtures trained on."""
+    train_loss: float | None
+    """Negative SI-SNR in dB, mean over the mixtures trained on; None where every batch was left out."""
     lr: float
     """That the epoch was trained with."""
     grad_norm: float
@@ -34,6 +34,8 @@ class EpochRecord:
     """Trained on in the epoch."""
     waited: float
     """Seconds of training in which no batch was there yet."""
+    nonfinite_batches: int = 0
+    """Left out because their loss or gradient was not finite."""
 
 
 @dataclass
@@ -41,19 +43,21 @@ class Partial:
     """The epoch under way, so that a stopped training goes on in the middle of it."""
 
     batches: int = 0
-    """Trained on so far."""
+    """Taken so far, those that were left out among them."""
     mixtures: int = 0
-    """In those batches."""
+    """Trained on so far."""
     loss_sum: float = 0.0
     """Over the mixtures."""
     steps: int = 0
-    """Of the optimiser; fewer than batches where fp16 overflowed and the step was left out."""
+    """Of the optimiser; fewer than batches where fp16 overflowed or a batch was not finite."""
     norm_sum: float = 0.0
     """Over the steps."""
     seconds: float = 0.0
     """Spent on this epoch before this process."""
     waited: float = 0.0
     """Seconds in which no batch was there yet."""
+    nonfinite_batches: int = 0
+    """Left out so far because their loss or gradient was not finite."""
 
 
 @dataclass
@@ -81,6 +85,13 @@ class Progress:
         waited = done - self.best.epoch if self.best else 0
         return done >= epochs or (patience is not None and waited >= patience)
 
+    def patience_reason(self, epochs: int, patience: int | None) -> str | None:
+        """Why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
+        if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
+            return None
+        waited = len(self.history) - self.best.epoch
+        return f"patience: no better epoch than {self.best.epoch} in {waited} epoch{'s' * (waited != 1)}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be loaded without running code from it."""
         return asdict(self)
@@ -93,9 +104,9 @@ class Progress:
 
 
 def summary(
-    training: Training, epochs: int, progress: Progress, parameters: int, state: str
+    training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
 ) -> dict[str, Any]:
-    """The content of summary.json. `state` is as Fit.summarize has it; SI-SNR in dB, times in
+    """The content of summary.json. `state` and `reason` are as Fit.summarize has them; SI-SNR in dB, times in
     seconds."""
     best = progress.best
     return {
@@ -108,7 +119,10 @@ def summary(
         "mixture_val_si_snr": progress.mixture_val_si_snr,
         "improvement_db": best and best.val_si_snr - progress.mixture_val_si_snr,
         "state": state,
+        "reason": reason,
         "seconds": sum(record.seconds for record in progress.history),
+        "nonfinite_batches": progress.partial.nonfinite_batches
+        + sum(record.nonfinite_batches for record in progress.history),
         "parameters": parameters,
         "history": [asdict(record) for record in progress.history],
     }

@@ -27,6 +27,7 @@ from trainer.gradients import Gradients
 from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line, say
 from trainer.models import find
+from trainer.progress import Progress
 from trainer.run_directory import RunDirectory, hold
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import NoTracker, open_tracker
@@ -83,6 +84,8 @@ def _train(
         fit.summarize("finished" if finished else "running")
         if not finished:
             fit.epochs()
+            if session.progress.patience_reason(run.epochs, run.patience):
+                say(_finished(run, session.progress))
         # A run that finds itself finished is over before Katib's collector has looked for it; so may be one that
         # had little left to do.
         stop.wait(_patience(run.linger) - (0.0 if finished else time.monotonic() - started))
@@ -91,16 +94,16 @@ def _train(
         fit.summarize("stopped")
         code = stop.exit_code
     except DivergedError as error:
-        fit.summarize("diverged")
+        fit.summarize("diverged", str(error))
         code = error.exit_code
         raise
     except DataFaultError as error:
-        fit.summarize("data fault")
+        fit.summarize("data fault", str(error))
         code = error.exit_code
         raise
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and (fault := worker_fault(error)):
-            fit.summarize("data fault")
+            fit.summarize("data fault", str(fault))
             code = fault.exit_code
             raise fault from error
         if not is_out_of_memory(error):
@@ -155,11 +158,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
             metric_line(record.time, record.val_si_snr),
         )
     if progress.finished(run.epochs, run.patience):
-        patience = f" and --patience for {run.patience}" if run.patience else ""
-        say(
-            f"{run.run_dir}: finished, {len(progress.history)} epochs are done, "
-            f"--epochs asks for {run.epochs}{patience}"
-        )
+        say(_finished(run, progress))
     elif progress.history or progress.partial.batches:
         say(
             f"{run.run_dir}: goes on with epoch {progress.epoch}, "
@@ -176,6 +175,14 @@ def _passed_over(run: Run, corpus: Corpus) -> Iterator[str]:
                 f"note: no mixture here can show {' '.join(stage.variants)}; from epoch {stage.first_epoch} on "
                 f"the training stays with {' '.join(curriculum.variants(stage.first_epoch, shown))}"
             )
+
+
+def _finished(run: Run, progress: Progress) -> str:
+    """Why nothing is left to train, and what trains more."""
+    more = "more --epochs continue it"
+    if reason := progress.patience_reason(run.epochs, run.patience):
+        more = f"--epochs asks for {run.epochs}; {reason}; a larger --patience continues it"
+    return f"{run.run_dir}: finished, {len(progress.history)} epochs are done; {more}"
 
 
 def _device(run: Run) -> torch.device:
