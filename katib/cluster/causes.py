@@ -49,7 +49,8 @@ NO_METRICS = Cause(
     "ended without a metric line that the collector found",
     "make logs TRIAL=… shows what it printed; make check the filter",
 )
-STOPPED_EARLY = Cause("stopped early by the median rule")
+KATIBS_WORDS = "Trial is early stopped"
+"""What Katib's own early-stopping service says of every trial that it stops (medianstop/service.py)."""
 
 
 def clean(line: str) -> str:
@@ -60,7 +61,7 @@ def clean(line: str) -> str:
 def why_failed(trial: Trial, job: Job | None, pods: Sequence[Pod], log: Sequence[str] = ()) -> Cause | None:
     """The cause of a trial's bad end, from its pods (newest last) and the last lines of its log; None where it had none."""
     if trial.state == "EarlyStopped":
-        return STOPPED_EARLY
+        return _stopped_early(trial)
     if trial.state == "MetricsUnavailable":
         return NO_METRICS
     if trial.state != "Failed":
@@ -99,6 +100,16 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
 def interrupted(pods: Sequence[Pod]) -> str:
     """Why the try before the last one ended, where Kubernetes took it away; else ''."""
     return next((text for pod in reversed(pods[:-1]) if (text := pod.disrupted or pod.evicted)), "")
+
+
+def _stopped_early(trial: Trial) -> Cause:
+    """In the words of our service, or else by the rule that Katib's own made the trial with."""
+    if trial.message and trial.message != KATIBS_WORDS:
+        return Cause(trial.message)
+    rules = " and ".join(trial.rules)
+    return Cause(
+        f"stopped early: {rules}" if rules else "stopped early, by a rule that is not known any more"
+    )
 
 
 def _of_pod(pod: Pod, log: Sequence[str]) -> Cause | None:

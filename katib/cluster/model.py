@@ -28,6 +28,8 @@ class Trial:
     experiment: str
     state: TrialState
     message: str
+    rules: tuple[str, ...]
+    """The early-stopping rules that it was made with, in words; of our service they never fire by themselves."""
     assignments: Mapping[str, str]
     observed: Mapping[str, float]
     """By strategy: max, min, latest."""
@@ -169,6 +171,7 @@ def read_trial(found: Object) -> Trial:
         experiment=labels.get(EXPERIMENT_LABEL, ""),
         state=condition.get("type", "Created"),
         message=condition.get("message", ""),
+        rules=tuple(map(_rule, spec.get("earlyStoppingRules") or [])),
         assignments={item["name"]: item["value"] for item in spec.get("parameterAssignments") or []},
         observed=observed,
         created=when(found["metadata"].get("creationTimestamp")),
@@ -244,6 +247,14 @@ def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> dict[str
     """The true condition that counts most."""
     true = {item["type"]: item for item in conditions or [] if item.get("status") == "True"}
     return next((true[kind] for kind in order if kind in true), {})
+
+
+def _rule(rule: Object) -> str:
+    """`val_si_snr less than 3.5 at report 4`."""
+    step = f" at report {rule['startStep']}" if rule.get("startStep") else ""
+    words = {"less": "less than", "greater": "greater than", "equal": "equal to"}
+    comparison = words.get(rule.get("comparison", ""), "against")
+    return f"{rule.get('name', '')} {comparison} {rule.get('value', '')}{step}"
 
 
 def _number(metric: Object, key: str) -> float | None:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from katib.cluster.status import Progress, Row
-from katib.metrics import METRIC, UNIT
+from katib.metrics import UNIT
+from katib.text import with_unit
 
 STYLES = {
     "Created": "dim",
@@ -113,7 +114,7 @@ def _trials(item: Progress) -> Table:
 def _notes(item: Progress) -> list[str]:
     notes = []
     for row in item.rows:
-        if row.cause is not None and row.trial.state != "EarlyStopped":
+        if row.cause is not None:
             notes.append(f"  {row.trial.name}: {row.cause}")
         if row.interruption:
             notes.append(
@@ -146,9 +147,7 @@ def _record(row: Row) -> dict[str, Any]:
 
 
 def _value(value: float | None, metric: str) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f} {UNIT}" if metric == METRIC else f"{value:.6g}"
+    return "" if value is None else with_unit(value, metric)
 
 
 def _hours(hours: float) -> str:

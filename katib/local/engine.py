@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from katib.errors import EngineError
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess
-from katib.local.reasons import because, how, says_disk_full, unwritable
+from katib.local.reasons import how, says_disk_full, unwritable
 from katib.local.record import Effort, State, Trial, objective_value
 from katib.local.signals import STOPS, Signals, listening
 from katib.local.store import Store
@@ -24,7 +24,7 @@ from katib.local.view import View, count, with_unit
 from katib.metrics import MetricParser
 from katib.search.history import Outcome, Past
 from katib.search.sampler import preload, sampler
-from katib.search.stopping import stop_rule
+from katib.search.stopping import because, stop_rule
 
 GRACE_SECONDS = 120.0
 """From SIGTERM to SIGKILL: the template's terminationGracePeriodSeconds."""
@@ -235,7 +235,8 @@ class Engine:
             return
         stop = self._rule.decide(trial.values, [other.values for other in self.trials if other.name != name])
         if stop:
-            self._trials[name] = self._store.update(trial, stop=because(stop, self._experiment))
+            reason = because(stop, self._experiment.metric, self._experiment.maximize)
+            self._trials[name] = self._store.update(trial, stop=reason)
             running.process.stop(GRACE_SECONDS)
             self._view.stopping(self._trials[name])
 

@@ -6,24 +6,8 @@ import signal
 from pathlib import Path
 
 from katib.errors import EngineError
-from katib.experiment import Experiment
-from katib.local.view import count, with_unit
-from katib.search.stopping import Stop
 
 NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-
-
-def because(stop: Stop, experiment: Experiment) -> str:
-    """What the rule found."""
-    side = "below" if experiment.maximize else "above"
-    bars = {
-        "medianstop": f"the median of {count(stop.trials, 'other trial')}",
-        "successivehalving": f"what goes on from this rung of {count(stop.trials, 'other trial')}",
-    }
-    return (
-        f"best of epoch {stop.step}, {with_unit(stop.best, experiment.metric)}, is {side} "
-        f"{bars[stop.rule]}, {with_unit(stop.bar, experiment.metric)}"
-    )
 
 
 def how(code: int) -> str:

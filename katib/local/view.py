@@ -13,7 +13,8 @@ from rich.table import Table
 
 from katib.experiment import Experiment
 from katib.local.record import State, Trial, objective_value
-from katib.metrics import METRIC, UNIT
+from katib.text import count as count
+from katib.text import with_unit as with_unit
 
 REFRESH_SECONDS = 1.0
 STYLES: dict[State, str] = {
@@ -170,16 +171,6 @@ def story(trial: Trial, experiment: Experiment) -> str:
     elif trial.values:
         parts.append(f"goes on after epoch {len(trial.values)}")
     return ", ".join(parts)
-
-
-def with_unit(value: float, metric: str) -> str:
-    """`1.23 dB` of the metric whose unit is known, the bare number of another."""
-    return f"{value:.2f} {UNIT}" if metric == METRIC else f"{value:.6g}"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def short(text: str) -> str:

@@ -22,6 +22,7 @@ from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm
 from katib.metrics import TOLERANCES
 from katib.search.settings import checked
+from katib.text import count, with_unit
 
 Curve = Sequence[float]
 """A trial's values, one a step from 1. One that is not finite takes up its step and is worth nothing."""
@@ -40,6 +41,19 @@ class Stop:
     """The median of the other trials, or the worst value that goes on."""
     trials: int
     """The other trials that it was compared with."""
+
+
+def because(stop: Stop, metric: str, maximize: bool) -> str:
+    """What the rule found, as the table of either backend has it."""
+    others = count(stop.trials, "other trial")
+    bar = {
+        "medianstop": f"the median of {others}",
+        "successivehalving": f"the bar of successive halving over {others}",
+    }[stop.rule]
+    return (
+        f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, is {'below' if maximize else 'above'}"
+        f" {bar}, {with_unit(stop.bar, metric)}"
+    )
 
 
 class StopRule(Protocol):

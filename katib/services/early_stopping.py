@@ -20,8 +20,8 @@ import grpc
 
 from katib.errors import ClusterError
 from katib.experiment import Algorithm
-from katib.search.stopping import Curve, StopRule, stop_rule
-from katib.services import requests
+from katib.search.stopping import Curve, StopRule, because, stop_rule
+from katib.services import reason, requests
 from katib.services.kubernetes_api import EXPERIMENT_LABEL, KubernetesApi, in_cluster
 from katib.services.namesakes import own_trials
 from katib.services.observations import ObservationLogs, observation_logs
@@ -100,17 +100,19 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             raise RequestError(
                 "a question without earlyStopping settings must have one trial, that of who asks"
             )
-        met = self._ask(request.trials[0].name, request.db_manager_address)
+        met, why = self._ask(request.trials[0].name, request.db_manager_address)
+        context.set_trailing_metadata(reason.sent(why))
         return pb.GetEarlyStoppingRulesReply(early_stopping_rules=met)
 
     @one_line_errors
     def SetTrialStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Marks a trial as EarlyStopped; once, however often it is asked."""
+        """Marks a trial as EarlyStopped, with the reason that the collector was given; once, however often it is asked."""
         if not request.trial_name:
             raise RequestError("no trial is named")
         if self._api is None:
             raise ClusterError("no Kubernetes API: this service runs outside a cluster, or without a token")
-        if self._api.mark_early_stopped(request.trial_name):
+        why = reason.received(context.invocation_metadata())
+        if self._api.mark_early_stopped(request.trial_name, why):
             log.info("trial %s is marked EarlyStopped", request.trial_name)
         return pb.SetTrialStatusReply()
 
@@ -144,17 +146,19 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             log.warning("trials that are new here count later, lest they are a namesake's: %s", error)
             return [trial for trial in request.trials if trial.name in known]
 
-    def _ask(self, trial: str, db_manager: str) -> list[Any]:
+    def _ask(self, trial: str, db_manager: str) -> tuple[list[Any], str]:
+        """The rules that `trial` meets now, and why it meets them."""
         begin = time.perf_counter()
         search = self._search(trial) or self._recover(trial)
         if search is None:
-            return []
+            return [], ""
         own, others = search.read(trial, observation_logs(_address(db_manager)))
         stop = search.rule.decide(own, others)
         took = 1e3 * (time.perf_counter() - begin)
-        verdict = "goes on" if stop is None else f"stops: {stop.rule}, {stop.best:g} against {stop.bar:g}"
+        why = "" if stop is None else because(stop, search.metric, search.maximize)
+        verdict = f"stops: {why}" if why else "goes on"
         log.info("trial %s step %d %s (%d others, %.0f ms)", trial, len(own), verdict, len(others), took)
-        return [] if stop is None else [_rule(search, stop.bar, stop.step)]
+        return [] if stop is None else [_rule(search, stop.bar, stop.step)], why
 
     def _search(self, trial: str) -> Search | None:
         """The search of a trial: Katib names a trial by its experiment and eight letters."""

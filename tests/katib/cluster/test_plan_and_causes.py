@@ -118,6 +118,31 @@ def test_cause_of_a_failure(found: Any, log: list[str], words: str) -> None:
     assert words in str(cause)
 
 
+@pytest.mark.parametrize(
+    ("message", "rules", "words"),
+    [
+        ("best of epoch 4, 1.00 dB, is below x", [], "best of epoch 4, 1.00 dB, is below x"),
+        (
+            "Trial is early stopped",
+            [{"name": "val_si_snr", "value": "3.5", "comparison": "less", "startStep": 4}],
+            "stopped early: val_si_snr less than 3.5 at report 4",
+        ),
+        ("Trial is early stopped", [], "stopped early, by a rule that is not known any more"),
+    ],
+)
+def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
+    message: str, rules: list[Any], words: str
+) -> None:
+    """From the Trial object alone: its pod and its Job are gone."""
+    stopped = {"type": "EarlyStopped", "status": "True", "message": message}
+    found = {
+        "metadata": {"name": "t"},
+        "spec": {"earlyStoppingRules": rules},
+        "status": {"conditions": [stopped]},
+    }
+    assert str(why_failed(read_trial(found), None, [])) == words
+
+
 def test_preemption_is_a_cause_of_its_own() -> None:
     gone = {"type": "DisruptionTarget", "status": "True", "message": "preempted by another pod"}
     cause = why_failed(TRIAL, None, [pod(**ended(143), conditions=[gone])])

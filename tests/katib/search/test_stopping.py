@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from katib.errors import ManifestError
 from katib.experiment import Algorithm
 from katib.metrics import METRIC, TOLERANCES
-from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, stop_rule
+from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because, stop_rule
 
 curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
 
@@ -52,6 +52,29 @@ def test_the_median_is_no_mean() -> None:
     """One diverged trial disarms Katib's own rule (mean -13.3), not this one."""
     stop = MedianStop(True, 3, 1).decide([4.0], [[5.0], [5.0], [-50.0]])
     assert stop == Stop("medianstop", step=1, best=4.0, bar=5.0, trials=3)
+
+
+@pytest.mark.parametrize(
+    ("stop", "metric", "maximize", "words"),
+    [
+        (
+            Stop("medianstop", 4, 3.214, 4.0, 1),
+            METRIC,
+            True,
+            "best of epoch 4, 3.21 dB, is below the median of 1 other trial, 4.00 dB",
+        ),
+        (
+            Stop("successivehalving", 8, 0.5, 0.25, 6),
+            "loss",
+            False,
+            "best of epoch 8, 0.5, is above the bar of successive halving over 6 other trials, 0.25",
+        ),
+    ],
+)
+def test_a_reason_names_epoch_value_rule_number_of_trials_and_bar(
+    stop: Stop, metric: str, maximize: bool, words: str
+) -> None:
+    assert because(stop, metric, maximize) == words
 
 
 def test_it_looks_again_at_every_epoch() -> None:

@@ -38,6 +38,8 @@ def test_a_trial_below_the_median_is_stopped_saved_and_marked(
     assert marks(cluster) == ["Created", "Running", "EarlyStopped"]
     assert db.values("t") == ["3.5", "4.5", "5.5", "5.25", "1.0"]
     assert "step 4: best 5.5 is worse than 6" in pod.said
+    (*_, mark) = cluster.objects["trials/t"]["status"]["conditions"]
+    assert mark["message"] == "best of epoch 4, 5.50 dB, is below the median of 3 other trials, 6.00 dB"
 
 
 def test_a_stopper_that_is_away_stops_nothing(pods: Pods, db: DbManager) -> None:

@@ -225,6 +225,18 @@ def test_a_stopped_trial_is_marked_once_and_in_utc(
     assert abs(datetime.now(UTC) - when) < timedelta(minutes=1)
 
 
+def test_the_reason_of_a_stop_is_what_the_collector_was_given_in_one_line(
+    stub: Stub, cluster: TrialServer
+) -> None:
+    """Whoever sends something else fills no more than a line of the trial's status with it."""
+    made = cluster.add_trial("t", EXPERIMENT, "Created", "Running")
+    request, sent = pb.SetTrialStatusRequest(trial_name="t"), "best of epoch 2\n\x1b[31m is below" + "x" * 900
+    stub.SetTrialStatus(request, metadata=(("sepsweep-reason-bin", sent.encode()),))
+    message = made["status"]["conditions"][-1]["message"]
+    assert message.startswith("best of epoch 2 [31m is belowxxx")
+    assert len(message) == 500
+
+
 def test_what_is_away_is_said_and_nothing_falls(running: Stub, db: DbManager) -> None:
     """The DB manager, the API's trial, and a service outside a cluster: UNAVAILABLE, upon which a collector goes on."""
     unavailable = grpc.StatusCode.UNAVAILABLE
