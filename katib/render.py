@@ -85,7 +85,10 @@ def command(spec: Spec, site: Site) -> list[str]:
     """
     words = ["python", "-m", "trainer", "--model", spec.model]
     words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
-    words += ["--epochs", str(spec.epochs), "--linger", "20", *_fixed(spec)]
+    words += ["--epochs", str(spec.epochs), "--linger", "20"]
+    if site.resources.gpus:
+        words += ["--device", "cuda"]  # rather no training than one on the processor of a GPU node
+    words += _fixed(spec)
     for name in spec.search:
         words += [_flag(name), f"${{trialParameters.{name}}}"]
     return words

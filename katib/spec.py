@@ -90,7 +90,7 @@ class Spec(Strict):
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
     first_suggestions: list[dict[str, Number]] = Field(default_factory=list)
-    fixed: dict[str, Word | int | float | list[Word]]
+    fixed: dict[str, bool | Word | int | float | list[Word]]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":

@@ -1,6 +1,6 @@
 """How a trial of a manifest is started on this machine: container paths become folders here, the cluster's part is filled in.
 
-What depends on the trainer of this project stands in `_environment` alone; any other command of a manifest runs as well.
+What depends on the trainer of this project stands in `_environment` and `_on`; any other command of a manifest runs as well.
 Called by the engine.
 """
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from katib.errors import FolderError, ManifestError
@@ -46,6 +47,12 @@ class Launcher:
         """Of the experiment."""
         return self.runs / self.experiment.name
 
+    @property
+    def without_gpu(self) -> bool:
+        """Whether trials ask for a GPU that is not here."""
+        argv = _example(self.experiment).argv
+        return _on(self.slots[0], argv) != argv
+
     def corpus(self) -> str:
         """Checksum of the tables (CSV) of the corpus, wherever it lies; empty without a corpus.
 
@@ -68,7 +75,7 @@ class Launcher:
         command = self.experiment.trial(trial, assignments)
         places = self._places(command.mounts, self.folder / trial)
         argv = tuple(_mapped(word, places) for word in command.argv)
-        return Launch(_python(argv), self._environment(command, places, device))
+        return Launch(_python(_on(device, argv)), self._environment(command, places, device))
 
     def _places(self, mounts: Sequence[Mount], folder: Path) -> dict[str, Path]:
         """Container path -> folder here. A path that this machine has as well, such as /tmp, stays as it is."""
@@ -114,8 +121,7 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         raise ManifestError(
             f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end"
         )
-    example = experiment.trial("example", {parameter.name: "" for parameter in experiment.parameters})
-    mounted = any(mount.volume == DATA_VOLUME for mount in example.mounts)
+    mounted = any(mount.volume == DATA_VOLUME for mount in _example(experiment).mounts)
     if mounted:
         _check_data(data)
     elif data is not None:
@@ -124,6 +130,10 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         )
     slots = _slots(experiment.parallel_trials)
     return Launcher(experiment, data and data.resolve(), runs.resolve(), slots)
+
+
+def _example(experiment: Experiment) -> TrialCommand:
+    return experiment.trial("example", {parameter.name: "" for parameter in experiment.parameters})
 
 
 def gpus() -> list[str]:
@@ -158,6 +168,13 @@ def _mapped(text: str, places: Mapping[str, Path]) -> str:
         return text
     longest_first = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])({longest_first})(?![\w.-])", lambda match: str(places[match[1]]), text)
+
+
+def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The trainer's command for this machine: one that asks for a GPU trains on the processor where there is none."""
+    if device is not None or "trainer" not in argv:
+        return argv
+    return tuple("cpu" if words == ("--device", "cuda") else words[1] for words in pairwise(("", *argv)))
 
 
 def _python(argv: tuple[str, ...]) -> tuple[str, ...]:

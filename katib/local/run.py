@@ -45,6 +45,8 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                 seen.say(
                     "note: warm_start takes the trials of a cluster; here the search begins without them"
                 )
+            if launcher.without_gpu:
+                seen.say("note: there is no GPU here, so that trials train on the processor (--device cpu)")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, GRACE_SECONDS):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")

@@ -34,12 +34,12 @@ def test_trainer_takes_every_flag_of_the_template_with_its_value(model: str) -> 
     run = parse(trial_words(model))
     assert isinstance(run, Run)
     spec = load_spec(model)
-    assert (run.training.model, run.epochs) == (spec.model, spec.epochs)
+    assert (run.training.model, run.epochs, run.device) == (spec.model, spec.epochs, "cuda")
     assert run.run_dir.name == f"{model}-abcd1234"
     for name, text in ASSIGNMENTS.items():
         assert getattr(run.training, name) == float(text)
     for name, value in spec.fixed.items():
-        found = getattr(run.training, name)
+        found = getattr(run.training if hasattr(run.training, name) else run, name)
         assert (list(found) if isinstance(found, tuple) else found) == value
 
 

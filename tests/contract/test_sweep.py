@@ -21,12 +21,16 @@ from tests.trainer.wandb_server import WandbServer, wandb_server
 
 SECONDS = 120
 RUN = "w4nd81d0"
+# Of the four sweep files at the source, which all have s: 2 beside it.
+SOURCE_MIN_ITER = {"convtasnet": 15, "dprnn": 20, "sepformer": 15, "spmamba": 10}
 VALUES = {"lr": 0.002, "weight_decay": 3e-06, "grad_clip_norm": 4.5, "lr_factor": 0.5}
 
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the package is of the time of pydantic 1
     from sweeps.config import schema_violations_from_proposed_config
+    from sweeps.hyperband_stopping import hyperband_stop_runs
+    from sweeps.run import RunState, SweepRun
 
 
 def sweep(model: str, data: str = "data/mine", runs: str = "runs", **overrides: Any) -> str:
@@ -60,7 +64,26 @@ def test_the_sweep_is_the_search_of_the_spec(model: str) -> None:
     }
     assert config["method"] == "bayes"
     assert config["metric"] == {"name": METRIC, "goal": "maximize"}
-    assert config["early_terminate"] == {"type": "hyperband", "min_iter": spec.early_stopping.start_step}
+    min_iter = {**SOURCE_MIN_ITER, "demo": 2}[model]
+    assert config["early_terminate"] == {"type": "hyperband", "min_iter": min_iter, "s": 2}
+
+
+@pytest.mark.parametrize("name", ["min_iter", "max_iter"])
+def test_wandb_makes_use_of_s_beside_max_iter_alone(name: str) -> None:
+    """The comment in the sweep file says so: the epochs at which W&B's own rule looks, with s of 1 and of 2."""
+    bands = []
+    for s in (1, 2):
+        runs = [SweepRun(name="a", state=RunState.running, history=[{METRIC: 1.0}] * 30)]
+        rule = {"type": "hyperband", name: {"min_iter": 2, "max_iter": 27}[name], "s": s}
+        config = {
+            "method": "bayes",
+            "metric": {"name": METRIC, "goal": "maximize"},
+            "parameters": {"lr": {"min": 0.0, "max": 1.0}},
+            "early_terminate": rule,
+        }
+        hyperband_stop_runs(runs, config)
+        bands.append(runs[0].early_terminate_info["bands"])
+    assert (bands[0] == bands[1]) == (name == "min_iter")
 
 
 class _Sweep(WandbServer):

@@ -24,6 +24,12 @@ SERIES_3 = {
     "sepformer": (30, 50, 15, 12, 5.10),
     "spmamba": (35, 30, 10, 25, 5.56),
 }
+SOURCE: dict[str, tuple[int, bool | None]] = {
+    "convtasnet": (16, None),
+    "dprnn": (16, None),
+    "sepformer": (2, False),
+    "spmamba": (1, None),
+}
 # lr, weight decay (0, and the space ends at 1e-6), clip, lr_factor (dprnn's is 0.98, and the space ends at 0.8)
 BASELINES = {
     "convtasnet": (1e-3, 1e-6, 5, 0.5),
@@ -62,6 +68,26 @@ def test_spec_holds_its_row_of_the_series_3_table(model: str) -> None:
     assert spec.baseline is not None
     assert (*row, round(spec.baseline.mean, 2)) == SERIES_3[model]
     assert set(spec.baseline.seeds) == {42, 123, 456}
+
+
+@pytest.mark.parametrize("model", SERIES_3)
+def test_spec_fixes_what_the_sweep_at_its_source_fixes(model: str) -> None:
+    """Patience, batch and curriculum as read from the public sweep files and the configurations that they name."""
+    fixed = load_spec(model).fixed
+    batch, positions = SOURCE[model]
+    assert (fixed["batch_size"], fixed.get("positional_encoding")) == (batch, positions)
+    assert (fixed["patience"], fixed["lr_patience"], fixed["seed"]) == (10, 2, 42)
+    assert (fixed["curriculum"], fixed["validation_variants"]) == (model, ["SER", "SE"])
+    assert (fixed["precision"] == "fp32") == (model == "spmamba")
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2])
+def test_a_trial_that_asks_for_gpus_is_told_to_train_on_one(gpus: int) -> None:
+    site = load_site()
+    resources = site.resources.model_copy(update={"gpus": gpus})
+    data = yaml.safe_load(render(load_spec("dprnn"), site.model_copy(update={"resources": resources})))
+    found = words(data)
+    assert (found[found.index("--device") + 1] == "cuda") if gpus else ("--device" not in found)
 
 
 @pytest.mark.parametrize("model", SERIES_3)

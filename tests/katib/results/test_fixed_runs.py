@@ -97,7 +97,7 @@ def test_the_trainer_reads_each_setting_by_its_own_type_and_the_rest_as_the_sear
     spec = load_spec(model)
     assert (run.epochs, run.linger) == (spec.epochs, 20)
     for field, value in spec.fixed.items():
-        told = getattr(run.training, field)
+        told = getattr(run.training if hasattr(run.training, field) else run, field)
         if field != "seed":
             assert (list(told) if isinstance(told, tuple) else told) == value
     assert str(run.run_dir) == f"/runs/{name}-confirm/{name}-confirm-abcd1234"
