@@ -233,7 +233,12 @@ class Engine:
         self._view.report(trial, running.step)
         if known or self._rule is None or self._halt:
             return
-        stop = self._rule.decide(trial.values, [other.values for other in self.trials if other.name != name])
+        others = [other for other in self.trials if other.name != name]
+        stop = self._rule.decide(
+            trial.values,
+            [other.values for other in others if other.state != "Succeeded"],
+            [other.values for other in others if other.state == "Succeeded"],
+        )
         if stop:
             reason = because(stop, self._experiment.metric, self._experiment.maximize)
             self._trials[name] = self._store.update(trial, stop=reason)

@@ -206,13 +206,17 @@ class _Gains:
         return (value + middle) / 2, ((middle - value) / 4) ** 2
 
     def _from(self, step: int) -> tuple[float, float] | None:
-        """Mean and variance of what was gained after `step`; None where no completed trial has that step."""
+        """Mean and variance of what completed trials gained after `step`; None where no curve of one is known.
+
+        A trial that was complete by then, because patience ended it, gained nothing after its end.
+        """
         if step not in self.by_step:
-            gains = [
-                end - bests[step - 1]
+            reached = [
+                (end, bests[:step][-1])
                 for end, bests in zip(self.ends, self.bests, strict=True)
-                if len(bests) >= step > 0 and bests[step - 1] > -math.inf
+                if bests[:step]
             ]
+            gains = [end - best for end, best in reached if best > -math.inf]
             self.by_step[step] = (fmean(gains), float(np.var(gains))) if gains else None
         return self.by_step[step]
 

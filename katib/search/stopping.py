@@ -1,7 +1,8 @@
 """The stop rules: whether the trial that has just reported is to end, by the curves of all trials.
 
 medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: compared at every
-step from `start_step` on, with the true median over every other trial that got that far, be it running, finished or stopped.
+step from `start_step` on, with the true median over every other trial that got that far, be it running or stopped, or that ran
+to its own end before.
 Katib's own (v0.19, earlystopping/v1beta1/medianstop/service.py) compares once, with a mean of means over succeeded trials.
 
 successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2; the trial that
@@ -59,8 +60,13 @@ def because(stop: Stop, metric: str, maximize: bool) -> str:
 class StopRule(Protocol):
     """A rule with its settings. It keeps nothing between two questions."""
 
-    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
-        """Whether the trial that has just reported `own[-1]` is to end, and why; `others` in any order."""
+    def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
+        """Returns why the trial that has just reported `own[-1]` is to end; None where it continues.
+
+        `completed` are the curves of the other trials that ran to their own end, `others` those of the rest, in any order. A
+        completed trial counts at every step with its best up to then, also after its last one: patience may have ended it,
+        and more epochs would not have been trained.
+        """
 
 
 @dataclass(frozen=True)
@@ -78,13 +84,13 @@ class MedianStop:
     looks: Looks = "every"
     tolerance: float = 0.0
 
-    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
+    def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
         """As in StopRule. A trial without any worth decides nothing and does not count."""
         step, best = len(own), _best(own, self.maximize)
         looks = step == self.start_step if self.looks == "once" else step >= self.start_step
         if not looks or best is None:
             return None
-        bests = _bests(others, step, self.maximize)
+        bests = _bests(others, completed, step, self.maximize)
         if not bests or len(bests) < self.min_trials_required:
             return None
         middle = median(bests)
@@ -102,12 +108,12 @@ class SuccessiveHalving:
     start_step: int = 4
     min_trials_required: int = 3
 
-    def decide(self, own: Curve, others: Sequence[Curve]) -> Stop | None:
+    def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
         """As in StopRule. A trial without any worth decides nothing and does not count."""
         step, best = len(own), _best(own, self.maximize)
         if best is None or not self._is_rung(step):
             return None
-        bests = _bests(others, step, self.maximize)
+        bests = _bests(others, completed, step, self.maximize)
         if not bests or len(bests) < self.min_trials_required:
             return None
         ranked = sorted([*bests, best], reverse=self.maximize)
@@ -152,7 +158,8 @@ def _best(values: Curve, maximize: bool) -> float | None:
     return (max if maximize else min)(finite, default=None)
 
 
-def _bests(curves: Sequence[Curve], step: int, maximize: bool) -> list[float]:
-    """The best up to `step` of each trial that got that far and has any worth."""
-    found = [_best(values[:step], maximize) for values in curves if len(values) >= step]
+def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, maximize: bool) -> list[float]:
+    """Returns the best up to `step` of each trial that got that far, or is complete, and has any worth."""
+    far = [*completed, *(values for values in others if len(values) >= step)]
+    found = [_best(values[:step], maximize) for values in far]
     return [value for value in found if value is not None]

@@ -51,17 +51,20 @@ class Search:
     curves: dict[str, Curve] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Trials whose curve was read after their end: it will not change any more."""
+    succeeded: Set[str] = frozenset()
+    """Trials that ran to their own end."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def listed(self, ended: Mapping[str, bool]) -> None:
+    def listed(self, ended: Mapping[str, bool], succeeded: Set[str]) -> None:
         """These are all the trials. What was known of others is forgotten: they were deleted."""
         with self._lock:
             self.ended = dict(ended)
+            self.succeeded = succeeded
             self.curves = {name: curve for name, curve in self.curves.items() if name in ended}
             self.complete &= ended.keys()
 
-    def read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve]]:
-        """The curve of `trial` and those of all others.
+    def read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve], list[Curve]]:
+        """Returns the curve of `trial`, those of the others, and apart from them those that ran to their own end.
 
         Each running trial asks after each of its epochs, so its curve is known up to its last question; only what was
         missed is read besides.
@@ -74,7 +77,9 @@ class Search:
         with self._lock:
             self.curves.update(found)
             self.complete |= over
-            return found[trial], [curve for name, curve in self.curves.items() if name != trial]
+            others = {name: curve for name, curve in self.curves.items() if name != trial}
+            completed = [others.pop(name) for name in self.succeeded & others.keys()]
+            return found[trial], list(others.values()), completed
 
 
 class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
@@ -125,12 +130,13 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             known = self._searches.get(name)
         own = self._own(request, set(known.ended) if known else set())
         ended = {trial.name: requests.has_ended(trial) for trial in own}
+        succeeded = {trial.name for trial in own if trial.status.condition == pb.TrialStatus.SUCCEEDED}
         with self._lock:
             known = self._searches.pop(name, None)
             search = Search(name, rule, metric, maximize)
             if known and (known.rule, known.metric) == (rule, metric):
                 search = known
-            search.listed(ended)
+            search.listed(ended, succeeded)
             self._searches[name] = search
             while len(self._searches) > MOST_SEARCHES:
                 del self._searches[next(iter(self._searches))]
@@ -152,12 +158,19 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         search = self._search(trial) or self._recover(trial)
         if search is None:
             return [], ""
-        own, others = search.read(trial, observation_logs(_address(db_manager)))
-        stop = search.rule.decide(own, others)
+        own, others, completed = search.read(trial, observation_logs(_address(db_manager)))
+        stop = search.rule.decide(own, others, completed)
         took = 1e3 * (time.perf_counter() - begin)
         why = "" if stop is None else because(stop, search.metric, search.maximize)
         verdict = f"stops: {why}" if why else "goes on"
-        log.info("trial %s step %d %s (%d others, %.0f ms)", trial, len(own), verdict, len(others), took)
+        log.info(
+            "trial %s step %d %s (%d others, %.0f ms)",
+            trial,
+            len(own),
+            verdict,
+            len(others + completed),
+            took,
+        )
         return [] if stop is None else [_rule(search, stop.bar, stop.step)], why
 
     def _search(self, trial: str) -> Search | None:
@@ -184,7 +197,12 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         metric, maximize = spec["objective"]["objectiveMetricName"], spec["objective"]["type"] == "maximize"
         rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), maximize, metric)
         found = Search(name, rule, metric, maximize)
-        found.listed({item["metadata"]["name"]: _is_over(item) for item in trials})
+        states = {item["metadata"]["name"]: _conditions(item) for item in trials}
+        found.listed(
+            {name: bool(held & _OVER) for name, held in states.items()},
+            # A trial that was stopped early may hold both conditions.
+            {name for name, held in states.items() if held & _OVER == {"Succeeded"}},
+        )
         with self._lock:
             return self._searches.setdefault(name, found)
 
@@ -198,10 +216,12 @@ def _rule(search: Search, bar: float, step: int) -> Any:
     )
 
 
-def _is_over(trial: Mapping[str, Any]) -> bool:
+_OVER = {"Succeeded", "Killed", "Failed", "MetricsUnavailable", "EarlyStopped"}
+
+
+def _conditions(trial: Mapping[str, Any]) -> set[str]:
     conditions = trial.get("status", {}).get("conditions") or []
-    over = {"Succeeded", "Killed", "Failed", "MetricsUnavailable", "EarlyStopped"}
-    return any(item.get("type") in over and item.get("status") == "True" for item in conditions)
+    return {item.get("type", "") for item in conditions if item.get("status") == "True"}
 
 
 def _address(text: str) -> str:

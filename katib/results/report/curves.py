@@ -178,14 +178,19 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
 
 
 def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
-    """The median at each epoch over the best so far of all trials that got there: what a stop rule compares a trial with."""
+    """The median at each epoch over the best so far of all trials that got there, or that ran to their own end before: what a
+    stop rule compares a trial with."""
     better = max if maximize else min
+    last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}
     for row in rows:
+        points = {point.step: point.value for point in row.curve}
         so_far: float | None = None
-        for point in row.curve:
-            so_far = point.value if so_far is None else better(so_far, point.value)
-            bests.setdefault(point.step, []).append(so_far)
+        for step in range(1, 1 + (last if row.state == "Succeeded" else max(points))):
+            if (value := points.get(step)) is not None:
+                so_far = value if so_far is None else better(so_far, value)
+            if so_far is not None:
+                bests.setdefault(step, []).append(so_far)
     steps = spread(sorted(step for step, found in bests.items() if len(found) >= 3), MOST_POINTS)
     if len(steps) < 2:
         return None

@@ -298,6 +298,27 @@ def test_stopped_trials_count_as_far_as_they_came() -> None:
     assert (told.variance > 0).tolist() == [False, False, True, True]
 
 
+def test_a_completed_trial_gained_nothing_after_patience_ended_it() -> None:
+    """Patience ended one at epoch 2 and another ran to 4: the mean gain from epoch 3 on is that of a loop over both."""
+    space = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
+    completed = {"0.1": (3.0, 2.0), "0.2": (1.0, 2.0, 3.0, 5.0)}
+    stopped = (0.5, 0.4, 0.9)
+    gains = []
+    for curve in completed.values():
+        best = -math.inf
+        for step in range(len(stopped)):
+            best = max(best, curve[step]) if step < len(curve) else best
+        gains.append(max(curve) - best)
+    history = [
+        *(Past({"x": x}, "completed", max(curve), curve) for x, curve in completed.items()),
+        Past({"x": "0.3"}, "stopped", 0.9, stopped),
+    ]
+    told = known(space, history, [], maximize=True)
+    values = dict(zip(told.points[:, 0], told.values, strict=True))
+    assert values[0.3] == pytest.approx(0.9 + mean(gains))
+    assert (values[0.1], values[0.2]) == pytest.approx((3.0, 5.0))
+
+
 def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_middle() -> None:
     space = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     history = [

@@ -30,6 +30,44 @@ def test_a_trial_ends_when_its_best_is_worse_than_the_median_of_those_that_came_
     assert (rule.decide(own, others) is not None) == expected
 
 
+@given(curve, st.lists(st.tuples(curve, st.booleans()), max_size=8), st.integers(1, 4), st.booleans())
+def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
+    own: list[float], trials: list[tuple[list[float], bool]], required: int, maximize: bool
+) -> None:
+    """Patience ends trials at different epochs. Against a loop over the epochs: the best so far, carried on after the end."""
+    better = max if maximize else min
+    bests = []
+    for values, is_complete in trials:
+        so_far = None
+        for step in range(len(own)):
+            if step < len(values):
+                so_far = values[step] if so_far is None else better(so_far, values[step])
+            elif not is_complete:
+                so_far = None
+                break
+        if so_far is not None:
+            bests.append(so_far)
+    others = [values for values, is_complete in trials if not is_complete]
+    completed = [values for values, is_complete in trials if is_complete]
+    stop = MedianStop(maximize, required, 1).decide(own, others, completed)
+    best = better(own)
+    enough = bests and len(bests) >= required
+    worse = enough and (best < median(bests) if maximize else best > median(bests))
+    assert (stop is not None) == bool(worse)
+    halving = SuccessiveHalving(maximize, 2, (len(own),), 1, required).decide(own, others, completed)
+    ranked = sorted([*bests, best], reverse=maximize)
+    assert (halving is not None) == bool(enough and best not in ranked[: max(1, len(ranked) // 2)])
+
+
+def test_the_median_at_epoch_28_knows_the_trials_that_patience_ended_at_27() -> None:
+    """Three good trials ended at epoch 27 with their best at 17: a trial that is worse at 28 is stopped, as it would be at 27."""
+    ended = [[*map(float, range(16)), 16.5, *[10.0] * 10] for _ in range(3)]
+    worse = [step / 4 for step in range(28)]
+    rule = MedianStop(True, 3, 20)
+    assert rule.decide(worse, ended) is None
+    assert rule.decide(worse, [], ended) == Stop("medianstop", 28, 6.75, 16.5, 3)
+
+
 @given(curve, st.lists(curve, max_size=8), st.data())
 def test_values_that_are_not_finite_decide_nothing(
     own: list[float], others: list[list[float]], data: st.DataObject

@@ -104,6 +104,29 @@ def test_a_trial_is_judged_at_its_own_step_against_the_median(running: Stub, db:
     assert collector(running, db, named("z")) == []
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_trial_that_patience_ended_counts_at_later_steps_as_well(
+    cluster: TrialServer, stub: Stub, db: DbManager, restarted: bool
+) -> None:
+    """Of four with 3 epochs, three succeeded and one was stopped early: the median at step 5 is that of the three, 6.
+
+    After a restart the states come from the API server, where Katib gives the stopped one both conditions.
+    """
+    cluster.add_experiment(EXPERIMENT, {"tolerance": "0"})
+    trials = []
+    for letter in "abcd":
+        state = Condition.EARLYSTOPPED if letter == "d" else Condition.SUCCEEDED
+        trials.append(trial(named(letter), {}, state))
+        cluster.add_trial(named(letter), EXPERIMENT, "Succeeded", *(["EarlyStopped"] * (letter == "d")))
+        db.put(named(letter), [4, 9 if letter in "cd" else 6, 5])
+    cluster.add_trial(named("z"), EXPERIMENT, "Running")
+    db.put(named("z"), [1, 2, 3, 4, 5])
+    if not restarted:
+        controller(stub, db, trials)
+    (rule,) = collector(stub, db, named("z"))
+    assert (float(rule.value), rule.start_step) == (6, 5)
+
+
 def test_each_question_sees_what_the_others_have_reported_since(running: Stub, db: DbManager) -> None:
     """A running trial's rows count as of its own last question, an ended one's to its end."""
     db.put(named("z"), [5.1, 4, 4, 4])
