@@ -1,5 +1,6 @@
 """What the tests of both sides share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_subset(root, "train", 12, 0.5, seed=1)
     write_subset(root, "val", 4, 0.5, seed=2)
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the trainer remembers of the tests' corpora is not the user's."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRAINER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
-work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates, and
-`separate` separates a recording.
+work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates,
+`separate` separates a recording, and `fingerprint` says what a run directory knows a corpus by.
 
 Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
 there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
@@ -10,7 +10,7 @@ import os
 import sys
 
 from trainer.command_line import parse
-from trainer.config import Describe, Evaluate, Separate
+from trainer.config import Describe, Evaluate, Fingerprint, Separate
 from trainer.errors import TrainerError
 
 
@@ -27,6 +27,10 @@ def main(argv: list[str]) -> int:
             from trainer.evaluate import evaluate
 
             return evaluate(asked)
+        if isinstance(asked, Fingerprint):
+            from trainer.fingerprint import fingerprint
+
+            return fingerprint(asked)
         if isinstance(asked, Separate):
             from trainer.separate import separate
 

@@ -9,12 +9,17 @@ import io
 
 import tyro
 
-from trainer.config import Describe, Evaluate, Run, Separate, flags, nearest
+from trainer.config import Describe, Evaluate, Fingerprint, Run, Separate, flags, nearest
 from trainer.errors import ConfigError
 
-Command = Run | Describe | Evaluate | Separate
+Command = Run | Describe | Evaluate | Separate | Fingerprint
 SET = "--set"
-VERBS: dict[str, type[Command]] = {"describe": Describe, "evaluate": Evaluate, "separate": Separate}
+VERBS: dict[str, type[Command]] = {
+    "describe": Describe,
+    "evaluate": Evaluate,
+    "separate": Separate,
+    "fingerprint": Fingerprint,
+}
 
 
 def parse(argv: list[str]) -> Command:

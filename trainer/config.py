@@ -76,7 +76,7 @@ class Training:
 
     segment_seconds: float = 4.0
     """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay
-    whole."""
+    whole and are repeated in training where others of their batch are longer."""
 
     train_limit: int | None = None
     """Only the first so many fitting mixtures of train/. Default: all."""
@@ -276,6 +276,18 @@ class Evaluate:
         _check((self.limit or 1) >= 1, self, "limit", "1 or more mixtures")
         _check(self.wavs >= 0, self, "wavs", "0 or more mixtures")
         _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """What a run directory knows a corpus by: a hash of all that is trained and validated on, wherever it lies and
+    however it is stored. What has not changed since it was read last is not read again."""
+
+    data_dir: Path
+    """Root of a corpus in PolSESS format or LibriMix's."""
+
+    json: bool = False
+    """One JSON object with the number of mixtures instead of text."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.config import Evaluate
-from trainer.data.corpora import open_subset
+from trainer.data.corpora import FINGERPRINT, open_subset
 from trainer.data.mixing import VARIANTS, fitting
 from trainer.data.sampling import Excerpt, loader, select
+from trainer.data.seen import memory
 from trainer.data.subset import SAMPLE_RATE, Subset
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
@@ -86,7 +87,7 @@ def evaluate(request: Evaluate) -> int:
     partial = out.with_name(f".{out.name}.partial")
     try:
         with stop.listening(), stop.leaving_at_once():
-            subset = open_subset(data_dir, request.subset)
+            subset = open_subset(data_dir, request.subset, memory(say, request.run_dir.parent))
             _compare(separator, subset, request)
             _make_empty(partial)
             scores = list(_scores(request, separator, subset, partial))
@@ -235,8 +236,14 @@ def _data_dir(run_dir: Path) -> Path:
 
 def _compare(separator: Separator, subset: Subset, request: Evaluate) -> None:
     """Another corpus may be meant, but is not passed over in silence."""
-    trained_on = str(separator.identity["corpus"]).rpartition("-")[2]
-    if request.subset == "val" and subset.fingerprint() != trained_on:
+    version, _, trained_on = str(separator.identity["corpus"]).partition("-")
+    if request.subset != "val":
+        return
+    if version != FINGERPRINT:
+        say(
+            f"note: {request.run_dir} is of an earlier version; whether it was validated on {subset.source} is not known"
+        )
+    elif subset.fingerprint() != trained_on.rpartition("-")[2]:
         say(f"note: {subset.source} is another corpus than the one that {request.run_dir} was validated on")
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from trainer.data.corpora import FINGERPRINT
 from trainer.errors import ConfigError, StorageError
 
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
@@ -116,6 +117,12 @@ def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
         raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
     if not isinstance(there, dict):
         raise ConfigError(f"{config}: is no JSON object; choose another --run-dir")
+    corpus = there.get("corpus")
+    if isinstance(corpus, str) and not corpus.startswith(f"{FINGERPRINT}-"):
+        raise ConfigError(
+            f"--run-dir {path}: was begun by an earlier version, which left mixtures out and knew its corpus by the CSV and "
+            "a few mixtures only; train anew in another directory, or finish it with that version"
+        )
     if different := difference(there, identity):
         raise ConfigError(f"--run-dir {path}: holds another run, with {different}; choose another directory")
 

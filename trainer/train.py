@@ -19,6 +19,7 @@ from trainer.checkpoint import Session, new_session, resume
 from trainer.config import Run, Training, check_architecture
 from trainer.data.corpora import Corpus, open_corpus
 from trainer.data.sampling import select, worker_fault
+from trainer.data.seen import memory
 from trainer.data.subset import SAMPLE_RATE
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
@@ -47,7 +48,7 @@ def train(run: Run) -> int:
         check_architecture(run.training.model, run.training.preset, run.training.architecture)
         try:
             with stop.leaving_at_once():  # a large corpus takes minutes, in which nothing needs to be saved
-                corpus = open_corpus(run.data_dir)
+                corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
                 _check_rows(run, corpus)
                 identity = _identity(run.training, corpus)
         except Stopped:

@@ -118,18 +118,21 @@ def test_a_validation_variant_is_fixed_for_each_row_and_independent_of_the_batch
     assert [excerpt.variant for excerpt in fixed] == ["SER", "SE", "SER", "SE"]
 
 
-def test_files_of_different_length_are_cut_in_training_and_kept_apart_in_validation(broken: Path) -> None:
-    """One row is shortened to 1500 samples: a training batch takes its length, a validation batch has one
-    length."""
-    shorten(broken / "val", open_subset(broken, "val").rows[1], 1500)
+def test_a_short_file_is_repeated_in_training_and_kept_apart_in_validation(broken: Path) -> None:
+    """One row is shortened to 0.1 s: the three others keep every sample of their segment, and the short one is itself
+    over and over, with its targets; a validation batch has one length."""
+    shorten(broken / "val", open_subset(broken, "val").rows[1], 800)
     rows = open_subset(broken, "val").rows
     training = training_batches(rows, ["SER", "SE"], seed=0, epoch=1, frames=3000, batch_size=4)
     (batch,) = loader(training, frames=3000, workers=0, pin=False)
-    assert batch.mixtures.shape == (4, 1500)
-    assert batch.targets.shape == (4, 2, 1500)
+    for excerpt, mixture, targets in zip(training[0], batch.mixtures, batch.targets, strict=True):
+        whole, speech = load(excerpt.row, excerpt.variant, excerpt.start, min(3000, excerpt.row.frames))
+        for place in range(3000):
+            assert mixture[place] == whole[place % len(whole)]
+            assert (targets[:, place].numpy() == speech[:, place % len(whole)]).all()
     validation = validation_batches(rows, ["SER", "SE"], frames=3000, batch_size=4)
     shapes = [batch.mixtures.shape for batch in loader(validation, frames=3000, workers=0, pin=False)]
-    assert shapes == [(1, 1500), (3, 3000)]
+    assert shapes == [(1, 800), (3, 3000)]
 
 
 def shorten(folder: Path, row: Row, frames: int) -> None:

@@ -73,7 +73,8 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
 
 
 PHASES = {
-    "data": ("trainer.data.wav._checked_header", 30),
+    "data": ("trainer.data.survey.stamp", 5),
+    "fingerprint": ("trainer.data.survey.soundfile.read", 30),
     "unprocessed mixtures": ("trainer.fit.si_snr", 0),
     "step": ("trainer.fit.clip_grad_norm_", 4),
     "validation": ("trainer.gradients.Gradients.estimate", 1),

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data import librimix, polsess
+from trainer.data.listing import Listing
+from trainer.data.mixing import MIX
 from trainer.data.packed import PackedSubset, pack_path
+from trainer.data.seen import FORGETFUL, Memory
 from trainer.data.subset import Subset
-from trainer.data.wav import Listing, WavSubset
+from trainer.data.wav import WavSubset
 from trainer.errors import DataError
 
 SUBSETS = ("train", "val", "test")
+FINGERPRINT = "v2"
+"""How a corpus's fingerprint begins; those of before this was written covered the CSV and a few mixtures only."""
 
 
 @dataclass(frozen=True)
@@ -23,27 +28,28 @@ class Corpus:
     validation: Subset
 
     def fingerprint(self) -> str:
-        """Hash by which a run directory knows its corpus again, wherever it lies and however it is stored."""
-        return f"{self.train.fingerprint()}-{self.validation.fingerprint()}"
+        """Hash of all that is trained and validated on, by which a run directory knows its corpus again, wherever it
+        lies and however it is stored. Raises DataError where a file is no sound."""
+        return f"{FINGERPRINT}-{self.train.fingerprint()}-{self.validation.fingerprint()}"
 
 
-def open_corpus(root: Path) -> Corpus:
+def open_corpus(root: Path, memory: Memory = FORGETFUL) -> Corpus:
     """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset`
     does."""
-    return Corpus(open_subset(root, "train"), open_subset(root, "val"))
+    return Corpus(open_subset(root, "train", memory), open_subset(root, "val", memory))
 
 
-def open_subset(root: Path, name: str) -> Subset:
+def open_subset(root: Path, name: str, memory: Memory = FORGETFUL) -> Subset:
     """Open and check `name` ('train', 'val' or 'test') of the corpus in `root`; its pack where there is one.
 
     Raises DataError that names the folder, or the file with the line of the CSV, that is at fault.
     """
     pack = pack_path(root, name)
     if not pack.exists():
-        return WavSubset(list_files(root, name))
+        return WavSubset(list_files(root, name), memory)
     subset = PackedSubset(pack)
     if has_files(root, name):
-        _check_same(subset, list_files(root, name))
+        _check_same(subset, list_files(root, name), memory)
     return subset
 
 
@@ -75,15 +81,12 @@ def _below(root: Path) -> list[Path]:
     return sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir())
 
 
-def _check_same(subset: PackedSubset, listing: Listing) -> None:
-    """A pack beside files that it was not made of would train on something else than is there."""
-    try:
-        found = listing.fingerprint()
-    except FileNotFoundError:
-        return  # the files have been removed once they were packed
-    except OSError as error:
-        raise DataError(f"{listing.source.parent}: cannot be read ({error})") from error
-    if found != subset.fingerprint():
+def _check_same(subset: PackedSubset, listing: Listing, memory: Memory) -> None:
+    """Raises DataError where a pack lies beside files that it was not made of, unless all of these have been removed
+    since: it would train on something else than is there."""
+    if not any(Path(listing.path(index, MIX)).exists() for index in range(len(listing))):
+        return
+    if WavSubset(listing, memory).fingerprint() != subset.fingerprint():
         raise DataError(
             f"{subset.source}: was packed from other files than those of {listing.source}; "
             "make it anew with `make pack`, or remove it"

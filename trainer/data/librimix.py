@@ -7,26 +7,28 @@ A mixture is two speakers and noise, or without mix_both two speakers alone. The
 folder. Called by trainer/data/corpora.py; trainer/data/wav.py checks and reads the files.
 """
 
-import csv
-import io
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path
 
+from trainer.data.listing import Listing
 from trainer.data.mixing import STEMS
-from trainer.data.wav import Listing
+from trainer.data.table import read_table
 from trainer.errors import DataError
 
 PATTERNS = {"train": "train*", "val": "dev", "test": "test"}
 """Subset -> LibriMix's name of it."""
 SPEECH_FOLDERS = ("s1", "s2")
 NOISE = "noise"
+SINGLE = "mix_single"
 MIXES = {"mix_both": "noisy", "mix_clean": "clean"}
 """Folder of the mixtures -> their kind; the first that is there is read."""
 
 
 def folders(root: Path, name: str) -> list[Path]:
     """The folders in `root` that look like subset `name` of a LibriMix-style corpus; with luck one."""
+    parts = (*SPEECH_FOLDERS, *MIXES, SINGLE)
     found = root.glob(PATTERNS[name]) if name in PATTERNS else ()
-    return sorted(path for path in found if all((path / speaker).is_dir() for speaker in SPEECH_FOLDERS))
+    return sorted(path for path in found if any((path / part).is_dir() for part in parts))
 
 
 def listing(root: Path, name: str) -> Listing:
@@ -36,26 +38,22 @@ def listing(root: Path, name: str) -> Listing:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{root}: has {names}; leave one of them, or make a folder with links to one of them")
     folder = found[0]
-    mix = next((mix for mix in MIXES if (folder / mix).is_dir()), None)
-    if mix is None:
-        raise DataError(f"{folder}: has no folder {' or '.join(MIXES)}, so its mixtures are missing")
-    if mix == "mix_both" and not (folder / NOISE).is_dir():
-        raise DataError(f"{folder}: has mix_both/ but no folder {NOISE}/; copy it as well")
+    mix = _mix(folder)
     kind = MIXES[mix]
     table = root / "metadata" / f"mixture_{folder.name}_{mix}.csv"
     if table.is_file():
-        source, content, files, lines = _from_table(table)
+        source, (files, lines) = table, _from_table(table)
     else:
         source = folder / mix
-        files = sorted(path.name for path in source.glob("*.wav"))
-        content, lines = "\n".join(files).encode(), list(range(1, len(files) + 1))
+        # macOS leaves files such as ._m1.wav beside those that it copies.
+        files = sorted(path.name for path in source.glob("*.wav") if not path.name.startswith("."))
+        lines = list(range(1, len(files) + 1))
     if not files:
         raise DataError(f"{source}: lists no mixtures; generate the corpus anew")
     places = dict(zip(STEMS["noisy"], (mix, *SPEECH_FOLDERS, NOISE), strict=True))
     stems = STEMS[kind]
     return Listing(
         source,
-        content,
         {stem: folder / places[stem] for stem in stems},
         dict.fromkeys(stems, files),
         [kind] * len(files),
@@ -63,21 +61,41 @@ def listing(root: Path, name: str) -> Listing:
     )
 
 
-def _from_table(table: Path) -> tuple[Path, bytes, list[str], list[int]]:
-    """The mixtures of a metadata CSV. Its paths are those of the machine that made the corpus; names are the same
-    everywhere."""
+def _mix(folder: Path) -> str:
+    """The folder of the mixtures. Raises DataError where the subset is not one of two speakers, or not whole."""
+    if third := next((path.name for path in sorted(folder.glob("s[3-9]")) if path.is_dir()), None):
+        raise DataError(
+            f"{folder}: has {third}/ beside s1/ and s2/; this trainer separates mixtures of two speakers"
+        )
+    mix = next((mix for mix in MIXES if (folder / mix).is_dir()), None)
+    if mix is None:
+        single = f"; {SINGLE}/ has one speaker" if (folder / SINGLE).is_dir() else ""
+        raise DataError(f"{folder}: has no folder {' or '.join(MIXES)}, so its mixtures are missing{single}")
+    for part in (*SPEECH_FOLDERS, *([NOISE] if mix == "mix_both" else [])):
+        if not (folder / part).is_dir():
+            raise DataError(f"{folder}: has {mix}/ but no folder {part}/; copy it as well")
+    return mix
+
+
+def _from_table(table: Path) -> tuple[list[str], list[int]]:
+    """The mixtures of a metadata CSV and their lines. Its paths are those of the machine that made the corpus, be it
+    Windows; names are the same everywhere."""
     files, lines = [], []
-    try:
-        content = table.read_bytes()
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        if "mixture_path" not in (reader.fieldnames or ()):
-            raise DataError(f"{table}, line 1: column mixture_path is missing")
-        for row in reader:
-            name = PurePosixPath((row["mixture_path"] or "").strip()).name
-            if not name:
-                raise DataError(f"{table}, line {reader.line_num}: column mixture_path is empty")
-            files.append(name)
-            lines.append(reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV ({error})") from error
-    return table, content, files, lines
+    for line, row in read_table(table, ["mixture_path"]):
+        name = _name(row["mixture_path"])
+        if not name:
+            raise DataError(f"{table}, line {line}: column mixture_path is empty")
+        for column in ("source_1_path", "source_2_path", "noise_path"):
+            other = _name(row.get(column, ""))
+            if other not in ("", name):
+                raise DataError(
+                    f"{table}, line {line}: column {column} names {other}, the mixture is {name}; "
+                    "a mixture's files must have one name"
+                )
+        files.append(name)
+        lines.append(line)
+    return files, lines
+
+
+def _name(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]

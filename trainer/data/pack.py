@@ -19,9 +19,11 @@ import tyro
 from trainer.data.corpora import SUBSETS, has_files, list_files
 from trainer.data.mixing import KINDS
 from trainer.data.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
+from trainer.data.seen import FORGETFUL, Memory, memory
 from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE
 from trainer.data.wav import WavSubset
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
+from trainer.metric_line import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +41,18 @@ class _NotExactError(Exception):
     """16 bits do not hold the samples exactly."""
 
 
-def pack(root: Path, name: str, out: Path) -> bool:
+def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL) -> bool:
     """Pack subset `name` of the corpus in `root` into the folder `out`.
 
-    Returns False where its pack is there already, made of the same files, with every checksum right. Raises
+    Returns False where its pack is there already, made of the same sound, with every checksum right. Raises
     DataError where the corpus is at fault, StorageError where the pack cannot be written; what was there before is
     then left as it was.
     """
     target = pack_path(out, name)
-    files = list_files(root, name)
-    try:
-        fingerprint = files.fingerprint()
-    except OSError as error:
-        raise DataError(f"{files.source.parent}: cannot be read ({error}); copy the corpus anew") from error
+    subset = WavSubset(list_files(root, name), memory)
+    fingerprint = subset.fingerprint()
     if target.exists() and _is_whole(target, fingerprint):
         return False
-    subset = WavSubset(files)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -69,6 +67,8 @@ def pack(root: Path, name: str, out: Path) -> bool:
             os.fsync(file.fileno())
             # What is checked below then comes from the disk, not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if not subset.survey.unchanged():
+            raise DataError(f"{subset.source}: files have changed while they were packed; pack them again")
         if not _is_whole(temporary, fingerprint):
             raise StorageError(f"{target}: what was read back is not what was written; check the disk")
         temporary.replace(target)
@@ -144,11 +144,9 @@ def main(argv: list[str]) -> int:
             list_files(asked.data_dir, "train")  # raises, and says what may have been meant
             raise ConfigError(f"--data-dir {asked.data_dir}: has none of {', '.join(SUBSETS)}")
         for name in names:
-            made = pack(asked.data_dir, name, out)
+            made = pack(asked.data_dir, name, out, memory(say))
             path = pack_path(out, name)
-            print(
-                f"{'packed' if made else 'already there, whole'}: {path}, {path.stat().st_size / 1e6:.0f} MB"
-            )
+            say(f"{'packed' if made else 'already there, whole'}: {path}, {path.stat().st_size / 1e6:.0f} MB")
     except TrainerError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

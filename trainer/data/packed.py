@@ -24,10 +24,13 @@ from typing import Any
 import numpy as np
 
 from trainer.data.mixing import KINDS
+from trainer.data.sound import fault
 from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE, Samples, Subset
 from trainer.errors import DataError, DataFaultError
 
-MAGIC = b"sepsweep pack 1\n"
+MAGIC = b"sepsweep pack 2\n"
+EARLIER = b"sepsweep pack 1\n"
+"""Its fingerprint covered the CSV and eight mixes only."""
 PREFIX = np.dtype([("magic", "S16"), ("header", "<u8"), ("crc", "<u4"), ("zero", "<u4")])
 ENTRY = np.dtype([("first", "<i8"), ("frames", "<i8"), ("kind", "<u4"), ("crc", "<u4")])
 """Of the index: first sample, counted from the beginning of the data; CRC-32 of the mixture's bytes."""
@@ -88,6 +91,11 @@ class PackedSubset(Subset):
         targets *= self._scale
         mixture[:] = signals[2 + KINDS[kind].index(variant)]
         mixture *= self._scale
+        if signals.dtype.kind == "f" and (what := fault(targets) or fault(mixture)):
+            raise DataFaultError(
+                f"{self.source}: mixture {index} is no sound, {what} from {start} on; {_ANEW}, "
+                "the run then continues where it was"
+            )
 
     def release(self) -> None:
         """Pages that were read stay in the system's cache but no longer count as this process's memory."""
@@ -119,6 +127,8 @@ class PackedSubset(Subset):
             raise damaged
         prefix = np.frombuffer(self._map, PREFIX, 1)[0]
         end = PREFIX.itemsize + int(prefix["header"])
+        if self._map[: len(MAGIC)] == EARLIER:
+            raise DataError(f"{self.source}: is a pack of an earlier version; {_ANEW}")
         if self._map[: len(MAGIC)] != MAGIC or end > len(self._map):
             raise damaged
         try:
@@ -126,7 +136,13 @@ class PackedSubset(Subset):
             rows, dtype, rate = header["mixtures"], header["dtype"], header["sample_rate"]
         except (ValueError, KeyError, TypeError):
             raise damaged from None
-        known = isinstance(rows, int) and rows > 0 and dtype in DTYPES and rate == SAMPLE_RATE
+        known = (
+            isinstance(rows, int)
+            and isinstance(header.get("fingerprint"), str)
+            and rows > 0
+            and dtype in DTYPES
+            and rate == SAMPLE_RATE
+        )
         if not known or end + rows * ENTRY.itemsize > len(self._map):
             raise damaged
         index = np.frombuffer(self._map, ENTRY, rows, offset=end)

@@ -5,14 +5,13 @@
 Called by trainer/data/corpora.py; trainer/data/wav.py checks and reads the files.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from trainer.data.listing import Listing
 from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_REVERB
-from trainer.data.wav import Listing
+from trainer.data.table import read_table
 from trainer.errors import DataError
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -38,27 +37,14 @@ def listing(root: Path, name: str) -> Listing:
     table = _find_csv(root, name)
     names: dict[str, list[str]] = {column: [] for column in FOLDERS}
     kinds, lines = [], []
-    try:
-        content = table.read_bytes()
-        # Without strict a quote that is never closed would swallow the rest of the file without a word.
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        missing = [column for column in FOLDERS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{table}, line 1: column {missing[0]} is missing; needed are {', '.join(FOLDERS)}"
-            )
-        for row in reader:
-            cells = _cells(row, f"{table}, line {reader.line_num}")
-            for column, cell in cells.items():
-                names[column].append(cell)
-            kinds.append("indoor" if cells[EVENT_REVERB] else "outdoor")
-            lines.append(reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV ({error})") from error
-    if not kinds:
-        raise DataError(f"{table}: has no rows; build the corpus anew with `make corpus`")
+    for line, row in read_table(table, list(FOLDERS)):
+        _check_cells(row, f"{table}, line {line}")
+        for column, files in names.items():
+            files.append(row[column])
+        kinds.append("indoor" if row[EVENT_REVERB] else "outdoor")
+        lines.append(line)
     folders = {column: table.parent / folder for column, folder in FOLDERS.items()}
-    return Listing(table, content, folders, names, kinds, lines)
+    return Listing(table, folders, names, kinds, lines)
 
 
 def _find_csv(root: Path, name: str) -> Path:
@@ -72,12 +58,10 @@ def _find_csv(root: Path, name: str) -> Path:
     return found[0]
 
 
-def _cells(row: Mapping[str, str | None], where: str) -> dict[str, str]:
-    """Column -> name of a file; the reverb columns may be empty."""
-    cells = {column: (row[column] or "").strip() for column in FOLDERS}
-    empty = [column for column, cell in cells.items() if not cell]
+def _check_cells(row: Mapping[str, str], where: str) -> None:
+    """Each column names a file; the reverb columns may be empty."""
+    empty = [column for column in FOLDERS if not row[column]]
     if empty and set(empty) != set(REVERB):
         raise DataError(
             f"{where}: column {empty[0]} is empty; only {', '.join(REVERB)} may be, all of them together"
         )
-    return cells

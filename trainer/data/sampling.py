@@ -185,9 +185,10 @@ def worker_fault(error: RuntimeError) -> DataFaultError | None:
 
 
 class _Batches(Dataset[Batch | str]):
-    """Reads a batch: its excerpts are cut to the common length of `frames` samples, or of the shortest of
-    them. What went wrong comes as its message, because the DataLoader would put the worker's trace into an
-    exception."""
+    """Reads a batch: its excerpts are as long as the longest of them, `frames` samples at most. A shorter mixture is
+    repeated until it is as long, with its targets: nothing of the others is lost, it weighs as much as any, and neither
+    model nor loss meets silence that was made up. What went wrong comes as its message, because the DataLoader would
+    put the worker's trace into an exception."""
 
     def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
         self._batches = batches
@@ -201,14 +202,19 @@ class _Batches(Dataset[Batch | str]):
         if index >= len(self):
             raise IndexError(index)
         excerpts = self._batches[index]
-        frames = min(self._frames, *(excerpt.row.frames for excerpt in excerpts))
+        frames = min(self._frames, max(excerpt.row.frames for excerpt in excerpts))
         mixtures = self._memory.tensor(len(excerpts), frames)
         targets = self._memory.tensor(len(excerpts), 2, frames)
         places = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
         try:
             for excerpt, mixture, speech in places:
                 row = excerpt.row
-                row.subset.read(row.index, excerpt.variant, excerpt.start, mixture, speech)
+                own = min(frames, row.frames)
+                row.subset.read(row.index, excerpt.variant, excerpt.start, mixture[:own], speech[:, :own])
+                for first in range(own, frames, own):
+                    left = min(own, frames - first)
+                    mixture[first : first + left] = mixture[:left]
+                    speech[:, first : first + left] = speech[:, :left]
         except DataFaultError as error:
             return str(error)
         excerpts[0].row.subset.release()
