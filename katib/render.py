@@ -38,6 +38,8 @@ class Overrides:
         # A shortened search must stay valid: it cannot look, or forgive failures, beyond its own end.
         data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
         data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
+        if data["epochs_with_patience"] is not None:
+            data["epochs_with_patience"] = min(data["epochs_with_patience"], float(data["epochs"]))
         data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
         try:
             return Spec.model_validate(data, strict=True)

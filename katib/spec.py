@@ -83,6 +83,8 @@ class Spec(Strict):
     trials: int = Field(ge=1)
     epochs: int = Field(ge=1)
     hours_per_run: float = Field(gt=0)
+    epochs_with_patience: float | None = Field(default=None, gt=0)
+    """Epochs after which a trial that nothing stops is expected to end, where it has a patience; None: nothing is known."""
     max_failed_trials: int = Field(ge=1)
     algorithm: Algorithm
     early_stopping: EarlyStopping
@@ -97,6 +99,10 @@ class Spec(Strict):
         both = sorted(set(self.search) & set(self.fixed))
         if both:
             raise ValueError(f"'{both[0]}' is both searched and fixed; keep one")
+        if (self.epochs_with_patience or 0) > self.epochs:
+            raise ValueError(
+                f"epochs_with_patience {self.epochs_with_patience:g} exceeds epochs {self.epochs}"
+            )
         if self.early_stopping.start_step > self.epochs:
             raise ValueError(
                 f"early stop looks after epoch {self.early_stopping.start_step}, but there are {self.epochs}"

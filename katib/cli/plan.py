@@ -8,7 +8,7 @@ import typer
 from katib.cli.options import Context, Json, OfCluster, Out, Parallel, SiteFile
 
 if TYPE_CHECKING:
-    from katib.results.plan import Plan
+    from katib.results.plan import ModelPlan, Plan
     from katib.results.table import TrialTable
     from katib.spec import Spec
 
@@ -26,7 +26,7 @@ def plan(
     context: Context = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the search of MODEL will take, with and without early stopping, and what it has taken so far."""
+    """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     import json
 
     from katib.cli.searches import models, site_of
@@ -84,7 +84,7 @@ def _print(made: "Plan", site_parallel: int) -> None:
     used = any(model.used.ended or model.used.running for model in made.models)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("search", no_wrap=True)
-    headings = ["runs", "epochs", "s an epoch", "GPU-hours", "with early stopping"]
+    headings = ["runs", "epochs", "s an epoch", "GPU-hours at most", "with patience", "and early stopping"]
     for heading in headings + (["used", "ended", "running"] if used else []):
         table.add_column(heading, justify="right", no_wrap=True)
     for model in made.models:
@@ -94,6 +94,7 @@ def _print(made: "Plan", site_parallel: int) -> None:
             str(model.spec.epochs),
             f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
             f"{model.gpu_hours:.1f}",
+            f"{model.gpu_hours_patience:.1f}",
             f"{model.gpu_hours_stopping:.1f}",
         ]
         if used:
@@ -101,7 +102,8 @@ def _print(made: "Plan", site_parallel: int) -> None:
         table.add_row(*cells)
     if len(made.models) > 1:
         runs = sum(model.spec.trials for model in made.models)
-        cells = ["together", str(runs), "", "", f"{made.gpu_hours:.1f}", f"{made.gpu_hours_stopping:.1f}"]
+        hours = (made.gpu_hours, made.gpu_hours_patience, made.gpu_hours_stopping)
+        cells = ["together", str(runs), "", "", *(f"{value:.1f}" for value in hours)]
         table.add_row(*cells, *([f"{made.gpu_hours_used:.1f}"] if used else []))
     console = Console()
     (console if console.is_terminal else Console(width=1000)).print(table)
@@ -113,16 +115,20 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
     from katib.results.plan import ASSUMED_SAVING
 
     gpus = f"{made.gpus} GPU" + ("s" if made.gpus > 1 else "")
-    lines = [f"on {gpus}: {_time(made.days)}, with early stopping {_time(made.days_stopping)}"]
+    lines = [
+        f"at most {made.gpu_hours:.1f} GPU-hours, about {made.gpu_hours_patience:.1f} expected with patience,"
+        f" {made.gpu_hours_stopping:.1f} with early stopping as well",
+        f"on {gpus}: at most {_time(made.days)}, {_time(made.days_patience)} with patience,"
+        f" {_time(made.days_stopping)} with early stopping as well",
+    ]
     if made.gpu_hours_used:
         lines.append(f"left: {_time(made.days_left)}")
     if made.price is not None:
-        cost, less, spent = (
-            hours * made.price for hours in (made.gpu_hours, made.gpu_hours_stopping, made.gpu_hours_used)
-        )
+        hours = (made.gpu_hours, made.gpu_hours_patience, made.gpu_hours_stopping, made.gpu_hours_used)
+        most, patient, stopping, spent = (value * made.price for value in hours)
         lines.append(
-            f"at {made.price:g} a GPU-hour: {cost:.2f}, with early stopping {less:.2f}"
-            + (f", of which {spent:.2f} is spent" if spent else "")
+            f"at {made.price:g} a GPU-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early stopping"
+            f" as well" + (f", of which {spent:.2f} is spent" if spent else "")
         )
     if made.days_site > made.days * 1.005:
         lines.append(
@@ -133,12 +139,20 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
     known = [f"{model.spec.name} ({model.measured})" for model in made.models if model.measured]
     if guessed:
         lines.append(
-            f"estimates: hours_per_run of the spec, and {ASSUMED_SAVING:.0%} of the epochs behind the first look saved by"
-            f" early stopping (docs/results.md): {', '.join(guessed)}"
+            f"estimates: hours_per_run and epochs_with_patience of the spec, and {ASSUMED_SAVING:.0%} of the epochs behind the"
+            f" first look saved by early stopping (docs/results.md): {', '.join(guessed)}"
         )
+        left = [f"{model.spec.name} {_left(model)}" for model in made.models if not model.measured]
+        lines.append(f"epochs that patience leaves: {', '.join(left)}")
     if known:
         lines.append(f"from ended trials: {', '.join(known)}")
     return lines
+
+
+def _left(model: "ModelPlan") -> str:
+    spec = model.spec
+    unknown = "" if spec.epochs_with_patience else ", for nothing is known"
+    return f"{model.epochs_patience:g} of {spec.epochs}{unknown}"
 
 
 def _time(days: float) -> str:

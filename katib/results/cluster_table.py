@@ -20,6 +20,7 @@ from katib.errors import ClusterError
 from katib.local.record import Identity, objective_value
 from katib.metrics import MetricParser, Report
 from katib.results.origin import budget, filters_of, is_tracked, metrics_of, origin
+from katib.results.patience import explained
 from katib.results.run_folder import Metrics, points
 from katib.results.table import Row, TrialTable, best_first
 
@@ -70,7 +71,11 @@ def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, ob
     """The table of a search as `status` sees it, with its metrics by trial and the `spec` of its Experiment."""
     search, source = found.search, origin(spec)
     identity = Identity(search.name, search.metric, search.maximize, search.strategy, spec)
-    rows = [_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows]
+    rows = explained(
+        (_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows),
+        spec,
+        maximize=search.maximize,
+    )
     return TrialTable(
         identity,
         best_first(rows, search.maximize),

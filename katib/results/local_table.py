@@ -15,6 +15,7 @@ from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, objective_value, read
 from katib.results import export
 from katib.results.origin import budget, filters_of, metrics_of, model_of, origin
+from katib.results.patience import explained
 from katib.results.run_folder import (
     CONFIG,
     OUTPUT,
@@ -80,7 +81,11 @@ def experiments(runs: Path) -> list[str]:
 
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """The table of these trials, whose run directories lie in `folder`."""
-    rows = [_row(trial, identity, folder / trial.name) for trial in trials]
+    rows = explained(
+        (_row(trial, identity, folder / trial.name) for trial in trials),
+        identity.spec,
+        maximize=identity.maximize,
+    )
     source = origin(identity.spec)
     return TrialTable(
         identity,

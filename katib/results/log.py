@@ -18,6 +18,7 @@ from katib.errors import FolderError
 from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
 from katib.results.origin import flags_of
+from katib.results.patience import used
 from katib.results.remarks import no_baseline
 from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
@@ -106,7 +107,8 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         whole = table.budget.trials * table.budget.epochs
         hours = table.budget.hours_per_run
         yield (
-            f"Budget planned: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')}, {whole} epochs"
+            f"Budget planned, at most: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')},"
+            f" {whole} epochs"
             + (f", {table.budget.trials * hours * max(1, table.gpus):.1f} GPU-hours" if hours else "")
         )
     counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
@@ -114,6 +116,7 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
     hours_used = sum(row.gpu_hours for row in table.rows)
     yield (
         f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} epochs, {hours_used:.1f} GPU-hours"
+        + (f"; {clause}" if (clause := used(table)) else "")
     )
 
 

@@ -63,8 +63,9 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
     """Each flag of the trial's command in the manifest's `spec`, with the words behind it."""
     found: dict[str, list[str]] = {}
     for word in _command(spec):
+        flag, sign, value = word.partition("=")
         if word.startswith("--"):
-            found[word] = []
+            found[flag] = [value] if sign else []
         elif found:
             found[next(reversed(found))].append(word)
     return found

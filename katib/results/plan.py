@@ -1,12 +1,13 @@
 """What searches will take, before anything is spent and beside what has been used so far: runs, GPU-hours, days, money.
 
-Hours of an epoch come from the spec's estimate until trials have ended, then from those. What early stopping saves comes
-from the epochs that ended trials really ran, and before there are any from one documented assumption. Pure; called by the
-verb plan and by the report.
+Hours of an epoch come from the spec's estimate until trials have ended, then from those. What patience and early stopping
+save comes from the epochs that ended trials really ran; before there are any, what patience leaves stands in the spec, and
+what early stopping saves of that is one documented assumption. Pure.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from katib.errors import SpecError
@@ -15,9 +16,9 @@ from katib.results.table import Row, TrialTable
 from katib.spec import Spec
 
 ASSUMED_SAVING = 0.36
-"""Share of the epochs behind its first look that early stopping saves: simulated searches of 25 trials took 0.71 of the
-hours of searches without it, and 0.8 of their epochs lay behind the first look (docs/search.md, ledger: ours against
-random)."""
+"""Share that early stopping saves of the epochs behind its first look, as many as patience leaves: simulated searches of 25
+trials took 0.71 of the hours of searches without it, and 0.8 of their epochs lay behind the first look (docs/search.md, ledger:
+ours against random)."""
 HOURS_A_DAY = 24
 
 
@@ -43,8 +44,10 @@ class ModelPlan:
     hours_per_epoch: float
     measured: int
     """Ended trials that the hours come from; 0: the spec's estimate."""
+    epochs_patience: float
+    """A trial's where nothing but its own patience ends it."""
     epochs_expected: float
-    """A trial's with early stopping."""
+    """A trial's with patience and early stopping."""
     used: Used
     ahead: tuple[float, ...]
     """Epochs that trials still have before them with early stopping, one number a trial, running ones first."""
@@ -52,12 +55,17 @@ class ModelPlan:
 
     @property
     def gpu_hours(self) -> float:
-        """Of the whole search, where nothing is stopped early."""
+        """Of the whole search at most, with every epoch of every trial."""
         return self.spec.trials * self.spec.epochs * self.hours_per_epoch
 
     @property
+    def gpu_hours_patience(self) -> float:
+        """Of the whole search, where nothing but its own patience ends a trial."""
+        return self.spec.trials * self.epochs_patience * self.hours_per_epoch
+
+    @property
     def gpu_hours_stopping(self) -> float:
-        """Of the whole search with early stopping: what is used, and what is expected still."""
+        """Of the whole search with patience and early stopping: what is used, and what is expected still."""
         return self.used.gpu_hours + sum(self.ahead) * self.hours_per_epoch
 
     @property
@@ -74,22 +82,29 @@ class Plan:
     gpus: int
     price: float | None
     days: float
-    """From the first trial to the last, where nothing is stopped early and nothing has been done yet."""
+    """From the first trial to the last at most, with every epoch of every trial, where nothing has been done yet."""
+    days_patience: float
+    """The same where nothing but its own patience ends a trial."""
     days_stopping: float
-    """The same with early stopping."""
+    """The same with patience and early stopping."""
     days_left: float
-    """With early stopping, from now on."""
+    """With patience and early stopping, from now on."""
     days_site: float
     """As `days`, with no more trials at a time than the site lets a search have."""
 
     @property
     def gpu_hours(self) -> float:
-        """Of all models, where nothing is stopped early."""
+        """Of all models at most."""
         return sum(model.gpu_hours for model in self.models)
 
     @property
+    def gpu_hours_patience(self) -> float:
+        """Of all models, where nothing but its own patience ends a trial."""
+        return sum(model.gpu_hours_patience for model in self.models)
+
+    @property
     def gpu_hours_stopping(self) -> float:
-        """Of all models, with early stopping."""
+        """Of all models, with patience and early stopping."""
         return sum(model.gpu_hours_stopping for model in self.models)
 
     @property
@@ -106,6 +121,9 @@ class Plan:
             "cost": self._cost(self.gpu_hours),
             "models": [_record(model) for model in self.models],
             "gpus": self.gpus,
+            "gpu_hours_patience": _rounded(self.gpu_hours_patience),
+            "days_patience": _rounded(self.days_patience),
+            "cost_patience": self._cost(self.gpu_hours_patience),
             "gpu_hours_early_stopping": _rounded(self.gpu_hours_stopping),
             "days_early_stopping": _rounded(self.days_stopping),
             "cost_early_stopping": self._cost(self.gpu_hours_stopping),
@@ -141,10 +159,13 @@ def plan(
         models,
         gpus,
         price,
-        days=_days(models, gpus, full=True),
-        days_stopping=_days(models, gpus, expected=True),
+        days=_days(models, gpus, [model.spec.epochs for model in models]),
+        days_patience=_days(models, gpus, [model.epochs_patience for model in models]),
+        days_stopping=_days(models, gpus, [model.epochs_expected for model in models]),
         days_left=_days(models, gpus),
-        days_site=_days(models, gpus, full=True, parallel=parallel or site_parallel),
+        days_site=_days(
+            models, gpus, [model.spec.epochs for model in models], parallel=parallel or site_parallel
+        ),
     )
 
 
@@ -153,11 +174,13 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     ended = [row for row in rows if row.epochs and row.state not in ("Created", "Running")]
     epochs = sum(row.epochs for row in ended)
     hours = sum(row.gpu_hours for row in ended)
+    completed = [row.epochs for row in ended if row.state == "Succeeded"]
+    patience = fmean(completed) if completed else spec.epochs_with_patience or spec.epochs
     if epochs and hours:
         each, expected = hours / epochs, epochs / len(ended)
     else:
         each = spec.hours_per_run * gpus / spec.epochs
-        expected = spec.epochs - ASSUMED_SAVING * (spec.epochs - spec.early_stopping.start_step)
+        expected = patience - ASSUMED_SAVING * max(0.0, patience - spec.early_stopping.start_step)
     over = sum(row.state not in ("Created", "Running") for row in rows)
     running = [row for row in rows if row.state == "Running"]
     begun = [row for row in rows if row.state in ("Created", "Running")]
@@ -166,6 +189,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
         gpus,
         hours_per_epoch=each,
         measured=len(ended) if epochs and hours else 0,
+        epochs_patience=patience,
         epochs_expected=expected,
         used=Used(over, len(running), sum(row.epochs for row in rows), sum(row.gpu_hours for row in rows)),
         ahead=(
@@ -184,17 +208,16 @@ def _ahead(row: Row, expected: float, epochs: int) -> float:
 def _days(
     models: Sequence[ModelPlan],
     gpus: int,
+    epochs_per_trial: Sequence[float] | None = None,
     *,
-    full: bool = False,
-    expected: bool = False,
     parallel: int | None = None,
 ) -> float:
-    """Days that the schedule takes: of whole trials, of whole searches as expected, or of what is ahead."""
+    """Returns the days that the schedule takes: of whole searches with so many epochs a trial, or of what is ahead."""
     loads = []
-    for model in models:
-        epochs: Sequence[float] = model.ahead
-        if full or expected:
-            epochs = [model.spec.epochs if full else model.epochs_expected] * model.spec.trials
+    for index, model in enumerate(models):
+        epochs = model.ahead
+        if epochs_per_trial is not None:
+            epochs = (epochs_per_trial[index],) * model.spec.trials
         wall = tuple(count * model.hours_per_epoch / model.gpus for count in epochs)
         loads.append(Load(wall, parallel or model.parallel, model.gpus))
     return makespan(loads, gpus) / HOURS_A_DAY
@@ -209,6 +232,8 @@ def _record(model: ModelPlan) -> dict[str, Any]:
         "experiment": model.spec.name,
         "seconds_per_epoch": round(3600 * model.hours_per_epoch / model.gpus, 1),
         "measured_trials": model.measured,
+        "gpu_hours_patience": _rounded(model.gpu_hours_patience),
+        "epochs_patience": _rounded(model.epochs_patience),
         "gpu_hours_early_stopping": _rounded(model.gpu_hours_stopping),
         "epochs_expected": _rounded(model.epochs_expected),
         "gpu_hours_used": _rounded(model.used.gpu_hours),

@@ -118,7 +118,7 @@ def _belief(
     """Mean and deviation of each configuration with a value, greater is better."""
     space = _space(table)
     past = [
-        Past(dict(key), _OUTCOMES[row.state], row.value, _curve(row))
+        Past(dict(key), _OUTCOMES[row.state], row.value, row.values)
         for key, rows in groups.items()
         for row in rows
     ]
@@ -133,14 +133,6 @@ def _belief(
         return {key: (float(told.values[0]), noise.sd) for key in points}
     mean, deviation = surrogate(space, told, (noise.sd, noise.df)).predict(np.array(list(points.values())))
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
-
-
-def _curve(row: Row) -> tuple[float, ...]:
-    """Values by epoch from 1; NaN where an epoch's is missing, which no rule counts."""
-    if row.reports or not row.curve:
-        return row.reports
-    values = {point.step: point.value for point in row.curve}
-    return tuple(values.get(step, float("nan")) for step in range(1, max(values) + 1))
 
 
 def _space(table: TrialTable) -> Space:

@@ -4,6 +4,7 @@ Data only. Filled from the local store (local_table.py), from a cluster (cluster
 before its experiment was deleted (export.py); read by every verb that draws a conclusion.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -70,6 +71,14 @@ class Row:
     def curve(self) -> tuple[Point, ...]:
         """The objective by epoch."""
         return self.metrics.get(self.objective, ())
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The objective by epoch from 1; NaN where an epoch's is missing, which no rule counts."""
+        if self.reports or not self.curve:
+            return self.reports
+        found = {point.step: point.value for point in self.curve}
+        return tuple(found.get(step, math.nan) for step in range(1, max(found) + 1))
 
 
 @dataclass(frozen=True)

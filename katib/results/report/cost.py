@@ -1,16 +1,18 @@
 """What the search cost, against what it was meant to cost, and what stopping trials early has spared."""
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from katib.local.view import count, duration
+from katib.results.patience import patience_of, used
 from katib.results.plan import plan
 from katib.results.report.figure import Figure, by_state, drawing
 from katib.results.report.style import STATES
 from katib.results.table import Row, TrialTable
 
 SECONDS_AN_HOUR = 3600
-PLANNED, EXPECTED = "#7d8fa8", "planned, with<br>early stopping"
+PLANNED, EXPECTED = "#7d8fa8", "expected"
 SHORT_HOURS = 2.0
 """Below so many GPU-hours they are counted in minutes."""
 
@@ -20,9 +22,9 @@ class Cost:
     """GPU-hours of an experiment."""
 
     planned: float | None
-    """Every trial to its last epoch; None where nobody has said how long one takes, and no trial has shown it."""
+    """At most, every epoch of every trial; None where nobody has said how long one takes, and no trial has shown it."""
     expected: float | None
-    """With early stopping as it is assumed beforehand (katib/results/plan.py)."""
+    """With patience and early stopping as they are assumed beforehand (katib/results/plan.py)."""
     planned_by: str
     """Where both come from."""
     used: float
@@ -42,7 +44,7 @@ def spared(row: Row, table: TrialTable) -> float | None:
     epochs = _epochs(table)
     if row.state != "EarlyStopped" or not row.epochs or epochs is None:
         return None
-    return max(0, epochs - row.epochs) * row.gpu_hours / row.epochs
+    return max(0.0, epochs - row.epochs) * row.gpu_hours / row.epochs
 
 
 def cost_figure(table: TrialTable) -> Figure:
@@ -84,13 +86,20 @@ def _finding(table: TrialTable, found: Cost) -> str:
     device = "GPU time" if table.gpus else "process time, without a GPU"
     parts = [f"{hours(found.used)} of {device} in {count(len(table.rows), 'trial')}."]
     if found.planned is not None:
-        stopping = "" if found.expected is None else f", {hours(found.expected)} with early stopping"
+        patience = "patience and " if patience_of(table.identity.spec) else ""
+        expected = (
+            ""
+            if found.expected is None
+            else f", about {hours(found.expected)} expected with {patience}early stopping"
+        )
         parts.append(
-            f"Every trial to its end would be {hours(found.planned)}{stopping} ({found.planned_by}): "
-            f"{100 * found.used / found.planned:.0f} % of it were used so far."
+            f"Every epoch of every trial would be {hours(found.planned)}{expected} ({found.planned_by}): "
+            f"{100 * found.used / found.planned:.0f} % of the most were used so far."
         )
     else:
         parts.append("Nobody has said how long a trial takes, so that there is no plan to compare with.")
+    if clause := used(table):
+        parts.append(f"{clause[0].upper()}{clause[1:]}.")
     if found.spared:
         share = found.spared / (found.used + found.spared)
         parts.append(
@@ -135,8 +144,12 @@ def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
     return hours, None, "at what an epoch took in the finished trials"
 
 
-def _epochs(table: TrialTable) -> int | None:
-    """Of a trial that nothing stops."""
-    if table.budget is not None:
+def _epochs(table: TrialTable) -> float | None:
+    """Of a trial that nothing stops: with patience as many as others ran to their own end, or as its spec expects."""
+    completed = [row.epochs for row in table.rows if row.state == "Succeeded"]
+    if table.budget is None:
+        return max(completed, default=None)
+    if patience_of(table.identity.spec) is None:
         return table.budget.epochs
-    return max((row.epochs for row in table.rows if row.state == "Succeeded"), default=None)
+    expected = table.spec.epochs_with_patience if table.spec else None
+    return fmean(completed) if completed else min(expected or table.budget.epochs, table.budget.epochs)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from katib.local.view import count, with_unit
+from katib.results.patience import used
 from katib.results.report.figure import (
     MARGIN,
     Figure,
@@ -83,6 +84,8 @@ def _finding(table: TrialTable) -> str:
         )
     else:
         parts.append("No trial was stopped early.")
+    if clause := used(table):
+        parts.append(f"{clause[0].upper()}{clause[1:]}.")
     parts.append(
         "The dotted line is the median of the best so far over all trials, by which the median rule stops."
     )

@@ -66,10 +66,40 @@ def test_a_trial_that_needs_more_gpus_than_there_are_is_refused() -> None:
 
 
 def test_before_any_trial_has_ended_the_saving_is_the_documented_assumption() -> None:
+    """Of DPRNN's 100 epochs patience leaves 59 (the public ledger), and early stopping takes its share of 39 behind the 20th."""
     found = series(1).models[1]
     assert found.measured == 0
-    assert found.epochs_expected == 100 - ASSUMED_SAVING * 80
+    assert found.epochs_patience == 59
+    assert found.gpu_hours_patience == pytest.approx(62.5 * 0.59)
+    assert found.epochs_expected == pytest.approx(20 + (1 - ASSUMED_SAVING) * 39)
     assert found.gpu_hours_stopping == pytest.approx(62.5 * found.epochs_expected / 100)
+
+
+def test_what_patience_leaves_is_said_beside_the_most_and_with_its_source(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """88 % of 50 epochs, 59 of 100; SepFormer's baseline was best too late for a patience of 10, SPMamba's just so."""
+    hours = (180 * 0.88, 62.5 * 0.59, 360, 875 * 29.7 / 30)
+    assert main(["plan", "--json", "--price", "2", "--out", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [model["gpu_hours_patience"] for model in found["models"]] == pytest.approx(hours)
+    assert (found["gpu_hours_patience"], found["cost_patience"]) == pytest.approx(
+        (sum(hours), 2 * sum(hours))
+    )
+    assert found["days_patience"] == pytest.approx(sum(hours) / 24, abs=1e-3)
+    assert main(["plan", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert f"at most 1477.5 GPU-hours, about {sum(hours):.1f} expected with patience" in out
+    assert "epochs that patience leaves: series3-convtasnet 44 of 50, series3-dprnn 59 of 100" in out
+
+
+def test_a_spec_that_says_nothing_of_patience_is_expected_to_run_all_epochs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = plan([load_spec("demo")], {}, gpus=1, gpus_per_trial=1, site_parallel=2).models[0]
+    assert found.epochs_patience == found.spec.epochs == 7
+    assert main(["plan", "demo", "--out", str(tmp_path)]) == 0
+    assert "demo 7 of 7, for nothing is known" in capsys.readouterr().out
 
 
 def used(folder: Path, **changes: object) -> TrialTable:
@@ -83,13 +113,14 @@ def used(folder: Path, **changes: object) -> TrialTable:
 
 
 def test_ended_trials_take_the_place_of_estimates(tmp_path: Path) -> None:
-    """180 s an epoch instead of 90; 70 epochs a trial; 22 trials ahead, and 60 epochs of the one that runs."""
+    """180 s an epoch instead of 90; 70 epochs a trial, 100 where nothing stops it; 22 trials ahead, and 60 epochs of one."""
     found = plan(
         [load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=2, gpus_per_trial=1, site_parallel=2
     )
     (model,) = found.models
     assert (model.measured, model.epochs_expected, model.hours_per_epoch) == (2, 70.0, 0.05)
     assert model.gpu_hours == pytest.approx(125)
+    assert (model.epochs_patience, model.gpu_hours_patience) == (100, pytest.approx(125))
     assert found.gpu_hours_used == pytest.approx(7.5)
     assert model.gpu_hours_stopping == pytest.approx(7.5 + (60 + 22 * 70) * 0.05)
     assert found.days_left == pytest.approx(
