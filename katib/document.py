@@ -31,7 +31,12 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as cause:
-        raise error(f"{path}: " + "; ".join(_line(item, model) for item in cause.errors())) from None
+        raise error(f"{path}: {defects(cause, model)}") from None
+
+
+def defects(cause: ValidationError, model: type[BaseModel]) -> str:
+    """All defects in one line, each with its key and the nearest valid one."""
+    return "; ".join(_line(item, model) for item in cause.errors())
 
 
 def _line(item: ErrorDetails, model: type[BaseModel]) -> str:

@@ -7,11 +7,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import jinja2
+from pydantic import ValidationError
 
+from katib.document import defects
 from katib.errors import SpecError
 from katib.metrics import METRIC, metric_filter
 from katib.site import Site
 from katib.spec import Spec
+from katib.spec_flags import require_flags
+from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECONDS_AN_HOUR = 3600
@@ -29,6 +33,11 @@ class Overrides:
     epochs: int | None = None
     parallel: int | None = None
 
+    @property
+    def settings(self) -> list[str]:
+        """The trainer's settings among them."""
+        return [] if self.preset is None else ["preset"]
+
     def apply(self, spec: Spec) -> Spec:
         """The spec with these values in place. Raises SpecError where they do not fit together."""
         given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
@@ -43,16 +52,21 @@ class Overrides:
         data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
         try:
             return Spec.model_validate(data, strict=True)
-        except ValueError as cause:
-            raise SpecError(
-                f"{spec.model}: an override does not fit: {' '.join(str(cause).split())}"
-            ) from None
+        except ValidationError as cause:
+            if self.name is not None and cause.errors()[0]["loc"] == ("name",):
+                raise SpecError(
+                    f"name '{self.name}': an experiment's name has lower-case letters, digits and '-', begins with a letter"
+                    " and has at most 40 characters"
+                ) from None
+            raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
 
 
 def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
     """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
     overrides = overrides or Overrides()
     spec = overrides.apply(spec)
+    words = command(spec, site)
+    require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("experiment.yaml.j2").render(
         spec=spec,
         site=site,
@@ -60,7 +74,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         settings=_settings(spec),
         filter=metric_filter(METRIC),
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
-        command=command(spec, site),
+        command=words,
         prestop=_prestop(spec),
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR),
@@ -70,13 +84,16 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
 def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
     """The W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started by W&B's agent,
     on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B project counts."""
-    spec = (overrides or Overrides()).apply(spec)
+    overrides = overrides or Overrides()
+    spec = overrides.apply(spec)
+    words = ["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)]
+    require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("wandb-sweep.yaml.j2").render(
         spec=spec,
         metric=METRIC,
         project=site.wandb.project if site.wandb else "sepsweep",
         folder=f"{runs}/{spec.name}",
-        words=["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)],
+        words=words,
     )
 
 
@@ -92,7 +109,7 @@ def command(spec: Spec, site: Site) -> list[str]:
         words += ["--device", "cuda"]  # rather no training than one on the processor of a GPU node
     words += _fixed(spec)
     for name in spec.search:
-        words += [_flag(name), f"${{trialParameters.{name}}}"]
+        words += [flag_of(name), f"${{trialParameters.{name}}}"]
     return words
 
 
@@ -100,7 +117,7 @@ def fixed_flags(spec: Spec) -> dict[str, list[str]]:
     """The flags of what is not searched, each with its values as the command has them."""
     listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
     return {
-        _flag(name): [number(item) if isinstance(item, float) else str(item) for item in values]
+        flag_of(name): [number(item) if isinstance(item, float) else str(item) for item in values]
         for name, values in listed.items()
     }
 
@@ -136,12 +153,8 @@ def _template(name: str) -> jinja2.Template:
         autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
         keep_trailing_newline=True,
     )
-    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal, "flag": _flag}
+    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal, "flag": flag_of}
     return environment.get_template(name)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _run_dir(spec: Spec) -> str:

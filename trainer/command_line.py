@@ -9,8 +9,9 @@ import io
 
 import tyro
 
-from trainer.config import Describe, Evaluate, Fingerprint, Run, Separate, flags, nearest
+from trainer.config import Describe, Evaluate, Fingerprint, Run, Separate, flags
 from trainer.errors import ConfigError
+from trainer.limits import nearest
 
 Command = Run | Describe | Evaluate | Separate | Fingerprint
 SET = "--set"

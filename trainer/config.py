@@ -6,16 +6,15 @@ searches most of them; defaults not said to be otherwise are those of Conv-TasNe
 """
 
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from tyro.conf import Positional
 
 from trainer.data.curriculum import CURRICULA, Curriculum
-from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
-from trainer.models import MODELS, find
+from trainer.limits import check, flag
+from trainer.models import find
 
 ARCHITECTURE = ("hidden_size", "transformer_layers", "positional_encoding", "layers")
 """The fields that go to the model and not to its training."""
@@ -89,22 +88,9 @@ class Training:
     and 456."""
 
     def __post_init__(self) -> None:
-        _known("model", self.model, MODELS)
-        if self.curriculum != "auto":
-            _known("curriculum", self.curriculum, ("auto", *CURRICULA))
-        _check(self.validation_variants != (), self, "validation_variants", "at least one variant")
-        for variant in self.validation_variants or ():
-            _known("validation_variants", variant, VARIANTS)
-        _check(0 < self.lr < 1, self, "lr", "a number between 0 and 1")
-        _check(0 <= self.weight_decay < 1, self, "weight_decay", "a number from 0 to below 1")
-        _check(0 < self.grad_clip_norm < float("inf"), self, "grad_clip_norm", "a finite number above 0")
-        _check(0 < self.lr_factor < 1, self, "lr_factor", "a number between 0 and 1")
-        _check(self.lr_patience >= 0, self, "lr_patience", "0 or more epochs")
-        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
-        _check(0.01 <= self.segment_seconds < 3600, self, "segment_seconds", "0.01 to 3600 seconds")
-        _check((self.train_limit or 1) >= 1, self, "train_limit", "1 or more mixtures")
-        _check((self.validation_limit or 1) >= 1, self, "validation_limit", "1 or more mixtures")
-        _check(self.seed >= 0, self, "seed", "0 or more")
+        check(self)
+        if self.validation_variants == ():
+            raise ConfigError("--validation-variants: names none, expected at least one variant")
 
     @property
     def stages(self) -> Curriculum:
@@ -183,13 +169,7 @@ class Run:
         return min(self.micro_batch or self.training.batch_size, self.training.batch_size)
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 1, self, "epochs", "1 or more")
-        _check(self.patience is None or self.patience >= 1, self, "patience", "1 or more epochs")
-        _check(self.nonfinite_batches >= 0, self, "nonfinite_batches", "0 or more batches an epoch")
-        _check(self.micro_batch is None or self.micro_batch >= 1, self, "micro_batch", "1 or more mixtures")
-        _check(self.workers >= 0, self, "workers", "0 or more processes")
-        for name in ("checkpoint_minutes", "linger", "stop_delay"):
-            _check(getattr(self, name) >= 0, self, name, "0 or more")
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +205,7 @@ class Describe:
     """One JSON object instead of text; memory in bytes, receptive field in samples."""
 
     def __post_init__(self) -> None:
-        _known("model", self.model, MODELS)
-        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
-        _check(0.01 <= self.segment_seconds < 3600, self, "segment_seconds", "0.01 to 3600 seconds")
+        check(self)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -271,11 +249,7 @@ class Evaluate:
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        for variant in self.variants:
-            _known("variants", variant, VARIANTS)
-        _check((self.limit or 1) >= 1, self, "limit", "1 or more mixtures")
-        _check(self.wavs >= 0, self, "wavs", "0 or more mixtures")
-        _check(self.batch_size >= 1, self, "batch_size", "1 or more mixtures")
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +285,7 @@ class Separate:
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        _check(0.5 <= self.chunk_seconds <= 3600, self, "chunk_seconds", "0.5 to 3600 seconds")
+        check(self)
 
 
 def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
@@ -322,8 +296,8 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
     for name in architecture:
         if name not in options:
             raise ConfigError(
-                f"{_flag(name)}: {model} has no such option; "
-                f"those it has: {', '.join(map(_flag, options)) or 'none'}"
+                f"{flag(name)}: {model} has no such option; "
+                f"those it has: {', '.join(map(flag, options)) or 'none'}"
             )
     try:
         return entry.config(preset, **architecture)
@@ -334,28 +308,8 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
 def flags(command: type) -> list[str]:
     """All flags of a command."""
     kinds = (Training, Run) if command is Run else (command,)
-    return [_flag(field.name) for kind in kinds for field in fields(kind) if field.name != "training"]
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return [flag(field.name) for kind in kinds for field in fields(kind) if field.name != "training"]
 
 
 def _architecture(config: object) -> dict[str, Any]:
     return {name: value for name in ARCHITECTURE if (value := getattr(config, name)) is not None}
-
-
-def nearest(word: str, valid: list[str]) -> str:
-    """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
-    close = get_close_matches(word, valid, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(valid)}"
-
-
-def _known(name: str, value: str, valid: Any) -> None:
-    if value not in valid:
-        raise ConfigError(f"{_flag(name)}: unknown '{value}', {nearest(value, list(valid))}")
-
-
-def _check(holds: bool, config: object, name: str, expected: str) -> None:
-    if not holds:
-        raise ConfigError(f"{_flag(name)}: {getattr(config, name)} does not fit, expected {expected}")

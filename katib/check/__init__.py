@@ -24,6 +24,7 @@ def check_text(text: str, source: str) -> list[Finding]:
     from katib.check.source import read
     from katib.check.structure import structure
     from katib.check.template import template
+    from katib.check.trainer import training
     from katib.check.tried_first import tried_first
 
     top, findings = read(text)
@@ -41,6 +42,9 @@ def check_text(text: str, source: str) -> list[Finding]:
             job,
         ):
             findings += rules(top)
+        # What another rule has found at a place is the nearer cause.
+        places = {found.path for found in findings}
+        findings += [found for found in training(top) if found.path not in places]
     return sorted(findings, key=lambda found: (found.line, found.severity, found.path))
 
 

@@ -79,7 +79,10 @@ def test_the_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--model", "convtasnt"], "did you mean 'convtasnet'?"),
         (["--model", "convtasnet", "--layers", "4"], "--layers: convtasnet has no such option"),
-        (["--model", "dprnn", "--hidden-size", "0"], "hidden_size must be a whole number of at least 1"),
+        (
+            ["--model", "dprnn", "--hidden-size", "0"],
+            "--hidden-size: 0 does not fit, expected 1 or more units",
+        ),
         (["--model", "dprnn", "--lr", "1"], "unknown argument '--lr'"),
     ],
 )

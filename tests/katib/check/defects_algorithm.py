@@ -2,7 +2,7 @@
 
 import json
 
-from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, collector
+from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, collector, foreign
 
 ALL_STEPS = {
     f"spec.parameters[{index}].feasibleSpace.step": step
@@ -166,6 +166,7 @@ DEFECTS: Defects = {
     ),
     "cmaes with too few numbers": (
         {
+            **foreign({}),
             **algorithm("cmaes"),
             **{f"spec.parameters[{index}].parameterType": "categorical" for index in range(4)},
             **{f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"]} for index in range(4)},

@@ -115,8 +115,8 @@ DEFECTS: Defects = {
         {"TRAINER.command": DROP, "TRAINER.args": words(), "TRAINER.image": "ghcr.io/lab/trainer:1"},
         {"?command-of-image TRAINER.command"},
     ),
-    "word with a blank": ({"TRAINER.command[3]": "--model x"}, {"command-word TRAINER.command[3]"}),
-    "empty word": ({"TRAINER.command[3]": ""}, {"command-word TRAINER.command[3]"}),
+    "word with a blank": ({"TRAINER.command[4]": "two words"}, {"command-word TRAINER.command[4]"}),
+    "empty word": ({"TRAINER.command[4]": ""}, {"command-word TRAINER.command[4]"}),
     "shell variable": ({"TRAINER.command[4]": "$MODEL"}, {"command-word TRAINER.command[4]"}),
     "word in quotes": ({"TRAINER.command[4]": "'sepformer'"}, {"?command-quotes TRAINER.command[4]"}),
     "shell by its path": (

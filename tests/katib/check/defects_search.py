@@ -1,6 +1,6 @@
 """Named defects of names, objective, counts and the search space. Called by test_named_defects.py."""
 
-from tests.katib.check.manifests import DROP, Defects, algorithm, categorical
+from tests.katib.check.manifests import DROP, Defects, algorithm, categorical, foreign
 
 NAME_41 = "n" * 41
 PARAMETER = {"name": "depth", "parameterType": "int", "feasibleSpace": {"min": "1", "max": "8", "step": "1"}}
@@ -159,7 +159,7 @@ DEFECTS: Defects = {
     ),
     "empty list": (categorical(), {"bounds-missing SPACE.list"}),
     "bounds of a category": (
-        {"spec.parameters[0].parameterType": "categorical", "SPACE": {"min": "1", "list": ["a"]}},
+        foreign({"spec.parameters[0].parameterType": "categorical", "SPACE": {"min": "1", "list": ["a"]}}),
         {"bounds-of-other-type SPACE.min"},
     ),
     "value twice": (categorical("a", "b", "a"), {"?list-value-twice SPACE.list[2]"}),
@@ -169,11 +169,11 @@ DEFECTS: Defects = {
         {"list-value-breaks-json SPACE.list[1]", "list-value-word SPACE.list[1]"},
     ),
     "number in a list": (
-        {"spec.parameters[0].parameterType": "discrete", "SPACE": {"list": ["1", 2]}},
+        foreign({"spec.parameters[0].parameterType": "discrete", "SPACE": {"list": ["1", 2]}}),
         {"wrong-type SPACE.list[1]"},
     ),
     "discrete word": (
-        {"spec.parameters[0].parameterType": "discrete", "SPACE": {"list": ["1", "two"]}},
+        foreign({"spec.parameters[0].parameterType": "discrete", "SPACE": {"list": ["1", "two"]}}),
         {"?discrete-not-a-number SPACE.list[1]"},
     ),
 }

@@ -69,14 +69,36 @@ def words(*first: str) -> list[str]:
     return [*first, *(f"--{name}=${{trialParameters.{name}}}" for name in names)]
 
 
+def ours(*last: str, first: tuple[str, ...] = ("--model", "sepformer")) -> list[str]:
+    """A command of this project's trainer that holds every placeholder and ends like this."""
+    command = [
+        "python",
+        "-m",
+        "trainer",
+        *first,
+        "--data-dir",
+        "/data",
+        "--run-dir",
+        "/runs/${trialParameters.trialName}",
+    ]
+    for name in ("lr", "weight_decay", "grad_clip_norm", "lr_factor"):
+        command += ["--" + name.replace("_", "-"), f"${{trialParameters.{name}}}"]
+    return [*command, *last]
+
+
 def script(text: str) -> Changes:
     """A command through a shell, with every placeholder behind `text`."""
     return {"TRAINER.command": ["sh", "-c", " ".join(words(text))]}
 
 
+def foreign(changes: Changes) -> Changes:
+    """The changes in a search of somebody else's trainer, whose values are its own affair."""
+    return {"TRAINER.command": words("python", "train.py"), **changes}
+
+
 def categorical(*values: str) -> Changes:
-    """The first parameter as one of these values."""
-    return {"spec.parameters[0].parameterType": "categorical", "SPACE": {"list": list(values)}}
+    """The first parameter as one of these values, for somebody else's trainer."""
+    return foreign({"spec.parameters[0].parameterType": "categorical", "SPACE": {"list": list(values)}})
 
 
 def algorithm(name: str, **settings: str) -> Changes:

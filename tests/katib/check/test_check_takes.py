@@ -14,7 +14,7 @@ SOUND: dict[str, Changes] = {
     },
     "script file run by a shell": {"TRAINER.command": words("bash", "run.sh")},
     "variable that the kubelet fills in": {"TRAINER.command[4]": "$(HOME)/x"},
-    "words in args": {"TRAINER.command": ["python", "-m", "trainer"], "TRAINER.args": words()},
+    "words in args": {"TRAINER.command": ["python", "-m", "train"], "TRAINER.args": words()},
     "shell that nothing wraps": {
         **collector("Push"),
         "TRAINER.command": ["/bin/bash", "-c", SCRIPT],
@@ -32,7 +32,7 @@ SOUND: dict[str, Changes] = {
         "spec.parameters[2].parameterType": "int",
         "spec.parameters[2].feasibleSpace.step": "3",
     },
-    "uniform within a decade": {"spec.parameters[3].feasibleSpace.max": "2.9"},
+    "uniform within a decade": {"spec.parameters[3].feasibleSpace.max": "0.9"},
     "trial label as a reference": {
         "JOB.metadata": {"labels": {"team": "audio"}},
         "TEMPLATE.trialParameters[0].reference": "${trialSpec.Labels[team]}",

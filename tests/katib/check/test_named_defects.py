@@ -3,11 +3,17 @@
 import pytest
 
 from katib.check import check_text, source
-from tests.katib.check import defects_algorithm, defects_job, defects_search, defects_template
+from tests.katib.check import (
+    defects_algorithm,
+    defects_job,
+    defects_search,
+    defects_template,
+    defects_trainer,
+)
 from tests.katib.check.manifests import Defects, found, long, spoiled
 from tests.katib.check.rules import rules
 
-PARTS = (defects_search, defects_algorithm, defects_template, defects_job)
+PARTS = (defects_search, defects_algorithm, defects_template, defects_job, defects_trainer)
 DEFECTS: Defects = {name: defect for part in PARTS for name, defect in part.DEFECTS.items()}
 
 

@@ -1,0 +1,209 @@
+"""The words of a trial that runs this project's trainer, against the trainer's own command line.
+
+A command is the trainer's where it is `python -m trainer` and a flag follows. Any other command is left alone.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from katib.check.command import KUBERNETES_VARIABLE
+from katib.check.finding import Finding, error, warning
+from katib.check.node import Node, named
+from katib.check.parameters import LISTED, NUMERIC, number
+from katib.check.template import PLACEHOLDER
+from katib.trainer_flags import MODEL, flag_of, trainer
+
+SET = "--set"
+FILLED_IN = re.compile(f"{PLACEHOLDER.pattern}|{KUBERNETES_VARIABLE.pattern}")
+ENDS = "each trial ends at once with exit code 2, and after maxFailedTrialCount of them the search has failed"
+
+FLAG = error(
+    "trainer-flag",
+    finds="a flag that python -m trainer does not have, or that its model does not have, or one without its value",
+    effect=ENDS,
+    mend="write it as python -m trainer --help does, or remove it",
+)
+MISSING = error(
+    "trainer-flag-missing",
+    finds="python -m trainer without --model, --data-dir or --run-dir",
+    effect=ENDS,
+    mend="add the flag and its value",
+)
+TWICE = warning(
+    "trainer-flag-twice",
+    finds="a flag of python -m trainer that is given twice",
+    effect="the last one counts, and where one of them is in --set each trial ends with exit code 2",
+    mend="remove one of the two",
+)
+VALUE = error(
+    "trainer-value",
+    finds="a value that a flag of python -m trainer does not take",
+    effect=ENDS,
+    mend="choose a value that the flag takes",
+)
+SEARCHED = error(
+    "trainer-searched",
+    finds="a parameter of the search that can have a value which its flag of python -m trainer does not take",
+    effect="every trial that draws such a value ends at once with exit code 2",
+    mend="narrow min and max or the list, or change parameterType: a whole number wants int",
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A flag of the command, as the trainer knows it, and the words behind it, each with its place."""
+
+    flag: str
+    node: Node
+    values: list[tuple[str, Node]]
+
+
+def training(top: Node) -> Iterator[Finding]:
+    """The flags of our trainer in the command of a Job's primary container, and what the search puts into them."""
+    spec = top["spec"]
+    template = spec["trialTemplate"]
+    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"].items
+    name = template["primaryContainerName"].text
+    words = _training(next((_words(one) for one in containers if name and one["name"].text == name), []))
+    if not words:
+        return
+    given = list(_given(words))
+    listed = template["trialParameters"].items
+    references = {item["name"].text: item["reference"].text for item in listed}
+    parameters = _parameters(spec)
+    searched = {
+        name: parameters[reference]
+        for name, reference in references.items()
+        if name and reference in parameters
+    }
+    model = next((item.values[0][0] for item in given if item.flag == MODEL and item.values), None)
+    model = model if model in trainer().models else None
+    for item in given:
+        yield from _set(item, searched, model) if item.flag == SET else _flag(item, searched, model)
+    yield from _count(given, words[0][1], any(item.flag == SET for item in given))
+
+
+def _words(container: Node) -> list[tuple[str, Node]]:
+    """The command's words; those of a shell's script are at the place of the script."""
+    words = [*container["command"].items, *container["args"].items]
+    texts = [(word.text or "", word) for word in words]
+    if len(texts) > 2 and texts[0][0] in ("sh", "bash") and texts[1][0] == "-c":
+        try:
+            return [(text, words[2]) for text in shlex.split(texts[2][0])]
+        except ValueError:
+            return []
+    return texts
+
+
+def _parameters(spec: Node) -> dict[str, Node]:
+    """The parameters of the search by their name; those whose name stands there twice are another rule's."""
+    names = [item["name"].text for item in spec["parameters"].items]
+    return {name: item for name, item in named(spec["parameters"].items).items() if names.count(name) == 1}
+
+
+def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    """The words from `trainer` on, where they are a training of ours; none elsewhere."""
+    texts = [text for text, _ in words]
+    if (
+        not texts
+        or not re.fullmatch(r"python(3(\.\d+)?)?", PurePosixPath(texts[0]).name)
+        or "-m" not in texts
+    ):
+        return []
+    module = texts.index("-m") + 1
+    if not all(text.startswith("-") for text in texts[1:module]) or texts[module : module + 1] != ["trainer"]:
+        return []
+    rest = texts[module + 1 :]
+    if any(text in ("&&", "||", ";", "|", "&") for text in rest) or (rest and not rest[0].startswith("-")):
+        return []
+    return words[module:]
+
+
+def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
+    """The flags; --weight_decay=1 is --weight-decay 1. Words that follow none are reported as a flag of their own."""
+    found: Given | None = None
+    for text, node in words[1:]:
+        if text.startswith("--"):
+            if found is not None:
+                yield found
+            name, sign, value = text.partition("=")
+            values = [(word, node) for word in (value.split() if sign else [])]
+            found = Given(flag_of(name.removeprefix("--")), node, values)
+        elif found is not None:
+            found.values.append((text, node))
+        else:
+            yield Given(text, node, [])
+    if found is not None:
+        yield found
+
+
+def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
+    known, texts = trainer(), [text for text, _ in item.values]
+    if item.flag not in known.flags or known.unknown(item.flag, model):
+        if found := known.problem(item.flag, texts, model):
+            yield FLAG.at(item.node, found)
+        return
+    if not texts or known.flags[item.flag].switch or (len(texts) > 1 and not known.flags[item.flag].many):
+        if found := known.problem(item.flag, texts, model):
+            yield FLAG.at(item.node, f"{item.flag}: {found}")
+        return
+    for text, node in item.values:
+        yield from _value(item.flag, text, node, searched, model)
+
+
+def _value(
+    flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None
+) -> Iterator[Finding]:
+    """A value as it stands there, or all that a placeholder can become."""
+    whole = PLACEHOLDER.fullmatch(text)
+    if whole is not None and whole[1] in searched:
+        for place, what in _drawn(flag, searched[whole[1]], model):
+            yield SEARCHED.at(place, what)
+    elif not FILLED_IN.search(text) and (found := trainer().problem(flag, [text], model)):
+        yield VALUE.at(node, f"{flag} {found}")
+
+
+def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node, str]]:
+    """The ends of a range, or the values of a list, that `flag` does not take."""
+    space, kind = parameter["feasibleSpace"], parameter["parameterType"]
+    if kind.text in LISTED:
+        for value in space["list"].items:
+            if value.text is not None and (found := trainer().problem(flag, [value.text], model)):
+                yield value, f"{flag} {found}"
+    elif kind.text == "double" and trainer().flags[flag].type != "float":
+        yield kind, f"double draws numbers with a fraction, and {flag} takes none"
+    elif kind.text in NUMERIC:
+        for end in ("min", "max"):
+            if number(space[end]) is not None:
+                found = trainer().problem(flag, [space[end].text or ""], model)
+                if found:
+                    yield space[end], f"{flag} {found}"
+
+
+def _set(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
+    """The settings of --set name=value,name=value, be they written there or in the list of a parameter."""
+    for text, node in item.values or [("", item.node)]:
+        whole = PLACEHOLDER.fullmatch(text)
+        places = [(text, node)]
+        if whole is not None and whole[1] in searched:
+            listed = searched[whole[1]]["feasibleSpace"]["list"].items
+            places = [(value.text, value) for value in listed if value.text is not None]
+        for words, place in places:
+            for part in words.split(",") if not PLACEHOLDER.search(words) else []:
+                name, sign, value = part.partition("=")
+                found = trainer().problem(flag_of(name), [value], model) if sign else ""
+                if found or not (name and value):
+                    yield VALUE.at(place, f"{name} {found}" if found else f"'{part}' is not name=value")
+
+
+def _count(given: list[Given], place: Node, is_set: bool) -> Iterator[Finding]:
+    names = [item.flag for item in given if item.flag != SET]
+    for index, item in enumerate(given):
+        if item.flag in trainer().flags and item.flag in names[:index] and item.flag != SET:
+            yield TWICE.at(item.node, f"{item.flag} stands here a second time")
+    for name in trainer().missing(names):
+        if not is_set:
+            yield MISSING.at(place, f"{name} is missing")

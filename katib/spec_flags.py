@@ -1,0 +1,68 @@
+"""A spec against the trainer's command line: every setting that is fixed, searched or kept for the next phase.
+
+Whatever the trainer would refuse is refused when a manifest is rendered, before a folder or a pod exists.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from katib.errors import SpecError, nearest
+from katib.spec import Range, Spec
+from katib.trainer_flags import flag_of, trainer
+
+
+def require_flags(
+    spec: Spec, fixed: Mapping[str, Sequence[str]], command: Sequence[str], given: Collection[str] = ()
+) -> None:
+    """Raises SpecError for the first setting of `spec` that its trainer does not take.
+
+    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` are the caller's
+    and not the spec's.
+    """
+    for problem in _problems(spec, fixed, given):
+        raise SpecError(problem)
+    for section, names in (("fixed", spec.fixed), ("search", spec.search)):
+        for name in names:
+            if command.count(flag_of(name)) > 1:
+                raise SpecError(
+                    f"spec of {spec.name}: {section}.{name}: the command of a trial has {flag_of(name)} already; remove it"
+                )
+
+
+def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[str]) -> Iterator[str]:
+    where = f"spec of {spec.name}:"
+    if found := trainer().problem("--model", [spec.model], None):
+        yield f"{where} model {found}"
+    for name in spec.fixed:
+        label = name if name in given else f"{where} fixed.{name}"
+        if found := _unknown(spec, name):
+            yield f"{label}: {found}"
+        elif found := trainer().problem(flag_of(name), fixed[flag_of(name)], spec.model):
+            yield f"{label} {found}"
+    for name, searched in spec.search.items():
+        if found := _unknown(spec, name) or _outside(name, searched):
+            yield f"{where} search.{name}: {found}"
+    if (phase := spec.next_phase) is not None:
+        if found := _unknown(spec, phase.field):
+            yield f"{where} next_phase.field '{phase.field}': {found}"
+        for value in phase.values:
+            if found := trainer().problem(flag_of(phase.field), [str(value)], spec.model):
+                yield f"{where} next_phase.values: {phase.field} {found}"
+
+
+def _unknown(spec: Spec, name: str) -> str:
+    """Why the trainer has no setting `name` for the spec's model."""
+    if flag_of(name) not in trainer().flags:
+        keys = [flag.removeprefix("--").replace("-", "_") for flag in trainer().flags]
+        return f"the trainer has no such setting: {nearest(name, keys)}"
+    return trainer().unknown(flag_of(name), spec.model)
+
+
+def _outside(name: str, searched: Range) -> str:
+    """How the range reaches outside what the flag takes."""
+    flag = trainer().flags[flag_of(name)]
+    if flag.type != "float":
+        return f"a spec searches real numbers, and {flag_of(name)} takes none; fix it, or search it in a manifest of your own"
+    for end, value in (("min", searched.min), ("max", searched.max)):
+        if found := flag.problem(repr(value)):
+            return f"{end} {found}"
+    return ""

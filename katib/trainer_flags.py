@@ -1,0 +1,126 @@
+"""What the trainer's command line takes, as far as that can be said without it: each flag's type, limits and words.
+
+katib/trainer_flags.json is written by `python -m trainer.flags`, and a test holds it to the trainer's own config. Pure.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from katib.errors import nearest
+
+FILE = Path(__file__).with_suffix(".json")
+MODEL, PRESET = "--model", "--preset"
+NONE = "None"
+"""What an optional flag takes for its default."""
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a word"}
+
+
+class Flag(BaseModel):
+    """One flag. Numbers lie from `least`, or above `above`, to below `below`; `expected` says so in words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    choices: tuple[str, ...] = ()
+    many: bool = False
+    """Whether one or more words follow it."""
+    switch: bool = False
+    """Whether no word follows it; there is a --no-... too."""
+    optional: bool = False
+    required: bool = False
+    least: float = -math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    expected: str = ""
+
+    def problem(self, text: str) -> str:
+        """What is wrong with `text` as its value; empty where nothing is."""
+        choices = self.choices or (("True", "False") if self.type == "bool" else ())
+        if choices:
+            # cuda:1 is among the choices as cuda:N.
+            known = re.sub(r":\d+$", ":N", text) in choices
+            return "" if known else f"'{text}' is unknown, valid: {', '.join(choices)}"
+        if self.type == "str":
+            return ""
+        try:
+            value = int(text) if self.type == "int" else float(text)
+        except ValueError:
+            return f"'{text}' is not {_WORDS[self.type]}"
+        fits = value >= self.least and value > self.above and value < self.below
+        return "" if fits else f"{text} does not fit, expected {self.expected or 'a finite number'}"
+
+
+class Model(BaseModel):
+    """One model: its presets, and the flags that other models lack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    presets: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+class Trainer(BaseModel):
+    """All flags of a training, and the models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flags: dict[str, Flag]
+    models: dict[str, Model]
+
+    def unknown(self, flag: str, model: str | None) -> str:
+        """Why a training of `model` (None: of any) does not have `flag`; empty where it does."""
+        if flag not in self.flags and self.switched(flag) is None:
+            return f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
+        owners = [name for name, known in self.models.items() if flag in known.flags]
+        if owners and model in self.models and model not in owners:
+            having = ", ".join(self.models[model].flags) or "none"
+            return f"{model} has no {flag} ({', '.join(owners)} has it); its own flags: {having}"
+        return ""
+
+    def problem(self, flag: str, values: Sequence[str], model: str | None) -> str:
+        """What is wrong with `flag` and the words behind it; empty where nothing is."""
+        if list(values) == [NONE] and flag in self.flags and self.flags[flag].optional:
+            return ""
+        if found := self.unknown(flag, model):
+            return found
+        known = self.flags.get(flag) or self.flags[self.switched(flag) or ""]
+        if known.switch:
+            return f"'{values[0]}' is one word too many: {flag} takes none" if values else ""
+        if not values:
+            return f"is without a value, expected {known.expected or _WORDS[known.type]}"
+        if len(values) > 1 and not known.many:
+            return f"'{values[1]}' is one word too many: {flag} takes one"
+        if flag == PRESET:
+            of = [self.models[model]] if model in self.models else self.models.values()
+            presets = dict.fromkeys(preset for one in of for preset in one.presets)
+            known = Flag(type="str", choices=tuple(presets))
+        return next(filter(None, map(known.problem, values)), "")
+
+    def switched(self, flag: str) -> str | None:
+        """The switch that `flag` (--no-compile) turns off; None where it turns none."""
+        positive = "--" + flag.removeprefix("--no-")
+        return (
+            positive
+            if flag.startswith("--no-") and positive in self.flags and self.flags[positive].switch
+            else None
+        )
+
+    def missing(self, given: Sequence[str]) -> list[str]:
+        """The flags that have to be given and are not."""
+        return [name for name, flag in self.flags.items() if flag.required and name not in given]
+
+
+@cache
+def trainer() -> Trainer:
+    """The trainer of this project."""
+    return Trainer.model_validate_json(FILE.read_text(encoding="utf-8"))
+
+
+def flag_of(name: str) -> str:
+    """The flag of a setting as specs and manifests call it."""
+    return "--" + name.replace("_", "-")

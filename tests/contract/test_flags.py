@@ -1,0 +1,68 @@
+"""katib/trainer_flags.json against the trainer: it holds what the config says, and judges values as the trainer does."""
+
+import pytest
+
+from katib.trainer_flags import FILE, trainer
+from trainer.command_line import parse
+from trainer.config import Run, check_architecture
+from trainer.errors import ConfigError
+from trainer.flags import written
+
+REQUIRED = ["--model", "dprnn", "--data-dir", "d", "--run-dir", "r"]
+TEXTS = ("0", "1", "-1", "0.5", "nan", "inf", "", "None", "True", "word", "1e-3", "9223372036854775808")
+WORDS = {
+    "--model": ("sepformer", "sepfomer"),
+    "--preset": ("paper", "debug", "huge", "Paper"),
+    "--precision": ("bf16", "fp8"),
+    "--curriculum": ("auto", "all", "dprnn", "wsj"),
+    "--validation-variants": ("SER", "C", "ser", "SER,SE"),
+    "--device": ("cpu", "cuda", "cuda:1", "cuda:x", "tpu"),
+    "--segment-seconds": ("0.01", "0.009", "3599", "3600"),
+}
+CASES = [(flag, text) for flag in trainer().flags for text in (*WORDS.get(flag, ()), *TEXTS)]
+
+
+def accepted(*words: str) -> bool:
+    """Whether the trainer itself would begin a training."""
+    try:
+        run = parse([*REQUIRED, *words])
+        assert isinstance(run, Run)
+        training = run.training
+        check_architecture(training.model, training.preset, training.architecture)
+    except ConfigError:
+        return False
+    return True
+
+
+def test_the_file_holds_what_the_trainer_says() -> None:
+    """Where it does not: python -m trainer.flags > katib/trainer_flags.json."""
+    assert FILE.read_text(encoding="utf-8") == written()
+
+
+@pytest.mark.parametrize("flag", trainer().flags)
+def test_values_are_judged_as_the_trainer_judges_them(flag: str) -> None:
+    texts = [text for name, text in CASES if name == flag]
+    judged = {text: trainer().problem(flag, [text], "dprnn") == "" for text in texts}
+    assert judged == {text: accepted(flag, text) for text in texts}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--lrr", "1"],
+        ["--compile"],
+        ["--no-compile"],
+        ["--no-lr"],
+        ["--compile", "True"],
+        ["--hidden-size", "64"],
+        ["--layers", "4"],
+        ["--transformer-layers", "4"],
+        ["--batch-size"],
+        ["--batch-size", "1", "2"],
+        ["--validation-variants", "SER", "SE"],
+        ["--validation-variants", "SER", "X"],
+        ["--validation-variants"],
+    ],
+)
+def test_flags_are_judged_as_the_trainer_judges_them(words: list[str]) -> None:
+    assert (trainer().problem(words[0], words[1:], "dprnn") == "") == accepted(*words)

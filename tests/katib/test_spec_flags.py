@@ -1,0 +1,83 @@
+"""Settings that the trainer does not take are refused where a manifest is rendered, before a folder or a pod exists."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from katib import spec as specs
+from katib.document import load
+from katib.errors import SpecError
+from katib.render import Overrides, render, render_sweep
+from katib.site import load_site
+from katib.spec import SPECS, Spec
+from tests.verbs import katib
+
+WIDE = {"min": 0.1, "max": 1.0, "distribution": "uniform", "why": "x"}
+WHOLE = {"min": 1.0, "max": 8.0, "distribution": "uniform", "why": "x"}
+DEFECTS = {
+    "fixed: {preset: huge}": "fixed.preset 'huge' is unknown, valid: paper, debug",
+    "fixed: {curriculum: wsj}": "fixed.curriculum 'wsj' is unknown, valid: auto, convtasnet",
+    "fixed: {precision: fp8}": "fixed.precision 'fp8' is unknown, valid: fp32, bf16, fp16",
+    "fixed: {validation_variants: [SER, SEE]}": "fixed.validation_variants 'SEE' is unknown, valid: SER",
+    "fixed: {batch_size: 0}": "fixed.batch_size 0 does not fit, expected 1 or more mixtures",
+    "fixed: {batch_size: 1.5}": "fixed.batch_size '1.5' is not a whole number",
+    "fixed: {lr_pacience: 2}": "fixed.lr_pacience: the trainer has no such setting: did you mean 'lr_patience'?",
+    "fixed: {layers: 4}": "fixed.layers: dprnn has no --layers (spmamba has it); its own flags: --hidden-size",
+    "fixed: {epochs: 4}": "fixed.epochs: the command of a trial has --epochs already; remove it",
+    "model: dprn": "model 'dprn' is unknown, valid: convtasnet, dprnn, sepformer, spmamba",
+    f"search: {{lrr: {WIDE}}}": "search.lrr: the trainer has no such setting: did you mean 'lr'?",
+    f"search: {{lr: {WIDE}}}": "search.lr: max 1.0 does not fit, expected a number between 0 and 1",
+    f"search: {{batch_size: {WHOLE}}}": "search.batch_size: a spec searches real numbers",
+    f"search: {{transformer_layers: {WHOLE}}}": "search.transformer_layers: dprnn has no --transformer-layers",
+    "next_phase: {field: layers, values: [4]}": "next_phase.field 'layers': dprnn has no --layers",
+    "next_phase: {field: hidden_size, values: [64, 0]}": "next_phase.values: hidden_size 0 does not fit",
+}
+
+
+def changed(line: str, folder: Path) -> Spec:
+    """The spec of dprnn with other entries in its sections."""
+    document: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
+    for key, value in yaml.safe_load(line).items():
+        if key == "fixed":
+            value = document[key] | value
+        elif key == "search":
+            value = {name: item for name, item in document[key].items() if name not in ("lr",)} | value
+            document["fixed"] = {name: item for name, item in document["fixed"].items() if name not in value}
+        document[key] = value
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return load(path, Spec, SpecError)
+
+
+@pytest.mark.parametrize(("line", "message"), DEFECTS.items())
+def test_a_setting_that_the_trainer_does_not_take_is_named_by_its_key(
+    line: str, message: str, tmp_path: Path
+) -> None:
+    spec = changed(line, tmp_path)
+    for rendered in (lambda: render(spec, load_site()), lambda: render_sweep(spec, load_site(), "d", "runs")):
+        with pytest.raises(SpecError) as error:
+            rendered()
+        assert message in str(error.value)
+        assert "command[" not in str(error.value)
+
+
+def test_a_setting_of_its_own_model_is_taken(tmp_path: Path) -> None:
+    assert "--hidden-size" in render(changed("fixed: {hidden_size: 64}", tmp_path), load_site())
+
+
+def test_a_name_that_kubernetes_refuses_is_named_as_it_was_typed() -> None:
+    with pytest.raises(SpecError, match=r"^name 'My Search': an experiment's name has lower-case letters"):
+        render(specs.load_spec("dprnn"), load_site(), Overrides(name="My Search"))
+
+
+@pytest.mark.parametrize("verb", ["render", "local", "deploy", "sweep", "doctor"])
+def test_a_preset_that_is_not_there_ends_each_verb_before_it_begins(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = katib(verb, "convtasnet", "--preset", "huge", "--name", "newone")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: preset 'huge' is unknown, valid: paper, debug\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,63 @@
+"""`python -m trainer.flags`: the flags of a training as data, for a side that must not import this one.
+
+It prints what katib/trainer_flags.json holds: each flag's type, whether it has to be given, the values that it takes, and of
+each model the presets and the flags that are its own. Taken from the config's fields, their types and trainer/limits.py.
+"""
+
+import json
+import math
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from trainer.config import ARCHITECTURE, Run, Training
+from trainer.limits import CHOICES, LIMITS, flag
+from trainer.models import MODELS
+
+
+def written() -> str:
+    """The text of the file."""
+    found = {
+        flag(field.name): _described(field, get_type_hints(kind)[field.name])
+        for kind in (Training, Run)
+        for field in fields(kind)
+        if field.name != "training"
+    }
+    models = {
+        name: {
+            "presets": list(model.presets),
+            "flags": [flag(field) for field in ARCHITECTURE if field in model.fields],
+        }
+        for name, model in MODELS.items()
+    }
+    return json.dumps({"flags": found, "models": models}, indent=1) + "\n"
+
+
+def _described(field: "Field[Any]", hint: Any) -> dict[str, Any]:
+    """The field's row; keys that say nothing are left out."""
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
+    optional = NoneType in get_args(hint)
+    row: dict[str, Any] = {}
+    kind: Any = kinds[0]
+    if get_origin(hint) is Literal:
+        kind, row["choices"] = str, list(get_args(hint))
+    if get_origin(kind) is tuple:
+        kind, row["many"] = get_args(kind)[0], True
+    if field.name in CHOICES:
+        row["choices"] = list(CHOICES[field.name])
+    if kind is bool and not optional:
+        row["switch"] = True  # --compile and --no-compile, without a value
+    if (limits := LIMITS.get(field.name)) is not None:
+        numbers = {"least": limits.least, "above": limits.above, "below": limits.below}
+        row |= {name: value for name, value in numbers.items() if value is not None and value < math.inf}
+        row["expected"] = limits.expected
+    if optional:
+        row["optional"] = True
+    if field.default is MISSING:
+        row["required"] = True
+    return {"type": "str" if kind is Path else kind.__name__, **row}
+
+
+if __name__ == "__main__":
+    print(written(), end="")

@@ -1,0 +1,107 @@
+"""What a setting may be: the numbers that a flag takes, and its words. One table for all commands, by the field's name.
+
+trainer/config.py refuses whatever lies outside; trainer/flags.py writes the same down for the control side.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from trainer.data.curriculum import CURRICULA
+from trainer.data.mixing import VARIANTS
+from trainer.errors import ConfigError
+from trainer.models import MODELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The numbers from `least`, or above `above`, to below `below`; `expected` says so in words."""
+
+    expected: str
+    least: float | None = None
+    above: float | None = None
+    below: float = math.inf
+
+    def hold(self, value: float) -> bool:
+        """Whether `value` is one of them. NaN never is."""
+        above = self.above is None or value > self.above
+        return above and (self.least is None or value >= self.least) and value < self.below
+
+
+def _from(least: int, of_what: str = "") -> Limits:
+    return Limits(expected=f"{least} or more {of_what}".rstrip(), least=least)
+
+
+LIMITS: Mapping[str, Limits] = MappingProxyType(
+    {
+        "hidden_size": _from(1, "units"),
+        "transformer_layers": _from(1, "layers"),
+        "layers": _from(1, "blocks"),
+        "lr": Limits(expected="a number between 0 and 1", above=0, below=1),
+        "weight_decay": Limits(expected="a number from 0 to below 1", least=0, below=1),
+        "grad_clip_norm": Limits(expected="a finite number above 0", above=0),
+        "lr_factor": Limits(expected="a number between 0 and 1", above=0, below=1),
+        "lr_patience": _from(0, "epochs"),
+        "batch_size": _from(1, "mixtures"),
+        "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),
+        "train_limit": _from(1, "mixtures"),
+        "validation_limit": _from(1, "mixtures"),
+        "seed": Limits(expected="0 or more, below 2**63", least=0, below=2**63),
+        "epochs": _from(1),
+        "patience": _from(1, "epochs"),
+        "nonfinite_batches": _from(0, "batches an epoch"),
+        "micro_batch": _from(1, "mixtures"),
+        "workers": _from(0, "processes"),
+        "checkpoint_minutes": _from(0),
+        "linger": _from(0),
+        "stop_delay": _from(0),
+        "limit": _from(1, "mixtures"),
+        "wavs": _from(0, "mixtures"),
+        "chunk_seconds": Limits(expected="0.5 to 3600 seconds", least=0.5, below=3600),
+    }
+)
+
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "model": tuple(MODELS),
+        "curriculum": ("auto", *CURRICULA),
+        "validation_variants": VARIANTS,
+        "variants": VARIANTS,
+        "device": ("auto", "cpu", "cuda", "cuda:N"),
+    }
+)
+"""The words of a flag whose type does not list them; N stands for a number. Those of `preset` are the model's."""
+
+
+def check(config: Any) -> None:
+    """Raises ConfigError that names the flag of a `config` whose value is none that it takes; None is the default."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        limits = LIMITS.get(field.name)
+        if limits is not None and value is not None and not limits.hold(value):
+            raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected {limits.expected}")
+        for word in value if isinstance(value, tuple) else (value,):
+            if field.name in CHOICES and word is not None and not _is_among(word, CHOICES[field.name]):
+                raise ConfigError(
+                    f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}"
+                )
+
+
+def _is_among(word: str, choices: Iterable[str]) -> bool:
+    return re.sub(r":\d+$", ":N", word) in choices
+
+
+def flag(name: str) -> str:
+    """The flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
+    options = list(valid)
+    close = get_close_matches(word, options, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"
