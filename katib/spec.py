@@ -61,6 +61,8 @@ class Baseline(Strict):
     """Validation SI-SNR (dB) of the published configuration, by seed."""
 
     seeds: dict[int, float] = Field(min_length=1)
+    differences: list[Text] = Field(default_factory=list)
+    """How its runs were trained otherwise than this search's, beside what is searched; each a phrase without a full stop."""
 
     @property
     def mean(self) -> float:

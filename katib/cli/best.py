@@ -30,7 +30,7 @@ def best(
     from katib.local.view import short, with_unit
     from katib.results.confirmation import find_verdict, nothing_to_go_by
     from katib.results.formats import print_rows
-    from katib.results.remarks import remarks
+    from katib.results.remarks import differences, remarks
     from katib.results.selection import candidates, seed_noise
 
     name = search_name(experiment)
@@ -66,7 +66,7 @@ def best(
     tell(remarks(table))
     verdict = None if cluster or context is not None else find_verdict(out, name)
     if verdict:
-        print(verdict.sentence)
+        print("\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline)))))
     else:
         where = "" if out == Path("runs") else f" OUT={out}"
         print(f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else ""))

@@ -120,6 +120,7 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
 
     from katib.local.view import count, short, with_unit
     from katib.results.formats import print_rows
+    from katib.results.remarks import differences
 
     plan, values = found.plan, found.values
     metric = found.table.identity.metric if found.table is not None else "val_si_snr"
@@ -133,7 +134,8 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
     for line in found.failures:
         print(f"failed: {line}", file=sys.stderr)
     if verdict is not None:
-        print(verdict.sentence)
+        told = differences(found.table, verdict.baseline) if found.table else ""
+        print("\n".join(filter(None, (verdict.sentence, told))))
         first = plan.groups[0].configuration
         if dict(verdict.configuration) != first:
             print("note: the search's first choice did not come through; the verdict is on the next one")

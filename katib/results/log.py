@@ -19,7 +19,7 @@ from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
 from katib.results.origin import flags_of
 from katib.results.patience import used
-from katib.results.remarks import no_baseline
+from katib.results.remarks import differences, no_baseline
 from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
@@ -148,6 +148,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         if table.spec and table.spec.baseline:
             seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.spec.baseline.seeds.items())
             yield f"Baseline to beat: {with_unit(table.spec.baseline.mean, metric)} (seeds {seeds})."
+            yield from filter(None, [differences(table)])
         else:
             yield f"{no_baseline(table).capitalize()}."
         return
@@ -164,6 +165,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
             f"Difference {verdict.difference:+.2f}, 95 % interval {verdict.low:+.2f} to {verdict.high:+.2f},"
             f" permutation test p = {verdict.p_value:.2g}."
         )
+        yield from filter(None, [differences(table, verdict.baseline)])
 
 
 def _block(best: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 Called by the verbs results and log, and by whoever else concludes from a table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from katib.local.view import count, with_unit
 from katib.results.table import TrialTable
@@ -43,6 +43,21 @@ def no_baseline(table: TrialTable) -> str:
     if table.spec is None:
         return "no baseline: the search was run with other settings than a spec of katib/specs has"
     return "" if table.spec.baseline else f"no baseline: the spec of '{table.spec.name}' names none"
+
+
+def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
+    """Returns how the spec's baseline was trained otherwise than the search, in two sentences; empty where the spec says
+    nothing of it. `baseline` is what was compared with, by seed: one that the user gave has no known differences."""
+    spec = table.spec
+    if spec is None or spec.baseline is None or not spec.baseline.differences:
+        return ""
+    other_baseline = baseline is not None and dict(baseline) != spec.baseline.seeds
+    if other_baseline or (table.budget and table.budget.epochs != spec.epochs):
+        return ""
+    return (
+        f"Beside what was searched, the baseline was trained with {'; with '.join(spec.baseline.differences)}."
+        " A difference from it may be due to these as well (docs/series3.md)."
+    )
 
 
 def _missing(table: TrialTable) -> Iterator[str]:

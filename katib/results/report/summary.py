@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from katib.local.view import count, short, with_unit
 from katib.metrics import METRIC, UNIT
 from katib.results.log import at_bounds
-from katib.results.remarks import no_baseline, remarks
+from katib.results.remarks import differences, no_baseline, remarks
 from katib.results.report.cost import cost, hours
 from katib.results.table import TrialTable
 
@@ -51,6 +51,7 @@ def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> C
         ]
         lines = [f"This configuration: {', '.join(runs)}."]
         lines += [f"The baseline: {', '.join(base)}."] if base else []
+        lines += filter(None, [differences(table, verdict.baseline)] if base else [])
         settings = ", ".join(f"{key} {short(text)}" for key, text in verdict.configuration.items())
         return Conclusion(verdict.sentence, (*lines, f"The configuration: {settings}."), verdict)
     if table.best is None:
@@ -65,6 +66,7 @@ def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> C
         (
             "Its value is high because its settings are good and because its seed was lucky, and nobody knows which. "
             f"Three seeds tell: make confirm EXPERIMENT={name}{where}",
+            *filter(None, [differences(table)]),
         ),
     )
 
