@@ -2,10 +2,11 @@
 work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates,
 `separate` separates a recording, and `fingerprint` says what a run directory knows a corpus by.
 
-Exit codes: 0 done, 1 a bug or a disk that is full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
+Exit codes: 0 done, 1 a bug or a disk that stays full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
 there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
 """
 
+import errno
 import os
 import sys
 
@@ -41,14 +42,21 @@ def main(argv: list[str]) -> int:
     except TrainerError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read the metric lines is gone. The epoch is on the disk; Python's last flush must
-        # not fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(
-            "error: nobody reads stdout any more; the run goes on when it is started again", file=sys.stderr
+    except BrokenPipeError:  # whoever read the metric lines is gone
+        return _without_stdout("nobody reads stdout any more")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _without_stdout(
+            f"{error.filename or 'stdout'} cannot be written ({error.strerror}); make room"
         )
-        return 1
+
+
+def _without_stdout(why: str) -> int:
+    """Ends with one line on stderr: finished epochs are on the disk, and Python's last flush must not fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(f"error: {why}; a training continues when it is started again", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

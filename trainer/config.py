@@ -155,6 +155,9 @@ class Run:
     checkpoint_minutes: float = 15.0
     """Within an epoch a checkpoint is written that often; at its end in any case."""
 
+    room_minutes: float = 60.0
+    """Minutes that the run waits for room where the volume of its run directory is full, before it fails."""
+
     linger: float = 0.0
     """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it
     alive. None where TRAINER_READ_TO_END is set, as the local engine does."""

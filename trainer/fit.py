@@ -19,11 +19,11 @@ from trainer.config import Run
 from trainer.data.corpora import Corpus
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
 from trainer.data.subset import SAMPLE_RATE
-from trainer.errors import DataFaultError, DivergedError
+from trainer.errors import DataFaultError, DivergedError, StorageError
 from trainer.gradients import Gradients
 from trainer.losses import gains, pit_si_snr, si_snr
 from trainer.metric_line import metric_line, say, timestamp
-from trainer.progress import EpochRecord, Partial, summary
+from trainer.progress import EpochRecord, Partial, epoch_line, summary
 from trainer.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import Tracker
@@ -64,6 +64,8 @@ class Fit:
     identity: dict[str, object]
     stop: StopRequest
     tracker: Tracker
+    spent: Callable[[], float]
+    """Seconds that the processes of this run have taken until now, those that were cut off among them."""
 
     def epochs(self) -> None:
         """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError,
@@ -120,7 +122,8 @@ class Fit:
             reason = session.progress.patience_reason(run.epochs, run.patience)
         content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
         # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
-        self.folder.write_json(SUMMARY, content | {"data_dir": str(self.run.data_dir.absolute())})
+        content |= {"data_dir": str(self.run.data_dir.absolute()), "spent_seconds": self.spent()}
+        self.folder.write_json(SUMMARY, content)
         self.tracker.update()
 
     def _train(self, epoch: int, started: float) -> None:
@@ -144,6 +147,7 @@ class Fit:
             self._leave_if_asked(started)
             if time.monotonic() - saved >= 60 * self.run.checkpoint_minutes:
                 self._checkpoint(started)
+                self.summarize("running")
                 saved = time.monotonic()
             asked = time.monotonic()
 
@@ -213,13 +217,17 @@ class Fit:
         session.progress.partial = Partial()
         if self.run.training.stages.steps_scheduler(epoch):
             session.scheduler.step(scores.mean)
-        # The best one first: a process that is killed in between trains this epoch again and writes
-        # the same weights.
-        if session.progress.best is record:
-            self.folder.write(BEST, dump_best(session, self.identity))
-        self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
+        try:
+            # The best one first: a process that is killed in between trains this epoch again and writes
+            # the same weights.
+            if session.progress.best is record:
+                self.folder.write(BEST, dump_best(session, self.identity))
+            self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
+        except (Stopped, StorageError):
+            session.progress.history.pop()  # the summary tells what is on the disk
+            raise
         self.summarize("finished" if self.finished else "running")
-        say(_line(record, self.run.epochs), metric_line(record.time, scores.mean))
+        say(epoch_line(record, self.run.epochs), metric_line(record.time, scores.mean))
         if session.progress.best is record:
             self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
 
@@ -277,17 +285,6 @@ class Fit:
         return DivergedError(
             f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
         )
-
-
-def _line(record: EpochRecord, epochs: int) -> str:
-    """A finished epoch for people; without the metric's name."""
-    training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
-    left_out = f", {record.nonfinite_batches} batches left out (not finite)" * bool(record.nonfinite_batches)
-    return (
-        f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
-        f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
-        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{left_out}"
-    )
 
 
 def signals(example: Example) -> Signals:

@@ -57,6 +57,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "micro_batch": _from(1, "mixtures"),
         "workers": _from(0, "processes"),
         "checkpoint_minutes": _from(0),
+        "room_minutes": Limits(expected="0 to below 100000 minutes", least=0, below=100_000),
         "linger": _from(0),
         "stop_delay": _from(0),
         "limit": _from(1, "mixtures"),

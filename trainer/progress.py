@@ -103,6 +103,17 @@ class Progress:
         return Progress(values["mixture_val_si_snr"], history, Partial(**values["partial"]))
 
 
+def epoch_line(record: EpochRecord, epochs: int) -> str:
+    """Returns the line of a finished epoch for people, which lacks the metric's name."""
+    training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
+    left_out = f", {record.nonfinite_batches} batches left out (not finite)" * bool(record.nonfinite_batches)
+    return (
+        f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
+        f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
+        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{left_out}"
+    )
+
+
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
 ) -> dict[str, Any]:

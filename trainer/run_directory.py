@@ -5,7 +5,7 @@
     trainer.pid   process id, while a training is at work         best.pt      weights of the best epoch
 
 A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or
-the new one is there, never half of one. Called by trainer/train.py.
+the new one is there, never half of one. Where the volume is full, all of it waits for room (trainer/room.py).
 """
 
 import contextlib
@@ -15,10 +15,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from trainer.data.corpora import FINGERPRINT
 from trainer.errors import ConfigError, StorageError
+from trainer.room import Room
+from trainer.stop import Stopped
 
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
 CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
@@ -26,15 +28,39 @@ CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A run directory that this process holds."""
+    """A run directory that this process holds. On a full volume every write waits for room."""
 
     path: Path
+    room: Room
 
     def write(self, name: str, content: bytes | memoryview, *, keep: str | None = None) -> None:
-        """Replace the file `name` as a whole; the old one is kept under the name `keep`. Raises StorageError and
-        leaves the old one where that fails."""
+        """Replaces the file `name` as a whole; the old one is kept under the name `keep`.
+
+        Raises StorageError where that fails, Stopped where a signal comes while it waits for room, and then leaves the
+        old one. A checkpoint that a signal would lose takes the room of the one before the last.
+        """
         target = self.path / name
-        temporary = self.path / (name + _TEMPORARY)
+
+        def replace() -> None:
+            self._replace(target, content, keep)
+
+        try:
+            try:
+                self.room.until(target, replace)
+            except Stopped:
+                if name not in (LAST, BEST) or not (self.path / PREVIOUS).exists():
+                    raise
+                (self.path / PREVIOUS).unlink()
+                self.room.until(target, replace)
+            self.room.until(target, self._sync)
+        except OSError as error:
+            raise StorageError(
+                f"{target}: cannot be written ({error.strerror}); finished epochs are kept, "
+                "see to the volume and start the same command again"
+            ) from error
+
+    def _replace(self, target: Path, content: bytes | memoryview, keep: str | None) -> None:
+        temporary = target.with_name(target.name + _TEMPORARY)
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -43,13 +69,10 @@ class RunDirectory:
             if keep and target.exists():
                 self._keep(target, self.path / keep)
             temporary.replace(target)
-            self._sync()
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StorageError(
-                f"{target}: cannot be written ({error.strerror}); finished epochs are kept, "
-                "make room and start the same command again"
-            ) from error
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
     def _keep(self, target: Path, kept: Path) -> None:
         """A second name for the file: it is never missing under the first. Some network volumes have no second
@@ -77,34 +100,43 @@ class RunDirectory:
 
 
 @contextlib.contextmanager
-def hold(path: Path, identity: Mapping[str, Any]) -> Iterator[RunDirectory]:
-    """Hold `path` for the training that `identity` defines, a JSON object; it is made if need be.
+def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDirectory]:
+    """Holds `path` for the training that `identity` defines, a JSON object; it is made if need be.
 
     Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds
-    another run, and then names the fields that differ.
+    another run, and then names the fields that differ; StorageError and Stopped as Room does.
     """
     _refuse_other_run(path, identity)
+    folder = RunDirectory(path, room)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        pid_file = _locked(path)
+        room.until(path, lambda: path.mkdir(parents=True, exist_ok=True))
+        pid_file = room.until(path / _PID, lambda: _locked(path))
     except OSError as error:
         raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
     with pid_file:
         try:
-            pid_file.truncate(0)
-            pid_file.write(f"{os.getpid()}\n")
-            pid_file.flush()
-            for leftover in path.glob("*" + _TEMPORARY):
-                leftover.unlink()
-        except OSError as error:
-            raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
-        try:
-            folder = RunDirectory(path)
+            _refuse_other_run(path, identity)  # that came while this one waited for room
+            try:
+                room.until(path / _PID, lambda: _write_pid(pid_file))
+                for leftover in path.glob("*" + _TEMPORARY):
+                    leftover.unlink()
+            except OSError as error:
+                raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
             if not (path / CONFIG).exists():
                 folder.write_json(CONFIG, identity)
             yield folder
         finally:
             (path / _PID).unlink(missing_ok=True)
+
+
+def spent_seconds(path: Path) -> float:
+    """Seconds that all processes before this one have spent on the run in `path`, as its summary.json says; 0 where it
+    does not."""
+    try:
+        seconds = json.loads((path / SUMMARY).read_text())["spent_seconds"]
+        return max(0.0, float(seconds))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
@@ -136,15 +168,20 @@ def difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     )
 
 
-def _locked(path: Path) -> TextIO:
+def _write_pid(pid_file: BinaryIO) -> None:
+    pid_file.truncate(0)
+    pid_file.write(f"{os.getpid()}\n".encode())
+
+
+def _locked(path: Path) -> BinaryIO:
     """The pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
     while True:
         with contextlib.ExitStack() as closing:
-            pid_file = closing.enter_context((path / _PID).open("a+"))
+            pid_file = closing.enter_context((path / _PID).open("a+b", buffering=0))
             try:
                 fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                holder = pid_file.seek(0) or pid_file.read().strip()
+                holder = pid_file.seek(0) or pid_file.read().decode(errors="replace").strip()
                 raise ConfigError(
                     f"--run-dir {path}: process {holder} is training there; stop it first"
                 ) from error

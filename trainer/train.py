@@ -4,12 +4,13 @@ trains.
 Called by trainer/__main__.py.
 """
 
+import contextlib
 import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -22,14 +23,21 @@ from trainer.data.sampling import select, worker_fault
 from trainer.data.seen import memory
 from trainer.data.subset import SAMPLE_RATE
 from trainer.device import find_device
-from trainer.errors import ConfigError, DataFaultError, DivergedError, MemoryExhaustedError
+from trainer.errors import (
+    ConfigError,
+    DataFaultError,
+    DivergedError,
+    MemoryExhaustedError,
+    StorageError,
+)
 from trainer.fit import Fit
 from trainer.gradients import Gradients
 from trainer.memory import exhausted, is_out_of_memory
 from trainer.metric_line import metric_line, say
 from trainer.models import find
 from trainer.progress import Progress
-from trainer.run_directory import RunDirectory, hold
+from trainer.room import Room
+from trainer.run_directory import RunDirectory, hold, spent_seconds
 from trainer.stop import Stopped, StopRequest
 from trainer.tracking import NoTracker, open_tracker
 
@@ -51,11 +59,11 @@ def train(run: Run) -> int:
                 corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
                 _check_rows(run, corpus)
                 identity = _identity(run.training, corpus)
+            with hold(run.run_dir, identity, Room(run.room_minutes, stop)) as folder:
+                return _train(run, corpus, folder, identity, device, stop)
         except Stopped:
             stop.delay_exit(_patience(run.stop_delay))
             return stop.exit_code
-        with hold(run.run_dir, identity) as folder:
-            return _train(run, corpus, folder, identity, device, stop)
 
 
 def _train(
@@ -76,7 +84,8 @@ def _train(
     resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience)
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
-    fit = Fit(run, corpus, session, _gradients(run, session), folder, identity, stop, tracker)
+    spent = _spent(run, session, started, finished)
+    fit = Fit(run, corpus, session, _gradients(run, session), folder, identity, stop, tracker, spent)
     code = 1
     try:
         if not resumed:
@@ -92,25 +101,21 @@ def _train(
         stop.wait(_patience(run.linger) - (0.0 if finished else time.monotonic() - started))
         code = stop.exit_code if stop.requested else 0
     except Stopped:
-        fit.summarize("stopped")
         code = stop.exit_code
-    except DivergedError as error:
-        fit.summarize("diverged", str(error))
+        _summarize_end(fit, "stopped")
+    except (DivergedError, DataFaultError) as error:
         code = error.exit_code
-        raise
-    except DataFaultError as error:
-        fit.summarize("data fault", str(error))
-        code = error.exit_code
+        _summarize_end(fit, "diverged" if isinstance(error, DivergedError) else "data fault", str(error))
         raise
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and (fault := worker_fault(error)):
-            fit.summarize("data fault", str(fault))
             code = fault.exit_code
+            _summarize_end(fit, "data fault", str(fault))
             raise fault from error
         if not is_out_of_memory(error):
             raise
-        fit.summarize("out of memory")
         code = MemoryExhaustedError.exit_code
+        _summarize_end(fit, "out of memory")
     finally:
         tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
     # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
@@ -120,6 +125,21 @@ def _train(
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
     stop.delay_exit(_patience(run.stop_delay))
     return code
+
+
+def _summarize_end(fit: Fit, state: str, reason: str | None = None) -> None:
+    """Writes the summary of a run that ends early; a full volume changes nothing about why it ends."""
+    with contextlib.suppress(Stopped, StorageError):
+        fit.summarize(state, reason)
+
+
+def _spent(run: Run, session: Session, started: float, finished: bool) -> Callable[[], float]:
+    """Returns a clock of the run: it continues where the process before was cut off, so that it never goes back, and
+    rests once the run is finished."""
+    progress = session.progress
+    trained = sum(record.seconds for record in progress.history) + progress.partial.seconds
+    before = max(spent_seconds(run.run_dir), trained)
+    return lambda: before if finished else before + time.monotonic() - started
 
 
 def _gradients(run: Run, session: Session) -> Gradients:

@@ -186,7 +186,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damaged(run_dir / "last.pt")
     assert training.here(run_dir) == 0
     printed = capsys.readouterr()
-    assert "last.pt: is damaged, its checksum is wrong; goes on from previous.pt" in printed.out
+    assert "last.pt: is damaged, its checksum is wrong; continues from previous.pt" in printed.out
     assert printed.err == ""
     assert len(metric_lines(printed.out)) == 3
     assert_same(run_dir, undisturbed)
