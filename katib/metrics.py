@@ -4,7 +4,7 @@ Katib's collector applies Go's RE2 to each line; RE2 is what this module uses to
 pod and on this machine. Called by the renderer, the manifest check and the local engine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,18 @@ DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
 def metric_filter(name: str) -> str:
     """The filter that matches a whole metric line of `name` and nothing else a trainer prints."""
     return rf"^\S+ ({name})=([-+]?\d+(?:\.\d+)?)$"
+
+
+def metrics_of(spec: Mapping[str, Any]) -> list[str]:
+    """The metrics that the `spec` of an Experiment collects, the objective first."""
+    objective = spec.get("objective") or {}
+    return [objective.get("objectiveMetricName", ""), *(objective.get("additionalMetricNames") or ())]
+
+
+def filters_of(spec: Mapping[str, Any]) -> list[str]:
+    """The filters that find them in what a trial prints."""
+    source = (spec.get("metricsCollectorSpec") or {}).get("source") or {}
+    return (source.get("filter") or {}).get("metricsFormat") or [DEFAULT_FILTER]
 
 
 @dataclass(frozen=True)

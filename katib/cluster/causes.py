@@ -1,18 +1,19 @@
-"""Why a trial failed or waits, in words, and what to do about it. Pure; called by status and by deploy's waiting."""
+"""Why a trial failed, waits or is tried again, in words, and what to do about it. Pure."""
 
 import re
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from katib.cluster.model import Job, Pod, Trial
+from katib.cluster.kinds import SIDECAR
+from katib.cluster.model import Job, Pod, Search, Trial
 
-DIVERGED, NO_MEMORY, BAD_INPUT, TERMINATED, KILLED = (
-    3,
-    4,
-    2,
-    143,
-    137,
-)  # exit codes of the trainer (trainer/errors.py)
+DIVERGED, NO_MEMORY, BAD_INPUT = 3, 4, 2
+"""Exit codes of the trainer (trainer/errors.py)."""
+SIGNALLED = 128
+"""A shell's exit code for a program that a signal has ended, less the signal."""
+WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
+"""What the trainer says of a full volume (trainer/run_directory.py)."""
 KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ [^\]]+\] ")
 """What Katib's collector puts before each line of the trainer that it prints."""
 _ERROR_LINES = (
@@ -49,8 +50,20 @@ NO_METRICS = Cause(
     "ended without a metric line that the collector found",
     "make logs TRIAL=… shows what it printed; make check the filter",
 )
+_SIGNALS = {number.value: number.name for number in signal.Signals}
+_AFTER_SIGNAL = {
+    "SIGKILL": "out of memory, its grace period was too short, or somebody killed it",
+    "SIGBUS": "raise resources.shared_memory in k8s/site.yaml",
+}
 KATIBS_WORDS = "Trial is early stopped"
 """What Katib's own early-stopping service says of every trial that it stops (medianstop/service.py)."""
+
+
+def both(now: Cause | None, before: Cause | None) -> Cause | None:
+    """What is the matter `now`, and what was `before`."""
+    if now is None or before is None:
+        return now or before
+    return Cause(f"{now.what}; {before.what}", before.remedy or now.remedy)
 
 
 def clean(line: str) -> str:
@@ -58,7 +71,9 @@ def clean(line: str) -> str:
     return KLOG.sub("", line)
 
 
-def why_failed(trial: Trial, job: Job | None, pods: Sequence[Pod], log: Sequence[str] = ()) -> Cause | None:
+def why_failed(
+    trial: Trial, job: Job | None, pods: Sequence[Pod], log: Sequence[str] = (), search: Search | None = None
+) -> Cause | None:
     """The cause of a trial's bad end, from its pods (newest last) and the last lines of its log; None where it had none."""
     if trial.state == "EarlyStopped":
         return _stopped_early(trial)
@@ -66,13 +81,39 @@ def why_failed(trial: Trial, job: Job | None, pods: Sequence[Pod], log: Sequence
         return NO_METRICS
     if trial.state != "Failed":
         return None
-    if job is not None and job.reason == "DeadlineExceeded":
-        return DEADLINE
-    if pods and (cause := _of_pod(pods[-1], log)):
-        return cause
+    if (job is not None and job.reason == "DeadlineExceeded") or "DeadlineExceeded" in trial.reason:
+        return _stopped(trial, search) or DEADLINE
+    if pods and (cause := died(pods[-1], log, wrapped=bool(trial.rules))):
+        tries = max(len(pods), job.failed if job else 0)
+        return Cause(f"{cause.what} ({tries} tries)", cause.remedy) if tries > 1 else cause
     if not pods:
         return Cause("its pod is gone, and with it the reason", "make logs works while the pod exists")
     return Cause(trial.message or "failed for an unknown reason", f"make logs TRIAL={trial.name}")
+
+
+def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequence[str]]) -> Cause | None:
+    """What the last try of a trial that goes on died of; None where none did. `logs` are last lines by pod."""
+    over = [(number, pod) for number, pod in enumerate(pods, 1) if pod.failed]
+    if trial.finished or not over:
+        return None
+    number, pod = over[-1]
+    cause = died(pod, logs.get(pod.name, ()), wrapped=bool(trial.rules)) or Cause("it failed")
+    return Cause(f"try {number} ended: {cause.what}", cause.remedy)
+
+
+def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
+    """Why a trial whose pod runs does not come forward: its volume is full, or its collector has died."""
+    if pod is None or not pod.running:
+        return None
+    room = next((line for line in reversed(log) if line.startswith((WAITS_FOR_ROOM, ROOM_AGAIN))), "")
+    if room.startswith(WAITS_FOR_ROOM):
+        return Cause(room, "make room on the runs volume; it continues by itself")
+    if (end := pod.terminations.get(SIDECAR)) is not None:
+        return Cause(
+            f"its metrics collector has ended ({_how(end)}), so that Katib learns of no more epochs",
+            f"kubectl delete pod {pod.name}: the next one continues at the checkpoint and reports what is missing",
+        )
+    return None
 
 
 def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
@@ -89,9 +130,9 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
     if pod.deleting:
         return Cause("its pod is being stopped")
     if pod.unscheduled:
-        return Cause(f"unschedulable: {_short(pod.unscheduled)}", _scheduling(pod.unscheduled))
+        return Cause(f"unschedulable: {_short(pod.unscheduled)}", scheduling(pod.unscheduled))
     for text in pod.waiting:
-        return Cause(_short(text), _start(text))
+        return Cause(_short(text), starting(text))
     if pod.phase == "Pending":
         return Cause("starting: image and volumes" if pod.node else "waits for the scheduler")
     return None
@@ -100,6 +141,13 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
 def interrupted(pods: Sequence[Pod]) -> str:
     """Why the try before the last one ended, where Kubernetes took it away; else ''."""
     return next((text for pod in reversed(pods[:-1]) if (text := pod.disrupted or pod.evicted)), "")
+
+
+def _stopped(trial: Trial, search: Search | None) -> Cause | None:
+    """The verb stop lets the Jobs of a search reach their deadline; a trial that had ended before had one of its own."""
+    if search is None or search.stopped_at is None or (trial.ended and trial.ended < search.stopped_at):
+        return None
+    return Cause(search.stopped)
 
 
 def _stopped_early(trial: Trial) -> Cause:
@@ -112,10 +160,14 @@ def _stopped_early(trial: Trial) -> Cause:
     )
 
 
-def _of_pod(pod: Pod, log: Sequence[str]) -> Cause | None:
+def died(pod: Pod, log: Sequence[str], *, wrapped: bool) -> Cause | None:
+    """What the trainer of an ended `pod` died of, by its state and the last lines of its log.
+
+    `wrapped`: Katib's shell line made exit code 1 of any other, as it does where a trial may be stopped early.
+    """
     end = next((pod.terminations[name] for name in pod.containers if name in pod.terminations), {})
     code = end.get("exitCode")
-    words = next((clean(line) for line in reversed(log) if "error:" in line.lower()), "")
+    words = _last_words(log) or " ".join(str(end.get("message", "")).split())
     if end.get("reason") == "OOMKilled":
         return OOM_NODE
     for pattern, meaning in _ERROR_LINES:
@@ -126,29 +178,57 @@ def _of_pod(pod: Pod, log: Sequence[str]) -> Cause | None:
     if code == NO_MEMORY:
         return OOM_GPU
     if pod.evicted:
-        return Cause(f"evicted: {_short(pod.evicted)}", "raise the claim's or the pod's limits")
+        return Cause(_short(pod.evicted), "raise the claim's or the pod's limits, or look at the node")
     if pod.disrupted:
         return Cause(
             f"taken off its node: {_short(pod.disrupted)}",
             "nothing is lost; more of it than backoffLimit allows fails a trial",
         )
     for text in pod.waiting:
-        return Cause(_short(text), _start(text))
+        return Cause(_short(text), starting(text))
     if code == BAD_INPUT:
         return Cause(
             words or "bad input (exit code 2)",
-            "data or settings do not fit; mend them and deploy under a new name",
+            "data or settings do not fit; correct them and deploy under a new name",
         )
     if words:
-        return Cause(words)
-    if code == KILLED:
-        return Cause("killed (SIGKILL)", "out of memory, or its grace period was too short")
-    if code == TERMINATED:
-        return Cause("stopped by SIGTERM")
-    return Cause(f"exit code {code}") if code is not None else None
+        return Cause(_short(f"{words} (exit code {code})" if code else words), _fix(words))
+    return _ended_silently(code, log, wrapped=wrapped)
 
 
-def _scheduling(text: str) -> str:
+def _last_words(log: Sequence[str]) -> str:
+    """The last line of a log that tells of an error; the last one of an exception that a library printed counts too."""
+    return next((clean(line) for line in reversed(log) if "error:" in line.lower()), "")
+
+
+def _ended_silently(code: int | None, log: Sequence[str], *, wrapped: bool) -> Cause | None:
+    """The cause of an end without a word of the program's own."""
+    if code is None or code == 0:
+        return None
+    if code > SIGNALLED and code - SIGNALLED in _SIGNALS:
+        name = _SIGNALS[code - SIGNALLED]
+        return Cause(f"killed by signal {code - SIGNALLED} ({name})", _AFTER_SIGNAL.get(name, ""))
+    if code == 1 and wrapped and log:
+        return Cause(
+            f"killed by signal 9 (SIGKILL), or ended without a word; its last line: {_short(log[-1])}",
+            _AFTER_SIGNAL["SIGKILL"],
+        )
+    return Cause(f"exit code {code}")
+
+
+def _how(end: Mapping[str, object]) -> str:
+    """`OOMKilled`, `exit code 255`."""
+    return "OOMKilled" if end.get("reason") == "OOMKilled" else f"exit code {end.get('exitCode')}"
+
+
+def _fix(words: str) -> str:
+    if "Permission denied" in words and "/runs" in words:
+        return "the runs volume must be writable for the uid or gid of user in k8s/site.yaml: chown its root"
+    return ""
+
+
+def scheduling(text: str) -> str:
+    """What to do about a pod that the scheduler finds no node for, by its words."""
     if "nvidia.com/gpu" in text:
         return "no GPU is free: it starts when one is, or lower parallel_trials"
     if lacking := re.search(r"Insufficient (cpu|memory)\b", text):
@@ -163,7 +243,8 @@ def _scheduling(text: str) -> str:
     return "make doctor"
 
 
-def _start(text: str) -> str:
+def starting(text: str) -> str:
+    """What to do about a container that cannot start, by the kubelet's words."""
     if "Image" in text:
         return "check image in k8s/site.yaml, that it was pushed (make images PUSH=1), and the pull secret"
     if "CreateContainerConfigError" in text:

@@ -68,16 +68,19 @@ class Cluster:
         except AbsentError:
             return None
 
-    def list(self, kind: Kind, selector: str = "", namespace: str | None = None) -> Sequence[Object]:
-        """All objects of a kind that `selector` matches; `namespace` "" means all namespaces."""
-        return self.list_at(kind, selector, namespace)[0]
+    def list(
+        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
+    ) -> Sequence[Object]:
+        """All objects of a kind that the label and field selectors match; `namespace` "" means all namespaces."""
+        return self.list_at(kind, selector, namespace, fields)[0]
 
     def list_at(
-        self, kind: Kind, selector: str = "", namespace: str | None = None
+        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
     ) -> tuple[Sequence[Object], str]:
-        """As `list`, with the resource version from which a watch goes on."""
+        """As `list`, with the resource version from which a watch continues."""
         found: list[Object] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        query |= {"fieldSelector": fields} if fields else {}
         while True:
             answer = self._json("GET", kind, query=query, namespace=namespace)
             found += answer["items"]

@@ -63,11 +63,13 @@ LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta1", KUEUE)
 ACCESS_REVIEW = Kind(
     "access review", "selfsubjectaccessreviews", group="authorization.k8s.io", namespaced=False
 )
+SELF_REVIEW = Kind("review of oneself", "selfsubjectreviews", group="authentication.k8s.io", namespaced=False)
 
 MANAGER = "sepsweep"
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 TRIAL_LABEL = "katib.kubeflow.org/trial"
+SUGGESTION_LABEL = "katib.kubeflow.org/suggestion"
 INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GPU = "nvidia.com/gpu"

@@ -7,6 +7,7 @@ place, so that no new one begins. Called by the verbs of these names.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from katib.cluster.client import AbsentError, Cluster
 from katib.cluster.kinds import (
@@ -17,13 +18,14 @@ from katib.cluster.kinds import (
     OURS,
     OWNER_LABEL,
     POD,
+    SELF_REVIEW,
     SUGGESTION,
     TRIAL,
     TRIAL_LABEL,
     Object,
 )
 from katib.cluster.mirror import Mirror
-from katib.cluster.model import Job, Search, read_job, read_search, read_trial
+from katib.cluster.model import STOPPED, Job, Search, read_job, read_search, read_trial
 from katib.cluster.plan import running
 from katib.cluster.status import none_called
 from katib.errors import ClusterError
@@ -115,12 +117,16 @@ def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
 def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
     """Ends the search: Katib is told to give up at the next failure, and the running trials' Jobs reach their deadline.
 
-    Katib's webhook takes no change of a search that has all of its trials (validator.go); those end by themselves then.
+    Katib's webhook takes no change of the spec of a search that has all of its trials (validator.go); those end by themselves
+    then. An annotation keeps who did it and when, or the trials would read as past their deadline.
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has ended already ({search.state})")
+    patch: Object = {} if search.stopped else {"metadata": {"annotations": {STOPPED: _signature(cluster)}}}
     if search.trials < search.max_trials:
-        cluster.merge(EXPERIMENT, search.name, {"spec": {"maxFailedTrialCount": 1}})
+        patch["spec"] = {"maxFailedTrialCount": 1}
+    if patch:
+        cluster.merge(EXPERIMENT, search.name, patch)
     only = _only(search)
     end = time.monotonic() + patience
     with Mirror(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as mirror:
@@ -246,6 +252,18 @@ def _called(found: Object, name: str) -> bool:
 
 def _only(search: Search) -> str:
     return f"{OURS},{EXPERIMENT_LABEL}={search.name}"
+
+
+def _signature(cluster: Cluster) -> str:
+    """`somebody at 2026-11-28T14:05:31Z`, by the name that the API server knows the caller by."""
+    try:
+        answer = cluster.create(
+            SELF_REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        )
+        user = answer["status"]["userInfo"]["username"]
+    except (ClusterError, KeyError):  # before Kubernetes 1.28
+        user = "make stop"
+    return f"{user} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _suspend(cluster: Cluster, job: str, *, suspend: bool) -> bool:

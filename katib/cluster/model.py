@@ -3,12 +3,17 @@
 Pure. Called by status, deploy's waiting, lifecycle and results.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 
-from katib.cluster.kinds import EXPERIMENT_LABEL, GPU, SIDECAR, TRIAL_LABEL, Object
+from katib.cluster.kinds import EXPERIMENT_LABEL, Object
+from katib.cluster.pod import Pod as Pod
+from katib.cluster.pod import gpus_of, owner_of
+from katib.cluster.pod import read_pod as read_pod
+from katib.metrics import filters_of
+from katib.tries import Record, instant, read_record
 
 TrialState = Literal[
     "Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable", "Killed"
@@ -17,7 +22,10 @@ Strategy = Literal["max", "min", "latest"]
 ENDED: tuple[TrialState, ...] = ("EarlyStopped", "Succeeded", "Failed", "MetricsUnavailable", "Killed")
 _PRECEDENCE: tuple[TrialState, ...] = (*ENDED, "Running", "Created")
 """An early-stopped trial keeps Running=True, so how it ended is looked at first (Katib, status_util.go)."""
-Termination = Mapping[str, Any]
+STOPPED = "sepsweep/stopped"
+"""The annotation of an Experiment that says who ended it by the verb stop."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
+when = instant
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,12 @@ class Trial:
     """One Katib trial. `value` is the objective's where Katib has it, which is after the trial's end."""
 
     name: str
+    uid: str
+    owner: str
+    """Uid of its Experiment."""
     experiment: str
     state: TrialState
+    reason: str
     message: str
     rules: tuple[str, ...]
     """The early-stopping rules that it was made with, in words; of our service they never fire by themselves."""
@@ -36,6 +48,8 @@ class Trial:
     created: datetime | None
     started: datetime | None
     ended: datetime | None
+    record: Record
+    """What our suggestion service has noted of its tries; empty beside Katib's own."""
 
     @property
     def finished(self) -> bool:
@@ -44,44 +58,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Pod:
-    """One pod of a trial: a try. `terminations` are by container, of those that have ended."""
-
-    name: str
-    trial: str
-    phase: str
-    node: str
-    created: datetime | None
-    started: datetime | None
-    ended: datetime | None
-    deleting: bool
-    gpus: int
-    containers: tuple[str, ...]
-    terminations: Mapping[str, Termination]
-    waiting: tuple[str, ...]
-    """Why containers wait: `ErrImagePull: …`."""
-    unscheduled: str
-    disrupted: str
-    """Why Kubernetes took it away: preempted, evicted, its node gone."""
-    evicted: str
-
-    @property
-    def running(self) -> bool:
-        """Whether its containers are at work."""
-        return self.phase == "Running" and not self.deleting
-
-    @property
-    def log_container(self) -> str:
-        """Where the trainer's lines are: Katib's collector prints the file that the trainer's output goes into."""
-        return SIDECAR if SIDECAR in self.containers else self.containers[0]
-
-
-@dataclass(frozen=True)
 class Job:
     """The Job of a trial."""
 
     name: str
+    uid: str
+    owner: str
+    """Uid of its Trial."""
     suspended: bool
+    suspended_since: datetime | None
     queued: bool
     failed: int
     reason: str
@@ -99,6 +84,8 @@ class Search:
     state: str
     message: str
     metric: str
+    filters: tuple[str, ...]
+    """That find the metric in what a trial prints."""
     maximize: bool
     strategy: Strategy
     max_trials: int
@@ -114,6 +101,18 @@ class Search:
     """That one trial asks for."""
     deadline: float
     """Seconds that a trial may take, from its Job."""
+    stopped_by: str
+    """Who ended it by the verb stop; empty where nobody did."""
+    stopped_at: datetime | None
+    proposer: str
+    """The algorithm, by which its suggestion service is called."""
+
+    @property
+    def stopped(self) -> str:
+        """`stopped by somebody at 2026-11-28 14:05 UTC`; empty where nobody did."""
+        return (
+            f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M} UTC" if self.stopped_at else ""
+        )
 
     @property
     def finished(self) -> bool:
@@ -124,12 +123,15 @@ class Search:
 def read_search(found: Object) -> Search:
     """The view of an Experiment object."""
     spec, status = found["spec"], found.get("status") or {}
-    condition = _last(status.get("conditions"), ("Succeeded", "Failed", "Restarting", "Running", "Created"))
+    # Restarting stays true to the end of a search that was extended; it counts until the search runs again.
+    condition = _last(status.get("conditions"), ("Succeeded", "Failed", "Running", "Restarting", "Created"))
     objective = spec["objective"]
     name = objective["objectiveMetricName"]
     maximize = objective["type"] == "maximize"
     strategies = {item["name"]: item["value"] for item in objective.get("metricStrategies") or []}
     job = spec["trialTemplate"].get("trialSpec", {}).get("spec", {})
+    annotations = found["metadata"].get("annotations") or {}
+    stopped_by, _, stopped_at = annotations.get(STOPPED, "").rpartition(" at ")
     return Search(
         name=found["metadata"]["name"],
         uid=found["metadata"]["uid"],
@@ -137,6 +139,7 @@ def read_search(found: Object) -> Search:
         state=condition.get("type", "Created"),
         message=condition.get("message", ""),
         metric=name,
+        filters=tuple(filters_of(spec)),
         maximize=maximize,
         strategy=cast(Strategy, strategies.get(name, "max" if maximize else "min")),
         max_trials=spec.get("maxTrialCount") or 0,
@@ -147,8 +150,11 @@ def read_search(found: Object) -> Search:
         created=when(found["metadata"].get("creationTimestamp")),
         ended=when(status.get("completionTime")),
         deleting="deletionTimestamp" in found["metadata"],
-        gpus=_gpus(job.get("template", {}).get("spec", {}).get("containers") or []),
+        gpus=gpus_of(job.get("template", {}).get("spec", {}).get("containers") or []),
         deadline=float(job.get("activeDeadlineSeconds") or 0),
+        stopped_by=stopped_by,
+        stopped_at=when(stopped_at),
+        proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
     )
 
 
@@ -168,8 +174,11 @@ def read_trial(found: Object) -> Trial:
     labels = found["metadata"].get("labels") or {}
     return Trial(
         name=found["metadata"]["name"],
+        uid=found["metadata"].get("uid", ""),
+        owner=owner_of(found),
         experiment=labels.get(EXPERIMENT_LABEL, ""),
         state=condition.get("type", "Created"),
+        reason=condition.get("reason", ""),
         message=condition.get("message", ""),
         rules=tuple(map(_rule, spec.get("earlyStoppingRules") or [])),
         assignments={item["name"]: item["value"] for item in spec.get("parameterAssignments") or []},
@@ -178,45 +187,7 @@ def read_trial(found: Object) -> Trial:
         started=when(status.get("startTime")),
         ended=when(status.get("completionTime"))
         or (when(condition.get("lastTransitionTime")) if condition.get("type") in ENDED else None),
-    )
-
-
-def read_pod(found: Object) -> Pod:
-    """The view of a trial's Pod object."""
-    spec, status, labels = found["spec"], found.get("status") or {}, found["metadata"].get("labels") or {}
-    states = {item["name"]: item.get("state") or {} for item in status.get("containerStatuses") or []}
-    states |= {item["name"]: item.get("state") or {} for item in status.get("initContainerStatuses") or []}
-    conditions = {item["type"]: item for item in status.get("conditions") or []}
-    scheduled = conditions.get("PodScheduled", {})
-    disrupted = conditions.get("DisruptionTarget", {})
-    ends = {name: state["terminated"] for name, state in states.items() if "terminated" in state}
-    starts = [
-        when((state.get("running") or state.get("terminated") or {}).get("startedAt"))
-        for state in states.values()
-    ]
-    over = [when(end.get("finishedAt")) for end in ends.values()] if len(ends) == len(states) else []
-    return Pod(
-        name=found["metadata"]["name"],
-        trial=labels.get(TRIAL_LABEL, ""),
-        phase=status.get("phase", "Pending"),
-        node=spec.get("nodeName", ""),
-        created=when(found["metadata"].get("creationTimestamp")),
-        started=min((start for start in starts if start), default=when(status.get("startTime"))),
-        ended=max((end for end in over if end), default=None),
-        deleting="deletionTimestamp" in found["metadata"],
-        gpus=_gpus(spec["containers"]),
-        containers=tuple(item["name"] for item in spec["containers"]),
-        terminations=ends,
-        waiting=tuple(
-            f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}".rstrip(": ")
-            for state in states.values()
-            if state.get("waiting", {}).get("reason") not in (None, "ContainerCreating", "PodInitializing")
-        ),
-        unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
-        disrupted=disrupted.get("message") or disrupted.get("reason", "")
-        if disrupted.get("status") == "True"
-        else "",
-        evicted=status.get("message", "") if status.get("reason") == "Evicted" else "",
+        record=read_record(found),
     )
 
 
@@ -225,9 +196,13 @@ def read_job(found: Object) -> Job:
     status = found.get("status") or {}
     ends = [item for item in status.get("conditions") or [] if item["status"] == "True"]
     failed: Object = next((item for item in ends if item["type"] == "Failed"), {})
+    suspended: Object = next((item for item in ends if item["type"] == "Suspended"), {})
     return Job(
         name=found["metadata"]["name"],
+        uid=found["metadata"].get("uid", ""),
+        owner=owner_of(found),
         suspended=bool(found["spec"].get("suspend")),
+        suspended_since=when(suspended.get("lastTransitionTime")),
         queued="kueue.x-k8s.io/queue-name" in (found["metadata"].get("labels") or {}),
         failed=status.get("failed") or 0,
         reason=failed.get("reason", ""),
@@ -235,12 +210,23 @@ def read_job(found: Object) -> Job:
     )
 
 
-def when(text: object) -> datetime | None:
-    """A time of the API server, with its zone."""
-    try:
-        return datetime.fromisoformat(str(text)) if text else None
-    except ValueError:
-        return None
+def own(
+    search: Search, trials: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object]
+) -> tuple[list[Trial], dict[str, Job], dict[str, list[Pod]]]:
+    """The trials of this very `search`, their Jobs and their pods by trial, the oldest pod first.
+
+    What an earlier experiment of the name has left, and is being deleted in the background, has another owner.
+    """
+    of_search = [trial for trial in map(read_trial, trials) if trial.experiment == search.name]
+    found = {trial.name: trial for trial in of_search if trial.owner in ("", search.uid)}
+    read = [job for job in map(read_job, jobs) if job.name in found]
+    of_trials = {job.name: job for job in read if job.owner in ("", found[job.name].uid)}
+    tries: dict[str, list[Pod]] = {}
+    for pod in sorted(map(read_pod, pods), key=lambda pod: pod.created or _NEVER):
+        job = of_trials.get(pod.trial)
+        if pod.trial in found and (job is None or pod.owner in ("", job.uid)):
+            tries.setdefault(pod.trial, []).append(pod)
+    return list(found.values()), of_trials, tries
 
 
 def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> dict[str, Any]:
@@ -262,11 +248,6 @@ def _number(metric: Object, key: str) -> float | None:
         return float(metric[key])
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _gpus(containers: Sequence[Object]) -> int:
-    limits = [(item.get("resources") or {}).get("limits") or {} for item in containers]
-    return sum(int(cast(str, limit.get(GPU, 0))) for limit in limits)
 
 
 assert set(_PRECEDENCE) == set(get_args(TrialState))  # noqa: S101  (a state that is forgotten would show as Created)

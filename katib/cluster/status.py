@@ -1,16 +1,27 @@
 """What runs: experiments and their trials with epoch, SI-SNR, GPU time, and the cause of what went wrong.
 
-A look costs four API calls and at most LOGS more, for the logs of running and failed trials. Called by the verbs status,
-logs, pause, delete and results.
+A look costs five API calls and at most LOGS more, for the logs of running and failed trials; where a search lacks trials, two
+more say why (the namespace's warnings, and the log of a service that crashes).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
+from math import isfinite
 from statistics import mean
 from typing import Any
 
-from katib.cluster.causes import Cause, clean, interrupted, why_failed, why_waiting
+from katib.cluster.causes import (
+    Cause,
+    both,
+    clean,
+    interrupted,
+    why_failed,
+    why_stuck,
+    why_tried_again,
+    why_waiting,
+)
 from katib.cluster.client import AbsentError, Cluster, RefusedError
 from katib.cluster.kinds import (
     EXPERIMENT,
@@ -18,8 +29,8 @@ from katib.cluster.kinds import (
     JOB,
     OURS,
     POD,
+    SUGGESTION,
     TRIAL,
-    TRIAL_LABEL,
     Kind,
     Object,
 )
@@ -28,24 +39,28 @@ from katib.cluster.model import (
     Pod,
     Search,
     Trial,
-    read_job,
-    read_pod,
+    own,
     read_search,
-    read_trial,
 )
+from katib.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError, nearest
-from katib.metrics import MetricParser, metric_filter
+from katib.metrics import MetricParser
+from katib.tries import seconds as spent
+from katib.tries import short
 
-LOGS = 6  # logs read in one look; with four lists that is ten calls
-LOG_BYTES = 1 << 20
+LOGS = 5
+"""Logs read in one look."""
+LOG_BYTES = 1 << 24
+"""Of a log; the trainer's has some 200 an epoch."""
 DEADLINE_MARGIN = 3  # katib/render.py: activeDeadlineSeconds is that many times the estimate of a run
 SELECTORS: Mapping[Kind, str] = {
     EXPERIMENT: OURS,
     TRIAL: f"{OURS},{EXPERIMENT_LABEL}",
     JOB: f"{OURS},{EXPERIMENT_LABEL}",
-    POD: f"{OURS},{TRIAL_LABEL}",
+    POD: f"{OURS},{EXPERIMENT_LABEL}",
+    SUGGESTION: OURS,
 }
-"""What status lists or watches."""
+"""What status lists or watches; pods are those of trials and of suggestion services."""
 
 
 @dataclass
@@ -54,6 +69,7 @@ class Curves:
 
     values: dict[str, list[float]] = field(default_factory=dict)
     last_lines: dict[str, list[str]] = field(default_factory=dict)
+    """By pod."""
     read: dict[str, int] = field(default_factory=dict)
     looks: int = 0
     final: set[str] = field(default_factory=set)
@@ -69,6 +85,8 @@ class Row:
     state: str
     values: tuple[float, ...]
     """The objective by epoch, as far as a log that is still there says."""
+    epoch: int
+    """Finished epochs, of a trial without a log those that its record tells."""
     current: float | None
     best: float | None
     node: str
@@ -78,11 +96,6 @@ class Row:
     cause: Cause | None
     interruption: str
     pod: Pod | None
-
-    @property
-    def epoch(self) -> int:
-        """Finished epochs."""
-        return len(self.values)
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,8 @@ class Progress:
     """Why a log could not be read."""
     unread: int
     """Running trials whose log has not been read yet."""
+    lacking: Cause | None = None
+    """Why the search has fewer trials than it may have."""
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
@@ -115,23 +130,14 @@ def progress(
         if name not in (names := [search.name for search in searches]):
             raise ClusterError(none_called(name, names, cluster.namespace))
         searches = [search for search in searches if search.name == name]
-    ours = {search.name for search in searches}
-    trials = [trial for trial in map(read_trial, objects[TRIAL]) if trial.experiment in ours]
-    jobs = {job.name: job for job in map(read_job, objects[JOB])}
-    pods: dict[str, list[Pod]] = {}
-    for pod in sorted(
-        map(read_pod, objects[POD]), key=lambda pod: pod.created or datetime.max.replace(tzinfo=UTC)
-    ):
-        pods.setdefault(pod.trial, []).append(pod)
-    metrics = {search.name: search.metric for search in searches}
-    _read_logs(cluster, trials, pods, metrics, curves)
-    now = datetime.now(UTC)
-    return [
-        _progress(
-            search, [trial for trial in trials if trial.experiment == search.name], jobs, pods, curves, now
-        )
-        for search in sorted(searches, key=lambda search: search.name)
-    ]
+    now, made, warnings = datetime.now(UTC), [], cache(lambda: warnings_of(cluster))
+    found = {search.name: own(search, objects[TRIAL], objects[JOB], objects[POD]) for search in searches}
+    _read_logs(cluster, [(search, *found[search.name]) for search in searches], curves)
+    for search in sorted(searches, key=lambda search: search.name):
+        trials, jobs, pods = found[search.name]
+        one = _progress(search, trials, jobs, pods, curves, now)
+        made.append(replace(one, lacking=lacking(cluster, search, trials, objects, warnings)))
+    return made
 
 
 def none_called(name: str, names: Iterable[str], namespace: str) -> str:
@@ -182,59 +188,65 @@ def _row(
     pod = pods[-1] if pods else None
     values = curves.values.get(trial.name, [])
     best = trial.observed.get(search.strategy)
-    if best is None and values:
-        best = max(values) if search.maximize else min(values)
+    if best is None:
+        best = (max if search.maximize else min)(filter(isfinite, values), default=None)
+    last_lines = curves.last_lines.get(pod.name, ()) if pod else ()
     waiting = None if trial.finished else why_waiting(job, pods)
+    tried = why_tried_again(trial, pods, curves.last_lines)
+    cause = waiting or why_failed(trial, job, pods, last_lines, search)
+    cause = both(cause or why_stuck(pod, last_lines), tried)
     state = "Paused" if waiting and waiting.what == "paused" else "Waiting" if waiting else trial.state
     return Row(
         trial=trial,
         state=state,
         values=tuple(values),
-        current=values[-1] if values else trial.observed.get("latest"),
+        epoch=max(len(values), trial.record.epochs),
+        current=values[-1] if values else trial.observed.get("latest", trial.record.last),
         best=best,
         node=pod.node if pod else "",
         gpus=pod.gpus if pod else search.gpus,
         restarts=max(0, len(pods) - 1, job.failed if job else 0),
-        hours=_hours(trial, search, pods, now),
-        cause=waiting or why_failed(trial, job, pods, curves.last_lines.get(trial.name, ())),
+        hours=hours(trial, search, job, pods, now),
+        cause=cause,
         interruption=interrupted(pods),
         pod=pod,
     )
 
 
-def _hours(trial: Trial, search: Search, pods: Sequence[Pod], now: datetime) -> float:
-    """GPU-hours (without a GPU: hours) of all tries that are still known; of a trial whose pods are gone, its whole time."""
-    if pods:
-        seconds = sum(_seconds(pod.started, pod.ended, now) for pod in pods if pod.started and pod.node)
-    elif trial.finished:
-        seconds = _seconds(trial.started, trial.ended, now)
-    else:
-        seconds = 0.0
-    return seconds * max(1, search.gpus) / 3600
+def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
+    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, and those that the trial's record tells.
+
+    Of an ended trial of which neither is known, its whole time.
+    """
+    there = {short(pod.name, trial.name): pod.span for pod in pods}
+    spans = {**trial.record.spans, **{name: span for name, span in there.items() if span}}
+    # A span that nobody saw end, its pod gone: it cannot have lasted longer than the trial, nor into a pause.
+    suspended = job.suspended_since if job and job.suspended else None
+    over = min(moment for moment in (trial.ended, suspended, now) if moment)
+    if not spans and trial.finished:
+        return _seconds(trial.started, trial.ended, now) * max(1, search.gpus) / 3600
+    return spent(spans, there, now, over) * max(1, search.gpus) / 3600
 
 
 def _read_logs(
     cluster: Cluster,
-    trials: Sequence[Trial],
-    pods: Mapping[str, list[Pod]],
-    metrics: Mapping[str, str],
+    searches: Sequence[tuple[Search, list[Trial], dict[str, Job], dict[str, list[Pod]]]],
     curves: Curves,
 ) -> None:
-    """Running trials first, the one that was read longest ago before others; then, each once, failed ones and those that Katib
-    has no value of: it notes that of a trial that was stopped early only after its Job's end."""
+    """Running trials first, the one that was read longest ago before others; then, each once, tries that have failed and ended
+    trials of which neither Katib nor a record tells value and epoch."""
     curves.looks += 1
     curves.problem = ""
     wanted = []
-    for trial in trials:
-        pod = pods[trial.name][-1] if pods.get(trial.name) else None
-        if pod is None or pod.phase == "Pending":
-            continue
-        unknown = trial.state == "Failed" or not trial.observed
-        if not trial.finished or (unknown and trial.name not in curves.final):
-            wanted.append((trial, pod))
-    wanted.sort(key=lambda pair: (pair[0].finished, curves.read.get(pair[0].name, 0)))
-    for trial, pod in wanted[:LOGS]:
-        curves.read[trial.name] = curves.looks
+    for search, trials, _, pods in searches:
+        parser = MetricParser(search.filters, [search.metric])
+        for trial in trials:
+            for pod in _worth_reading(trial, pods.get(trial.name, [])):
+                if pod.name not in curves.final:
+                    wanted.append((trial, pod, parser, pod is pods[trial.name][-1]))
+    wanted.sort(key=lambda item: (item[0].finished, not item[3], curves.read.get(item[1].name, 0)))
+    for trial, pod, parser, newest in wanted[:LOGS]:
+        curves.read[pod.name] = curves.looks
         try:
             text = cluster.log(pod.name, pod.log_container, LOG_BYTES)
         except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
@@ -244,13 +256,31 @@ def _read_logs(
         ) as error:  # a silent node, a missing right, the server away: the rest is worth showing
             curves.problem = str(error)
             continue
-        metric = metrics[trial.experiment]
         lines = [clean(line) for line in text.splitlines()]
-        parser = MetricParser([metric_filter(metric)], [metric])
-        curves.values[trial.name] = [report.value for line in lines for report in parser.parse(line)]
-        curves.last_lines[trial.name] = lines[-20:]
-        if trial.finished and not pod.running:
-            curves.final.add(trial.name)
+        if newest:
+            curves.values[trial.name] = steps(parser, lines)
+        curves.last_lines[pod.name] = lines[-20:]
+        if not pod.running:
+            curves.final.add(pod.name)
+
+
+def _worth_reading(trial: Trial, pods: Sequence[Pod]) -> list[Pod]:
+    """The newest pod of a trial, unless all is known without its log, and the last one that has failed."""
+    tries = [pod for pod in pods if pod.phase != "Pending"]
+    failed = [pod for pod in tries if pod.failed][-1:]
+    if not tries or tries[-1] in failed or (trial.finished and trial.observed and trial.record.epochs):
+        return failed
+    return [*([] if trial.finished else failed), tries[-1]]
+
+
+def steps(parser: MetricParser, lines: Iterable[str]) -> list[float]:
+    """The values of a trial's objective by epoch. A resumed trial prints its history again with the times of old: a time is one
+    epoch."""
+    found: dict[object, float] = {}
+    for line in lines:
+        for report in parser.parse(line):
+            found[report.time or len(found)] = report.value
+    return list(found.values())
 
 
 def _order(search: Search) -> Any:

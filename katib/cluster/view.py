@@ -38,6 +38,7 @@ def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
             "gpu_hours_planned": round(item.hours_planned, 3),
             "seconds_left": item.seconds_left and round(item.seconds_left),
             "best": item.search.best,
+            "lacking": str(item.lacking or ""),
             "rows": [_record(row) for row in item.rows],
         }
         for item in found
@@ -78,8 +79,8 @@ def headline(item: Progress) -> str:
     words.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {unit}")
     if item.seconds_left is not None:
         words.append(f"about {_hours(item.seconds_left / 3600)} h left")
-    if search.state == "Failed" and search.message:
-        words.append(search.message)
+    if search.state == "Failed" and (why := search.stopped or search.message):
+        words.append(why)
     return "  ".join(words)
 
 
@@ -112,13 +113,13 @@ def _trials(item: Progress) -> Table:
 
 
 def _notes(item: Progress) -> list[str]:
-    notes = []
+    notes = [f"  {item.lacking}"] if item.lacking else []
     for row in item.rows:
         if row.cause is not None:
             notes.append(f"  {row.trial.name}: {row.cause}")
         if row.interruption:
             notes.append(
-                f"  {row.trial.name}: taken off its node before ({row.interruption}); it went on at its checkpoint"
+                f"  {row.trial.name}: taken off its node before ({row.interruption}); it continues at its checkpoint"
             )
     if item.unreadable:
         notes.append(f"  a log could not be read: {item.unreadable}")

@@ -6,7 +6,6 @@ there have printed stands in for it, and a note says so. Called by the verbs res
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from katib.cluster.causes import clean
 from katib.cluster.client import AbsentError, Cluster, RefusedError
@@ -89,7 +88,7 @@ def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, ob
 
 def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
     trial, curve = live.trial, metrics.get(identity.metric, ())
-    start, end = trial.started or trial.created, trial.ended or datetime.now(UTC)
+    start = trial.started or trial.created
     # Katib writes the observation after the end of a trial; until then the reports say what it has come to.
     value = trial.observed.get(identity.strategy)
     if value is None or abs(value) == float("inf") or value != value:
@@ -102,8 +101,8 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
         assignments=dict(trial.assignments),
         value=value,
         best_epoch=next((point.step for point in curve if point.value == value), None),
-        epochs=curve[-1].step if curve else len(live.values),
-        seconds=max(0.0, (end - start).total_seconds()) if start else 0.0,
+        epochs=curve[-1].step if curve else live.epoch,
+        seconds=live.hours * 3600 / max(1, live.gpus),
         objective=identity.metric,
         metrics=metrics,
         gpu_hours=live.hours,

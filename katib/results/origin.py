@@ -6,7 +6,8 @@ Called by both tables, by the log, and by what follows from a search.
 from collections.abc import Mapping
 from typing import Any
 
-from katib.metrics import DEFAULT_FILTER
+from katib.metrics import filters_of as filters_of
+from katib.metrics import metrics_of as metrics_of
 from katib.render import fixed_flags
 from katib.results.table import Budget
 from katib.spec import Spec, load_spec, specs
@@ -45,18 +46,6 @@ def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
         return None
     hours = source.hours_per_run * epochs / source.epochs if source else None
     return Budget(trials, epochs, hours) if isinstance(trials, int) and epochs > 0 else None
-
-
-def metrics_of(spec: Mapping[str, Any]) -> list[str]:
-    """The metrics that the manifest's `spec` collects, the objective first."""
-    objective = spec.get("objective", {})
-    return [objective.get("objectiveMetricName", ""), *objective.get("additionalMetricNames", ())]
-
-
-def filters_of(spec: Mapping[str, Any]) -> list[str]:
-    """The filters that find them in what a trial prints."""
-    source = spec.get("metricsCollectorSpec", {}).get("source", {})
-    return source.get("filter", {}).get("metricsFormat") or [DEFAULT_FILTER]
 
 
 def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:

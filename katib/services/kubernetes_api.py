@@ -1,7 +1,8 @@
 """The few calls of the Kubernetes API that a service in a pod makes, with the pod's own service account.
 
 Over the standard library: the kubernetes package alone takes 50 MB, which is what the early-stopping service may have. The
-rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of trials.
+rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of trials, list and
+watch pods.
 """
 
 import json
@@ -10,7 +11,8 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from katib.errors import ClusterError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
-EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
+WATCH_SECONDS = 240
+"""After which the API server ends a watch."""
+EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
 EARLY_STOPPED = "EarlyStopped"
 REFUSED = (401, 403)
 CHANGED_MEANWHILE = 422
@@ -34,6 +38,7 @@ class KubernetesApi:
         self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None
     ) -> None:
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
+        self._pods = f"{server}/api/v1/namespaces/{namespace}/pods"
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
@@ -53,25 +58,71 @@ class KubernetesApi:
         items: list[Mapping[str, Any]] = self._call("GET", f"trials?{selector}")["items"]
         return items
 
+    def pods(self, experiment: str) -> tuple[list[Mapping[str, Any]], str]:
+        """The pods of an experiment's trials, and the version from which a watch continues."""
+        answer = self._call("GET", _of_trials(experiment), root=self._pods)
+        return answer["items"], answer["metadata"]["resourceVersion"]
+
+    def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """What becomes of them after `version`, as type and object, until the server ends the watch."""
+        more = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        where = f"{_of_trials(experiment)}&{urllib.parse.urlencode(more)}"
+        with self._open("GET", where, root=self._pods, timeout=WATCH_SECONDS + TIMEOUT) as answer:
+            for line in answer:
+                event = json.loads(line)
+                yield event["type"], event["object"]
+
     def mark_early_stopped(self, name: str, reason: str = "") -> bool:
         """Adds the condition that Katib's controller and UI know such a trial by; False where it has it already.
 
         `reason` becomes the condition's message, which Katib keeps as long as the trial.
         """
+
+        def marked(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
+            conditions = trial.get("status", {}).get("conditions") or []
+            there = any(condition.get("type") == EARLY_STOPPED for condition in conditions)
+            return [] if there else [_added(trial, _condition(reason))]
+
+        return self._change_status(name, marked)
+
+    def note_running(self, name: str, words: Callable[[Mapping[str, Any]], str]) -> bool:
+        """Makes what `words` says of the trial the message of its condition Running; False where it has it, or has none."""
+
+        def noted(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
+            conditions = trial.get("status", {}).get("conditions") or []
+            for index, condition in enumerate(conditions):
+                if condition.get("type") == "Running" and condition.get("message") != (text := words(trial)):
+                    return [{"op": "add", "path": f"/status/conditions/{index}/message", "value": text}]
+            return []
+
+        return self._change_status(name, noted)
+
+    def _change_status(self, name: str, change: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> bool:
+        """Patches the status of the very trial that was read, and reads it again where the controller has written since."""
         for _ in range(TRIES):
             trial = self.trial(name)
-            conditions = trial.get("status", {}).get("conditions") or []
-            if any(condition.get("type") == EARLY_STOPPED for condition in conditions):
+            if not (operations := change(trial)):
                 return False
+            version = {"op": "test", "path": "/metadata/resourceVersion"}
+            version["value"] = trial["metadata"]["resourceVersion"]
             try:
-                self._call("PATCH", f"trials/{_quoted(name)}/status", _patch(trial, _condition(reason)))
+                self._call("PATCH", f"trials/{_quoted(name)}/status", [version, *operations])
             except _ChangedError:
-                continue  # the controller has written in between
+                continue
             return True
         raise ClusterError(f"trial '{name}' changes faster than its status can be set")
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(f"{self._path}/{path}", method=method)  # noqa: S310 (https, or a test's server)
+    def _call(self, method: str, path: str, body: Any = None, root: str = "") -> Any:
+        with self._open(method, path, body, root) as answer:
+            return json.load(answer)
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, body: Any = None, root: str = "", timeout: float = TIMEOUT
+    ) -> Iterator[Any]:
+        """An answer that is being read. Whatever goes wrong until its end is a ClusterError."""
+        where = f"{root or self._path}{path if root else f'/{path}'}"
+        request = urllib.request.Request(where, method=method)  # noqa: S310 (https, or a test's server)
         request.add_header("Accept", "application/json")
         if self._token is not None:
             # Read anew each time: Kubernetes replaces it every hour.
@@ -80,8 +131,8 @@ class KubernetesApi:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json-patch+json")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT, context=self._tls) as answer:  # noqa: S310
-                return json.load(answer)
+            with urllib.request.urlopen(request, timeout=timeout, context=self._tls) as answer:  # noqa: S310
+                yield answer
         except urllib.error.HTTPError as error:
             if error.code == CHANGED_MEANWHILE and method == "PATCH":
                 raise _ChangedError("changed meanwhile") from None
@@ -122,14 +173,15 @@ def _condition(reason: str) -> dict[str, str]:
     }
 
 
-def _patch(trial: Mapping[str, Any], condition: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Adds to the list rather than replace it, and only to the very object that was read."""
-    version = trial["metadata"]["resourceVersion"]
-    unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+def _added(trial: Mapping[str, Any], condition: Mapping[str, str]) -> dict[str, Any]:
+    """Adds to the list rather than replace it."""
     if trial.get("status", {}).get("conditions"):
-        return [unchanged, {"op": "add", "path": "/status/conditions/-", "value": condition}]
-    status = {**trial.get("status", {}), "conditions": [condition]}
-    return [unchanged, {"op": "add", "path": "/status", "value": status}]
+        return {"op": "add", "path": "/status/conditions/-", "value": condition}
+    return {"op": "add", "path": "/status", "value": {**trial.get("status", {}), "conditions": [condition]}}
+
+
+def _of_trials(experiment: str) -> str:
+    return f"?{urllib.parse.urlencode({'labelSelector': f'{EXPERIMENT_LABEL}={experiment},{TRIAL_LABEL}'})}"
 
 
 def _message(error: urllib.error.HTTPError) -> str:

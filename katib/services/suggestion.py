@@ -9,6 +9,7 @@ belong to an experiment of the same name in another namespace (namesakes.py).
 
 import hashlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from katib.experiment import Experiment
 from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests
+from katib.services.bookkeeping import Bookkeeper
 from katib.services.kubernetes_api import KubernetesApi, NoRightError, in_cluster
 from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
@@ -32,6 +34,8 @@ PORT = 6789
 HEALTH = "manager.v1beta1.Suggestion"
 """What Katib's probes ask for (consts/const.go)."""
 
+EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
+"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml); else the first request tells it."""
 LABELS = {"sepsweep/proposed-by": "sepsweep"}
 
 log = logging.getLogger("sepsweep")
@@ -40,12 +44,13 @@ log = logging.getLogger("sepsweep")
 class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
     """Katib's service of that name; `db_manager` is an address, or None where curves are not to be looked up.
 
-    Without an `api` there is no warm start.
+    Without an `api` there is no warm start, and nobody notes the tries of trials.
     """
 
     def __init__(self, db_manager: str | None = None, api: KubernetesApi | None = None) -> None:
         self._db_manager = db_manager
         self._api = api
+        self.bookkeeper = Bookkeeper(api, db_manager)
 
     @one_line_errors
     def GetSuggestions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -53,6 +58,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.experiment(request.experiment)
+        self.bookkeeper.begin(search.name)
         self._keep_own_trials(request)
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
@@ -180,6 +186,7 @@ def main() -> int:
     options = parser.parse_args()
     preload()
     service = Suggestion(options.db_manager, in_cluster())
+    service.bookkeeper.begin(os.environ.get(EXPERIMENT_VARIABLE, ""))
     return serve(
         "suggestion",
         options.port,

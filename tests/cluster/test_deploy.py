@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD
+from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, in_background
@@ -25,8 +27,6 @@ def test_deploy_applies_and_again_changes_nothing(verb: Verb, tools: Tools) -> N
 
 def test_deploy_without_waiting_takes_few_calls(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under 5 s is the aim; calls are what a test can hold, at some milliseconds each."""
-    from katib.cluster.client import Cluster
-
     made: list[Cluster] = []
     begin = Cluster.__init__
 
@@ -81,6 +81,14 @@ def test_deploy_refuses_what_katib_would_once_all_trials_exist(verb: Verb, katib
     assert "TRIALS is at least 31" in err
 
 
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up node has no kubelet that could be asked for a log: each has one epoch."""
+    line = f"2026-11-28T10:00:00.000000Z {METRIC}=-1.2500"
+    monkeypatch.setattr(Cluster, "log", lambda *_: line)
+
+
+@pytest.mark.usefixtures("logs")
 def test_deploy_waits_with_reasons_until_the_first_trial_trains(verb: Verb, tools: Tools) -> None:
     played: list[Katib] = []
 
@@ -101,6 +109,7 @@ def test_deploy_waits_with_reasons_until_the_first_trial_trains(verb: Verb, tool
     assert "warning" not in out
 
 
+@pytest.mark.usefixtures("logs")
 def test_deploy_warns_of_a_pod_without_collector(verb: Verb, tools: Tools, katib: object) -> None:
     katib.inject = False  # type: ignore[attr-defined]
 

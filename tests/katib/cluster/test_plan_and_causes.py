@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.cluster.causes import clean, why_failed, why_waiting
+from katib.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
 from katib.cluster.doctor.admission import trial_job
-from katib.cluster.model import read_job, read_pod, read_trial
+from katib.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.cluster.plan import plan, successor
 from katib.errors import ClusterError
 from katib.render import Overrides, render
@@ -109,7 +109,19 @@ TRIAL = read_trial(
         ),
         (pod(**ended(2)), ["error: /data/x: no train/ in it"], "no train/ in it"),
         (pod(phase="Failed", reason="Evicted", message="node was low on disk"), [], "low on disk"),
-        (pod(**ended(137)), [], "SIGKILL"),
+        (pod(**ended(137)), [], "killed by signal 9 (SIGKILL)"),
+        (pod(**ended(135)), [], "resources.shared_memory"),
+        (
+            pod(**ended(1)),
+            [
+                "Traceback (most recent call last):",
+                "PermissionError: [Errno 13] Permission denied: '/runs/a'",
+                "",
+            ],
+            "PermissionError: [Errno 13] Permission denied: '/runs/a' (exit code 1); the runs volume must be writable",
+        ),
+        (pod(phase="Failed", reason="NodeLost", message="node n is gone"), [], "NodeLost: node n is gone"),
+        (pod(**ended(6)), ["epoch 1"], "exit code 6"),
     ],
 )
 def test_cause_of_a_failure(found: Any, log: list[str], words: str) -> None:
@@ -141,6 +153,96 @@ def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
         "status": {"conditions": [stopped]},
     }
     assert str(why_failed(read_trial(found), None, [])) == words
+
+
+def stop_rule_trial(state: str, **status: Any) -> Any:
+    """A trial that may be stopped early, whose every bad exit code Katib's wrapper makes 1."""
+    conditions = [{"type": state, "status": "True", **status}]
+    rules = [{"name": "val_si_snr", "value": "-1e30", "comparison": "less", "startStep": 1}]
+    return read_trial(
+        {
+            "metadata": {"name": "t"},
+            "spec": {"earlyStoppingRules": rules},
+            "status": {"conditions": conditions},
+        }
+    )
+
+
+def test_a_trainer_that_was_killed_four_times_reads_so_behind_katibs_wrapper() -> None:
+    """It has no last word, and the wrapper's exit code is 1."""
+    tries = [pod(**ended(1)) for _ in range(4)]
+    job = read_job({"metadata": {"name": "t"}, "spec": {}, "status": {"failed": 4}})
+    cause = why_failed(stop_rule_trial("Failed"), job, tries, ["epoch 3/8: validation -1.26 dB"])
+    assert cause is not None
+    assert "killed by signal 9 (SIGKILL)" in cause.what
+    assert cause.what.endswith("epoch 3/8: validation -1.26 dB (4 tries)")
+    tries = [pod(**ended(1, "OOMKilled")) for _ in range(4)]
+    assert "the kernel killed it) (4 tries)" in str(why_failed(stop_rule_trial("Failed"), job, tries))
+
+
+def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
+    tries = [pod(**ended(1)), pod(phase="Running")]
+    cause = why_tried_again(
+        stop_rule_trial("Running"), tries, {"p": ["OSError: [Errno 5] Input/output error"]}
+    )
+    assert str(cause) == "try 1 ended: OSError: [Errno 5] Input/output error (exit code 1)"
+    assert why_tried_again(stop_rule_trial("Running"), tries[1:], {}) is None
+    assert why_tried_again(stop_rule_trial("Succeeded"), tries, {}) is None
+
+
+def test_a_full_volume_is_told_until_there_is_room_again() -> None:
+    waits = (
+        "waits for room: /runs/a/last.pt cannot be written (No space left on device); tries again every 30 s"
+    )
+    running_pod = pod(phase="Running")
+    cause = why_stuck(running_pod, ["epoch 1", waits])
+    assert cause is not None
+    assert (cause.what, "make room" in cause.remedy) == (waits, True)
+    assert why_stuck(running_pod, [waits, "room again: /runs/a/last.pt is written"]) is None
+
+
+def test_a_dead_collector_is_told_with_the_way_out() -> None:
+    end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    states = [
+        {"name": "trainer", "state": {"running": {}}},
+        {"name": "metrics-logger-and-collector", "state": end},
+    ]
+    cause = why_stuck(pod(phase="Running", containerStatuses=states), [])
+    assert cause is not None
+    assert "its metrics collector has ended (OOMKilled)" in cause.what
+    assert "kubectl delete pod p" in cause.remedy
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "words"),
+    [
+        ("2026-11-28T14:05:40Z", "stopped by somebody at 2026-11-28 14:05 UTC"),
+        ("2026-11-28T12:00:00Z", "ran past its deadline"),
+    ],
+)
+def test_after_stop_trials_read_stopped_by_whom_and_when_and_not_past_their_deadline(
+    ended_at: str, words: str
+) -> None:
+    """From the Trial alone, its Job and pods gone; one that had ended before had another reason."""
+    found = running()
+    found["metadata"]["annotations"] = {"sepsweep/stopped": "somebody at 2026-11-28T14:05:31Z"}
+    found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
+    reason = "TrialFailed. Job reason: DeadlineExceeded"
+    trial = stop_rule_trial("Failed", reason=reason, lastTransitionTime=ended_at)
+    assert words in str(why_failed(trial, None, [], search=read_search(found)))
+
+
+def test_an_extended_search_runs_once_it_runs_again() -> None:
+    """Katib leaves the condition Restarting true to the end (experiments/v1beta1/util.go)."""
+    found = running()
+    restarting = {"type": "Restarting", "status": "True"}
+    for more, state in (
+        ([{"type": "Running", "status": "False"}], "Restarting"),
+        ([{"type": "Running", "status": "True"}], "Running"),
+        ([{"type": "Running", "status": "False"}, {"type": "Succeeded", "status": "True"}], "Succeeded"),
+    ):
+        found["status"]["conditions"] = [{"type": "Created", "status": "True"}, restarting, *more]
+        assert read_search(found).state == state
 
 
 def test_preemption_is_a_cause_of_its_own() -> None:

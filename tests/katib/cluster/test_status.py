@@ -75,3 +75,45 @@ def test_a_narrow_terminal_does_not_cut_what_a_trial_is_called_and_has_come_to()
     for row in found[0].rows:
         assert f"{row.trial.name} " in printed
     assert printed.count("-11.52 dB  -11.50 dB") == 2
+
+
+def test_epochs_are_found_by_the_manifests_own_filter_and_metric() -> None:
+    """Of somebody else's trainer: another metric, another form of line, and a second metric that is no epoch."""
+    objects = search(1)
+    spec = objects[EXPERIMENT][0]["spec"]
+    spec["objective"] = {"type": "minimize", "objectiveMetricName": "loss", "additionalMetricNames": ["acc"]}
+    spec["metricsCollectorSpec"]["source"]["filter"]["metricsFormat"] = [r"(\w+): ([-+]?\d+\.\d+)"]
+    log = "step 1 loss: 0.50 acc: 0.9\nstep 2 loss: 0.25 acc: 0.8\nstep 3 loss: 0.75 acc: 0.7"
+    (found,) = progress(Logs(log), objects, Curves())
+    assert [(row.epoch, row.current, row.best) for row in found.rows] == [(3, 0.75, 0.25)]
+
+
+def test_a_history_that_is_printed_again_makes_no_new_epochs() -> None:
+    """A time is one epoch, as Katib's database is read."""
+    lines = [f"2026-11-26T21:28:0{second}Z val_si_snr={second}.5" for second in (1, 2, 3)]
+    (found,) = progress(Logs("\n".join([*lines[:2], *lines])), search(1), Curves())
+    assert [(row.epoch, row.current) for row in found.rows] == [(3, 3.5)]
+
+
+def test_a_paused_trial_shows_the_epoch_that_its_record_tells() -> None:
+    """Its pod is gone, and its log with it."""
+    objects = search(1)
+    message = "Trial is running; tries: abcde 2026-11-28T10:00:00Z/2026-11-28T11:30:00Z; 12 epochs, last 3.25"
+    objects[TRIAL][0]["status"]["conditions"] = [{"type": "Running", "status": "True", "message": message}]
+    objects[JOB][0]["spec"]["suspend"] = True
+    objects[POD] = []
+    (found,) = progress(Logs(""), objects, Curves())
+    (row,) = found.rows
+    assert (row.state, row.epoch, row.current, row.hours) == ("Paused", 12, 3.25, 1.5)
+
+
+def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
+    """Deleted in the background, its trial, Job and pod still there for a while; owners are what tells."""
+    objects = search(2)
+    for number, uid in enumerate(("u", "of the one before")):
+        objects[TRIAL][number]["metadata"] = {
+            **objects[TRIAL][number]["metadata"],
+            "ownerReferences": [{"kind": "Experiment", "uid": uid, "controller": True}],
+        }
+    (found,) = progress(Logs(""), objects, Curves())
+    assert [row.trial.name[-1] for row in found.rows] == ["0"]

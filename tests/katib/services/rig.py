@@ -117,6 +117,9 @@ class TrialServer:
         """So many patches find that the controller has written in between."""
         self.refuse_patches = 0
         self.forbid_lists = False
+        self.pods: list[dict[str, Any]] = []
+        self.pod_events: list[dict[str, Any]] = []
+        """What a watch of pods tells before the server ends it."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
         self.api = KubernetesApi(f"http://127.0.0.1:{self._http.server_port}", "sweeps")
@@ -155,7 +158,11 @@ class TrialServer:
             def do_GET(self) -> None:
                 path, _, query = self._path().partition("?")
                 server.requests.append(f"GET {path}")
-                if path == "trials" and server.forbid_lists:
+                if path == "/api/v1/namespaces/sweeps/pods" and "watch=true" in query:
+                    self._answer(200, *server.pod_events)
+                elif path == "/api/v1/namespaces/sweeps/pods":
+                    self._answer(200, {"items": server.pods, "metadata": {"resourceVersion": "1"}})
+                elif path == "trials" and server.forbid_lists:
                     self._answer(403, {"message": "trials is forbidden"})
                 elif path == "trials":
                     experiment = query.rpartition("%3D")[2]
@@ -193,6 +200,9 @@ class TrialServer:
                             return
                     elif operation["path"] == "/status/conditions/-":
                         trial["status"]["conditions"].append(operation["value"])
+                    elif operation["path"].endswith("/message"):
+                        index = int(operation["path"].split("/")[3])
+                        trial["status"]["conditions"][index]["message"] = operation["value"]
                     else:
                         assert operation["path"] == "/status"
                         trial["status"] = operation["value"]
@@ -201,8 +211,8 @@ class TrialServer:
             def _path(self) -> str:
                 return self.path.removeprefix("/apis/kubeflow.org/v1beta1/namespaces/sweeps/")
 
-            def _answer(self, code: int, body: object) -> None:
-                data = json.dumps(body).encode()
+            def _answer(self, code: int, *bodies: object) -> None:
+                data = "\n".join(map(json.dumps, bodies)).encode()
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()

@@ -98,6 +98,8 @@ def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
         ("trials", "list"),
         ("experiments", "get"),
         ("trials/status", "patch"),
+        ("pods", "list"),
+        ("pods", "watch"),
     }
     name = account["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name}]

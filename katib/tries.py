@@ -1,0 +1,109 @@
+"""The tries of a trial: when each of its pods ran, and how far the trial has come, as one line in the trial's status.
+
+A pod that is gone takes its times along, and a pause or a drain leaves none. So our suggestion service notes them in the
+message of the Trial's condition Running (services/bookkeeping.py), which Katib's controller carries along unchanged to the
+trial's end and beyond (trials/v1beta1/util.go); whoever counts hours reads them there. Pure.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+KATIBS_WORDS = "Trial is running"
+_SPAN = re.compile(r"([a-z0-9.-]+) (\S+Z)/(\S+Z)?(?=[,;]|$)")
+_PROGRESS = re.compile(r"; (\d+) epochs, last (\S+)$")
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a pod's containers ran; `end` is None while they do."""
+
+    start: datetime
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a trial's status says of its tries: a span for each pod by its name, and the epochs of which Katib's store knew."""
+
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    epochs: int = 0
+    last: float | None = None
+    """The objective of the last epoch."""
+
+    def __str__(self) -> str:
+        listed = sorted(self.spans.items(), key=lambda item: item[1].start)
+        tries = ", ".join(f"{pod} {_text(span.start)}/{_text(span.end)}" for pod, span in listed)
+        progress = f"; {self.epochs} epochs, last {self.last:.6g}" if self.last is not None else ""
+        return f"{KATIBS_WORDS}; tries: {tries}{progress}"
+
+
+def read_record(trial: Mapping[str, Any]) -> Record:
+    """The record of a Trial object; an empty one where nobody keeps it."""
+    conditions = (trial.get("status") or {}).get("conditions") or []
+    text = next((item.get("message", "") for item in conditions if item.get("type") == "Running"), "")
+    if not text.startswith(f"{KATIBS_WORDS}; tries: "):
+        return Record()
+    spans = {
+        pod: Span(begin, instant(end))
+        for pod, start, end in _SPAN.findall(text)
+        if (begin := instant(start)) is not None
+    }
+    progress = _PROGRESS.search(text)
+    try:
+        return Record(spans, int(progress[1]), float(progress[2])) if progress else Record(spans)
+    except ValueError:
+        return Record(spans)
+
+
+def span_of(pod: Mapping[str, Any]) -> Span | None:
+    """From the start of the first container of a Pod object to the end of the last; None where none has started."""
+    status = pod.get("status") or {}
+    listed = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    states = [item.get("state") or {} for item in listed]
+    ends = [state["terminated"] for state in states if "terminated" in state]
+    starts = [
+        instant((state.get("running") or state.get("terminated") or {}).get("startedAt")) for state in states
+    ]
+    start = min((found for found in starts if found), default=instant(status.get("startTime")))
+    if start is None:
+        return None
+    over = [instant(end.get("finishedAt")) for end in ends] if states and len(ends) == len(states) else []
+    return Span(start, max((end for end in over if end), default=None))
+
+
+def seconds(spans: Mapping[str, Span], running: Container[str], now: datetime, over: datetime) -> float:
+    """The time of all `spans`; those of pods that are `running` last until `now`, others at most until all was `over`."""
+    known = closed(spans, running, over).values()
+    return sum(max(0.0, ((span.end or now) - span.start).total_seconds()) for span in known)
+
+
+def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -> dict[str, Span]:
+    """The `spans` of pods of which only `running` are there: the others ended when the next began, the last one when all was
+    `over`."""
+    listed = sorted(spans.items(), key=lambda item: item[1].start)
+    following = [*(span.start for _, span in listed), over][1:]
+    return {
+        pod: span if span.end or pod in running else Span(span.start, max(span.start, min(later, over)))
+        for (pod, span), later in zip(listed, following, strict=True)
+    }
+
+
+def short(pod: str, trial: str) -> str:
+    """The name of a pod within its trial: the five letters that its Job has added."""
+    return pod.removeprefix(f"{trial}-")
+
+
+def instant(text: object) -> datetime | None:
+    """A time of the API server, with its zone."""
+    try:
+        found = datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _text(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
