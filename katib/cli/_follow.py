@@ -203,14 +203,24 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
     """Raises FolderError where the corpus is another one than the search's: values could not be compared."""
     from katib.errors import FolderError
     from katib.experiment import load_experiment
+    from katib.local.corpus import EARLIER, is_earlier
     from katib.local.launch import launcher
 
     start = launcher(load_experiment(text, name), data, out)
-    if search.identity.corpus and start.corpus() != search.identity.corpus:
-        raise FolderError(
-            f"--data {data}: the search '{search.identity.name}' was trained on another corpus; give the one that it had"
-        )
-    return start
+    known, why = search.identity.corpus, ""
+    if not known:
+        return start
+    try:
+        found = start.corpus()
+    except FolderError as error:
+        found, why = "", f" ({error})"
+    if found == known:
+        return start
+    if is_earlier(known, found):
+        raise FolderError(f"the search '{search.identity.name}': {EARLIER}; search anew under another --name")
+    raise FolderError(
+        f"--data {data}: the search '{search.identity.name}' was trained on another corpus{why}; give the one that it had"
+    )
 
 
 def _recorded(out: Path, search: "TrialTable") -> Path | None:

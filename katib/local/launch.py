@@ -4,7 +4,6 @@ What depends on the trainer of this project stands in `_environment` and `_on`; 
 Called by the engine.
 """
 
-import hashlib
 import netrc
 import os
 import re
@@ -18,8 +17,10 @@ from pathlib import Path
 
 from katib.errors import FolderError, ManifestError
 from katib.experiment import Experiment, Mount, TrialCommand
+from katib.local.corpus import fingerprint, of_tables
 
 DATA_VOLUME, RUNS_VOLUME = "data", "runs"
+DATA_DIR = "--data-dir"
 ROOT = Path(__file__).parents[2]
 """Where the packages katib and trainer are, so that `python -m trainer` is found from any folder."""
 
@@ -54,21 +55,15 @@ class Launcher:
         return _on(self.slots[0], argv) != argv
 
     def corpus(self) -> str:
-        """Checksum of the tables (CSV) of the corpus, wherever it lies; empty without a corpus.
-
-        Values of trials on different corpora cannot be compared. The tables name every mixture, and are read in no time.
-        """
+        """Returns what the corpus is known by, wherever it lies; empty without one. Raises FolderError where our trainer
+        refuses it."""
         if self.data is None:
             return ""
-        tables = sorted([*self.data.glob("*.csv"), *self.data.glob("*/*.csv")])
-        digest = hashlib.sha256()
-        for table in tables:
-            try:
-                content = hashlib.sha256(table.read_bytes()).hexdigest()
-            except OSError as error:
-                raise FolderError(f"--data {table}: cannot be read ({error.strerror})") from None
-            digest.update(f"{table.relative_to(self.data)} {content}\n".encode())
-        return digest.hexdigest()
+        trial, other = (self.launch("example", _all(self.experiment, value), None) for value in ("", "0"))
+        folder = _data_dir(trial.argv)
+        if folder is None or folder != _data_dir(other.argv):  # another program, or a search among corpora
+            return of_tables(self.data)
+        return fingerprint(trial.argv[: trial.argv.index("trainer") + 1], trial.env, folder)
 
     def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
         """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
@@ -133,7 +128,19 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
 
 
 def _example(experiment: Experiment) -> TrialCommand:
-    return experiment.trial("example", {parameter.name: "" for parameter in experiment.parameters})
+    return experiment.trial("example", _all(experiment, ""))
+
+
+def _all(experiment: Experiment, value: str) -> dict[str, str]:
+    return {parameter.name: value for parameter in experiment.parameters}
+
+
+def _data_dir(argv: Sequence[str]) -> Path | None:
+    """The corpus that a trial of our trainer reads; None of another program's."""
+    words = list(argv)
+    if "-m" not in words or words[words.index("-m") + 1 :][:1] != ["trainer"] or DATA_DIR not in words:
+        return None
+    return next(map(Path, words[words.index(DATA_DIR) + 1 :]), None)
 
 
 def gpus() -> list[str]:

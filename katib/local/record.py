@@ -73,7 +73,7 @@ class Identity:
     strategy: Literal["max", "min", "latest"]
     spec: Mapping[str, Any]
     corpus: str = ""
-    """Checksum of the corpus's tables (katib/local/launch.py); empty where no corpus is mounted."""
+    """What the corpus is known by (katib/local/corpus.py); empty where none is mounted."""
 
     @classmethod
     def of(cls, experiment: Experiment, corpus: str = "") -> "Identity":

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from katib.errors import FolderError
+from katib.local.corpus import EARLIER, is_earlier
 from katib.local.engine import GRACE_SECONDS, Engine, Halt
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
@@ -90,6 +91,8 @@ def _open(launcher: Launcher, manifest: str) -> Store:
         )
     if store.identity.corpus not in ("", identity.corpus):
         store.close()
+        if is_earlier(store.identity.corpus, identity.corpus):
+            raise FolderError(f"{folder}: {EARLIER}; take another --name, or finish it with that version")
         raise FolderError(
             f"{folder}: its trials were trained on another corpus than {launcher.data}, and their values cannot be compared; "
             "give --data of that corpus, or take another --name"
