@@ -67,7 +67,7 @@ class Training:
 
     curriculum: str = "auto"
     """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the
-    model's own."""
+    model's own, or all where it has none."""
 
     validation_variants: tuple[str, ...] | None = None
     """Variants to validate on, one a mixture and always the same. Default: each mixture with all that is in it,
@@ -99,8 +99,9 @@ class Training:
 
     @property
     def curriculum_name(self) -> str:
-        """`curriculum` with auto resolved."""
-        return self.model if self.curriculum == "auto" else self.curriculum
+        """`curriculum` with auto resolved: all, where the model has no curriculum of its own."""
+        own = self.model if self.model in CURRICULA else "all"
+        return own if self.curriculum == "auto" else self.curriculum
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ trainer/config.py refuses whatever lies outside; trainer/flags.py writes the sam
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -66,9 +66,9 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
     }
 )
 
-CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
     {
-        "model": tuple(MODELS),
+        "model": MODELS,
         "curriculum": ("auto", *CURRICULA),
         "validation_variants": VARIANTS,
         "variants": VARIANTS,
@@ -104,5 +104,6 @@ def flag(name: str) -> str:
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
     options = list(valid)
-    close = get_close_matches(word, options, n=1)
+    # In a word of three letters another letter is another word: gpu is not meant to be cpu.
+    close = get_close_matches(word, options, n=1, cutoff=0.6 if len(word) > 3 else 0.7)
     return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"

@@ -172,6 +172,10 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     )
     for note in _passed_over(run, corpus):
         say(note)
+    if training.curriculum == "auto" and training.curriculum_name != training.model:
+        say(
+            f"{training.model} has no curriculum of its own: all variants are trained on from the first epoch"
+        )
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
         say(
