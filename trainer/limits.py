@@ -105,5 +105,5 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
     options = list(valid)
     # In a word of three letters another letter is another word: gpu is not meant to be cpu.
-    close = get_close_matches(word, options, n=1, cutoff=0.6 if len(word) > 3 else 0.7)
+    close = get_close_matches(word, options, n=1, cutoff=0.7 if len(word) == 3 else 0.6)
     return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"
