@@ -35,14 +35,14 @@ takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
 takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
 takes.doctor := @MODEL $(search) CONTEXT JSON
-takes.deploy := @MODEL $(search) CONTEXT WAIT DRY_RUN YES
+takes.deploy := @MODEL $(search) CONTEXT OUT WAIT ANEW DRY_RUN YES
 takes.status := @MODEL $(cluster) WATCH JSON
 takes.logs := @TRIAL $(cluster) FOLLOW
 takes.pause := @MODEL $(cluster) YES
 takes.resume := @MODEL $(cluster) YES
 takes.stop := @MODEL $(cluster) YES
-takes.delete := @MODEL NAME OUT $(cluster) RUNS YES
-switches := CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT WATCH YES
+takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
+switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS
 anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
 verbs := demo render check corpus pack local plan results log best confirm arch report sweep ui
@@ -158,13 +158,13 @@ ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Ka
 install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
 images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…' YES=1)
 doctor: $(RUN) ## is the cluster fit for the search of MODEL= (default: all), and the mend of what is not (JSON=1)
-deploy: $(RUN) ## the search of MODEL= (or all) on the cluster: examined, shown, asked for, applied, waited for (YES=1)
+deploy: $(RUN) ## the search of MODEL= (or all) on the cluster: examined, shown, asked for, applied, waited for; one that has ended continues (ANEW=1 YES=1)
 status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1 JSON=1)
 logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
 pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; every checkpoint is kept (YES=1)
 resume: $(RUN) ## lets the paused search of MODEL= go on (YES=1)
 stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
-delete: $(RUN) ## the Experiment of MODEL= and its trials, after its table is in OUT= (RUNS=1: run directories too, YES=1)
+delete: $(RUN) ## the Experiment of MODEL= and its trials, after its table is in OUT= (RUNS=1: run directories too; UNSAVED=1, YES=1)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

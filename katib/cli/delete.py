@@ -1,12 +1,18 @@
-"""Deletes a search from the cluster, after its results are on this machine."""
+"""Deletes a search from the cluster, after its results are on this machine; and what a deleted search left on the runs claim."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from katib.cli.options import Context, Name, Out, SiteFile, Yes
 from katib.cli.searches import SearchName
+
+if TYPE_CHECKING:
+    from katib.cluster.client import Cluster
+    from katib.cluster.model import Search
+    from katib.results.saving import Saving
+    from katib.site import Site
 
 
 def delete(
@@ -16,29 +22,57 @@ def delete(
     runs: Annotated[
         bool, typer.Option("--runs", help="remove its checkpoints and summaries from the runs claim too")
     ] = False,
+    unsaved: Annotated[
+        bool, typer.Option("--unsaved", help="delete although epochs of some trials cannot be saved first")
+    ] = False,
     site: SiteFile = None,
     context: Context = None,
     yes: Yes = False,
 ) -> None:
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
-    import sys
-
-    from katib.cli.searches import confirm, search_name, site_of
-    from katib.cluster import lifecycle
+    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cli.tables import tell
+    from katib.cluster import lifecycle, run_directories
     from katib.cluster.client import Cluster
+    from katib.cluster.plan import running
     from katib.results import export
-    from katib.results.cluster_table import cluster_table
+    from katib.results.saving import saving
 
     place = site_of(site)
     cluster = Cluster(place.namespace, context)
-    search = lifecycle.find(cluster, name or search_name(model))
-    table = cluster_table(cluster, search.name, context=context)
-    for note in table.notes:
-        print(f"note: {note}", file=sys.stderr)
-    active = sum(row.state in ("Created", "Running") for row in table.rows)
-    print(f"delete: experiment '{search.name}' in namespace '{place.namespace}' on {cluster.server}")
+    experiment = name or search_name(model)
+    if runs and running(cluster, experiment) is None:
+        _delete_leftovers(cluster, place, experiment, yes=yes)
+        return
+    search = lifecycle.find(cluster, experiment)
+    found = saving(cluster, search.name, say, context=context)
+    tell(found.table.notes)
+    if not unsaved:
+        found.require_whole(f"experiment '{search.name}' is not deleted")
+    _show(search, found, cluster, out, runs=runs)
+    confirm("Delete?", yes)
+    if any(row.state in ("Created", "Running") for row in found.table.rows):
+        found = saving(cluster, search.name, say, context=context)  # epochs that ended while it was asked
+        if not unsaved:
+            found.require_whole(f"experiment '{search.name}' is not deleted")
+    for path in export.write(found.table, out / search.name):
+        print(f"written: {path}")
+    lifecycle.delete(cluster, search)
+    print("deleted")
+    if runs:
+        lifecycle.wait_until_gone(cluster, search)
+        run_directories.remove(cluster, found.manifest, search.name)
+        print("run directories removed")
+
+
+def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, runs: bool) -> None:
+    from katib.results import export
+
+    rows = found.table.rows
+    active = sum(row.state in ("Created", "Running") for row in rows)
+    print(f"delete: experiment '{search.name}' in namespace '{cluster.namespace}' on {cluster.server}")
     print(
-        f"  {len(table.rows)} trials and their pods go, with their metrics in Katib's database; {active} of them still run"
+        f"  {len(rows)} trials and their pods go, with their metrics in Katib's database; {active} of them still run"
     )
     gone = (
         "and all its run directories on the runs claim"
@@ -46,12 +80,32 @@ def delete(
         else "checkpoints and summaries on the runs claim stay"
     )
     print(f"  {gone}; its trial table is written to {out / search.name / export.JSON} and .csv first")
+    for line in found.unsaved:
+        print(f"  NOT saved: trial {line}; {found.why}")
+
+
+def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes: bool) -> None:
+    """Removes the run directories of an experiment that is there no more."""
+    from katib.cli.searches import any_manifest, confirm, say
+    from katib.cluster import run_directories
+    from katib.errors import ClusterError
+
+    manifest = any_manifest(site)
+    say(f"experiment '{experiment}' is not there; looks at what it left on claim '{site.claims.runs}'")
+    found = run_directories.read(cluster, manifest, experiment)
+    if not found:
+        raise ClusterError(
+            f"there is neither an experiment '{experiment}' of ours in namespace '{cluster.namespace}'"
+            f" nor a run directory of it on claim '{site.claims.runs}'"
+        )
+    size = sum(item.bytes for item in found)
+    print(
+        f"delete: {len(found)} run directories of '{experiment}' on claim '{site.claims.runs}', {size / 1e9:.2f} GB"
+    )
+    for item in found:
+        print(
+            f"  {item.trial}: {item.epochs} epochs, {item.state or 'no summary'}, {item.bytes / 1e6:.1f} MB"
+        )
     confirm("Delete?", yes)
-    for path in export.write(table, out / search.name):
-        print(f"written: {path}")
-    lifecycle.delete(cluster, search)
-    print("deleted")
-    if runs:
-        lifecycle.wait_until_gone(cluster, search)
-        lifecycle.clean_runs(cluster, place, search.name)
-        print("run directories removed")
+    run_directories.remove(cluster, manifest, experiment)
+    print("run directories removed")

@@ -18,7 +18,7 @@ Models = Annotated[
 SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
 ]
-COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"}
 
 
 def models(model: str) -> tuple[str, ...]:
@@ -42,6 +42,17 @@ def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str
         text = render(load_spec(one), site, overrides)
         require_sound(text, f"manifest of {one}", f"python -m katib render {one} | python -m katib check -")
         found.append(yaml.safe_load(text))
+    return found
+
+
+def any_manifest(site: "Site") -> dict[str, Any]:
+    """An Experiment of `site`, whose trials show how a pod gets at the site's claims."""
+    import yaml
+
+    from katib.render import Overrides, render
+    from katib.spec import load_spec
+
+    found: dict[str, Any] = yaml.safe_load(render(load_spec("demo"), site, Overrides()))
     return found
 
 
@@ -74,10 +85,10 @@ def say(text: str) -> None:
 def print_results(results: "list[Result]", *, all_of_them: bool) -> None:
     """One line a check, and below what is not well its meaning and mend."""
     for result in results:
-        if result.status == "ok" and not all_of_them:
+        if result.status in ("ok", "unknown") and not all_of_them:
             continue
         typer.secho(f"{result.status:8}", fg=COLOURS[result.status], bold=result.status == "error", nl=False)
         print(f"{result.check}: {result.found}")
-        if result.status != "ok":
+        if result.status in ("warning", "error"):
             print(f"        effect: {result.meaning}")
             print(f"        mend:   {result.mend}")

@@ -35,6 +35,7 @@ EVENT = Kind("event", "events")
 CLAIM = Kind("claim", "persistentvolumeclaims")
 QUOTA = Kind("quota", "resourcequotas")
 LIMIT_RANGE = Kind("limit range", "limitranges")
+SERVICE = Kind("service", "services")
 SECRET = Kind("secret", "secrets")
 SERVICE_ACCOUNT = Kind("service account", "serviceaccounts")
 CONFIG_MAP = Kind("config map", "configmaps")
@@ -72,6 +73,8 @@ TRIAL_LABEL = "katib.kubeflow.org/trial"
 SUGGESTION_LABEL = "katib.kubeflow.org/suggestion"
 INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PROPOSED_LABEL, PROPOSER = "sepsweep/proposed-by", "sepsweep"
+"""What our suggestion service puts on every trial that it proposes (katib/services/suggestion.py)."""
 GPU = "nvidia.com/gpu"
 SIDECAR = "metrics-logger-and-collector"
 OURS = f"{OWNER_LABEL}={MANAGER}"

@@ -14,9 +14,7 @@ from katib.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
     JOB,
-    MANAGER,
     OURS,
-    OWNER_LABEL,
     POD,
     SELF_REVIEW,
     SUGGESTION,
@@ -29,7 +27,6 @@ from katib.cluster.model import STOPPED, Job, Search, read_job, read_search, rea
 from katib.cluster.plan import running
 from katib.cluster.status import none_called
 from katib.errors import ClusterError
-from katib.site import Site
 
 PATIENCE = 300.0
 """Seconds that pods have to save and go; their grace period is 120."""
@@ -166,84 +163,17 @@ def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None
 
 
 def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
-    """Until no pod of the deleted `search` is left, whose trainer might still write. Raises ClusterError."""
+    """Returns once no Job and no pod of the deleted `search` is left: a trainer might still write, and Katib would take
+    an old Job for that of a new trial with its name. Raises ClusterError."""
     end = time.monotonic() + patience
-    with Mirror(cluster, {POD: _only(search)}) as mirror:
+    with Mirror(cluster, {JOB: _only(search), POD: _only(search)}) as mirror:
         while time.monotonic() < end:
             mirror.wait(10)
-            if mirror.complete and not mirror.objects()[POD]:
+            if mirror.complete and not any(mirror.objects().values()):
                 return
     raise ClusterError(
         f"pods of '{search.name}' are still there after {patience:.0f} s; run directories were left alone"
     )
-
-
-def clean_runs(cluster: Cluster, site: Site, experiment: str, patience: float = PATIENCE) -> None:
-    """Removes the run directories of `experiment` from the runs claim, by a Job that mounts it. Raises ClusterError."""
-    body = _cleaner(site, experiment)
-    made = read_job(cluster.create(JOB, body))
-    end = time.monotonic() + patience
-    with Mirror(cluster, {JOB: OURS}) as mirror:
-        while time.monotonic() < end:
-            mirror.wait(10)
-            found = next(
-                (item for item in mirror.objects()[JOB] if item["metadata"]["name"] == made.name), None
-            )
-            if found is None or not (job := read_job(found)).finished:
-                continue
-            cluster.delete(JOB, made.name, found["metadata"]["uid"])
-            if job.reason:
-                raise ClusterError(
-                    f"run directories of '{experiment}' are still there: job '{made.name}' failed"
-                )
-            return
-    raise ClusterError(
-        f"job '{made.name}' has not removed the run directories yet; kubectl describe job {made.name}"
-    )
-
-
-def _cleaner(site: Site, experiment: str) -> Object:
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": f"clean-{experiment}", "labels": {OWNER_LABEL: MANAGER}},
-        "spec": {
-            "backoffLimit": 2,
-            "ttlSecondsAfterFinished": 3600,
-            "template": {
-                "metadata": {"labels": {OWNER_LABEL: MANAGER}},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": site.user.uid,
-                        "runAsGroup": site.user.gid,
-                        "fsGroup": site.user.gid,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [
-                        {
-                            "name": "clean",
-                            "image": site.image,
-                            "command": ["rm", "-rf", "--one-file-system", f"/runs/{experiment}"],
-                            "resources": {
-                                "requests": {"cpu": "100m", "memory": "64Mi"},
-                                "limits": {"memory": "256Mi"},
-                            },
-                            "securityContext": {
-                                "allowPrivilegeEscalation": False,
-                                "readOnlyRootFilesystem": True,
-                                "capabilities": {"drop": ["ALL"]},
-                            },
-                            "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
-                        }
-                    ],
-                    "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": site.claims.runs}}],
-                },
-            },
-        },
-    }
 
 
 def _called(found: Object, name: str) -> bool:

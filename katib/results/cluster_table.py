@@ -5,12 +5,19 @@ there have printed stands in for it, and a note says so. Called by the verbs res
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from katib.cluster.causes import clean
 from katib.cluster.client import AbsentError, Cluster, RefusedError
 from katib.cluster.doctor.result import CONTROL_NAMESPACE
-from katib.cluster.kinds import EXPERIMENT
+from katib.cluster.kinds import (
+    EXPERIMENT,
+    EXPERIMENT_LABEL,
+    PROPOSED_LABEL,
+    PROPOSER,
+    TRIAL,
+    Object,
+)
 from katib.cluster.kubectl import forwarded
 from katib.cluster.model import when
 from katib.cluster.status import LOG_BYTES, Curves, Progress, look
@@ -31,23 +38,68 @@ LINK_LOGS = 3  # logs that are looked through for the address of a run; the othe
 
 def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = None) -> TrialTable:
     """The table of `experiment`, best first. Raises ClusterError where it is not there."""
+    return gather(cluster, experiment, context=context).table
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A table, and the trials of which nothing vouches that their whole curve is in it."""
+
+    table: TrialTable
+    manifest: Object
+    doubtful: tuple[str, ...]
+    why: str
+    """Why the DB manager did not answer; empty where it did."""
+
+
+def gather(
+    cluster: Cluster, experiment: str, *, context: str | None = None, every_log: bool = False
+) -> Gathered:
+    """Asks the DB manager for every curve, and the pods' logs for those that it has not, or for all of them.
+
+    Raises ClusterError where `experiment` is not there.
+    """
     (found,) = look(cluster, Curves(), experiment)
-    spec = (cluster.get(EXPERIMENT, experiment) or {}).get("spec", {})
+    manifest = cluster.get(EXPERIMENT, experiment) or {}
+    spec, search = manifest.get("spec", {}), found.search
     notes = [f"a log could not be read: {found.unreadable}"] if found.unreadable else []
-    metrics: Mapping[str, Metrics]
+    metrics: dict[str, Metrics] = {}
+    away = ""
     try:
         with forwarded(MANAGER, MANAGER_PORT, CONTROL_NAMESPACE, context=context) as (port, _):
             metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in found.rows))
     except ClusterError as error:
-        metrics, unread = logged(cluster, found, MetricParser(filters_of(spec), metrics_of(spec)))
+        away = str(error)
+    without = [row for row in found.rows if not metrics.get(row.trial.name)]
+    parser = MetricParser(filters_of(spec), metrics_of(spec))
+    printed, vouched, unread = logged(cluster, found.rows if every_log else without, parser)
+    for trial, curves in printed.items():
+        if _epochs(curves, search.metric) > _epochs(metrics.get(trial, {}), search.metric):
+            metrics[trial] = curves
+    if away:
         notes.append(
-            f"{MANAGER} does not answer ({error}); metrics are from the logs of {len(metrics)} pods"
+            f"{MANAGER} does not answer ({away}); metrics are from the logs of {len(printed)} pods"
             f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
         )
     made = table(found, metrics, spec)
     begin = link(cluster, found) if is_tracked(spec) else ""
     rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
-    return replace(made, rows=tuple(rows), notes=tuple(notes))
+    ours = frozenset() if away else _reported_by_ours(cluster, experiment)
+    doubtful = (row.trial.name for row in without if row.trial.name not in vouched | ours)
+    return Gathered(
+        replace(made, rows=tuple(rows), notes=tuple(notes)), manifest, tuple(sorted(doubtful)), away
+    )
+
+
+def _epochs(metrics: Metrics, objective: str) -> int:
+    return len(metrics.get(objective, ()))
+
+
+def _reported_by_ours(cluster: Cluster, experiment: str) -> frozenset[str]:
+    """The trials of our own services, whose collector reports each epoch as it ends: no row is no epoch. Katib's own
+    reports when a pod has ended well."""
+    trials = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={experiment},{PROPOSED_LABEL}={PROPOSER}")
+    return frozenset(item["metadata"]["name"] for item in trials)
 
 
 def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
@@ -114,10 +166,16 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
     )
 
 
-def logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[dict[str, Metrics], str]:
-    """Every metric that pods have printed, by trial, and why a log could not be read."""
-    metrics, problem = {}, ""
-    for row in found.rows:
+def logged(
+    cluster: Cluster, rows: Iterable[Live], parser: MetricParser
+) -> tuple[dict[str, Metrics], frozenset[str], str]:
+    """Every metric that pods of these trials have printed, by trial; the trials whose log holds all their epochs; and
+    why a log could not be read.
+
+    A trial that was begun again prints its history first: until then its log proves nothing.
+    """
+    metrics, whole, problem = {}, set(), ""
+    for row in rows:
         try:
             text = _log(cluster, row)
         except ClusterError as error:
@@ -126,7 +184,9 @@ def logged(cluster: Cluster, found: Progress, parser: MetricParser) -> tuple[dic
         lines = (clean(line) for line in text.splitlines())
         if printed := points(report for line in lines for report in parser.parse(line)):
             metrics[row.trial.name] = printed
-    return metrics, problem
+        if text and len(text.encode()) < LOG_BYTES and (printed or not row.restarts):
+            whole.add(row.trial.name)
+    return metrics, frozenset(whole), problem
 
 
 def link(cluster: Cluster, found: Progress) -> str:

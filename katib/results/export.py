@@ -4,9 +4,11 @@ Written by the verb delete before it deletes; read by local_table.py in place of
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
 
 
 def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
-    """The whole table as JSON and, a line a trial, as CSV in `folder`. Raises FolderError where that cannot be written."""
+    """The whole table as JSON and, a line a trial, as CSV in `folder`; an earlier table with other trials is kept as
+    cluster-trials-1.json, -2, …. Raises FolderError where that cannot be written."""
+    _keep_earlier(folder, {row.trial for row in table.rows})
     about = {"experiment": asdict(table.identity), "gpus": table.gpus, "notes": table.notes}
     body = ",\n".join(json.dumps(record, allow_nan=False) for record in records(table))
     write_whole(
@@ -29,6 +33,30 @@ def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
     )
     write_whole(folder / CSV, as_csv(table), "; nothing was deleted")
     return folder / JSON, folder / CSV
+
+
+def _keep_earlier(folder: Path, trials: Container[str]) -> None:
+    """A search of the same name that was deleted before had other trials, and its table may be all that is left of them."""
+    if not (folder / JSON).exists():
+        return
+    try:
+        if all(row.trial in trials for row in read(folder).rows):
+            return
+    except FolderError:
+        pass  # what is damaged is kept as well
+    number = next(number for number in count(1) if not (folder / _numbered(JSON, number)).exists())
+    try:
+        for name in (CSV, JSON):
+            with suppress(FileNotFoundError):
+                (folder / name).rename(folder / _numbered(name, number))
+    except OSError as error:
+        raise FolderError(
+            f"{folder / JSON}: cannot be kept ({error.strerror}); nothing was deleted"
+        ) from None
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{Path(name).stem}-{number}{Path(name).suffix}"
 
 
 def read(folder: Path) -> TrialTable:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from katib.cluster.doctor.admission import trial_job
-from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL, TRIAL_LABEL, Object
+from katib.cluster.kinds import EXPERIMENT, JOB, POD, PROPOSED_LABEL, PROPOSER, TRIAL, TRIAL_LABEL, Object
 from tests.cluster.tools import Tools
 
 NAME = "series3-dprnn"
@@ -28,6 +28,7 @@ class Katib:
     def trial(self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS) -> str:
         """A new trial with its Job, running as far as Katib knows."""
         labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
+        labels[PROPOSED_LABEL] = PROPOSER
         owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
         of_experiment = {
             **owner,

@@ -1,9 +1,15 @@
-"""delete against the real API server, by its command line: what goes, what stays, what is kept of it first."""
+"""delete against the real API server, by its command line: what goes, what stays, what is kept of it first.
+
+Here is no DB manager and no node that runs a pod, so a curve is nowhere unless a test plays it; tests/cluster/pods has a node.
+"""
 
 from contextlib import suppress
 from pathlib import Path
 
-from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, POD, SUGGESTION, Object
+import pytest
+
+from katib.cluster import run_directories
+from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, JOB, POD, SUGGESTION, Object
 from katib.errors import ClusterError
 from katib.results.local_table import read_table
 from katib.site import load_site
@@ -13,7 +19,7 @@ from tests.cluster.tools import Tools, manifest
 
 
 def test_delete_exports_first_and_takes_only_what_is_ours(
-    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     katib = katib_of()
     katib.trial(f"{NAME}-done", job=False)
@@ -21,9 +27,21 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     theirs = manifest(load_site().model_copy(update={"namespace": tools.namespace}), "convtasnet")
     theirs["metadata"]["labels"] = {"owner": "somebody"}
     tools.make(theirs)
+    monkeypatch.setattr(run_directories, "PATIENCE", 1.0)
     code, out, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
-    assert code == 0
+    assert code == 1
+    assert (
+        f"experiment '{NAME}' is not deleted: 1 of 1 trials cannot be saved ({NAME}-done: 0 of up to 100"
+        in err
+    )
     assert "katib-db-manager does not answer" in err
+    assert err.endswith("UNSAVED=1 (--unsaved) gives these epochs up\n")
+    assert not (tmp_path / NAME).exists()
+    assert tools.cluster.get(EXPERIMENT, NAME) is not None
+    assert not tools.cluster.list(JOB)
+    code, out, err = verb("delete", "dprnn", "--yes", "--unsaved", "--out", str(tmp_path))
+    assert code == 0
+    assert f"NOT saved: trial {NAME}-done: 0 of up to 100 epochs" in out
     assert "1 trials" in out
     exported = as_json((tmp_path / NAME / "cluster-trials.json").read_text())
     assert exported["trials"][0]["val_si_snr"] == 2.0
@@ -79,16 +97,20 @@ def test_delete_with_runs_removes_the_run_directories_by_a_job(
     seen: list[list[str]] = []
 
     def play() -> None:
-        pod = tools.first(POD, f"batch.kubernetes.io/job-name=clean-{NAME}")
+        pod = tools.first(POD, "batch.kubernetes.io/job-name", _cleans)
         seen.append(pod["spec"]["containers"][0]["command"])
-        tools.run(pod, clean={"exitCode": 0})
+        tools.run(pod, runs={"exitCode": 0})
 
     player = in_background(play)
     code, _, err = verb("delete", "dprnn", "--yes", "--runs", "--out", str(tmp_path))
     player.join(300)
     assert code == 0, err
     assert seen == [["rm", "-rf", "--one-file-system", f"/runs/{NAME}"]]
-    tools.kubectl("wait", "--for=delete", f"job/clean-{NAME}", "--timeout=300s")
+    assert not tools.cluster.list(JOB)
+
+
+def _cleans(pod: Object) -> bool:
+    return str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]).startswith(f"clean-{NAME}-")
 
 
 def _owned(kind: str, name: str, owner: Object) -> Object:

@@ -145,7 +145,7 @@ def _refusal(request: dict[str, Any]) -> str:
 def _labels(pod: dict[str, Any]) -> dict[str, str]:
     """The trial's labels, for the pod of a Job; the Job is called like its trial."""
     owners = pod["metadata"].get("ownerReferences") or []
-    if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith("clean-"):
+    if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith(("clean-", "read-")):
         return {}
     trial = owners[0]["name"]
     return {"katib.kubeflow.org/trial": trial, "katib.kubeflow.org/experiment": trial.rpartition("-")[0]}

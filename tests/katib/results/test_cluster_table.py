@@ -147,7 +147,8 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
         cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME
     )
     parser = MetricParser(filters_of(experiment["spec"]), metrics_of(experiment["spec"]))
-    metrics, problem = logged(cluster, found, parser)
+    metrics, whole, problem = logged(cluster, found.rows, parser)
+    assert whole == {"a"}
     assert {name: [(p.step, p.value) for p in of[METRIC]] for name, of in metrics.items()} == {
         "a": [(1, 1.5), (2, 2.5)]
     }

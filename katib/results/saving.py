@@ -1,0 +1,81 @@
+"""Saves the trial table of a search on the cluster before the search is deleted, and says what of it cannot be saved.
+
+Katib's database loses a trial's rows with the trial. So each curve must have been read whole: from the DB manager, from a
+pod's log, or from the run directory, which a Job in the namespace reads where the first two do not have it.
+"""
+
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import Object
+from katib.cluster.run_directories import RunDirectory, read
+from katib.errors import ClusterError
+from katib.local.record import objective_value
+from katib.results.cluster_table import MANAGER, gather
+from katib.results.run_folder import Metrics, history
+from katib.results.table import Row, TrialTable, best_first
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What can be saved of a search: its table, and one line for each trial whose curve could not be read whole."""
+
+    table: TrialTable
+    manifest: Object
+    unsaved: tuple[str, ...] = ()
+    why: str = ""
+    """Why not, where something is unsaved."""
+
+    def require_whole(self, what: str) -> None:
+        """Raises ClusterError where something is unsaved; `what` is not done then."""
+        if self.unsaved:
+            more = f", and {len(self.unsaved) - 5} more" if len(self.unsaved) > 5 else ""
+            raise ClusterError(
+                f"{what}: {len(self.unsaved)} of {len(self.table.rows)} trials cannot be saved"
+                f" ({', '.join(self.unsaved[:5])}{more}): {self.why}; make doctor says what is wrong,"
+                " UNSAVED=1 (--unsaved) gives these epochs up"
+            )
+
+
+def saving(
+    cluster: Cluster, experiment: str, say: Callable[[str], None], *, context: str | None = None
+) -> Saving:
+    """Reads every curve of `experiment` from wherever it is. Raises ClusterError where `experiment` is not there."""
+    found = gather(cluster, experiment, context=context, every_log=True)
+    if not found.doubtful:
+        return Saving(found.table, found.manifest)
+    say(f"reads the run directories of {len(found.doubtful)} trials, whose epochs are nowhere else")
+    try:
+        directories = {item.trial: item for item in read(cluster, found.manifest, experiment)}
+    except ClusterError as error:
+        why = f"{MANAGER} does not answer ({found.why}), and {error}" if found.why else str(error)
+        unsaved = _missing(found.table, found.doubtful)
+        return Saving(found.table, found.manifest, unsaved, why)
+    made = completed(found.table, directories)
+    bad = {
+        trial: item.problem for trial in found.doubtful if (item := directories.get(trial)) and item.problem
+    }
+    return Saving(made, found.manifest, _missing(made, bad), "; ".join(sorted(set(bad.values()))))
+
+
+def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> TrialTable:
+    """The table with the curves of run directories that know more epochs than it does."""
+    rows = [_completed(row, directories.get(row.trial), table.identity.strategy) for row in table.rows]
+    notes = [note for note in table.notes if not note.startswith(MANAGER)]
+    return replace(table, rows=best_first(rows, table.identity.maximize), notes=tuple(notes))
+
+
+def _completed(row: Row, directory: RunDirectory | None, strategy: str) -> Row:
+    metrics: Metrics = history(directory.summary, row.objective) if directory else {}
+    curve = metrics.get(row.objective, ())
+    if len(curve) <= len(row.curve):
+        return row
+    value = objective_value([point.value for point in curve], strategy)
+    best = next((point.step for point in curve if point.value == value), None)
+    return replace(row, metrics=metrics, epochs=curve[-1].step, value=value, best_epoch=best)
+
+
+def _missing(table: TrialTable, trials: Container[str]) -> tuple[str, ...]:
+    whole = f" of up to {table.budget.epochs}" if table.budget else ""
+    return tuple(f"{row.trial}: {row.epochs}{whole} epochs" for row in table.rows if row.trial in trials)
