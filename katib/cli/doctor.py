@@ -32,6 +32,9 @@ def doctor(
         print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
     else:
         print_results(results, all_of_them=True)
-        errors, warnings = (sum(r.status == status for r in results) for status in ("error", "warning"))
-        print(f"{len(results)} checks: {errors} errors, {warnings} warnings")
+        errors, warnings, unknown = (
+            sum(result.status == status for result in results) for status in ("error", "warning", "unknown")
+        )
+        unseen = f", {unknown} could not be looked at" if unknown else ""
+        print(f"{len(results)} checks: {errors} errors, {warnings} warnings{unseen}")
     return int(any(result.status == "error" for result in results))

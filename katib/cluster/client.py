@@ -117,12 +117,16 @@ class Cluster:
         with self._errors(path, ""):
             return self._call("GET", path)
 
-    def allowed(self, verb: str, kind: Kind, *, subresource: str = "", namespace: str | None = None) -> bool:
-        """Whether the caller may do this, as the API server says (SelfSubjectAccessReview)."""
+    def allowed(
+        self, verb: str, kind: Kind, *, subresource: str = "", name: str = "", namespace: str | None = None
+    ) -> bool:
+        """Whether the caller may do this, as the API server says (SelfSubjectAccessReview); `name`: with this object."""
         place = self.namespace if namespace is None else namespace
         what = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
         if kind.namespaced:
             what["namespace"] = place
+        if name:
+            what["name"] = name
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         answer = self._json("POST", ACCESS_REVIEW, body={**body, "spec": {"resourceAttributes": what}})
         return bool(answer["status"]["allowed"])

@@ -15,6 +15,7 @@ from katib.cluster.kinds import (
     DEFINITION,
     DEPLOYMENT,
     ENDPOINT_SLICE,
+    EVENT,
     INJECTION_LABEL,
     MUTATING,
     NAMESPACE,
@@ -221,6 +222,32 @@ def claim(use: str, **spec: Any) -> Injection:
     return inject
 
 
+@contextmanager
+def one_node_class(tools: Tools, site: Site) -> Iterator[None]:
+    """As on kind: a class whose volumes are made with the first pod, and are for one node."""
+    storage = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local-path"},
+        "provisioner": "rancher.io/local-path",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    tools.make(storage)
+    try:
+        with claim("runs", storageClassName="local-path")(tools, site):
+            yield None
+    finally:
+        tools.kubectl("delete", "storageclass", "local-path")
+
+
+@contextmanager
+def failed_volume(tools: Tools, site: Site) -> Iterator[None]:
+    """A claim without a class, of which the real controller says that there is no volume for it."""
+    with claim("runs", storageClassName="")(tools, site):
+        tools.first(EVENT, "", lambda found: found.get("reason") == "FailedBinding")
+        yield None
+
+
 def denied(*rules: tuple[str, str, str]) -> Injection:
     """The caller is a user who has only these rights: (group, resource, verb)."""
 
@@ -309,6 +336,15 @@ def other_namespace(tools: Tools, site: Site) -> Iterator[None]:
     other.make(manifest(site.model_copy(update={"namespace": other.namespace})))
     yield None
     other.end()
+
+
+@contextmanager
+def namesake_of_stock(tools: Tools, site: Site) -> Iterator[None]:
+    with (
+        config(suggestions=[{"algorithmName": "bayesianoptimization", "image": STOCK}])(tools, site),
+        other_namespace(tools, site),
+    ):
+        yield None
 
 
 @contextmanager
@@ -426,7 +462,9 @@ FAULTS = [
     Fault("wrong claim", lambda tools, site: nullcontext(), "runs claim", "error", "claims.runs", {"claims": {"data": "polsess-data", "runs": "runz"}}),
     Fault("runs claim unbound", claim("runs", storageClassName="fast"), "runs claim", "error", "kubectl get storageclass"),
     Fault("runs claim without class", claim("runs"), "runs claim", "error", "kubectl get storageclass"),
-    Fault("runs claim for one node", claim("runs", modes=("ReadWriteOnce",)), "runs claim", "warning", "ReadWriteMany"),
+    Fault("runs claim for one node", claim("runs", modes=("ReadWriteOnce",)), "runs claim", "warning", "ReadWriteMany", {"node_selector": {}}),
+    Fault("runs claim for many nodes of a class for one", one_node_class, "runs claim", "error", "k8s/one-node"),
+    Fault("runs claim with a failed volume", failed_volume, "runs claim", "error", "kubectl describe pvc"),
     Fault("runs claim for one pod", claim("runs", modes=("ReadWriteOncePod",)), "runs claim", "error", "PARALLEL=1"),
     Fault("W&B secret missing", removed(SECRET, "wandb"), "W&B secret", "warning", "create secret generic wandb"),
     Fault("W&B secret without key", made(secret("tracking", key="x")), "W&B secret", "warning", "--from-file=api-key", {"wandb": {"project": "p", "secret": "tracking"}}),
@@ -451,7 +489,7 @@ FAULTS = [
     Fault("no rights", denied(), "rights", "error", "create rolebinding"),
     Fault("rights without pause", denied(*RESEARCHER_LESS_PATCH, ("kubeflow.org", "experiments", "patch")), "rights", "warning", "create rolebinding"),
     Fault("name taken", taken, "name", "error", "NAME=series3-dprnn-2"),
-    Fault("name in another namespace", other_namespace, "name", "warning", "NAME=series3-dprnn-2"),
+    Fault("name in another namespace", namesake_of_stock, "name", "warning", "NAME=series3-dprnn-2"),
     Fault(
         "limit range below the trial",
         made({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}}),

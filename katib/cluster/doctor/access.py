@@ -1,38 +1,96 @@
-"""What the caller may do, asked of the API server (SelfSubjectAccessReview). Called by `examine`."""
+"""What the caller may do, asked of the API server (SelfSubjectAccessReview)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from katib.cluster.doctor.result import Patient, Result, error, ok, warning
-from katib.cluster.kinds import EXPERIMENT, JOB, POD, SUGGESTION, TRIAL, Kind
+from katib.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
+from katib.cluster.kinds import (
+    CLAIM,
+    EVENT,
+    EXPERIMENT,
+    JOB,
+    POD,
+    SERVICE,
+    SUGGESTION,
+    TRIAL,
+    Kind,
+)
 
-# verb, kind, subresource, what it is for; without the first group nothing runs, without the second something is missing
-NEEDED: tuple[tuple[str, Kind, str, str], ...] = (
-    ("get", EXPERIMENT, "", "deploy"),
-    ("create", EXPERIMENT, "", "deploy"),
-    ("patch", EXPERIMENT, "", "deploy"),
+
+@dataclass(frozen=True)
+class Right:
+    """One right, and what it is for."""
+
+    verb: str
+    kind: Kind
+    use: str
+    sub: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {self.kind.plural}{'/' + self.sub if self.sub else ''}"
+        return f"{what} '{self.name}'" if self.name else what
+
+
+NEEDED = (
+    Right("get", EXPERIMENT, "deploy"),
+    Right("create", EXPERIMENT, "deploy"),
+    Right("patch", EXPERIMENT, "deploy"),
 )
-USEFUL: tuple[tuple[str, Kind, str, str], ...] = (
-    ("list", TRIAL, "", "status and results"),
-    ("list", POD, "", "status"),
-    ("watch", POD, "", "status -w and deploy's waiting"),
-    ("get", POD, "log", "live SI-SNR and logs"),
-    ("list", JOB, "", "status"),
-    ("list", SUGGESTION, "", "deploy's waiting"),
-    ("patch", JOB, "", "pause, resume and stop"),
-    ("delete", EXPERIMENT, "", "delete"),
+"""Without these nothing runs."""
+USEFUL = (
+    Right("list", EXPERIMENT, "status"),
+    Right("watch", EXPERIMENT, "status -w"),
+    Right("list", TRIAL, "status and results"),
+    Right("watch", TRIAL, "status -w, pause and delete"),
+    Right("list", POD, "status"),
+    Right("watch", POD, "status -w and deploy's waiting"),
+    Right("get", POD, "live SI-SNR and logs", "log"),
+    Right("list", JOB, "status"),
+    Right("watch", JOB, "pause, stop and delete"),
+    Right("list", SUGGESTION, "deploy's waiting"),
+    Right("list", EVENT, "why something waits"),
+    Right("get", CLAIM, "doctor"),
+    Right("patch", JOB, "pause, resume and stop"),
+    Right("create", JOB, "delete, and deploy of a search that has ended"),
+    Right("delete", JOB, "delete, and deploy of a search that has ended"),
+    Right("delete", EXPERIMENT, "delete"),
 )
-ASK = "kubectl -n {place} create rolebinding sepsweep-me --role=sepsweep-researcher --user=YOU"
+"""Without one of these a verb does not work, or not as well."""
+OF_KATIB = (
+    Right("get", SERVICE, "curves from Katib's database", name="katib-db-manager"),
+    Right("list", POD, "curves from Katib's database, and ui --cluster"),
+    Right("create", POD, "curves from Katib's database, and ui --cluster", "portforward"),
+    Right("get", SERVICE, "ui --cluster", name="katib-ui"),
+)
+"""In Katib's namespace; a forwarded port is the only way to a curve whose pod is gone, besides the run directory."""
+ROLE = "sepsweep-researcher"
 
 
 def access(patient: Patient) -> Iterator[Result]:
-    """The rights that the verbs need."""
-    mend = ASK.format(place=patient.site.namespace)
-    denied = False
-    for group, report in ((NEEDED, error), (USEFUL, warning)):
-        for verb, kind, sub, use in group:
-            if not patient.cluster.allowed(verb, kind, subresource=sub):
-                denied = True
-                what = f"{verb} {kind.plural}{'/' + sub if sub else ''}"
-                yield report("rights", f"you may not {what}", f"needed for {use}", mend)
+    """The rights that the verbs need, in the namespace of the trials and in Katib's."""
+    own = patient.site.namespace
+    groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, CONTROL_NAMESPACE, warning))
+    denied = 0
+    for rights, place, report in groups:
+        if missing := [right for right in rights if not _allowed(patient, right, place)]:
+            denied += len(missing)
+            uses = ", ".join(dict.fromkeys(right.use for right in missing))
+            what = ", ".join(map(str, missing))
+            yield report(
+                "rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _fix(place)
+            )
     if not denied:
-        yield ok("rights", f"all {len(NEEDED) + len(USEFUL)} that the verbs need")
+        yield ok("rights", f"all {len(NEEDED) + len(USEFUL) + len(OF_KATIB)} that the verbs need")
+
+
+def _allowed(patient: Patient, right: Right, place: str) -> bool:
+    return patient.cluster.allowed(
+        right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place
+    )
+
+
+def _fix(place: str) -> str:
+    file = "k8s/katib/ours/researcher.yaml" if place == CONTROL_NAMESPACE else "k8s/base/rbac.yaml"
+    bind = f"kubectl -n {place} create rolebinding sepsweep-me --role={ROLE} --user=YOU"
+    return f"an administrator: {bind} (the role: {file})"

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from katib.cluster.client import ForbiddenError
+from katib.cluster.doctor.katib import INSTALL, leaves_namesakes_out
 from katib.cluster.doctor.result import Patient, Result, error, ok, warning
 from katib.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours
+from katib.cluster.model import read_search
 from katib.cluster.plan import successor
 from katib.errors import ClusterError
 
 
 def names(patient: Patient) -> Iterator[Result]:
-    """The Experiments' names are free, or ours; and nobody uses them in another namespace."""
+    """The Experiments' names are free, or ours."""
     for manifest in patient.manifests:
         name = manifest["metadata"]["name"]
         found = patient.cluster.get(EXPERIMENT, name)
@@ -25,26 +27,33 @@ def names(patient: Patient) -> Iterator[Result]:
                 f"NAME={successor(name)}",
             )
         elif found is not None:
-            yield ok("name", f"'{name}' is ours and runs")
+            yield ok("name", f"'{name}' is ours ({read_search(found).state})")
         else:
             yield ok("name", f"'{name}' is free")
-    try:
-        everywhere = patient.cluster.list(EXPERIMENT, namespace="")
-    except ForbiddenError:
-        return  # only an administrator may look beyond the namespace
-    ours = {manifest["metadata"]["name"] for manifest in patient.manifests}
+
+
+def namesakes(patient: Patient) -> Iterator[Result]:
+    """No Experiment of another namespace has a name of ours."""
+    everywhere = patient.cluster.list(EXPERIMENT, namespace="")
+    algorithms = {
+        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"]
+        for manifest in patient.manifests
+    }
     for found in everywhere:
         name, place = found["metadata"]["name"], found["metadata"]["namespace"]
-        if name in ours and place != patient.site.namespace:
-            meaning = "Katib keeps metrics by the trial's name alone and mixes the trials of both in its suggestion service"
-            yield warning(
-                "name", f"'{name}' is in namespace '{place}' too", meaning, f"NAME={successor(name)}"
-            )
+        if name not in algorithms or place == patient.site.namespace:
+            continue
+        text = f"'{name}' is in namespace '{place}' too"
+        if leaves_namesakes_out(patient, algorithms[name]):
+            yield ok("name", f"{text}; our suggestion service leaves its trials out")
+        else:
+            meaning = "Katib lists trials without their namespace, and its own service takes those of both for one search's"
+            yield warning("name", text, meaning, f"NAME={successor(name)}, or {INSTALL}")
 
 
-def admission(patient: Patient) -> Iterator[Result]:
-    """Server-side dry runs: what the webhooks, pod security, quota and limit ranges say."""
-    if patient.namespace is None:
+def experiments(patient: Patient) -> Iterator[Result]:
+    """Server-side dry runs of new Experiments: what Katib's webhook says."""
+    if patient.homeless:
         return
     for manifest in patient.manifests:
         name = manifest["metadata"]["name"]
@@ -52,6 +61,12 @@ def admission(patient: Patient) -> Iterator[Result]:
         if found is None:
             attempt = partial(patient.cluster.apply, EXPERIMENT, manifest, dry_run=True)
             yield _try(patient, "experiment", f"'{name}'", attempt)
+
+
+def trials(patient: Patient) -> Iterator[Result]:
+    """Server-side dry runs of a trial's Job and pod: what pod security, quota and limit ranges say."""
+    if patient.homeless:
+        return
     job = trial_job(patient.manifests[0])
     pod = {
         "apiVersion": "v1",

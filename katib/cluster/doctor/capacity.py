@@ -1,41 +1,11 @@
-"""Claims, quota, GPUs and queue: is there room for the trials. Called by `examine`."""
+"""Quota, GPUs and queue: is there room for the trials. Called by `examine`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from katib.cluster.client import NoKindError
-from katib.cluster.doctor.place import BASE
 from katib.cluster.doctor.result import Patient, Result, error, ok, quantity, warning
-from katib.cluster.kinds import CLAIM, GPU, LOCAL_QUEUE, NODE, QUOTA, STORAGE_CLASS, Object
-
-READ_WRITE_MANY, READ_ONLY_MANY = "ReadWriteMany", "ReadOnlyMany"
-
-
-def claims_of_site(patient: Patient) -> Iterator[Result]:
-    """Both claims are bound, or will be with the first pod, and as many trials as wanted may mount them."""
-    for use, name in (("data", patient.site.claims.data), ("runs", patient.site.claims.runs)):
-        check = f"{use} claim"
-        found = patient.cluster.get(CLAIM, name)
-        if found is None:
-            yield error(
-                check,
-                f"no claim '{name}'",
-                "trial pods wait for it for ever",
-                f"{BASE}, or name yours in k8s/site.yaml (claims.{use})",
-            )
-            continue
-        phase = found.get("status", {}).get("phase", "Pending")
-        if phase == "Lost":
-            yield error(
-                check,
-                f"'{name}' has lost its volume",
-                "trial pods wait for it for ever",
-                f"kubectl describe pvc {name}",
-            )
-        elif phase != "Bound":
-            yield from _pending(patient, check, name, found)
-        else:
-            yield from _modes(patient, check, use, name, found)
+from katib.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA, Object
 
 
 def quota(patient: Patient) -> Iterator[Result]:
@@ -175,59 +145,6 @@ def queue(patient: Patient) -> Iterator[Result]:
         yield ok("Kueue queue", name)
 
 
-def _pending(patient: Patient, check: str, name: str, claim: Object) -> Iterator[Result]:
-    """A claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
-    classes = {item["metadata"]["name"]: item for item in patient.cluster.list(STORAGE_CLASS)}
-    wanted = claim["spec"].get("storageClassName")
-    if wanted is None:
-        wanted = next((key for key, item in classes.items() if _default(item)), None)
-    describe = f"kubectl describe pvc {name}"
-    if wanted is None:
-        yield error(
-            check,
-            f"'{name}' waits, and there is no default storage class",
-            "trial pods wait for ever",
-            "name a storage class in k8s/base/claims.yaml; kubectl get storageclass",
-        )
-    elif wanted and wanted not in classes:
-        yield error(
-            check,
-            f"'{name}' waits for storage class '{wanted}', which does not exist",
-            "trial pods wait for ever",
-            "kubectl get storageclass",
-        )
-    elif wanted and classes[wanted].get("volumeBindingMode") == "WaitForFirstConsumer":
-        yield ok(check, f"'{name}' is bound with the first pod ({wanted})")
-    else:
-        yield error(check, f"'{name}' waits for a volume", "trial pods wait until it is bound", describe)
-
-
-def _modes(patient: Patient, check: str, use: str, name: str, claim: Object) -> Iterator[Result]:
-    modes = claim["spec"].get("accessModes") or []
-    shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
-    if "ReadWriteOncePod" in modes and patient.parallel > 1:
-        yield error(
-            check,
-            f"'{name}' is ReadWriteOncePod",
-            "only one trial at a time can start",
-            f"a claim with {READ_WRITE_MANY}, or PARALLEL=1",
-        )
-    elif not shared and patient.parallel > 1:
-        yield warning(
-            check,
-            f"'{name}' is {', '.join(modes)}",
-            "parallel trials only start on one node",
-            f"a claim with {READ_WRITE_MANY}, where there is more than one node",
-        )
-    else:
-        yield ok(
-            check,
-            f"'{name}' {', '.join(modes)}, {claim.get('status', {}).get('capacity', {}).get('storage', '')}".rstrip(
-                ", "
-            ),
-        )
-
-
 def _needs(pod: Object) -> dict[str, float]:
     """What a quota counts of one pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
     total: dict[str, float] = {}
@@ -262,8 +179,3 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
     return bool(
         toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", "")
     )
-
-
-def _default(found: Object) -> bool:
-    annotations = found["metadata"].get("annotations") or {}
-    return bool(annotations.get("storageclass.kubernetes.io/is-default-class") == "true")

@@ -1,23 +1,39 @@
 """Runs all checks in the order in which things must be right. Called by the verbs doctor and deploy."""
 
+import re
 from collections.abc import Iterator
 
 from katib.cluster.client import ExpiredError, ForbiddenError, NoKindError, UnreachableError
 from katib.cluster.doctor.access import access
-from katib.cluster.doctor.admission import admission, names
-from katib.cluster.doctor.capacity import capacity, claims_of_site, queue, quota
-from katib.cluster.doctor.katib import definitions, installation, server, services, webhooks
+from katib.cluster.doctor.admission import experiments, names, namesakes, trials
+from katib.cluster.doctor.capacity import capacity, queue, quota
+from katib.cluster.doctor.claims import data_claim, runs_claim
+from katib.cluster.doctor.katib import (
+    definitions,
+    deployments,
+    katibs_namespace,
+    mutating_webhook,
+    server,
+    service_account,
+    services,
+    validating_webhook,
+)
 from katib.cluster.doctor.place import accounts, namespace, priority, wandb
-from katib.cluster.doctor.result import Check, Patient, Result, error, warning
+from katib.cluster.doctor.result import Check, Patient, Result, error, unknown
 from katib.errors import ClusterError
 
+_RIGHT = re.compile(r'cannot (\w+) resource "([^"]+)"')
 CHECKS: tuple[Check, ...] = (
     definitions,
-    installation,
-    webhooks,
+    deployments,
+    katibs_namespace,
+    validating_webhook,
+    mutating_webhook,
     services,
+    service_account,
     namespace,
-    claims_of_site,
+    data_claim,
+    runs_claim,
     wandb,
     accounts,
     priority,
@@ -26,8 +42,11 @@ CHECKS: tuple[Check, ...] = (
     queue,
     access,
     names,
-    admission,
+    namesakes,
+    experiments,
+    trials,
 )
+"""Each reads one kind of thing, so that what the caller may not read keeps nothing else from being looked at."""
 
 
 def examine(patient: Patient) -> list[Result]:
@@ -46,12 +65,9 @@ def _of(check: Check, patient: Patient) -> Iterator[Result]:
     try:
         yield from check(patient)
     except ForbiddenError as cause:
-        yield warning(
-            name,
-            "could not be looked at",
-            str(cause),
-            "kubectl auth can-i --list; ask for the role of k8s/base/rbac.yaml",
-        )
+        right = _RIGHT.search(str(cause))
+        what = f"{right[1]} {right[2]}" if right else "look at it"
+        yield unknown(name, f"you may not {what}; an administrator's make doctor looks there")
     except (UnreachableError, ExpiredError) as cause:
         yield _unanswered(cause)
     except NoKindError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from katib.cluster.client import NoKindError
+from katib.cluster.client import ForbiddenError, NoKindError
 from katib.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
 from katib.cluster.kinds import (
     CONFIG_MAP,
@@ -22,6 +22,7 @@ from katib.cluster.kinds import (
     SUGGESTION,
     TRIAL,
     VALIDATING,
+    Kind,
     Object,
 )
 from katib.errors import nearest
@@ -74,9 +75,8 @@ def definitions(patient: Patient) -> Iterator[Result]:
         yield ok("Katib's types", "experiments, trials, suggestions")
 
 
-def installation(patient: Patient) -> Iterator[Result]:
-    """Its deployments are up, of the right version, and its own namespace does not lock it out."""
-    place = patient.cluster.get(NAMESPACE, CONTROL_NAMESPACE)
+def deployments(patient: Patient) -> Iterator[Result]:
+    """Katib's deployments are up, and of the right version."""
     for name, meaning in DEPLOYMENTS.items():
         found = patient.cluster.get(DEPLOYMENT, name, CONTROL_NAMESPACE)
         if found is None:
@@ -93,6 +93,11 @@ def installation(patient: Patient) -> Iterator[Result]:
             )
         else:
             yield ok(name, image)
+
+
+def katibs_namespace(patient: Patient) -> Iterator[Result]:
+    """Katib's own namespace does not lock it out."""
+    place = patient.cluster.get(NAMESPACE, CONTROL_NAMESPACE)
     if place is not None and INJECTION_LABEL in (place["metadata"].get("labels") or {}):
         yield warning(
             "Katib's namespace",
@@ -102,37 +107,40 @@ def installation(patient: Patient) -> Iterator[Result]:
         )
 
 
-def webhooks(patient: Patient) -> Iterator[Result]:
+def validating_webhook(patient: Patient) -> Iterator[Result]:
+    """The webhook that checks experiments is registered and answered."""
+    wanted = {"validator.experiment.katib.kubeflow.org"}
+    return _webhook(patient, VALIDATING, wanted, "experiments are not checked")
+
+
+def mutating_webhook(patient: Patient) -> Iterator[Result]:
+    """The webhooks that complete experiments and trial pods are registered and answered."""
+    wanted = {"defaulter.experiment.katib.kubeflow.org", "mutator.pod.katib.kubeflow.org"}
+    return _webhook(patient, MUTATING, wanted, "trial pods get no metrics collector")
+
+
+def _webhook(patient: Patient, kind: Kind, wanted: set[str], meaning: str) -> Iterator[Result]:
     """Registered, with a certificate, and answered by a pod."""
-    for kind, wanted in (
-        (VALIDATING, {"validator.experiment.katib.kubeflow.org"}),
-        (MUTATING, {"defaulter.experiment.katib.kubeflow.org", "mutator.pod.katib.kubeflow.org"}),
-    ):
-        found = patient.cluster.get(kind, "katib.kubeflow.org")
-        hooks = {hook["name"]: hook for hook in (found or {}).get("webhooks") or []}
-        if missing := sorted(wanted - set(hooks)):
-            meaning = (
-                "experiments are not checked" if kind is VALIDATING else "trial pods get no metrics collector"
-            )
-            yield error(kind.name, f"missing: {', '.join(missing)}", meaning, INSTALL)
-            continue
-        bare = sorted(name for name in wanted if not hooks[name]["clientConfig"].get("caBundle"))
-        if bare:
-            mend = f"kubectl -n {CONTROL_NAMESPACE} rollout restart deployment katib-controller"
-            yield error(
-                kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", mend
-            )
-            continue
-        service = hooks[min(wanted)]["clientConfig"].get("service")
-        if service and not _endpoints(patient, service):
-            yield error(
-                kind.name,
-                f"no pod answers for service {service['namespace']}/{service['name']}",
-                "no experiment and no pod can be created in labelled namespaces",
-                f"kubectl -n {service['namespace']} get pods,endpointslices",
-            )
-        else:
-            yield ok(kind.name, f"{len(wanted)} registered, answered")
+    found = patient.cluster.get(kind, "katib.kubeflow.org")
+    hooks = {hook["name"]: hook for hook in (found or {}).get("webhooks") or []}
+    if missing := sorted(wanted - set(hooks)):
+        yield error(kind.name, f"missing: {', '.join(missing)}", meaning, INSTALL)
+        return
+    bare = sorted(name for name in wanted if not hooks[name]["clientConfig"].get("caBundle"))
+    if bare:
+        mend = f"kubectl -n {CONTROL_NAMESPACE} rollout restart deployment katib-controller"
+        yield error(kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", mend)
+        return
+    service = hooks[min(wanted)]["clientConfig"].get("service")
+    if service and not _endpoints(patient, service):
+        yield error(
+            kind.name,
+            f"no pod answers for service {service['namespace']}/{service['name']}",
+            "no experiment and no pod can be created in labelled namespaces",
+            f"kubectl -n {service['namespace']} get pods,endpointslices",
+        )
+    else:
+        yield ok(kind.name, f"{len(wanted)} registered, answered")
 
 
 def services(patient: Patient) -> Iterator[Result]:
@@ -152,7 +160,7 @@ def services(patient: Patient) -> Iterator[Result]:
         "algorithmName",
         {spec["algorithm"]["algorithmName"] for spec in specs},
     )
-    yield from _account(patient, runtime.get("suggestions"), specs)
+    yield from _first_suggestions(runtime.get("suggestions"), specs)
     stoppers = {spec["earlyStopping"]["algorithmName"] for spec in specs if spec.get("earlyStopping")}
     yield from _service("early stopping", runtime.get("earlyStoppings"), "algorithmName", stoppers)
     kinds = {
@@ -186,10 +194,48 @@ def _service(what: str, entries: object, key: str, wanted: set[str]) -> Iterator
             yield ok(f"{what} service", f"{name}: {image}")
 
 
-def _account(patient: Patient, entries: object, specs: list[Object]) -> Iterator[Result]:
+def _first_suggestions(entries: object, specs: list[Object]) -> Iterator[Result]:
+    """Katib's own services refuse a setting that they do not know, and the experiment fails."""
+    images = _images(entries)
+    for spec in specs:
+        name = spec["algorithm"]["algorithmName"]
+        settings = {item["name"] for item in spec["algorithm"].get("algorithmSettings") or []}
+        if "first_suggestions" in settings and images.get(name, "").startswith(STOCK):
+            yield error(
+                "suggestion service",
+                f"{name} is Katib's own, and the search has first_suggestions, which that refuses",
+                "the experiment fails before its first trial",
+                f"{INSTALL}; or, of a search that ended, NAME= starts another",
+            )
+
+
+def _images(entries: object) -> dict[str, str]:
+    """The image of each suggestion service in katib-config, by algorithm."""
+    items = entries if isinstance(entries, list) else []
+    return {
+        str(item.get("algorithmName")): str(item.get("image", "")) for item in items if isinstance(item, dict)
+    }
+
+
+def leaves_namesakes_out(patient: Patient, algorithm: str) -> bool:
+    """Whether the suggestion service of `algorithm` is not Katib's own, which takes trials of namesakes for the search's.
+
+    False where katib-config cannot be read.
+    """
+    try:
+        runtime = (_config(patient) or {}).get("runtime") or {}
+    except ForbiddenError:
+        return False
+    image = _images(runtime.get("suggestions")).get(algorithm, STOCK)
+    return not image.startswith(STOCK)
+
+
+def service_account(patient: Patient) -> Iterator[Result]:
     """The account that the suggestion service runs under, where katib-config names one: Katib does not make that."""
-    if patient.namespace is None:
+    if patient.homeless:
         return  # `namespace` says so, and what makes it
+    entries = ((_config(patient) or {}).get("runtime") or {}).get("suggestions")
+    specs = [manifest["spec"] for manifest in patient.manifests]
     wanted = {spec["algorithm"]["algorithmName"] for spec in specs}
     items = entries if isinstance(entries, list) else []
     names = {item.get("serviceAccountName") for item in items if item.get("algorithmName") in wanted} - {None}
@@ -207,7 +253,10 @@ def _account(patient: Patient, entries: object, specs: list[Object]) -> Iterator
 
 def restricts(patient: Patient) -> bool:
     """Whether Katib gives its collector the security context of the trainer (injectSecurityContext)."""
-    config = _config(patient) or {}
+    try:
+        config = _config(patient) or {}
+    except ForbiddenError:
+        return True  # the dry run of a trial's pod tells
     controller = (config.get("init") or {}).get("controller") or {}
     return bool(controller.get("injectSecurityContext"))
 
@@ -226,8 +275,8 @@ def _endpoints(patient: Patient, service: Object) -> bool:
         slices = patient.cluster.list(
             ENDPOINT_SLICE, f"kubernetes.io/service-name={service['name']}", service["namespace"]
         )
-    except NoKindError:
-        return True
+    except (NoKindError, ForbiddenError):
+        return True  # the dry run of an experiment tells
     return any(
         point.get("conditions", {}).get("ready", True)
         for found in slices

@@ -89,7 +89,7 @@ def wandb(patient: Patient) -> Iterator[Result]:
 def accounts(patient: Patient) -> Iterator[Result]:
     """The trials' service account, and the pull secrets that the account and the pods name."""
     place, pod = patient.site.namespace, patient.pod["spec"]
-    if patient.namespace is None:
+    if patient.homeless:
         return
     name = pod.get("serviceAccountName", "default")
     account = patient.cluster.get(SERVICE_ACCOUNT, name)

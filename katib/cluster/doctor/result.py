@@ -7,7 +7,7 @@ from typing import Literal
 
 from kubernetes.utils.quantity import parse_quantity
 
-from katib.cluster.client import Cluster
+from katib.cluster.client import Cluster, ForbiddenError
 from katib.cluster.kinds import NAMESPACE, Object
 from katib.site import Site
 
@@ -17,10 +17,13 @@ CONTROL_NAMESPACE = "kubeflow"
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check. `mend` is a command or an edit; a search would fail with an error, and suffers from a warning."""
+    """The outcome of one check. `mend` is a command or an edit; a search would fail with an error, and suffers from a warning.
+
+    `unknown`: the caller may not look there, which says nothing about the cluster.
+    """
 
     check: str
-    status: Literal["ok", "warning", "error"]
+    status: Literal["ok", "unknown", "warning", "error"]
     found: str
     meaning: str = ""
     mend: str = ""
@@ -36,8 +39,16 @@ class Patient:
 
     @cached_property
     def namespace(self) -> Object | None:
-        """The site's namespace."""
+        """The site's namespace. Raises ForbiddenError where the caller may not read it."""
         return self.cluster.get(NAMESPACE, self.site.namespace)
+
+    @property
+    def homeless(self) -> bool:
+        """Whether the site's namespace is known to be missing; one that cannot be read is taken to be there."""
+        try:
+            return self.namespace is None
+        except ForbiddenError:
+            return False
 
     @property
     def pod(self) -> Object:
@@ -57,6 +68,11 @@ Check = Callable[[Patient], Iterator[Result]]
 def ok(check: str, found: str) -> Result:
     """All is well."""
     return Result(check, "ok", found)
+
+
+def unknown(check: str, found: str) -> Result:
+    """The caller may not look there."""
+    return Result(check, "unknown", found)
 
 
 def error(check: str, found: str, meaning: str, mend: str) -> Result:

@@ -3,7 +3,7 @@
 import pytest
 
 from katib.cluster.client import Cluster
-from katib.cluster.doctor.katib import services
+from katib.cluster.doctor.katib import service_account
 from katib.cluster.doctor.result import Patient
 from katib.cluster.images import SERVICES_CONFIG
 from katib.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind, Object
@@ -27,4 +27,4 @@ class OurKatib(Cluster):
 def test_an_account_is_missed_only_where_its_namespace_is_there(there: bool, errors: list[str]) -> None:
     """Without the namespace nothing could be made in it, and another check says that first."""
     patient = Patient(OurKatib(there), load_site(), [manifest()])
-    assert [found.check for found in services(patient) if found.status == "error"] == errors
+    assert [found.check for found in service_account(patient) if found.status == "error"] == errors
