@@ -1,14 +1,17 @@
 """Starts the search of a model on the cluster."""
 
+import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Context, Epochs, Name, Parallel, Preset, SiteFile, Trials, Yes
+from katib.cli.options import Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 from katib.cli.searches import Models
 
 if TYPE_CHECKING:
     from katib.cluster.client import Cluster
+    from katib.cluster.kinds import Object
     from katib.cluster.plan import Plan
     from katib.site import Site
 
@@ -25,9 +28,18 @@ def deploy(
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the server's dry run")] = False,
     wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0)] = 600,
+    out: Out = Path("runs"),
+    anew: Annotated[
+        bool, typer.Option("--anew", help="let nothing of a search that was deleted continue")
+    ] = False,
 ) -> None:
-    """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial."""
-    from katib.cli.searches import manifests, site_of
+    """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial.
+
+    A search that has failed or was stopped continues from its run directories, and so does one that was deleted where OUT
+    has its table.
+    """
+    from katib.cli._continue import with_old_trials
+    from katib.cli.searches import manifests, say, site_of
     from katib.cluster.client import Cluster
     from katib.cluster.plan import plan, running
     from katib.render import Overrides
@@ -37,14 +49,25 @@ def deploy(
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
     plans = [plan(manifest, running(cluster, manifest["metadata"]["name"])) for manifest in wanted]
-    apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait)
+    if not anew or any(item.action == "continue" for item in plans):
+        plans = [with_old_trials(cluster, item, out, say) for item in plans]
+    apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
 
 
 def apply(
-    cluster: "Cluster", place: "Site", plans: "list[Plan]", *, yes: bool, dry_run: bool = False, wait: int = 0
+    cluster: "Cluster",
+    place: "Site",
+    plans: "list[Plan]",
+    *,
+    yes: bool,
+    dry_run: bool = False,
+    wait: int = 0,
+    out: Path = Path("runs"),
+    context: str | None = None,
 ) -> None:
     """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial; what confirm and
     arch do as well."""
+    from katib.cli._continue import delete_ended
     from katib.cli.searches import confirm, say
     from katib.cluster.kinds import EXPERIMENT
     from katib.cluster.waiting import wait as wait_for_trial
@@ -58,13 +81,15 @@ def apply(
         return
     _examine(cluster, place, due)
     for item in due:
-        cluster.apply(EXPERIMENT, item.manifest, dry_run=True)
-        _show(item, cluster)
+        cluster.apply(EXPERIMENT, _tried(item), dry_run=True)
+        _show(item, cluster, out)
     if dry_run:
         return
     confirm("Apply?", yes)
     done: list[str] = []
     for item in due:
+        if item.action == "continue":
+            delete_ended(cluster, item, out, say, context)
         try:
             cluster.apply(EXPERIMENT, item.manifest)
         except ClusterError as error:
@@ -73,7 +98,11 @@ def apply(
         done.append(item.name)
         say(f"applied: experiment '{item.name}'")
     for item in due:
-        if wait and item.action == "create" and not wait_for_trial(cluster, item.name, wait, say):
+        if (
+            wait
+            and item.action in ("create", "continue")
+            and not wait_for_trial(cluster, item.name, wait, say)
+        ):
             break
     print("watch it with: make status, or python -m katib status -w")
 
@@ -93,11 +122,32 @@ def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
         )
 
 
-def _show(item: "Plan", cluster: "Cluster") -> None:
+def _tried(item: "Plan") -> "Object":
+    """What the API server is asked whether it would take it: a new Experiment under a free name where the old one goes first."""
+    from katib.cluster.plan import successor
+
+    if item.action != "continue":
+        return item.manifest
+    made = copy.deepcopy(item.manifest)
+    made["metadata"]["name"] = successor(item.name)
+    return made
+
+
+def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
+    from katib.results.export import JSON
+
     budget = item.manifest["spec"]
     image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
     print(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
-    if item.action == "create":
+    if item.continued is not None:
+        ended = "ended" if item.action == "continue" else "deleted"
+        print(f"  of the {ended} search it continues {item.continued}")
+    if item.action == "continue":
+        print(f"  the ended experiment is deleted first, once its trial table is in {out / item.name / JSON}")
+        print("  run directories stay; the trials' hours are counted anew")
+    if item.action in ("create", "continue"):
         print(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
     for change in item.changes:
         print(f"  {change}")
+    for change in item.kept:
+        print(f"  stays as it is, since Katib cannot change it: {change}")

@@ -47,8 +47,7 @@ def local(
 
 
 def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
-    """The manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than it can hold, and
-    none waits for room: the engine ends the search on a full disk and says so."""
+    """The manifest as it suits this machine: the corpus is the folder itself, and no more trials at a time than it can run."""
     import os
     from dataclasses import replace
 
@@ -57,7 +56,7 @@ def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
     from katib.site import load_site
     from katib.spec import load_spec
 
-    place = load_site(site).model_copy(update={"data_folder": "", "room_minutes": 0})
+    place = load_site(site).model_copy(update={"data_folder": ""})
     if overrides.parallel is None and not gpus():
         overrides = replace(overrides, parallel=min(place.parallel_trials, os.cpu_count() or 1))
     return render(load_spec(model), place, overrides)

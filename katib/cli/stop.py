@@ -14,10 +14,10 @@ def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes:
     search = lifecycle.find(cluster, search_name(model))
     active = len(lifecycle.work(cluster, search).active)
     print(
-        f"stop: experiment '{search.name}' on {cluster.server}, for good: {active} running trials save and end as Failed"
+        f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed"
     )
     print(
-        f"  {search.trials - active} ended trials and all checkpoints stay; it cannot be started again under this name"
+        f"  {search.trials - active} ended trials and all checkpoints stay; make deploy begins it again from its run directories"
     )
     confirm("Stop?", yes)
     lifecycle.stop(cluster, search, say)

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from katib.cluster.client import Cluster
+from katib.cluster.continuing import Continued, carried
 from katib.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, is_ours
 from katib.cluster.model import read_search
 from katib.errors import ClusterError
 
 BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
-WHOLE = ("trialTemplate.trialSpec", "parameters", "earlyStopping", "algorithm")
+PLACE = "trialTemplate.trialSpec"
+WORDS = ".template.spec.containers[0].command"
+"""Of a trial's Job its command alone says what is trained; all else is where that happens, and comes from the site file."""
+WHOLE = (PLACE, "parameters", "earlyStopping", "algorithm")
 """What Katib fills no defaults into, so that a key that is gone is a change too."""
 
 
@@ -31,11 +35,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do about one Experiment."""
+    """What to do about one Experiment; `continue` deletes one that has ended and makes it anew with its old trials."""
 
     manifest: Object
-    action: Literal["create", "change", "nothing"]
+    action: Literal["create", "change", "continue", "nothing"]
     changes: tuple[Change, ...] = ()
+    found: Object | None = None
+    """The Experiment as it is on the cluster."""
+    kept: tuple[Change, ...] = ()
+    """What the site file has otherwise, and Katib cannot change: trials of this search stay as they are."""
+    continued: Continued | None = None
+    """The trials that continue, once their run directories have been looked at."""
 
     @property
     def name(self) -> str:
@@ -59,20 +69,38 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     """The plan for `manifest` where `found` runs. Raises ClusterError where Katib would refuse the change, or worse."""
     if found is None:
         return Plan(manifest, "create")
+    manifest = carried(manifest, found)
     changes = tuple(_changes(found["spec"], manifest["spec"]))
     name = manifest["metadata"]["name"]
     if "deletionTimestamp" in found["metadata"]:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
+    if read_search(found).state == "Failed" and not any(map(_of_search, changes)):
+        return Plan(manifest, "continue", changes, found)
     if not changes:
         return Plan(manifest, "nothing")
+    budget = tuple(change for change in changes if change.path in BUDGET)
     fixed = [change for change in changes if change.path not in BUDGET]
-    if fixed:
+    if any(map(_of_search, fixed)) or (fixed and not budget):
         raise ClusterError(
             f"experiment '{name}' runs with another search, which Katib cannot change in place ({_first(fixed)});"
             f" deploy it beside the other with NAME={successor(name)}, or delete that first"
         )
-    _require_possible(manifest, found, changes)
-    return Plan(manifest, "change", changes)
+    _require_possible(manifest, found, budget)
+    template = found["spec"]["trialTemplate"]
+    made = {**manifest, "spec": {**manifest["spec"], "trialTemplate": template}} if fixed else manifest
+    return Plan(made, "change", budget, found, tuple(fixed))
+
+
+def same_search(before: Object, after: Object) -> bool:
+    """Whether two Experiment specs differ in their budget and in where trials run alone, so that trials of one fit the other."""
+    return not any(map(_of_search, _changes(before, after)))
+
+
+def _of_search(change: Change) -> bool:
+    """Whether the change makes another search of it."""
+    if change.path in BUDGET:
+        return False
+    return not change.path.startswith(PLACE) or WORDS in change.path or change.path.endswith(".containers")
 
 
 def successor(name: str) -> str:

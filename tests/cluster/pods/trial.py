@@ -16,14 +16,19 @@ def begin(
 ) -> tuple[Katib, str]:
     """Applies the demo's search and makes a trial of it, its segments short; before that a finished one for each letter."""
     tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=epochs, trials=9))
-    katib = Katib(tools, NAME)
+    katib = shortened(Katib(tools, NAME), tries)
+    for letter in finished:
+        katib.state(katib.trial(f"{NAME}-{letter}", job=False), "Succeeded", 50)
+    return katib, katib.trial(f"{NAME}-a1b2c3d4")
+
+
+def shortened(katib: Katib, tries: int = 3) -> Katib:
+    """Katib, whose next trials have short segments, and so many tries."""
     job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
     job["backoffLimit"] = tries
     words = job["template"]["spec"]["containers"][0]["command"]
     words[words.index("--segment-seconds") + 1] = "0.5"
-    for letter in finished:
-        katib.state(katib.trial(f"{NAME}-{letter}", job=False), "Succeeded", 50)
-    return katib, katib.trial(f"{NAME}-a1b2c3d4")
+    return katib
 
 
 def metrics(text: str) -> list[str]:

@@ -53,9 +53,30 @@ def test_an_ended_search_goes_on_only_with_more_trials() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
     assert plan(manifest(trials=40), found).action == "change"
+
+
+def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
+    """Budget and site may differ: more trials, another image, a larger claim; what is trained may not."""
+    found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
-    with pytest.raises(ClusterError, match="has ended"):
-        plan(manifest(trials=40), found)
+    elsewhere = load_site().model_copy(update={"image": "host/trainer:2", "node_selector": {"disk": "large"}})
+    assert plan(manifest(), found).action == "continue"
+    assert plan(manifest(elsewhere, trials=40), found).action == "continue"
+    with pytest.raises(ClusterError, match="another search"):
+        plan(manifest(epochs=7), found)
+
+
+def test_what_the_site_file_has_otherwise_does_not_keep_a_search_from_growing() -> None:
+    """The trials stay as Katib has them, since Katib takes no other template; the plan says so."""
+    elsewhere = load_site().model_copy(update={"image": "host/trainer:2"})
+    found = running()
+    made = plan(manifest(elsewhere, trials=40), found)
+    assert made.action == "change"
+    assert [str(change) for change in made.changes] == ["maxTrialCount: 25 -> 40"]
+    assert [change.after for change in made.kept] == ["host/trainer:2"]
+    assert made.manifest["spec"]["trialTemplate"] == found["spec"]["trialTemplate"]
+    with pytest.raises(ClusterError, match="another search"):
+        plan(manifest(elsewhere), found)
 
 
 @pytest.mark.parametrize(

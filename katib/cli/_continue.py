@@ -1,0 +1,102 @@
+"""What deploy does about a search that has ended, or was deleted, and whose run directories are still there."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from katib.cluster.client import Cluster
+    from katib.cluster.continuing import OldTrial
+    from katib.cluster.kinds import Object
+    from katib.cluster.plan import Plan
+
+
+def with_old_trials(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None]) -> "Plan":
+    """The plan with the trials that continue, of the Experiment that has ended or of one that `delete` has written down.
+
+    Raises ClusterError where an Experiment has ended and nothing of it can continue.
+    """
+    if item.action == "continue":
+        return _of_ended(cluster, item, say)
+    return _of_deleted(cluster, item, out, say) if item.action == "create" else item
+
+
+def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "Plan":
+    from katib.cluster.continuing import OldTrial
+    from katib.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
+    from katib.cluster.model import read_trial
+    from katib.cluster.plan import successor
+    from katib.errors import ClusterError
+
+    way_out = f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
+    found = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={item.name}")
+    foreign = [
+        trial["metadata"]["name"]
+        for trial in found
+        if (trial["metadata"].get("labels") or {}).get(PROPOSED_LABEL) != PROPOSER
+    ]
+    if foreign:
+        raise ClusterError(
+            f"experiment '{item.name}' has ended, and cannot continue: trial '{foreign[0]}' was proposed by Katib's own"
+            f" service, which takes no first_suggestions; {way_out}"
+        )
+    trials = [OldTrial(trial.name, trial.assignments, trial.state) for trial in map(read_trial, found)]
+    made = _with(cluster, item, trials, say)
+    if made.continued is None:
+        raise ClusterError(
+            f"experiment '{item.name}' has ended, and none of its trials has a run directory to continue from; {way_out}"
+        )
+    return made
+
+
+def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None]) -> "Plan":
+    from katib.cluster.continuing import OldTrial, carried
+    from katib.cluster.plan import same_search
+    from katib.results import export
+
+    if not (out / item.name / export.JSON).is_file():
+        return item
+    table = export.read(out / item.name)
+    old: Object = {"spec": dict(table.identity.spec)}
+    manifest = carried(item.manifest, old)
+    if not same_search(old["spec"], manifest["spec"]):
+        say(f"{out / item.name / export.JSON} is of another search; nothing of it continues")
+        return item
+    trials = [OldTrial(row.trial, row.assignments, row.state) for row in table.rows]
+    made = _with(cluster, replace(item, manifest=manifest), trials, say)
+    return made if made.continued else item
+
+
+def _with(
+    cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]
+) -> "Plan":
+    from katib.cluster.continuing import continued, with_trials
+    from katib.cluster.run_directories import read
+
+    say(f"looks at the run directories of '{item.name}', by a job on their claim")
+    directories = read(cluster, item.manifest, item.name)
+    made = continued(trials, directories, item.manifest["spec"]["maxTrialCount"])
+    if not made.trials:
+        return item
+    return replace(item, manifest=with_trials(item.manifest, made.trials), continued=made)
+
+
+def delete_ended(
+    cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], context: str | None
+) -> None:
+    """Deletes the ended Experiment after its table is in `out`; returns when a trial of an old name can be made again."""
+    from katib.cluster import lifecycle
+    from katib.cluster.model import read_search
+    from katib.results import export
+    from katib.results.saving import saving
+
+    assert item.found is not None  # noqa: S101  (a plan that continues an Experiment has it)
+    search = read_search(item.found)
+    found = saving(cluster, search.name, say, context=context)
+    found.require_whole(f"experiment '{search.name}' is not deleted")
+    for path in export.write(found.table, out / search.name):
+        say(f"written: {path}")
+    lifecycle.delete(cluster, search)
+    lifecycle.wait_until_gone(cluster, search)
+    say(f"deleted: the ended experiment '{search.name}'; its run directories stay")

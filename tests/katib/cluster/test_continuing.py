@@ -1,0 +1,95 @@
+"""What of an ended search continues, and that our suggestion service then proposes it by name; without a cluster."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from katib.check import require_sound
+from katib.cluster.continuing import OldTrial, carried, continued, with_trials
+from katib.cluster.plan import plan
+from katib.cluster.run_directories import RunDirectory
+from katib.experiment import load_experiment
+from katib.search.sampler import sampler
+from tests.katib.cluster.test_plan_and_causes import manifest, running
+
+NAME = "series3-dprnn"
+
+
+def old(letter: str, state: str = "Failed") -> OldTrial:
+    values = {
+        "lr": f"0.00{ord(letter) - 96}",
+        "weight_decay": "1e-05",
+        "grad_clip_norm": "5.00",
+        "lr_factor": "0.5",
+    }
+    return OldTrial(f"{NAME}-{letter}", values, state)
+
+
+def directory(letter: str, epochs: int, state: str = "stopped") -> RunDirectory:
+    return RunDirectory(f"{NAME}-{letter}", 1, {"state": state, "history": [{}] * epochs})
+
+
+OLD = [old("a"), old("b", "Succeeded"), old("c", "EarlyStopped"), old("d"), old("e"), old("f"), old("g")]
+DIRECTORIES = [
+    directory("a", 3),
+    directory("b", 100, "finished"),
+    directory("c", 20),
+    directory("d", 24),
+    directory("e", 50, "diverged"),
+    directory("f", 0, ""),
+    directory("other", 9),
+]
+
+
+def letters(trials: Any) -> str:
+    return "".join(trial.name[-1] for trial in trials)
+
+
+def test_finished_trials_come_first_then_stopped_ones_then_those_with_the_most_epochs() -> None:
+    """One has diverged, one has no directory, and a directory is of no trial of this search."""
+    made = continued(OLD, DIRECTORIES, 25)
+    assert letters(made.trials) == "bcdaf"
+    assert made.epochs == (100, 20, 24, 3, 0)
+    assert str(made) == "5 trials from their run directories (147 epochs kept), without 1 diverged"
+    assert letters(continued(OLD, DIRECTORIES, 2).trials) == "bc"
+    assert "3 beyond its number of trials" in str(continued(OLD, DIRECTORIES, 2))
+
+
+def settings(found: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item["value"] for item in found["spec"]["algorithm"].get("algorithmSettings") or []}
+
+
+def test_our_service_proposes_the_old_points_by_name_and_to_the_letter_and_then_goes_its_own_way() -> None:
+    made = with_trials(manifest(), continued(OLD, DIRECTORIES, 25).trials)
+    text = json.dumps(made)
+    require_sound(text, "the continued search")
+    proposer = sampler(load_experiment(text, "x"))
+    points = proposer.propose([], 7)
+    assert [proposer.trial_name(point) for point in points[:5]] == [f"{NAME}-{letter}" for letter in "bcdaf"]
+    assert points[0] == dict(old("b").assignments)
+    assert [proposer.trial_name(point) for point in points[5:]] == ["", ""]
+
+
+def test_the_control_of_a_spec_is_proposed_once_whatever_the_spelling_of_its_numbers() -> None:
+    control = {"lr": 0.002, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}  # that of trial b
+    own = manifest()
+    own["spec"]["algorithm"].setdefault("algorithmSettings", []).append(
+        {"name": "first_suggestions", "value": json.dumps([control, {**control, "lr": 0.009}])}
+    )
+    made = with_trials(own, continued(OLD, DIRECTORIES, 25).trials)
+    first = json.loads(settings(made)["first_suggestions"])
+    assert [point.get("trial", "") for point in first] == [*(f"{NAME}-{letter}" for letter in "bcdaf"), ""]
+    assert first[-1]["assignments"]["lr"] == "0.009"
+
+
+@pytest.mark.parametrize("trials", [25, 40])
+def test_a_search_that_continues_is_deployed_again_without_another_name(trials: int) -> None:
+    found = running()
+    made = with_trials(manifest(), continued(OLD, DIRECTORIES, 25).trials)
+    found["spec"] |= copy.deepcopy({key: made["spec"][key] for key in ("algorithm",)})
+    again = plan(manifest(trials=trials), found)
+    assert again.action == ("nothing" if trials == 25 else "change")
+    assert again.manifest["spec"]["algorithm"] == made["spec"]["algorithm"]
+    assert carried(manifest(), running()) == manifest()
