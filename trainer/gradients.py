@@ -76,24 +76,26 @@ class Gradients:
 
 
 class Recorded:
-    """A function of tensors on a GPU. Its second call is recorded, and calls with tensors of the same shapes replay that; the
-    first one compiles kernels and chooses algorithms, which a record cannot hold."""
+    """A function of tensors on a GPU. The first call that has the shapes of the one before it is recorded, and calls with
+    tensors of these shapes replay that; the one before compiles kernels and chooses algorithms, which a record cannot hold."""
 
     def __init__(self, function: Callable[..., Tensor], pool: Any) -> None:
         """`pool`: what torch.cuda.graph_pool_handle gives; those of one pool share its memory."""
         self._function = function
         self._pool = pool
-        self._warm = False
+        self._shapes: list[torch.Size] = []
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, ...] = ()
         self._output = torch.empty(())
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The function's value."""
-        if self._graph is None and self._warm:
+        shapes = [x.shape for x in inputs]
+        if self._graph is None and shapes == self._shapes:
             self._record(inputs)
-        self._warm = True
-        if self._graph is None or [x.shape for x in inputs] != [x.shape for x in self._inputs]:
+        if self._graph is None:
+            self._shapes = shapes
+        if self._graph is None or shapes != self._shapes:
             return self._function(*inputs)
         for place, value in zip(self._inputs, inputs, strict=True):
             place.copy_(value)

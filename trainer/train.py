@@ -170,7 +170,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
         f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train ({corpus.train.storage}), "
         f"{len(corpus.validation.rows)} to validate ({corpus.validation.storage})"
     )
-    for note in _passed_over(run, corpus):
+    for note in _notes(run, corpus):
         say(note)
     if training.curriculum == "auto" and training.curriculum_name != training.model:
         say(
@@ -191,8 +191,11 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
         )
 
 
-def _passed_over(run: Run, corpus: Corpus) -> Iterator[str]:
-    """Notes the stages of the curriculum of which the corpus can show nothing."""
+def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
+    """Notes mixtures that are there twice, and stages of the curriculum of which the corpus can show nothing."""
+    for subset in (corpus.train, corpus.validation):
+        if subset.repeated:
+            yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat one before them"
     curriculum, shown = run.training.stages, corpus.train.shown
     for stage in curriculum.stages:
         if stage.first_epoch <= run.epochs and not set(stage.variants) & set(shown):

@@ -19,7 +19,8 @@ from trainer.data import survey
 from trainer.data.corpora import open_corpus
 from trainer.data.pack import main as pack
 from trainer.data.seen import FORGETFUL, Memory
-from trainer.errors import DataError
+from trainer.data.subset import load
+from trainer.errors import DataError, DataFaultError
 
 
 @pytest.fixture
@@ -310,3 +311,22 @@ def test_what_stops_being_sound_during_a_training_ends_with_5(
     monkeypatch.undo()
     file.write_bytes(whole)
     assert training.here(tmp_path / "trial", data=broken) == 0
+
+
+def test_a_pack_of_what_is_no_sound_ends_with_the_mixture_named(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the sample came into it."""
+    file = broken / "val" / "clean" / "002_speaker1File.wav"
+    spoil(file, np.inf)
+    with monkeypatch.context() as patch:
+        patch.setattr(survey, "fault", lambda samples: "")
+        patch.setattr("trainer.data.wav.fault", lambda samples: "")
+        assert pack(["--data-dir", str(broken), "--out", str(tmp_path / "packed")]) == 0
+    rows = open_corpus(tmp_path / "packed").validation.rows
+    load(rows[1], "C", 0, 4000)
+    load(rows[2], "C", 100, 3000)
+    with pytest.raises(
+        DataFaultError, match=r"val\.pack: mixture 2 is no sound, sample 27 is inf from 50 on"
+    ):
+        load(rows[2], "C", 50, 3000)

@@ -1,5 +1,7 @@
 """A batch's loss and gradients, in parts, and on a GPU recorded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from trainer.gradients import Gradients
+from trainer.gradients import Gradients, Recorded
 from trainer.losses import pit_si_snr
 from trainer.models import build
 
@@ -64,3 +66,30 @@ def test_a_recorded_step_equals_one_that_is_not(model: str, precision: str) -> N
         assert losses[0] == pytest.approx(losses[1], rel=tolerance)
         assert_equal(*vectors, tolerance)
         assert_equal(*estimates, tolerance)
+
+
+def test_what_is_recorded_has_run_with_the_same_shapes_just_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for CUDA's graphs: a batch of another length that comes second is not what is recorded, or every
+    later one would run kernel by kernel."""
+    events: list[str] = []
+
+    class Graph:
+        def replay(self) -> None:
+            events.append("replay")
+
+    @contextmanager
+    def recording(*words: object, **settings: object) -> Iterator[None]:
+        events.append("record")
+        yield
+
+    monkeypatch.setattr("torch.cuda.CUDAGraph", Graph)
+    monkeypatch.setattr("torch.cuda.graph", recording)
+
+    def double(x: Tensor) -> Tensor:
+        events.append(str(len(x)))
+        return 2 * x
+
+    function = Recorded(double, None)
+    for size in (4, 3, 4, 4, 4, 3, 4):
+        function(torch.zeros(size))
+    assert events == ["4", "3", "4", "record", "4", "replay", "replay", "3", "replay"]

@@ -12,6 +12,7 @@ from conftest import Training
 
 from tests.tiny_corpus import FOLDERS
 from trainer.data.corpora import open_corpus, open_subset
+from trainer.data.pack import main as pack
 from trainer.data.subset import load
 from trainer.data.wav import WavSubset
 from trainer.errors import DataError
@@ -225,3 +226,33 @@ def test_a_third_speakers_column_without_a_cell_is_no_third_speaker(broken: Path
     """A generator may write the column for all corpora."""
     with_column(broken, "speaker3File", "")
     assert len(open_subset(broken, "train").rows) == 12
+
+
+def test_a_librimix_without_dev_is_told_what_is_missing(tmp_path: Path) -> None:
+    """In LibriMix's words."""
+    root = write_libri(tmp_path / "libri")
+    shutil.rmtree(root / "dev")
+    with pytest.raises(
+        DataError, match="has no folder dev/ with mixtures, as LibriMix calls val; copy it too"
+    ):
+        open_corpus(root)
+
+
+def test_mixtures_that_are_there_twice_are_trained_on_and_counted(
+    training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three rows are listed again, one of them twice, under the same names or others, in files and in the pack; four
+    mixtures then repeat one before them."""
+    head, *rows = table(broken).read_text().splitlines()
+    for column, folder in FOLDERS.items():
+        file = broken / "train" / folder / f"005_{column}.wav"
+        if file.exists():
+            shutil.copyfile(file, file.with_name(f"again_{column}.wav"))
+    copied = rows[5].replace("005_", "again_")
+    table(broken).write_text("\n".join([head, *rows, rows[0], rows[0], rows[7], copied]) + "\n")
+    flags = ("--epochs", "1", "--train-limit", "2")
+    assert training.here(tmp_path / "one" / "trial", *flags, data=broken) == 0
+    assert f"note: {table(broken)}: 4 of 16 mixtures repeat one before them" in capsys.readouterr().out
+    assert pack(["--data-dir", str(broken), "--out", str(tmp_path / "packed")]) == 0
+    packed = open_corpus(tmp_path / "packed")
+    assert (packed.train.repeated, packed.validation.repeated) == (4, 0)

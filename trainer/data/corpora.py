@@ -69,6 +69,10 @@ def list_files(root: Path, name: str) -> Listing:
             f"{root}: no such directory; --data-dir names the root of a corpus in PolSESS format, or "
             "LibriMix's folder min/ or max/"
         )
+    if any(librimix.folders(root, other) for other in SUBSETS):
+        raise DataError(
+            f"{root}: has no folder {librimix.PATTERNS[name]}/ with mixtures, as LibriMix calls {name}; copy it too"
+        )
     inner = next((path for path in _below(root) if has_files(path, name)), None)
     hint = f"did you mean --data-dir {inner}?" if inner else "build a corpus there with `make corpus`"
     raise DataError(

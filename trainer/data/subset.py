@@ -61,6 +61,11 @@ class Subset(ABC):
     def storage(self) -> str:
         """What the mixtures are read from, for people."""
 
+    @property
+    @abstractmethod
+    def repeated(self) -> int:
+        """How many mixtures have the sound of one before; known once the fingerprint is."""
+
     @abstractmethod
     def fingerprint(self) -> str:
         """The same wherever the corpus lies and however it is stored, another for another corpus."""

@@ -38,18 +38,18 @@ class Survey:
         self._known = {
             row: remembered[mark] for row, (mark, _) in enumerate(self._stamps) if mark in remembered
         }
-        self._headers: dict[int, Header] = {}
-        self._check_headers()
-
-    @property
-    def frames(self) -> Indices:
+        if not self._is_what_it_was():
+            self._known = {}
+        unknown = [row for row in range(len(listing)) if row not in self._known]
+        found = _each(unknown, lambda row: common_header(listing, row), 16)
+        self._headers: dict[int, Header] = dict(zip(unknown, found, strict=True))
+        headers = [self._header(row) for row in range(len(listing))]
+        self.frames: Indices = np.array([header.frames for header in headers], np.int64)
         """Length of each mixture in samples, [N]."""
-        return np.array([self._header(row).frames for row in range(len(self._listing))], np.int64)
-
-    @property
-    def sixteen_bits(self) -> bool:
+        self.sixteen_bits = all(header.sixteen_bits for header in headers)
         """Whether all files have integers of 16 bits."""
-        return all(self._header(row).sixteen_bits for row in range(len(self._listing)))
+        self.repeated = 0
+        """How many mixtures have the sound of one before, once the fingerprint is known."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,9 +57,8 @@ class Survey:
 
         Raises DataError that names a file which cannot be read or is no sound.
         """
-        self._forget_unless_sampled()
-        unread = [row for row in range(len(self._listing)) if row not in self._known]
-        tell = self._memory.progress(str(self._listing.source.parent), len(unread))
+        tell = self._memory.progress(str(self._listing.source.parent), len(self._headers))
+        unread = list(self._headers)
         try:
             for done, (row, digest) in enumerate(zip(unread, _each(unread, self._digest, 4), strict=True), 1):
                 self._known[row] = Facts(*self._headers[row], digest)
@@ -67,8 +66,11 @@ class Survey:
         finally:
             if unread:
                 self._remember()
-        digests = "".join(self._known[row].digest for row in range(len(self._listing)))
-        return hashlib.sha256(digests.encode()).hexdigest()[:32]
+        digests = [self._known[row].digest for row in range(len(self._listing))]
+        self.repeated = len(digests) - len(set(digests))
+        # Processes that read ahead would copy these.
+        self._known, self._headers = {}, {}
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
     def unchanged(self) -> bool:
         """Whether no file has been touched since it was looked at first."""
@@ -77,11 +79,6 @@ class Survey:
     def _header(self, row: int) -> Header | Facts:
         return self._known.get(row) or self._headers[row]
 
-    def _check_headers(self) -> None:
-        unknown = [row for row in range(len(self._listing)) if row not in self._known]
-        found = _each(unknown, lambda row: common_header(self._listing, row), 16)
-        self._headers = dict(zip(unknown, found, strict=True))
-
     def _stamp(self, row: int) -> tuple[str, int]:
         stems = self._listing.stems(row)
         try:
@@ -89,21 +86,16 @@ class Survey:
         except (OSError, ValueError):
             return "", 0  # the check of the headers says what is wrong
 
-    def _forget_unless_sampled(self) -> None:
-        """On a read-only image of a file system all times and inodes may be those of another corpus."""
+    def _is_what_it_was(self) -> bool:
+        """Reads some of what is known: on a read-only image of a file system all times and inodes may be those of
+        another corpus."""
         rows = list(self._known)
-        sampled = (
-            [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int))]
-            if rows
-            else []
-        )
+        places = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int)) if rows else ()
+        sampled = [rows[place] for place in places]
         try:
-            same = list(_each(sampled, self._digest, 1)) == [self._known[row].digest for row in sampled]
+            return list(_each(sampled, self._digest, 1)) == [self._known[row].digest for row in sampled]
         except DataError:
-            same = False
-        if not same:
-            self._known = {}
-            self._check_headers()
+            return False
 
     def _digest(self, row: int) -> str:
         listing, header = self._listing, self._header(row)

@@ -35,6 +35,11 @@ class WavSubset(Subset):
         """Files."""
         return "WAV files"
 
+    @property
+    def repeated(self) -> int:
+        """As `Subset.repeated`."""
+        return self.survey.repeated
+
     def fingerprint(self) -> str:
         """Of the files. Raises DataError."""
         return self.survey.fingerprint
