@@ -42,7 +42,7 @@ def tried_first(top: Node) -> Iterator[Finding]:
 
 
 def _place(parameter: Node, text: str) -> float | str | None:
-    """Where a value lies on a parameter's axis; None where it is outside, or where the axis itself is wrong."""
+    """Where a value lies on a parameter's axis; None where it is outside. A bound that is no number has a finding of its own."""
     space = parameter["feasibleSpace"]
     if parameter["parameterType"].text in LISTED:
         return text if text in [item.text for item in space["list"].items] else None
@@ -51,4 +51,4 @@ def _place(parameter: Node, text: str) -> float | str | None:
         value = float(text)
     except ValueError:
         return None
-    return value if low is not None and high is not None and low <= value <= high else None
+    return value if (low is None or low <= value) and (high is None or value <= high) else None

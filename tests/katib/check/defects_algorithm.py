@@ -70,6 +70,10 @@ DEFECTS: Defects = {
         first([{"assignments": POINT, "name": "a"}]),
         {FIRST_OURS, "setting-value spec.algorithm.algorithmSettings[0].value"},
     ),
+    "first suggestion where a bound is no number": (
+        {**first([POINT]), "SPACE.min": "low"},
+        {FIRST_OURS, "bound-not-a-number SPACE.min"},
+    ),
     "more first suggestions than trials": (
         {
             **first([{**POINT, "lr": lr} for lr in ("1e-3", "2e-3", "3e-3")]),

@@ -6,7 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
+from katib.render import Overrides, render
+from katib.site import load_site
+from katib.spec import load_spec
 from tests.katib.local.rig import Rig, ended, manifest, read_until
 
 
@@ -63,3 +67,26 @@ def test_a_seed_decides_the_whole_search(rig: Rig) -> None:
         [(row["assignments"], row["val_si_snr"]) for row in rig.results(name)] for name in ("one", "two")
     )
     assert first == second
+
+
+def test_a_trial_that_patience_ended_says_so_in_the_trainers_own_words(rig: Rig, corpus: Path) -> None:
+    """One epoch without a better one ends it, long before 60: the table's reason, read off its rows, is that of summary.json."""
+    data = yaml.safe_load(render(load_spec("demo"), load_site(), Overrides(name="test", trials=1, epochs=60)))
+    point = {"lr": "0.01", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
+    first = json.dumps([{"assignments": point, "trial": "test-control"}])
+    # PyYAML would write 1e-06 without quotes, and kubectl read a number.
+    data["spec"]["parameters"][1]["feasibleSpace"] |= {"min": "0.000001", "max": "0.0001"}
+    data["spec"]["algorithm"]["algorithmSettings"] = [{"name": "first_suggestions", "value": first}]
+    command = data["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
+        "command"
+    ]
+    command[command.index("--patience") + 1] = "1"
+    command[3 + command[3:].index("/data/PolSESS_C_both")] = "/data"
+    done = rig.run(data, "--data", str(corpus))
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    summary = json.loads((rig.out / "test" / "test-control" / "summary.json").read_text())
+    assert (row["trial"], row["state"], row["assignments"]) == ("test-control", "Succeeded", point)
+    assert row["epochs"] < 60
+    assert row["reason"] == summary["reason"]
+    assert row["reason"] == f"patience: no better epoch than {row['epochs'] - 1} in 1 epoch"
