@@ -77,7 +77,8 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         command=words,
         prestop=_prestop(spec),
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
-        deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR),
+        # A trial that waits for room is at work for its Job, whose clock would end it before the wait is over.
+        deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
     )
 
 
@@ -105,6 +106,7 @@ def command(spec: Spec, site: Site) -> list[str]:
     words = ["python", "-m", "trainer", "--model", spec.model]
     words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
     words += ["--epochs", str(spec.epochs), "--linger", "20"]
+    words += ["--room-minutes", str(site.room_minutes)]
     if site.resources.gpus:
         words += ["--device", "cuda"]  # rather no training than one on the processor of a GPU node
     words += _fixed(spec)

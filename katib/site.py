@@ -68,6 +68,8 @@ class Site(Strict):
     pull_secrets: list[Label] = Field(default_factory=list)
     wandb: Wandb | None = None
     parallel_trials: int = Field(ge=1)
+    room_minutes: int = Field(default=720, ge=0, lt=100_000)
+    """Minutes that a trial waits for room on a full volume of run directories before it fails."""
     user: User
 
 

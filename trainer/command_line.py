@@ -6,6 +6,7 @@ A caller that can pass one word only, such as a Katib parameter whose values are
 
 import contextlib
 import io
+import re
 
 import tyro
 
@@ -35,6 +36,8 @@ def parse(argv: list[str]) -> Command:
             )
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
     words = spelled_out(words)
+    if not {"-h", "--help"} & set(words):
+        _check_flags(words, command)
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -50,30 +53,42 @@ def parse(argv: list[str]) -> Command:
             raise
         raise ConfigError(f"{_one_line(printed.getvalue())}; see {program} --help") from None
     if unknown:
-        raise ConfigError(f"unknown argument '{unknown[0]}', {nearest(unknown[0], flags(command))}")
+        raise ConfigError(f"'{unknown[0]}' belongs to no flag; see {program} --help")
     return run
 
 
 def spelled_out(words: list[str]) -> list[str]:
-    """`words` with each `--set name=value,name=value` as the flags that it stands for. Raises ConfigError for a part
-    without a value, and for a flag that is given twice: which of them counts should not have to be guessed."""
+    """Returns `words` with each `--set name=value,name=value` as the flags that it stands for. Raises ConfigError for a
+    part without a value."""
     found: list[str] = []
-    given: list[str] = []
     rest = iter(words)
     for word in rest:
-        if word != SET:
+        name, sign, given = word.partition("=")
+        if name != SET:
             found.append(word)
             continue
-        for part in next(rest, "").split(","):
+        for part in (given if sign else next(rest, "")).split(","):
             name, sign, value = part.partition("=")
             if not (name and sign and value):
                 raise ConfigError(f"{SET}: '{part}' is not name=value; several have commas between them")
-            given.append("--" + name.replace("_", "-"))
-            found += [given[-1], value]
-    for flag in given:
-        if [word.partition("=")[0].replace("_", "-") for word in found].count(flag) > 1:
-            raise ConfigError(f"{SET}: {flag} is given twice")
+            found += ["--" + name.replace("_", "-"), value]
     return found
+
+
+def _check_flags(words: list[str], command: type) -> None:
+    """Raises ConfigError for a flag that the command lacks, with the nearest that it has, and for one that is given twice,
+    in whatever form: which of them counts should not have to be guessed. Abbreviations are not taken."""
+    known = flags(command)
+    seen = set()
+    for word in words:
+        if not re.match("--?[A-Za-z]", word):
+            continue
+        name = word.partition("=")[0].replace("_", "-")
+        if name not in known:
+            raise ConfigError(f"unknown argument '{name}', {nearest(name, known)}")
+        if known[name] in seen:
+            raise ConfigError(f"{known[name]} is given twice; leave one of the two out")
+        seen.add(known[name])
 
 
 def _one_line(box: str) -> str:

@@ -7,9 +7,9 @@ searches most of them; defaults not said to be otherwise are those of Conv-TasNe
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from trainer.data.curriculum import CURRICULA, Curriculum
 from trainer.errors import ConfigError
@@ -240,6 +240,10 @@ class Evaluate:
     limit: int | None = None
     """Only the first so many fitting mixtures. Default: all."""
 
+    segment_seconds: float | None = None
+    """Only the first so many seconds of each mixture are scored, as a training does in its validation. Default: all of
+    it."""
+
     wavs: int = 5
     """Of so many mixtures a variant the separated speakers are written as WAV files, beside mixture and targets."""
 
@@ -247,7 +251,7 @@ class Evaluate:
     """Folder to write, replaced as a whole. Default: evaluation-<subset> in the run directory."""
 
     batch_size: int = 8
-    """Mixtures computed at once."""
+    """Mixtures of 4 s computed at once; fewer longer ones."""
 
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
@@ -273,14 +277,17 @@ class Separate:
     """Separates the two speakers of a recording of any length and sample rate. Writes <name>.speaker1.wav and
     <name>.speaker2.wav, as long as the recording and at its rate; several channels are mixed down to one."""
 
-    recording: Positional[Path]
+    recording: Annotated[Positional[Path], arg(metavar="RECORDING")]
     """A WAV file, or any other that libsndfile reads."""
 
     checkpoint: Path
     """best.pt of a training, or its run directory."""
 
     out: Path | None = None
-    """Folder to write to. Default: that of the recording."""
+    """Folder to write to, made if need be. Default: that of the recording."""
+
+    overwrite: bool = False
+    """Whether files of these names that are there already are replaced; else they are refused."""
 
     chunk_seconds: float = 8.0
     """The recording is separated in pieces of that length that overlap by half; a training sees 4 s at once."""
@@ -309,10 +316,14 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
         raise ConfigError(str(error)) from error
 
 
-def flags(command: type) -> list[str]:
-    """All flags of a command."""
+def flags(command: type) -> dict[str, str]:
+    """All flags of a command, by each form that they can be given in."""
     kinds = (Training, Run) if command is Run else (command,)
-    return [flag(field.name) for kind in kinds for field in fields(kind) if field.name != "training"]
+    own = [field for kind in kinds for field in fields(kind) if field.name not in ("training", "recording")]
+    negated = [flag(field.name) for field in own if field.type is bool]
+    return {flag(field.name): flag(field.name) for field in own} | {
+        name.replace("--", "--no-", 1): name for name in negated
+    }
 
 
 def _architecture(config: object) -> dict[str, Any]:

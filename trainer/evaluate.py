@@ -1,8 +1,9 @@
 """`python -m trainer evaluate`: how well a trained model separates, by variant, in evaluation.json and WAV files.
 
-Each mixture is shown in every variant that it can show and scored as in validation: SI-SNR of the best assignment, in
-fp32, over its first segment. The intervals are percentiles of means over mixtures drawn with replacement (Efron &
-Tibshirani 1993, An Introduction to the Bootstrap, chapter 13), from a fixed seed. Called by trainer/__main__.py.
+Each mixture is shown in every variant that it can show and scored as in validation, SI-SNR of the best assignment, but
+whole, as published figures are, unless a segment is asked for; always in fp32 and without padding. The intervals are
+percentiles of means over mixtures drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter
+13), from a fixed seed.
 """
 
 import json
@@ -35,6 +36,8 @@ from trainer.separator import Separator, load_separator
 from trainer.stop import Stopped, StopRequest
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
+ROOM = 4 * SAMPLE_RATE
+"""Samples of a mixture of the usual length."""
 REPORT = "evaluation.json"
 
 
@@ -101,13 +104,16 @@ def evaluate(request: Evaluate) -> int:
         if not is_out_of_memory(error):
             raise
         raise MemoryExhaustedError(
-            f"out of memory on {device} with {request.batch_size} mixtures at once; try a smaller --batch-size"
+            f"out of memory on {device} with {request.batch_size} mixtures of 4 s, or a longer one, at once; "
+            "try a smaller --batch-size, or --segment-seconds"
         ) from error
     else:
         _replace(out, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    seconds = request.segment_seconds
     say(
+        f"scored: the first {seconds:g} s of each mixture" if seconds else "scored: each mixture as a whole",
         *_table(results),
         f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures a variant",
     )
@@ -149,20 +155,15 @@ def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
 
 def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
     """One mixture after the other in each variant; the first of each variant are written to `folder` too."""
-    frames = round(separator.identity["segment_seconds"] * SAMPLE_RATE)
+    seconds = request.segment_seconds
+    frames = round(seconds * SAMPLE_RATE) if seconds else int(subset.frames.max())
     variants = request.variants or subset.shown
     rows = select(subset, variants, request.limit, "--variants")
     for variant in variants:
         mine = [row for row in rows if fitting([variant], row.kind)]
         if not mine:
             say(f"note: none of the {len(rows)} mixtures can show {variant}")
-        excerpts = sorted((Excerpt(row, variant, 0) for row in mine), key=lambda excerpt: excerpt.row.frames)
-        lengths = groupby(excerpts, key=lambda excerpt: min(frames, excerpt.row.frames))
-        batches = [
-            same[first : first + request.batch_size]
-            for same in (list(group) for _, group in lengths)
-            for first in range(0, len(same), request.batch_size)
-        ]
+        batches = _batches([Excerpt(row, variant, 0) for row in mine], frames, request.batch_size)
         chosen = {row.index for row in mine[: request.wavs]}
         for batch, audio in zip(batches, loader(batches, frames=frames, workers=0, pin=False), strict=True):
             estimates = aligned(separator(audio.mixtures), audio.targets)
@@ -174,6 +175,21 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
                     _write_wavs(folder, excerpt, audio.mixtures[index], audio.targets[index], levelled[index])
                 gained = float(after[index] - before[index])
                 yield Score(excerpt.row.index, variant, float(after[index]), gained)
+
+
+def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[Excerpt]]:
+    """Batches of one length each, so that nothing is padded, with fewer mixtures the longer they are: they take as much
+    memory as `size` of ROOM samples, or one mixture."""
+
+    def length(excerpt: Excerpt) -> int:
+        return min(frames, excerpt.row.frames)
+
+    batches = []
+    for samples, group in groupby(sorted(excerpts, key=length), key=length):
+        same = list(group)
+        step = max(1, min(size, size * ROOM // samples))
+        batches += [same[first : first + step] for first in range(0, len(same), step)]
+    return batches
 
 
 def _write_wavs(folder: Path, excerpt: Excerpt, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
@@ -202,6 +218,7 @@ def _write(
         "seed": separator.identity["seed"],
         "data_dir": str(data_dir.absolute()),
         "subset": request.subset,
+        "segment_seconds": request.segment_seconds,
         "interval": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
         "results": {name: asdict(result) for name, result in results.items()},
         "scores": [asdict(score) for score in scores],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from katib.check.command import KUBERNETES_VARIABLE
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Finding, error
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number
 from katib.check.template import PLACEHOLDER
@@ -32,10 +32,10 @@ MISSING = error(
     effect=ENDS,
     mend="add the flag and its value",
 )
-TWICE = warning(
+TWICE = error(
     "trainer-flag-twice",
     finds="a flag of python -m trainer that is given twice",
-    effect="the last one counts, and where one of them is in --set each trial ends with exit code 2",
+    effect=ENDS,
     mend="remove one of the two",
 )
 VALUE = error(

@@ -113,6 +113,7 @@ def _here(
     from katib.cli.searches import confirm
     from katib.cli.tables import tell
     from katib.errors import FolderError
+    from katib.local.another import untrained
     from katib.local.record import MANIFEST
     from katib.local.run import run
     from katib.results.confirmation import local_manifest, local_plan
@@ -124,7 +125,8 @@ def _here(
     tell(search.notes)
     name = experiment_name(experiment, purpose)
     plan = local_plan(out, experiment, purpose)
-    if plan is None:
+    if plan is None or (not how.look and untrained(out / name)):
+        # What no run has finished an epoch of may still be planned otherwise.
         manifest = local_manifest(out, experiment)
         if manifest is None:
             raise FolderError(

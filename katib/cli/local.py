@@ -47,7 +47,8 @@ def local(
 
 
 def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
-    """The manifest as it suits this machine: the corpus is the folder itself, and no more trials at a time than it can run."""
+    """The manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than it can hold, and
+    none waits for room: the engine ends the search on a full disk and says so."""
     import os
     from dataclasses import replace
 
@@ -56,7 +57,7 @@ def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
     from katib.site import load_site
     from katib.spec import load_spec
 
-    place = load_site(site).model_copy(update={"data_folder": ""})
+    place = load_site(site).model_copy(update={"data_folder": "", "room_minutes": 0})
     if overrides.parallel is None and not gpus():
         overrides = replace(overrides, parallel=min(place.parallel_trials, os.cpu_count() or 1))
     return render(load_spec(model), place, overrides)

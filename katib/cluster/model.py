@@ -100,7 +100,7 @@ class Search:
     gpus: int
     """That one trial asks for."""
     deadline: float
-    """Seconds that a trial may take, from its Job."""
+    """Seconds that a trial may take, from its Job; without those in which it may wait for room."""
     stopped_by: str
     """Who ended it by the verb stop; empty where nobody did."""
     stopped_at: datetime | None
@@ -151,11 +151,21 @@ def read_search(found: Object) -> Search:
         ended=when(status.get("completionTime")),
         deleting="deletionTimestamp" in found["metadata"],
         gpus=gpus_of(job.get("template", {}).get("spec", {}).get("containers") or []),
-        deadline=float(job.get("activeDeadlineSeconds") or 0),
+        deadline=max(0.0, float(job.get("activeDeadlineSeconds") or 0) - _room_seconds(job)),
         stopped_by=stopped_by,
         stopped_at=when(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
     )
+
+
+def _room_seconds(job: Mapping[str, Any]) -> float:
+    """How long a trial may wait for room on a full volume, which its deadline allows for (katib/render.py)."""
+    for container in job.get("template", {}).get("spec", {}).get("containers") or []:
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        if "--room-minutes" in words[:-1]:
+            text = str(words[words.index("--room-minutes") + 1])
+            return 60.0 * int(text) if text.isdecimal() else 0.0
+    return 0.0
 
 
 def read_trial(found: Object) -> Trial:

@@ -6,18 +6,19 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from katib.errors import FolderError
+from katib.local.another import changes, clear
 from katib.local.corpus import EARLIER, is_earlier
 from katib.local.engine import GRACE_SECONDS, Engine, Halt
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Identity
-from katib.local.store import Store, differences
-from katib.local.view import view
+from katib.local.store import Store
+from katib.local.view import count, view
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stopping import stop_rule
 from katib.whole_file import write_whole
@@ -37,9 +38,9 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     if experiment.early_stopping:
         stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     with _held(launcher.folder):
-        store = _open(launcher, manifest)
+        seen = view(experiment)
+        store = _open(launcher, manifest, seen.say)
         try:
-            seen = view(experiment)
             for name in idle_settings(experiment.algorithm):
                 seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
             if "warm_start" in experiment.algorithm.settings:
@@ -75,32 +76,56 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open(launcher: Launcher, manifest: str) -> Store:
-    """The store of this experiment, or a new one. Raises FolderError where it belongs to another search."""
+def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Store:
+    """The store of this experiment, or a new one; a search without a finished epoch is replaced. Raises FolderError where the
+    store belongs to another search."""
     folder, identity = launcher.folder, Identity.of(launcher.experiment, launcher.corpus())
-    if not (folder / DATABASE).exists():
-        write_whole(folder / MANIFEST, [manifest])
-        return Store.create(folder, identity)
-    store = Store(folder)
-    if found := list(differences(_fixed(store.identity), _fixed(identity))):
-        store.close()
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise FolderError(
-            f"{folder}: holds another search: {found[0]}{more}; only {', '.join(BUDGET)} may change, "
-            f"take another --name, or go on with {folder / MANIFEST}"
+    if (folder / DATABASE).exists():
+        store = Store(folder)
+        reason, way_out = _misfit(store.identity, identity, launcher)
+        failed = [trial for trial in store.trials() if trial.state in ("Failed", "MetricsUnavailable")]
+        limit = launcher.experiment.max_failed_trials
+        if reason or (limit is not None and len(failed) >= max(1, limit)):
+            trials = store.trials()
+            store.close()
+            if clear(folder, trials):
+                reason = reason or f"had {count(len(failed), 'failed trial')}"
+                say(f"{folder}: {reason}; no trial had finished an epoch, and this search takes its place")
+                return _new(folder, manifest, identity)
+            if reason:
+                raise FolderError(f"{folder}: {reason}; {way_out}")
+            store = Store(folder)
+        if store.identity != identity:
+            write_whole(folder / MANIFEST, [manifest])
+            store.rebind(identity)
+        return store
+    return _new(folder, manifest, identity)
+
+
+def _new(folder: Path, manifest: str, identity: Identity) -> Store:
+    write_whole(folder / MANIFEST, [manifest])
+    return Store.create(folder, identity)
+
+
+def _misfit(there: Identity, wanted: Identity, launcher: Launcher) -> tuple[str, str]:
+    """Why the search that is there is another one, and what to do about it; two empty texts where it is not."""
+    folder = launcher.folder
+    if _fixed(there) != _fixed(wanted):
+        first, *others = changes(_fixed(there), _fixed(wanted))
+        more = f" and {len(others)} more" if others else ""
+        return (
+            f"holds another search ({first}{more})",
+            f"only TRIALS, PARALLEL and max_failed_trials may change: take another NAME (--name), continue that search with"
+            f" FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
         )
-    if store.identity.corpus not in ("", identity.corpus):
-        store.close()
-        if is_earlier(store.identity.corpus, identity.corpus):
-            raise FolderError(f"{folder}: {EARLIER}; take another --name, or finish it with that version")
-        raise FolderError(
-            f"{folder}: its trials were trained on another corpus than {launcher.data}, and their values cannot be compared; "
-            "give --data of that corpus, or take another --name"
+    if there.corpus not in ("", wanted.corpus):
+        if is_earlier(there.corpus, wanted.corpus):
+            return EARLIER, "take another NAME (--name), or finish it with that version"
+        return (
+            f"its trials were trained on another corpus than {launcher.data}",
+            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or take another NAME (--name)",
         )
-    if store.identity != identity:
-        write_whole(folder / MANIFEST, [manifest])
-        store.rebind(identity)
-    return store
+    return "", ""
 
 
 def _fixed(identity: Identity) -> dict[str, object]:

@@ -35,8 +35,8 @@ AT_BOUND = 0.05
 DEFINING = ("parameters", "algorithm", "earlyStopping")
 """What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills in."""
 
-PLACES = ("--data-dir", "--run-dir")
-"""Flags that say where, not what."""
+PLACES = ("--data-dir", "--run-dir", "--device", "--linger", "--room-minutes")
+"""Flags that say where and beside what a trial runs, not what it trains."""
 
 
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:

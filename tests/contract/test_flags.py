@@ -8,7 +8,7 @@ from trainer.config import Run, check_architecture
 from trainer.errors import ConfigError
 from trainer.flags import written
 
-REQUIRED = ["--model", "dprnn", "--data-dir", "d", "--run-dir", "r"]
+REQUIRED = {"--model": "dprnn", "--data-dir": "d", "--run-dir": "r"}
 TEXTS = ("0", "1", "-1", "0.5", "nan", "inf", "", "None", "True", "word", "1e-3", "9223372036854775808")
 WORDS = {
     "--model": ("sepformer", "sepfomer"),
@@ -25,7 +25,8 @@ CASES = [(flag, text) for flag in trainer().flags for text in (*WORDS.get(flag, 
 def accepted(*words: str) -> bool:
     """Whether the trainer itself would begin a training."""
     try:
-        run = parse([*REQUIRED, *words])
+        others = [word for pair in REQUIRED.items() if pair[0] not in words for word in pair]
+        run = parse([*others, *words])
         assert isinstance(run, Run)
         training = run.training
         check_architecture(training.model, training.preset, training.architecture)

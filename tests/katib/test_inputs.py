@@ -39,6 +39,8 @@ SITE_DEFECTS = {
     "resources: {gpu: 1, gpus: 1, cpu: '8', memory: 32Gi, shared_memory: 8Gi}": "did you mean 'gpus'?",
     "resources: {gpus: 1, cpu: 8, memory: 32Gi, shared_memory: 8Gi}": "resources.cpu: Input should be a valid string",
     "user: {uid: 0, gid: 1000}": "user.uid: Input should be greater than or equal to 1",
+    "room_minutes: -1": "room_minutes: Input should be greater than or equal to 0",
+    "room_minutes: 0.5": "room_minutes: Input should be a valid integer",
     "image: 'Has Blank'": "image: String should match pattern",
 }
 

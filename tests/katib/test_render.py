@@ -90,6 +90,15 @@ def test_a_trial_that_asks_for_gpus_is_told_to_train_on_one(gpus: int) -> None:
     assert (found[found.index("--device") + 1] == "cuda") if gpus else ("--device" not in found)
 
 
+def test_a_trial_waits_for_room_as_long_as_the_site_says() -> None:
+    """Half a day where it says nothing: a person frees a volume in working hours."""
+    found = words(manifest("dprnn"))
+    assert found[found.index("--room-minutes") + 1] == "720"
+    site = load_site().model_copy(update={"room_minutes": 5})
+    found = words(yaml.safe_load(render(load_spec("dprnn"), site)))
+    assert found[found.index("--room-minutes") + 1] == "5"
+
+
 @pytest.mark.parametrize("model", SERIES_3)
 def test_manifest_searches_the_published_ranges(model: str) -> None:
     found = {

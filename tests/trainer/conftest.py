@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +20,12 @@ def broken(corpus: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(corpus, tmp_path / corpus.name))
 
 
+def given_once(base: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """The flags of `base`, each with one value, that are not among `flags`; then these."""
+    pairs = zip(base[::2], base[1::2], strict=True)
+    return [word for pair in pairs if pair[0] not in flags for word in pair] + list(flags)
+
+
 class Training:
     """The real trainer on the debug preset, as a process or in this one."""
 
@@ -33,7 +39,7 @@ class Training:
         return main(self.arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
 
     def arguments(self, run_dir: Path, *flags: str) -> list[str]:
-        """A flag in `flags` wins over the one given here."""
+        """A flag in `flags` replaces the one given here."""
         base = {
             "--model": "convtasnet",
             "--preset": "debug",
@@ -44,8 +50,7 @@ class Training:
             "--stop-delay": "0",
             "--device": "cpu",
         }
-        given = [word for pair in base.items() for word in pair]
-        return [*given, *flags]
+        return given_once([word for pair in base.items() for word in pair], flags)
 
     def start(
         self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})

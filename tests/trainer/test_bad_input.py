@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import given_once
 
 from trainer.__main__ import main
 
@@ -123,7 +124,24 @@ def test_a_damaged_corpus_is_refused(
         (["--set", "lr=0.1,"], ["--set: '' is not name=value"]),
         (["--set", "lrr=1"], ["'--lrr'", "did you mean '--lr'?"]),
         (["--set", "lr=fast"], ["--lr", "fast"]),
-        (["--lr", "0.1", "--set", "weight_decay=0,lr=0.2"], ["--set: --lr is given twice"]),
+        (["--lr", "0.1", "--set", "weight_decay=0,lr=0.2"], ["--lr is given twice"]),
+        (["--lr=1", "--lr", "0.1"], ["--lr is given twice"]),
+        (["--batch_size", "4", "--batch-size=4"], ["--batch-size is given twice"]),
+        (["--no-compile", "--compile"], ["--compile is given twice"]),
+        (["--compile", "--compile"], ["--compile is given twice"]),
+        (
+            ["--validation-variants", "SER", "--validation_variants", "SE"],
+            ["--validation-variants is given twice"],
+        ),
+        (["--set", "lr=0.1", "--set=lr=0.2"], ["--lr is given twice"]),
+        (["--set=lr=0.1,l_r=1"], ["'--l-r'", "did you mean '--lr'?"]),
+        (["--epoch", "3"], ["'--epoch'", "did you mean '--epochs'?"]),
+        (["--mode", "dprnn"], ["'--mode'", "did you mean '--model'?"]),
+        (["--no-compil"], ["'--no-compil'", "did you mean '--no-compile'?"]),
+        (["-lr", "0.1"], ["'-lr'", "did you mean '--lr'?"]),
+        (["--recording", "x.wav"], ["unknown argument '--recording'"]),
+        (["--compile", "yes"], ["'yes' belongs to no flag"]),
+        (["word"], ["'word' belongs to no flag"]),
     ],
     ids=" ".join,
 )
@@ -172,7 +190,7 @@ def assert_refused(
     data: Path, run_dir: Path, capsys: pytest.CaptureFixture[str], flags: list[str], expected: list[str]
 ) -> None:
     base = ["--model", "convtasnet", "--preset", "debug", "--device", "cpu"]
-    code = main([*base, "--data-dir", str(data), "--run-dir", str(run_dir), *flags])
+    code = main(given_once([*base, "--data-dir", str(data), "--run-dir", str(run_dir)], flags))
     printed = capsys.readouterr()
     assert code == 2
     (line,) = printed.err.splitlines()

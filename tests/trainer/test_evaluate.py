@@ -1,8 +1,10 @@
 """`evaluate` and `separate`: a model that has learned two simple voices, scored, and put to recordings."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,14 @@ import soundfile
 import torch
 from conftest import Training
 from torch import Tensor
+from torchmetrics.functional.audio import permutation_invariant_training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio as reference_si_snr
 
-from tests.tiny_corpus import write_subset
+from tests.tiny_corpus import FOLDERS, write_subset
 from trainer.__main__ import main
-from trainer.evaluate import Score, bootstrap, summarize
-from trainer.separator import separate_long
+from trainer.data.sampling import Excerpt
+from trainer.evaluate import Score, _batches, bootstrap, summarize
+from trainer.separator import load_separator, separate_long
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,86 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
     assert {file.name for file in folder.iterdir()} == {"evaluation.json"}
     assert evaluation(folder)["scores"] == found["scores"]
     assert {path.name for path in trained.iterdir() if "evaluation" in path.name} == {"evaluation-test"}
+
+
+@pytest.fixture
+def lengths(trained: Path, tmp_path: Path) -> Path:
+    """A test set of six mixtures of 0.5 s, but the second of 0.2 s and the fourth of 4.5 s, which repeats itself."""
+    root = Path(shutil.copytree(trained.parent / "PolSESS_voices", tmp_path / "PolSESS_voices"))
+    for file in (root / "test").rglob("*.wav"):
+        samples = soundfile.read(file, dtype="int16")[0]
+        changed = {"001": samples[:1600], "003": np.tile(samples, 9)}.get(file.name[:3], samples)
+        soundfile.write(file, changed, 8000, subtype="PCM_16")
+    return root
+
+
+@pytest.mark.parametrize("seconds", [None, 0.3])
+def test_each_mixture_is_scored_whole_or_by_its_first_segment(
+    seconds: float | None, trained: Path, lengths: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against a plain loop over the files with torchmetrics, one mixture after the other: no score depends on a batch, none
+    on a padding. Output and report say which it was."""
+    flags = ["--subset", "test", "--data-dir", str(lengths), "--out", str(tmp_path / "out"), "--wavs", "9"]
+    flags += [] if seconds is None else ["--segment-seconds", str(seconds)]
+    assert main(["evaluate", "--run-dir", str(trained), "--variants", "S", "SR", "C", *flags]) == 0
+    found = evaluation(tmp_path / "out")
+    said = "scored: each mixture as a whole" if seconds is None else "scored: the first 0.3 s of each mixture"
+    assert said in capsys.readouterr().out.splitlines()
+    assert found["segment_seconds"] == seconds
+    separator = load_separator(trained, torch.device("cpu"))
+    expected = {}
+    for row in range(6):
+        kinds = (
+            {"SR": ["eventFile", "reverbForEvent"], "C": list(FOLDERS)[3:]}
+            if row % 2 == 0
+            else {
+                "S": ["eventFile"],
+                "C": ["sceneFile", "eventFile"],
+            }
+        )
+        for variant, dropped in kinds.items():
+            stems = {
+                stem: torch.from_numpy(
+                    soundfile.read(
+                        lengths / "test" / FOLDERS[stem] / f"{row:03d}_{stem}.wav", dtype="float32"
+                    )[0]
+                )[: None if seconds is None else round(8000 * seconds)]
+                for stem in ("mixFile", "speaker1File", "speaker2File", *dropped)
+            }
+            mixture = stems["mixFile"] - sum(stems[stem] for stem in dropped)
+            targets = torch.stack([stems["speaker1File"], stems["speaker2File"]])
+            estimates = separator(mixture.unsqueeze(0))
+            score = permutation_invariant_training(estimates, targets.unsqueeze(0), reference_si_snr)[
+                0
+            ].item()
+            before = reference_si_snr(mixture.expand(2, -1), targets).mean().item()
+            expected[row, variant] = (score, score - before)
+            wav = soundfile.info(tmp_path / "out" / f"{row:05d}-{variant}-speaker1.wav")
+            assert wav.frames == len(mixture)
+    scores = {(one["row"], one["variant"]): (one["si_snr"], one["improvement"]) for one in found["scores"]}
+    assert set(scores) == set(expected)
+    for key, values in expected.items():
+        assert scores[key] == pytest.approx(values, abs=0.01)
+
+
+def test_a_batch_of_long_mixtures_holds_fewer_of_them(lengths: Path) -> None:
+    """Nine mixtures of 0.5 s, 3 s, 4 s, 9 s and 100 s, three at most at once: no more samples than three of 4 s have, or
+    one mixture, and all of one length."""
+    frames = [4000] * 4 + [24_000] * 2 + [32_000] * 4 + [72_000] * 3 + [800_000] * 2
+    rows = [SimpleNamespace(frames=count, index=index) for index, count in enumerate(frames)]
+    excerpts = [Excerpt(row, "C", 0) for row in reversed(rows)]  # type: ignore[arg-type]
+    batches = _batches(excerpts, 800_000, 3)
+    assert [(len(batch), batch[0].row.frames) for batch in batches] == [
+        (3, 4000),
+        (1, 4000),
+        (2, 24_000),
+        (3, 32_000),
+        (1, 32_000),
+        *[(1, 72_000)] * 3,
+        *[(1, 800_000)] * 2,
+    ]
+    assert sorted(excerpt.row.index for batch in batches for excerpt in batch) == list(range(len(rows)))
+    assert {excerpt.row.frames - batch[0].row.frames for batch in batches for excerpt in batch} == {0}
 
 
 @pytest.mark.parametrize("variants", ["C", "C R", "SE C", "E C S", "SER SR ER R C SE S E"])
@@ -227,7 +311,7 @@ def test_a_recording_that_is_none_is_refused(
         (["evaluate", "--run-dir", "RUN", "--out", "RUN/best.pt/x"], "cannot be written"),
         (["evaluate", "--run-dri", "RUN"], "--run-dir"),
         (["separate", "RUN/config.json", "--checkpoint", "RUN/config.json"], "config.json: is damaged"),
-        (["separate", "--checkpoint", "RUN"], "PATH A WAV file"),
+        (["separate", "--checkpoint", "RUN"], "RECORDING A WAV file"),
         (["evaluate", "--run-dir", "RUN", "--out", "RUN"], "is no earlier evaluation"),
         (["seperate", "in.wav"], "unknown verb 'seperate', did you mean 'separate'?"),
     ],

@@ -55,7 +55,7 @@ DEFECTS: Defects = {
         {f"trainer-value {at(1)}"},
     ),
     "setting in one word without a value": (also("--set", "seed"), {f"trainer-value {at(1)}"}),
-    "flag twice": (also("--lr", "0.1"), {f"?trainer-flag-twice {at(0)}"}),
+    "flag twice": (also("--lr", "0.1"), {f"trainer-flag-twice {at(0)}"}),
     "range beyond the flag's": (
         {"spec.parameters[3].feasibleSpace.max": "1", "TRAINER.command": ours()},
         {"trainer-searched spec.parameters[3].feasibleSpace.max"},

@@ -1,8 +1,10 @@
 """What status makes of objects and logs; without a cluster."""
 
 import io
-from typing import Any
+from typing import Any, cast
 
+import pytest
+import yaml
 from rich.console import Console
 
 from katib.cluster.client import Cluster
@@ -10,6 +12,9 @@ from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, T
 from katib.cluster.status import LOGS, Curves, progress
 from katib.cluster.view import table
 from katib.metrics import METRIC
+from katib.render import render
+from katib.site import load_site
+from katib.spec import load_spec
 from tests.katib.cluster.test_plan_and_causes import running
 
 
@@ -117,3 +122,18 @@ def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
         }
     (found,) = progress(Logs(""), objects, Curves())
     assert [row.trial.name[-1] for row in found.rows] == ["0"]
+
+
+@pytest.mark.parametrize("minutes", [0, 5, 720])
+def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_of_the_training(
+    minutes: int,
+) -> None:
+    """DPRNN's estimate is 2.5 hours: its Job has three times that and the wait, the planned hours have no part of the wait."""
+    site = load_site().model_copy(update={"room_minutes": minutes})
+    found = yaml.safe_load(render(load_spec("dprnn"), site))
+    job = found["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    assert job["activeDeadlineSeconds"] == 3 * 2.5 * 3600 + 60 * minutes
+    found["metadata"]["uid"] = "1"
+    objects = {EXPERIMENT: [found], TRIAL: [], JOB: [], POD: []}
+    (search,) = progress(cast(Cluster, None), objects, Curves())
+    assert search.hours_planned == 25 * 2.5

@@ -51,7 +51,13 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
         "--baseline",
         "42=-99,123=-98,456=-97",
     )
+    # As long as no run has finished an epoch, another plan takes its place.
+    other = rig.begin(*("42,9" if word == "42,7" else word for word in words))
+    read_until(other, "Running")
+    other.kill()
+    other.communicate()
     engine = rig.begin(*words)
+    read_until(engine, "takes its place")
     read_until(engine, "epoch 1 ")
     ((trial),) = [path.parent for path in (rig.out / "test-confirm").glob("*/trainer.pid")]
     engine.kill()

@@ -9,9 +9,12 @@ import yaml
 
 from katib.__main__ import main
 from katib.errors import FolderError
+from katib.render import render
 from katib.results.log import FILE, TITLE, entry, placed, spec_hash, write
 from katib.results.table import TrialTable
 from katib.results.verdict import judge
+from katib.site import load_site
+from katib.spec import load_spec
 from tests.katib.results.made import BEST, identity, made, manifest, trial
 
 DAY = 86400.0
@@ -101,6 +104,9 @@ def test_the_same_search_has_one_hash_on_both_backends_and_another_search_anothe
     spec = manifest()["spec"]
     kept = spec | {"maxTrialCount": 40, "resumePolicy": "Never", "nasConfig": None}
     assert spec_hash(kept) == spec_hash(spec) == spec_hash(manifest(name="other")["spec"])
+    elsewhere = load_site().model_copy(update={"room_minutes": 0, "data_folder": "other"})
+    cpu = elsewhere.model_copy(update={"resources": elsewhere.resources.model_copy(update={"gpus": 0})})
+    assert spec_hash(yaml.safe_load(render(load_spec("dprnn"), cpu))["spec"]) == spec_hash(spec)
     assert spec_hash(manifest(epochs=50)["spec"]) != spec_hash(spec)
     assert len(spec_hash(identity("sepformer").spec)) == 12
 
