@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from trainer.errors import ConfigError, MemoryExhaustedError
+from trainer.text import count
 
 LEAST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """By CUDA's major version, for Linux: NVIDIA's CUDA Compatibility, "Minor Version Compatibility", table 1
@@ -25,8 +26,8 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N")
     if name == "cpu":
         return torch.device("cpu")
-    count = _count()
-    if name == "auto" and not count:
+    gpus = _gpus()
+    if name == "auto" and not gpus:
         if _is_gpu_there():
             print(
                 f"warning: an NVIDIA GPU is here, but CUDA does not work: {why_not()}; the CPU is used, "
@@ -34,11 +35,11 @@ def find_device(name: str) -> torch.device:
                 file=sys.stderr,
             )
         return torch.device("cpu")
-    if not count:
+    if not gpus:
         raise ConfigError(f"--device {name}: CUDA does not work here: {why_not()}; --device cpu does without")
-    if found[1] and int(found[1]) >= count:
+    if found[1] and int(found[1]) >= gpus:
         raise ConfigError(
-            f"--device {name}: this machine has {count} usable GPU{'s' * (count > 1)}, from cuda:0; "
+            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; "
             "--device cpu does without"
         )
     device = torch.device("cuda" if name == "auto" else name)
@@ -62,7 +63,7 @@ def why_not() -> str:
     return f"{built}{needs}; {driver} is loaded, and CUDA says: {_cuda_error() or 'no GPU is visible'}"
 
 
-def _count() -> int:
+def _gpus() -> int:
     """GPUs that CUDA can use. It warns where the driver is too old, which is said in our own line."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -26,6 +26,7 @@ from trainer.metric_line import metric_line, say, timestamp
 from trainer.progress import EpochRecord, Partial, epoch_line, summary
 from trainer.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
 from trainer.stop import Stopped, StopRequest
+from trainer.text import count
 from trainer.tracking import Tracker
 from trainer.tracking.example import Signals
 
@@ -178,7 +179,8 @@ class Fit:
         partial, most = self.session.progress.partial, self.run.nonfinite_batches
         partial.nonfinite_batches += 1
         if partial.nonfinite_batches > most:
-            many = f", in more than --nonfinite-batches {most} batches" if most else ""
+            batches = count(partial.nonfinite_batches, "batch", "batches")
+            many = f" in {batches} of the epoch, and --nonfinite-batches allows {most}" if most else ""
             raise self._diverged(epoch, what, f"{value}{many}")
         say(
             f"epoch {epoch}: batch {partial.batches + 1} is left out, its {what} is {value} "

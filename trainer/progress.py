@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainer.config import Training
+from trainer.text import count
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Progress:
         if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
             return None
         waited = len(self.history) - self.best.epoch
-        return f"patience: no better epoch than {self.best.epoch} in {waited} epoch{'s' * (waited != 1)}"
+        return f"patience: no better epoch than {self.best.epoch} in {count(waited, 'epoch')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be loaded without running code from it."""
@@ -106,11 +107,12 @@ class Progress:
 def epoch_line(record: EpochRecord, epochs: int) -> str:
     """Returns the line of a finished epoch for people, which lacks the metric's name."""
     training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
-    left_out = f", {record.nonfinite_batches} batches left out (not finite)" * bool(record.nonfinite_batches)
+    left_out = count(record.nonfinite_batches, "batch", "batches")
+    end = f", {left_out} left out (not finite)" if record.nonfinite_batches else ""
     return (
         f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
         f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
-        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{left_out}"
+        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{end}"
     )
 
 

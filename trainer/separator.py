@@ -68,14 +68,19 @@ def separate_long(separate: Separate, recording: Tensor, chunk: int) -> Tensor:
     and takes the order in which the two agree there best; then one is faded into the other. Where both speakers
     are silent in all of that half, the order after it is as good as drawn.
     """
-    done = separate(recording[None, :chunk])[0]  # [2, T so far]
-    while done.shape[1] < len(recording):
-        start = min(done.shape[1] - chunk // 2, len(recording) - chunk)
+    first = separate(recording[None, :chunk])[0]
+    end, frames = first.shape[1], len(recording)
+    done = first.new_empty(2, frames)  # in its place from the start: to append would copy all of it each time
+    done[:, :end] = first
+    while end < frames:
+        start = min(end - chunk // 2, frames - chunk)
         new = separate(recording[None, start : start + chunk])[0]
-        shared = done.shape[1] - start
-        before, after = done[:, start:], new[:, :shared]
+        shared = end - start
+        before, after = done[:, start:end], new[:, :shared]
         if (before * after.flip(0)).sum() > (before * after).sum():
             new, after = new.flip(0), after.flip(0)
         fade = torch.sin(torch.linspace(0, math.pi / 2, shared)).square()
-        done = torch.cat([done[:, :start], before * (1 - fade) + after * fade, new[:, shared:]], dim=1)
+        done[:, start:end] = before * (1 - fade) + after * fade
+        end = start + chunk
+        done[:, start + shared : end] = new[:, shared:]
     return done

@@ -292,7 +292,7 @@ def test_one_batch_more_ends_the_run_as_diverged(
         == 3
     )
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the loss is nan, in more than --nonfinite-batches 2 batches" in line
+    assert "the loss is nan in 3 batches of the epoch, and --nonfinite-batches allows 2" in line
     told = summary(tmp_path / "trial")
     assert (told["state"], f"error: {told['reason']}") == ("diverged", line)
 

@@ -16,6 +16,7 @@ from trainer.data.corpus.__main__ import main
 from trainer.data.corpus.build import _pair
 from trainer.data.corpus.recordings import speech
 from trainer.data.mixing import MIX, STEMS
+from trainer.errors import DataError
 
 
 def build(out: Path, *words: str) -> int:
@@ -111,7 +112,19 @@ def test_silent_recordings_are_no_speech(tmp_path: Path) -> None:
     files = (tmp_path / "silence.wav", tmp_path / "tone.wav")
     soundfile.write(files[0], 1e-4 * draw.standard_normal(8000), 8000)
     soundfile.write(files[1], tone, 8000)
-    assert len(speech(files, 8000)) == len(tone)
+    assert len(speech(files, 8000, "train")) == len(tone)
+
+
+@pytest.mark.parametrize(("many", "said"), [(1, "1 recording for val"), (2, "2 recordings for val")])
+def test_too_little_speech_names_the_subset(many: int, said: str, tmp_path: Path) -> None:
+    """A speaker with enough speech in all may have too little of it in one subset."""
+    files = tuple(tmp_path / f"{number}.wav" for number in range(many))
+    for file in files:
+        soundfile.write(file, 0.1 * np.sin(np.arange(2 * 8000) * 0.3), 8000)
+    with pytest.raises(
+        DataError, match=f"{2 * many}.0 s of speech in the speaker's {said}, where 5 s are needed"
+    ):
+        speech(files, 8000, "val")
 
 
 def test_synthetic_speakers_of_a_mixture_are_of_two_registers() -> None:

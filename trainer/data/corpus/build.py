@@ -26,6 +26,7 @@ from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_
 from trainer.data.polsess import FOLDERS
 from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import ConfigError, DataError
+from trainer.text import count
 
 HELD_OUT = 0.2  # size of val and of test, as a share of the training mixtures
 LEAST_HELD_OUT = 10
@@ -135,7 +136,7 @@ def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
     first = draw.uniform(*SPEECH_LEVEL)
     levels = (first, first + draw.uniform(*SPEAKER_RATIO))
     dry = [
-        10 ** (level / 20) * _utterance(draw, files, frames)
+        10 ** (level / 20) * _utterance(draw, files, frames, task.subset)
         for files, level in zip(material, levels, strict=True)
     ]
     power = sum(float(np.mean(signal**2)) for signal in dry)
@@ -167,9 +168,9 @@ def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]
     return [(groups[0], str(name)) for name in draw.choice(sorted(groups[0]), 2, replace=False)]
 
 
-def _utterance(draw: Generator, files: tuple[Path, ...], frames: int) -> Signal:
+def _utterance(draw: Generator, files: tuple[Path, ...], frames: int, subset: str) -> Signal:
     """A random stretch of one speaker [T] at unit power, after a random silence."""
-    material = recordings.speech(files, SAMPLE_RATE)
+    material = recordings.speech(files, SAMPLE_RATE, subset)
     start = int(draw.uniform(0, LATEST_START) * frames)
     length = min(frames - start, len(material))
     place = int(draw.integers(0, len(material) - length + 1))
@@ -192,7 +193,7 @@ def _divided(found: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
         cut = max(1, round(HELD_OUT * len(files)))
         if len(files) < len(SUBSETS):
             raise DataError(
-                f"--speech: speaker '{name}' has {len(files)} recordings, {len(SUBSETS)} are needed"
+                f"--speech: speaker '{name}' has {count(len(files), 'recording')}, {len(SUBSETS)} are needed"
             )
         divided["val"][name], divided["test"][name] = tuple(files[:cut]), tuple(files[cut : 2 * cut])
         divided["train"][name] = tuple(files[2 * cut :])
@@ -201,8 +202,8 @@ def _divided(found: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
 
 def _tasks(folder: Path, settings: Settings, groups: list[dict[str, Speakers]]) -> Iterator[Task]:
     held_out = max(LEAST_HELD_OUT, round(HELD_OUT * settings.mixtures))
-    for subset, count in zip(SUBSETS, (settings.mixtures, held_out, held_out), strict=True):
-        for index in range(count):
+    for subset, mixtures in zip(SUBSETS, (settings.mixtures, held_out, held_out), strict=True):
+        for index in range(mixtures):
             yield Task(folder, subset, index, settings, [group[subset] for group in groups])
 
 

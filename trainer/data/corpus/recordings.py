@@ -14,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
+from trainer.text import count
 
 SUFFIXES = {"." + name.lower() for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
 LEAST_SECONDS = 5.0  # of speech, for a speaker to take part in a subset
@@ -40,15 +41,16 @@ def speakers(folder: Path) -> dict[str, list[Path]]:
             found[child.name] = files
     if len(found) < 2:
         raise DataError(
-            f"--speech: {folder} holds {len(found)} speakers with recordings of {SHORTEST:g} s or more, two are needed"
+            f"--speech: {folder} holds {count(len(found), 'speaker')} with recordings of {SHORTEST:g} s or more, two are needed"
             " (one sub-folder a speaker)"
         )
     return found
 
 
 @cache
-def speech(files: tuple[Path, ...], sample_rate: int) -> NDArray[np.float64]:
-    """The speech of one speaker [T] at `sample_rate` Hz, recordings one after the other, silence cut away."""
+def speech(files: tuple[Path, ...], sample_rate: int, subset: str) -> NDArray[np.float64]:
+    """Returns the speech of one speaker in `subset` [T] at `sample_rate` Hz, recordings one after the other, silence cut
+    away. Raises DataError that names the subset where it is too little."""
     parts: list[NDArray[np.float64]] = []
     frames = 0
     for path in files:
@@ -67,8 +69,9 @@ def speech(files: tuple[Path, ...], sample_rate: int) -> NDArray[np.float64]:
             break
     if frames < LEAST_SECONDS * sample_rate:
         raise DataError(
-            f"{files[0].parent}: {frames / sample_rate:.1f} s of speech in {len(files)} recordings,"
-            f" {LEAST_SECONDS:g} s are needed; add recordings or remove the speaker"
+            f"{files[0].parent}: {frames / sample_rate:.1f} s of speech in the speaker's"
+            f" {count(len(files), 'recording')} for {subset}, where {LEAST_SECONDS:g} s are needed; add recordings or"
+            " remove the speaker"
         )
     return np.concatenate(parts)
 
