@@ -55,7 +55,7 @@ def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) 
     if other_baseline or (table.budget and table.budget.epochs != spec.epochs):
         return ""
     return (
-        f"Beside what was searched, the baseline was trained with {'; with '.join(spec.baseline.differences)}."
+        f"Besides what was searched, the baseline was trained with {'; with '.join(spec.baseline.differences)}."
         " A difference from it may be due to these as well (docs/series3.md)."
     )
 

@@ -174,8 +174,10 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return [] if stop is None else [_rule(search, stop.bar, stop.step)], why
 
     def _search(self, trial: str) -> Search | None:
-        """The search of a trial: Katib names a trial by its experiment and eight letters."""
+        """The search of a trial: Katib names a trial by its experiment and eight letters, unless a first suggestion names it."""
         with self._lock:
+            if listed := [search for search in self._searches.values() if trial in search.ended]:
+                return listed[-1]
             owners = [name for name in self._searches if trial.startswith(f"{name}-")]
             return self._searches[max(owners, key=len)] if owners else None
 

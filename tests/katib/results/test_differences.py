@@ -11,7 +11,7 @@ from katib.results.verdict import judge
 from katib.spec import load_spec
 from tests.katib.results.made import BEST, made, trial
 
-BEGIN = "Beside what was searched, the baseline was trained with weight decay 0"
+BEGIN = "Besides what was searched, the baseline was trained with weight decay 0"
 SERIES_3 = ("convtasnet", "dprnn", "sepformer", "spmamba")
 
 

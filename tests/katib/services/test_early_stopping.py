@@ -202,6 +202,21 @@ def test_after_a_restart_the_search_comes_back_from_the_cluster(
     assert collector(stub, db, "of-another") == []
 
 
+def test_a_trial_that_a_first_suggestion_named_belongs_to_the_experiment_that_lists_it(
+    running: Stub, db: DbManager, cluster: TrialServer
+) -> None:
+    """Its name begins like another experiment's, whose run directory it continues; the API server is not asked."""
+    states = (Condition.SUCCEEDED, Condition.RUNNING, Condition.EARLYSTOPPED)
+    trials = [trial(named(name), {}, state) for name, state in zip(CURVES, states, strict=True)]
+    cluster.add_trial("ended-before-abcd1234", EXPERIMENT)
+    controller(running, db, [*trials, trial("ended-before-abcd1234", {}, Condition.RUNNING)])
+    db.put("ended-before-abcd1234", [4.9, 4, 4, 4])
+    asked = len(cluster.requests)
+    (rule,) = collector(running, db, "ended-before-abcd1234")
+    assert (float(rule.value), rule.start_step) == (5, 4)
+    assert len(cluster.requests) == asked
+
+
 def test_a_trial_that_nobody_knows_goes_on(stub: Stub, db: DbManager) -> None:
     """Neither the controller has named it nor the cluster has it."""
     assert collector(stub, db, "stranger-aaaaaaaa") == []
