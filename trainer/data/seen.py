@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -50,6 +49,8 @@ class Memory:
 
     def remember(self, source: Path, facts: Mapping[str, Facts]) -> None:
         """Replaces what is remembered of `source`, in the first place that can be written."""
+        if not facts:
+            return
         content = json.dumps({"format": FORMAT, "sha256": _checksum(facts), "mixtures": facts}).encode()
         for place in self.places:
             with contextlib.suppress(OSError):
@@ -91,11 +92,9 @@ def memory(say: Callable[[str], None], near: Path | None = None) -> Memory:
         return Memory((*places, Path(chosen)), say)
     with contextlib.suppress(RuntimeError):  # a user without a home
         places.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sepsweep")
-    with contextlib.suppress(OSError):  # no folder for temporary files, or one of somebody else
+    with contextlib.suppress(OSError):  # no folder for temporary files
         own = Path(tempfile.gettempdir()) / f"sepsweep-{os.getuid()}"
-        own.mkdir(mode=0o700, exist_ok=True)
-        found = own.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+        if not own.is_symlink() and (not own.exists() or own.stat().st_uid == os.getuid()):
             places.append(own)
     return Memory(tuple(places), say)
 
