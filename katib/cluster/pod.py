@@ -30,6 +30,8 @@ class Pod:
     deleting: bool
     gpus: int
     containers: tuple[str, ...]
+    claims: tuple[str, ...]
+    """The PersistentVolumeClaims that it mounts."""
     terminations: Mapping[str, Termination]
     waiting: tuple[str, ...]
     """Why containers wait: `ErrImagePull: …`."""
@@ -48,6 +50,13 @@ class Pod:
     def failed(self) -> bool:
         """Whether it is a try that has ended badly."""
         return self.phase == "Failed"
+
+    @property
+    def wanted_claims(self) -> tuple[str, ...]:
+        """Its claims, where it has no node yet and nothing else is known against it."""
+        text = self.unscheduled.lower()
+        waits = self.phase == "Pending" and not self.node and (not text or "volume" in text)
+        return self.claims if waits else ()
 
     @property
     def running(self) -> bool:
@@ -82,6 +91,11 @@ def read_pod(found: Object) -> Pod:
         deleting="deletionTimestamp" in found["metadata"],
         gpus=gpus_of(spec["containers"]),
         containers=tuple(item["name"] for item in spec["containers"]),
+        claims=tuple(
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in spec.get("volumes") or []
+            if "persistentVolumeClaim" in volume
+        ),
         terminations=ends,
         waiting=tuple(
             f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}".rstrip(": ")

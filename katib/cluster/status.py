@@ -42,6 +42,7 @@ from katib.cluster.model import (
     own,
     read_search,
 )
+from katib.cluster.storage import lacking_volume
 from katib.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.metrics import MetricParser
@@ -136,7 +137,8 @@ def progress(
     for search in sorted(searches, key=lambda search: search.name):
         trials, jobs, pods = found[search.name]
         one = _progress(search, trials, jobs, pods, curves, now)
-        made.append(replace(one, lacking=lacking(cluster, search, trials, objects, warnings)))
+        rows = tuple(replace(row, cause=lacking_volume(cluster, row.pod) or row.cause) for row in one.rows)
+        made.append(replace(one, rows=rows, lacking=lacking(cluster, search, trials, objects, warnings)))
     return made
 
 

@@ -6,8 +6,11 @@ The table is of provisioners whose volumes are attached to one node; each refuse
 
 from collections.abc import Mapping, Sequence
 
+from katib.cluster.causes import Cause
 from katib.cluster.client import Cluster, ForbiddenError
-from katib.cluster.kinds import EVENT, Object
+from katib.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Object
+from katib.cluster.pod import Pod
+from katib.errors import ClusterError
 
 READ_WRITE_MANY, READ_ONLY_MANY = "ReadWriteMany", "ReadOnlyMany"
 _ANY = "NFS, CephFS or Longhorn"
@@ -122,6 +125,31 @@ def why_unbound(
         return f"asks for {mode}, and {of} makes volumes for one node alone", way_out(name, provisioner)
     said = trouble(cluster, name)
     return said, f"kubectl describe pvc {name}; kubectl get storageclass" if said else ""
+
+
+def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
+    """Why a pod without a node waits for its claims; None where they are bound, or may not be read."""
+    try:
+        for name in pod.wanted_claims if pod else ():
+            claim = cluster.get(CLAIM, name)
+            if claim is None:
+                return Cause(f"there is no claim '{name}'", "kubectl apply -k k8s/base; make doctor")
+            if (claim.get("status") or {}).get("phase") == "Bound":
+                continue
+            reason, fix = why_unbound(cluster, name, claim, storage_classes(cluster) or ())
+            if reason:
+                return Cause(f"claim '{name}' has no volume: {reason}", fix)
+    except ClusterError:
+        pass
+    return None
+
+
+def storage_classes(cluster: Cluster) -> Sequence[Object] | None:
+    """All storage classes; None where the caller may not look."""
+    try:
+        return cluster.list(STORAGE_CLASS)
+    except ForbiddenError:
+        return None
 
 
 def _is_default(found: Object) -> bool:

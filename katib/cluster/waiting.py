@@ -26,6 +26,7 @@ from katib.cluster.kinds import (
 from katib.cluster.mirror import Mirror
 from katib.cluster.model import Pod, Search, own, read_search
 from katib.cluster.status import LOG_BYTES, steps
+from katib.cluster.storage import lacking_volume
 from katib.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError
 from katib.metrics import MetricParser
@@ -120,7 +121,9 @@ def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say)
             if failed.failed:
                 logs.of(failed)
         cause = why_failed(trial, job, pods, lines) if trial.finished else why_waiting(job, pods)
-        cause = cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
+        cause = (
+            lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
+        )
         tried = why_tried_again(trial, pods, logs.lines)
         reasons.append((tried is None, f"trial '{trial.name}': {both(cause, tried)}"))
     if reasons:

@@ -1,17 +1,18 @@
 """The claims of the corpus and of the run directories: bound, or to be bound, and for as many nodes as trials run on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from katib.cluster.client import ForbiddenError
 from katib.cluster.doctor.place import BASE
 from katib.cluster.doctor.result import Patient, Result, error, ok, warning
-from katib.cluster.kinds import CLAIM, NODE, STORAGE_CLASS, Object
+from katib.cluster.kinds import CLAIM, NODE, Object
 from katib.cluster.storage import (
     A_FOLDER_A_NODE,
     READ_ONLY_MANY,
     READ_WRITE_MANY,
     class_of,
     provisioner_of,
+    storage_classes,
     waits_for_a_pod,
     why_unbound,
 )
@@ -49,7 +50,7 @@ def _claim(patient: Patient, use: str, name: str) -> Iterator[Result]:
 
 def _unbound(patient: Patient, check: str, name: str, claim: Object) -> Result:
     """A claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
-    classes = _classes(patient)
+    classes = storage_classes(patient.cluster)
     wanted = class_of(claim, classes or ())
     show = "kubectl get storageclass"
     if classes is not None and wanted is None:
@@ -76,7 +77,7 @@ def _bound(patient: Patient, check: str, use: str, name: str, claim: Object) -> 
     modes = claim["spec"].get("accessModes") or []
     shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
     pinned = HOSTNAME in (patient.pod["spec"].get("nodeSelector") or {})
-    provisioner = provisioner_of(claim, _classes(patient) or ())
+    provisioner = provisioner_of(claim, storage_classes(patient.cluster) or ())
     if "ReadWriteOncePod" in modes and patient.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or PARALLEL=1"
         return error(check, f"'{name}' is ReadWriteOncePod", "only one trial at a time can start", fix)
@@ -96,14 +97,6 @@ def _bound(patient: Patient, check: str, use: str, name: str, claim: Object) -> 
         )
     size = claim.get("status", {}).get("capacity", {}).get("storage", "")
     return ok(check, f"'{name}' {', '.join(modes)}, {size}".rstrip(", "))
-
-
-def _classes(patient: Patient) -> Sequence[Object] | None:
-    """All storage classes; None where the caller may not look."""
-    try:
-        return patient.cluster.list(STORAGE_CLASS)
-    except ForbiddenError:
-        return None
 
 
 def _nodes(patient: Patient) -> int:

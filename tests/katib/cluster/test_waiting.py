@@ -130,3 +130,22 @@ def test_a_search_that_has_failed_ends_deploy_with_what_its_trials_died_of() -> 
     cluster.objects[EXPERIMENT.plural][0]["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
     with pytest.raises(ClusterError, match=r"has failed: .*Permission denied"):
         wait(cluster, NAME, 20, print)
+
+
+def test_a_claim_that_never_gets_a_volume_is_the_reason_of_a_pod_that_waits_for_it() -> None:
+    """The scheduler says nothing of a claim that is bound with its first pod; the claim's own event does."""
+    waits = pod("one", phase="Pending")
+    del waits["spec"]["nodeName"]
+    waits["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": "sepsweep-runs"}}]
+    failed = {"type": "Warning", "reason": "ProvisioningFailed", "message": "no room in the pool"}
+    found = namespace({}, waits)
+    found.objects |= {"events": [failed], "storageclasses": []}
+    claim = {"metadata": {}, "spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}
+    found.get = lambda kind, name, namespace=None: claim  # type: ignore[method-assign, assignment]
+    said: list[str] = []
+    assert not wait(found, NAME, 0.5, said.append)
+    assert "claim 'sepsweep-runs' has no volume: ProvisioningFailed: no room in the pool" in said[0]
+    claim["status"] = {"phase": "Bound"}
+    said.clear()
+    assert not wait(found, NAME, 0.5, said.append)
+    assert "waits for the scheduler" in said[0]
