@@ -115,6 +115,16 @@ def test_silent_recordings_are_no_speech(tmp_path: Path) -> None:
     assert len(speech(files, 8000, "train")) == len(tone)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_recording_that_is_no_sound_is_named(value: float, tmp_path: Path) -> None:
+    """It was left out as silence, with all that follows in it where it is resampled."""
+    samples = 0.1 * np.sin(np.arange(6 * 16_000) * 0.3)
+    samples[4321] = value
+    soundfile.write(tmp_path / "tone.wav", samples, 16_000, subtype="FLOAT")
+    with pytest.raises(DataError, match=rf"tone\.wav: is no sound, sample 4321 is {value}"):
+        speech((tmp_path / "tone.wav",), 8000, "train")
+
+
 @pytest.mark.parametrize(("many", "said"), [(1, "1 recording for val"), (2, "2 recordings for val")])
 def test_too_little_speech_names_the_subset(many: int, said: str, tmp_path: Path) -> None:
     """A speaker with enough speech in all may have too little of it in one subset."""

@@ -13,6 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from trainer.data.sound import fault
 from trainer.errors import DataError
 from trainer.text import count
 
@@ -61,6 +62,8 @@ def speech(files: tuple[Path, ...], sample_rate: int, subset: str) -> NDArray[np
                 f"{path}: libsndfile cannot read it ({error.error_string}); remove or convert it"
             ) from None
         mono = samples.mean(axis=1)
+        if what := fault(mono):
+            raise DataError(f"{path}: is no sound, {what}; remove or convert it")
         if rate != sample_rate:
             mono = soxr.resample(mono, rate, sample_rate)
         parts.append(_voiced(mono, int(FRAME_SECONDS * sample_rate)))
