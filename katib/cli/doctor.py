@@ -22,6 +22,7 @@ def doctor(
     from katib.cli.searches import manifests, print_results, site_of
     from katib.cluster.client import Cluster
     from katib.cluster.doctor import Patient, examine
+    from katib.local.view import count
     from katib.render import Overrides
 
     place = site_of(site)
@@ -36,5 +37,6 @@ def doctor(
             sum(result.status == status for result in results) for status in ("error", "warning", "unknown")
         )
         unseen = f", {unknown} could not be looked at" if unknown else ""
-        print(f"{len(results)} checks: {errors} errors, {warnings} warnings{unseen}")
+        found = f"{count(errors, 'error')}, {count(warnings, 'warning')}"
+        print(f"{count(len(results), 'check')}: {found}{unseen}")
     return int(any(result.status == "error" for result in results))

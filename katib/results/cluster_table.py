@@ -48,6 +48,8 @@ class Gathered:
     table: TrialTable
     manifest: Object
     doubtful: tuple[str, ...]
+    finished: Mapping[str, int]
+    """Epochs that a trial has finished at least, as Katib's objects and logs say, by trial."""
     why: str
     """Why the DB manager did not answer; empty where it did."""
 
@@ -85,14 +87,19 @@ def gather(
     begin = link(cluster, found) if is_tracked(spec) else ""
     rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
     ours = frozenset() if away else _reported_by_ours(cluster, experiment)
-    doubtful = (row.trial.name for row in without if row.trial.name not in vouched | ours)
-    return Gathered(
-        replace(made, rows=tuple(rows), notes=tuple(notes)), manifest, tuple(sorted(doubtful)), away
-    )
+    finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in found.rows}
+    doubtful = {row.trial.name for row in without} - vouched - ours
+    doubtful |= {
+        trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), search.metric)
+    }
+    made = replace(made, rows=tuple(rows), notes=tuple(notes))
+    return Gathered(made, manifest, tuple(sorted(doubtful)), finished, away)
 
 
 def _epochs(metrics: Metrics, objective: str) -> int:
-    return len(metrics.get(objective, ()))
+    """The last epoch with a value."""
+    curve = metrics.get(objective, ())
+    return curve[-1].step if curve else 0
 
 
 def _reported_by_ours(cluster: Cluster, experiment: str) -> frozenset[str]:

@@ -4,7 +4,7 @@ Katib's database loses a trial's rows with the trial. So each curve must have be
 pod's log, or from the run directory, which a Job in the namespace reads where the first two do not have it.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from katib.cluster.client import Cluster
@@ -12,7 +12,7 @@ from katib.cluster.kinds import Object
 from katib.cluster.run_directories import RunDirectory, read
 from katib.errors import ClusterError
 from katib.local.record import objective_value
-from katib.results.cluster_table import MANAGER, gather
+from katib.results.cluster_table import MANAGER, Gathered, gather
 from katib.results.run_folder import Metrics, history
 from katib.results.table import Row, TrialTable, best_first
 
@@ -53,10 +53,27 @@ def saving(
         unsaved = _missing(found.table, found.doubtful)
         return Saving(found.table, found.manifest, unsaved, why)
     made = completed(found.table, directories)
-    bad = {
-        trial: item.problem for trial in found.doubtful if (item := directories.get(trial)) and item.problem
-    }
-    return Saving(made, found.manifest, _missing(made, bad), "; ".join(sorted(set(bad.values()))))
+    if found.why:
+        note = f"{MANAGER} does not answer ({found.why}); curves are from pods' logs and run directories"
+        made = replace(made, notes=(*made.notes, note))
+    bad = dict(_unread(made, directories, found))
+    reasons = [found.why and f"{MANAGER} does not answer ({found.why})", *list(bad.values())[:2]]
+    return Saving(made, found.manifest, _missing(made, bad), "; ".join(filter(None, reasons)))
+
+
+def _unread(
+    table: TrialTable, directories: Mapping[str, RunDirectory], found: Gathered
+) -> Iterator[tuple[str, str]]:
+    """The doubtful trials that their run directories do not make whole, each with the reason."""
+    for row in table.rows:
+        if row.trial not in found.doubtful:
+            continue
+        directory, least = directories.get(row.trial), found.finished.get(row.trial, 0)
+        if directory and directory.problem:
+            yield row.trial, f"the summary of {row.trial} cannot be read: {directory.problem}"
+        elif (row.curve[-1].step if row.curve else 0) < least:
+            where = f"its run directory has {directory.epochs}" if directory else "it has no run directory"
+            yield row.trial, f"{row.trial} has finished {least} epochs at least, and {where}"
 
 
 def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> TrialTable:

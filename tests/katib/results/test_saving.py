@@ -51,10 +51,10 @@ def table(*rows: Row) -> TrialTable:
 
 
 def gathered(
-    monkeypatch: pytest.MonkeyPatch, directories: Any, *rows: Row, doubtful: str = ""
+    monkeypatch: pytest.MonkeyPatch, directories: Any, *rows: Row, doubtful: str = "", finished: Any = None
 ) -> saving.Saving:
     """What `saving` says where the DB manager and logs gave `rows`, and run directories are `directories`."""
-    found = Gathered(table(*rows), manifest(), tuple(doubtful), "it is away")
+    found = Gathered(table(*rows), manifest(), tuple(doubtful), finished or {}, "it is away")
 
     def read(*_: object) -> list[RunDirectory]:
         if isinstance(directories, Exception):
@@ -81,11 +81,27 @@ def test_epochs_of_the_run_directory_reach_the_table(monkeypatch: pytest.MonkeyP
     assert [point.value for point in rows["a"].metrics["train_loss"]] == [-1.0, -3.0, -2.0]
     assert [point.value for point in rows["b"].curve] == [5.0, 6.0]  # the log knew more
     assert made.table.rows[0].trial == "b"
-    assert made.table.notes == ()
+    assert made.table.notes == (
+        "katib-db-manager does not answer (it is away); curves are from pods' logs and run directories",
+    )
 
 
 def test_a_trial_without_a_run_directory_has_finished_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gathered(monkeypatch, {}, row("a"), doubtful="a").unsaved == ()
+
+
+@pytest.mark.parametrize("directories", [{}, {"a": {}}, {"a": summary(1.0)}], ids=["none", "empty", "behind"])
+def test_a_directory_that_knows_less_than_katib_saves_nothing(
+    monkeypatch: pytest.MonkeyPatch, directories: Any
+) -> None:
+    """The Trial has an observation, or its record says two epochs: they were there, and are not in the directory."""
+    made = gathered(monkeypatch, directories, row("a"), doubtful="a", finished={"a": 2})
+    assert made.unsaved == (f"a: {len(directories.get('a', {}).get('history', ()))} of up to 100 epochs",)
+    assert "a has finished 2 epochs at least" in made.why
+    assert (
+        gathered(monkeypatch, {"a": summary(1.0, 2.0)}, row("a"), doubtful="a", finished={"a": 2}).unsaved
+        == ()
+    )
 
 
 def test_what_is_nowhere_is_named_with_its_epochs_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +128,7 @@ def test_what_is_nowhere_is_named_with_its_epochs_and_the_way_out(monkeypatch: p
 
 
 def test_a_summary_that_cannot_be_read_saves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Gathered(table(row("a")), manifest(), ("a",), "away")
+    found = Gathered(table(row("a")), manifest(), ("a",), {}, "away")
     monkeypatch.setattr(saving, "gather", lambda *_, **__: found)
     monkeypatch.setattr(saving, "read", lambda *_: [RunDirectory("a", 1, {}, "Input/output error")])
     made = saving.saving(None, "x", lambda _: None)  # type: ignore[arg-type]
