@@ -76,7 +76,7 @@ def apply(
     due = [item for item in plans if item.action != "nothing"]
     for item in plans:
         if item.action == "nothing":
-            print(f"experiment '{item.name}' runs as it should; nothing to change")
+            _say_how_it_is(item, cluster)
     if not due:
         return
     _examine(cluster, place, due)
@@ -105,6 +105,19 @@ def apply(
         ):
             break
     print("watch it with: make status, or python -m katib status -w")
+
+
+def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
+    """The Experiment is as it should be; whether it gets its trials is another matter."""
+    from katib.cluster.status import Curves, look
+
+    (found,) = look(cluster, Curves(), item.name)
+    if found.search.finished:
+        print(f"experiment '{item.name}' has {found.search.state.lower()}; nothing to change")
+        return
+    print(f"experiment '{item.name}' runs as it should; nothing to change")
+    if found.lacking is not None:
+        print(f"  it has fewer trials than it may have: {found.lacking}")
 
 
 def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:

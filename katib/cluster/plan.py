@@ -3,6 +3,7 @@
 Katib's webhook takes changes of three numbers only (validator.go, ValidateExperiment); the rest defines the search.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,18 @@ BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
 PLACE = "trialTemplate.trialSpec"
 WORDS = ".template.spec.containers[0].command"
 """Of a trial's Job its command alone says what is trained; all else is where that happens, and comes from the site file."""
+OF_PLACE = frozenset(
+    (
+        "--device",
+        "--workers",
+        "--room-minutes",
+        "--checkpoint-minutes",
+        "--linger",
+        "--stop-delay",
+        "--micro-batch",
+    )
+)
+"""Flags of our trainer that a run directory does not have to agree with, and that change no value by more than rounding."""
 WHOLE = (PLACE, "parameters", "earlyStopping", "algorithm")
 """What Katib fills no defaults into, so that a key that is gone is a change too."""
 
@@ -74,15 +87,17 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     name = manifest["metadata"]["name"]
     if "deletionTimestamp" in found["metadata"]:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
-    if read_search(found).state == "Failed" and not any(map(_of_search, changes)):
+    search, other = read_search(found), _other_search(found["spec"], manifest["spec"])
+    if search.state == "Failed" and not other:
         return Plan(manifest, "continue", changes, found)
     if not changes:
         return Plan(manifest, "nothing")
     budget = tuple(change for change in changes if change.path in BUDGET)
     fixed = [change for change in changes if change.path not in BUDGET]
-    if any(map(_of_search, fixed)) or (fixed and not budget):
+    if other or (fixed and not budget):
+        is_there = f"has ended ({search.state}) with" if search.finished else "runs with"
         raise ClusterError(
-            f"experiment '{name}' runs with another search, which Katib cannot change in place ({_first(fixed)});"
+            f"experiment '{name}' {is_there} another search, which Katib cannot change in place ({_first(other or fixed)});"
             f" deploy it beside the other with NAME={successor(name)}, or delete that first"
         )
     _require_possible(manifest, found, budget)
@@ -93,14 +108,32 @@ def plan(manifest: Object, found: Object | None) -> Plan:
 
 def same_search(before: Object, after: Object) -> bool:
     """Whether two Experiment specs differ in their budget and in where trials run alone, so that trials of one fit the other."""
-    return not any(map(_of_search, _changes(before, after)))
+    return not _other_search(before, after)
 
 
-def _of_search(change: Change) -> bool:
-    """Whether the change makes another search of it."""
-    if change.path in BUDGET:
-        return False
-    return not change.path.startswith(PLACE) or WORDS in change.path or change.path.endswith(".containers")
+def _other_search(before: Object, after: Object) -> list[Change]:
+    """The changes that make another search of it."""
+    return [
+        change
+        for change in _changes(_trained(before), _trained(after))
+        if change.path not in BUDGET
+        and (not change.path.startswith(PLACE) or WORDS in change.path or change.path.endswith(".containers"))
+    ]
+
+
+def _trained(spec: Object) -> Object:
+    """The spec whose trials' commands have no flag that says where and how long rather than what is trained."""
+    made: Object = copy.deepcopy(dict(spec))
+    for container in made["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]:
+        words, kept = list(container.get("command") or []), []
+        while words:
+            word = words.pop(0)
+            if word.partition("=")[0] not in OF_PLACE:
+                kept.append(word)
+            elif "=" not in word and words and not words[0].startswith("--"):
+                words.pop(0)
+        container["command"] = kept
+    return made
 
 
 def successor(name: str) -> str:

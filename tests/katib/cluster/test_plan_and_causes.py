@@ -62,7 +62,14 @@ def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
     elsewhere = load_site().model_copy(update={"image": "host/trainer:2", "node_selector": {"disk": "large"}})
     assert plan(manifest(), found).action == "continue"
     assert plan(manifest(elsewhere, trials=40), found).action == "continue"
-    with pytest.raises(ClusterError, match="another search"):
+    words = found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
+        "command"
+    ]
+    words[words.index("--room-minutes") + 1] = "5"  # how long a full volume is waited for
+    assert plan(manifest(), found).action == "continue"
+    del words[words.index("--room-minutes") : words.index("--room-minutes") + 2]
+    assert plan(manifest(), found).action == "continue"
+    with pytest.raises(ClusterError, match=r"has ended \(Failed\) with another search"):
         plan(manifest(epochs=7), found)
 
 
