@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import socket
 import time
@@ -72,14 +73,16 @@ def test_a_run_without_a_key_is_kept_offline(
     assert training.here(run_dir) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    (folder,) = (run_dir / "wandb").glob("offline-run-*-trial-7")
+    run_id = (run_dir / "wandb" / "id").read_text().strip()
+    assert re.fullmatch("trial-7-[0-9a-f]{8}", run_id)
+    (folder,) = (run_dir / "wandb").glob(f"offline-run-*-{run_id}")
     assert f"wandb sync {folder}" in printed.out
     assert len([line for line in printed.out.splitlines() if "val_si_snr" in line]) == 3
 
     found = records(run_dir)
     (run,) = (record.run for record in found if record.HasField("run"))
     assert (run.run_id, run.display_name, run.run_group, run.project) == (
-        "trial-7",
+        run_id,
         "trial-7",
         "exp",
         "sepsweep",
@@ -123,7 +126,8 @@ def test_a_killed_run_goes_on_in_the_same_run(
     done = len(json.loads((run_dir / "summary.json").read_text())["history"])
     again = training.run(run_dir, "--epochs", str(done + 2), env=server.environment)
     assert (again.returncode, again.stderr) == (0, "")
-    assert {run["name"] for run in server.runs} == {"trial"}
+    run_id = (run_dir / "wandb" / "id").read_text().strip()
+    assert {run["name"] for run in server.runs} == {run_id}
     assert {run["groupName"] for run in server.runs if run["displayName"]} == {"exp"}
     steps = [row["_step"] for row in server.history]
     assert steps == list(range(1, done + 3))
@@ -132,7 +136,7 @@ def test_a_killed_run_goes_on_in_the_same_run(
     assert any("media/audio/example-1" in file for file in server.files)
     assert server.exit_codes == [137, 0]
     (link,) = [line for line in again.stdout.splitlines() if line.startswith("W&B: ")]
-    assert link.endswith("/trial")
+    assert link.endswith(f"/{run_id}")
     assert link == f"W&B: {(run_dir / 'wandb' / 'url').read_text()}"
     written = [file.read_bytes() for file in run_dir.rglob("*") if file.is_file()]
     assert not [content for content in written if KEY.encode() in content]
@@ -218,6 +222,57 @@ def test_a_tracker_that_cannot_start_does_not_stop_the_training(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: W&B")
     assert (tmp_path / "trial" / "last.pt").exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder of runs", "broken"])
+def test_wandb_that_cannot_be_imported_is_one_warning(kind: str, training: Training, tmp_path: Path) -> None:
+    """WANDB_PROJECT asks for it, and it is not installed, or a folder of its runs stands in its place, or its import
+    fails."""
+    place = tmp_path / "modules"
+    (place / "wandb").mkdir(parents=True)
+    if kind == "broken":
+        (place / "wandb" / "__init__.py").write_text("raise ImportError('protobuf is too old')")
+    hide = (
+        "import sys, importlib.util; find = importlib.util.find_spec\n"
+        f"kind = {kind!r}\n"
+        "def hidden(name, *rest):\n"
+        "    if name != 'wandb' or kind == 'broken': return find(name, *rest)\n"
+        "    if kind == 'missing': return None\n"
+        "    return importlib.util.spec_from_loader('wandb', None, is_package=True)\n"
+        "importlib.util.find_spec = hidden\n"
+    )
+    (place / "sitecustomize.py").write_text(hide)
+    run = training.run(tmp_path / "trial", "--epochs", "1", env=OFFLINE | {"PYTHONPATH": str(place)})
+    assert run.returncode == 0
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert ("protobuf is too old" if kind == "broken" else "wandb is not installed") in line
+    assert "training continues without" in line
+
+
+@pytest.mark.parametrize(
+    "trouble", ["a file in its place", "an invalid project", "a project that is too long"]
+)
+def test_what_is_wrong_with_wandb_is_a_warning(
+    trouble: str,
+    training: Training,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is said in a line, and the training finishes."""
+    run_dir = tmp_path / "trial"
+    tracked(monkeypatch, OFFLINE)
+    if trouble == "a file in its place":
+        run_dir.mkdir()
+        (run_dir / "wandb").write_text("")
+    elif trouble == "an invalid project":
+        monkeypatch.setenv("WANDB_PROJECT", "team/project?")
+    else:
+        monkeypatch.setenv("WANDB_PROJECT", "p" * 200)
+    assert training.here(run_dir, "--epochs", "1") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: W&B")
 
 
 def test_an_example_survives_its_file(tmp_path: Path) -> None:

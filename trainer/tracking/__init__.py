@@ -7,6 +7,7 @@ never waits for W&B but at its end, and there for a limited time. Called by the 
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from trainer.tracking.example import Signals
 
 FOLDER = "wandb"
 """In the run directory: all that W&B writes, and the reporter's own log."""
+LOG = "reporter.log"
 
 
 class Tracker(Protocol):
@@ -54,11 +56,23 @@ def open_tracker(run_dir: Path) -> Tracker:
     """W&B's tracker where WANDB_PROJECT asks for it and it can be started."""
     if not os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_MODE") == "disabled":
         return NoTracker()
+    if not _is_installed():
+        _say(
+            "warning",
+            "WANDB_PROJECT is set, but wandb is not installed (pip install wandb); training continues without W&B",
+        )
+        return NoTracker()
     try:
         return _Reporter(run_dir)
     except OSError as error:  # the training is worth more than its tracking
-        _say("warning", f"W&B cannot be started ({error}); training goes on without")
+        _say("warning", f"W&B cannot be started ({error}); training continues without")
         return NoTracker()
+
+
+def _is_installed() -> bool:
+    """Whether there is such a package; a folder of runs in the current directory, called wandb too, is none."""
+    spec = importlib.util.find_spec("wandb")
+    return spec is not None and spec.origin is not None
 
 
 class _Reporter:
@@ -68,7 +82,7 @@ class _Reporter:
         self._run_dir = run_dir
         folder = run_dir / FOLDER
         folder.mkdir(exist_ok=True)
-        with (folder / "reporter.log").open("wb") as log:
+        with (folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "trainer.tracking.reporter", str(run_dir), str(os.getpid())],
                 stdin=subprocess.PIPE,
@@ -82,6 +96,7 @@ class _Reporter:
         os.set_blocking(self._input.fileno(), False)
         os.set_blocking(self._output.fileno(), False)
         self._read = b""
+        self._warned = False
 
     def update(self) -> None:
         self._tell("\n")
@@ -102,6 +117,7 @@ class _Reporter:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._warned = True
             _say(
                 "warning",
                 f"W&B did not come to its end in {seconds:.0f} s and was left; what is missing there can be sent "
@@ -125,7 +141,23 @@ class _Reporter:
         *lines, self._read = self._read.split(b"\n")
         for line in lines:
             kind, _, text = line.decode(errors="replace").partition(" ")
+            self._warned = self._warned or kind == "warning"
             _say(kind, text)
+        if (
+            self._process.poll() and not self._warned
+        ):  # it ended before it could say why, for example at an import
+            self._warned = True
+            log = self._run_dir / FOLDER / LOG
+            _say(
+                "warning", f"W&B cannot be started ({_last_line(log)}, see {log}); training continues without"
+            )
+
+
+def _last_line(file: Path) -> str:
+    try:
+        return (file.read_text(errors="replace").splitlines() or ["without a word"])[-1].strip()
+    except OSError as error:
+        return str(error.strerror)
 
 
 def _say(kind: str, text: str) -> None:

@@ -32,8 +32,12 @@ class Signals:
             sound.title = self.title
             sound.write(self.signals.T / loudest)
         temporary = file.with_suffix(".tmp")
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(file)
+        try:
+            temporary.write_bytes(buffer.getvalue())
+            temporary.replace(file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     @staticmethod
     def read(file: Path) -> "Signals":

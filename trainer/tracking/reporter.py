@@ -26,6 +26,7 @@ from trainer.metric_line import METRIC
 from trainer.run_directory import CONFIG, SUMMARY
 from trainer.tracking import FOLDER
 from trainer.tracking.example import CHANNELS, Signals, spectrograms
+from trainer.tracking.identity import run_id, run_name
 
 URL = "url"
 """In W&B's folder: the address of the run, for whoever reads results."""
@@ -140,10 +141,9 @@ class _Reporter:
 def _start(run_dir: Path, training: int, offline: bool) -> wandb.Run:
     summary = json.loads((run_dir / SUMMARY).read_text())
     config = json.loads((run_dir / CONFIG).read_text())
-    name = run_dir.resolve().name
     return wandb.init(
-        id=name,
-        name=name,
+        id=run_id(run_dir, run_dir / FOLDER, os.environ),
+        name=run_name(run_dir, os.environ),
         dir=run_dir,
         config=config | {"epochs": summary["epochs"], "parameters": summary["parameters"]},
         resume=None if offline else "allow",

@@ -1,0 +1,70 @@
+"""Which run of W&B a run directory is: an id that no other directory has, and a name for people.
+
+The id is made once and kept in the directory's `wandb/id`, so that it outlasts every resume and a move of the directory.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+ID = "id"
+"""In W&B's folder."""
+_WRITTEN_BY_WANDB = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)")
+"""The folder of one process's run: its time and its id."""
+_LONGEST = 40
+"""Characters of the directory's name in an id: W&B takes 64 in all, without /, \\, #, ?, % and :."""
+
+
+def run_id(run_dir: Path, folder: Path, environment: Mapping[str, str]) -> str:
+    """Returns the id of the run in `run_dir`, and keeps it in `folder`, W&B's own in it. Raises OSError.
+
+    One that W&B's agent or the user gives by WANDB_RUN_ID comes first, then the one that is kept, then the one that the
+    directory was reported under by a version that kept none. A new one is the trial's name in a pod, where no other trial
+    has it and the trial table makes addresses of it, else the directory's name and a random part: lr3/seed42 and lr4/seed42,
+    or two machines, are different runs.
+    """
+    found = _given(environment) or _kept(folder) or _reported(folder)
+    if not found:
+        name = run_dir.resolve().name
+        found = name if _is_trial_in_a_pod(name, environment) else _new(name)
+    (folder / ID).write_text(f"{found}\n")
+    return found
+
+
+def run_name(run_dir: Path, environment: Mapping[str, str]) -> str:
+    """Returns the name for people: WANDB_NAME, or the directory's, which is the trial's; outside of a search, which is
+    W&B's group, with the folder that it lies in."""
+    path = run_dir.resolve()
+    alone = environment.get("WANDB_RUN_GROUP") or not path.parent.name
+    return environment.get("WANDB_NAME") or (path.name if alone else f"{path.parent.name}/{path.name}")
+
+
+def _given(environment: Mapping[str, str]) -> str | None:
+    """WANDB_RUN_ID, unless this is one of several trials that inherit it."""
+    several = environment.get("WANDB_RUN_GROUP") and not environment.get("WANDB_SWEEP_ID")
+    return None if several else environment.get("WANDB_RUN_ID")
+
+
+def _kept(folder: Path) -> str:
+    try:
+        return (folder / ID).read_text().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+
+
+def _reported(folder: Path) -> str:
+    """The id of the newest run that W&B has written to the folder."""
+    found = [
+        match.groups() for path in folder.glob("*run-*") if (match := _WRITTEN_BY_WANDB.fullmatch(path.name))
+    ]
+    return max(found)[1] if found else ""
+
+
+def _is_trial_in_a_pod(name: str, environment: Mapping[str, str]) -> bool:
+    group = environment.get("WANDB_RUN_GROUP")
+    return bool(group and name.startswith(f"{group}-") and environment.get("KUBERNETES_SERVICE_HOST"))
+
+
+def _new(name: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)[:_LONGEST]}-{secrets.token_hex(4)}"
