@@ -256,3 +256,12 @@ def test_mixtures_that_are_there_twice_are_trained_on_and_counted(
     assert pack(["--data-dir", str(broken), "--out", str(tmp_path / "packed")]) == 0
     packed = open_corpus(tmp_path / "packed")
     assert (packed.train.repeated, packed.validation.repeated) == (4, 0)
+
+
+def test_the_root_that_fits_is_named_where_the_whole_of_libri2mix_is_given(tmp_path: Path) -> None:
+    """Of the four folders in it, the one of 8 kHz whose mixtures are as long as their shorter speaker."""
+    root = tmp_path / "Libri2Mix"
+    for folder in ("wav16k/max", "wav16k/min", "wav8k/max", "wav8k/min"):
+        write_libri(root / folder, rate=16_000 if "16" in folder else 8000)
+    with pytest.raises(DataError, match=rf"did you mean --data-dir {root}/wav8k/min\?"):
+        open_corpus(root)

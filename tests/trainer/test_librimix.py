@@ -77,13 +77,12 @@ def test_a_training_runs_on_it_and_on_its_pack(
 ) -> None:
     """With the variants that it has; started again on the packs alone, it is the same corpus. Where Series 3's
     variants are asked for, which it lacks, the line says which there are."""
-    flags = ("--epochs", "1")
-    assert training.here(tmp_path / "trial", *flags, data=libri) == 0
+    assert training.here(tmp_path / "trial", "--epochs", "1", data=libri) == 0
     config = json.loads((tmp_path / "trial" / "config.json").read_text())
     assert (config["curriculum"], config["validation_variants"]) == ("convtasnet", ["S"])
     for name in ("train", "val"):
         assert pack(libri, name, tmp_path / "packed")
-    assert training.here(tmp_path / "trial", *flags, "--epochs", "2", data=tmp_path / "packed") == 0
+    assert training.here(tmp_path / "trial", "--epochs", "2", data=tmp_path / "packed") == 0
     capsys.readouterr()
     assert training.here(tmp_path / "other", "--validation-variants", "SER", "SE", data=libri) == 2
     assert "no row fits the variants SER SE; those here show S C" in capsys.readouterr().err

@@ -81,8 +81,9 @@ def list_files(root: Path, name: str) -> Listing:
 
 
 def _below(root: Path) -> list[Path]:
-    """Folders in `root`, and in those: Libri2Mix/wav8k/min is two levels down."""
-    return sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir())
+    """Returns the folders in `root` and in those: Libri2Mix/wav8k/min is two levels down, beside wav16k/ and max/."""
+    found = [path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir()]
+    return sorted(found, key=lambda path: ("wav8k" not in path.parts, path.name != "min", path))
 
 
 def _check_same(subset: PackedSubset, listing: Listing, memory: Memory) -> None:
