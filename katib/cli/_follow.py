@@ -157,8 +157,9 @@ def _on_cluster(
     import yaml
 
     from katib.check import require_sound
+    from katib.cli._continue import with_old_trials
     from katib.cli.deploy import apply
-    from katib.cli.searches import site_of
+    from katib.cli.searches import say, site_of
     from katib.cli.tables import tell
     from katib.cluster import lifecycle
     from katib.cluster.client import Cluster
@@ -177,7 +178,15 @@ def _on_cluster(
         plan = plan_of(there)
         if plan is None or plan.search != experiment:
             raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
-        return Followed(plan, there, cluster_table(cluster, name, context=context))
+        followed = Followed(plan, there, cluster_table(cluster, name, context=context))
+        ended = change(as_deployed(there), there)
+        if ended.action == "continue" and (followed.outstanding or followed.failures) and not how.look:
+            due = with_old_trials(cluster, ended, how.out, say)
+            again = due.continued.trials if due.continued else ()
+            if followed.outstanding or any(trial.state == "Failed" for trial in again):
+                show(followed)
+                apply(cluster, place, [due], yes=how.yes, out=how.out, context=context)
+        return followed
     lifecycle.find(cluster, experiment)
     manifest = cluster.get(EXPERIMENT, experiment) or {}
     search = cluster_table(cluster, experiment, context=context)
@@ -191,6 +200,20 @@ def _on_cluster(
     show(followed)
     apply(cluster, place, [change(dict(followed.manifest), None)], yes=how.yes)
     return followed
+
+
+def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An Experiment of the cluster as a manifest that makes it anew: without what Katib, Kubernetes and `stop` noted on it."""
+    from katib.results.fixed_runs import PLAN
+
+    metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
+    metadata["annotations"] = {PLAN: found["metadata"]["annotations"][PLAN]}
+    return {
+        "apiVersion": found["apiVersion"],
+        "kind": found["kind"],
+        "metadata": metadata,
+        "spec": found["spec"],
+    }
 
 
 def table_here(out: Path, name: str) -> "TrialTable | None":

@@ -88,7 +88,8 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     if "deletionTimestamp" in found["metadata"]:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
     search, other = read_search(found), _other_search(found["spec"], manifest["spec"])
-    if search.state == "Failed" and not other:
+    if (search.state == "Failed" or (search.finished and search.stopped)) and not other:
+        # One that had all of its trials when it was stopped ends as Succeeded.
         return Plan(manifest, "continue", changes, found)
     if not changes:
         return Plan(manifest, "nothing")

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from katib.check import require_sound
+from katib.cli._follow import as_deployed
 from katib.cluster.continuing import OldTrial, carried, continued, with_trials
 from katib.cluster.plan import plan
 from katib.cluster.run_directories import RunDirectory
 from katib.experiment import load_experiment
+from katib.results.fixed_runs import PLAN
 from katib.search.sampler import sampler
 from tests.katib.cluster.test_plan_and_causes import manifest, running
 
@@ -93,3 +95,38 @@ def test_a_search_that_continues_is_deployed_again_without_another_name(trials: 
     assert again.action == ("nothing" if trials == 25 else "change")
     assert again.manifest["spec"]["algorithm"] == made["spec"]["algorithm"]
     assert carried(manifest(), running()) == manifest()
+
+
+def test_fixed_runs_that_failed_continue_by_name() -> None:
+    """What confirm and arch deploy: a grid over words of flags; the API server's own notes are left out."""
+    words = ["--lr=0.001,--seed=42", "--lr=0.001,--seed=123", "--lr=0.001,--seed=456"]
+    runs = [{"name": "run", "parameterType": "categorical", "feasibleSpace": {"list": words}}]
+    found = running()
+    found["apiVersion"], found["kind"] = "kubeflow.org/v1beta1", "Experiment"
+    found["metadata"] |= {
+        "annotations": {PLAN: "{}", "sepsweep/stopped": "me at noon"},
+        "resourceVersion": "7",
+    }
+    found["spec"] |= {"algorithm": {"algorithmName": "grid"}, "parameters": runs, "maxTrialCount": 3}
+    template = found["spec"]["trialTemplate"]
+    template["trialParameters"] = [template["trialParameters"][0], {"name": "run", "reference": "run"}]
+    found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
+    made = as_deployed(found)
+    assert made["metadata"]["annotations"] == {PLAN: "{}"}
+    assert plan(made, found).action == "continue"
+    again = with_trials(made, [OldTrial("x-b", {"run": words[1]}, "Failed")])
+    proposer = sampler(load_experiment(json.dumps(again), "x"))
+    points = proposer.propose([], 3)
+    assert [(proposer.trial_name(point), point["run"]) for point in points] == [
+        ("x-b", words[1]),
+        ("", words[0]),
+        ("", words[2]),
+    ]
+
+
+def test_a_search_that_was_stopped_with_all_its_trials_there_has_succeeded_and_continues() -> None:
+    found = running(trials=25)
+    found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
+    assert plan(manifest(), found).action == "nothing"
+    found["metadata"]["annotations"] = {"sepsweep/stopped": "me at 2026-11-28T14:05:31Z"}
+    assert plan(manifest(), found).action == "continue"
