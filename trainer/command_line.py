@@ -7,6 +7,7 @@ A caller that can pass one word only, such as a Katib parameter whose values are
 import contextlib
 import io
 import re
+from typing import TypeVar
 
 import tyro
 
@@ -15,6 +16,7 @@ from trainer.errors import ConfigError
 from trainer.limits import nearest
 
 Command = Run | Describe | Evaluate | Separate | Fingerprint
+C = TypeVar("C")
 SET = "--set"
 VERBS: dict[str, type[Command]] = {
     "describe": Describe,
@@ -35,7 +37,12 @@ def parse(argv: list[str]) -> Command:
                 f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help"
             )
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
-    words = spelled_out(words)
+    return read(command, spelled_out(words), program)
+
+
+def read(command: type[C], words: list[str], program: str) -> C:
+    """Returns the dataclass `command` with its fields set by the flags in `words`. Raises ConfigError that names the flag;
+    exits where `--help` was asked for."""
     if not {"-h", "--help"} & set(words):
         _check_flags(words, command)
     printed = io.StringIO()

@@ -60,8 +60,8 @@ class Room:
                 raise Stopped from full
             if left <= 0:
                 raise StorageError(
-                    f"{file}: cannot be written ({full.strerror}), also after {self.minutes:g} minutes of waiting "
-                    "for room; finished epochs are kept, make room and start the same command again"
+                    f"{file}: cannot be written ({full.strerror}) after {self.minutes:g} minutes of waiting for room; "
+                    "finished epochs are kept, make room and start the same command again"
                 ) from full
             if now - said >= REMIND_SECONDS:
                 said = now

@@ -39,7 +39,7 @@ def test_a_run_that_was_reported_by_its_name_continues_as_the_same(written: str,
 def test_what_others_decide_about_a_run_is_kept(tmp_path: Path) -> None:
     """A trial in a pod is called like the trial, which the trial table makes addresses of; W&B's agent knows its run by
     WANDB_RUN_ID, and trials of a search do not all become the one that they inherit."""
-    pod = {"WANDB_RUN_GROUP": "search", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    pod = {"WANDB_RUN_GROUP": "lab/search", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
     def made(name: str, environment: dict[str, str]) -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir()))) / name / "wandb"
@@ -47,6 +47,7 @@ def test_what_others_decide_about_a_run_is_kept(tmp_path: Path) -> None:
         return run_id(folder.parent, folder, environment)
 
     assert made("search-x7k2p9qd", pod) == "search-x7k2p9qd"
+    assert made("search-x7k2p9qd", pod | {"WANDB_RUN_GROUP": "search"}) == "search-x7k2p9qd"
     assert made("seed42", pod).startswith("seed42-")
     assert made("search-1", {"WANDB_RUN_GROUP": "search"}).startswith("search-1-")
     assert made("any", {"WANDB_RUN_ID": "abc"}) == "abc"

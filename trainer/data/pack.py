@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import tyro
 
+from trainer.command_line import read
 from trainer.data.corpora import SUBSETS, has_files, list_files
 from trainer.data.mixing import KINDS
 from trainer.data.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
@@ -137,7 +137,7 @@ def _is_whole(path: Path, fingerprint: str) -> bool:
 def main(argv: list[str]) -> int:
     """Run the command line `argv`, without the program's name, and return the exit code."""
     try:
-        asked = tyro.cli(Pack, prog="python -m trainer.data.pack", args=argv)
+        asked = read(Pack, argv, "python -m trainer.data.pack")
         out = asked.out or asked.data_dir
         names = [name for name in SUBSETS if has_files(asked.data_dir, name)]
         if not names:

@@ -62,8 +62,9 @@ def _reported(folder: Path) -> str:
 
 
 def _is_trial_in_a_pod(name: str, environment: Mapping[str, str]) -> bool:
-    group = environment.get("WANDB_RUN_GROUP")
-    return bool(group and name.startswith(f"{group}-") and environment.get("KUBERNETES_SERVICE_HOST"))
+    experiment = environment.get("WANDB_RUN_GROUP", "").rpartition("/")[2]  # of NAMESPACE/EXPERIMENT
+    in_a_pod = environment.get("KUBERNETES_SERVICE_HOST")
+    return bool(experiment and name.startswith(f"{experiment}-") and in_a_pod)
 
 
 def _new(name: str) -> str:

@@ -36,6 +36,8 @@ END_SECONDS = 60
 """After the training was killed; where it ends by itself it says how long it waits, by killing this process."""
 
 STATES = {2: "bad input", 3: "diverged", 4: "out of memory", 5: "data fault", 137: "killed"}
+FACTS = ("state", "reason", "best_epoch", "mixture_val_si_snr", "nonfinite_batches")
+"""Of summary.json, in the run's own summary."""
 STOPPED = (130, 143)
 """By Ctrl-C or SIGTERM, for example by the search: no failure."""
 
@@ -106,7 +108,7 @@ class _Reporter:
                 self._run.log(_flat(record), step=record["epoch"])
         if examples := self._new_examples():
             self._run.log(examples, step=self._done)
-        facts = {name: summary[name] for name in ("state", "best_epoch", "mixture_val_si_snr")}
+        facts = {name: summary[name] for name in FACTS}
         if facts != self._facts:
             self._facts = facts
             self._run.summary.update(facts)

@@ -5,9 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from rich.progress import Progress
 
+from trainer.command_line import read
 from trainer.data.corpus.build import Settings, build
 from trainer.errors import ConfigError, TrainerError
 
@@ -42,7 +42,7 @@ class Corpus:
 def main(argv: list[str]) -> int:
     """Run the command line `argv`, without the program's name, and return the exit code."""
     try:
-        corpus = tyro.cli(Corpus, prog="python -m trainer.data.corpus", args=argv)
+        corpus = read(Corpus, argv, "python -m trainer.data.corpus")
         speech = str(corpus.speech.absolute()) if corpus.speech else None
         settings = Settings(mixtures=corpus.mixtures, seconds=corpus.seconds, seed=corpus.seed, speech=speech)
         print(f"corpus {corpus.out}: speech from {speech or 'eSpeak NG voices (Polish)'}", flush=True)
