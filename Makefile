@@ -22,7 +22,7 @@ takes.render := @MODEL $(search)
 takes.check := @FILE STRICT JSON
 takes.corpus := OUT MIXTURES SECONDS SPEECH SEED
 takes.pack := DATA OUT
-takes.local := @FILE @MODEL DATA OUT $(search)
+takes.local := @FILE @MODEL DATA OUT $(search) YES
 takes.plan := @MODEL GPUS PRICE PARALLEL OUT $(cluster) CLUSTER JSON
 takes.results := @EXPERIMENT OUT FORMAT $(cluster) CLUSTER JSON
 takes.log := @EXPERIMENT FILE OUT $(cluster) CLUSTER
@@ -143,7 +143,7 @@ render: $(RUN) ## the Katib Experiment of MODEL= on stdout
 check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
 corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which the trainer reads faster (OUT=)
-local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; goes on where it was
+local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; resumes (YES=1: without a GPU too)
 plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= (default: all four), beside what is used (GPUS= PRICE= PARALLEL= JSON=1 CLUSTER=1)
 results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json, JSON=1; CLUSTER=1: those on the cluster)
 log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE= CLUSTER=1)

@@ -29,6 +29,10 @@ class FolderError(SepsweepError):
     """A folder that the caller named is missing, empty, or cannot be written."""
 
 
+class CostError(SepsweepError):
+    """A search would cost more than its caller can have meant, and there is nobody to ask."""
+
+
 class EngineError(SepsweepError):
     """The local search cannot go on."""
 

@@ -1,6 +1,7 @@
 """`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
 work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates,
-`separate` separates a recording, and `fingerprint` says what a run directory knows a corpus by.
+`separate` separates a recording, `fingerprint` says what a run directory knows a corpus by, and `pace` how long an
+epoch would take here.
 
 Exit codes: 0 done, 1 a bug or a disk that stays full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
 there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
@@ -11,7 +12,7 @@ import os
 import sys
 
 from trainer.command_line import parse
-from trainer.config import Describe, Evaluate, Fingerprint, Separate
+from trainer.config import Describe, Evaluate, Fingerprint, Pace, Separate
 from trainer.errors import TrainerError
 
 
@@ -32,6 +33,10 @@ def main(argv: list[str]) -> int:
             from trainer.fingerprint import fingerprint
 
             return fingerprint(asked)
+        if isinstance(asked, Pace):
+            from trainer.pace import pace
+
+            return pace(asked)
         if isinstance(asked, Separate):
             from trainer.separate import separate
 

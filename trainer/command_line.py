@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import tyro
 
-from trainer.config import Describe, Evaluate, Fingerprint, Run, Separate, flags
+from trainer.config import Describe, Evaluate, Fingerprint, Pace, Run, Separate, flags
 from trainer.errors import ConfigError
 from trainer.limits import nearest
 
@@ -23,6 +23,7 @@ VERBS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "separate": Separate,
     "fingerprint": Fingerprint,
+    "pace": Pace,
 }
 
 

@@ -177,6 +177,12 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pace(Run):
+    """How long an epoch of this very training would take on this machine's processor, as one JSON object: a few steps are
+    timed, and nothing is written. What has a GPU is not timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Describe:
     """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive
     field, memory."""
@@ -318,7 +324,7 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
 
 def flags(command: type) -> dict[str, str]:
     """All flags of a command, by each form that they can be given in."""
-    kinds = (Training, Run) if command is Run else (command,)
+    kinds = (Training, Run) if command in (Run, Pace) else (command,)
     own = [field for kind in kinds for field in fields(kind) if field.name not in ("training", "recording")]
     negated = [flag(field.name) for field in own if field.type is bool]
     return {flag(field.name): flag(field.name) for field in own} | {

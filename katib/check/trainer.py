@@ -81,9 +81,10 @@ def training(top: Node) -> Iterator[Finding]:
     }
     model = next((item.values[0][0] for item in given if item.flag == MODEL and item.values), None)
     model = model if model in trainer().models else None
+    own = {item.flag for item in given}
     for item in given:
-        yield from _set(item, searched, model) if item.flag == SET else _flag(item, searched, model)
-    yield from _count(given, words[0][1], any(item.flag == SET for item in given))
+        yield from _set(item, searched, model, own) if item.flag == SET else _flag(item, searched, model)
+    yield from _count(given, words[0][1])
 
 
 def _words(container: Node) -> list[tuple[str, Node]]:
@@ -183,8 +184,9 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
                     yield space[end], f"{flag} {found}"
 
 
-def _set(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
-    """The settings of --set name=value,name=value, be they written there or in the list of a parameter."""
+def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Finding]:
+    """The settings of --set name=value,name=value, be they written there or in the list of a parameter. `others` are the flags
+    that the command gives itself."""
     for text, node in item.values or [("", item.node)]:
         whole = PLACEHOLDER.fullmatch(text)
         places = [(text, node)]
@@ -192,18 +194,28 @@ def _set(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[
             listed = searched[whole[1]]["feasibleSpace"]["list"].items
             places = [(value.text, value) for value in listed if value.text is not None]
         for words, place in places:
-            for part in words.split(",") if not PLACEHOLDER.search(words) else []:
-                name, sign, value = part.partition("=")
-                found = trainer().problem(flag_of(name), [value], model) if sign else ""
-                if found or not (name and value):
-                    yield VALUE.at(place, f"{name} {found}" if found else f"'{part}' is not name=value")
+            if not FILLED_IN.search(words):
+                yield from _settings(words.split(","), place, model, set(others))
 
 
-def _count(given: list[Given], place: Node, is_set: bool) -> Iterator[Finding]:
-    names = [item.flag for item in given if item.flag != SET]
+def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) -> Iterator[Finding]:
+    for part in parts:
+        name, _, value = part.partition("=")
+        flag = flag_of(name)
+        if not (name and value):
+            yield VALUE.at(place, f"'{part}' is not name=value")
+        elif found := trainer().problem(flag, [value], model):
+            yield VALUE.at(place, f"{name} {found}")
+        elif flag in seen:
+            yield TWICE.at(place, f"{name} is given a second time")
+        seen.add(flag)
+
+
+def _count(given: list[Given], place: Node) -> Iterator[Finding]:
+    names = [item.flag for item in given]
     for index, item in enumerate(given):
-        if item.flag in trainer().flags and item.flag in names[:index] and item.flag != SET:
-            yield TWICE.at(item.node, f"{item.flag} stands here a second time")
-    for name in trainer().missing(names):
-        if not is_set:
+        if item.flag in trainer().flags and item.flag in names[:index]:
+            yield TWICE.at(item.node, f"{item.flag} is given a second time")
+    if SET not in names:
+        for name in trainer().missing(names):
             yield MISSING.at(place, f"{name} is missing")

@@ -110,12 +110,13 @@ def _here(
     import yaml
 
     from katib.check import require_sound
-    from katib.cli.searches import confirm
+    from katib.cli.searches import confirm, say
     from katib.cli.tables import tell
     from katib.errors import FolderError
     from katib.local.another import untrained
+    from katib.local.pace import pace
     from katib.local.record import MANIFEST
-    from katib.local.run import run
+    from katib.local.run import is_begun, run
     from katib.results.confirmation import local_manifest, local_plan
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
@@ -142,6 +143,8 @@ def _here(
         return followed
     show(followed)
     start = _launcher(text, name, out, how.data or _recorded(out, search), search)
+    if not is_begun(start) and (cost := pace(start)) is not None:
+        say(str(cost))
     confirm("Run them?", how.yes)
     halt = run(start, text)
     if halt is not None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials
+from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 
 if TYPE_CHECKING:
     from katib.local.engine import Halt
@@ -26,12 +26,14 @@ def local(
     epochs: Epochs = None,
     parallel: Parallel = None,
     site: SiteFile = None,
+    yes: Yes = False,
 ) -> int:
     """Run the Experiment of MODEL, or that of a manifest FILE, on this machine; stopped and started again, it goes on."""
     from katib.check import require_sound
     from katib.experiment import load_experiment
     from katib.local.launch import launcher
-    from katib.local.run import run
+    from katib.local.pace import pace
+    from katib.local.run import is_begun, run
     from katib.render import Overrides
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
@@ -42,8 +44,23 @@ def local(
     command = None if source == search else f"python -m katib render {search} | python -m katib check -"
     require_sound(manifest, source, command)
     start = launcher(load_experiment(manifest, source), data, out)
+    if not is_begun(start) and (found := pace(start)) is not None:
+        _ask(str(found), yes)
     halt = run(start, manifest)
     return _close(out, start.experiment.name, halt)
+
+
+def _ask(cost: str, yes: bool) -> None:
+    """Says what the search costs on the processor, and asks. Raises CostError where nobody can answer."""
+    import sys
+
+    from katib.cli.searches import confirm, say
+    from katib.errors import CostError
+
+    if not yes and not sys.stdin.isatty():
+        raise CostError(f"{cost}; PRESET=debug trains a small model, YES=1 (--yes) starts it all the same")
+    say(f"{cost}; PRESET=debug trains a small model")
+    confirm("Start it?", yes)
 
 
 def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:

@@ -20,22 +20,32 @@ def fingerprint(python: Sequence[str], env: Mapping[str, str], data_dir: Path) -
 
     Passes on what it says of a reading that takes long. Raises FolderError with its own line where it refuses the corpus.
     """
-    words = [*python, "fingerprint", "--data-dir", str(data_dir)]
+    code, found, said = ask([*python, "fingerprint", "--data-dir", str(data_dir)], env, data_dir)
+    last = said[-1] if said else ""
+    if code or not found:
+        packages = "; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else ""
+        raise FolderError(f"--data: {last.removeprefix('error: ') or 'the trainer said nothing'}{packages}")
+    return found
+
+
+def ask(words: Sequence[str], env: Mapping[str, str], data_dir: Path) -> tuple[int, str, list[str]]:
+    """Returns the exit code of the trainer, started with `words`, its answer, and the lines that it said beside it.
+
+    Those about a reading of `data_dir` that takes long are passed on at once.
+    """
     with subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     ) as asked:
         assert asked.stdout is not None  # noqa: S101 - both are pipes
         assert asked.stderr is not None  # noqa: S101
-        last = ""
+        said = []
         for line in asked.stderr:
-            last = line.strip() or last
+            if line.strip():
+                said.append(line.strip())
             if line.startswith((str(data_dir), "note: ")):
-                print(last, file=sys.stderr, flush=True)
+                print(line.strip(), file=sys.stderr, flush=True)
         found = asked.stdout.read().strip()
-    if asked.returncode or not found:
-        packages = "; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else ""
-        raise FolderError(f"--data: {last.removeprefix('error: ') or 'the trainer said nothing'}{packages}")
-    return found
+    return asked.returncode, found, said
 
 
 def of_tables(data: Path) -> str:

@@ -16,7 +16,7 @@ from katib.local.corpus import EARLIER, is_earlier
 from katib.local.engine import GRACE_SECONDS, Engine, Halt
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
-from katib.local.record import DATABASE, MANIFEST, Identity
+from katib.local.record import DATABASE, MANIFEST, Identity, read
 from katib.local.store import Store
 from katib.local.view import count, view
 from katib.search.sampler import idle_settings, sampler
@@ -55,6 +55,13 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
             return Engine(launcher, store, seen).run()
         finally:
             store.close()
+
+
+def is_begun(launcher: Launcher) -> bool:
+    """Whether the folder of this search holds it already, so that a start resumes it."""
+    if not (launcher.folder / DATABASE).exists():
+        return False
+    return _fixed(read(launcher.folder)[0]) == _fixed(Identity.of(launcher.experiment))
 
 
 @contextmanager
