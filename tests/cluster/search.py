@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from katib.cluster.doctor.admission import trial_job
-from katib.cluster.kinds import EXPERIMENT, JOB, POD, PROPOSED_LABEL, PROPOSER, TRIAL, TRIAL_LABEL, Object
+from katib.cluster.kinds import (
+    EXPERIMENT,
+    JOB,
+    POD,
+    PROPOSED_LABEL,
+    PROPOSER,
+    SUGGESTION,
+    TRIAL,
+    TRIAL_LABEL,
+    Object,
+)
 from tests.cluster.tools import Tools
 
 NAME = "series3-dprnn"
@@ -57,6 +67,18 @@ class Katib:
             self.tools.cluster.create(JOB, body)
         self.count()
         return name
+
+    def suggestion(self, requests: int = 2) -> None:
+        """The Suggestion that Katib makes of the Experiment, its Deployment not ready."""
+        body = {
+            "apiVersion": "kubeflow.org/v1beta1",
+            "kind": "Suggestion",
+            "metadata": {"name": self.name, "labels": self.experiment["metadata"]["labels"]},
+            "spec": {"requests": requests},
+        }
+        self.tools.cluster.create(SUGGESTION, body)
+        waits = {**_condition("DeploymentReady", False), "message": "Deployment is not ready"}
+        self.tools.status(SUGGESTION, self.name, {"conditions": [_condition("Created"), waits]})
 
     def state(self, trial: str, state: str, value: float | None = None, hours: float = 1.0) -> None:
         """The trial's condition; with `value` its observation (max = value, latest a bit below)."""

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
-from katib.cluster.kinds import Object
+from katib.cluster.kinds import EXPERIMENT_LABEL, MANAGER, OWNER_LABEL, SUGGESTION_LABEL, Object
 from katib.metrics import METRIC, metric_filter
 from tests.cluster import rig
 from tests.cluster.one_node import images
@@ -104,8 +104,20 @@ def _required(name: str) -> list[str]:
 def start(tools: Tools, experiment: str, ref: str) -> str:
     """The pod and Service of a search with bayesianoptimization and medianstop; the Service's address once it answers."""
     tools.kubectl("apply", "-f", str(ACCOUNT))
+    name = deploy(tools, experiment, ref)
+    ready(tools, name)
+    return tools.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+
+
+def deploy(tools: Tools, experiment: str, ref: str) -> str:
+    """The Deployment and the Service of a search as Katib makes them; their name."""
     name = f"{experiment}-bayesianoptimization"
-    labels = {"katib.kubeflow.org/deployment": name}
+    labels = {
+        OWNER_LABEL: MANAGER,
+        EXPERIMENT_LABEL: experiment,
+        SUGGESTION_LABEL: experiment,
+        "katib.kubeflow.org/deployment": name,
+    }
     deployment: Object = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -124,8 +136,7 @@ def start(tools: Tools, experiment: str, ref: str) -> str:
     }
     tools.make(service)
     tools.make(deployment)
-    ready(tools, name)
-    return tools.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+    return name
 
 
 def ready(tools: Tools, name: str) -> None:

@@ -4,25 +4,28 @@ Katib's DB manager is a stand-in on this machine that keeps rows, behind the Ser
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from katib.cluster.client import RefusedError
-from katib.cluster.kinds import JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind
+from katib.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind, Object
 from katib.services.stubs import pb, rpc
 from katib.site import Site
+from katib.tries import read_record, short
 from tests.cluster import rig
 from tests.cluster.pods import services
 from tests.cluster.pods.conftest import SECURITY
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
 from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.search import Katib
-from tests.cluster.tools import Tools
+from tests.cluster.tools import Tools, manifest
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
 
@@ -83,7 +86,7 @@ def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services
     return Services(place, services.start(place, NAME, image))
 
 
-def asked(count: int, trials: list[object], settings: dict[str, str] | None = None) -> object:
+def asked(count: int, trials: list[object], settings: dict[str, str] | None = None) -> Any:
     search = experiment(NAME, settings={"random_state": "1"} if settings is None else settings, stopping={})
     return pb.GetSuggestionsRequest(
         experiment=search,
@@ -93,15 +96,24 @@ def asked(count: int, trials: list[object], settings: dict[str, str] | None = No
     )
 
 
-def test_suggestions_are_the_same_after_the_pod_was_killed(running: Services, db: DbManager) -> None:
-    """Two new points after trials of all states, the stopped one judged by its curve; a bad setting is refused by name."""
+def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake(
+    running: Services, db: DbManager, site: Site
+) -> None:
+    """Two new points after trials of all states, the stopped one judged by its curve; a bad setting is refused by name.
+
+    The trials of a search of that name in another namespace, which Katib puts into the request, change nothing.
+    """
     stub = running.suggestion()
+    running.tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=3, trials=9))
+    katib = Katib(running.tools, NAME)
     first = stub.GetSuggestions(asked(4, []), timeout=PATIENCE, wait_for_ready=True)
     ends = (Condition.SUCCEEDED, Condition.EARLYSTOPPED, Condition.FAILED, Condition.RUNNING)
     trials = [
         trial(f"{NAME}-{index}", assignments, end, None if index > 1 else 3)
         for index, (assignments, end) in enumerate(zip(first.parameter_assignments, ends, strict=True))
     ]
+    for index in range(4):
+        katib.trial(f"{NAME}-{index}", job=False)
     db.put(f"{NAME}-0", [1, 2, 3])
     db.put(f"{NAME}-1", [3])
     before = stub.GetSuggestions(asked(2, trials), timeout=PATIENCE)
@@ -110,6 +122,10 @@ def test_suggestions_are_the_same_after_the_pod_was_killed(running: Services, db
     ]
     assert len(set(points)) == 6
     assert db.asked == 2
+    theirs = [trial(f"{NAME}-far{index}", first.parameter_assignments[0], ends[0], 9) for index in range(9)]
+    mixed = asked(2, [*theirs, *trials])
+    mixed.total_request_number = 6
+    assert stub.GetSuggestions(mixed, timeout=PATIENCE) == before
 
     running.kill()
     stub = running.suggestion()
@@ -145,6 +161,10 @@ def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
         "Running",
         "EarlyStopped",
     ]
+    assert re.match(
+        r"best of epoch \d+, -?\d+\.\d\d dB, is below the median of 3 other trials, 50\.00 dB",
+        conditions[-1]["message"],
+    )
     summary = json.loads((runs / NAME / name / "summary.json").read_text())
     assert summary["state"] == "stopped"
     pod = katib.pod(name)["metadata"]["name"]
@@ -181,10 +201,22 @@ def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a
     second = katib.pod(name, after=first)["metadata"]["name"]
     db.wait_for(name, before + 2, PATIENCE)
     place.kubectl("delete", "pod", second, "--timeout=300s")
+    _require_record(place, name, (first, second), least_epochs=before)
     history = json.loads((runs / NAME / name / "summary.json").read_text())["history"]
     kept = sorted(time for time, *_ in db.rows[name])
     assert kept == [record["time"] for record in history][: len(kept)]
     assert len(kept) >= before + 2
+
+
+def _require_record(place: Tools, name: str, pods: Sequence[str], least_epochs: int) -> None:
+    """The service has noted in the trial's status when its pods ran, which are gone, and how far it had come."""
+
+    def noted(found: Object) -> bool:
+        record = read_record(found)
+        ends = {pod for pod, span in record.spans.items() if span.end and span.end > span.start}
+        return ends >= {short(pod, name) for pod in pods} and record.epochs >= least_epochs
+
+    place.first(TRIAL, "", lambda found: found["metadata"]["name"] == name and noted(found))
 
 
 def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
@@ -207,6 +239,8 @@ def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
         ("list", "trials"),
         ("patch", "trials/status"),
         ("get", "experiments"),
+        ("list", "pods"),
+        ("watch", "pods"),
     }
 
 

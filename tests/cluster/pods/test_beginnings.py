@@ -1,0 +1,69 @@
+"""What deploy and status say of a search that cannot begin, on a node that really tries: as long as it takes to be told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from katib.cluster.kinds import EXPERIMENT
+from katib.cluster.status import Curves, look
+from katib.cluster.waiting import wait
+from katib.errors import ClusterError
+from katib.site import Site
+from tests.cluster.pods import services
+from tests.cluster.pods.trial import NAME, begin
+from tests.cluster.search import Katib
+from tests.cluster.tools import Tools, manifest
+
+SECONDS = 300.0
+"""Longer than any of it takes."""
+
+
+class _ToldError(Exception):
+    """The words have come."""
+
+
+def told(tools: Tools, words: str) -> str:
+    """What deploy's waiting says that holds `words`."""
+
+    def say(line: str) -> None:
+        if words in line:
+            raise _ToldError(line)
+
+    with pytest.raises(_ToldError) as caught:
+        wait(tools.cluster, NAME, SECONDS, say)
+    return str(caught.value)
+
+
+def test_a_suggestion_service_that_cannot_start_is_told_with_the_pods_own_reason(
+    place: Tools, site: Site
+) -> None:
+    """First its account is missing, so that there is no pod; then its image cannot be pulled."""
+    place.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=3, trials=9))
+    Katib(place, NAME).suggestion()
+    place.kubectl(
+        "label", "namespace", place.namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite"
+    )
+    services.deploy(place, NAME, "nowhere.invalid/services:1")
+    missing = told(place, 'serviceaccount "sepsweep-services" not found')
+    assert "services-rbac.yaml" in missing
+    place.kubectl("apply", "-f", str(services.ACCOUNT))
+    pull = told(place, "nowhere.invalid/services:1")
+    assert "the suggestion service cannot start: container '" in pull  # either of the two
+    assert "katib-config" in pull
+    (found,) = look(place.cluster, Curves(), NAME)
+    assert "nowhere.invalid/services:1" in str(found.lacking)
+
+
+def test_a_volume_that_root_owns_is_told_at_the_first_try_and_deploy_does_not_end_well(
+    place: Tools, site: Site, runs: Path
+) -> None:
+    os.chown(runs, 0, 0)
+    _, trial = begin(place, site, tries=1)
+    said: list[str] = []
+    with pytest.raises(ClusterError, match=r"no trial trains after .*Permission denied"):
+        wait(place.cluster, NAME, 45, said.append)
+    first = next(line for line in said if "try 1 ended" in line)
+    assert "Permission denied" in first
+    assert trial in first
+    assert "trains on node" not in "".join(said)
