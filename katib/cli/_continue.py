@@ -27,6 +27,7 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
     from katib.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
     from katib.cluster.model import read_trial
     from katib.cluster.plan import successor
+    from katib.cluster.status import Curves, look
     from katib.errors import ClusterError
 
     way_out = f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
@@ -41,7 +42,12 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
             f"experiment '{item.name}' has ended, and cannot continue: trial '{foreign[0]}' was proposed by Katib's own"
             f" service, which takes no first_suggestions; {way_out}"
         )
-    trials = [OldTrial(trial.name, trial.assignments, trial.state) for trial in map(read_trial, found)]
+    (progress,) = look(cluster, Curves(), item.name)
+    spent = {**progress.search.hours_before, **{row.trial.name: row.hours for row in progress.rows}}
+    trials = [
+        OldTrial(trial.name, trial.assignments, trial.state, spent.get(trial.name, 0.0))
+        for trial in map(read_trial, found)
+    ]
     made = _with(cluster, item, trials, say)
     if made.continued is None:
         raise ClusterError(
@@ -63,7 +69,7 @@ def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str]
     if not same_search(old["spec"], manifest["spec"]):
         say(f"{out / item.name / export.JSON} is of another search; nothing of it continues")
         return item
-    trials = [OldTrial(row.trial, row.assignments, row.state) for row in table.rows]
+    trials = [OldTrial(row.trial, row.assignments, row.state, row.gpu_hours) for row in table.rows]
     made = _with(cluster, replace(item, manifest=manifest), trials, say)
     return made if made.continued else item
 
@@ -71,15 +77,17 @@ def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str]
 def _with(
     cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]
 ) -> "Plan":
-    from katib.cluster.continuing import continued, with_trials
+    from katib.cluster.continuing import continued, with_hours, with_trials
     from katib.cluster.run_directories import read
 
+    trials = list(trials)
     say(f"looks at the run directories of '{item.name}', by a job on their claim")
     directories = read(cluster, item.manifest, item.name)
     made = continued(trials, directories, item.manifest["spec"]["maxTrialCount"])
     if not made.trials:
         return item
-    return replace(item, manifest=with_trials(item.manifest, made.trials), continued=made)
+    manifest = with_hours(with_trials(item.manifest, made.trials), trials)
+    return replace(item, manifest=manifest, continued=made)
 
 
 def delete_ended(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from katib.check.first_suggestions import FirstSuggestion, first_suggestions
 from katib.cluster.kinds import Object
+from katib.cluster.model import HOURS_BEFORE
 from katib.cluster.run_directories import RunDirectory
 
 SETTING = "first_suggestions"
@@ -23,11 +24,12 @@ _DIVERGED, _FINISHED = "diverged", "finished"
 
 @dataclass(frozen=True)
 class OldTrial:
-    """One trial of the ended search. `state` is Katib's."""
+    """One trial of the ended search. `state` is Katib's, `hours` are the GPU-hours that it has taken."""
 
     name: str
     assignments: Mapping[str, str]
     state: str
+    hours: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,24 @@ def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
 
 
 def carried(manifest: Object, found: Object) -> Object:
-    """The Experiment with the named first suggestions that the running one `found` has: those of an earlier continuation."""
+    """The Experiment with the named first suggestions and the hours that the running one `found` has of an earlier
+    continuation."""
     named = [first for first in _first(found) if first.trial]
-    return _with_first(manifest, named) if named else manifest
+    text = (found.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
+    made = _annotated(manifest, text) if text else manifest
+    return _with_first(made, named) if named else made
+
+
+def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
+    """The Experiment that keeps what the old trials have taken, those that do not continue among them."""
+    spent = {trial.name: round(trial.hours, 4) for trial in trials if trial.hours}
+    return _annotated(manifest, json.dumps(spent)) if spent else manifest
+
+
+def _annotated(manifest: Object, hours: str) -> Object:
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), HOURS_BEFORE: hours}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:

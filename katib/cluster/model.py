@@ -3,6 +3,7 @@
 Pure. Called by status, deploy's waiting, lifecycle and results.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ _PRECEDENCE: tuple[TrialState, ...] = (*ENDED, "Running", "Created")
 """An early-stopped trial keeps Running=True, so how it ended is looked at first (Katib, status_util.go)."""
 STOPPED = "sepsweep/stopped"
 """The annotation of an Experiment that says who ended it by the verb stop."""
+HOURS_BEFORE = "sepsweep/hours-before"
+"""The annotation of an Experiment that continues an ended one: GPU-hours by trial that were spent until then, as JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 when = instant
 
@@ -106,6 +109,8 @@ class Search:
     stopped_at: datetime | None
     proposer: str
     """The algorithm, by which its suggestion service is called."""
+    hours_before: Mapping[str, float]
+    """GPU-hours that its trials took in the search that it continues."""
 
     @property
     def stopped(self) -> str:
@@ -155,6 +160,7 @@ def read_search(found: Object) -> Search:
         stopped_by=stopped_by,
         stopped_at=when(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
+        hours_before=_hours_before(annotations.get(HOURS_BEFORE, "{}")),
     )
 
 
@@ -243,6 +249,14 @@ def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> dict[str
     """The true condition that counts most."""
     true = {item["type"]: item for item in conditions or [] if item.get("status") == "True"}
     return next((true[kind] for kind in order if kind in true), {})
+
+
+def _hours_before(text: str) -> dict[str, float]:
+    try:
+        found = json.loads(text)
+        return {str(trial): float(hours) for trial, hours in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _rule(rule: Object) -> str:

@@ -172,7 +172,7 @@ def _progress(
     return Progress(
         search=search,
         rows=tuple(sorted(rows, key=_order(search))),
-        hours_used=sum(row.hours for row in rows),
+        hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
         hours_planned=search.max_trials * planned * max(1, search.gpus) / 3600,
         seconds_left=max(0.0, (left * each - ahead) / max(1, search.parallel))
         if each and not search.finished
@@ -216,7 +216,8 @@ def _row(
 
 
 def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
-    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, and those that the trial's record tells.
+    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, those that the trial's record tells, and those
+    of the search that this one continues.
 
     Of an ended trial of which neither is known, its whole time.
     """
@@ -225,9 +226,9 @@ def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], no
     # A span that nobody saw end, its pod gone: it cannot have lasted longer than the trial, nor into a pause.
     suspended = job.suspended_since if job and job.suspended else None
     over = min(moment for moment in (trial.ended, suspended, now) if moment)
-    if not spans and trial.finished:
-        return _seconds(trial.started, trial.ended, now) * max(1, search.gpus) / 3600
-    return spent(spans, there, now, over) * max(1, search.gpus) / 3600
+    whole = not spans and trial.finished
+    taken = _seconds(trial.started, trial.ended, now) if whole else spent(spans, there, now, over)
+    return search.hours_before.get(trial.name, 0.0) + taken * max(1, search.gpus) / 3600
 
 
 def _read_logs(

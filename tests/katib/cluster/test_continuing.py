@@ -2,15 +2,19 @@
 
 import copy
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from katib.check import require_sound
 from katib.cli._follow import as_deployed
-from katib.cluster.continuing import OldTrial, carried, continued, with_trials
+from katib.cluster.client import Cluster
+from katib.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
+from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
+from katib.cluster.model import read_search
 from katib.cluster.plan import plan
 from katib.cluster.run_directories import RunDirectory
+from katib.cluster.status import Curves, progress
 from katib.experiment import load_experiment
 from katib.results.fixed_runs import PLAN
 from katib.search.sampler import sampler
@@ -130,3 +134,23 @@ def test_a_search_that_was_stopped_with_all_its_trials_there_has_succeeded_and_c
     assert plan(manifest(), found).action == "nothing"
     found["metadata"]["annotations"] = {"sepsweep/stopped": "me at 2026-11-28T14:05:31Z"}
     assert plan(manifest(), found).action == "continue"
+
+
+def test_hours_of_the_ended_search_stay_spent() -> None:
+    """Of a trial that continues they are added to its own; of one that does not, and has no row, to the search's."""
+    trials = [
+        OldTrial("a", {}, "Failed", 2.5),
+        OldTrial("gone", {}, "Failed", 1.25),
+        OldTrial("new", {}, "Failed"),
+    ]
+    made = running() | {"metadata": with_hours(running(), trials)["metadata"]}
+    search = read_search(made)
+    assert search.hours_before == {"a": 2.5, "gone": 1.25}
+    span = "Trial is running; tries: abcde 2026-11-28T10:00:00Z/2026-11-28T11:30:00Z"
+    status = {"conditions": [{"type": "Running", "status": "True", "message": span}]}
+    labels = {"katib.kubeflow.org/experiment": search.name}
+    trial = {"metadata": {"name": "a", "labels": labels}, "spec": {}, "status": status}
+    (found,) = progress(cast(Cluster, None), {EXPERIMENT: [made], TRIAL: [trial], JOB: [], POD: []}, Curves())
+    assert [row.hours for row in found.rows] == [2.5 + 1.5]
+    assert found.hours_used == 2.5 + 1.5 + 1.25
+    assert carried(manifest(), made)["metadata"]["annotations"] == made["metadata"]["annotations"]
