@@ -207,7 +207,7 @@ def _row(
         best=best,
         node=pod.node if pod else "",
         gpus=pod.gpus if pod else search.gpus,
-        restarts=max(0, len(pods) - 1, job.failed if job else 0),
+        restarts=max(0, len(_names(trial, pods)) - 1, job.failed if job else 0),
         hours=hours(trial, search, job, pods, now),
         cause=cause,
         interruption=interrupted(pods),
@@ -229,6 +229,11 @@ def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], no
     whole = not spans and trial.finished
     taken = _seconds(trial.started, trial.ended, now) if whole else spent(spans, there, now, over)
     return search.hours_before.get(trial.name, 0.0) + taken * max(1, search.gpus) / 3600
+
+
+def _names(trial: Trial, pods: Sequence[Pod]) -> set[str]:
+    """The tries of a trial that are known, those whose pods are gone among them."""
+    return {*trial.record.spans, *(short(pod.name, trial.name) for pod in pods)}
 
 
 def _read_logs(

@@ -103,13 +103,14 @@ def test_a_history_that_is_printed_again_makes_no_new_epochs() -> None:
 def test_a_paused_trial_shows_the_epoch_that_its_record_tells() -> None:
     """Its pod is gone, and its log with it."""
     objects = search(1)
-    message = "Trial is running; tries: abcde 2026-11-28T10:00:00Z/2026-11-28T11:30:00Z; 12 epochs, last 3.25"
+    tries = "abcde 2026-11-28T10:00:00Z/2026-11-28T11:30:00Z, bcdef 2026-11-28T12:00:00Z/2026-11-28T12:30:00Z"
+    message = f"Trial is running; tries: {tries}; 12 epochs, last 3.25"
     objects[TRIAL][0]["status"]["conditions"] = [{"type": "Running", "status": "True", "message": message}]
     objects[JOB][0]["spec"]["suspend"] = True
     objects[POD] = []
     (found,) = progress(Logs(""), objects, Curves())
     (row,) = found.rows
-    assert (row.state, row.epoch, row.current, row.hours) == ("Paused", 12, 3.25, 1.5)
+    assert (row.state, row.epoch, row.current, row.hours, row.restarts) == ("Paused", 12, 3.25, 2.0, 1)
 
 
 def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
