@@ -23,6 +23,7 @@ from katib.cluster.causes import (
     why_waiting,
 )
 from katib.cluster.client import AbsentError, Cluster, RefusedError
+from katib.cluster.hours import elapsed, hours, tries
 from katib.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -46,8 +47,6 @@ from katib.cluster.storage import lacking_volume
 from katib.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.metrics import MetricParser
-from katib.tries import seconds as spent
-from katib.tries import short
 
 LOGS = 5
 """Logs read in one look."""
@@ -162,13 +161,13 @@ def _progress(
     )
     planned = search.deadline / DEADLINE_MARGIN
     done = [
-        _seconds(row.trial.started or row.trial.created, row.trial.ended, now)
+        elapsed(row.trial.started or row.trial.created, row.trial.ended, now)
         for row in rows
         if row.trial.finished
     ]
     each = mean(done) if done else planned
     left = search.max_trials - len(done)
-    ahead = sum(min(each, _seconds(row.trial.started, None, now)) for row in rows if not row.trial.finished)
+    ahead = sum(min(each, elapsed(row.trial.started, None, now)) for row in rows if not row.trial.finished)
     return Progress(
         search=search,
         rows=tuple(sorted(rows, key=_order(search))),
@@ -207,33 +206,12 @@ def _row(
         best=best,
         node=pod.node if pod else "",
         gpus=pod.gpus if pod else search.gpus,
-        restarts=max(0, len(_names(trial, pods)) - 1, job.failed if job else 0),
+        restarts=max(0, len(tries(trial, pods)) - 1, job.failed if job else 0),
         hours=hours(trial, search, job, pods, now),
         cause=cause,
         interruption=interrupted(pods),
         pod=pod,
     )
-
-
-def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
-    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, those that the trial's record tells, and those
-    of the search that this one continues.
-
-    Of an ended trial of which neither is known, its whole time.
-    """
-    there = {short(pod.name, trial.name): pod.span for pod in pods}
-    spans = {**trial.record.spans, **{name: span for name, span in there.items() if span}}
-    # A span that nobody saw end, its pod gone: it cannot have lasted longer than the trial, nor into a pause.
-    suspended = job.suspended_since if job and job.suspended else None
-    over = min(moment for moment in (trial.ended, suspended, now) if moment)
-    whole = not spans and trial.finished
-    taken = _seconds(trial.started, trial.ended, now) if whole else spent(spans, there, now, over)
-    return search.hours_before.get(trial.name, 0.0) + taken * max(1, search.gpus) / 3600
-
-
-def _names(trial: Trial, pods: Sequence[Pod]) -> set[str]:
-    """The tries of a trial that are known, those whose pods are gone among them."""
-    return {*trial.record.spans, *(short(pod.name, trial.name) for pod in pods)}
 
 
 def _read_logs(
@@ -299,7 +277,3 @@ def _order(search: Search) -> Any:
         return (row.trial.finished, row.best is None, sign * (row.best or 0), row.trial.name)
 
     return key
-
-
-def _seconds(start: datetime | None, end: datetime | None, now: datetime) -> float:
-    return max(0.0, ((end or now) - start).total_seconds()) if start else 0.0
