@@ -7,16 +7,17 @@ import os
 import re
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Training
-from test_resume import assert_same, metric_lines
+from test_resume import assert_same, metric_lines, read_until
 
 from trainer import room
 from trainer.errors import StorageError
+from trainer.fit import Fit
 from trainer.room import Room
 from trainer.stop import StopRequest
 
@@ -239,26 +240,27 @@ def test_it_says_that_it_waits_once_and_every_ten_minutes(
 def test_the_hours_of_a_run_never_fall(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed in the second epoch and started again: what the first process spent stays spent, and a finished run's hours
-    rest."""
+    """Killed with kill -9, stopped by SIGTERM and finished: what each process spent is added, and a finished run's hours
+    rest, however often it is started."""
 
     def spent() -> float:
         seconds: float = json.loads((tmp_path / "trial" / "summary.json").read_text())["spent_seconds"]
         return seconds
 
     process = training.start(tmp_path / "trial", "--epochs", "1000")
-    assert process.stdout is not None
-    while "val_si_snr" not in process.stdout.readline():
-        pass
+    read_until(process, "val_si_snr")
     process.kill()
     process.wait()
-    seen = [spent()]
-    for epochs in ("1000", "2"):
-        if epochs == "1000":
-            timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-            timer.start()
-            assert training.here(tmp_path / "trial", "--epochs", epochs) == 143
-        else:
-            assert training.here(tmp_path / "trial", "--epochs", epochs) == 0
+    seen, step = [spent()], Fit._step
+
+    def stopping(self: Fit, *arguments: Any) -> None:
+        step(self, *arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Fit, "_step", stopping)
+    assert training.here(tmp_path / "trial", "--epochs", "1000") == 143
+    seen.append(spent())
+    for _ in range(2):
+        assert training.here(tmp_path / "trial", "--epochs", "1") == 0
         seen.append(spent())
-    assert 0 < seen[0] < seen[1] == seen[2]
+    assert 0 < seen[0] < seen[1] == seen[2] == seen[3]
