@@ -41,12 +41,26 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     for name, searched in spec.search.items():
         if found := _unknown(spec, name) or _outside(name, searched):
             yield f"{where} search.{name}: {found}"
-    if (phase := spec.next_phase) is not None:
-        if found := _unknown(spec, phase.field):
-            yield f"{where} next_phase.field '{phase.field}': {found}"
-        for value in phase.values:
-            if found := trainer().problem(flag_of(phase.field), [str(value)], spec.model):
-                yield f"{where} next_phase.values: {phase.field} {found}"
+    yield from _phase(spec)
+
+
+def require_next_phase(spec: Spec) -> None:
+    """Raises SpecError where the trainer does not take the architectures of the spec's next phase."""
+    for problem in _phase(spec):
+        raise SpecError(problem)
+
+
+def _phase(spec: Spec) -> Iterator[str]:
+    phase = spec.next_phase
+    if phase is None:
+        return
+    where = f"spec of {spec.name}:"
+    if found := _unknown(spec, phase.field):
+        yield f"{where} next_phase.field '{phase.field}': {found}"
+        return
+    for value in phase.values:
+        if found := trainer().problem(flag_of(phase.field), [str(value)], spec.model):
+            yield f"{where} next_phase.values: {phase.field} {found}"
 
 
 def _unknown(spec: Spec, name: str) -> str:

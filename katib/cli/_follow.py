@@ -86,8 +86,12 @@ class Followed:
 def numbers(text: str) -> tuple[int, ...]:
     """The seeds of `--seeds`."""
     from katib.errors import SepsweepError
+    from katib.trainer_flags import trainer
 
     words = text.replace(",", " ").split()
+    for word in words:
+        if word.isdecimal() and (found := trainer().problem("--seed", [word], None)):
+            raise SepsweepError(f"--seeds '{text}': {found}")
     if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
         raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")
     return tuple(map(int, words))

@@ -85,8 +85,11 @@ def arch(
 def _next_phase(model: str) -> "Architecture":
     from katib.errors import SpecError
     from katib.spec import load_spec, specs
+    from katib.spec_flags import require_next_phase
 
-    phase = load_spec(model).next_phase
+    spec = load_spec(model)
+    require_next_phase(spec)
+    phase = spec.next_phase
     if phase is None:
         having = [one for one in specs() if load_spec(one).next_phase is not None]
         raise SpecError(f"{model}: its spec names no next phase; those that have one: {', '.join(having)}")

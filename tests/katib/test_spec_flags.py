@@ -81,3 +81,21 @@ def test_a_preset_that_is_not_there_ends_each_verb_before_it_begins(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: preset 'huge' is unknown, valid: paper, debug\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_architecture_that_the_trainer_does_not_take_ends_arch_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed("next_phase: {field: hidden_size, values: [64, 0]}", tmp_path)
+    (tmp_path / "spec.yaml").rename(tmp_path / "dprnn.yaml")
+    monkeypatch.setattr(specs, "SPECS", tmp_path)
+    done = katib("arch", "dprnn", "--out", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "next_phase.values: hidden_size 0 does not fit, expected 1 or more units" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["confirm", "arch"])
+def test_a_seed_that_the_trainer_does_not_take_is_named_as_it_was_typed(verb: str, tmp_path: Path) -> None:
+    done = katib(verb, "dprnn", "--seeds", "42,9223372036854775808", "--out", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seeds '42,9223372036854775808': 9223372036854775808 does not fit" in done.stderr
