@@ -94,7 +94,6 @@ DIFFERENCES: Mapping[str, Difference] = {
     ),
 }
 COMMON = {
-    "--lr": "0.003",  # at 0.001 some seeds have not left the plateau of the first epochs after eight
     "--preset": "debug",
     "--batch-size": "4",
     "--segment-seconds": "2",
