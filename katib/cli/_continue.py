@@ -12,25 +12,40 @@ if TYPE_CHECKING:
     from katib.cluster.plan import Plan
 
 
-def with_old_trials(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None]) -> "Plan":
+def with_old_trials(
+    cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], *, anew: bool = False
+) -> "Plan":
     """The plan with the trials that continue, of the Experiment that has ended or of one that `delete` has written down.
 
-    Raises ClusterError where an Experiment has ended and nothing of it can continue.
+    With `anew` nothing of the latter does. Raises ClusterError where an Experiment has ended and nothing of it can continue.
     """
+    from katib.errors import ClusterError, SepsweepError
+
     if item.action == "continue":
+        if anew:
+            raise ClusterError(f"experiment '{item.name}' has ended, and is still there; {_way_out(item)}")
         return _of_ended(cluster, item, say)
-    return _of_deleted(cluster, item, out, say) if item.action == "create" else item
+    if item.action != "create" or anew:
+        return item
+    try:
+        return _of_deleted(cluster, item, out, say)
+    except SepsweepError as error:
+        raise ClusterError(f"{error}; ANEW=1 (--anew) starts without the deleted search") from None
+
+
+def _way_out(item: "Plan") -> str:
+    from katib.cluster.plan import successor
+
+    return f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
 
 
 def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "Plan":
     from katib.cluster.continuing import OldTrial
     from katib.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
     from katib.cluster.model import read_trial
-    from katib.cluster.plan import successor
     from katib.cluster.status import Curves, look
     from katib.errors import ClusterError
 
-    way_out = f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
     found = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={item.name}")
     foreign = [
         trial["metadata"]["name"]
@@ -40,7 +55,7 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
     if foreign:
         raise ClusterError(
             f"experiment '{item.name}' has ended, and cannot continue: trial '{foreign[0]}' was proposed by Katib's own"
-            f" service, which takes no first_suggestions; {way_out}"
+            f" service, which takes no first_suggestions; {_way_out(item)}"
         )
     (progress,) = look(cluster, Curves(), item.name)
     spent = {**progress.search.hours_before, **{row.trial.name: row.hours for row in progress.rows}}
@@ -51,7 +66,7 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
     made = _with(cluster, item, trials, say)
     if made.continued is None:
         raise ClusterError(
-            f"experiment '{item.name}' has ended, and none of its trials has a run directory to continue from; {way_out}"
+            f"experiment '{item.name}' has ended, and none of its trials has a run directory to continue from; {_way_out(item)}"
         )
     return made
 

@@ -30,7 +30,7 @@ def deploy(
     wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0)] = 600,
     out: Out = Path("runs"),
     anew: Annotated[
-        bool, typer.Option("--anew", help="let nothing of a search that was deleted continue")
+        bool, typer.Option("--anew", help="continue nothing of a search that was deleted")
     ] = False,
 ) -> None:
     """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial.
@@ -49,8 +49,7 @@ def deploy(
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
     plans = [plan(manifest, running(cluster, manifest["metadata"]["name"])) for manifest in wanted]
-    if not anew or any(item.action == "continue" for item in plans):
-        plans = [with_old_trials(cluster, item, out, say) for item in plans]
+    plans = [with_old_trials(cluster, item, out, say, anew=anew) for item in plans]
     apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
 
 

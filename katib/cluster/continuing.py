@@ -46,7 +46,8 @@ class Continued:
     def __str__(self) -> str:
         left = [f"{self.diverged} diverged"] if self.diverged else []
         left += [f"{self.beyond} beyond its number of trials"] if self.beyond else []
-        kept = f"{len(self.trials)} trials from their run directories ({sum(self.epochs)} epochs kept)"
+        trials = "1 trial" if len(self.trials) == 1 else f"{len(self.trials)} trials"
+        kept = f"{trials} from their run directories ({sum(self.epochs)} epochs kept)"
         return f"{kept}, without {' and '.join(left)}" if left else kept
 
 

@@ -87,6 +87,28 @@ def test_base_has_the_names_of_the_site() -> None:
 
 
 @pytest.mark.any_cluster
+def test_the_base_for_one_node_differs_in_the_access_modes_alone() -> None:
+    many, one = build(K8S / "base"), build(K8S / "one-node")
+    for item in many:
+        if item["kind"] == "PersistentVolumeClaim":
+            item["spec"]["accessModes"] = ["ReadWriteOnce"]
+    assert one == many
+
+
+def test_the_role_in_katibs_namespace_stays_there(overlay: list[dict[str, Any]]) -> None:
+    """A researcher reads there, and forwards ports; nothing is hers to change."""
+    role = named(overlay, "Role", "sepsweep-researcher")
+    assert role["metadata"]["namespace"] == "kubeflow"
+    verbs = {
+        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+    assert {pair for pair in verbs if pair[1] not in ("get", "list")} == {("pods/portforward", "create")}
+    everywhere = named(overlay, "ClusterRole", "sepsweep-onlooker")
+    assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"get", "list"}
+    assert "secrets" not in str(role) + str(everywhere)
+
+
+@pytest.mark.any_cluster
 def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
     policy = named(build(K8S / "base"), "NetworkPolicy", "trials")["spec"]
     assert "ingress" not in policy

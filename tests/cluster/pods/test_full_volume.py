@@ -92,7 +92,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     code, said = verb("deploy", *SEARCH, "--yes", "--wait", "0", *out)
     assert code == 0, said
     assert (
-        f"of the ended search it continues 1 trials from their run directories ({len(kept)} epochs kept)"
+        f"of the ended search it continues 1 trial from their run directories ({len(kept)} epochs kept)"
         in said
     )
     assert f'"trial": "{trial}"' in (tmp_path / NAME / "cluster-trials.json").read_text()
@@ -115,6 +115,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     assert code == 0, said
     epochs = len(history(runs, trial))
     assert epochs >= len(kept)
+    assert "of the deleted search it continues 1 trial" in verb("deploy", *SEARCH, "--dry-run", *out)[1]
     code, said = verb("delete", NAME, "--runs", "--yes", *out)
     assert code == 0, said
     assert f"{trial}: {epochs} epochs" in said
