@@ -156,7 +156,7 @@ def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
         print(f"  of the {ended} search it continues {item.continued}")
     if item.action == "continue":
         print(f"  the ended experiment is deleted first, once its trial table is in {out / item.name / JSON}")
-        print("  run directories stay; the trials' hours are counted anew")
+        print("  run directories stay, and hours stay spent")
     if item.action in ("create", "continue"):
         print(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
     for change in item.changes:
