@@ -212,9 +212,9 @@ def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) 
 
 
 def _count(given: list[Given], place: Node) -> Iterator[Finding]:
-    names = [item.flag for item in given]
+    names = [trainer().switched(item.flag) or item.flag for item in given]
     for index, item in enumerate(given):
-        if item.flag in trainer().flags and item.flag in names[:index]:
+        if names[index] in trainer().flags and names[index] in names[:index]:
             yield TWICE.at(item.node, f"{item.flag} is given a second time")
     if SET not in names:
         for name in trainer().missing(names):
