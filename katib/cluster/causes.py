@@ -83,7 +83,7 @@ def why_failed(
         return None
     if (job is not None and job.reason == "DeadlineExceeded") or "DeadlineExceeded" in trial.reason:
         return _stopped(trial, search) or DEADLINE
-    if pods and (cause := died(pods[-1], log, wrapped=bool(trial.rules))):
+    if pods and (cause := died(pods[-1], log)):
         tries = max(len(pods), job.failed if job else 0)
         return Cause(f"{cause.what} ({tries} tries)", cause.remedy) if tries > 1 else cause
     if not pods:
@@ -97,7 +97,7 @@ def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequen
     if trial.finished or not over:
         return None
     number, pod = over[-1]
-    cause = died(pod, logs.get(pod.name, ()), wrapped=bool(trial.rules)) or Cause("it failed")
+    cause = died(pod, logs.get(pod.name, ())) or Cause("it failed")
     return Cause(f"try {number} ended: {cause.what}", cause.remedy)
 
 
@@ -127,6 +127,11 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
     if not pods:
         return Cause("its Job has no pod yet", f"kubectl describe job {job.name}, if it stays so")
     pod = pods[-1]
+    if pod.deleting and pod.disrupted:
+        return Cause(
+            f"taken off its node '{pod.node}': {_short(pod.disrupted)}; its pod is being stopped",
+            f"if the node is gone for good, kubectl delete pod {pod.name} --force: the next one continues at the checkpoint",
+        )
     if pod.deleting:
         return Cause("its pod is being stopped")
     if pod.unscheduled:
@@ -160,11 +165,8 @@ def _stopped_early(trial: Trial) -> Cause:
     )
 
 
-def died(pod: Pod, log: Sequence[str], *, wrapped: bool) -> Cause | None:
-    """What the trainer of an ended `pod` died of, by its state and the last lines of its log.
-
-    `wrapped`: Katib's shell line made exit code 1 of any other, as it does where a trial may be stopped early.
-    """
+def died(pod: Pod, log: Sequence[str]) -> Cause | None:
+    """What the trainer of an ended `pod` died of, by its state and the last lines of its log."""
     end = next((pod.terminations[name] for name in pod.containers if name in pod.terminations), {})
     code = end.get("exitCode")
     words = _last_words(log) or " ".join(str(end.get("message", "")).split())
@@ -193,7 +195,7 @@ def died(pod: Pod, log: Sequence[str], *, wrapped: bool) -> Cause | None:
         )
     if words:
         return Cause(_short(f"{words} (exit code {code})" if code else words), _fix(words))
-    return _ended_silently(code, log, wrapped=wrapped)
+    return _ended_silently(code, log)
 
 
 def _last_words(log: Sequence[str]) -> str:
@@ -201,14 +203,17 @@ def _last_words(log: Sequence[str]) -> str:
     return next((clean(line) for line in reversed(log) if "error:" in line.lower()), "")
 
 
-def _ended_silently(code: int | None, log: Sequence[str], *, wrapped: bool) -> Cause | None:
-    """The cause of an end without a word of the program's own."""
+def _ended_silently(code: int | None, log: Sequence[str]) -> Cause | None:
+    """The cause of an end without a word of the program's own.
+
+    Where a trial may be stopped early, Katib's shell line makes exit code 1 of any other, that of a signal too.
+    """
     if code is None or code == 0:
         return None
     if code > SIGNALLED and code - SIGNALLED in _SIGNALS:
         name = _SIGNALS[code - SIGNALLED]
         return Cause(f"killed by signal {code - SIGNALLED} ({name})", _AFTER_SIGNAL.get(name, ""))
-    if code == 1 and wrapped and log:
+    if code == 1 and log:
         return Cause(
             f"killed by signal 9 (SIGKILL), or ended without a word; its last line: {_short(log[-1])}",
             _AFTER_SIGNAL["SIGKILL"],

@@ -153,7 +153,7 @@ def _died_of(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
     if not ended:
         return ""
     pod, trial = max(ended, key=lambda pair: (pair[0].created is not None, pair[0].created))
-    cause = died(pod, logs.of(pod), wrapped=bool(trial.rules))
+    cause = died(pod, logs.of(pod))
     return f"trial '{trial.name}': {cause or 'it failed'}"
 
 

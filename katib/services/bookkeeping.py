@@ -62,9 +62,11 @@ def follow(api: KubernetesApi, experiment: str, curve: Curve) -> None:
     for pod in pods:
         there.setdefault(_trial(pod), {}).update(_spans(pod))
     for trial in api.trials(experiment):
-        name = trial["metadata"]["name"]
-        if there.get(name) or read_record(trial).spans:
-            note(api, name, there.get(name, {}), curve, others_are_gone=True)
+        name, noted = trial["metadata"]["name"], read_record(trial).spans
+        seen = there.get(name, {})
+        gone = any(span.end is None and pod not in seen for pod, span in noted.items())
+        if gone or any(noted.get(pod) != span for pod, span in seen.items()):
+            note(api, name, seen, curve, others_are_gone=True)
     for kind, pod in api.watch_pods(experiment, version):
         if kind == "ERROR":
             return

@@ -53,10 +53,10 @@ class KubernetesApi:
         return found
 
     def trials(self, experiment: str) -> list[Mapping[str, Any]]:
-        """All trials of an experiment."""
+        """The trials of an experiment, without those that are being deleted: they may be of an earlier one of that name."""
         selector = urllib.parse.urlencode({"labelSelector": f"{EXPERIMENT_LABEL}={experiment}"})
-        items: list[Mapping[str, Any]] = self._call("GET", f"trials?{selector}")["items"]
-        return items
+        items = self._call("GET", f"trials?{selector}")["items"]
+        return [item for item in items if "deletionTimestamp" not in item["metadata"]]
 
     def pods(self, experiment: str) -> tuple[list[Mapping[str, Any]], str]:
         """The pods of an experiment's trials, and the version from which a watch continues."""

@@ -16,16 +16,12 @@ log = logging.getLogger("sepsweep")
 def own_trials(trials: Sequence[Any], experiment: str, api: KubernetesApi) -> list[Any]:
     """The `trials` of a request that the API server has in this namespace, in their order.
 
-    A trial that is being deleted is left out too: it may be one of an earlier experiment of that name. Of two trials with one
-    name that one counts whose parameters are those that the API server has. Raises ClusterError where it does not say.
+    Of two trials with one name that one counts whose parameters are those that the API server has. Raises ClusterError where
+    it does not say.
     """
     if not trials:
         return []
-    there = {
-        found["metadata"]["name"]: _assignments(found)
-        for found in api.trials(experiment)
-        if "deletionTimestamp" not in found["metadata"]
-    }
+    there = {found["metadata"]["name"]: _assignments(found) for found in api.trials(experiment)}
     own: dict[str, Any] = {}
     for trial in trials:
         if trial.name in there and (trial.name not in own or _said(trial) == there[trial.name]):

@@ -1,6 +1,7 @@
 """status, pause, resume, stop and results against the real API server, by their command lines, and what all verbs share."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_stop_ends_running_trials_and_begins_no_more(verb: Verb, katib_of: Begin
     assert found["spec"]["maxFailedTrialCount"] == 1
     records = as_json(verb("results", "dprnn", "--cluster", "--json")[1])
     assert (records[0]["trial"], records[0]["val_si_snr"]) == (f"{NAME}-done", 2.0)
+    assert re.fullmatch(r"stopped by \S+ at \d{4}-\d\d-\d\d \d\d:\d\d UTC", records[1]["reason"])
     assert verb("stop", "dprnn", "--yes")[0] == 1
 
 

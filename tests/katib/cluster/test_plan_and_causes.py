@@ -208,6 +208,24 @@ def test_a_trainer_that_was_killed_four_times_reads_so_behind_katibs_wrapper() -
     assert "the kernel killed it) (4 tries)" in str(why_failed(stop_rule_trial("Failed"), job, tries))
 
 
+def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
+    """Kubernetes deletes the pod and waits for the node, which may never answer again."""
+    lost = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "message": "Taint manager: deleting due to NoExecute taint",
+    }
+    found = {
+        "metadata": {"name": "p", "labels": {}, "deletionTimestamp": "2026-11-28T10:00:00Z"},
+        "spec": {"containers": [{"name": "trainer"}], "nodeName": "node7"},
+        "status": {"phase": "Running", "conditions": [lost]},
+    }
+    cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [read_pod(found)])
+    assert cause is not None
+    assert "taken off its node 'node7': Taint manager" in cause.what
+    assert "--force" in cause.remedy
+
+
 def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
     tries = [pod(**ended(1)), pod(phase="Running")]
     cause = why_tried_again(
