@@ -96,7 +96,7 @@ def _volume(tools: Tools, name: str, path: Path) -> None:
 
 
 def _break(path: Path) -> None:
-    """A few samples are no numbers, one at least in whatever segment is cut, so that the loss is none either."""
+    """A few samples are no numbers, one at least in whatever segment is cut."""
     samples = soundfile.read(path, dtype="float32")[0]
     samples[::1000] = np.nan
     soundfile.write(path, samples, 8000, subtype="FLOAT")

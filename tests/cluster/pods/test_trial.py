@@ -77,10 +77,13 @@ def test_pause_saves_and_frees_the_node_and_resume_goes_on(
 
 @pytest.mark.parametrize(
     ("data", "memory", "cause"),
-    [("broken", "2Gi", "diverged"), ("voices", "60Mi", "out of memory (the kernel killed it)")],
-    ids=["divergence", "out of memory"],
+    [
+        ("broken", "2Gi", "is no sound, sample 0 is nan"),
+        ("voices", "60Mi", "out of memory (the kernel killed it)"),
+    ],
+    ids=["a broken corpus", "out of memory"],
 )
-def test_out_of_memory_is_told_from_divergence(
+def test_out_of_memory_is_told_from_a_broken_corpus(
     data: str,
     memory: str,
     cause: str,
