@@ -56,7 +56,7 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
         process.join()
         return process.exitcode
 
-    kills = [(draw.uniform(0.02, 0.4), -1) for _ in range(12)] + [(0.0, draw.randrange(20)) for _ in range(8)]
+    kills = [(draw.uniform(0.02, 0.8), -1) for _ in range(12)] + [(0.0, draw.randrange(30)) for _ in range(8)]
     draw.shuffle(kills)
     for cpu_seconds, file_step in kills:
         assert run(1000, cpu_seconds, file_step) in (-signal.SIGPROF, -signal.SIGKILL)
