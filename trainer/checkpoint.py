@@ -28,10 +28,6 @@ from trainer.run_directory import LAST, PREVIOUS, difference
 
 _COMMENT = b"sha256="
 """Before the checksum, in 64 hexadecimal digits, of all that comes before this word."""
-_ABSOLUTE = (
-    "this run was begun with a plateau threshold of 1e-4 dB (absolute) and keeps it; "
-    "the published one is relative, which a new --run-dir has"
-)
 _LENGTH = len(_COMMENT) + 64
 
 
@@ -98,9 +94,8 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
     """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is
     damaged; a directory without any leaves it as it is.
 
-    Returns what is to be said about it: where a checkpoint was damaged, and where it comes from a version whose
-    scheduler had another threshold, which the run keeps so that its epochs follow one rule. Raises ConfigError where a
-    checkpoint is of another training, naming the fields that differ, DamagedCheckpointError where none can be read.
+    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the
+    fields that differ, DamagedCheckpointError where none can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -111,8 +106,7 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
         except DamagedCheckpointError as error:
             damages.append(str(error))
         else:
-            notes = [f"{damage}; continues from {name}, the one before" for damage in damages]
-            return notes + ([_ABSOLUTE] if session.scheduler.threshold_mode == "abs" else [])
+            return [f"{damage}; continues from {name}, the one before" for damage in damages]
     if damages:
         raise DamagedCheckpointError(
             f"{'; '.join(damages)}; no other checkpoint is there: copy one back, or choose another --run-dir"

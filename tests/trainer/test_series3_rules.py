@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resume import assert_same
 
-from trainer import checkpoint
 from trainer.checkpoint import new_session
 from trainer.config import Training
 from trainer.progress import EpochRecord, Progress
@@ -65,20 +64,6 @@ def test_the_learning_rate_falls_by_the_relative_threshold(
         session.scheduler.step(value)
         rates.append(session.optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx(expected, rel=1e-12)
-
-
-def test_a_run_begun_with_the_absolute_threshold_keeps_it_and_says_so(tmp_path: Path) -> None:
-    """A checkpoint of the version before: one training follows one rule to its end."""
-    training = Training(model="convtasnet", preset="debug")
-    session = new_session(training, torch.device("cpu"))
-    (tmp_path / "last.pt").write_bytes(checkpoint.dump(session, {}))
-    assert checkpoint.resume(session, tmp_path, {}) == []
-    session.scheduler.threshold_mode = "abs"
-    (tmp_path / "last.pt").write_bytes(checkpoint.dump(session, {}))
-    again = new_session(training, torch.device("cpu"))
-    (note,) = checkpoint.resume(again, tmp_path, {})
-    assert "absolute" in note
-    assert again.scheduler.threshold_mode == "abs"
 
 
 def record(epoch: int, value: float) -> EpochRecord:
