@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 
+from katib.errors import ClusterError
 from katib.experiment import Experiment
 from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
@@ -114,6 +115,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         except NoRightError as error:
             log.warning("trials of a namesake cannot be left out: %s", error)
             return
+        except ClusterError as error:
+            raise ClusterError(f"which trials are this namespace's is not known: {error}") from None
         del request.trials[:]
         request.trials.extend(own)
 
