@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD
@@ -57,6 +58,22 @@ def test_deploy_shows_and_makes_a_change_of_the_budget(verb: Verb, tools: Tools)
     found = tools.cluster.get(EXPERIMENT, NAME)
     assert found is not None
     assert found["spec"]["maxTrialCount"] == 40
+
+
+def test_a_search_grows_though_the_site_file_has_another_image_by_now(
+    verb: Verb, tools: Tools, site: Site, site_file: Path
+) -> None:
+    """Its trials keep the image that the search began with, since Katib takes no other; the plan says so."""
+    verb("deploy", "dprnn", "--yes", "--wait", "0")
+    site_file.write_text(yaml.safe_dump(site.model_dump() | {"image": "host/trainer:2"}))
+    code, out, err = verb("deploy", "dprnn", "--trials", "40", "--yes", "--wait", "0")
+    assert (code, err) == (0, "")
+    assert "maxTrialCount: 25 -> 40" in out
+    assert "stays as it is, since Katib cannot change it" in out
+    found = tools.cluster.get(EXPERIMENT, NAME)
+    assert found is not None
+    assert found["spec"]["maxTrialCount"] == 40
+    assert "host/trainer:2" not in str(found["spec"])
 
 
 def test_deploy_of_another_search_wants_another_name(verb: Verb, tools: Tools) -> None:
