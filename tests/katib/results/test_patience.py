@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.results.formats import as_csv, as_json, markdown
@@ -42,6 +42,7 @@ def trained(values: list[float], epochs: int, patience: int) -> tuple[int, int]:
     return epochs, best_epoch
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.integers(-3, 3).map(float), min_size=12, max_size=12),
     st.integers(1, 12),

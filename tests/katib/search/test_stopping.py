@@ -4,7 +4,7 @@ import math
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.errors import ManifestError
@@ -30,6 +30,7 @@ def test_a_trial_ends_when_its_best_is_worse_than_the_median_of_those_that_came_
     assert (rule.decide(own, others) is not None) == expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(curve, st.lists(st.tuples(curve, st.booleans()), max_size=8), st.integers(1, 4), st.booleans())
 def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
     own: list[float], trials: list[tuple[list[float], bool]], required: int, maximize: bool
