@@ -12,8 +12,9 @@ import os
 import sys
 
 from trainer.command_line import parse
-from trainer.config import Describe, Evaluate, Fingerprint, Pace, Separate
+from trainer.config import Pace
 from trainer.errors import TrainerError
+from trainer.requests import Describe, Evaluate, Fingerprint, Separate
 
 
 def main(argv: list[str]) -> int:

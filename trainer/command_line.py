@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import tyro
 
-from trainer.config import Describe, Evaluate, Fingerprint, Pace, Run, Separate, flags
+from trainer.config import Pace, Run, flags
 from trainer.errors import ConfigError
 from trainer.limits import nearest
+from trainer.requests import Describe, Evaluate, Fingerprint, Separate
 
 Command = Run | Describe | Evaluate | Separate | Fingerprint
 C = TypeVar("C")

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.config import Describe, check_architecture
+from trainer.config import check_architecture
 from trainer.data.subset import SAMPLE_RATE
 from trainer.losses import pit_si_snr
 from trainer.models import find
 from trainer.models.linear import operations
+from trainer.requests import Describe
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.config import Evaluate
 from trainer.data.corpora import FINGERPRINT, open_subset
 from trainer.data.mixing import VARIANTS, fitting
 from trainer.data.sampling import Excerpt, loader, select
@@ -31,6 +30,7 @@ from trainer.errors import ConfigError, DataError, MemoryExhaustedError, Storage
 from trainer.losses import aligned, gains, pit_si_snr, si_snr
 from trainer.memory import is_out_of_memory
 from trainer.metric_line import say
+from trainer.requests import Evaluate
 from trainer.run_directory import BEST, LAST, SUMMARY
 from trainer.separator import Separator, load_separator
 from trainer.stop import Stopped, StopRequest

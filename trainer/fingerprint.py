@@ -3,9 +3,9 @@
 import json
 import sys
 
-from trainer.config import Fingerprint
 from trainer.data.corpora import open_corpus
 from trainer.data.seen import memory
+from trainer.requests import Fingerprint
 
 
 def fingerprint(request: Fingerprint) -> int:

@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.config import Separate
 from trainer.data.subset import SAMPLE_RATE
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
 from trainer.losses import gains
 from trainer.memory import is_out_of_memory
 from trainer.metric_line import say
+from trainer.requests import Separate
 from trainer.separator import load_separator, separate_long
 from trainer.stop import Stopped, StopRequest
 
