@@ -1,6 +1,6 @@
 """Kubernetes' API with the kubeconfig of the caller: one method a call, and whatever goes wrong on the way is one line.
 
-The only module that speaks to the API server. Called by everything else in katib/cluster/.
+The only module that speaks to the API server; answers.py says what its refusals mean.
 """
 
 import json
@@ -16,40 +16,13 @@ from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from katib.cluster.kinds import ACCESS_REVIEW, KATIB, MANAGER, POD, Kind, Object
+from katib.cluster.answers import AbsentError, UnreachableError, one_line, refusal
+from katib.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, Kind, Object
 from katib.errors import ClusterError, nearest
 
 TIMEOUT = 20  # seconds an answer of the API server may take
 WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
 PAGE = 500  # objects an answer
-
-
-class AbsentError(ClusterError):
-    """The object asked for does not exist."""
-
-
-class NoKindError(ClusterError):
-    """The API server does not know the resource type."""
-
-
-class ForbiddenError(ClusterError):
-    """The caller lacks a right."""
-
-
-class RefusedError(ClusterError):
-    """Admission or validation refused the object."""
-
-
-class UnreachableError(ClusterError):
-    """The API server does not answer, or not now."""
-
-
-class FailedError(ClusterError):
-    """The API server could not do it, for example because a node does not answer it."""
-
-
-class ExpiredError(ClusterError):
-    """The API server does not know who calls."""
 
 
 class Cluster:
@@ -114,7 +87,7 @@ class Cluster:
 
     def raw(self, path: str) -> Any:
         """The JSON that `path` answers with, such as /version."""
-        with self._errors(path, ""):
+        with self._errors(path):
             return self._call("GET", path)
 
     def allowed(
@@ -166,7 +139,7 @@ class Cluster:
         content: str = "application/json",
     ) -> Object:
         place = self.namespace if namespace is None else namespace
-        with self._errors(_where(kind, name or _name(body), place), name or kind.plural):
+        with self._errors(_where(kind, name or _name(body), place)):
             answer: Object = self._call(method, kind.path(place, name), body, query, content)
         return answer
 
@@ -199,7 +172,7 @@ class Cluster:
     def _stream(
         self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object
     ) -> Iterator[Any]:
-        with self._errors(where, name.partition("/")[0]):
+        with self._errors(where):
             path = kind.path(self.namespace, name)
             answer = self._call("GET", path, query=query, timeout=timeout, stream=True)
             try:
@@ -208,51 +181,16 @@ class Cluster:
                 answer.close()
 
     @contextmanager
-    def _errors(self, where: str, name: str) -> Iterator[None]:
+    def _errors(self, where: str) -> Iterator[None]:
         """Turns whatever goes wrong on the way into one line that says where and what to do."""
         try:
             yield
         except ApiException as cause:
-            raise self._error(cause, where, name) from None
+            raise refusal(cause, where, self.server) from None
         except (HTTPError, OSError) as cause:
             raise UnreachableError(
                 f"{self.server} cannot be reached ({_reason(cause)}); see kubectl cluster-info"
             ) from None
-
-    def _error(self, cause: ApiException, where: str, name: str) -> ClusterError:
-        status, detail = _status(cause), _message(cause)
-        if cause.status == 404:
-            about = (status.get("details") or {}).get("kind")
-            if about == "namespaces" and not where.startswith("namespace '"):
-                return ClusterError(f"{detail}; create it with kubectl apply -k k8s/base")
-            if status.get("reason") == "NotFound" and status.get("details", {}).get("name"):
-                return AbsentError(f"{where} does not exist")
-            of_katib = KATIB in where or where.startswith(("experiment ", "trial ", "suggestion "))
-            hint = "; install Katib with make install-katib" if of_katib else ""
-            return NoKindError(f"{self.server} has no resource type for {where}{hint}")
-        kinds: dict[int, type[ClusterError]] = {
-            401: ExpiredError,
-            403: ForbiddenError,
-            400: RefusedError,
-            422: RefusedError,
-        }
-        kinds |= {429: UnreachableError, 503: UnreachableError}
-        kind = kinds.get(cause.status, FailedError if cause.status >= 500 else ClusterError)
-        if cause.status == 500 and "webhook" in detail:
-            kind = RefusedError
-        if (
-            kind is ForbiddenError and "cannot" not in detail
-        ):  # not the caller's rights: quota, pod security, a webhook
-            kind = RefusedError
-        remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
-        return kind(f"{where}: the API server answers {cause.status}: {detail}{remedy}")
-
-
-REMEDIES = {
-    401: "; the credentials are wrong or have expired: log in again",
-    403: "; ask the cluster's administrator for this right, or see kubectl auth can-i --list",
-    409: "; somebody else changed it meanwhile: look at it and try again",
-}
 
 
 def _client(context: str | None, file: str | None) -> ApiClient:
@@ -265,7 +203,7 @@ def _client(context: str | None, file: str | None) -> ApiClient:
         client = config.new_client_from_config(file, context)
     except (config.ConfigException, yaml.YAMLError, OSError) as cause:
         raise ClusterError(
-            f"no usable kubeconfig: {_line(cause)}; name one with KUBECONFIG, see kubectl config get-contexts"
+            f"no usable kubeconfig: {one_line(cause)}; name one with KUBECONFIG, see kubectl config get-contexts"
         ) from None
     # Without this an unreachable server is tried for minutes before it is an error.
     client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
@@ -295,23 +233,6 @@ def _lines(answer: Any) -> Iterator[str]:
         yield rest.decode("utf-8", "replace")
 
 
-def _status(cause: ApiException) -> Object:
-    try:
-        found = json.loads(cause.body)
-    except (TypeError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _message(cause: ApiException) -> str:
-    body = cause.body.decode("utf-8", "replace") if isinstance(cause.body, bytes) else cause.body
-    return _line(_status(cause).get("message") or body or cause.reason)
-
-
 def _reason(cause: Exception) -> str:
     inner = getattr(cause, "reason", None)
     return type(inner if isinstance(inner, Exception) else cause).__name__
-
-
-def _line(text: object) -> str:
-    return " ".join(str(text).split())

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from katib.cluster.client import AbsentError, Cluster
+from katib.cluster.answers import AbsentError
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,

@@ -6,8 +6,9 @@ Called by the verb logs.
 import time
 from collections.abc import Iterator
 
+from katib.cluster.answers import AbsentError, FailedError, RefusedError, UnreachableError
 from katib.cluster.causes import clean
-from katib.cluster.client import AbsentError, Cluster, FailedError, RefusedError, UnreachableError
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours
 from katib.cluster.mirror import RETRY_SECONDS
 from katib.cluster.model import Pod, Trial, read_pod, read_trial

@@ -7,7 +7,8 @@ again. Called by status -w and by deploy's waiting.
 import threading
 from collections.abc import Mapping
 
-from katib.cluster.client import Cluster, ForbiddenError, NoKindError
+from katib.cluster.answers import ForbiddenError, NoKindError
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import Kind, Object
 from katib.errors import ClusterError
 

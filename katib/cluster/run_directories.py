@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from katib.cluster.answers import AbsentError
 from katib.cluster.causes import why_waiting
-from katib.cluster.client import AbsentError, Cluster
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object
 from katib.cluster.mirror import Mirror
 from katib.cluster.model import Job, read_job, read_pod

@@ -12,6 +12,7 @@ from math import isfinite
 from statistics import mean
 from typing import Any
 
+from katib.cluster.answers import AbsentError, RefusedError
 from katib.cluster.causes import (
     Cause,
     both,
@@ -22,7 +23,7 @@ from katib.cluster.causes import (
     why_tried_again,
     why_waiting,
 )
-from katib.cluster.client import AbsentError, Cluster, RefusedError
+from katib.cluster.client import Cluster
 from katib.cluster.hours import elapsed, hours, tries
 from katib.cluster.kinds import (
     EXPERIMENT,

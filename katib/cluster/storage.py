@@ -6,8 +6,9 @@ The table is of provisioners whose volumes are attached to one node; each refuse
 
 from collections.abc import Mapping, Sequence
 
+from katib.cluster.answers import ForbiddenError
 from katib.cluster.causes import Cause
-from katib.cluster.client import Cluster, ForbiddenError
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Object
 from katib.cluster.pod import Pod
 from katib.errors import ClusterError

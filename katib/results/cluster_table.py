@@ -7,8 +7,9 @@ there have printed stands in for it, and a note says so. Called by the verbs res
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from katib.cluster.answers import AbsentError, RefusedError
 from katib.cluster.causes import clean
-from katib.cluster.client import AbsentError, Cluster, RefusedError
+from katib.cluster.client import Cluster
 from katib.cluster.doctor.result import CONTROL_NAMESPACE
 from katib.cluster.kinds import (
     EXPERIMENT,

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from katib.cluster.client import UnreachableError
+from katib.cluster.answers import UnreachableError
 from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT
 from katib.cluster.mirror import Mirror
 from katib.cluster.status import SELECTORS, Curves, progress

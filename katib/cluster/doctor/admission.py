@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from katib.cluster.client import ForbiddenError
+from katib.cluster.answers import ForbiddenError
 from katib.cluster.doctor.katib import INSTALL, leaves_namesakes_out
 from katib.cluster.doctor.result import Patient, Result, error, ok, warning
 from katib.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from katib.cluster.client import NoKindError
+from katib.cluster.answers import NoKindError
 from katib.cluster.doctor.result import Patient, Result, error, ok, quantity, warning
 from katib.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA, Object
 

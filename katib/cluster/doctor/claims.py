@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from katib.cluster.client import ForbiddenError
+from katib.cluster.answers import ForbiddenError
 from katib.cluster.doctor.place import BASE
 from katib.cluster.doctor.result import Patient, Result, error, ok, warning
 from katib.cluster.kinds import CLAIM, NODE, Object

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from katib.cluster.client import ExpiredError, ForbiddenError, NoKindError, UnreachableError
+from katib.cluster.answers import ExpiredError, ForbiddenError, NoKindError, UnreachableError
 from katib.cluster.doctor.access import access
 from katib.cluster.doctor.admission import experiments, names, namesakes, trials
 from katib.cluster.doctor.capacity import capacity, queue, quota

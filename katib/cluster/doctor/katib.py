@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from katib.cluster.client import ForbiddenError, NoKindError
+from katib.cluster.answers import ForbiddenError, NoKindError
 from katib.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
 from katib.cluster.kinds import (
     CONFIG_MAP,

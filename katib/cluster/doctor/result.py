@@ -7,7 +7,8 @@ from typing import Literal
 
 from kubernetes.utils.quantity import parse_quantity
 
-from katib.cluster.client import Cluster, ForbiddenError
+from katib.cluster.answers import ForbiddenError
+from katib.cluster.client import Cluster
 from katib.cluster.kinds import NAMESPACE, Object
 from katib.site import Site
 

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from katib.cluster.client import RefusedError
+from katib.cluster.answers import RefusedError
 from katib.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind, Object
 from katib.services.stubs import pb, rpc
 from katib.site import Site

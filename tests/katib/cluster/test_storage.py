@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.client import Cluster, ForbiddenError
+from katib.cluster.answers import ForbiddenError
+from katib.cluster.client import Cluster
 from katib.cluster.doctor.claims import data_claim, runs_claim
 from katib.cluster.doctor.result import Patient, Result
 from katib.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Kind, Object
