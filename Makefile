@@ -9,6 +9,11 @@ DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 KATIB := $(VENV)/bin/python -m katib
 
+# Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search. Their values
+# are taken as they were typed, never expanded or exported (which expands them), so that none can run a command.
+override given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unexport $(given)
+
 # --- which variables a target takes -----------------------------------------------------------------------------
 # Recipes take their options from this one table, and a variable that it lacks is an error. @ marks the verb's argument,
 # for which one variable is given; the others are options. tests/test_makefile.py compares it with the verbs themselves.
@@ -44,23 +49,19 @@ takes.stop := @MODEL $(cluster) YES
 takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS
-anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-verbs := demo render check corpus pack local plan results log best confirm arch report sweep ui
-verbs += install-katib images doctor deploy status logs pause resume stop delete
-targets := help setup test test-cluster lint bench bench-search clean $(verbs)
+override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
+override verbs := demo render check corpus pack local plan results log best confirm arch report sweep ui
+override verbs += install-katib images doctor deploy status logs pause resume stop delete
+override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
 
-# Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search. Their values
-# are taken as they were typed, never expanded or exported (which expands them), so that none can run a command.
-given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-unexport $(given)
-quoted = '$(subst ','\'',$1)'
-goals := $(filter $(targets),$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
-fail = $(error make $(goals): $1)
-known := $(sort $(foreach goal,$(goals),$(subst @,,$(takes.$(goal)))))
-unknown := $(if $(goals),$(filter-out $(known) $(anywhere),$(given)))
-interpreter := $(foreach word,$(value PYTHON),$(call quoted,$(word)))
-each_quoted = $(foreach word,$1,$(call quoted,$(word)))
+override quoted = '$(subst ','\'',$1)'
+override goals := $(filter $(targets) $(VENV)/bin/python $(RUN) $(DEV) $(BENCH),$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
+override fail = $(error make $(goals): $1)
+override known := $(sort $(foreach goal,$(goals),$(subst @,,$(takes.$(goal)))))
+override unknown := $(if $(goals),$(filter-out $(known) $(anywhere),$(given)))
+override interpreter := $(foreach word,$(value PYTHON),$(call quoted,$(word)))
+override each_quoted = $(foreach word,$1,$(call quoted,$(word)))
 define newline
 
 

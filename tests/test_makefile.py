@@ -86,6 +86,13 @@ def test_a_variable_that_the_target_does_not_know_is_an_error(target: str) -> No
         (["local", "model=sepformer"], "unknown variable model, did you mean MODEL?"),
         (["local", "TRIAL="], "unknown variable TRIAL, did you mean TRIALS?"),
         (["local", "DATA=d TRIALS=3", "trial=2 EPOCHS=1"], "unknown variable trial, did you mean TRIALS?"),
+        (["local", "unknown=", "TRIAL=2"], "unknown variable unknown"),
+        (["local", "given=", "TRIAL=2"], "unknown variable given"),
+        (["local", "fail=", "TRIAL=2"], "unknown variable fail"),
+        (["local", "targets=", "TRIAL=2"], "unknown variable targets"),
+        (["local", "verbs=", "TRIAL=2"], "unknown variable verbs"),
+        (["deploy", "cluster=1"], "unknown variable cluster"),
+        ([".venv/.run", "TRIAL=2"], "make .venv/.run: unknown variable TRIAL, it takes none"),
         (["TRIAL=2"], "make help: unknown variable TRIAL, it takes none"),
         (["setup", "local", "GPUS=2"], "make setup local: unknown variable GPUS"),
         (["local", "TRIAL=2", "PYTHON=no-such-program"], "make local: unknown variable TRIAL"),
@@ -100,7 +107,7 @@ def test_the_line_names_the_slip_before_anything_is_set_up(
     words: list[str], message: str, project: Path
 ) -> None:
     shutil.rmtree(project / ".venv")
-    for dry in ([], ["-n"]):
+    for dry in (["-n"], []):
         done = make(*dry, *words, folder=project)
         assert (done.returncode, done.stdout) == (2, "")
         (line,) = done.stderr.splitlines()

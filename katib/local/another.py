@@ -11,6 +11,7 @@ from typing import Any
 
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
+from katib.local.engine import GRACE_SECONDS
 from katib.local.process import OUTPUT, end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Trial, read
 from katib.local.store import differences
@@ -18,8 +19,6 @@ from katib.metrics import MetricParser
 
 BEST = "best.pt"
 """What the trainer leaves after an epoch."""
-GRACE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL, as the engine has it."""
 _TRIAL = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
