@@ -4,6 +4,7 @@ A suspended Job loses its pod, whose preStop hook lets the trainer save; the tri
 place, so that no new one begins. Called by the verbs of these names.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from katib.cluster.kinds import (
     Object,
 )
 from katib.cluster.mirror import Mirror
-from katib.cluster.model import STOPPED, Job, Search, read_job, read_search, read_trial
+from katib.cluster.model import STOPPED, Job, Search, read_job, read_search, read_trial, when
 from katib.cluster.plan import running
 from katib.cluster.status import none_called
 from katib.errors import ClusterError
@@ -81,7 +82,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
         while True:
             now = work(cluster, search)
             for job in now.jobs:
-                if not job.suspended and _suspend(cluster, job.name, suspend=True):
+                if not job.suspended and _suspend(cluster, job.name):
                     say(f"trial '{job.name}': saves and lets its GPU go")
             mirror.wait(0)
             objects = mirror.objects()
@@ -103,11 +104,11 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
 
 
 def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
-    """Lets every suspended trial go on at its checkpoint; how many."""
+    """Lets every suspended trial continue at its checkpoint; returns how many."""
     resumed = 0
     for job in work(cluster, search).jobs:
-        if job.suspended and _suspend(cluster, job.name, suspend=False):
-            say(f"trial '{job.name}': goes on at its checkpoint")
+        if job.suspended and _resume(cluster, job.name):
+            say(f"trial '{job.name}': continues at its checkpoint")
             resumed += 1
     return resumed
 
@@ -197,10 +198,32 @@ def _signature(cluster: Cluster) -> str:
     return f"{user} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _suspend(cluster: Cluster, job: str, *, suspend: bool) -> bool:
+def _suspend(cluster: Cluster, job: str) -> bool:
     try:
-        cluster.merge(JOB, job, {"spec": {"suspend": suspend}})
+        cluster.merge(JOB, job, {"spec": {"suspend": True}})
     except AbsentError:  # it has ended meanwhile
+        return False
+    return True
+
+
+def _resume(cluster: Cluster, job: str) -> bool:
+    """Lets a Job run again, with a deadline that grows by the time since its start.
+
+    Kubernetes compares the deadline with the start before it sets the start anew (syncJob in job_controller.go), and would
+    end a trial whose pause was longer than its deadline.
+    """
+    try:
+        found = cluster.get(JOB, job)
+        if found is None:
+            return False
+        spec: Object = {"suspend": False}
+        deadline, started = found["spec"].get("activeDeadlineSeconds"), when(found["status"].get("startTime"))
+        if deadline and started:
+            spec["activeDeadlineSeconds"] = deadline + math.ceil(
+                (datetime.now(UTC) - started).total_seconds()
+            )
+        cluster.merge(JOB, job, {"spec": spec})
+    except AbsentError:
         return False
     return True
 

@@ -79,7 +79,7 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(
     assert len(tools.cluster.list(TRIAL)) == 2
     code, out, _ = verb("resume", "dprnn", "--yes")
     assert code == 0
-    assert out.count("goes on at its checkpoint") == 2
+    assert out.count("continues at its checkpoint") == 2
     assert not any(tools.job(trial)["spec"]["suspend"] for trial in trials)
     assert verb("resume", "dprnn", "--yes")[1] == f"experiment '{NAME}' is not paused; nothing to change\n"
 

@@ -63,8 +63,12 @@ def test_pause_saves_and_frees_the_node_and_resume_goes_on(
     left = place.cluster.list(POD, f"{TRIAL_LABEL}={trial}")
     assert not {pod["status"]["phase"] for pod in left} & {"Pending", "Running"}
     assert json.loads((runs / NAME / trial / "summary.json").read_text())["state"] == "stopped"
+    # A pause that has outlasted the deadline: Kubernetes ends a Job that is resumed with no more than that.
+    place.cluster.merge(JOB, trial, {"spec": {"activeDeadlineSeconds": 2}})
     assert main(["resume", NAME, "--site", str(file), "--yes"]) == 0
-    wait_for_line(place, katib.pod(trial, after=first)["metadata"]["name"], "goes on with epoch")
+    second = katib.pod(trial, after=first)["metadata"]["name"]
+    place.cluster.merge(JOB, trial, {"spec": {"activeDeadlineSeconds": 3600}})
+    wait_for_line(place, second, "goes on with epoch")
     capsys.readouterr()
     assert main(["status", NAME, "--site", str(file), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)[0]["rows"]
