@@ -2,6 +2,7 @@
 
 import re
 import signal
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -102,13 +103,16 @@ def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequen
 
 
 def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
-    """Why a trial whose pod runs does not come forward: its volume is full, or its collector has died."""
+    """Why a trial whose pod runs does not come forward: its volume is full, or its collector has died.
+
+    A collector that ends after the trainer's own last words only follows it: the kubelet says so of the trainer a second later.
+    """
     if pod is None or not pod.running:
         return None
     room = next((line for line in reversed(log) if line.startswith((WAITS_FOR_ROOM, ROOM_AGAIN))), "")
     if room.startswith(WAITS_FOR_ROOM):
         return Cause(room, "make room on the runs volume; it continues by itself")
-    if (end := pod.terminations.get(SIDECAR)) is not None:
+    if (end := pod.terminations.get(SIDECAR)) is not None and not _last_words(log):
         return Cause(
             f"its metrics collector has ended ({_how(end)}), so that Katib learns of no more epochs",
             f"kubectl delete pod {pod.name}: the next one continues at the checkpoint and reports what is missing",
@@ -194,7 +198,7 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
             "data or settings do not fit; correct them and deploy under a new name",
         )
     if words:
-        return Cause(_short(f"{words} (exit code {code})" if code else words), _fix(words))
+        return Cause(_short(words) + (f" (exit code {code})" if code else ""), _fix(words))
     return _ended_silently(code, log)
 
 
@@ -250,6 +254,8 @@ def scheduling(text: str) -> str:
 
 def starting(text: str) -> str:
     """What to do about a container that cannot start, by the kubelet's words."""
+    if "Image" in text and text.startswith(SIDECAR):
+        return "check the collector's image in katib-config (k8s/katib), and that it was pushed; then kubectl delete the pod"
     if "Image" in text:
         return "check image in k8s/site.yaml, that it was pushed (make images PUSH=1), and the pull secret"
     if "CreateContainerConfigError" in text:
@@ -258,4 +264,4 @@ def starting(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:200]
+    return textwrap.shorten(text, 300, placeholder=" …")

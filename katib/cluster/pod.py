@@ -98,8 +98,9 @@ def read_pod(found: Object) -> Pod:
         ),
         terminations=ends,
         waiting=tuple(
-            f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}".rstrip(": ")
-            for state in states.values()
+            (f"{name}: " if name == SIDECAR else "")
+            + f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}".rstrip(": ")
+            for name, state in states.items()
             if state.get("waiting", {}).get("reason") not in (None, "ContainerCreating", "PodInitializing")
         ),
         unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",

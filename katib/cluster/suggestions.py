@@ -125,7 +125,8 @@ def _why_no_pod(warnings: Iterable[Object], service: str) -> Cause | None:
 def _service_remedy(text: str) -> str:
     if "Image" in text:
         return (
-            "check the image in katib-config (k8s/katib), that it was pushed, and the account's pull secret"
+            "check the image in katib-config (k8s/katib), that it was pushed, and the account's pull secret; "
+            "then make delete and make deploy: Katib keeps a service that it has made"
         )
     return starting(text)
 

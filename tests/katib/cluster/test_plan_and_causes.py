@@ -257,6 +257,21 @@ def test_a_dead_collector_is_told_with_the_way_out() -> None:
     assert cause is not None
     assert "its metrics collector has ended (OOMKilled)" in cause.what
     assert "kubectl delete pod p" in cause.remedy
+    # The trainer has failed, and the kubelet has not said so yet: its collector only followed it.
+    words = ["error: --run-dir /runs/a: cannot be written (Permission denied)"]
+    assert why_stuck(pod(phase="Running", containerStatuses=states), words) is None
+
+
+@pytest.mark.parametrize(
+    ("container", "file"), [("trainer", "k8s/site.yaml"), ("metrics-logger-and-collector", "katib-config")]
+)
+def test_an_image_that_cannot_be_pulled_is_looked_for_where_it_is_named(container: str, file: str) -> None:
+    state = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+    waits = pod(phase="Pending", containerStatuses=[{"name": container, "state": state}])
+    cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [waits])
+    assert cause is not None
+    assert "ErrImagePull: not found" in cause.what
+    assert file in cause.remedy
 
 
 @pytest.mark.parametrize(
