@@ -134,6 +134,30 @@ DEFECTS: Defects = {
     "script that execs": (script("exec python"), {"command-script TRAINER.command[2]"}),
     "script that execs at its end": (script("cd /app && exec python"), {"command-script TRAINER.command[2]"}),
     "script with a comment": (script("python # runs"), {"command-script TRAINER.command[2]"}),
+    "script with a final line end": (
+        {"TRAINER.command": ["sh", "-c", " ".join(words("python")) + "\n"]},
+        {"command-script TRAINER.command[2]"},
+    ),
+    "script with a final here-document": (
+        {"TRAINER.command": ["sh", "-c", " ".join(words("cat")) + " <<E\na\nE"]},
+        {"command-script TRAINER.command[2]"},
+    ),
+    "script that exits": (script("python a.py; exit 0; python"), {"command-script TRAINER.command[2]"}),
+    **{
+        f"word with {character}": (
+            {"TRAINER.command[4]": f"a{character}b"},
+            {"command-word TRAINER.command[4]"},
+        )
+        for character in "&;>|("
+    },
+    "word of which quotes hide a part": (
+        {"TRAINER.command[4]": "'a;b'&c"},
+        {"command-word TRAINER.command[4]"},
+    ),
+    "line end in the last word of a script": (
+        {"TRAINER.command": ["bash", "-c"], "TRAINER.args": [" ".join(words("python")), "\n"]},
+        {"command-script TRAINER.args[0]"},
+    ),
     "script with an open quote": (script("python 'a"), {"command-script TRAINER.command[2]"}),
     "script of two commands": (script("cd /app && python"), {"?command-compound TRAINER.command[2]"}),
     "script with a pipe": (script("true | python"), {"?command-compound TRAINER.command[2]"}),

@@ -12,6 +12,13 @@ SOUND: dict[str, Changes] = {
     "script with quotes and a continued line": {
         "TRAINER.command": ["sh", "-c", f'python train.py --note "a; b && c" \\\n {SCRIPT}']
     },
+    "script with an apostrophe in a comment": {
+        "TRAINER.command": ["sh", "-c", f"# don't run this\n{SCRIPT}"]
+    },
+    "script with a quoted #": {"TRAINER.command": ["sh", "-c", f"{SCRIPT} '#' \"# 1\" a#b"]},
+    "script of one block": {"TRAINER.command": ["sh", "-c", f"{{ cd /app || exit 1; {SCRIPT}; }}"]},
+    "script of one subshell": {"TRAINER.command": ["sh", "-c", f"(cd /app && {SCRIPT})"]},
+    "script with a command in an argument": {"TRAINER.command": ["sh", "-c", f"{SCRIPT} --n=$(a | b; c)"]},
     "script file run by a shell": {"TRAINER.command": words("bash", "run.sh")},
     "variable that the kubelet fills in": {"TRAINER.command[4]": "$(HOME)/x"},
     "words in args": {"TRAINER.command": ["python", "-m", "train"], "TRAINER.args": words()},
