@@ -6,11 +6,11 @@ Keys that are not listed are left to katib/check.py. Called by katib/experiment.
 
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from katib.errors import ManifestError
+from katib.yaml_reader import Document, YamlError, read_documents
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
@@ -25,7 +25,7 @@ DEFAULT_BACKOFF_LIMIT = 6
 
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
     """The one document of `text`, typed and as it was read. Raises ManifestError."""
-    document = _document(text, source)
+    document = experiment_document(text, source)
     try:
         return Manifest.model_validate(document), document
     except ValidationError as error:
@@ -170,17 +170,28 @@ class Manifest(Node):
     spec: Spec
 
 
-def _document(text: str, source: str) -> dict[str, Any]:
+def chosen(documents: list[Document]) -> Document | None:
+    """The one document of a file, or of several the one Experiment; None where that is none or ambiguous."""
+    if len(documents) == 1:
+        return documents[0]
+    experiments = [
+        item for item in documents if isinstance(item.value, dict) and item.value.get("kind") == "Experiment"
+    ]
+    return experiments[0] if len(experiments) == 1 else None
+
+
+def experiment_document(text: str, source: str) -> dict[str, Any]:
+    """The one Experiment of `text` as it was read. Raises ManifestError."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ManifestError(f"{source}{line}: not YAML: {problem}") from None
-    if len(documents) != 1:
-        raise ManifestError(f"{source}: holds {len(documents)} YAML documents; an experiment is exactly one")
-    document = documents[0]
+        documents = read_documents(text)
+    except YamlError as error:
+        raise ManifestError(f"{source}:{error.line}: not YAML: {error.problem}") from None
+    found = chosen(documents)
+    if found is None:
+        raise ManifestError(
+            f"{source}: holds {len(documents)} YAML documents, of which exactly one must be an Experiment"
+        )
+    document = found.value
     if not isinstance(document, dict) or document.get("kind") != "Experiment":
         kind = document.get("kind") if isinstance(document, dict) else type(document).__name__
         raise ManifestError(

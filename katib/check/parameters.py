@@ -10,6 +10,7 @@ from typing import get_args
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
+from katib.check.services import SERVICES
 from katib.errors import nearest
 from katib.manifest import Distribution, ParameterType
 
@@ -66,7 +67,7 @@ NOT_A_NUMBER = error(
 )
 ORDER = error(
     "bounds-order",
-    finds="min that does not lie below max",
+    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value)",
     effect=CRASH,
     mend="let min lie below max",
 )
@@ -112,9 +113,11 @@ def parameters(top: Node) -> Iterator[Finding]:
         yield NONE.at(nodes, "is missing" if nodes.missing else "is empty")
     elif nodes.items and not nas.missing:
         yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
+    service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
+    single = service is not None and service.single
     seen: set[str] = set()
     for node in nodes.items:
-        yield from _parameter(node, seen, fixed=_is_resource(spec, node))
+        yield from _parameter(node, seen, fixed=single or _is_resource(spec, node))
 
 
 def number(node: Node) -> float | None:

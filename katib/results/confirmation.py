@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from katib.errors import FolderError, ManifestError, ResultError
 from katib.local.record import DATABASE, MANIFEST
+from katib.manifest import experiment_document
 from katib.results.fixed_runs import (
     RUN,
     Group,
@@ -169,12 +168,12 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
     path = runs / experiment / MANIFEST
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = experiment_document(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict) or "spec" not in found:
+    if "spec" not in found:
         raise ManifestError(f"{path}: is no Experiment")
     return found
 

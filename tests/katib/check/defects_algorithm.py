@@ -9,6 +9,46 @@ ALL_STEPS = {
     for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
 }
 
+INT = {"spec.parameters[2].parameterType": "int"}
+PBT = {
+    **algorithm("pbt", suggestion_trial_dir="/p", n_population="5", truncation_threshold="0.2"),
+    **ALL_STEPS,
+    "metadata.name": "population",
+    "SPACE.distribution": "uniform",
+    "spec.parameters[1].feasibleSpace.distribution": "uniform",
+}
+DOUBLE = {"name": "rate", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}
+SIZE = {"name": "filter_size", "parameterType": "categorical", "feasibleSpace": {"list": ["3"]}}
+
+
+def graph(name: str, *answers: str) -> Changes:
+    """A search of a network's graph, whose trial takes these answers."""
+    return {
+        **algorithm(name),
+        "spec.parameters": DROP,
+        "spec.nasConfig": {
+            "graphConfig": {"numLayers": 2, "inputSizes": [32, 32, 3], "outputSizes": [10]},
+            "operations": [{"operationType": "max_pooling", "parameters": [SIZE]}],
+        },
+        "spec.maxTrialCount": 1,
+        "spec.parallelTrialCount": 1,
+        "spec.maxFailedTrialCount": 1,
+        "spec.earlyStopping": DROP,
+        "TEMPLATE.trialParameters": [
+            {"name": f"p{index}", "reference": answer} for index, answer in enumerate(answers)
+        ],
+        "TRAINER.command": [
+            "python",
+            "t.py",
+            *(f"${{trialParameters.p{index}}}" for index in range(len(answers))),
+        ],
+        "TRAINER.env": DROP,
+        "TRAINER.lifecycle": DROP,
+    }
+
+
+DARTS = graph("darts", "algorithm-settings", "search-space", "num-layers")
+ENAS = graph("enas", "architecture", "nn_config")
 POINT = {"lr": 0.001, "weight_decay": "0.00001", "grad_clip_norm": 5, "lr_factor": 0.5}
 FIRST_OURS = "?setting-ours spec.algorithm.algorithmSettings[0].name"
 NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
@@ -124,6 +164,8 @@ DEFECTS: Defects = {
         algorithm("hyperband"),
         {
             "setting-missing spec.algorithm.algorithmSettings",
+            "hyperband spec.maxTrialCount",
+            "hyperband spec.earlyStopping",
             "?distribution-ignored SPACE.distribution",
             "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
         },
@@ -133,6 +175,8 @@ DEFECTS: Defects = {
         {
             "hyperband spec.algorithm.algorithmSettings[1].value",
             "hyperband spec.parallelTrialCount",
+            "hyperband spec.maxTrialCount",
+            "hyperband spec.earlyStopping",
             "?distribution-ignored SPACE.distribution",
             "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
         },
@@ -140,6 +184,118 @@ DEFECTS: Defects = {
     "normal, which optuna's service cannot draw": (
         {**algorithm("multivariate-tpe"), "SPACE.distribution": "normal"},
         {"distribution-unsupported SPACE.distribution"},
+    ),
+    "normal, which the service of grid cannot draw": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE.distribution": "normal",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {"distribution-unsupported SPACE.distribution"},
+    ),
+    "step of logUniform, which the service of multivariate-tpe leaves out": (
+        {**algorithm("multivariate-tpe"), "SPACE.step": "0.0001"},
+        {"?step-ignored SPACE.step"},
+    ),
+    "step whose multiples lie below min": (
+        {
+            **algorithm("random"),
+            **INT,
+            "spec.parameters[2].feasibleSpace": {"min": "10", "max": "100", "step": "32"},
+        },
+        {"?step-leaves-range spec.parameters[2].feasibleSpace.step"},
+    ),
+    "step whose multiples lie above max": (
+        {
+            **foreign({}),
+            **algorithm("tpe"),
+            "SPACE.distribution": "uniform",
+            "SPACE.min": "0",
+            "SPACE.max": "0.0025",
+            "SPACE.step": "0.0009",
+        },
+        {"?step-leaves-range SPACE.step"},
+    ),
+    "grid of more points than can be listed": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE": {"min": "0.001", "max": "1e308", "step": "1e-308", "distribution": "uniform"},
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+            **foreign({}),
+        },
+        {"grid-too-large spec.parameters"},
+    ),
+    "more trials than the space has points": (
+        foreign(
+            {
+                **algorithm("random"),
+                "spec.parameters[0]": {
+                    "name": "lr",
+                    "parameterType": "int",
+                    "feasibleSpace": {"min": "1", "max": "5"},
+                },
+                **{f"spec.parameters[{index}].parameterType": "categorical" for index in (1, 2, 3)},
+                **{
+                    f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"][:index]}
+                    for index in (1, 2, 3)
+                },
+            }
+        ),
+        {"?space-too-small spec.maxTrialCount"},
+    ),
+    "pbt with more at a time than in a generation": (
+        {**PBT, "spec.parallelTrialCount": 6},
+        {"pbt-population spec.parallelTrialCount"},
+    ),
+    "pbt without the step of a double": ({**PBT, "SPACE.step": DROP}, {"setting-missing SPACE.step"}),
+    "pbt with a long name": ({**PBT, "metadata.name": "n" * 27}, {"trial-name-length metadata.name"}),
+    "darts that is asked twice": ({**DARTS, "spec.maxTrialCount": 3}, {"first-call-only spec.maxTrialCount"}),
+    "darts without a number of trials": (
+        {**DARTS, "spec.maxTrialCount": DROP},
+        {"first-call-only spec.maxTrialCount", "?no-trial-limit spec.maxTrialCount"},
+    ),
+    "darts of no epoch": (
+        {**DARTS, "spec.algorithm.algorithmSettings": [{"name": "num_epochs", "value": "0"}]},
+        {"setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "reference that darts does not answer": (
+        {**DARTS, "TEMPLATE.trialParameters[0].reference": "algorithmSettings"},
+        {
+            "trial-parameter-reference TEMPLATE.trialParameters[0].reference",
+            "parameter-unreferenced TEMPLATE.trialParameters",
+        },
+    ),
+    "darts without nasConfig": (
+        {key: value for key, value in DARTS.items() if key != "spec.nasConfig"},
+        {"no-parameters spec.parameters", "nas-config spec.nasConfig"},
+    ),
+    "enas with a graph that lacks its sizes": (
+        {**ENAS, "spec.nasConfig.graphConfig.inputSizes": DROP, "spec.nasConfig.graphConfig.numLayers": 0},
+        {
+            "nas-config spec.nasConfig.graphConfig.inputSizes",
+            "nas-config spec.nasConfig.graphConfig.numLayers",
+        },
+    ),
+    "enas with a setting out of range": (
+        {**ENAS, "spec.algorithm.algorithmSettings": [{"name": "controller_hidden_size", "value": "0"}]},
+        {"setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "enas with an operation's double without step": (
+        {**ENAS, "spec.nasConfig.operations[0].parameters[0]": DOUBLE},
+        {"nas-operation spec.nasConfig.operations[0].parameters[0].feasibleSpace.step"},
+    ),
+    "operation without its parts": (
+        {**DARTS, "spec.nasConfig.operations[0]": {"parameters": []}},
+        {
+            "nas-operation spec.nasConfig.operations[0].operationType",
+            "nas-operation spec.nasConfig.operations[0].parameters",
+        },
+    ),
+    "graph for an algorithm that searches none": (
+        {**DARTS, "spec.algorithm": {"algorithmName": "random"}},
+        {"nas-config spec.nasConfig"},
     ),
     "normal, which leaves its range": (
         {**algorithm("random"), "SPACE.distribution": "normal"},
@@ -267,6 +423,13 @@ DEFECTS: Defects = {
         {"FILTER[0]": r"^\S+; ?(val_si_snr)=(\d+)$"},
         {"filter-semicolon FILTER[0]", "?filter-blind FILTER"},
     ),
-    "filter that is not anchored": ({"FILTER[0]": r"(val_si_snr)=([\d.]*)"}, {"?filter-loose FILTER[0]"}),
+    "filter that is not anchored": (
+        {"FILTER[0]": r"(val_si_snr)=([\d.]*)"},
+        {"?filter-loose FILTER[0]", "?filter-cuts-value FILTER[0]"},
+    ),
+    "filter that cuts an exponent": (
+        {"FILTER[0]": r"^\S+ (val_si_snr)=([-+]?\d+\.\d+)(?:$|[^.\d])"},
+        {"?filter-cuts-value FILTER[0]"},
+    ),
     "filter of another metric": ({"FILTER[0]": r"^(val_sisnr)=(\d+)$"}, {"?filter-blind FILTER"}),
 }

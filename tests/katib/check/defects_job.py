@@ -1,10 +1,31 @@
 """Named defects of the Job, its pod and its command. Called by test_named_defects.py."""
 
-from tests.katib.check.manifests import DROP, Defects, script, sound, words
+from tests.katib.check.manifests import DROP, Changes, Defects, collector, script, sound, words
 
 TRAINER = sound()["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]
 EXIT_3 = {"containerName": "trainer", "operator": "In", "values": [3]}
 BESIDE = {"name": "watcher", "image": "a:1"}
+
+HIDDEN = "metrics-folder-hides TRAINER.command[{}]"
+
+
+def training_job(kind: str, replicas: str, role: str, container: str, *more: str) -> Changes:
+    """A trial of one of Kubeflow's training jobs with one replica."""
+    trainer = {"name": container, "image": "a:1", "command": words("python", "t.py", *more)}
+    replica = {"replicas": 1, "restartPolicy": "OnFailure", "template": {"spec": {"containers": [trainer]}}}
+    return {
+        "JOB": {"apiVersion": "kubeflow.org/v1", "kind": kind, "spec": {replicas: {role: replica}}},
+        "TEMPLATE.successCondition": DROP,
+        "TEMPLATE.failureCondition": DROP,
+    }
+
+
+def metrics_file(path: str, program: str) -> Changes:
+    """A trainer that writes its metrics into a file."""
+    filters = {"metricsFormat": [r"^(val_si_snr)=([-+]?\d+\.\d+)$"]}
+    source = {"fileSystemPath": {"path": path, "kind": "File", "format": "TEXT"}, "filter": filters}
+    return {**collector("File", **source), "TRAINER.command": words("python", program)}
+
 
 DEFECTS: Defects = {
     # the Job
@@ -74,6 +95,33 @@ DEFECTS: Defects = {
         {"TEMPLATE.primaryPodLabels": {"role": "master"}},
         {"primary-pod-labels TEMPLATE.primaryPodLabels.role"},
     ),
+    "PyTorchJob without the primary container": (
+        training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "pytorch"),
+        {"primary-container TEMPLATE.primaryContainerName"},
+    ),
+    "TFJob whose only worker lacks the primary container": (
+        training_job("TFJob", "tfReplicaSpecs", "Worker", "tensorflow"),
+        {"primary-container TEMPLATE.primaryContainerName"},
+    ),
+    "MPIJob with a word that a shell reads": (
+        training_job("MPIJob", "mpiReplicaSpecs", "Launcher", "trainer", "a;b"),
+        {"command-word JOB.spec.mpiReplicaSpecs.Launcher.template.spec.containers[0].command[2]"},
+    ),
+    "PyTorchJob that waits for the condition of a Job": (
+        training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "trainer")
+        | {"TEMPLATE.successCondition": 'status.conditions.#(type=="Complete")#|#(status=="True")#'},
+        {"trial-condition TEMPLATE.successCondition"},
+    ),
+    "metrics file in the program's folder": (metrics_file("/app/out.log", "/app/t.py"), {HIDDEN.format(1)}),
+    "metrics file above the program's folder": (
+        metrics_file("/app/out.log", "/app/src/t.py"),
+        {HIDDEN.format(1)},
+    ),
+    "metrics file in the working directory": (
+        metrics_file("/app/out.log", "t.py") | {"TRAINER.workingDir": "/app"},
+        {HIDDEN.format(1)},
+    ),
+    "metrics file in the root": (metrics_file("/out.log", "/app/t.py"), {HIDDEN.format(0)}),
     # the pod
     "no restart policy": ({"POD.restartPolicy": DROP}, {"restart-policy POD.restartPolicy"}),
     "restart on failure": ({"POD.restartPolicy": "OnFailure"}, {"restart-policy POD.restartPolicy"}),

@@ -44,6 +44,10 @@ DEFECTS: Defects = {
         {"JOB.kind": "Workflow", "TEMPLATE.failureCondition": DROP},
         {"?trial-kind-unknown JOB.kind", "trial-condition TEMPLATE.failureCondition"},
     ),
+    "condition of another kind": (
+        {"TEMPLATE.successCondition": 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'},
+        {"trial-condition TEMPLATE.successCondition"},
+    ),
     "no trial parameters": (
         {"TEMPLATE.trialParameters": []},
         {"required TEMPLATE.trialParameters"},
