@@ -10,6 +10,7 @@ from katib.check.hidden import hidden
 from katib.check.kinds import pods
 from katib.check.node import Node, named
 from katib.check.pod import METRICS_FOLDER, pod
+from katib.check.refused import refused
 from katib.check.structure import is_job
 from katib.manifest import DEFAULT_BACKOFF_LIMIT
 
@@ -79,6 +80,7 @@ def job(top: Node) -> Iterator[Finding]:
     kind = collector_kind(top)
     name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
     for pod_template, is_primary in pods(trial, template["primaryPodLabels"]):
+        yield from refused(pod_template)
         own = pod_template["metadata"]["labels"]
         for key, label in labels.items():
             if is_batch and own[key].text != label.text:

@@ -16,6 +16,15 @@ LONGEST = 300  # characters; of more than 4300 digits Python makes no number
 NANO = Fraction(1, 10**9)  # finer than this Go rounds up
 
 
+def value_of(text: str) -> Fraction | None:
+    """What the quantity is worth (500m is 1/2), or None where `text` is no quantity."""
+    match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
+    if match is None:
+        return None
+    factor = Fraction(1024 ** BINARY[match[2]]) if match[2] else Fraction(10) ** DECIMAL[match[4] or ""]
+    return Fraction(match[1]) * (Fraction(10) ** int(match[3][1:]) if match[3] else factor)
+
+
 def canonical(text: str) -> str | None:
     """The quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m), or None where `text` is no quantity."""
     match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None

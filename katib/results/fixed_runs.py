@@ -19,6 +19,7 @@ from katib.errors import ManifestError
 from katib.results.origin import flags_of
 from katib.results.selection import SEED
 from katib.results.table import Row, TrialTable
+from katib.yaml_reader import resolve
 
 RUN, SEED_FLAG = "run", "--seed"
 PLAN = "sepsweep/plan"
@@ -213,7 +214,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _NUMBERLIKE.fullmatch(text) else None
+    style = '"' if _NUMBERLIKE.fullmatch(text) or not isinstance(resolve(text), str) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

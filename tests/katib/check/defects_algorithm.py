@@ -2,7 +2,7 @@
 
 import json
 
-from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, collector, foreign
+from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, foreign
 
 ALL_STEPS = {
     f"spec.parameters[{index}].feasibleSpace.step": step
@@ -10,45 +10,6 @@ ALL_STEPS = {
 }
 
 INT = {"spec.parameters[2].parameterType": "int"}
-PBT = {
-    **algorithm("pbt", suggestion_trial_dir="/p", n_population="5", truncation_threshold="0.2"),
-    **ALL_STEPS,
-    "metadata.name": "population",
-    "SPACE.distribution": "uniform",
-    "spec.parameters[1].feasibleSpace.distribution": "uniform",
-}
-DOUBLE = {"name": "rate", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}
-SIZE = {"name": "filter_size", "parameterType": "categorical", "feasibleSpace": {"list": ["3"]}}
-
-
-def graph(name: str, *answers: str) -> Changes:
-    """A search of a network's graph, whose trial takes these answers."""
-    return {
-        **algorithm(name),
-        "spec.parameters": DROP,
-        "spec.nasConfig": {
-            "graphConfig": {"numLayers": 2, "inputSizes": [32, 32, 3], "outputSizes": [10]},
-            "operations": [{"operationType": "max_pooling", "parameters": [SIZE]}],
-        },
-        "spec.maxTrialCount": 1,
-        "spec.parallelTrialCount": 1,
-        "spec.maxFailedTrialCount": 1,
-        "spec.earlyStopping": DROP,
-        "TEMPLATE.trialParameters": [
-            {"name": f"p{index}", "reference": answer} for index, answer in enumerate(answers)
-        ],
-        "TRAINER.command": [
-            "python",
-            "t.py",
-            *(f"${{trialParameters.p{index}}}" for index in range(len(answers))),
-        ],
-        "TRAINER.env": DROP,
-        "TRAINER.lifecycle": DROP,
-    }
-
-
-DARTS = graph("darts", "algorithm-settings", "search-space", "num-layers")
-ENAS = graph("enas", "architecture", "nn_config")
 POINT = {"lr": 0.001, "weight_decay": "0.00001", "grad_clip_norm": 5, "lr_factor": 0.5}
 FIRST_OURS = "?setting-ours spec.algorithm.algorithmSettings[0].name"
 NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
@@ -245,58 +206,6 @@ DEFECTS: Defects = {
         ),
         {"?space-too-small spec.maxTrialCount"},
     ),
-    "pbt with more at a time than in a generation": (
-        {**PBT, "spec.parallelTrialCount": 6},
-        {"pbt-population spec.parallelTrialCount"},
-    ),
-    "pbt without the step of a double": ({**PBT, "SPACE.step": DROP}, {"setting-missing SPACE.step"}),
-    "pbt with a long name": ({**PBT, "metadata.name": "n" * 27}, {"trial-name-length metadata.name"}),
-    "darts that is asked twice": ({**DARTS, "spec.maxTrialCount": 3}, {"first-call-only spec.maxTrialCount"}),
-    "darts without a number of trials": (
-        {**DARTS, "spec.maxTrialCount": DROP},
-        {"first-call-only spec.maxTrialCount", "?no-trial-limit spec.maxTrialCount"},
-    ),
-    "darts of no epoch": (
-        {**DARTS, "spec.algorithm.algorithmSettings": [{"name": "num_epochs", "value": "0"}]},
-        {"setting-value spec.algorithm.algorithmSettings[0].value"},
-    ),
-    "reference that darts does not answer": (
-        {**DARTS, "TEMPLATE.trialParameters[0].reference": "algorithmSettings"},
-        {
-            "trial-parameter-reference TEMPLATE.trialParameters[0].reference",
-            "parameter-unreferenced TEMPLATE.trialParameters",
-        },
-    ),
-    "darts without nasConfig": (
-        {key: value for key, value in DARTS.items() if key != "spec.nasConfig"},
-        {"no-parameters spec.parameters", "nas-config spec.nasConfig"},
-    ),
-    "enas with a graph that lacks its sizes": (
-        {**ENAS, "spec.nasConfig.graphConfig.inputSizes": DROP, "spec.nasConfig.graphConfig.numLayers": 0},
-        {
-            "nas-config spec.nasConfig.graphConfig.inputSizes",
-            "nas-config spec.nasConfig.graphConfig.numLayers",
-        },
-    ),
-    "enas with a setting out of range": (
-        {**ENAS, "spec.algorithm.algorithmSettings": [{"name": "controller_hidden_size", "value": "0"}]},
-        {"setting-value spec.algorithm.algorithmSettings[0].value"},
-    ),
-    "enas with an operation's double without step": (
-        {**ENAS, "spec.nasConfig.operations[0].parameters[0]": DOUBLE},
-        {"nas-operation spec.nasConfig.operations[0].parameters[0].feasibleSpace.step"},
-    ),
-    "operation without its parts": (
-        {**DARTS, "spec.nasConfig.operations[0]": {"parameters": []}},
-        {
-            "nas-operation spec.nasConfig.operations[0].operationType",
-            "nas-operation spec.nasConfig.operations[0].parameters",
-        },
-    ),
-    "graph for an algorithm that searches none": (
-        {**DARTS, "spec.algorithm": {"algorithmName": "random"}},
-        {"nas-config spec.nasConfig"},
-    ),
     "normal, which leaves its range": (
         {**algorithm("random"), "SPACE.distribution": "normal"},
         {"?distribution-leaves-range SPACE.distribution"},
@@ -370,66 +279,4 @@ DEFECTS: Defects = {
     ),
     "early stopper without retain": ({"TEMPLATE.retain": DROP}, {"retain TEMPLATE.retain"}),
     "early stopper with retain: false": ({"TEMPLATE.retain": False}, {"retain TEMPLATE.retain"}),
-    # collector and filter
-    "unknown collector": (collector("Stdout"), {"collector-kind spec.metricsCollectorSpec.collector.kind"}),
-    "collector without an image": (
-        collector("PrometheusMetric"),
-        {"collector-kind spec.metricsCollectorSpec.collector.kind"},
-    ),
-    "custom collector without a container": (
-        collector("Custom"),
-        {"collector-custom spec.metricsCollectorSpec.collector.customCollector"},
-    ),
-    "relative file": (
-        collector("File", fileSystemPath={"path": "metrics.json", "kind": "File", "format": "JSON"}),
-        {"collector-path spec.metricsCollectorSpec.source.fileSystemPath.path"},
-    ),
-    "file format csv": (
-        collector(
-            "File",
-            fileSystemPath={"path": "/m/a.csv", "kind": "File", "format": "CSV"},
-            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
-        ),
-        {"collector-format spec.metricsCollectorSpec.source.fileSystemPath.format"},
-    ),
-    "filter beside JSON": (
-        collector(
-            "File",
-            fileSystemPath={"path": "/m/a", "kind": "File", "format": "JSON"},
-            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
-        ),
-        {"collector-format spec.metricsCollectorSpec.source.filter"},
-    ),
-    "path of a collector that has its own": (
-        {"spec.metricsCollectorSpec.source.fileSystemPath": {"path": "/m/a", "kind": "File"}},
-        {"?collector-source-ignored spec.metricsCollectorSpec.source.fileSystemPath"},
-    ),
-    "early stopping with a collector that does not watch": (
-        {"spec.metricsCollectorSpec": {"collector": {"kind": "Push"}}},
-        {"?collector-without-stopping spec.earlyStopping"},
-    ),
-    "no filter": ({"spec.metricsCollectorSpec": DROP}, {"?filter-default FILTER"}),
-    "no filter for a metric with a slash": (
-        {
-            "spec.metricsCollectorSpec": DROP,
-            "spec.objective.objectiveMetricName": "val/si_snr",
-            "spec.objective.metricStrategies": DROP,
-        },
-        {"filter-default-name spec.objective.objectiveMetricName"},
-    ),
-    "filter with lookahead": ({"FILTER[0]": r"(a)(?=b)(c)"}, {"filter-syntax FILTER[0]"}),
-    "filter with one group": ({"FILTER[0]": r"^val_si_snr=([\d.]+)$"}, {"filter-groups FILTER[0]"}),
-    "filter with a semicolon": (
-        {"FILTER[0]": r"^\S+; ?(val_si_snr)=(\d+)$"},
-        {"filter-semicolon FILTER[0]", "?filter-blind FILTER"},
-    ),
-    "filter that is not anchored": (
-        {"FILTER[0]": r"(val_si_snr)=([\d.]*)"},
-        {"?filter-loose FILTER[0]", "?filter-cuts-value FILTER[0]"},
-    ),
-    "filter that cuts an exponent": (
-        {"FILTER[0]": r"^\S+ (val_si_snr)=([-+]?\d+\.\d+)(?:$|[^.\d])"},
-        {"?filter-cuts-value FILTER[0]"},
-    ),
-    "filter of another metric": ({"FILTER[0]": r"^(val_sisnr)=(\d+)$"}, {"?filter-blind FILTER"}),
 }

@@ -157,6 +157,74 @@ DEFECTS: Defects = {
         {"TRAINER.volumeMounts[1].mountPath": "/data"},
         {"volume TRAINER.volumeMounts[1].mountPath"},
     ),
+    # what the API server refuses
+    "container name with _": (
+        {
+            "TRAINER.name": "train_it",
+            "TEMPLATE.primaryContainerName": "train_it",
+            "JOB.spec.podFailurePolicy": DROP,
+        },
+        {"pod-name TRAINER.name"},
+    ),
+    "init container of the trainer's name": (
+        {"POD.initContainers": [{"name": "trainer", "image": "a:1"}]},
+        {"pod-name POD.initContainers[0].name"},
+    ),
+    "pod label with a blank": (
+        {"JOB.spec.template.metadata": {"labels": {"app": "my app"}}},
+        {"pod-label JOB.spec.template.metadata.labels.app"},
+    ),
+    "requests above limits": (
+        {"TRAINER.resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1000Mi"}}},
+        {"pod-resources TRAINER.resources.requests.memory"},
+    ),
+    "GPU in requests alone": (
+        {"TRAINER.resources": {"requests": {"nvidia.com/gpu": 1}}},
+        {"pod-resources TRAINER.resources.requests['nvidia.com/gpu']"},
+    ),
+    "half a GPU": (
+        {"TRAINER.resources": {"limits": {"nvidia.com/gpu": "0.5"}}},
+        {"pod-resources TRAINER.resources.limits['nvidia.com/gpu']"},
+    ),
+    "GPU without its maker": (
+        {"TRAINER.resources": {"limits": {"gpu": 1}}},
+        {"pod-resources TRAINER.resources.limits.gpu"},
+    ),
+    "misspelt pull policy": (
+        {"TRAINER.imagePullPolicy": "IfNotpresent"},
+        {"pod-word TRAINER.imagePullPolicy"},
+    ),
+    "misspelt operator of a toleration": (
+        {"POD.tolerations": [{"key": "gpu", "operator": "Exist"}]},
+        {"pod-word POD.tolerations[0].operator"},
+    ),
+    "toleration with a value that exists": (
+        {"POD.tolerations": [{"key": "gpu", "operator": "Exists", "value": "a"}]},
+        {"pod-contradiction POD.tolerations[0].value"},
+    ),
+    "variable with two values": (
+        {
+            "TRAINER.env[0]": {
+                "name": "A",
+                "value": "b",
+                "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+            }
+        },
+        {"pod-contradiction TRAINER.env[0].valueFrom"},
+    ),
+    "volume of two sources": (
+        {"POD.volumes[3].hostPath": {"path": "/data"}},
+        {"pod-contradiction POD.volumes[3].hostPath"},
+    ),
+    "empty text that Go leaves out here and keeps elsewhere": (
+        {
+            "POD.volumes[4]": {
+                "name": "disk",
+                "iscsi": {"targetPortal": "a", "iqn": "b", "lun": 0, "fsType": ""},
+            }
+        },
+        {"go-drops-value POD.volumes[4].iscsi.fsType"},
+    ),
     # the command
     "no command": ({"TRAINER.command": DROP, "TRAINER.args": words()}, {"command-missing TRAINER.command"}),
     "no command of a complete image name": (

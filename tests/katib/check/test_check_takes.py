@@ -3,7 +3,7 @@
 import pytest
 
 from katib.check import check_text
-from tests.katib.check.defects_algorithm import DARTS, ENAS, PBT
+from tests.katib.check.defects_graph import DARTS, ENAS, PBT
 from tests.katib.check.defects_job import metrics_file
 from tests.katib.check.manifests import DROP, Changes, algorithm, collector, foreign, found, spoiled, words
 
@@ -35,6 +35,11 @@ SOUND: dict[str, Changes] = {
     "requests that Go writes otherwise": {"TRAINER.resources.requests.memory": "32768Mi"},
     "device of another vendor": {"TRAINER.resources.limits": {"amd.com/gpu": 1}},
     "empty mappings that Go keeps": {"POD.affinity": {}, "POD.dnsConfig": {}},
+    "empty values that are pointers in Go": {
+        "POD.volumes[4]": {"name": "d", "hostPath": {"path": "/d", "type": ""}},
+        "POD.volumes[5]": {"name": "p", "projected": {"sources": []}},
+        "POD.dnsConfig": {"options": [{"name": "ndots", "value": ""}]},
+    },
     "no early stopper and no retain": {"spec.earlyStopping": DROP, "TEMPLATE.retain": DROP},
     "parameter type int with a step under tpe": {
         **algorithm("tpe", gamma="0.25", n_EI_candidates="24"),
