@@ -10,6 +10,7 @@ so that whoever finds it knows what it is for. Pure; called by katib/results/con
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
@@ -152,12 +153,19 @@ def seed_of(row: Row, search: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def require_trainer(template: Mapping[str, Any], search: str) -> None:
+def require_trainer(template: Any, search: str) -> None:
     """Raises ManifestError where the trials of `search` are not of our trainer."""
-    _, words = _command(template)
-    if words[:3] != ["python", "-m", "trainer"]:
+    try:
+        _, words = _command(template)
+    except (KeyError, TypeError, StopIteration):
         raise ManifestError(
-            f"{search}: its trials run '{' '.join(words[:3])}'; only runs of `python -m trainer` can be repeated one by one"
+            f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be repeated one by"
+            " one"
+        ) from None
+    if words[:3] != ["python", "-m", "trainer"]:
+        said = shorten(" ".join(words[:3]), 60, placeholder=" ...")
+        raise ManifestError(
+            f"{search}: its trials run '{said}'; only runs of `python -m trainer` can be repeated one by one"
         )
 
 
