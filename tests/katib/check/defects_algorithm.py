@@ -1,4 +1,4 @@
-"""Named defects of algorithm, early stopper, collector and filter. Called by test_named_defects.py."""
+"""Named defects of algorithm, early stopper, collector and filter."""
 
 import json
 

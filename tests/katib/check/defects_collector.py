@@ -1,4 +1,4 @@
-"""Named defects of the collector and of its filter. Called by test_named_defects.py."""
+"""Named defects of the collector and of its filter."""
 
 from tests.katib.check.manifests import DROP, Defects, collector
 

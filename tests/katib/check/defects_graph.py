@@ -1,4 +1,4 @@
-"""Named defects of searches of a network's graph and of populations. Called by test_named_defects.py."""
+"""Named defects of searches of a network's graph and of populations."""
 
 from tests.katib.check.defects_algorithm import ALL_STEPS
 from tests.katib.check.manifests import DROP, Changes, Defects, algorithm

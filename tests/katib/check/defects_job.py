@@ -1,4 +1,4 @@
-"""Named defects of the Job, its pod and its command. Called by test_named_defects.py."""
+"""Named defects of the Job, its pod and its command."""
 
 from tests.katib.check.manifests import DROP, Changes, Defects, collector, script, sound, words
 

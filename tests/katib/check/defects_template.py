@@ -1,4 +1,4 @@
-"""Named defects of the template around the trial. Called by test_named_defects.py."""
+"""Named defects of the template around the trial."""
 
 from tests.katib.check.manifests import DROP, Defects
 
