@@ -105,6 +105,8 @@ def filters(node: Node, spec: Node) -> Iterator[Finding]:
         return
     usable = []
     for item in node.items:
+        if item.missing:
+            yield SYNTAX.at(item, "is null, an empty filter to Go")
         if item.text is None:
             continue
         pattern, found = _compiled(item)
