@@ -1,6 +1,7 @@
 """The counts of trials that an algorithm wants: how many, how many at a time, and how many points its space has."""
 
 import math
+import re
 from collections.abc import Iterator
 
 from katib.check.finding import Finding, error, warning
@@ -109,6 +110,7 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
         found = resource["value"].text
         yield HYPERBAND.at(resource["value"], f"no parameter '{found}': {nearest(found, parameters)}")
     most, eta = setting_number(spec["algorithm"], "r_l", None), setting_number(spec["algorithm"], "eta", 3)
+    eta = 3 if eta is not None and eta <= 0 else eta
     parallel = spec["parallelTrialCount"].integer
     if most is not None and eta is not None and parallel is not None and most >= 1 and eta >= 2:
         bracket = int(eta) ** int(math.log(most) / math.log(int(eta)))
@@ -116,6 +118,17 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
             yield HYPERBAND.at(
                 spec["parallelTrialCount"], f"is {parallel}; the first bracket has {bracket} trials"
             )
+    for parameter in spec["parameters"].items:
+        for value in (
+            parameter["feasibleSpace"]["list"].items if parameter["parameterType"].text == "discrete" else ()
+        ):
+            if value.text is not None and not re.fullmatch(r"\s*[-+]?\d+\s*", value.text):
+                yield HYPERBAND.at(
+                    value,
+                    f"'{value.text}' of a discrete parameter is no whole number",
+                    effect="the service fails at every call, and no trial starts",
+                    mend="use categorical",
+                )
     if _more_than_at_a_time(spec):
         yield HYPERBAND.at(
             spec["maxTrialCount"],

@@ -35,6 +35,12 @@ LEAVES = warning(
     effect="3 of 1000 values lie outside min and max",
     mend="let the trainer clip the value, or choose uniform or logUniform",
 )
+CLIPPED = warning(
+    "min-clipped",
+    finds="logUniform with min of 0 or below under multivariate-tpe",
+    effect="its service draws from 1e-10 on, an int from 1 on: nearly all values are far below any that is meant",
+    mend="raise min above 0, or choose uniform",
+)
 ABOVE_ZERO = error(
     "min-not-above-zero",
     finds="a double with min of 0 or below under bayesianoptimization",
@@ -71,6 +77,14 @@ def sampling(spec: Node, service: Service) -> Iterator[Finding]:
             yield ABOVE_ZERO.at(space["min"], f"is {space['min'].text}, under {algorithm}")
             continue
         yield from _distribution(space, kind, service, algorithm)
+        if (
+            service.uniform_step
+            and low is not None
+            and low <= 0
+            and space["distribution"].text == "logUniform"
+        ):
+            least = "1" if kind == "int" else "1e-10"
+            yield CLIPPED.at(space["min"], f"is {space['min'].text}, and {algorithm} draws from {least} on")
     if numeric < service.dimensions and spec["parameters"].items:
         yield DIMENSIONS.at(
             spec["parameters"], f"{algorithm} needs {service.dimensions} numbers, and finds {numeric}"

@@ -81,6 +81,7 @@ class Service:
     uniform_step: bool = False  # whether a step is taken for uniform alone
     needs_step: tuple[str, ...] = ()  # the parameter types that need a step
     without_step: str = ""  # what happens where it is missing, if not the refusal of the service
+    logarithm: bool = False  # whether it takes the logarithm of min for logUniform and logNormal
     single: bool = False  # whether min may equal max: the one value is tried
     is_ours: bool = False  # whether Sepsweep's services have it too, which try no point twice
     min_above_zero: bool = False
@@ -91,7 +92,7 @@ class Service:
 
 
 SEED = {"random_state": whole(0)}
-TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(0), **SEED}
+TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(1), **SEED}
 ABOVE_0 = real(lambda value: value > 0, "a number above 0")
 FROM_0 = real(lambda value: value >= 0, "a number of at least 0")
 UP_TO_1 = real(lambda value: 0 < value <= 1, "a number above 0, up to 1")
@@ -110,9 +111,10 @@ SERVICES: Mapping[str, Service] = {
         otherwise="logUniform",
         step=False,
         min_above_zero=True,
+        logarithm=True,
         is_ours=True,
     ),
-    "random": Service(settings=SEED, leaves_range=True, is_ours=True),  # hyperopt
+    "random": Service(settings=SEED, leaves_range=True, logarithm=True, is_ours=True),  # hyperopt
     "tpe": Service(  # hyperopt
         settings={
             "gamma": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
@@ -121,6 +123,7 @@ SERVICES: Mapping[str, Service] = {
             **SEED,
         },
         leaves_range=True,
+        logarithm=True,
         is_ours=True,
     ),
     "multivariate-tpe": Service(  # optuna
@@ -155,7 +158,9 @@ SERVICES: Mapping[str, Service] = {
     "hyperband": Service(
         settings={
             "r_l": real(lambda value: value > 0, "a number above 0"),
-            "eta": real(lambda value: value >= 2, "a number of at least 2"),
+            "eta": real(
+                lambda value: value >= 2 or value <= 0, "a number of at least 2 (0 or below stands for 3)"
+            ),
             "resource_name": Setting(bool, "the name of a parameter"),
         },
         needs=("r_l", "resource_name"),

@@ -1,7 +1,7 @@
 """Named defects of searches of a network's graph and of populations."""
 
 from tests.katib.check.defects_algorithm import ALL_STEPS
-from tests.katib.check.manifests import DROP, Changes, Defects, algorithm
+from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, foreign
 
 PBT = {
     **algorithm("pbt", suggestion_trial_dir="/p", n_population="5", truncation_threshold="0.2"),
@@ -47,6 +47,25 @@ DEFECTS: Defects = {
     "pbt with more at a time than in a generation": (
         {**PBT, "spec.parallelTrialCount": 6},
         {"pbt-population spec.parallelTrialCount"},
+    ),
+    "discrete that hyperband cannot read": (
+        {
+            **PBT,
+            **foreign({}),
+            **algorithm("hyperband", r_l="4", eta="2", resource_name="grad_clip_norm"),
+            "spec.maxTrialCount": 4,
+            "spec.parallelTrialCount": 4,
+            "spec.maxFailedTrialCount": 4,
+            "spec.earlyStopping": DROP,
+            "spec.parameters[0].parameterType": "discrete",
+            "SPACE": {"list": ["1", "0.5"]},
+            **{f"spec.parameters[{index}].feasibleSpace": {"min": "1", "max": "9"} for index in (1, 2, 3)},
+        },
+        {"hyperband SPACE.list[1]"},
+    ),
+    "logUniform from nothing, which multivariate-tpe clips": (
+        foreign({**algorithm("multivariate-tpe"), "SPACE.min": "0"}),
+        {"?min-clipped SPACE.min"},
     ),
     "pbt without the step of a double": ({**PBT, "SPACE.step": DROP}, {"setting-missing SPACE.step"}),
     "pbt with a long name": ({**PBT, "metadata.name": "n" * 27}, {"trial-name-length metadata.name"}),
