@@ -1,10 +1,7 @@
 """Errors that a user can mend. The command line prints each as one line; anything else is a bug and shows its trace."""
 
-from bisect import bisect
 from collections.abc import Iterable
 from difflib import get_close_matches
-
-MOST_OPTIONS, NEIGHBOURS = 100, 20
 
 
 class SepsweepError(Exception):
@@ -61,15 +58,7 @@ class UnansweredError(SepsweepError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message.
-
-    Of very many words only those that come next in the alphabet are looked at, and the first are listed.
-    """
+    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message."""
     options = sorted(valid)
-    if len(options) <= MOST_OPTIONS:
-        close = get_close_matches(word, options, n=1)
-        return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"
-    place = bisect(options, word)
-    close = get_close_matches(word, options[max(0, place - NEIGHBOURS) : place + NEIGHBOURS], n=1)
-    listed = ", ".join(options[:NEIGHBOURS])
-    return f"did you mean '{close[0]}'?" if close else f"valid: {listed} and {len(options) - NEIGHBOURS} more"
+    close = get_close_matches(word, options, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"

@@ -70,6 +70,8 @@ class TrialCommand:
     argv: tuple[str, ...]
     env: tuple[EnvVar, ...]
     mounts: tuple[Mount, ...]
+    working_dir: str = ""
+    """Empty: the image's own."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,10 @@ class Experiment:
     parallel_trials: int
     max_failed_trials: int | None
     backoff_limit: int
+    job_deadline: int | None
+    """Seconds from a trial's first try on, for all of them; None: without end."""
+    pod_deadline: int | None
+    """Seconds of one try."""
     trial_parameters: Mapping[str, str]
     """Placeholder -> reference: a parameter of the search or a `${trialSpec.…}`."""
     trial_meta: Mapping[str, str]
@@ -117,6 +123,7 @@ class Experiment:
             argv=(*container.command, *container.args),
             env=tuple(EnvVar(env.name, env.value) for env in container.env),
             mounts=tuple(Mount(m.name, m.mount_path, m.read_only) for m in container.volume_mounts),
+            working_dir=container.working_dir,
         )
 
     def _resolve(self, reference: str, trial_name: str, assignments: Mapping[str, str]) -> str:
@@ -140,6 +147,7 @@ def load_experiment(text: str, source: str) -> Experiment:
     manifest, document = parse(text, source)
     spec = manifest.spec
     template = spec.trial_template
+    job = template.trial_spec.spec
     container = _primary_container(template, source)
     objective, collector = spec.objective, spec.metrics_collector_spec
     maximize = objective.type == "maximize"
@@ -160,7 +168,9 @@ def load_experiment(text: str, source: str) -> Experiment:
         max_trials=spec.max_trial_count,
         parallel_trials=spec.parallel_trial_count,
         max_failed_trials=spec.max_failed_trial_count,
-        backoff_limit=template.trial_spec.spec.backoff_limit,
+        backoff_limit=job.backoff_limit,
+        job_deadline=job.active_deadline_seconds,
+        pod_deadline=job.template.spec.active_deadline_seconds,
         trial_parameters={parameter.name: parameter.reference for parameter in template.trial_parameters},
         trial_meta=_meta(template.trial_spec),
         container=container.model_dump_json(by_alias=True),

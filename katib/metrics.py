@@ -4,6 +4,7 @@ Katib's collector applies Go's RE2 to each line; RE2 is what this module uses to
 pod and on this machine. Called by the renderer, the manifest check and the local engine.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,9 @@ import re2
 
 METRIC = "val_si_snr"
 UNIT = "dB"
+_GO_NUMBER = re2.compile(
+    r"(?i)[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|0x([\da-f]+\.?[\da-f]*|\.[\da-f]+)p[+-]?\d+)"
+)
 RFC3339 = re2.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 SEED_DEVIATION = 0.13
 """Standard deviation of METRIC between seeds of one configuration, dB: 0.127 between replicates of public DPRNN trainings on
@@ -50,10 +54,20 @@ class Report:
     time: datetime | None
 
 
+@dataclass(frozen=True)
+class Printed:
+    """What a line says of one metric, as the trainer wrote it; `text` is empty where the filter's second group took no part."""
+
+    name: str
+    text: str
+    time: datetime | None
+
+
 class MetricParser:
     """Finds reports in lines as Katib's file collector does (file-metricscollector.go, parseLogs).
 
-    Group 1 of a filter must equal one of `names`; group 2 is the value. A line may hold several.
+    Group 1 of a filter must equal one of `names` and group 2 is the value, both without white space around them; a filter
+    without two groups finds nothing. A line may hold several.
     """
 
     def __init__(self, filters: Sequence[str], names: Sequence[str]) -> None:
@@ -62,15 +76,24 @@ class MetricParser:
 
     def parse(self, line: str) -> list[Report]:
         """All reports of one line without its line end; a value that is no number is left out."""
+        return [
+            Report(one.name, value, one.time)
+            for one in self.texts(line)
+            if (value := number(one.text)) is not None
+        ]
+
+    def texts(self, line: str) -> list[Printed]:
+        """All that one line without its line end says of the metrics, numbers or not, as Katib stores it."""
         if not any(name in line for name in self._names):
             return []
-        found = [match for pattern in self._filters for match in pattern.finditer(line)]
         stamp = _time(line)
-        return [
-            Report(match[1], float(match[2]), stamp)
-            for match in found
-            if match[1] in self._names and _is_number(match[2])
+        found = [
+            Printed((match[1] or "").strip(), (match[2] or "").strip(), stamp)
+            for pattern in self._filters
+            if pattern.groups >= 2
+            for match in pattern.finditer(line)
         ]
+        return [one for one in found if one.name in self._names]
 
 
 def compile_filter(text: str) -> Any:
@@ -89,9 +112,12 @@ def _time(line: str) -> datetime | None:
         return None
 
 
-def _is_number(text: str) -> bool:
+def number(text: str) -> float | None:
+    """Returns the number that Katib reads (Go, strconv.ParseFloat); None for any other text, such as "1_000" or "1e999"."""
+    if not _GO_NUMBER.fullmatch(text):
+        return None
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        value = float.fromhex(text) if "x" in text.lower() else float(text)
+    except OverflowError:
+        return None
+    return None if math.isinf(value) and "inf" not in text.lower() else value

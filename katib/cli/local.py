@@ -8,7 +8,7 @@ import typer
 from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 
 if TYPE_CHECKING:
-    from katib.local.engine import Halt
+    from katib.local.ending import Halt
     from katib.render import Overrides
 
 

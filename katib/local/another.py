@@ -11,9 +11,9 @@ from typing import Any
 
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
-from katib.local.engine import GRACE_SECONDS
 from katib.local.process import OUTPUT, end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Trial, read
+from katib.local.running import GRACE_SECONDS
 from katib.local.store import differences
 from katib.metrics import MetricParser
 

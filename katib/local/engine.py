@@ -11,13 +11,15 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from katib.errors import EngineError
+from katib.local.ending import Halt, verdict
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess
-from katib.local.reasons import how, says_disk_full, unwritable
-from katib.local.record import Effort, State, Trial, objective_value
+from katib.local.reasons import unwritable
+from katib.local.record import WITHOUT_RESULT, State, Trial
+from katib.local.running import GRACE_SECONDS, Running, deadline
 from katib.local.signals import STOPS, Signals, listening
 from katib.local.store import Store
 from katib.local.view import View, count, with_unit
@@ -26,14 +28,8 @@ from katib.search.history import Outcome, Past
 from katib.search.sampler import preload, sampler
 from katib.search.stopping import because, stop_rule
 
-GRACE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL: the template's terminationGracePeriodSeconds."""
-
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
-
-BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
-"""Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
 
 _OUTCOMES: dict[State, Outcome] = {
     "Created": "running",
@@ -43,23 +39,6 @@ _OUTCOMES: dict[State, Outcome] = {
     "Failed": "failed",
     "MetricsUnavailable": "failed",
 }
-
-
-@dataclass(frozen=True)
-class Halt:
-    """Why the search ends before its budget is spent; `code` is the exit code."""
-
-    code: int
-    reason: str
-
-
-@dataclass
-class _Running:
-    """A trial at work. `step` is that of its process's last report: a resumed trial begins with its history."""
-
-    process: TrialProcess
-    device: str | None
-    step: int = 0
 
 
 class Engine:
@@ -73,9 +52,11 @@ class Engine:
         self._rule = stop_rule(stopping, experiment.maximize, experiment.metric) if stopping else None
         self._parser = MetricParser(experiment.filters, [experiment.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._free = list(reversed(launcher.slots))
         self._selector = selectors.DefaultSelector()
+        self._begun: dict[str, float] = {}
+        """When the first try of a trial began in this run of the engine, on the monotonic clock."""
         self._halt: Halt | None = None
         self._exhausted = False
 
@@ -180,10 +161,16 @@ class Engine:
         folder = self._launcher.folder / trial.name
         try:
             folder.mkdir(exist_ok=True)
-            process = TrialProcess(launch.argv, launch.env, folder)
+            for path in (*launch.volumes, *([launch.place] if launch.place else [])):
+                path.mkdir(parents=True, exist_ok=True)
+            process = TrialProcess(launch.argv, launch.env, folder, launch.place)
         except OSError as error:
             raise unwritable(folder, error) from None
-        self._running[trial.name] = _Running(process, self._free.pop())
+        now = time.monotonic()
+        first = self._begun.setdefault(trial.name, now)
+        # A deadline that was set for a GPU says nothing of a processor.
+        ends = None if self._launcher.without_gpu else deadline(self._experiment, first, now)
+        self._running[trial.name] = Running(process, self._free.pop(), launch.ours, ends)
         self._selector.register(process, selectors.EVENT_READ, trial.name)
         effort = replace(
             trial.effort, started=process.started, starts=trial.effort.starts + 1, node=platform.node()
@@ -192,12 +179,10 @@ class Engine:
 
     def _wait(self, signals: Signals) -> None:
         """Sleep until something happens, then see to all of it."""
-        ends = [
-            running.process.ends_by - time.monotonic()
-            for running in self._running.values()
-            if running.process.ends_by
-        ]
-        deadlines = [*ends, *([self._view.refresh] if self._view.refresh else [])]
+        wakes = [wake for running in self._running.values() if (wake := running.wakes) is not None]
+        deadlines = [wake - time.monotonic() for wake in wakes]
+        if self._view.refresh:
+            deadlines.append(self._view.refresh)
         for key, _ in self._selector.select(max(0.0, min(deadlines)) if deadlines else None):
             if key.data:
                 self._attempt(self._read, key.data)
@@ -207,8 +192,8 @@ class Engine:
         for name, running in list(self._running.items()):
             if (code := running.process.poll()) is not None:
                 self._attempt(self._ended, name, code)
-            elif running.process.ends_by and running.process.ends_by < time.monotonic():
-                running.process.kill()
+            else:
+                running.check()
 
     def _read(self, name: str, *, all_of_it: bool = False) -> None:
         process = self._running[name].process
@@ -227,13 +212,13 @@ class Engine:
         running, trial = self._running[name], self._trials[name]
         running.step += 1
         known = trial.values[running.step - 1 : running.step]
-        if trial.stop or known == (value,):
+        if trial.stop or known == (value,) or (value != value and known and known[0] != known[0]):
             return
         trial = self._trials[name] = self._store.report(trial, running.step, value)
         self._view.report(trial, running.step)
-        if known or self._rule is None or self._halt:
+        if self._rule is None or self._halt:
             return
-        others = [other for other in self.trials if other.name != name]
+        others = [other for other in self.trials if other.name != name and other.state not in WITHOUT_RESULT]
         stop = self._rule.decide(
             trial.values,
             [other.values for other in others if other.state != "Succeeded"],
@@ -256,50 +241,31 @@ class Engine:
             with suppress(KeyError):
                 self._selector.unregister(running.process)
             running.process.close()
-        trial = self._trials[name]
-        seconds = trial.effort.seconds + time.time() - running.process.started
-        effort = replace(trial.effort, seconds=seconds, started=None)
-        said = running.process.last_line.removeprefix("error: ")
-        if trial.stop:
-            self._change(trial, effort=effort, state="EarlyStopped", reason=trial.stop)
-        elif code == 0 and self._value(trial) is not None:
-            self._change(trial, effort=effort, state="Succeeded", reason="")
-        elif code == 0:
-            self._change(
-                trial,
-                effort=effort,
-                state="MetricsUnavailable",
-                reason=f"no {self._experiment.metric} was reported",
-            )
-        elif code == DIVERGED:
-            self._change(trial, effort=effort, state="Failed", reason=f"diverged: {said}")
-        else:
-            self._broke_off(trial, effort, code, said)
+        process, trial = running.process, self._trials[name]
+        if process.poll() == 0 and not trial.stop:
+            # What a try that failed has printed counts where this one has printed it too, as our trainer does with its history.
+            trial = self._trials[name] = self._store.keep(trial, running.step)
+        end = running.end(code)
+        if self._parser.parse(end.said):  # a metric is no reason
+            end = replace(end, said="")
+        found = verdict(trial, end, self._experiment, halted=self._halt is not None)
+        effort = replace(
+            trial.effort,
+            seconds=trial.effort.seconds + time.time() - process.started,
+            started=None,
+            failures=trial.effort.failures + found.failed_try,
+        )
+        if found.halt:
+            self._stop_all(found.halt)
+        self._change(trial, effort=effort, state=found.state, reason=found.reason)
         self._check_failures()
 
-    def _broke_off(self, trial: Trial, effort: Effort, code: int, said: str) -> None:
-        """A trial that is neither complete nor to blame for its own settings: it goes on later, or now, or not at all."""
-        if code == BAD_INPUT or code in NOT_RUNNABLE:
-            self._stop_all(Halt(2, f"trial {trial.name}: {said}"))
-        elif says_disk_full(said):
-            self._stop_all(Halt(1, f"trial {trial.name}: {said}"))
-        elif not self._halt:
-            effort = replace(effort, failures=effort.failures + 1)
-            reason = f"{how(code)}: {said}" if said else how(code)
-            if effort.failures > self._experiment.backoff_limit:
-                self._change(trial, effort=effort, state="Failed", reason=reason)
-                return
-            tries = f"try {effort.failures + 1} of {self._experiment.backoff_limit + 1}"
-            self._change(trial, effort=effort, state="Created", reason=f"{reason}; {tries}")
-            return
-        self._change(trial, effort=effort, state="Created", reason="interrupted")
-
     def _check_failures(self) -> None:
-        failed = sum(trial.state in ("Failed", "MetricsUnavailable") for trial in self.trials)
+        failed = [trial for trial in self.trials if trial.state in WITHOUT_RESULT]
         limit = self._experiment.max_failed_trials
-        if failed and limit is not None and failed >= limit:
-            last = [trial for trial in self.trials if trial.state in ("Failed", "MetricsUnavailable")][-1]
-            why = f"{count(failed, 'failed trial')} of {limit} allowed; {last.name}: {last.reason}"
+        if failed and limit is not None and len(failed) >= limit:
+            last = failed[-1]
+            why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {last.name}: {last.reason}"
             self._stop_all(Halt(1, f"experiment {self._experiment.name} failed: {why}"))
 
     def _stop_by_signal(self, number: int) -> None:
@@ -325,4 +291,4 @@ class Engine:
             self._view.change(self._trials[trial.name])
 
     def _value(self, trial: Trial) -> float | None:
-        return objective_value(trial.values, self._experiment.strategy)
+        return trial.value(self._experiment.strategy)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from katib.errors import FolderError, ManifestError
 from katib.experiment import Experiment, Mount, TrialCommand
+from katib.local.command import expand, expanded, is_trainer
 from katib.local.corpus import fingerprint, of_tables
 
 DATA_VOLUME, RUNS_VOLUME = "data", "runs"
@@ -31,6 +32,15 @@ class Launch:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    place: Path | None = None
+    """The folder that it begins in; None: that of the engine."""
+    volumes: tuple[Path, ...] = ()
+    """Folders that stand for the pod's own volumes; a trial finds them made, and its `place`."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is our trainer."""
+        return is_trainer(self.argv)
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,12 @@ class Launcher:
         """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
         command = self.experiment.trial(trial, assignments)
         places = self._places(command.mounts, self.folder / trial)
-        argv = tuple(_mapped(word, places) for word in command.argv)
-        return Launch(_python(_on(device, argv)), self._environment(command, places, device))
+        variables = expanded([(variable.name, variable.value) for variable in command.env], os.environ)
+        argv = tuple(_mapped(expand(word, variables), places) for word in command.argv)
+        place = Path(_mapped(command.working_dir, places)) if command.working_dir else None
+        env = {name: _mapped(text, places) for name, text in variables.items()}
+        volumes = tuple(path for path in places.values() if path.is_relative_to(self.folder / trial))
+        return Launch(_python(_on(device, argv)), self._environment(env, device), place, volumes)
 
     def _places(self, mounts: Sequence[Mount], folder: Path) -> dict[str, Path]:
         """Container path -> folder here. A path that this machine has as well, such as /tmp, stays as it is."""
@@ -84,15 +98,10 @@ class Launcher:
                 places[mount.path] = folder / mount.volume
         return places
 
-    def _environment(
-        self, command: TrialCommand, places: Mapping[str, Path], device: str | None
-    ) -> dict[str, str]:
+    def _environment(self, variables: Mapping[str, str], device: str | None) -> dict[str, str]:
         """The user's own, then the manifest's; what only the cluster knows (secrets) is the user's if it is there."""
-        env = dict(os.environ)
-        for variable in command.env:
-            # HOME of a container is a place to write to; here it is where the user's settings are.
-            if variable.value is not None and variable.name != "HOME":
-                env[variable.name] = _mapped(variable.value, places)
+        # HOME of a container is a place to write to; here it is where the user's settings are.
+        env = {**os.environ, **{name: text for name, text in variables.items() if name != "HOME"}}
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH"), str(Path.cwd())]))
         env.setdefault("PYTHONUNBUFFERED", "1")
         env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
@@ -124,7 +133,9 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
             f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away"
         )
     slots = _slots(experiment.parallel_trials)
-    return Launcher(experiment, data and data.resolve(), runs.resolve(), slots)
+    found = Launcher(experiment, data and data.resolve(), runs.resolve(), slots)
+    _check_command(found)
+    return found
 
 
 def _example(experiment: Experiment) -> TrialCommand:
@@ -138,7 +149,7 @@ def _all(experiment: Experiment, value: str) -> dict[str, str]:
 def _data_dir(argv: Sequence[str]) -> Path | None:
     """The corpus that a trial of our trainer reads; None of another program's."""
     words = list(argv)
-    if "-m" not in words or words[words.index("-m") + 1 :][:1] != ["trainer"] or DATA_DIR not in words:
+    if not is_trainer(words) or DATA_DIR not in words:
         return None
     return next(map(Path, words[words.index(DATA_DIR) + 1 :]), None)
 
@@ -169,6 +180,29 @@ def _check_data(data: Path | None) -> None:
         raise FolderError(f"--data {data}: the folder is empty; `make corpus` builds a corpus")
 
 
+def _check_command(launcher: Launcher) -> None:
+    """A trial's folder and program are there, as far as they are the same for each trial."""
+    name = launcher.experiment.name
+    one, other = (launcher.launch("example", _all(launcher.experiment, value), None) for value in ("", "0"))
+    place = one.place
+    # A folder of a volume is made with the trial.
+    if place is not None and place == other.place and not (_below(launcher, place) or place.is_dir()):
+        raise ManifestError(
+            f"{name}: workingDir {place}: no such folder on this machine; make it, or take workingDir out"
+        )
+    program = one.argv[0]
+    if "/" in program:
+        program = str((place or Path()) / program)
+    if one.argv[0] != other.argv[0] or _below(launcher, Path(program)):
+        return
+    if shutil.which(program, path=one.env.get("PATH")) is None:
+        raise ManifestError(f"{name}: command {program}: no such program on this machine; install it first")
+
+
+def _below(launcher: Launcher, path: Path) -> bool:
+    return path.is_relative_to(launcher.runs)
+
+
 def _mapped(text: str, places: Mapping[str, Path]) -> str:
     """`text` with every container path in it replaced, and with no part of another path taken for one."""
     if not places:
@@ -179,7 +213,7 @@ def _mapped(text: str, places: Mapping[str, Path]) -> str:
 
 def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
     """The trainer's command for this machine: one that asks for a GPU trains on the processor where there is none."""
-    if device is not None or "trainer" not in argv:
+    if device is not None or not is_trainer(argv):
         return argv
     return tuple("cpu" if words == ("--device", "cuda") else words[1] for words in pairwise(("", *argv)))
 

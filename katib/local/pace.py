@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from katib.errors import ManifestError
+from katib.local.command import is_trainer
 from katib.local.corpus import ask
 from katib.local.launch import Launcher
 from katib.local.view import count, duration
@@ -53,7 +54,7 @@ def pace(launcher: Launcher) -> Pace | None:
     words = [
         part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])
     ]
-    if launcher.data is None or not _is_ours(words) or _flag(words, "--preset") == SMALL:
+    if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
         return None
     words.insert(words.index("trainer") + 1, "pace")
     # Asked for whatever is here, the trainer says why it cannot use a GPU.
@@ -73,10 +74,6 @@ def pace(launcher: Launcher) -> Pace | None:
         parallel=len(launcher.slots),
         reason=reason,
     )
-
-
-def _is_ours(words: Sequence[str]) -> bool:
-    return ("-m", "trainer") in pairwise(words)
 
 
 def _flag(words: Sequence[str], flag: str) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from katib.local.family import lives, to_stop
+
 OUTPUT, HOLD = "output.log", "process.lock"
 LINE_LIMIT = 1 << 16
 """Bytes of a line that are looked at; a trial that prints endless lines must not fill the memory."""
@@ -26,8 +28,10 @@ _SHIM = 'echo $$ >"$0" && exec "$@"'
 class TrialProcess:
     """A running trial. `fileno` is the descriptor of its output, to be waited for."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
-        """Start `argv` with its files in `folder`, which exists. Raises OSError."""
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], folder: Path, place: Path | None = None
+    ) -> None:
+        """Start `argv` with its files in `folder`, which exists, in the folder `place`. Raises OSError."""
         hold = _hold(folder)
         assert hold is not None, f"{folder}: a process of this trial lives"  # noqa: S101 (end_leftovers comes first)
         self._log: IO[bytes] = (folder / OUTPUT).open("ab")
@@ -39,6 +43,7 @@ class TrialProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
+                cwd=place,
                 start_new_session=True,
                 pass_fds=[hold],
             )
@@ -49,6 +54,8 @@ class TrialProcess:
         self._pipe = pipe
         os.set_blocking(pipe.fileno(), False)
         self._rest = b""
+        self._asked: list[int] = []
+        """Processes that were asked to end, the trial's own among them."""
         self.silent = False
         """Whether its output has come to an end; a process may outlive that."""
         self.started = time.time()
@@ -84,18 +91,26 @@ class TrialProcess:
         return found
 
     def stop(self, grace: float) -> None:
-        """Ask it to save and end. Only the trial's own process: what it has started is its own to end."""
+        """Ask it to save and end, behind a shell too. What a trainer has started is its own to end."""
         if self.ends_by is None:
             self.ends_by = time.monotonic() + grace
-            self._process.send_signal(signal.SIGTERM)
+            self._asked = _ask(self._process.pid) if self._process.poll() is None else []
 
     def kill(self) -> None:
         """End it and whatever it has started, at once."""
         _kill_group(self._process.pid)
 
     def poll(self) -> int | None:
-        """Its exit code, negative where a signal ended it; None while it runs."""
-        return self._process.poll()
+        """Its exit code, negative where a signal ended it; None while it runs, or the program behind its shell still saves."""
+        code = self._process.poll()
+        return None if code is not None and self.saves else code
+
+    @property
+    def saves(self) -> bool:
+        """Whether its shell is gone and the program behind it, which was asked to end, is still at it within its time."""
+        if self.ends_by is None or self._process.poll() is None or time.monotonic() >= self.ends_by:
+            return False
+        return any(lives(process_id) for process_id in self._asked if process_id != self._process.pid)
 
     def close(self) -> None:
         """After its end: leave nothing of it behind."""
@@ -109,7 +124,8 @@ def end_leftovers(folders: Sequence[Path], grace: float) -> list[Path]:
     """End what an engine that was killed has left running in these folders; each may save first. Those that had something."""
     left = [folder for folder in folders if _holder(folder) is not None]
     for folder in left:
-        _signal(_holder(folder), signal.SIGTERM)
+        if (process_id := _holder(folder)) is not None:
+            _ask(process_id)
     deadline = time.monotonic() + grace
     for folder in left:
         while (process_id := _holder(folder)) is not None:
@@ -143,10 +159,13 @@ def _hold(folder: Path) -> int | None:
     return descriptor
 
 
-def _signal(process_id: int | None, number: int) -> None:
-    if process_id is not None:
+def _ask(process_id: int) -> list[int]:
+    """Ask a process to end, and the program behind it where it is a shell. Returns all that were asked."""
+    found = to_stop(process_id)
+    for one in found:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process_id, number)
+            os.kill(one, signal.SIGTERM)
+    return found
 
 
 def _kill_group(process_id: int) -> None:

@@ -19,6 +19,7 @@ from katib.experiment import Experiment
 
 State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
 FINAL: tuple[State, ...] = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable")
+WITHOUT_RESULT: tuple[State, ...] = ("Failed", "MetricsUnavailable")
 DATABASE, MANIFEST = "study.db", "experiment.yaml"
 LOCK_SECONDS = 60
 """How long a write waits for a reader, such as the dashboard, and a reader for a write."""
@@ -61,6 +62,11 @@ class Trial:
     def finished(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in FINAL
+
+    def value(self, strategy: str) -> float | None:
+        """Returns what its reports come to by Katib's metric strategy; None where no finite one came, and where it has failed:
+        then it has no result in Katib, which reads the metrics of a pod that completed."""
+        return None if self.state in WITHOUT_RESULT else objective_value(self.values, strategy)
 
 
 @dataclass(frozen=True)

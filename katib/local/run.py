@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from katib.elsewhere import beside
 from katib.errors import FolderError
 from katib.local.another import changes, clear
 from katib.local.corpus import EARLIER, is_earlier
-from katib.local.engine import GRACE_SECONDS, Engine, Halt
+from katib.local.ending import Halt
+from katib.local.engine import Engine
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Identity, read
+from katib.local.running import GRACE_SECONDS
 from katib.local.store import Store
 from katib.local.view import count, view
 from katib.search.sampler import idle_settings, sampler
@@ -47,6 +50,10 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                 seen.say(
                     "note: warm_start takes the trials of a cluster; here the search begins without them"
                 )
+            for name in beside(experiment.spec):
+                seen.say(f"note: the container {name} of a trial's pod is not run here")
+            if launcher.without_gpu and experiment.job_deadline:
+                seen.say("note: activeDeadlineSeconds was set for a GPU; here no trial is ended for it")
             if launcher.without_gpu:
                 seen.say("note: there is no GPU here, so that trials train on the processor (--device cpu)")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]

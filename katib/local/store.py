@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -27,7 +28,6 @@ from katib.local.record import (
     Identity,
     State,
     Trial,
-    objective_value,
     read,
     unreadable,
 )
@@ -98,10 +98,25 @@ class Store:
             return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
 
     def report(self, trial: Trial, step: int, value: float) -> Trial:
-        """Record the report of `step`, from 1; what stood there before is replaced."""
+        """Record the report of `step`, from 1. What stood there and behind it is forgotten: an earlier try printed it, and this
+        one does not continue it."""
+        trial = self.keep(trial, step - 1)
         with _writing(self.path):
             self._storage.set_trial_intermediate_value(trial.id, step, value)
-        return replace(trial, values=(*trial.values[: step - 1], value, *trial.values[step:]))
+        return replace(trial, values=(*trial.values, value))
+
+    def keep(self, trial: Trial, steps: int) -> Trial:
+        """Forget the reports behind the first `steps`."""
+        if len(trial.values) <= steps:
+            return trial
+        with _writing(self.path), self._storage.engine.begin() as connection:  # Optuna has no call for it
+            connection.execute(
+                sqlalchemy.text(
+                    "DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"
+                ),
+                {"id": trial.id, "steps": steps},
+            )
+        return replace(trial, values=trial.values[:steps])
 
     def update(self, trial: Trial, **changes: Any) -> Trial:
         """Record other values of `effort`, `stop`, `reason` and `state`; the state comes last, and then is final or not."""
@@ -121,11 +136,11 @@ class Store:
         frozen = self._storage.get_trial(trial.id)
         if frozen.state.is_finished() or not trial.finished:
             return
-        value = objective_value(trial.values, self.identity.strategy)
-        state = _FINAL[trial.state]
-        values = None if value is None or state == TrialState.FAIL else [value]
+        value = trial.value(self.identity.strategy)
         with _writing(self.path):
-            self._storage.set_trial_state_values(trial.id, state, values)
+            self._storage.set_trial_state_values(
+                trial.id, _FINAL[trial.state], None if value is None else [value]
+            )
 
     def close(self) -> None:
         """Let go of the file."""

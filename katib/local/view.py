@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from katib.experiment import Experiment
-from katib.local.record import State, Trial, objective_value
+from katib.local.record import State, Trial
 from katib.text import count as count
 from katib.text import with_unit as with_unit
 
@@ -142,7 +142,7 @@ class LiveTable(Lines):
             table.add_column(heading, justify="right", no_wrap=True, min_width=width)
         table.add_column("", no_wrap=True)
         for trial in fitting:
-            value = objective_value(trial.values, self._experiment.strategy)
+            value = trial.value(self._experiment.strategy)
             best = "" if value is None else with_unit(value, self._experiment.metric)
             settings = "  ".join(f"{key} {short(text)}" for key, text in trial.assignments.items())
             state = f"[{STYLES[trial.state]}]{trial.state}[/]"
@@ -165,7 +165,7 @@ def story(trial: Trial, experiment: Experiment) -> str:
     parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []
     if trial.finished:
         parts.append(f"{count(len(trial.values), 'epoch')} in {duration(trial.effort.seconds)}")
-        value = objective_value(trial.values, experiment.strategy)
+        value = trial.value(experiment.strategy)
         if value is not None:
             parts.append(f"best {experiment.metric} {with_unit(value, experiment.metric)}")
     elif trial.values:

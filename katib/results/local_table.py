@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from katib.cluster.causes import LOST, OOM_GPU
-from katib.cluster.pod import gpus_of
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
-from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, objective_value, read
+from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, read
 from katib.results import export
-from katib.results.origin import budget, filters_of, metrics_of, model_of, origin
+from katib.results.origin import budget, filters_of, is_ours, metrics_of, model_of, origin
 from katib.results.patience import explained
 from katib.results.run_folder import (
     CONFIG,
@@ -94,23 +93,12 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         model=model_of(identity.spec),
         spec=source,
         budget=budget(identity.spec, source),
-        gpus=_gpus(identity, trials, folder),
+        gpus=1,
     )
 
 
-def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
-    """Of one trial on this machine: one where the manifest asks for any, unless a run says that it trained without."""
-    try:
-        asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
-    except (KeyError, TypeError):
-        return 0
-    first = next((trial for trial in trials if (folder / trial.name / CONFIG).exists()), None)
-    without = first is not None and read_json(folder / first.name / CONFIG).get("device") == "cpu"
-    return int(asked > 0 and not without)
-
-
 def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
-    value = objective_value(trial.values, identity.strategy)
+    value = trial.value(identity.strategy)
     mixture = read_json(folder / SUMMARY).get(f"mixture_{identity.metric}")
     seconds = trial.effort.seconds + _at_work(trial, folder)
     return Row(
@@ -132,7 +120,7 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
-        remedy=_remedy(trial, folder),
+        remedy=_remedy(trial, folder, ours=is_ours(identity.spec)),
     )
 
 
@@ -162,16 +150,16 @@ def _at_work(trial: Trial, folder: Path) -> float:
     return max(0.0, min(last, time.time()) - trial.effort.started)
 
 
-def _remedy(trial: Trial, folder: Path) -> str:
+def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
     if trial.state == "MetricsUnavailable":
         return f"{folder / OUTPUT} shows what it printed; `make check` the filter"
     if trial.state != "Failed":
         return ""
-    if trial.reason.startswith("diverged"):
+    if ours and trial.reason.startswith("diverged"):
         return LOST.remedy
-    if trial.reason.startswith("exit code 4"):
+    if ours and trial.reason.startswith("exit code 4:"):
         return OOM_GPU.remedy
-    if "out of memory" in trial.reason:
+    if ours and "out of memory" in trial.reason:
         return "lower batch_size in the spec, or run fewer trials at a time (PARALLEL=)"
     return f"{folder / OUTPUT} shows what it printed"
 

@@ -6,6 +6,7 @@ Called by both tables, by the log, and by what follows from a search.
 from collections.abc import Mapping
 from typing import Any
 
+from katib.local.command import is_trainer
 from katib.metrics import filters_of as filters_of
 from katib.metrics import metrics_of as metrics_of
 from katib.render import fixed_flags
@@ -58,6 +59,11 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
         elif found:
             found[next(reversed(found))].append(word)
     return found
+
+
+def is_ours(spec: Mapping[str, Any]) -> bool:
+    """Whether trials of the manifest's `spec` are trainings of our trainer, whose exit codes and words are known."""
+    return is_trainer(_command(spec))
 
 
 def is_tracked(spec: Mapping[str, Any]) -> bool:

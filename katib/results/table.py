@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from katib.local.record import Identity, State
-from katib.metrics import METRIC
-from katib.spec import Baseline, Spec
+from katib.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Row:
-    """One trial. `value` is the objective's, `seconds` is training time, `best_epoch` counts from 1."""
+    """One trial. `value` is the objective's, `seconds` is training time, `best_epoch` counts from 1.
+
+    A trial that failed has no value, no best epoch and no gain, whatever it printed before: it has no result in Katib.
+    """
 
     trial: str
     state: State
@@ -68,6 +70,11 @@ class Row:
     remedy: str = ""
     """What to do about a failure; empty where there was none, or nothing is to be done."""
 
+    def __post_init__(self) -> None:
+        if self.state == "Failed":
+            for name in ("value", "best_epoch", "gain"):
+                object.__setattr__(self, name, None)
+
     @property
     def curve(self) -> tuple[Point, ...]:
         """The objective by epoch."""
@@ -97,7 +104,7 @@ class TrialTable:
     budget: Budget | None = None
     """None where the manifest does not say it."""
     gpus: int = 0
-    """That one trial uses; on this machine one or, where it trains on the processor, none."""
+    """That one trial uses; on this machine one, which may be the processor."""
     notes: tuple[str, ...] = ()
     """What could not be read, one line each; the verbs print them to stderr."""
 
@@ -105,19 +112,6 @@ class TrialTable:
     def best(self) -> Row | None:
         """The best trial that has a value."""
         return self.rows[0] if self.rows and self.rows[0].value is not None else None
-
-    @property
-    def baseline(self) -> Baseline | None:
-        """The spec's baseline, where the trials can be compared with it: by its metric, after as many epochs."""
-        if self.spec is None or (self.identity.metric, self.identity.maximize) != (METRIC, True):
-            return None
-        shortened = self.budget is not None and self.budget.epochs != self.spec.epochs
-        return None if shortened else self.spec.baseline
-
-    @property
-    def under_way(self) -> tuple[Row, ...]:
-        """Trials that have not ended."""
-        return tuple(row for row in self.rows if row.state in ("Created", "Running"))
 
     @property
     def counts(self) -> dict[State, int]:

@@ -31,6 +31,8 @@ from katib.search.space import Space
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol")
+ELSEWHERE = ("cmaes", "hyperband", "pbt", "darts", "enas")
+"""What Katib v0.19 has beside them (manifests/v1beta1/installs/katib-standalone/katib-config.yaml)."""
 MOST_CANDIDATES = 10_000
 
 NEAR = 0.02
@@ -260,6 +262,11 @@ def preload() -> None:
 def sampler(experiment: Experiment) -> Sampler:
     """What the manifest's `algorithm` and `parameters` ask for. Raises ManifestError where that cannot be done."""
     algorithm, space = experiment.algorithm, Space.of(experiment.parameters)
+    if algorithm.name in ELSEWHERE:
+        ours = ", ".join(ALGORITHMS)
+        raise ManifestError(
+            f"algorithm {algorithm.name}: only Katib's own service on a cluster has it; here: {ours}"
+        )
     if algorithm.name not in ALGORITHMS:
         raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
     if not space.axes:

@@ -68,6 +68,8 @@ def experiment(message: Any) -> Experiment:
         parallel_trials=spec.parallel_trial_count,
         max_failed_trials=None,
         backoff_limit=0,
+        job_deadline=None,
+        pod_deadline=None,
         trial_parameters={},
         trial_meta={},
         container="{}",

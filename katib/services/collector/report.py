@@ -49,15 +49,17 @@ class Reporter:
         self._pause = 0.0
         self._again = 0.0
 
-    def add(self, name: str, value: float, printed: datetime | None) -> None:
-        """A row to be reported. Where no time was printed it gets that of now, later than any such before."""
+    def add(self, name: str, value: float | str, printed: datetime | None) -> None:
+        """A row to be reported, of a number or of a text that is none. Where no time was printed it gets that of now, later than
+        any such before."""
         try:
             stamp = timestamp(printed) if printed else ""
         except OverflowError:  # the first hours of the year 1, in a zone east of Greenwich
             stamp = ""
         if not stamp:
             self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
-        self._new.append((Row(name, stamp or timestamp(self._last), repr(value)), bool(stamp)))
+        text = value if isinstance(value, str) else repr(value)
+        self._new.append((Row(name, stamp or timestamp(self._last), text), bool(stamp)))
 
     def add_unavailable(self, name: str) -> None:
         """Say that the trial is over and has no value of `name`."""
@@ -132,7 +134,8 @@ class Reporter:
 
     def _repeats(self, row: Row) -> bool:
         """Whether the next value that an earlier pod reported is this one; the first that is not ends that."""
-        if (earlier := self._earlier.get(row.name)) and next(earlier, None) == float(row.value):
+        value, earlier = number(row.value), self._earlier.get(row.name)
+        if value is not None and earlier and next(earlier, None) == value:
             return True
         self._earlier.pop(row.name, None)
         return False

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from katib.metrics import MetricParser
+from katib.metrics import MetricParser, number
 from katib.services.collector.arguments import Arguments
 from katib.services.collector.output import Output
 from katib.services.collector.report import Reporter
@@ -92,11 +92,15 @@ class Watch:
             self._trainer.kill()
 
     def _take(self, line: str) -> None:
-        for report in self._parser.parse(line):
-            if math.isfinite(report.value):
-                self._reporter.add(report.name, report.value, report.time)
+        for one in self._parser.texts(line):
+            value = number(one.text)
+            if value is None and one.text:
+                # Katib keeps a text, and takes the latest trial for the best: its darts example prints a genotype.
+                self._reporter.add(one.name, one.text, one.time)
+            elif value is not None and math.isfinite(value):
+                self._reporter.add(one.name, value, one.time)
             else:
-                log.warning("%s=%s is no number that Katib can rank; left out", report.name, report.value)
+                log.warning("%s=%s is no number that Katib can rank; left out", one.name, one.text)
 
     def _ask(self) -> None:
         """The early-stopping service, after each step that the DB manager has."""

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -53,9 +52,9 @@ def spoiled(changes: Mapping[str, object]) -> str:
         if value is DROP:
             del place[last]
         elif isinstance(place, list) and last == len(place):
-            place.append(deepcopy(value))
+            place.append(value)
         else:
-            place[last] = deepcopy(value)
+            place[last] = value
     return json.dumps(document, indent=1)  # which is YAML too, and quotes every string
 
 

@@ -65,6 +65,35 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
     }
 
 
+def script(text: str, **spec: Any) -> dict[str, Any]:
+    """An Experiment whose trials are a shell script, which sees the trial's x as $X: no trainer of ours."""
+    search = manifest(**spec)
+    container = pod(search)["containers"][0]
+    container |= {"command": ["sh", "-c", text], "env": [{"name": "X", "value": "${trialParameters.x}"}]}
+    source = {"filter": {"metricsFormat": [r"^(val_si_snr)=([-+]?\d+(?:\.\d+)?)$"]}}
+    search["spec"]["metricsCollectorSpec"]["source"] = source
+    template = search["spec"]["trialTemplate"]
+    template["trialParameters"] = [item for item in template["trialParameters"] if item["name"] == "x"]
+    return search
+
+
+def job(search: dict[str, Any]) -> dict[str, Any]:
+    """The `spec` of a trial's Job."""
+    found: dict[str, Any] = search["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    return found
+
+
+def pod(search: dict[str, Any]) -> dict[str, Any]:
+    """The `spec` of a trial's pod."""
+    found: dict[str, Any] = job(search)["template"]["spec"]
+    return found
+
+
+def as_text(search: dict[str, Any]) -> str:
+    """The manifest as YAML."""
+    return yaml.safe_dump(search)
+
+
 def medianstop(start_step: int, trials: int) -> dict[str, Any]:
     """The `earlyStopping` of a manifest."""
     settings = {"start_step": str(start_step), "min_trials_required": str(trials)}
@@ -114,7 +143,7 @@ class Rig:
         if isinstance(search, str):
             return search
         path = self.folder / f"{search['metadata']['name']}.yaml"
-        path.write_text(yaml.safe_dump(search))
+        path.write_text(as_text(search))
         return str(path)
 
     def results(self, name: str = "test") -> list[dict[str, Any]]:

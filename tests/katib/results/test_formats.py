@@ -83,7 +83,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
     trial_name=TEXT, reason=TEXT, value=st.none() | st.floats(allow_nan=False, allow_infinity=False), lr=TEXT
 )
 def test_any_row_survives_csv_and_json(trial_name: str, reason: str, value: float | None, lr: str) -> None:
-    row = Row(trial_name, "Failed", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
+    row = Row(trial_name, "Succeeded", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
     found = TrialTable(IDENTITY, (row,))
     (record,) = json.loads("".join(as_json(found)))
     (line,) = csv.DictReader(io.StringIO("".join(as_csv(found)), newline=""))

@@ -70,8 +70,8 @@ def test_epochs_of_the_run_directory_reach_the_table(monkeypatch: pytest.MonkeyP
     made = gathered(
         monkeypatch,
         {"a": summary(1.0, 3.0, 2.0), "b": summary(5.0)},
-        row("a"),
-        row("b", 5.0, 6.0),
+        row("a", state="EarlyStopped"),
+        row("b", 5.0, 6.0, state="EarlyStopped"),
         doubtful="ab",
     )
     rows = {row.trial: row for row in made.table.rows}

@@ -1,0 +1,63 @@
+"""What a manifest may ask of a cluster that this side has no runner for, each said by name. Pure.
+
+The keys are read as they stand in the document, because the models of katib/manifest.py hold no more than what is run here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def not_here(spec: Mapping[str, Any]) -> str:
+    """Returns the first thing in an Experiment's `spec` that only a cluster can do; empty where there is none.
+
+    What has another form than an Experiment is left to whoever reads it next.
+    """
+    return next(_all(spec), "")
+
+
+def beside(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the containers that are in a trial's pod and not its primary one."""
+    primary = _at(spec, "trialTemplate").get("primaryContainerName")
+    names = [container.get("name", "") for container in _listed(_pod(spec), "containers")]
+    return [name for name in names if name != primary]
+
+
+def _all(spec: Mapping[str, Any]) -> Iterator[str]:
+    if spec.get("nasConfig"):
+        yield "nasConfig: an architecture search (darts, enas) is not run here; it runs on a cluster with Katib"
+    template = _at(spec, "trialTemplate")
+    if template.get("configMap"):
+        yield "trialTemplate.configMap: the trial is in a ConfigMap of the cluster; it runs on a cluster with Katib"
+    job = _at(template, "trialSpec")
+    kind = job.get("kind", "Job")
+    if kind != "Job":
+        yield f"trialSpec: trials of kind {kind} are not run here, only those of kind Job; it runs on a cluster with Katib"
+    pod = _pod(spec)
+    for container in _listed(pod, "initContainers"):
+        name = container.get("name", "")
+        yield (
+            f"initContainers: '{name}' is not run here; do what it prepares by hand and leave it out, or run it on a cluster"
+        )
+    for container in _listed(pod, "containers"):
+        if container.get("name") == template.get("primaryContainerName") and not container.get("command"):
+            image = container.get("image", "")
+            yield (
+                f"container '{container.get('name')}' has no command: that of its image {image} is not known here;"
+                f" write it as command:, or run it on a cluster"
+            )
+
+
+def _pod(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _at(spec, "trialTemplate", "trialSpec", "spec", "template", "spec")
+
+
+def _at(node: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        found = node.get(key)
+        node = found if isinstance(found, dict) else {}
+    return node
+
+
+def _listed(node: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = node.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []

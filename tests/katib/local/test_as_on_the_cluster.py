@@ -1,0 +1,176 @@
+"""Trials of a program that is not ours are treated as Kubernetes, Katib's webhook and its collector treat them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.katib.local.rig import Rig, job, medianstop, pod, script
+
+
+def test_a_failed_trial_is_never_the_best_and_reaches_no_goal(rig: Rig) -> None:
+    """x 1 prints the best value and fails; it has no result in any verb."""
+    objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 0.95}
+    text = "if [ $X = 1 ]; then echo val_si_snr=0.99; false; else echo val_si_snr=0.$X; fi"
+    search = script(text, values=("1", "4", "5"), objective=objective)
+    job(search)["backoffLimit"] = 0
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    assert "goal reached" not in done.stdout
+    assert "0.99" not in done.stdout.partition("Failed")[2]
+    rows = rig.results()
+    assert [(row["state"], row["val_si_snr"], row["best_epoch"]) for row in rows] == [
+        ("Succeeded", 0.5, 1), ("Succeeded", 0.4, 1), ("Failed", None, None)
+    ]  # fmt: skip
+    for verb in ("best", "log", "report"):
+        said = rig.verb(verb, "--experiment", "test")
+        assert "0.99" not in said.stdout, verb
+    assert rows[0]["trial"] in done.stdout.partition("best: ")[2]
+
+
+@pytest.mark.parametrize("second", ["1 2", "91 2", "91 92", "91 92 93 94"])
+def test_of_a_trial_that_is_tried_again_the_completed_try_counts(
+    rig: Rig, tmp_path: Path, second: str
+) -> None:
+    """The first try prints three values and fails; Katib takes what the pod that completed has printed, and that alone."""
+    mark = tmp_path / "mark"
+    text = (
+        f"if [ -e {mark} ]; then for v in {second}; do echo val_si_snr=$v; done; test -n $X;"
+        f" else touch {mark}; for v in 91 92 93; do echo val_si_snr=$v; done; false; fi"
+    )
+    done = rig.run(script(text, values=("1",)))
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    values = [float(value) for value in second.split()]
+    assert (row["state"], row["val_si_snr"], row["epochs"]) == ("Succeeded", max(values), len(values))
+    assert row["metrics"]["val_si_snr"]["value"] == values
+
+
+@pytest.mark.parametrize("code", [2, 3, 126, 127])
+def test_an_exit_code_of_another_program_ends_no_search(rig: Rig, code: int) -> None:
+    search = script(f"echo val_si_snr=$X; (exit {code})", values=("1", "2"))
+    done = rig.run(search)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(row["state"], row["reason"]) for row in rig.results()] == 2 * [("Failed", f"exit code {code}")]
+    assert done.stdout.count("try 2 of 2") == 2
+
+
+def test_a_trial_is_ended_at_the_deadline_of_its_job(rig: Rig) -> None:
+    search = script("echo val_si_snr=$X; sleep 60", values=("1",))
+    job(search)["activeDeadlineSeconds"] = 1
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    (row,) = rig.results()
+    assert (row["state"], row["val_si_snr"]) == ("Failed", None)
+    assert row["reason"] == "ran past its deadline (activeDeadlineSeconds 1 of the Job)"
+    assert row["restarts"] == 0
+
+
+def test_variables_are_put_in_as_by_the_kubelet(rig: Rig) -> None:
+    search = script("", values=("5",))
+    container = pod(search)["containers"][0]
+    container["command"] = ["echo", "val_si_snr=$(VALUE)"]
+    container["env"].append({"name": "VALUE", "value": "$(X).25"})
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    assert rig.results()[0]["val_si_snr"] == 5.25
+
+
+def test_a_trial_begins_in_its_working_directory(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("val_si_snr=7\n")
+    search = script("cat value; test -n $X", values=("1",))
+    pod(search)["containers"][0]["workingDir"] = str(tmp_path)
+    assert rig.run(search).returncode == 0
+    assert rig.results()[0]["val_si_snr"] == 7.0
+
+
+def test_a_volume_of_the_pod_is_a_folder_that_is_there(rig: Rig) -> None:
+    """An emptyDir, and a working directory below it, which a container runtime makes."""
+    search = script("pwd > /no-such-scratch/place && echo val_si_snr=$X", values=("1",))
+    container = pod(search)["containers"][0]
+    container["volumeMounts"].append({"name": "scratch", "mountPath": "/no-such-scratch"})
+    container["workingDir"] = "/no-such-scratch/work"
+    pod(search)["volumes"].append({"name": "scratch", "emptyDir": {}})
+    assert rig.run(search).returncode == 0
+    assert rig.results()[0]["state"] == "Succeeded"
+    (place,) = rig.out.glob("test/*/scratch/place")
+    assert place.read_text() == f"{place.parent}/work\n"
+
+
+@pytest.mark.parametrize("end", ["", "; echo the end"])
+def test_a_trial_that_is_stopped_early_behind_a_shell_may_save(rig: Rig, tmp_path: Path, end: str) -> None:
+    """The program behind the shell is asked, and has its time: what it does last takes longer than the shell lives."""
+    saved = tmp_path / "saved"
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import signal, sys, time\n"
+        f"signal.signal(15, lambda *_: (time.sleep(0.3), open('{saved}', 'w').close(), sys.exit(0)))\n"
+        "for epoch in range(3 if sys.argv[1] == '9' else 400):\n"
+        "    print(f'val_si_snr={sys.argv[1]}', flush=True)\n"
+        "    time.sleep(0.05)\n"
+    )
+    search = script(
+        f"cd /tmp && python3 {program} $X{end}", values=("9", "1"), earlyStopping=medianstop(2, 1)
+    )
+    done = rig.run(search)
+    assert done.returncode == 0, done.stderr
+    assert [row["state"] for row in rig.results()] == ["Succeeded", "EarlyStopped"]
+    assert saved.exists()
+
+
+def _changed(**changes: Any) -> dict[str, Any]:
+    """A manifest whose trial has other keys: of its Job, its pod (`pod`) or its container (`container`)."""
+    search = script("echo val_si_snr=$X", values=("1",))
+    trial = search["spec"]["trialTemplate"]["trialSpec"]
+    container = pod(search)["containers"][0]
+    container |= changes.pop("container", {})
+    if not container["command"]:
+        del container["command"]
+    pod(search).update(changes.pop("pod", {}))
+    trial |= changes
+    return search
+
+
+def _two_axes(algorithm: str, **settings: str) -> dict[str, Any]:
+    axes = [
+        {"name": name, "parameterType": "int", "feasibleSpace": {"min": "1", "max": "9"}}
+        for name in ("x", "z")
+    ]
+    listed = [{"name": name, "value": value} for name, value in settings.items()]
+    chosen = {"algorithmName": algorithm, "algorithmSettings": listed}
+    search = script(
+        "echo val_si_snr=$X $Z", parameters=axes, algorithm=chosen, maxTrialCount=9, parallelTrialCount=9
+    )
+    template = search["spec"]["trialTemplate"]
+    template["trialParameters"].append({"name": "z", "reference": "z"})
+    pod(search)["containers"][0]["env"].append({"name": "Z", "value": "${trialParameters.z}"})
+    return search
+
+
+PREPARE = {"name": "prepare", "image": "busybox:1.36", "command": ["touch", "/tmp/ready"]}
+REFUSED = {
+    "initContainers: 'prepare' is not run here": _changed(pod={"initContainers": [PREPARE]}),
+    "workingDir /no/such/place: no such folder": _changed(container={"workingDir": "/no/such/place"}),
+    "command no-such-program: no such program": _changed(container={"command": ["no-such-program"]}),
+    "has no command: that of its image registry.example.org/trial:1": _changed(
+        container={"command": None, "args": ["--x=${trialParameters.x}"]}
+    ),
+    "trials of kind PyTorchJob are not run here": _changed(
+        apiVersion="kubeflow.org/v1",
+        kind="PyTorchJob",
+        spec={"pytorchReplicaSpecs": {"Master": {"template": {"spec": pod(script("echo val_si_snr=$X"))}}}},
+    ),
+    "algorithm cmaes: only Katib's own service": _two_axes("cmaes"),
+    "algorithm hyperband: only Katib's own service": _two_axes("hyperband", r_l="9", resource_name="z"),
+}
+
+
+@pytest.mark.parametrize(("message", "search"), REFUSED.items(), ids=list(REFUSED))
+def test_what_cannot_be_done_here_is_said_by_name_before_anything_starts(
+    rig: Rig, message: str, search: dict[str, Any]
+) -> None:
+    done = rig.run(search)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert not rig.out.exists() or not list(rig.out.glob("*/*/"))
