@@ -2,11 +2,13 @@
 
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import typer
 
+from katib.cli._calls import complaint, require_filled
 from katib.errors import SepsweepError, UnansweredError, nearest
 
 VERBS = tuple(
@@ -21,7 +23,12 @@ PROGRAM = "python -m katib"
 
 def main(words: list[str]) -> int:
     """Runs one verb; returns the exit code: 0 done, 1 failed, 2 bad input."""
-    if not words or words[0] in ("-h", "--help"):
+    if words[:1] in (["help"], ["-h"], ["--help"]):
+        words = [*words[1:2], "--help"] if words[1:] else []
+    if words in (["--version"], ["version"]):
+        print(f"sepsweep {version('sepsweep')}")
+        return 0
+    if not words:
         print(f"Usage: {PROGRAM} VERB [OPTIONS]\n")
         for verb in VERBS:
             print(f"  {verb:14}{(_module(verb).__doc__ or '').splitlines()[0]}")
@@ -41,14 +48,16 @@ def _module(verb: str) -> ModuleType:
 
 
 def _run(verb: str, words: list[str]) -> int:
+    function = getattr(_module(verb), verb.replace("-", "_"))
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    app.command()(getattr(_module(verb), verb.replace("-", "_")))
+    app.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
     try:
+        require_filled(verb, words, function)
         result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
     except typer.Abort:
         raise UnansweredError("nothing was changed; --yes answers for you") from None
     except typer.TyperException as error:
-        raise SepsweepError(f"{verb}: {error.format_message()} (see {PROGRAM} {verb} --help)") from None
+        raise SepsweepError(f"{verb}: {complaint(error)} (see {PROGRAM} {verb} --help)") from None
     return result if isinstance(result, int) else 0
 
 

@@ -39,6 +39,39 @@ def defects(cause: ValidationError, model: type[BaseModel]) -> str:
     return "; ".join(_line(item, model) for item in cause.errors())
 
 
+def worded(item: ErrorDetails) -> str:
+    """What is wrong with one value, in plain words."""
+    words = _WORDS.get(item["type"])
+    return words.format(**item.get("ctx", {})) if words else item["msg"].removeprefix("Value error, ")
+
+
+_WORDS = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
+}
+"""By pydantic's type of the defect; what the type lacks here says it in the words of our own validators."""
+
+
 def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
     keys = [str(part) for part in item["loc"]]
     where = ".".join(keys)
@@ -46,7 +79,7 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"unknown key '{where}': {nearest(keys[-1], _fields(model, keys[:-1]))}"
     if item["type"] == "missing":
         return f"key '{where}' is missing"
-    problem = item["msg"].removeprefix("Value error, ")
+    problem = worded(item)
     # What holds for a whole section names its values itself; the section would take a screen.
     found = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
     return f"{where}: {problem}{found}" if where else f"{problem}{found}"

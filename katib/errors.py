@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LEAST_LETTERS = 3
+"""Of a word, by which one that begins with it is known."""
+
 
 class SepsweepError(Exception):
     """Base of all errors that name what is wrong, where, and what to do next.
@@ -59,6 +62,9 @@ class UnansweredError(SepsweepError):
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message."""
-    options = sorted(valid)
-    close = get_close_matches(word, options, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"
+    options = {option.lower(): option for option in sorted(valid)}
+    plain = word.strip().lower()
+    # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters alone.
+    begun = [option for option in options if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
+    close = begun if len(begun) == 1 else get_close_matches(plain, options, n=1)
+    return f"did you mean '{options[close[0]]}'?" if close else f"valid: {', '.join(options.values())}"

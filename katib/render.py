@@ -2,6 +2,7 @@
 templates; called by render, local, deploy and sweep."""
 
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from katib.document import defects
 from katib.errors import SpecError
 from katib.metrics import METRIC, metric_filter
 from katib.site import Site
-from katib.spec import Spec
+from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
 from katib.trainer_flags import flag_of
 
@@ -54,9 +55,10 @@ class Overrides:
             return Spec.model_validate(data, strict=True)
         except ValidationError as cause:
             if self.name is not None and cause.errors()[0]["loc"] == ("name",):
+                near = re.sub(r"^[^a-z]+|-+$", "", re.sub(r"[^a-z0-9]+", "-", self.name.lower())[:40])
                 raise SpecError(
                     f"name '{self.name}': an experiment's name has lower-case letters, digits and '-', begins with a letter"
-                    " and has at most 40 characters"
+                    " and has at most 40 characters" + (f"; '{near}' would do" if near else "")
                 ) from None
             raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
 
@@ -64,11 +66,12 @@ class Overrides:
 def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
     """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
     overrides = overrides or Overrides()
-    spec = overrides.apply(spec)
+    source, spec = file_of(spec), overrides.apply(spec)
     words = command(spec, site)
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("experiment.yaml.j2").render(
         spec=spec,
+        source=source,
         site=site,
         metric=METRIC,
         settings=_settings(spec),
@@ -86,11 +89,12 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
     """The W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started by W&B's agent,
     on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B project counts."""
     overrides = overrides or Overrides()
-    spec = overrides.apply(spec)
+    source, spec = file_of(spec), overrides.apply(spec)
     words = ["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)]
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("wandb-sweep.yaml.j2").render(
         spec=spec,
+        source=source,
         metric=METRIC,
         project=site.wandb.project if site.wandb else "sepsweep",
         folder=f"{runs}/{spec.name}",

@@ -141,6 +141,12 @@ def specs() -> list[str]:
     return sorted(path.stem for path in SPECS.glob("*.yaml"))
 
 
+def file_of(spec: Spec) -> str:
+    """The file that `spec` was read from, from the folder of Sepsweep; that of its model where it was changed since."""
+    names = sorted(specs(), key=lambda name: name != spec.model)
+    return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.model)}.yaml"
+
+
 def load_spec(model: str) -> Spec:
     """The spec of `model` (or demo). Raises SpecError where there is none or it is not valid."""
     if model not in specs():

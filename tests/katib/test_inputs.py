@@ -14,8 +14,8 @@ from tests.verbs import katib
 POINT = "{lr: 0.001, weight_decay: 1e-6, grad_clip_norm: 5, lr_factor: 0.5}"
 SPEC_DEFECTS = {
     "trails: 3": "unknown key 'trails': did you mean 'trials'?",
-    "trials: many": "trials: Input should be a valid integer",
-    "trials: 0": "trials: Input should be greater than or equal to 1",
+    "trials: many": "trials: must be a whole number",
+    "trials: 0": "trials: must be at least 1",
     "early_stopping: {name: medianstop, start_step: 5}": "key 'early_stopping.min_trials_required' is missing",
     "search: {lr: {min: 1.0, max: 0.1, distribution: uniform, why: x}}": "min 1.0 must lie below max 0.1",
     "search: {lr: {min: 0.0, max: 0.1, distribution: logUniform, why: x}}": "logUniform needs min above 0",
@@ -32,16 +32,16 @@ SPEC_DEFECTS = {
         "2 first_suggestions exceed trials 1"
     ),
     "algorithm: {name: random, settings: {first_suggestions: '[]'}}": "first_suggestions is a key of its own",
-    "name: no_underscore": "name: String should match pattern",
+    "name: no_underscore": "name: must match",
 }
 SITE_DEFECTS = {
     "namspace: x": "unknown key 'namspace': did you mean 'namespace'?",
     "resources: {gpu: 1, gpus: 1, cpu: '8', memory: 32Gi, shared_memory: 8Gi}": "did you mean 'gpus'?",
-    "resources: {gpus: 1, cpu: 8, memory: 32Gi, shared_memory: 8Gi}": "resources.cpu: Input should be a valid string",
-    "user: {uid: 0, gid: 1000}": "user.uid: Input should be greater than or equal to 1",
-    "room_minutes: -1": "room_minutes: Input should be greater than or equal to 0",
-    "room_minutes: 0.5": "room_minutes: Input should be a valid integer",
-    "image: 'Has Blank'": "image: String should match pattern",
+    "resources: {gpus: 1, cpu: 8, memory: 32Gi, shared_memory: 8Gi}": "resources.cpu: must be a text",
+    "user: {uid: 0, gid: 1000}": "user.uid: must be at least 1",
+    "room_minutes: -1": "room_minutes: must be at least 0",
+    "room_minutes: 0.5": "room_minutes: must be a whole number",
+    "image: 'Has Blank'": "image: must match",
 }
 
 
@@ -83,7 +83,7 @@ def test_file_that_is_no_yaml_mapping_is_an_error(text: str, tmp_path: Path) -> 
     [
         (["rendr"], "unknown verb 'rendr': did you mean 'render'?"),
         (["render", "sepfomer"], "unknown model 'sepfomer': did you mean 'sepformer'?"),
-        (["render"], "Missing argument 'MODEL'"),
+        (["render"], "no MODEL given: convtasnet"),
         (["render", "dprnn", "--trails", "3"], "No such option: --trails"),
         (["render", "dprnn", "--site", "none.yaml"], "none.yaml: cannot be read"),
     ],

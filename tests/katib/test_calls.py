@@ -1,0 +1,77 @@
+"""The words of a call: what was asked for, or one plain line with the nearest thing; never the text of a library."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from katib.errors import nearest
+from katib.render import Overrides, render, render_sweep
+from katib.site import load_site
+from katib.spec import SPECS, load_spec, specs
+from tests.verbs import katib
+
+FOREIGN = ("pydantic", "Input should", "should match", "unable to parse", "Traceback", "constrained")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["local", ""], "local: no MODEL|FILE given: "),
+        (["results", " "], "results: no EXPERIMENT given: name of the experiment"),
+        (["ui", ""], "ui: no EXPERIMENT given: "),
+        (["render", "demo", "--name", ""], "render: --name is empty; give it a value or leave it out"),
+        (["confirm", "x", "--seeds="], "confirm: --seeds is empty; give it a value or leave it out"),
+        (["results"], "results: no EXPERIMENT given: name of the experiment"),
+        (["render", "demo", "--trials", "six"], "render: --trials 'six': must be a whole number"),
+        (["render", "demo", "--trials", "0"], "render: --trials '0': must be at least 1"),
+        (["plan", "--price", "dear"], "plan: --price 'dear': must be a number"),
+        (["render", "demo", "--name", "My Search"], "'my-search' would do"),
+        (["render", "ConvTasNet"], "did you mean 'convtasnet'?"),
+        (["render", "sepf"], "did you mean 'sepformer'?"),
+        (["help", "reprot"], "unknown verb 'reprot': did you mean 'report'?"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_plain_line(words: list[str], line: str) -> None:
+    done = katib(*words)
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("error: ")
+    assert line in said
+    assert not any(word in said for word in FOREIGN)
+
+
+@pytest.mark.parametrize(
+    "words", [["results", "-h"], ["help", "results"], ["--help", "results"], ["-h", "results"]]
+)
+def test_each_way_to_ask_for_a_verbs_help_gives_it(words: list[str]) -> None:
+    done = katib(*words)
+    assert (done.returncode, done.stdout) == (0, katib("results", "--help").stdout)
+    assert "results" in done.stdout
+
+
+def test_help_and_version_are_what_was_asked_for() -> None:
+    assert katib("help").stdout == katib("--help").stdout
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert katib("--version").stdout == f"{project['name']} {project['version']}\n"
+
+
+def test_the_beginning_of_a_word_is_nearer_than_one_of_like_letters() -> None:
+    """Katib's algorithms: "bayes" shares more of its letters with cmaes."""
+    known = ["bayesianoptimization", "cmaes", "grid", "hyperband", "random", "tpe"]
+    assert nearest("bayes", known) == "did you mean 'bayesianoptimization'?"
+    assert nearest("Bayesian", known) == "did you mean 'bayesianoptimization'?"
+    assert nearest("cmeas", known) == "did you mean 'cmaes'?"
+    assert nearest("xyz", known) == f"valid: {', '.join(known)}"
+
+
+@pytest.mark.parametrize("name", specs())
+def test_a_rendered_file_names_the_spec_that_it_came_from(name: str) -> None:
+    """Also where a flag has changed it: its model is not its name, as in demo.yaml."""
+    for text in (
+        render(load_spec(name), load_site()),
+        render(load_spec(name), load_site(), Overrides(name="other", trials=3)),
+        render_sweep(load_spec(name), load_site(), "/d", "/r"),
+    ):
+        assert f"katib/specs/{name}.yaml" in text.splitlines()[0]
+    assert (SPECS / f"{name}.yaml").is_file()
