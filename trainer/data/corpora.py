@@ -4,6 +4,7 @@ Called by trainer/train.py and by what evaluates a run.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from trainer.data import librimix, polsess
@@ -73,16 +74,25 @@ def list_files(root: Path, name: str) -> Listing:
         raise DataError(
             f"{root}: has no folder {librimix.PATTERNS[name]}/ with mixtures, as LibriMix calls {name}; copy it too"
         )
-    inner = next((path for path in _below(root) if has_files(path, name)), None)
-    hint = f"did you mean --data-dir {inner}?" if inner else "build a corpus there with `make corpus`"
     raise DataError(
-        f"{root}: has no folder {name}/, so it is no corpus in PolSESS format, nor {name}.pack; {hint}"
+        f"{root}: has no folder {name}/, so it is no corpus in PolSESS format, nor {name}.pack; {_hint(root, name)}"
     )
 
 
+def _hint(root: Path, name: str) -> str:
+    """What may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!, which is LibriMix's but for
+    names."""
+    for path in (root, *_below(root)):
+        if has_files(path, name):
+            return f"did you mean --data-dir {path}?"
+        if other := librimix.renamed(path):
+            return f"{other}, and name that folder"
+    return "build a corpus there with `make corpus`"
+
+
 def _below(root: Path) -> list[Path]:
-    """Returns the folders in `root` and in those: Libri2Mix/wav8k/min is two levels down, beside wav16k/ and max/."""
-    found = [path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir()]
+    """Returns the folders in `root`, down to the third level: Libri2Mix/wav8k/min beside wav16k/ and max/."""
+    found = [path for pattern in ("*/", "*/*/", "*/*/*/") for path in islice(root.glob(pattern), 2000)]
     return sorted(found, key=lambda path: ("wav8k" not in path.parts, path.name != "min", path))
 
 

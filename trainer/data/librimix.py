@@ -22,6 +22,8 @@ NOISE = "noise"
 SINGLE = "mix_single"
 MIXES = {"mix_both": "noisy", "mix_clean": "clean"}
 """Folder of the mixtures -> their kind; the first that is there is read."""
+WSJ = {"tr": "train", "cv": "dev", "tt": "test"}
+"""Subset's folder in wsj0-2mix and WHAM! -> what it has to be called here."""
 
 
 def folders(root: Path, name: str) -> list[Path]:
@@ -29,6 +31,18 @@ def folders(root: Path, name: str) -> list[Path]:
     parts = (*SPEECH_FOLDERS, *MIXES, SINGLE)
     found = root.glob(PATTERNS[name]) if name in PATTERNS else ()
     return sorted(path for path in found if any((path / part).is_dir() for part in parts))
+
+
+def renamed(root: Path) -> str:
+    """Says how a folder in the layout of wsj0-2mix or WHAM! becomes one that is read; empty for any other."""
+    there = [name for name in WSJ if (root / name / SPEECH_FOLDERS[0]).is_dir()]
+    if not there:
+        return ""
+    links = ", ".join(f"{WSJ[name]}/ to {name}/" for name in there)
+    mix = not any((root / there[0] / name).is_dir() for name in MIXES) and (root / there[0] / "mix").is_dir()
+    return f"{root} has the names of wsj0-2mix and WHAM!: make a folder with links, {links}" + (
+        ", in each of which mix/ is called mix_clean/" if mix else ""
+    )
 
 
 def listing(root: Path, name: str) -> Listing:
@@ -49,7 +63,7 @@ def listing(root: Path, name: str) -> Listing:
         files = sorted(path.name for path in source.glob("*.wav") if not path.name.startswith("."))
         lines = list(range(1, len(files) + 1))
     if not files:
-        raise DataError(f"{source}: lists no mixtures; generate the corpus anew")
+        raise DataError(f"{source}: lists no mixtures; {_other_names(source)}generate the corpus anew")
     places = dict(zip(STEMS["noisy"], (mix, *SPEECH_FOLDERS, NOISE), strict=True))
     stems = STEMS[kind]
     return Listing(
@@ -75,6 +89,17 @@ def _mix(folder: Path) -> str:
         if not (folder / part).is_dir():
             raise DataError(f"{folder}: has {mix}/ but no folder {part}/; copy it as well")
     return mix
+
+
+def _other_names(folder: Path) -> str:
+    """What lies in `folder` instead, where that is sound under another ending."""
+    sounds = (".wav", ".flac", ".sph", ".mp3", ".ogg")
+    found = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in sounds)
+    return (
+        f"{found[0]} does not end in .wav, as {len(found)} files: convert or rename them, or "
+        if found
+        else ""
+    )
 
 
 def _from_table(table: Path) -> tuple[list[str], list[int]]:

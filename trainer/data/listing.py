@@ -1,6 +1,7 @@
 """Which files a subset has, before any of them has been looked at, and the check of their headers."""
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ import soundfile
 from trainer.data.mixing import MIX, STEMS
 from trainer.data.subset import SAMPLE_RATE
 from trainer.errors import DataError
+
+UNKNOWN_LENGTHS = tuple(size.to_bytes(4, "little") for size in (0xFFFFFFFF, 0x7FFFF024))
+"""What ffmpeg and SoX write as the length where they write to a pipe, and cannot come back to the header."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ def common_header(listing: Listing, index: int) -> Header:
 def _checked_header(file: Path, where: str) -> tuple[int, str]:
     """Samples and subtype of a WAV file that is whole, mono and of the corpus's rate. Raises FileNotFoundError."""
     try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise DataError(f"{where}: is no file; copy it anew")
         with file.open("rb") as stream:
             _check_whole(stream, where)
         header = soundfile.info(file)
@@ -96,11 +102,11 @@ def _checked_header(file: Path, where: str) -> tuple[int, str]:
 
 def _check_whole(stream: BinaryIO, where: str) -> None:
     """A RIFF header says how long its file is; libsndfile reads what is left of a truncated one without a
-    word."""
+    word. Where ffmpeg or SoX wrote to a pipe, it does not, and equal lengths of the stems are the only check."""
     start = stream.read(8)
     announced = int.from_bytes(start[4:], "little") + 8
     present = stream.seek(0, 2)
-    if len(start) < 8 or (start[:4] == b"RIFF" and present < announced):
+    if len(start) < 8 or (start[:4] == b"RIFF" and present < announced and start[4:] not in UNKNOWN_LENGTHS):
         raise DataError(
             f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it anew"
         )
