@@ -1,8 +1,10 @@
 """Errors that a user can mend. The command line prints each as one line; anything else is a bug and shows its trace."""
 
+from bisect import bisect
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_OPTIONS, NEIGHBOURS = 100, 20
 LEAST_LETTERS = 3
 """Of a word, by which one that begins with it is known."""
 
@@ -61,10 +63,18 @@ class UnansweredError(SepsweepError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message."""
-    options = {option.lower(): option for option in sorted(valid)}
-    plain = word.strip().lower()
+    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message.
+
+    Of very many words only those that come next in the alphabet are looked at, and the first are listed.
+    """
+    options, plain = {option.lower(): option for option in sorted(valid)}, word.strip().lower()
+    near, listed = list(options), ", ".join(options.values())
+    if len(options) > MOST_OPTIONS:
+        near.sort()
+        place = bisect(near, plain)
+        near = near[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
+        listed = f"{', '.join([*options.values()][:NEIGHBOURS])} and {len(options) - NEIGHBOURS} more"
     # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters alone.
-    begun = [option for option in options if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
-    close = begun if len(begun) == 1 else get_close_matches(plain, options, n=1)
-    return f"did you mean '{options[close[0]]}'?" if close else f"valid: {', '.join(options.values())}"
+    begun = [option for option in near if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
+    close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1)
+    return f"did you mean '{options[close[0]]}'?" if close else f"valid: {listed}"

@@ -6,12 +6,12 @@ Keys that are not listed are left to katib/check.py. Called by katib/experiment.
 
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from katib.elsewhere import not_here
 from katib.errors import ManifestError
+from katib.yaml_reader import Document, YamlError, read_documents
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
@@ -26,8 +26,8 @@ DEFAULT_BACKOFF_LIMIT = 6
 
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
     """The one document of `text`, typed and as it was read. Raises ManifestError."""
-    document = _document(text, source)
-    if isinstance(spec := document.get("spec"), dict) and (found := not_here(spec)):
+    document = experiment_document(text, source)
+    if found := _of_katib_alone(document) or not_here(_mapping(document.get("spec"))):
         raise ManifestError(f"{source}: {found}")
     try:
         return Manifest.model_validate(document), document
@@ -39,6 +39,16 @@ class Node(BaseModel):
     """A mapping of the manifest. Keys are camelCase there; nothing is converted, so "1" is no number."""
 
     model_config = ConfigDict(frozen=True, strict=True, alias_generator=to_camel, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        """A key that is null is a key that is missing, as in Go."""
+        return (
+            {key: value for key, value in data.items() if value is not None}
+            if isinstance(data, dict)
+            else data
+        )
 
 
 class Metadata(Node):
@@ -176,23 +186,60 @@ class Manifest(Node):
     spec: Spec
 
 
-def _document(text: str, source: str) -> dict[str, Any]:
+def chosen(documents: list[Document]) -> Document | None:
+    """The one document of a file, or of several the one Experiment; None where that is none or ambiguous."""
+    if len(documents) == 1:
+        return documents[0]
+    experiments = [
+        item for item in documents if isinstance(item.value, dict) and item.value.get("kind") == "Experiment"
+    ]
+    return experiments[0] if len(experiments) == 1 else None
+
+
+def experiment_document(text: str, source: str) -> dict[str, Any]:
+    """The one Experiment of `text` as it was read. Raises ManifestError."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ManifestError(f"{source}{line}: not YAML: {problem}") from None
-    if len(documents) != 1:
-        raise ManifestError(f"{source}: holds {len(documents)} YAML documents; an experiment is exactly one")
-    document = documents[0]
+        documents = read_documents(text)
+    except YamlError as error:
+        raise ManifestError(f"{source}:{error.line}: not YAML: {error.problem}") from None
+    found = chosen(documents)
+    if found is None:
+        raise ManifestError(
+            f"{source}: holds {len(documents)} YAML documents, of which exactly one must be an Experiment"
+        )
+    document = found.value
     if not isinstance(document, dict) or document.get("kind") != "Experiment":
         kind = document.get("kind") if isinstance(document, dict) else type(document).__name__
         raise ManifestError(
             f"{source}: kind: found {kind!r}, expected 'Experiment' (apiVersion kubeflow.org/v1beta1)"
         )
     return document
+
+
+def _of_katib_alone(document: dict[str, Any]) -> str | None:
+    """What of a manifest that Katib may take is not read on this side; None where there is nothing."""
+    spec = _mapping(document.get("spec"))
+    template = _mapping(spec.get("trialTemplate"))
+    trial = _mapping(template.get("trialSpec"))
+    if spec.get("nasConfig") is not None and not spec.get("parameters"):
+        return "spec.nasConfig: a search of a network's graph runs in Katib alone"
+    if not trial and template.get("configMap") is not None:
+        return "spec.trialTemplate.configMap: the trial is not in this file; put it into trialSpec"
+    kind, version = trial.get("kind"), trial.get("apiVersion")
+    if isinstance(kind, str) and isinstance(version, str) and (kind, version) != ("Job", "batch/v1"):
+        return f"spec.trialTemplate.trialSpec: a trial of kind {kind} ({version}) runs in Katib alone; here it is a batch/v1 Job"
+    pod = _mapping(_mapping(_mapping(trial.get("spec")).get("template")).get("spec"))
+    for container in pod.get("containers") or ():
+        found = _mapping(container)
+        if found.get("name") == template.get("primaryContainerName") and not found.get("command"):
+            return (
+                f"container '{found.get('name')}': the image's own command runs in Katib alone; write command"
+            )
+    return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _first(error: ValidationError) -> str:

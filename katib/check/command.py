@@ -5,7 +5,6 @@
 `sh -c` or `bash -c` in front is kept; anything else is put behind `sh -c`. Called by katib/check/pod.py.
 """
 
-import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import PurePosixPath
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
+from katib.check.shell import Command, read_script
 from katib.check.template import PLACEHOLDER
 
 WRAPPED = ("StdOut", "File", "TensorFlowEvent")  # pod/const.go
@@ -20,6 +20,7 @@ SHELLS = ("sh", "bash")
 OTHER_SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
 UNSAFE = re.compile(r"""[\s'"`$\\;&|<>()*?\[\]]|^[#~]|^$""")
 KUBERNETES_VARIABLE = re.compile(r"\$\([A-Za-z_]\w*\)")  # the kubelet replaces it before a shell sees it
+LONGEST_IMAGE = 1000
 FULL_IMAGE = re.compile(r"[^/]+[.:][^/]*/.+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 
 WORD = error(
@@ -48,10 +49,10 @@ NO_SCRIPT = error(
 )
 SCRIPT = error(
     "command-script",
-    finds="a script that exec, a comment, an open quote, an exit or a final ;, & or | ends too early",
+    finds="a script with an exec, an exit or an open quote, or that ends in a comment, a here-document, a line end, ;, & or |",
     effect="Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
     " or is MetricsUnavailable",
-    mend="give the trainer's words themselves, without a shell",
+    mend="give the trainer's words themselves, without a shell; a block keeps no line end behind |- or >-",
 )
 QUOTES = warning(
     "command-quotes",
@@ -88,7 +89,7 @@ def command(container: Node, kind: str | None) -> Iterator[Finding]:
     if not container["command"].items:
         image = container["image"].text or ""
         if image and not container["command"].value:
-            rule = OF_IMAGE if FULL_IMAGE.fullmatch(image) else NONE
+            rule = OF_IMAGE if len(image) < LONGEST_IMAGE and FULL_IMAGE.fullmatch(image) else NONE
             yield rule.at(container["command"], f"is missing; the image is {image}")
     elif texts[0] in SHELLS and (len(texts) == 1 or texts[1:] == ["-c"]):
         yield NO_SCRIPT.at(words[0], f"'{' '.join(texts)}' has no script")
@@ -134,36 +135,44 @@ def _word(word: Node) -> Iterator[Finding]:
 
 
 def _quoted_whole(text: str) -> bool:
-    """Whether a shell reads the word as one, and the quotes are all that it changes."""
+    """Whether a shell reads the word as one, and its quotes are all that it changes."""
     try:
         words = shlex.split(text)
     except ValueError:
         return False
-    return len(words) == 1 and not re.search(r"[$`\\]", text) and words[0] == re.sub(r"[\"']", "", text)
+    outside = re.sub(r"'[^']*'|\"[^\"]*\"", "x", text)
+    return (
+        outside != text
+        and len(words) == 1
+        and not re.search(r"[$`\\]", text)
+        and not UNSAFE.search(outside)
+        and words[0] == re.sub(r"[\"']", "", text)
+    )
 
 
-def _script(node: Node, script: str) -> Iterator[Finding]:
-    text = KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", script)).strip()
-    lexer = shlex.shlex(text.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars=True)
-    lexer.commenters = ""
-    try:
-        tokens = list(lexer)
-    except ValueError as cause:
-        yield SCRIPT.at(node, f"is no complete shell line: {str(cause).lower()}")
-        return
-    commands = [tokens[0] if tokens else ""]
-    commands += [after for before, after in itertools.pairwise(tokens) if _separates(before)]
-    if not tokens:
+def _script(node: Node, text: str) -> Iterator[Finding]:
+    script = read_script(KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", text)))
+    commands = script.commands
+    if not script.complete:
+        yield SCRIPT.at(node, "is no complete shell script: a quote or a here-document is open at its end")
+    elif not commands and not text.strip():
         yield NO_SCRIPT.at(node, "is empty")
-    elif any(token.startswith("#") for token in tokens):
-        yield SCRIPT.at(node, "has a comment, which swallows what Katib appends")
-    elif _separates(tokens[-1]):
-        yield SCRIPT.at(node, f"ends with '{tokens[-1]}'")
-    elif {"exec", "exit"} & set(commands):
+    elif script.end:
+        mend = (
+            "write the block with |- or >-, which drop the last line end"
+            if "line end" in script.end
+            else None
+        )
+        yield SCRIPT.at(node, script.end, mend=mend)
+    elif _ends_shell(commands):
         yield SCRIPT.at(node, "ends the shell itself, with exec or exit")
     elif len(commands) > 1:
         yield COMPOUND.at(node, f"has {len(commands)} commands")
 
 
-def _separates(token: str) -> bool:
-    return bool(token) and set(token) <= set(";&|")
+def _ends_shell(commands: list[Command]) -> bool:
+    """Whether exec replaces the shell, or an exit under no condition, or at the end, keeps it from what Katib appends."""
+    words = [command.word for command in commands]
+    last = words[-1] if words else ""
+    always = (command.word == "exit" and command.after not in ("&&", "||") for command in commands)
+    return "exec" in words or last == "exit" or any(always)

@@ -12,6 +12,8 @@ NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 LABEL_LENGTH = 63
+UUID_LENGTH = 36
+LONGEST_OF_PBT = LABEL_LENGTH - UUID_LENGTH - 1
 
 ABSENT = error(
     "name-missing",
@@ -42,6 +44,12 @@ SERVICE = error(
     finds=f"<name>-<algorithm>, the name of the algorithm's Service, of more than {LONGEST_SERVICE} characters",
     effect="the Service cannot be created, and no trial starts",
     mend="shorten the name of the Experiment",
+)
+TRIAL = error(
+    "trial-name-length",
+    finds=f"pbt with a name of more than {LONGEST_OF_PBT} characters: it names its trials <name>-<uuid of {UUID_LENGTH}>",
+    effect=f"the Job's name and Katib's label are longer than {LABEL_LENGTH}: no trial starts",
+    mend=f"shorten the name to {LONGEST_OF_PBT} characters",
 )
 NO_NAMESPACE = warning(
     "namespace-missing",
@@ -96,6 +104,11 @@ def _pattern(node: Node, name: str, longest: int) -> Iterator[Finding]:
 
 def _service(top: Node) -> Iterator[Finding]:
     name, algorithm = top["metadata"]["name"], top["spec"]["algorithm"]["algorithmName"].text
+    if algorithm == "pbt" and LONGEST_NAME >= len(name.text or "") > LONGEST_OF_PBT:
+        yield TRIAL.at(
+            name,
+            f"has {len(name.text or '')} characters, and a trial's {len(name.text or '') + UUID_LENGTH + 1}",
+        )
     if name.text and algorithm and len(name.text) <= LONGEST_NAME:
         service = f"{name.text}-{algorithm}"
         if len(service) > LONGEST_SERVICE:

@@ -1,4 +1,4 @@
-"""The trial where it is a batch/v1 Job: tries, time, and what becomes of it afterwards. Called by `check_text`."""
+"""The trial: of a batch/v1 Job its tries, time and end; of any kind that Katib watches the pods and the command."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -6,8 +6,11 @@ from pathlib import PurePosixPath
 from katib.check.collector import collector_kind
 from katib.check.command import command, values
 from katib.check.finding import Finding, error, warning
+from katib.check.hidden import hidden
+from katib.check.kinds import pods
 from katib.check.node import Node, named
 from katib.check.pod import METRICS_FOLDER, pod
+from katib.check.refused import refused
 from katib.check.structure import is_job
 from katib.manifest import DEFAULT_BACKOFF_LIMIT
 
@@ -66,26 +69,31 @@ POD_LABELS = error(
 
 
 def job(top: Node) -> Iterator[Finding]:
-    """The Job, its pod and its command; nothing for trials of another kind."""
+    """The Job, and the pods and the command of any kind that Katib watches."""
     spec = top["spec"]
     template = spec["trialTemplate"]
     trial = template["trialSpec"]
-    if not is_job(trial):
-        return
-    yield from _job_spec(trial)
-    yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=not spec["earlyStopping"].missing)
-    pod_template = trial["spec"]["template"]
-    labels = pod_template["metadata"]["labels"]
-    for key, label in template["primaryPodLabels"].entries.items():
-        if labels[key].text != label.text:
-            yield POD_LABELS.at(label, f"the pod has no label {key}={label.text}")
+    is_batch, stopping = is_job(trial), not spec["earlyStopping"].missing
+    if is_batch:
+        yield from _job_spec(trial)
+        yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=stopping)
     kind = collector_kind(top)
-    name = template["primaryContainerName"]
-    yield from pod(pod_template["spec"], name, _folder(top, kind))
-    primary = named(pod_template["spec"]["containers"].items).get(name.text or "")
-    if primary is not None:
-        yield from command(primary, kind)
-        yield from values(primary, spec)
+    name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
+    for pod_template, is_primary in pods(trial, template["primaryPodLabels"]):
+        yield from refused(pod_template)
+        own = pod_template["metadata"]["labels"]
+        for key, label in labels.items():
+            if is_batch and own[key].text != label.text:
+                yield POD_LABELS.at(label, f"the pod has no label {key}={label.text}")
+        if not is_primary:
+            continue
+        folder = _folder(top, kind)
+        yield from pod(pod_template["spec"], name, folder, stopping=stopping, restarts=is_batch)
+        primary = named(pod_template["spec"]["containers"].items).get(name.text or "")
+        if primary is not None:
+            yield from command(primary, kind)
+            yield from hidden(primary, folder)
+            yield from values(primary, spec)
 
 
 def _job_spec(trial: Node) -> Iterator[Finding]:

@@ -48,7 +48,13 @@ LOOSE = warning(
     "filter-loose",
     finds="a filter that also matches other lines that trainers print, or finds a value that is no number",
     effect="a wrong value counts, or, under early stopping, a value that is no number ends the trial",
-    mend=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?)$",
+    mend=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$",
+)
+CUT = warning(
+    "filter-cuts-value",
+    finds="a filter that takes a part of a number: of 7.5e-05 the 7.5, of -5.25 the 5.25, of 12.5 the 12",
+    effect="a wrong value counts, in silence",
+    mend=r"take the whole number: ([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)",
 )
 BLIND = warning(
     "filter-blind",
@@ -76,6 +82,7 @@ USUAL = (
 )
 """Lines of which a filter should match at least one; `{m}` is the metric."""
 
+NUMBERS = ("5.1234", "-5.25", "12.5", "7.5e-05")
 NASTY = {
     "--metric={m}": [],
     "Namespace(metric='{m}', lr=0.001)": [],
@@ -98,6 +105,8 @@ def filters(node: Node, spec: Node) -> Iterator[Finding]:
         return
     usable = []
     for item in node.items:
+        if item.missing:
+            yield SYNTAX.at(item, "is null, an empty filter to Go")
         if item.text is None:
             continue
         pattern, found = _compiled(item)
@@ -106,10 +115,16 @@ def filters(node: Node, spec: Node) -> Iterator[Finding]:
             usable.append(pattern)
             if metric.text and not found:
                 yield from _loose(item, pattern, metric.text)
-    if metric.text and usable and len(usable) == len(node.items):
+                yield from _cut(item, pattern, metric.text)
+    # The metric of darts is a text, the network.
+    if metric.text and usable and len(usable) == len(node.items) and not _is_text(spec):
         lines = [line.format(m=metric.text) for line in USUAL]
         if not any(name == metric.text for line in lines for p in usable for name, _ in _matches(p, line)):
             yield BLIND.at(node, f"'{metric.text}' is found in no usual line, such as '{lines[0]}'")
+
+
+def _is_text(spec: Node) -> bool:
+    return spec["algorithm"]["algorithmName"].text == "darts"
 
 
 def _default(node: Node, spec: Node) -> Iterator[Finding]:
@@ -147,6 +162,16 @@ def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
     if caught:
         more = f" and {len(caught) - 2} more" if len(caught) > 2 else ""
         yield LOOSE.at(item, f"also matches {', '.join(caught[:2])}{more}")
+
+
+def _cut(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
+    for template in USUAL:
+        for whole in NUMBERS:
+            line = template.replace("5.1234", whole).format(m=metric)
+            for name, value in _matches(pattern, line):
+                if name == metric and value != whole and value and value in whole:
+                    yield CUT.at(item, f"takes '{value}' of '{line}'")
+                    return
 
 
 def _matches(pattern: Any, line: str) -> list[tuple[str, str]]:

@@ -76,7 +76,8 @@ NO_FAILURE = warning(
 NO_FAILURE_LIMIT = warning(
     "no-failure-limit",
     finds="maxFailedTrialCount is missing",
-    effect="a search whose trials all fail goes on without end; failed trials do not count towards maxTrialCount",
+    effect="a search whose trials all fail runs them all: failed trials count towards maxTrialCount, and Katib calls its end"
+    " Succeeded (without maxTrialCount it has no end)",
     mend="add maxFailedTrialCount",
 )
 NO_TRIAL_LIMIT = warning(

@@ -6,10 +6,11 @@ Of these Katib's webhook looks at little; what it lets through fails later, in t
 import math
 import re
 from collections.abc import Iterator
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
+from katib.check.services import SERVICES
 from katib.errors import nearest
 from katib.manifest import Distribution, ParameterType
 
@@ -66,13 +67,13 @@ NOT_A_NUMBER = error(
 )
 ORDER = error(
     "bounds-order",
-    finds="min that does not lie below max",
+    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value)",
     effect=CRASH,
     mend="let min lie below max",
 )
 LOG = error(
     "log-of-nothing",
-    finds="logUniform or logNormal with min of 0 or below",
+    finds="logUniform or logNormal with min of 0 or below (random, tpe, bayesianoptimization)",
     effect="the logarithm does not exist; " + CRASH,
     mend="raise min above 0, or choose uniform",
 )
@@ -102,6 +103,13 @@ QUOTED = error(
 )
 
 
+class Takes(NamedTuple):
+    """What the algorithm's service looks at: `steps`, and the `logarithm` of min."""
+
+    steps: bool
+    logarithm: bool
+
+
 def parameters(top: Node) -> Iterator[Finding]:
     """Every parameter of the search."""
     spec = top["spec"]
@@ -112,9 +120,12 @@ def parameters(top: Node) -> Iterator[Finding]:
         yield NONE.at(nodes, "is missing" if nodes.missing else "is empty")
     elif nodes.items and not nas.missing:
         yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
+    service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
+    single = service is not None and service.single
+    takes = Takes(steps=service is None or service.step, logarithm=service is None or service.logarithm)
     seen: set[str] = set()
     for node in nodes.items:
-        yield from _parameter(node, seen, fixed=_is_resource(spec, node))
+        yield from _parameter(node, seen, takes, fixed=single or _is_resource(spec, node))
 
 
 def number(node: Node) -> float | None:
@@ -132,7 +143,7 @@ def _is_resource(spec: Node, node: Node) -> bool:
     return "resource_name" in settings and settings["resource_name"]["value"].text == node["name"].text
 
 
-def _parameter(node: Node, seen: set[str], *, fixed: bool) -> Iterator[Finding]:
+def _parameter(node: Node, seen: set[str], takes: "Takes", *, fixed: bool) -> Iterator[Finding]:
     name, kind, space = node["name"], node["parameterType"], node["feasibleSpace"]
     if name.empty:
         yield NAME.at(name, "is missing")
@@ -148,12 +159,12 @@ def _parameter(node: Node, seen: set[str], *, fixed: bool) -> Iterator[Finding]:
             distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}"
         )
     if kind.text in NUMERIC:
-        yield from _numeric(space, whole=kind.text == "int", fixed=fixed)
+        yield from _numeric(space, takes, whole=kind.text == "int", fixed=fixed)
     elif kind.text in LISTED:
         yield from _listed(space, discrete=kind.text == "discrete")
 
 
-def _numeric(space: Node, *, whole: bool, fixed: bool) -> Iterator[Finding]:
+def _numeric(space: Node, takes: "Takes", *, whole: bool, fixed: bool) -> Iterator[Finding]:
     if space.missing:
         yield SPACE.at(space, "is missing", effect=REFUSED)
         return
@@ -164,7 +175,7 @@ def _numeric(space: Node, *, whole: bool, fixed: bool) -> Iterator[Finding]:
         node = space[key]
         if node.empty and key != "step":
             yield SPACE.at(node, "is missing", effect=REFUSED)
-        elif node.text:
+        elif node.text and (key != "step" or takes.steps):
             values[key] = number(node)
             if values[key] is None or (whole and not INTEGER.fullmatch(node.text)):
                 kind = "whole number" if whole else "finite number"
@@ -173,7 +184,12 @@ def _numeric(space: Node, *, whole: bool, fixed: bool) -> Iterator[Finding]:
     low, high, step = (values.get(key) for key in ("min", "max", "step"))
     if low is not None and high is not None and (low > high or (low == high and not fixed)):
         yield ORDER.at(space["min"], f"{space['min'].text} does not lie below max {space['max'].text}")
-    elif low is not None and low <= 0 and (space["distribution"].text or "").startswith("log"):
+    elif (
+        takes.logarithm
+        and low is not None
+        and low <= 0
+        and (space["distribution"].text or "").startswith("log")
+    ):
         yield LOG.at(space["min"], f"is {space['min'].text}, with distribution {space['distribution'].text}")
     if step is not None:
         if step <= 0:

@@ -59,8 +59,8 @@ RESTART = error(
 )
 UID = error(
     "uid-of-container",
-    finds="runAsUser on the primary container and not on the pod",
-    effect="the collector runs as root, and the trainer cannot write into its files: each trial fails at its end",
+    finds="runAsUser on the primary container and not on the pod, under early stopping",
+    effect="the collector runs as root, and the trainer cannot write into its files: a trial that is stopped early fails",
     mend="move runAsUser to the pod's securityContext",
 )
 NON_ROOT = error(
@@ -77,8 +77,13 @@ HOST_PID = error(
 )
 
 
-def pod(node: Node, name: Node, folder: str | None) -> Iterator[Finding]:
-    """The pod spec at `node`; `name` is primaryContainerName, `folder` where the collector reads (None: nowhere)."""
+def pod(
+    node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True
+) -> Iterator[Finding]:
+    """The pod spec at `node`; `name` is primaryContainerName, `folder` where the collector reads (None: nowhere).
+
+    `stopping` is whether trials are stopped early, `restarts` whether restartPolicy is the pod's own and not its replica's.
+    """
     if not isinstance(node.value, dict):
         return
     containers = node["containers"]
@@ -86,12 +91,14 @@ def pod(node: Node, name: Node, folder: str | None) -> Iterator[Finding]:
         yield CONTAINER.at(containers, "is empty")
     yield from _containers(node, name)
     restart = node["restartPolicy"]
-    if restart.missing or (restart.text is not None and restart.text != "Never"):
+    if not restarts:
+        pass
+    elif restart.missing or (restart.text is not None and restart.text != "Never"):
         found = f"is {restart.text}" if restart.text else "is missing, which means Always"
         yield RESTART.at(restart, found)
     if node["hostPID"].value is True:
         yield HOST_PID.at(node["hostPID"], "is true")
-    yield from _ids(node, named(containers.items).get(name.text or ""))
+    yield from _ids(node, named(containers.items).get(name.text or "") if stopping else None)
     yield from _volumes(node, name, folder)
 
 

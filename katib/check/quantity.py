@@ -12,12 +12,22 @@ BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 PATTERN = re.compile(rf"({NUMBER})(?:([KMGTPE]i)|([eE][-+]?[0-9]{{1,2}})|([numkMGTPE]?))")
+LONGEST = 300  # characters; of more than 4300 digits Python makes no number
 NANO = Fraction(1, 10**9)  # finer than this Go rounds up
+
+
+def value_of(text: str) -> Fraction | None:
+    """What the quantity is worth (500m is 1/2), or None where `text` is no quantity."""
+    match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
+    if match is None:
+        return None
+    factor = Fraction(1024 ** BINARY[match[2]]) if match[2] else Fraction(10) ** DECIMAL[match[4] or ""]
+    return Fraction(match[1]) * (Fraction(10) ** int(match[3][1:]) if match[3] else factor)
 
 
 def canonical(text: str) -> str | None:
     """The quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m), or None where `text` is no quantity."""
-    match = PATTERN.fullmatch(text)
+    match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
     number, binary, exponent, decimal = Fraction(match[1]), match[2], match[3], match[4]

@@ -8,9 +8,18 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from katib.check.finding import error
 from katib.check.first_suggestions import SHAPE, first_suggestions
 
+SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
+
+SETTING_MISSING = error(
+    "setting-missing",
+    finds="a setting without which the algorithm does not run, or a step that it needs",
+    effect=SERVICE_REFUSES,
+    mend="add it",
+)
 
 
 @dataclass(frozen=True)
@@ -51,26 +60,42 @@ def numbers(least: int) -> Setting:
     )
 
 
+def or_none(setting: Setting) -> Setting:
+    """The word None, or what `setting` takes."""
+    return Setting(lambda text: text == "None" or setting.takes(text), f"{setting.says}, or None")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One algorithm. `distributions` are those that its doubles follow; others are sampled as `otherwise`, or fail (None)."""
+    """One algorithm. `distributions` are those that its doubles follow; others are sampled as `otherwise`."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     strict: bool = True  # whether an unknown setting is refused, not ignored
-    any_setting: bool = False  # whether the settings are not told here
+    any_setting: bool = False  # whether unknown settings are passed to the trainer
     distributions: frozenset[str] = ALL
     leaves_range: bool = False  # whether normal and logNormal draw values beyond min and max
-    otherwise: str | None = "uniform"
+    lacks_normal: bool = False  # whether normal and logNormal have no code
+    otherwise: str = "uniform"
     step: bool = True
+    uniform_step: bool = False  # whether a step is taken for uniform alone
     needs_step: tuple[str, ...] = ()  # the parameter types that need a step
+    without_step: str = ""  # what happens where it is missing, if not the refusal of the service
+    logarithm: bool = False  # whether it takes the logarithm of min for logUniform and logNormal
+    single: bool = False  # whether min may equal max: the one value is tried
+    is_ours: bool = False  # whether Sepsweep's services have it too, which try no point twice
     min_above_zero: bool = False
     dimensions: int = 0
+    answers: tuple[
+        str, ...
+    ] = ()  # the names that a search of a network's graph gives in the place of parameters
 
 
 SEED = {"random_state": whole(0)}
-TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(0), **SEED}
-GRAPH = Service(any_setting=True)  # enas and darts search a network's graph; their settings are another world
+TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(1), **SEED}
+ABOVE_0 = real(lambda value: value > 0, "a number above 0")
+FROM_0 = real(lambda value: value >= 0, "a number of at least 0")
+UP_TO_1 = real(lambda value: 0 < value <= 1, "a number above 0, up to 1")
 
 SERVICES: Mapping[str, Service] = {
     "bayesianoptimization": Service(  # scikit-optimize
@@ -86,8 +111,10 @@ SERVICES: Mapping[str, Service] = {
         otherwise="logUniform",
         step=False,
         min_above_zero=True,
+        logarithm=True,
+        is_ours=True,
     ),
-    "random": Service(settings=SEED, leaves_range=True),  # hyperopt
+    "random": Service(settings=SEED, leaves_range=True, logarithm=True, is_ours=True),  # hyperopt
     "tpe": Service(  # hyperopt
         settings={
             "gamma": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
@@ -96,12 +123,24 @@ SERVICES: Mapping[str, Service] = {
             **SEED,
         },
         leaves_range=True,
+        logarithm=True,
+        is_ours=True,
     ),
     "multivariate-tpe": Service(  # optuna
-        settings=TPE, distributions=frozenset({"uniform", "logUniform"}), otherwise=None
+        settings=TPE,
+        distributions=frozenset({"uniform", "logUniform"}),
+        lacks_normal=True,
+        uniform_step=True,
+        single=True,
+        is_ours=True,
     ),
     "grid": Service(  # optuna
-        settings=SEED, distributions=frozenset({"uniform"}), otherwise="uniform", needs_step=("double",)
+        settings=SEED,
+        distributions=frozenset({"uniform"}),
+        lacks_normal=True,
+        needs_step=("double",),
+        single=True,
+        is_ours=True,
     ),
     "cmaes": Service(  # goptuna
         settings={
@@ -113,17 +152,22 @@ SERVICES: Mapping[str, Service] = {
         distributions=frozenset({"uniform"}),
         dimensions=2,
     ),
-    "sobol": Service(strict=False, distributions=frozenset({"uniform"})),  # goptuna
+    "sobol": Service(
+        strict=False, distributions=frozenset({"uniform"}), single=True, is_ours=True
+    ),  # goptuna
     "hyperband": Service(
         settings={
             "r_l": real(lambda value: value > 0, "a number above 0"),
-            "eta": real(lambda value: value >= 2, "a number of at least 2"),
+            "eta": real(
+                lambda value: value >= 2 or value <= 0, "a number of at least 2 (0 or below stands for 3)"
+            ),
             "resource_name": Setting(bool, "the name of a parameter"),
         },
         needs=("r_l", "resource_name"),
         strict=False,
         distributions=frozenset({"uniform"}),
         step=False,
+        single=True,
     ),
     "pbt": Service(
         settings={
@@ -137,10 +181,53 @@ SERVICES: Mapping[str, Service] = {
         needs=("suggestion_trial_dir", "n_population", "truncation_threshold"),
         strict=False,
         distributions=frozenset({"uniform"}),
-        needs_step=("double", "int"),
+        needs_step=("double",),
+        without_step="the service fails at every call, and no trial starts",
+        single=True,
     ),
-    "enas": GRAPH,
-    "darts": GRAPH,
+    "enas": Service(
+        settings={
+            **dict.fromkeys(
+                ("controller_hidden_size", "controller_train_steps", "controller_log_every_steps"), whole(1)
+            ),
+            **dict.fromkeys(
+                (
+                    "controller_temperature",
+                    "controller_tanh_const",
+                    "controller_entropy_weight",
+                    "controller_skip_weight",
+                ),
+                or_none(ABOVE_0),
+            ),
+            **dict.fromkeys(
+                ("controller_baseline_decay", "controller_learning_rate", "controller_skip_target"), UP_TO_1
+            ),
+        },
+        answers=("architecture", "nn_config"),
+    ),
+    "darts": Service(
+        settings={
+            "batch_size": or_none(whole(1)),
+            "num_workers": whole(0),
+            **dict.fromkeys(
+                ("num_epochs", "init_channels", "print_step", "num_nodes", "stem_multiplier"), whole(1)
+            ),
+            **dict.fromkeys(
+                (
+                    "w_lr",
+                    "w_lr_min",
+                    "alpha_lr",
+                    "w_weight_decay",
+                    "alpha_weight_decay",
+                    "w_momentum",
+                    "w_grad_clip",
+                ),
+                FROM_0,
+            ),
+        },
+        any_setting=True,
+        answers=("algorithm-settings", "search-space", "num-layers"),
+    ),
 }
 EARLY_STOPPING: Mapping[str, Service] = {
     "medianstop": Service(settings={"min_trials_required": whole(1), "start_step": whole(1)}),

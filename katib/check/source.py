@@ -1,29 +1,13 @@
-"""From text to a document with line numbers, with scalars resolved as kubectl does (goyaml v2), not as PyYAML does.
-
-kubectl reads 1e-4 as a number and yes as true; PyYAML's loader would hide both. Called by `check_text`.
-"""
-
-import math
-import re
-from typing import Any
-
-import yaml
+"""Finds the Experiment among the documents of a text, with the line of each place, and what is wrong with the YAML."""
 
 from katib.check.finding import Finding, error
-from katib.check.node import Node, Path
+from katib.check.node import Node
 from katib.errors import nearest
+from katib.manifest import chosen
+from katib.yaml_reader import Document, YamlError, read_documents
 
 API_VERSION = "kubeflow.org/v1beta1"
 KIND = "Experiment"
-MOST_NODES = 100_000  # what aliases of aliases may grow to; a manifest has some hundred
-
-NULLS = {"", "~", "null", "Null", "NULL"}
-TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
-FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
-INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
-
 NO_YAML = error(
     "not-yaml",
     finds="the file is no YAML: a tab as indentation, a bracket left open, nesting without end",
@@ -32,7 +16,7 @@ NO_YAML = error(
 )
 DOCUMENTS = error(
     "one-document",
-    finds="the file is empty or holds several documents",
+    finds="the file is empty, or of its several documents not exactly one is an Experiment",
     effect="kubectl applies each document on its own, and nothing if there is none",
     mend="put exactly one Experiment into the file",
 )
@@ -63,25 +47,32 @@ NOT_FINITE = error(
 
 
 def read(text: str) -> tuple[Node | None, list[Finding]]:
-    """The Experiment of `text`, or None where there is none to go on with, and what is wrong with the YAML."""
+    """The Experiment of `text`, or None where there is none to continue with, and what is wrong with the YAML."""
     try:
-        documents = [item for item in yaml.compose_all(text, yaml.SafeLoader) if not _is_null(item)]
-    except (yaml.YAMLError, RecursionError, ValueError) as cause:
-        return None, [_no_yaml(cause)]
-    if len(documents) != 1:
-        found = "is empty" if not documents else f"holds {len(documents)} documents"
-        line = documents[1].start_mark.line + 1 if documents else 1
-        return None, [DOCUMENTS.at(_top(line), found)]
-    reader = _Reader()
-    try:
-        value = reader.value(documents[0], ())
-    except (_EndlessError, RecursionError):
-        return None, [NO_YAML.at(_top(), "an alias refers to itself, or aliases multiply without measure")]
-    top = Node(value, (), reader.lines)
-    if not isinstance(value, dict):
-        return None, [*reader.findings, NO_MAPPING.at(top, f"is {kind_of(value)}, not a mapping")]
+        documents = read_documents(text)
+    except YamlError as cause:
+        return None, [NO_YAML.at(_top(cause.line), f"is not YAML: {cause.problem}")]
+    document = chosen(documents)
+    if document is None:
+        count = sum(map(_is_experiment, documents))
+        found = f"holds {count or len(documents)} {'Experiments' if count else 'documents and no Experiment'}"
+        line = documents[1].lines[()] if documents else 1
+        return None, [DOCUMENTS.at(_top(line), found if documents else "is empty")]
+    top = Node(document.value, (), document.lines)
+    findings = [
+        (DUPLICATE_KEY if fault.kind == "twice" else NOT_FINITE).at(
+            Node(None, fault.path, document.lines), fault.what
+        )
+        for fault in document.faults
+    ]
+    if not isinstance(document.value, dict):
+        return None, [*findings, NO_MAPPING.at(top, f"is {kind_of(document.value)}, not a mapping")]
     other = _other_kind(top)
-    return (None if other else top), reader.findings + other
+    return (None if other else top), findings + other
+
+
+def _is_experiment(document: Document) -> bool:
+    return isinstance(document.value, dict) and document.value.get("kind") == KIND
 
 
 def kind_of(value: object) -> str:
@@ -95,92 +86,6 @@ def kind_of(value: object) -> str:
     return {dict: "a mapping", list: "a list", type(None): "null"}[type(value)]
 
 
-class _EndlessError(Exception):
-    """The document refers to itself."""
-
-
-class _Reader:
-    """Turns composed YAML nodes into plain values, and notes lines and double keys on the way."""
-
-    def __init__(self) -> None:
-        self.lines: dict[Path, int] = {}
-        self.findings: list[Finding] = []
-        self._open: set[int] = set()
-
-    def value(self, node: yaml.Node, path: Path, line: int | None = None) -> Any:
-        """The value of `node`, whose line is that of its key where it has one."""
-        self.lines[path] = line or node.start_mark.line + 1
-        if id(node) in self._open or len(self.lines) > MOST_NODES:
-            raise _EndlessError
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node, path)
-        self._open.add(id(node))
-        value: Any
-        if isinstance(node, yaml.SequenceNode):
-            value = [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        else:
-            value = self._mapping(node, path)
-        self._open.remove(id(node))
-        return value
-
-    def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-            line = key_node.start_mark.line + 1
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
-                    value = self.value(source, path, self.lines[path])
-                    merged = (value if isinstance(value, dict) else {}) | merged
-                continue
-            value = self.value(value_node, (*path, key), line)
-            if key in own:
-                place = Node(value, (*path, key), self.lines)
-                self.findings.append(DUPLICATE_KEY.at(place, f"key '{key}' stands here a second time"))
-            own[key] = value
-        return merged | own
-
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        value = _resolve(node)
-        if isinstance(value, float) and not math.isfinite(value):
-            place = Node(value, path, self.lines)
-            self.findings.append(NOT_FINITE.at(place, f"'{node.value}' is not finite"))
-            return None
-        # JSON has one kind of number: kubectl sends 3.0 as 3.
-        return int(value) if isinstance(value, float) and value == int(value) and abs(value) < 1e21 else value
-
-
-def _resolve(node: yaml.ScalarNode) -> Any:
-    text: str = node.value
-    if node.style or (_is_tagged(node) and node.tag == "tag:yaml.org,2002:str"):
-        return text
-    if text in NULLS:
-        return None
-    if text in TRUE or text in FALSE:
-        return text in TRUE
-    if INFINITE.fullmatch(text):
-        return float(text.replace(".", ""))
-    plain = text.replace("_", "")
-    whole = INTEGER.fullmatch(plain)
-    if whole and len(plain) < 20:
-        digits = whole[2]
-        old_octal = digits[0] == "0" and digits[1:].isdigit()
-        return int(whole[1] + digits, 8 if old_octal else 0)
-    return float(plain) if FLOAT.fullmatch(plain) else text
-
-
-def _is_tagged(node: yaml.ScalarNode) -> bool:
-    mark = node.start_mark
-    return mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] == "!"
-
-
-def _is_null(node: yaml.Node | None) -> bool:
-    return node is None or (
-        isinstance(node, yaml.ScalarNode) and not node.style and node.value.strip() in NULLS
-    )
-
-
 def _other_kind(top: Node) -> list[Finding]:
     found = []
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
@@ -189,14 +94,6 @@ def _other_kind(top: Node) -> list[Finding]:
             hint = nearest(str(top[key].value), [expected])
             found.append(NO_EXPERIMENT.at(top[key], is_, mend=f"write {key}: {expected} ({hint})"))
     return found
-
-
-def _no_yaml(cause: Exception) -> Finding:
-    mark = getattr(cause, "problem_mark", None)
-    problem = getattr(cause, "problem", None) or " ".join(str(cause).split())
-    if isinstance(cause, RecursionError):
-        problem = "it is nested too deeply"
-    return NO_YAML.at(_top(mark.line + 1 if mark else 1), f"is not YAML: {problem}")
 
 
 def _top(line: int = 1) -> Node:

@@ -64,10 +64,18 @@ OMITTED_ZERO = """
 readOnly stdin stdinOnce tty hostNetwork hostPID hostIPC hostPort partition sslEnabled chapAuthDiscovery chapAuthSession
 initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
 """
-POINTER_VOLUMES = frozenset({"csi", "azureDisk"})  # their readOnly is a pointer, and kept
+# Of one type alone: what is a pointer, or has no omitempty, and is kept though fields of that name elsewhere are left out,
+KEPT_ZERO = """
+HostPathVolumeSource.type AzureDiskVolumeSource.kind AzureDiskVolumeSource.readOnly AzureDiskVolumeSource.fsType
+CSIVolumeSource.readOnly CSIVolumeSource.fsType ClusterTrustBundleProjection.name ClusterTrustBundleProjection.signerName
+PodDNSConfigOption.value ProjectedVolumeSource.sources TypedObjectReference.namespace
+"""
+# and what is left out though it is kept elsewhere.
+LEFT_OUT = "PodSpec.restartPolicy ResourceFieldSelector.containerName"
+CORE = "IoK8sApiCoreV1"
 # Text fields of those types that are pointers, and kept when empty; all others Go leaves out.
 KEPT_EMPTY_TEXT = """
-localhostProfile cachingMode fsType restartPolicy service initiatorName completionMode podReplacementPolicy managedBy
+localhostProfile cachingMode restartPolicy service initiatorName completionMode podReplacementPolicy managedBy
 stopSignal storageClassName volumeMode volumeAttributesClassName containerName resourceClaimName runAsUserName
 resourceClaimTemplateName supplementalGroupsPolicy fsGroupChangePolicy seLinuxChangePolicy runtimeClassName
 preemptionPolicy hostnameOverride procMount succeededIndexes nodeAffinityPolicy nodeTaintsPolicy apiGroup
@@ -94,10 +102,15 @@ PYTHON: Mapping[str, type | tuple[type, ...]] = {
 
 
 class Field(NamedTuple):
-    """A key of a mapping: its type, and whether it must be there."""
+    """A key of a mapping: its type, whether it must be there, and the type of the mapping."""
 
     type: str
     required: bool
+    owner: str = ""
+
+    def key(self, name: object) -> str:
+        """The key `name` with the type that has it."""
+        return f"{self.owner.removeprefix(CORE)}.{name}"
 
 
 def structure(top: Node) -> Iterator[Finding]:
@@ -118,7 +131,10 @@ def _types() -> Mapping[str, Mapping[str, Field]]:
     """Of each of Katib's and Kubernetes' mappings its keys."""
     found = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
     return {
-        name: {key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED)) for key, text in keys.items()}
+        name: {
+            key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED), name)
+            for key, text in keys.items()
+        }
         for name, keys in found.items()
     }
 
@@ -164,7 +180,7 @@ def _many(
 ) -> Iterator[Finding]:
     if not isinstance(node.value, container):
         yield _wrong(node, name, in_job=in_job)
-    elif in_job and not items and not field.required:
+    elif in_job and not items and not field.required and field.key(node.path[-1]) not in KEPT_ZERO.split():
         yield ZERO.at(node, "is empty")
     for item in items:
         if item.missing and in_job:
@@ -220,8 +236,8 @@ def _wrong(node: Node, expected: str, *, in_job: bool) -> Finding:
 
 def _dropped(node: Node, field: Field) -> bool:
     key = node.path[-1]
-    if field.required or node.value:
+    if field.required or node.value or field.key(key) in KEPT_ZERO.split():
         return False
     if node.text is not None:
-        return key not in KEPT_EMPTY_TEXT.split()
-    return key in OMITTED_ZERO.split() and not POINTER_VOLUMES.intersection(node.path)
+        return key not in KEPT_EMPTY_TEXT.split() or field.key(key) in LEFT_OUT.split()
+    return key in OMITTED_ZERO.split()

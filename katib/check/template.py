@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node, named
 from katib.check.objective import REFUSED, REQUIRED
+from katib.check.services import SERVICES
 from katib.errors import nearest
 
 NO_TRIAL = "no trial can be created; the webhook does not look at it"
-PLACEHOLDER = re.compile(r"\$\{trialParameters\.(.+?)\}")  # controller.v1beta1/consts
-META = re.compile(r"\$\{trialSpec\.(.+?)\}")
-INDEXED = re.compile(r"(.+)\[(.+)]")
+# controller.v1beta1/consts; of nested ones the innermost, which Katib replaces first: so a search is linear in the text.
+PLACEHOLDER = re.compile(r"\$\{trialParameters\.((?:(?!\$\{trialParameters\.).)+?)\}")
+META = re.compile(r"\$\{trialSpec\.((?:(?!\$\{trialSpec\.).)+?)\}")
 META_KEYS = ("Name", "Namespace", "Kind", "APIVersion", "Annotations", "Labels")
-ALMOST = re.compile(r"\$\{?\s*(?:trial[A-Za-z]*\b[^}\s]*|[\w-]+)\}?|\{\{\s*trial[^}]*\}\}", re.IGNORECASE)
+ALMOST = re.compile(r"\$\{?\s*(?:trial[A-Za-z]*\b[^}\s]*|[\w-]+)\}?|\{\{\s*trial[^{}]*\}\}", re.IGNORECASE)
 JOB_KINDS = (
     "Job",
     "TFJob",
@@ -25,6 +26,14 @@ JOB_KINDS = (
     "MPIJob",
     "TrainJob",
 )  # with defaults for both conditions
+TYPE_OF = re.compile(r"""type\s*==\s*\\?["'](\w+)""")
+OF_JOBS = ("Complete", "Failed", "Suspended", "SuccessCriteriaMet", "FailureTarget")
+OF_TRAINING = ("Created", "Running", "Restarting", "Succeeded", "Failed", "Suspended")
+CONDITIONS = {
+    **dict.fromkeys(JOB_KINDS, OF_TRAINING),
+    "Job": OF_JOBS,
+    "TrainJob": ("Complete", "Failed", "Suspended"),
+}
 CONFIG_MAP_KEYS = ("configMapName", "configMapNamespace", "templatePath")
 
 RETAIN = error(
@@ -48,9 +57,10 @@ UNSEEN = warning(
 )
 CONDITION = error(
     "trial-condition",
-    finds="successCondition or failureCondition is missing where Katib has no default: another kind, or a configMap",
+    finds="successCondition or failureCondition is missing where Katib has no default (another kind, a configMap), or asks for a"
+    " condition that the trial's kind never has",
     effect=REFUSED,
-    mend="add both conditions (GJSON), as Katib has them for a Job",
+    mend="add both conditions (GJSON), as Katib has them for the kind; for a kind that Katib knows leave them out",
 )
 TRIAL_KIND = error(
     "trial-kind",
@@ -96,7 +106,7 @@ MISSPELT = error(
 )
 REFERENCE = error(
     "trial-parameter-reference",
-    finds="a reference that is neither a parameter of the search nor ${trialSpec.…}",
+    finds="a reference that is neither a parameter of the search (enas, darts: an answer of the algorithm) nor ${trialSpec.…}",
     effect=REFUSED,
     mend="name a parameter, or ${trialSpec.Name}",
 )
@@ -108,7 +118,7 @@ META_REFERENCE = error(
 )
 UNREFERENCED = error(
     "parameter-unreferenced",
-    finds="a parameter of the search that no trialParameter refers to",
+    finds="a parameter of the search, or an answer of enas or darts, that no trialParameter refers to",
     effect=NO_TRIAL,
     mend="add a trialParameter that refers to it, and its placeholder",
 )
@@ -154,6 +164,15 @@ def _kind(node: Node, trial: Node) -> Iterator[Finding]:
         for key in ("successCondition", "failureCondition"):
             if node[key].empty and not (trial.missing and node["configMap"].missing):
                 yield CONDITION.at(node[key], "is missing")
+    elif kind:
+        for key in ("successCondition", "failureCondition"):
+            for wanted in TYPE_OF.findall(node[key].text or ""):
+                if wanted not in CONDITIONS[kind]:
+                    yield CONDITION.at(
+                        node[key],
+                        f"a {kind} has no condition {wanted}: {nearest(wanted, CONDITIONS[kind])}",
+                        effect="the condition never holds, and no trial is ever seen to end",
+                    )
 
 
 def _is_watched(kind: str, version: str) -> bool:
@@ -169,6 +188,7 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
         yield REQUIRED.at(listed, "is missing" if listed.missing else "is empty")
         return
     parameters = named(spec["parameters"].items)
+    answers = () if parameters else _answers(spec)
     used: dict[str, Node] = {}
     for place, text in trial.texts():
         for name in PLACEHOLDER.findall(text):
@@ -183,7 +203,7 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
                 name, f"the trial holds no ${{trialParameters.{name.text}}}: {_hint(name.text, used)}"
             )
         if reference.text:
-            yield from _reference(reference, parameters, trial)
+            yield from _reference(reference, parameters, answers, trial)
         names.add(name.text or "")
         references.add(reference.text or "")
     for name_, place in used.items():
@@ -192,7 +212,16 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
     for name_, parameter in parameters.items():
         if name_ not in references:
             yield UNREFERENCED.at(parameter["name"], f"no trialParameter refers to '{name_}'")
+    for name_ in answers:
+        if name_ not in references:
+            yield UNREFERENCED.at(listed, f"none refers to '{name_}', which the algorithm answers")
     yield from _misspelt(trial, {*names, *parameters})
+
+
+def _answers(spec: Node) -> tuple[str, ...]:
+    """The names that the algorithm answers with where it searches a network's graph."""
+    service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
+    return service.answers if service else ()
 
 
 def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Iterator[Finding]:
@@ -206,21 +235,27 @@ def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Itera
         yield PARAMETER.at(item["name"], f"'{item['name'].text}' holds a brace")
 
 
-def _reference(node: Node, parameters: dict[str, Node], trial: Node) -> Iterator[Finding]:
+def _reference(
+    node: Node, parameters: dict[str, Node], answers: tuple[str, ...], trial: Node
+) -> Iterator[Finding]:
+    names = [*parameters] or answers
     text = node.text or ""
     meta = META.search(text)
     if meta is None:
-        if parameters and text not in parameters:
-            yield REFERENCE.at(node, f"no parameter '{text}': {nearest(text, parameters)}")
+        if names and text not in names:
+            word = "parameter" if parameters else "answer of the algorithm"
+            effect = None if parameters else NO_TRIAL
+            yield REFERENCE.at(node, f"no {word} '{text}': {nearest(text, names)}", effect=effect)
         return
-    indexed = INDEXED.fullmatch(meta[1])
-    key = indexed[1] if indexed else meta[1]
+    key, bracket, label = meta[1].removesuffix("]").rpartition("[")
+    indexed = bool(key and bracket and label and meta[1].endswith("]"))
+    key = key if indexed else meta[1]
     if key not in META_KEYS:
         yield REFERENCE.at(node, f"'{text}' is nothing of a trial: {nearest(key, META_KEYS)}")
     elif key in ("Labels", "Annotations") and not trial.missing:
         found = trial["metadata"][key.lower()].entries
-        if not indexed or indexed[2] not in found:
-            yield META_REFERENCE.at(node, f"the trial has no {key.lower()} '{indexed[2] if indexed else ''}'")
+        if not indexed or label not in found:
+            yield META_REFERENCE.at(node, f"the trial has no {key.lower()} '{label if indexed else ''}'")
 
 
 def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:

@@ -111,8 +111,6 @@ def _here(
     """On this machine, until it has ended."""
     import sys
 
-    import yaml
-
     from katib.check import require_sound
     from katib.cli.searches import confirm, say
     from katib.cli.tables import tell
@@ -124,6 +122,7 @@ def _here(
     from katib.results.confirmation import local_manifest, local_plan
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
+    from katib.yaml_reader import read_yaml
 
     out = how.out
     search = read_table(out, experiment)
@@ -142,7 +141,7 @@ def _here(
         require_sound(text, f"the Experiment {name}")
     else:
         text = (out / name / MANIFEST).read_text(encoding="utf-8")
-    followed = Followed(plan, yaml.safe_load(text), table_here(out, name), search.rows)
+    followed = Followed(plan, read_yaml(text), table_here(out, name), search.rows)
     if how.look or not followed.outstanding:
         return followed
     show(followed)
@@ -161,8 +160,6 @@ def _on_cluster(
     experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
 ) -> Followed:
     """Deployed as a search is, and left to run; called again it says how far it is."""
-    import yaml
-
     from katib.check import require_sound
     from katib.cli._continue import with_old_trials
     from katib.cli.deploy import apply
@@ -176,6 +173,7 @@ def _on_cluster(
     from katib.errors import ClusterError
     from katib.results.cluster_table import cluster_table
     from katib.results.fixed_runs import derived, experiment_name, plan_of
+    from katib.yaml_reader import read_yaml
 
     context, place = how.context, site_of(how.site)
     cluster = Cluster(place.namespace, context)
@@ -201,7 +199,7 @@ def _on_cluster(
     plan = make(search, manifest)
     text = derived(manifest, plan)
     require_sound(text, f"the Experiment {name}")
-    followed = Followed(plan, yaml.safe_load(text), before=search.rows)
+    followed = Followed(plan, read_yaml(text), before=search.rows)
     if how.look:
         return followed
     show(followed)

@@ -28,9 +28,9 @@ def best(
     from katib.cli.searches import search_name
     from katib.cli.tables import tell, trial_table
     from katib.local.view import short, with_unit
-    from katib.results.confirmation import find_verdict, nothing_to_go_by
+    from katib.results.confirmation import find_verdict, hindrance, nothing_to_go_by
     from katib.results.formats import print_rows
-    from katib.results.remarks import differences, remarks
+    from katib.results.remarks import differences, progress, remarks
     from katib.results.selection import candidates, seed_noise
 
     name = search_name(experiment)
@@ -53,7 +53,7 @@ def best(
         [
             str(place),
             with_unit(one.mean, metric),
-            with_unit(one.sd, metric),
+            "" if one.sd is None else with_unit(one.sd, metric),
             with_unit(one.observed, metric) + (" (stopped)" if one.state == "EarlyStopped" else ""),
             str(one.rank),
             ", ".join(one.trials),
@@ -62,11 +62,20 @@ def best(
         for place, one in enumerate(found, 1)
     ]
     print_rows(headings, rows, Console())
-    print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd)")
+    if noise is None:
+        print(
+            "nothing is known of the difference that seeds alone make: no trial has anything to be compared with"
+        )
+    else:
+        print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
     tell(remarks(table))
-    verdict = None if cluster or context is not None else find_verdict(out, name)
+    verdict = find_verdict(out, name)
     if verdict:
         print("\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline)))))
+    elif table.under_way:
+        print(progress(table))
+    elif why := hindrance(table):
+        print(f"no confirmation: {why}")
     else:
         where = "" if out == Path("runs") else f" OUT={out}"
         print(f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else ""))

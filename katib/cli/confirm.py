@@ -87,10 +87,10 @@ def _show(found: "Followed") -> None:
     from rich.console import Console
 
     from katib.local.view import count, short, with_unit
-    from katib.metrics import METRIC
+    from katib.metrics import metrics_of
     from katib.results.formats import print_rows
 
-    plan = found.plan
+    plan, metric = found.plan, metrics_of(found.manifest["spec"])[0]
     known = sum(len(group.known) for group in plan.groups)
     again = f"; {count(known, 'run')} of the search ran to the end and count" if known else ""
     print(
@@ -100,7 +100,7 @@ def _show(found: "Followed") -> None:
     rows = [
         [
             str(place),
-            "" if group.mean is None else with_unit(group.mean, METRIC),
+            "" if group.mean is None else with_unit(group.mean, metric),
             ", ".join(str(seed) for seed in plan.seeds if seed not in group.known),
             *map(short, group.configuration.values()),
         ]
@@ -119,11 +119,11 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
     from rich.console import Console
 
     from katib.local.view import count, short, with_unit
+    from katib.metrics import metrics_of
     from katib.results.formats import print_rows
     from katib.results.remarks import differences
 
-    plan, values = found.plan, found.values
-    metric = found.table.identity.metric if found.table is not None else "val_si_snr"
+    plan, values, metric = found.plan, found.values, metrics_of(found.manifest["spec"])[0]
     rows = []
     for place, (group, by_seed) in enumerate(zip(plan.groups, values, strict=True), 1):
         mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""

@@ -28,12 +28,11 @@ def models(model: str) -> tuple[str, ...]:
 
 def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str, Any]]:
     """The checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
-    import yaml
-
     from katib.check import require_sound
     from katib.errors import SpecError
     from katib.render import render
     from katib.spec import load_spec
+    from katib.yaml_reader import read_yaml
 
     if model == ALL and overrides.name is not None:
         raise SpecError("NAME= names one experiment; leave it out, or name one MODEL")
@@ -41,18 +40,17 @@ def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str
     for one in models(model):
         text = render(load_spec(one), site, overrides)
         require_sound(text, f"manifest of {one}", f"python -m katib render {one} | python -m katib check -")
-        found.append(yaml.safe_load(text))
+        found.append(read_yaml(text))
     return found
 
 
 def any_manifest(site: "Site") -> dict[str, Any]:
     """An Experiment of `site`, whose trials show how a pod gets at the site's claims."""
-    import yaml
-
     from katib.render import Overrides, render
     from katib.spec import load_spec
+    from katib.yaml_reader import read_yaml
 
-    found: dict[str, Any] = yaml.safe_load(render(load_spec("demo"), site, Overrides()))
+    found: dict[str, Any] = read_yaml(render(load_spec("demo"), site, Overrides()))
     return found
 
 

@@ -21,9 +21,10 @@ from scipy.special import stdtrit
 
 from katib.errors import ResultError
 from katib.local.launch import ROOT
+from katib.metrics import METRIC
 from katib.results.confirmation import known_runs, nothing_to_go_by, seen_seeds
 from katib.results.fixed_runs import RUN, Group, Plan
-from katib.results.noise import PRIOR, pooled
+from katib.results.noise import known_beforehand, pooled
 from katib.results.origin import flags_of
 from katib.results.selection import candidates
 from katib.results.table import Row, TrialTable
@@ -106,8 +107,10 @@ def variants(
     """What is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step. `before` are trials
     of the search and its confirmation, among which those of the search's own architecture are found."""
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
-    noise = pooled(list(one.values()) for one in values) or PRIOR
-    quantile = float(stdtrit(noise.df, (1 + LEVEL) / 2))
+    noise = pooled(list(one.values()) for one in values) or known_beforehand(
+        table.identity.metric if table else METRIC
+    )
+    quantile = float(stdtrit(noise.df, (1 + LEVEL) / 2)) * noise.sd if noise else None
     found = []
     for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):
         rows = _rows(plan, group, table.rows if table else (), before)
@@ -116,7 +119,7 @@ def variants(
                 value=group.configuration[plan.field],
                 seeds=by_seed,
                 mean=fmean(by_seed.values()) if by_seed else None,
-                half_width=quantile * noise.sd / math.sqrt(len(by_seed)) if by_seed else None,
+                half_width=quantile / math.sqrt(len(by_seed)) if by_seed and quantile is not None else None,
                 parameters=size.parameters if size else None,
                 multiply_adds=size.multiply_adds if size else None,
                 step_seconds=_median([step for row in rows for step in steps(row, batch)]),

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from katib.errors import FolderError, ManifestError, ResultError
+from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
 from katib.local.record import DATABASE, MANIFEST
+from katib.manifest import experiment_document
 from katib.results.fixed_runs import (
     RUN,
     Group,
     Plan,
     Purpose,
+    derived,
     experiment_name,
     plan_of,
     require_trainer,
@@ -65,7 +65,7 @@ def plan_confirmation(
     found = candidates(table, top)
     if not found:
         raise ResultError(nothing_to_go_by(table))
-    require_trainer(manifest["spec"]["trialTemplate"], table.identity.name)
+    require_trainer(manifest["spec"].get("trialTemplate"), table.identity.name)
     seen = seen_seeds(table, manifest)
     if not set(seeds) - set(seen):
         told = ", ".join(map(str, seen))
@@ -80,6 +80,16 @@ def plan_confirmation(
         groups=tuple(_group(one, table, manifest, seeds) for one in found),
         baseline=dict(_baseline(table) if baseline is None else baseline),
     )
+
+
+def hindrance(table: TrialTable) -> str:
+    """Why the verb confirm would refuse the search of `table`; empty where it would run."""
+    manifest = {"metadata": {}, "spec": table.identity.spec}
+    try:
+        derived(manifest, plan_confirmation(table, manifest))
+    except SepsweepError as error:
+        return str(error)
+    return ""
 
 
 def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
@@ -169,12 +179,12 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
     path = runs / experiment / MANIFEST
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = experiment_document(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(found, dict) or "spec" not in found:
+    if "spec" not in found:
         raise ManifestError(f"{path}: is no Experiment")
     return found
 
@@ -199,8 +209,4 @@ def _group(
 
 
 def _baseline(table: TrialTable) -> Mapping[int, float]:
-    """Of a spec whose trainings are as long: fewer epochs have no baseline."""
-    spec, budget = table.spec, table.budget
-    if spec is None or spec.baseline is None or (budget and budget.epochs != spec.epochs):
-        return {}
-    return spec.baseline.seeds
+    return {} if table.baseline is None else table.baseline.seeds

@@ -10,6 +10,7 @@ so that whoever finds it knows what it is for. Pure; called by katib/results/con
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any, Literal
 
 import yaml
@@ -19,6 +20,7 @@ from katib.errors import ManifestError
 from katib.results.origin import flags_of
 from katib.results.selection import SEED
 from katib.results.table import Row, TrialTable
+from katib.yaml_reader import resolve
 
 RUN, SEED_FLAG = "run", "--seed"
 PLAN = "sepsweep/plan"
@@ -151,12 +153,19 @@ def seed_of(row: Row, search: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def require_trainer(template: Mapping[str, Any], search: str) -> None:
+def require_trainer(template: Any, search: str) -> None:
     """Raises ManifestError where the trials of `search` are not of our trainer."""
-    _, words = _command(template)
-    if words[:3] != ["python", "-m", "trainer"]:
+    try:
+        _, words = _command(template)
+    except (KeyError, TypeError, StopIteration):
         raise ManifestError(
-            f"{search}: its trials run '{' '.join(words[:3])}'; only runs of `python -m trainer` can be repeated one by one"
+            f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be repeated one by"
+            " one"
+        ) from None
+    if words[:3] != ["python", "-m", "trainer"]:
+        said = shorten(" ".join(words[:3]), 60, placeholder=" ...")
+        raise ManifestError(
+            f"{search}: its trials run '{said}'; only runs of `python -m trainer` can be repeated one by one"
         )
 
 
@@ -213,7 +222,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _NUMBERLIKE.fullmatch(text) else None
+    style = '"' if _NUMBERLIKE.fullmatch(text) or not isinstance(resolve(text), str) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

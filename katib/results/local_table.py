@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from katib.cluster.causes import LOST, OOM_GPU
+from katib.cluster.pod import gpus_of
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, read
 from katib.results import export
@@ -93,8 +94,19 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         model=model_of(identity.spec),
         spec=source,
         budget=budget(identity.spec, source),
-        gpus=1,
+        gpus=_gpus(identity, trials, folder),
     )
+
+
+def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
+    """Of one trial on this machine: one where the manifest asks for any, unless a run says that it trained without."""
+    try:
+        asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
+    except (KeyError, TypeError):
+        return 0
+    first = next((trial for trial in trials if (folder / trial.name / CONFIG).exists()), None)
+    without = first is not None and read_json(folder / first.name / CONFIG).get("device") == "cpu"
+    return int(asked > 0 and not without)
 
 
 def _row(trial: Trial, identity: Identity, folder: Path) -> Row:

@@ -17,13 +17,15 @@ import yaml
 from katib.errors import FolderError
 from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
+from katib.results.confirmation import hindrance
 from katib.results.origin import flags_of
 from katib.results.patience import used
-from katib.results.remarks import differences, no_baseline
+from katib.results.remarks import differences, no_baseline, progress
 from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
 from katib.search.space import Axis
+from katib.text import signed
 from katib.whole_file import write_whole
 
 FILE = "EXPERIMENT_LOG.md"
@@ -79,7 +81,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
         _space(table, best),
         "### Result",
         "\n\n".join(_result(table, verdict, first)),
-        "### Best configuration",
+        f"### {verdict.heading if verdict else 'First choice (not confirmed)'}",
         _block(best) if best else "None: no trial has a value.",
         "### What to try next",
         "\n".join(f"- {line}" for line in _next(table, best, verdict)),
@@ -136,6 +138,8 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
             yield "No trial has a value."
             return
         value = with_unit(table.best.value or 0.0, metric)
+        if table.under_way:
+            yield progress(table)
         yield (
             f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, which says more of its luck than three"
             " seeds would."
@@ -143,17 +147,18 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         if first:
             yield (
                 f"First choice by all trials together: the settings of {first.trials[0]}, {with_unit(first.mean, metric)}"
-                f" expected over seeds (sd {first.sd:.2f})."
+                " expected over seeds"
+                + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
             )
-        if table.spec and table.spec.baseline:
-            seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.spec.baseline.seeds.items())
-            yield f"Baseline to beat: {with_unit(table.spec.baseline.mean, metric)} (seeds {seeds})."
+        if table.baseline:
+            seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.baseline.seeds.items())
+            yield f"Baseline to beat: {with_unit(table.baseline.mean, metric)} (seeds {seeds})."
             yield from filter(None, [differences(table)])
         else:
             yield f"{no_baseline(table).capitalize()}."
         return
     yield verdict.sentence
-    lines = [f"| seed | best configuration, {metric} | baseline |", "|---:|---:|---:|"]
+    lines = [f"| seed | this configuration, {metric} | baseline |", "|---:|---:|---:|"]
     for seed in dict.fromkeys((*verdict.seeds, *verdict.baseline)):
         pair = (verdict.seeds.get(seed), verdict.baseline.get(seed))
         lines.append(
@@ -162,7 +167,8 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
     yield "\n".join(lines)
     if math.isfinite(verdict.difference):
         yield (
-            f"Difference {verdict.difference:+.2f}, 95 % interval {verdict.low:+.2f} to {verdict.high:+.2f},"
+            f"Difference {signed(verdict.difference, metric)}, 95 % interval {signed(verdict.low, metric)} to"
+            f" {signed(verdict.high, metric)},"
             f" permutation test p = {verdict.p_value:.2g}."
         )
         yield from filter(None, [differences(table, verdict.baseline)])
@@ -184,7 +190,9 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     missing = table.budget.trials - len(table.rows) if table.budget else 0
     if missing > 0:
         yield f"{count(missing, 'trial')} of the budget are still to be run: the same command goes on"
-    if best and verdict is None:
+    if verdict is not None and verdict.outcome in ("no better", "worse"):
+        yield "keep the baseline's configuration: this one is not shown to be better"
+    if best and verdict is None and not table.under_way and not hindrance(table):
         yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}"
     if table.spec and table.spec.next_phase:
         values = ", ".join(map(str, table.spec.next_phase.values))

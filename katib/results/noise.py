@@ -1,12 +1,14 @@
 """How far two trainings of one configuration lie apart for their seeds alone: from the data where seeds repeat.
 
-Pure. Called by katib/results/selection.py and verdict.py.
+Pure.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
+
+from katib.metrics import METRIC
 
 
 @dataclass(frozen=True)
@@ -15,24 +17,28 @@ class Noise:
 
     sd: float
     df: float
+    source: str = field(default="", compare=False)
+    """Where it is from, as a clause for the reader."""
 
 
 PRIOR = Noise(0.13, 4.0)
-"""dB of validation SI-SNR: replicated seeds of public DPRNN searches on PolSESS differ by 0.127 dB. Counted as four degrees of
-freedom, because another model has another noise: the three seeds of the Series 3 baselines differ by 0.12 (SPMamba), 0.17
-(DPRNN), 0.19 (SepFormer) and 0.30 dB (ConvTasNet)."""
+"""dB of validation SI-SNR, and of nothing else: replicated seeds of public DPRNN searches on PolSESS differ by 0.127 dB. Counted
+as four degrees of freedom, because another model has another noise: the three seeds of the Series 3 baselines differ by 0.12
+(SPMamba), 0.17 (DPRNN), 0.19 (SepFormer) and 0.30 dB (ConvTasNet)."""
 LEAST_SD = 1e-6
 """Runs that agree to the last digit are one run twice, and no proof that seeds make no difference."""
 
 
 def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:
     """Of groups of values, a group a configuration; None where no configuration has two (pooled variance)."""
-    squares, df = 0.0, 0
+    groups, squares, df = list(groups), 0.0, 0
     for group in groups:
         middle = fmean(group) if group else 0.0
         squares += sum((value - middle) ** 2 for value in group)
         df += max(0, len(group) - 1)
-    return Noise(max(LEAST_SD, math.sqrt(squares / df)), float(df)) if df else None
+    # Relative to values below 1: a millionth of a dB is nothing, and may be all of a loss of 1e-8.
+    least = LEAST_SD * min(1.0, max((abs(value) for group in groups for value in group), default=0.0) or 1.0)
+    return Noise(max(least, math.sqrt(squares / df)), float(df)) if df else None
 
 
 def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
@@ -43,3 +49,8 @@ def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
         return prior
     df = found.df + prior.df
     return Noise(math.sqrt((found.df * found.sd**2 + prior.df * prior.sd**2) / df), df)
+
+
+def known_beforehand(metric: str) -> Noise | None:
+    """The prior where it is one of `metric`; None of any other, whose seeds nobody has compared."""
+    return PRIOR if metric == METRIC else None

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from katib.errors import SpecError
+from katib.render import Overrides
 from katib.results.schedule import Load, makespan
 from katib.results.table import Row, TrialTable
 from katib.spec import Spec
@@ -169,7 +170,18 @@ def plan(
     )
 
 
+def as_run(table: TrialTable) -> Spec | None:
+    """The spec of `table` with the trials and epochs that its manifest really has; None where it comes from no spec."""
+    spec, budget = table.spec, table.budget
+    if spec is None or budget is None:
+        return spec
+    shortened = Overrides(trials=budget.trials, epochs=budget.epochs).apply(spec)
+    return shortened.model_copy(update={"hours_per_run": budget.hours_per_run or spec.hours_per_run})
+
+
 def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> ModelPlan:
+    if table and table.spec and table.spec.name == spec.name:
+        spec = as_run(table) or spec
     rows = table.rows if table else ()
     ended = [row for row in rows if row.epochs and row.state not in ("Created", "Running")]
     epochs = sum(row.epochs for row in ended)

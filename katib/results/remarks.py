@@ -1,11 +1,9 @@
-"""What is odd about a trial table, one line each, for verbs that draw on it all the same. Pure.
-
-Called by the verbs results and log, and by whoever else concludes from a table.
-"""
+"""What is odd about a trial table, one line each, for verbs that draw on it all the same. Pure."""
 
 from collections.abc import Iterator, Mapping
 
 from katib.local.view import count, with_unit
+from katib.metrics import METRIC
 from katib.results.table import TrialTable
 
 FAILED = ("Failed", "MetricsUnavailable")
@@ -38,24 +36,42 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield from _missing(table)
 
 
+def progress(table: TrialTable) -> str:
+    """How far a search is whose trials have not all ended, in a sentence."""
+    running = len(table.under_way)
+    planned = f" of {table.budget.trials}" if table.budget else ""
+    so_far = ""
+    if table.best is not None and table.best.value is not None:
+        so_far = f"; best so far {with_unit(table.best.value, table.identity.metric)} ({table.best.trial})"
+    return (
+        f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{so_far}."
+    )
+
+
 def no_baseline(table: TrialTable) -> str:
     """Why there is nothing to compare with; empty where there is a baseline."""
     if table.spec is None:
         return "no baseline: the search was run with other settings than a spec of katib/specs has"
-    return "" if table.spec.baseline else f"no baseline: the spec of '{table.spec.name}' names none"
+    if table.spec.baseline is None:
+        return f"no baseline: the spec of '{table.spec.name}' names none"
+    if table.baseline is None and table.identity.metric != METRIC:
+        return f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes by {table.identity.metric}"
+    if table.baseline is None and table.budget:
+        return (
+            f"no baseline: that of '{table.spec.name}' was trained for {count(table.spec.epochs, 'epoch')}, these trials for"
+            f" {table.budget.epochs}"
+        )
+    return ""
 
 
 def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
     """Returns how the spec's baseline was trained otherwise than the search, in two sentences; empty where the spec says
     nothing of it. `baseline` is what was compared with, by seed: one that the user gave has no known differences."""
-    spec = table.spec
-    if spec is None or spec.baseline is None or not spec.baseline.differences:
-        return ""
-    other_baseline = baseline is not None and dict(baseline) != spec.baseline.seeds
-    if other_baseline or (table.budget and table.budget.epochs != spec.epochs):
+    own = table.baseline
+    if own is None or not own.differences or (baseline is not None and dict(baseline) != own.seeds):
         return ""
     return (
-        f"Besides what was searched, the baseline was trained with {'; with '.join(spec.baseline.differences)}."
+        f"Besides what was searched, the baseline was trained with {'; with '.join(own.differences)}."
         " A difference from it may be due to these as well (docs/series3.md)."
     )
 

@@ -2,22 +2,24 @@
 
 The best single value of a search is high because its configuration is good and because its seed was lucky; the more trials,
 the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search itself uses
-(katib/search/bayes.py), told what seeds alone make of a value. Pure; called by the verbs best and confirm, and by the report.
+(katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
 """
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from katib.experiment import Parameter, parameters_of
-from katib.results.noise import Noise, moderated
+from katib.metrics import METRIC
+from katib.results.noise import PRIOR, Noise, moderated, pooled
 from katib.results.table import Row, TrialTable
-from katib.search.bayes import known, surrogate
+from katib.search.bayes import Known, demanded_noise, known, surrogate
 from katib.search.history import Outcome, Past
 from katib.search.space import Space
+from katib.text import with_unit
 
 SEED = "seed"
 """A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration twice."""
@@ -30,17 +32,20 @@ _OUTCOMES: Mapping[str, Outcome] = {
     "MetricsUnavailable": "failed",
 }
 
+FEWEST_TO_FIT = 2
+"""Values that a noise can be fitted to."""
+
 Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One configuration. `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their
-    mean where there are several. All in the metric's unit (dB)."""
+    mean where there are several. All in the metric's unit; `sd` is None where a single value is all there is to go by."""
 
     configuration: Mapping[str, str]
     mean: float
-    sd: float
+    sd: float | None
     observed: float
     trials: tuple[str, ...]
     state: str
@@ -56,8 +61,8 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is `seed_noise(table)`
     by default.
     """
-    noise = noise or seed_noise(table)
     groups = _configurations(table)
+    noise = noise or seed_noise(table)
     sign = 1.0 if table.identity.maximize else -1.0
     belief = _belief(table, groups, noise)
     valued = {key: groups[key] for key in belief}
@@ -83,16 +88,42 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
 _PLACES = ("Succeeded", "EarlyStopped", "Running", "Created", "MetricsUnavailable", "Failed")
 
 
-def seed_noise(table: TrialTable) -> Noise:
-    """What seeds alone make of a value: from configurations of the table that were trained with several seeds and from the
-    baseline's seeds, weighed against the prior."""
-    groups = [
+def seed_noise(table: TrialTable) -> Noise | None:
+    """What seeds alone make of a value, and where that is known from. None: one value, or none, tells nothing of it.
+
+    Of validation SI-SNR: from configurations that were trained with several seeds and from the baseline's seeds, weighed
+    against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian process's own fit.
+    """
+    groups = _configurations(table)
+    found = _repeated(table, groups)
+    if found is not None:
+        return found
+    space, told = _space(table), _told(table, groups)
+    if len(told.values) < FEWEST_TO_FIT:
+        return None
+    if exact := demanded_noise(space, told):
+        return Noise(
+            *exact, "the least that is assumed: no trial repeats another, and their values show none"
+        )
+    fitted = surrogate(space, told).noise
+    return Noise(fitted, 0.0, "by the Gaussian process as it was fitted: no trial repeats another")
+
+
+def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Noise | None:
+    """The noise as far as it is known without a fit; None: not at all."""
+    repeats = [
         [row.value for row in rows if row.state == "Succeeded" and row.value is not None]
-        for rows in _configurations(table).values()
+        for rows in groups.values()
     ]
-    if table.spec is not None and table.spec.baseline is not None:
-        groups.append(list(table.spec.baseline.seeds.values()))
-    return moderated(groups)
+    if table.identity.metric != METRIC:
+        found = pooled(repeats)
+        return found and replace(found, source="from configurations that were trained more than once")
+    if table.baseline is not None:
+        repeats.append(list(table.baseline.seeds.values()))
+    source = f"{with_unit(PRIOR.sd, METRIC)} of other searches"
+    if pooled(repeats):
+        source += ", weighed against the seeds of this one and of its baseline"
+    return replace(moderated(repeats), source=source)
 
 
 def _configurations(table: TrialTable) -> dict[Key, list[Row]]:
@@ -113,16 +144,11 @@ def _values(rows: Sequence[Row]) -> list[float]:
 
 
 def _belief(
-    table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise
-) -> dict[Key, tuple[float, float]]:
-    """Mean and deviation of each configuration with a value, greater is better."""
-    space = _space(table)
-    past = [
-        Past(dict(key), _OUTCOMES[row.state], row.value, row.values)
-        for key, rows in groups.items()
-        for row in rows
-    ]
-    told = known(space, past, (), table.identity.maximize)
+    table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise | None
+) -> dict[Key, tuple[float, float | None]]:
+    """Mean and deviation of each configuration with a value, greater is better; a noise without degrees of freedom is
+    fitted anew."""
+    space, told = _space(table), _told(table, groups)
     points = {
         key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))
     }
@@ -130,9 +156,20 @@ def _belief(
         return {}
     if len(told.values) == 1:
         # One value says nothing of the surface: it is believed as it is.
-        return {key: (float(told.values[0]), noise.sd) for key in points}
-    mean, deviation = surrogate(space, told, (noise.sd, noise.df)).predict(np.array(list(points.values())))
+        return {key: (float(told.values[0]), noise.sd if noise else None) for key in points}
+    given = (noise.sd, noise.df) if noise and noise.df else None
+    mean, deviation = surrogate(space, told, given).predict(np.array(list(points.values())))
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
+
+
+def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Known:
+    """What the Gaussian process is told of the trials."""
+    past = [
+        Past(dict(key), _OUTCOMES[row.state], row.value, row.values)
+        for key, rows in groups.items()
+        for row in rows
+    ]
+    return known(_space(table), past, (), table.identity.maximize)
 
 
 def _space(table: TrialTable) -> Space:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from katib.local.record import Identity, State
-from katib.spec import Spec
+from katib.metrics import METRIC
+from katib.spec import Baseline, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class TrialTable:
     budget: Budget | None = None
     """None where the manifest does not say it."""
     gpus: int = 0
-    """That one trial uses; on this machine one, which may be the processor."""
+    """That one trial uses; on this machine one or, where it trains on the processor, none."""
     notes: tuple[str, ...] = ()
     """What could not be read, one line each; the verbs print them to stderr."""
 
@@ -112,6 +113,19 @@ class TrialTable:
     def best(self) -> Row | None:
         """The best trial that has a value."""
         return self.rows[0] if self.rows and self.rows[0].value is not None else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The spec's baseline, where the trials can be compared with it: by its metric, after as many epochs."""
+        if self.spec is None or (self.identity.metric, self.identity.maximize) != (METRIC, True):
+            return None
+        shortened = self.budget is not None and self.budget.epochs != self.spec.epochs
+        return None if shortened else self.spec.baseline
+
+    @property
+    def under_way(self) -> tuple[Row, ...]:
+        """Trials that have not ended."""
+        return tuple(row for row in self.rows if row.state in ("Created", "Running"))
 
     @property
     def counts(self) -> dict[State, int]:

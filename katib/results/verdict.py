@@ -22,9 +22,9 @@ from typing import Literal
 
 from scipy.special import stdtrit
 
-from katib.local.view import with_unit
 from katib.metrics import METRIC
-from katib.results.noise import PRIOR, Noise, pooled
+from katib.results.noise import Noise, known_beforehand, pooled
+from katib.text import signed, with_unit
 
 LEVEL = 0.95
 Outcome = Literal["better", "worse", "no better", "unknown"]
@@ -32,7 +32,7 @@ Outcome = Literal["better", "worse", "no better", "unknown"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion of a search. Numbers are in the metric's unit (dB), better ones greater where the metric is maximized."""
+    """The conclusion of a search. Numbers are in the metric's unit, better ones greater where the metric is maximized."""
 
     configuration: Mapping[str, str]
     seeds: Mapping[int, float]
@@ -54,9 +54,22 @@ class Verdict:
     """Where the interval lies; unknown without a baseline."""
 
     @property
+    def heading(self) -> str:
+        """What its configuration is to be called."""
+        return _HEADINGS[self.outcome]
+
+    @property
     def mean(self) -> float:
         """Over all seeds."""
         return fmean(self.seeds.values())
+
+
+_HEADINGS: Mapping[Outcome, str] = {
+    "better": "Confirmed configuration",
+    "no better": "First choice (not shown to be better: keep the baseline)",
+    "worse": "First choice (worse: keep the baseline)",
+    "unknown": "First choice (not compared with a baseline)",
+}
 
 
 def judge(
@@ -81,11 +94,12 @@ def judge(
     if not baseline:
         return replace(nothing, sentence=_sentence(nothing, metric))
     fresh = [unseen, *({seed: one[seed] for seed in one if seed not in seen} for one in others)]
-    low, high = interval(
-        list(unseen.values()),
-        list(baseline.values()),
-        pooled(list(one.values()) for one in fresh) or PRIOR,
-    )
+    prior = known_beforehand(metric)
+    own = pooled([list(baseline.values())]) or prior
+    noise = pooled(list(one.values()) for one in fresh) or prior or own
+    if noise is None:
+        return replace(nothing, sentence=_sentence(nothing, metric))
+    low, high = interval(list(unseen.values()), list(baseline.values()), noise, own or noise)
     found = replace(
         nothing,
         difference=(low + high) / 2,
@@ -97,11 +111,13 @@ def judge(
     return replace(found, sentence=_sentence(found, metric))
 
 
-def interval(values: Sequence[float], baseline: Sequence[float], noise: Noise) -> tuple[float, float]:
+def interval(
+    values: Sequence[float], baseline: Sequence[float], noise: Noise, own: Noise | None = None
+) -> tuple[float, float]:
     """95 % interval of the difference of the means (Welch 1947, degrees of freedom by Satterthwaite 1946, Biometrics
-    Bulletin 2, equation 17). `noise` is that of `values`; a baseline of one seed has the noise known beforehand.
+    Bulletin 2, equation 17). `noise` is that of `values`, `own` that of the baseline: by default its seeds' own.
     """
-    own = pooled([baseline]) or PRIOR
+    own = own or pooled([baseline]) or noise
     one, other = noise.sd**2 / len(values), own.sd**2 / len(baseline)
     df = (one + other) ** 2 / (one**2 / noise.df + other**2 / own.df)
     half = float(stdtrit(df, (1 + LEVEL) / 2)) * math.sqrt(one + other)
@@ -134,8 +150,13 @@ def _sentence(verdict: Verdict, metric: str) -> str:
     if not verdict.baseline:
         return f"No verdict: {reached}, and there is no baseline to compare it with."
     against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
+    if math.isnan(verdict.difference):
+        return (
+            f"No verdict: {reached} against {against}; each was trained with one seed that counts, and nothing is known of the"
+            " difference that seeds alone make."
+        )
     difference = ("+" if verdict.difference > 0 else "") + with_unit(verdict.difference, metric)
-    difference += f" ({verdict.low:+.2f} to {verdict.high:+.2f}, 95 %)"
+    difference += f" ({signed(verdict.low, metric)} to {signed(verdict.high, metric)}, 95 %)"
     on = (
         f"{difference} on the seeds that the search has not seen ({_listed(verdict.unseen)}),"
         f" permutation test p {verdict.p_value:.2f}"

@@ -32,6 +32,9 @@ HUGE, TINY = 1e100, 1e-100
 WORST = 2.0
 """Values further below the median than so many times the distance from the median to the best count as that far below:
 how badly a trial diverged says nothing of where the best lies, and would stretch the scale of what does."""
+EXACT, RATIO = 1e-3, 1.92
+"""Noise as a share of the values' deviation that counts as none, and the logarithm of the likelihood ratio beyond which a noise
+is demanded: half of 3.84, the 95 % quantile of chi-square with one degree of freedom."""
 FAILED_QUANTILE = 0.25
 """A failed trial counts as the lower quarter of the others: its surroundings are bad, but not proven the worst."""
 
@@ -101,6 +104,11 @@ class Surrogate:
     process: GaussianProcess
     middle: float
     scale: float
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation between trials of one point, in the unit of the values, as it was fitted."""
+        return self.scale * math.exp(float(self.process.theta[-1]) / 2)
 
     def standard(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation at `points` [M, D] of the cube, without noise, where the values told have mean 0 and
@@ -233,6 +241,17 @@ def _chosen(told: Known) -> np.ndarray:
     half = MOST // 2
     rest = order[half:]
     return np.sort(np.append(order[:half], rest[np.linspace(0, len(rest) - 1, MOST - half).astype(int)]))
+
+
+def demanded_noise(space: Space, told: Known) -> tuple[float, float] | None:
+    """What of noise the values alone speak for, as `surrogate` takes it; None where a fit to them shall find it.
+
+    Single values never prove that there is none; but where a process without noise explains them as well, by a likelihood
+    ratio test at 5 %, their order stands (Rasmussen and Williams 2006, section 5.4).
+    """
+    none = max(float(told.values.std()), TINY) * EXACT, 50.0
+    gain = surrogate(space, told).process.log_likelihood - surrogate(space, told, none).process.log_likelihood
+    return None if gain > RATIO else none
 
 
 def expected_log_improvement(mean: Array, deviation: Array, best: float) -> Array:

@@ -44,6 +44,11 @@ class GaussianProcess:
     factor: Any
     weights: Array
 
+    @property
+    def log_likelihood(self) -> float:
+        """Of the values, but for a constant (Rasmussen and Williams 2006, equation 2.30)."""
+        return float(-0.5 * self.y @ self.weights - np.log(np.diag(self.factor[0])).sum())
+
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the function, without noise, at `points` [M, D]."""
         signal, cross = math.exp(self.theta[-2]), self.cross(points)

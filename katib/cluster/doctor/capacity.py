@@ -1,4 +1,4 @@
-"""Quota, GPUs and queue: is there room for the trials. Called by `examine`."""
+"""Quota, GPUs and queue: is there room for the trials."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

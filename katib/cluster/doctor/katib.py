@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from katib.cluster.answers import ForbiddenError, NoKindError
 from katib.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
 from katib.cluster.kinds import (
@@ -26,6 +24,7 @@ from katib.cluster.kinds import (
     Object,
 )
 from katib.errors import nearest
+from katib.yaml_reader import YamlError, read_yaml
 
 OLDEST = (1, 30)  # matchConditions of admission webhooks, which Katib v0.19 uses, are stable since then
 VERSION = "v0.19.0"
@@ -264,8 +263,8 @@ def restricts(patient: Patient) -> bool:
 def _config(patient: Patient) -> dict[str, Any] | None:
     found: Object | None = patient.cluster.get(CONFIG_MAP, "katib-config", CONTROL_NAMESPACE)
     try:
-        config = yaml.safe_load((found or {}).get("data", {}).get("katib-config.yaml", ""))
-    except yaml.YAMLError:
+        config = read_yaml((found or {}).get("data", {}).get("katib-config.yaml", ""))
+    except YamlError:
         return None
     return config if isinstance(config, dict) else None
 

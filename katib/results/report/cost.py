@@ -6,7 +6,7 @@ from typing import Any
 
 from katib.local.view import count, duration
 from katib.results.patience import patience_of, used
-from katib.results.plan import plan
+from katib.results.plan import as_run, plan
 from katib.results.report.figure import Figure, by_state, drawing
 from katib.results.report.style import STATES
 from katib.results.table import Row, TrialTable
@@ -132,9 +132,10 @@ def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = Fal
 
 def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
     """GPU-hours of all trials to their end, those expected with early stopping, and where both come from."""
-    if table.spec is not None:
+    spec = as_run(table)
+    if spec is not None:
         gpus = max(1, table.gpus)
-        made = plan([table.spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)
+        made = plan([spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)
         return made.gpu_hours, made.gpu_hours_stopping, "the spec's estimate"
     budget = table.budget
     ended = [row.gpu_hours / row.epochs for row in table.rows if row.state == "Succeeded" and row.epochs]

@@ -113,7 +113,7 @@ def history(table: TrialTable) -> Figure:
 
 def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, Any]:
     """A line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
-    baseline = table.spec.baseline if table.spec else None
+    baseline = table.baseline
     if baseline is None:
         return {}
     line = {"width": 1.5, "dash": "dash"}
@@ -145,12 +145,11 @@ def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -
 
 def baseline_mean(table: TrialTable) -> tuple[float, ...]:
     """The mean of the baseline, for an axis that has to show it; empty where there is none."""
-    baseline = table.spec.baseline if table.spec else None
-    return () if baseline is None else (baseline.mean,)
+    return () if table.baseline is None else (table.baseline.mean,)
 
 
 def _versus_baseline(table: TrialTable) -> str:
-    baseline, best = table.spec.baseline if table.spec else None, table.best
+    baseline, best = table.baseline, table.best
     if baseline is None or best is None or best.value is None:
         return " There is no baseline to compare it with."
     seeds = count(len(baseline.seeds), "seed")

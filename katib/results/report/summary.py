@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from katib.local.view import count, short, with_unit
 from katib.metrics import METRIC, UNIT
+from katib.results.confirmation import hindrance
 from katib.results.log import at_bounds
-from katib.results.remarks import differences, no_baseline, remarks
+from katib.results.origin import model_of
+from katib.results.remarks import differences, no_baseline, progress, remarks
 from katib.results.report.cost import cost, hours
 from katib.results.table import TrialTable
+from katib.text import signed
 
 if TYPE_CHECKING:
     from katib.results.verdict import Verdict
@@ -33,9 +36,9 @@ class Conclusion:
     verdict: "Verdict | None" = None
 
     @property
-    def confirmed(self) -> bool:
-        """Whether it rests on several seeds."""
-        return self.verdict is not None
+    def look(self) -> str:
+        """The class of its box: better, no-better, worse or unknown; open before it has been confirmed."""
+        return self.verdict.outcome.replace(" ", "-") if self.verdict else "open"
 
 
 def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
@@ -56,16 +59,21 @@ def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> C
         return Conclusion(verdict.sentence, (*lines, f"The configuration: {settings}."), verdict)
     if table.best is None:
         return Conclusion("No conclusion: no trial has come to a value.", (_states(table),))
-    if not table.finished:
+    if not table.finished and not table.under_way:
         return Conclusion(
             "No conclusion yet: no trial has run to its end.",
             (f"{_states(table)} What follows is as far as it got.",),
         )
+    if table.under_way:
+        return Conclusion(progress(table), ("What follows is as far as it got.",))
+    ended = [
+        row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None
+    ]
     return Conclusion(
-        f"Not confirmed yet: the best of {count(len(table.rows), 'single run')} is no proof.",
+        f"Not confirmed yet: the best of {count(len(ended), 'single run')} is no proof.",
         (
-            "Its value is high because its settings are good and because its seed was lucky, and nobody knows which. "
-            f"Three seeds tell: make confirm EXPERIMENT={name}{where}",
+            "Its value is high because its settings are good and because its seed was lucky, and nobody knows which.",
+            hindrance(table) or f"Three seeds tell: make confirm EXPERIMENT={name}{where}",
             *filter(None, [differences(table)]),
         ),
     )
@@ -101,14 +109,17 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
 
 
 def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
-    """A heading, and the confirmed configuration or else the best trial's as flags of the trainer, to be pasted."""
+    """A heading, and the configuration of the verdict or else the best trial's: as flags of our trainer, to be pasted, or as
+    the names of the search, because nobody knows the flags of another one."""
     if conclusion.verdict is not None:
-        heading, settings = "Confirmed configuration", conclusion.verdict.configuration
+        heading, settings = conclusion.verdict.heading, conclusion.verdict.configuration
     elif table.best is not None:
         heading, settings = "Configuration of the best trial", table.best.assignments
     else:
         return "", ""
-    return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
+    if model_of(table.identity.spec) or table.spec:
+        return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
+    return heading, "\n".join(f"{name}={text}" for name, text in settings.items())
 
 
 def summary_notes(table: TrialTable) -> list[str]:
@@ -128,9 +139,10 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
-        steps.append(
-            ("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}")
-        )
+        if not table.under_way and not hindrance(table):
+            steps.append(
+                ("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}")
+            )
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
     steps.append(("this report anew", f"make report EXPERIMENT={name}{where}"))
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
@@ -153,20 +165,28 @@ def subtitle(table: TrialTable) -> str:
 def _compared(table: TrialTable, conclusion: Conclusion) -> Fact | None:
     verdict, metric = conclusion.verdict, table.identity.metric
     unit = f" {UNIT}" if metric == METRIC else ""
-    if verdict is not None and verdict.baseline:
+    if verdict is not None and verdict.outcome != "unknown":
         detail = (
-            f"{verdict.low:+.2f} to {verdict.high:+.2f}{unit} with 95 % confidence, p {verdict.p_value:.2f}"
+            f"{signed(verdict.low, metric)} to {signed(verdict.high, metric)}{unit} with 95 % confidence,"
+            f" p {verdict.p_value:.2f}"
         )
-        return Fact("confirmed against the baseline", f"{verdict.difference:+.2f}{unit}", detail)
-    baseline = table.spec.baseline if table.spec else None
+        return Fact(_AGAINST[verdict.outcome], f"{signed(verdict.difference, metric)}{unit}", detail)
+    baseline = table.baseline
     if baseline is None or table.best is None or table.best.value is None:
         return None
     mean = fmean(baseline.seeds.values())
     return Fact(
         "best single run against the baseline",
-        f"{table.best.value - mean:+.2f}{unit}",
+        f"{signed(table.best.value - mean, metric)}{unit}",
         f"baseline {with_unit(mean, metric)}, {count(len(baseline.seeds), 'seed')}; not confirmed",
     )
+
+
+_AGAINST = {
+    "better": "better than the baseline by",
+    "no better": "not shown to be better than the baseline",
+    "worse": "worse than the baseline",
+}
 
 
 def _spared(table: TrialTable) -> str:

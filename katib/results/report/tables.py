@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from katib.local.view import count, duration, short, with_unit
+from katib.metrics import UNIT
 from katib.results.report.cost import hours, spared
 from katib.results.table import Row, TrialTable
 
@@ -93,7 +94,7 @@ def promising(table: TrialTable) -> Grid | None:
         Line(
             (
                 one.trials[0],
-                f"{with_unit(one.mean, metric)} ± {one.sd:.2f}",
+                with_unit(one.mean, metric) + _deviation(one.sd, metric),
                 with_unit(one.observed, metric),
                 f"place {one.rank}",
                 *(short(text) for text in one.configuration.values()),
@@ -158,6 +159,10 @@ def stop_decisions(table: TrialTable) -> Grid | None:
         f", the first {MOST_DECISIONS} of them" if len(stopped) > MOST_DECISIONS else ""
     )
     return Grid(label, columns, rows)
+
+
+def _deviation(sd: float | None, metric: str) -> str:
+    return "" if sd is None else f" ± {with_unit(sd, metric).removesuffix(f' {UNIT}')}"
 
 
 def _value(row: Row, metric: str) -> str:

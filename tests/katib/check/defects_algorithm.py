@@ -1,14 +1,15 @@
-"""Named defects of algorithm, early stopper, collector and filter. Called by test_named_defects.py."""
+"""Named defects of algorithm, early stopper, collector and filter."""
 
 import json
 
-from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, collector, foreign
+from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, foreign
 
 ALL_STEPS = {
     f"spec.parameters[{index}].feasibleSpace.step": step
     for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
 }
 
+INT = {"spec.parameters[2].parameterType": "int"}
 POINT = {"lr": 0.001, "weight_decay": "0.00001", "grad_clip_norm": 5, "lr_factor": 0.5}
 FIRST_OURS = "?setting-ours spec.algorithm.algorithmSettings[0].name"
 NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
@@ -124,6 +125,8 @@ DEFECTS: Defects = {
         algorithm("hyperband"),
         {
             "setting-missing spec.algorithm.algorithmSettings",
+            "hyperband spec.maxTrialCount",
+            "hyperband spec.earlyStopping",
             "?distribution-ignored SPACE.distribution",
             "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
         },
@@ -133,6 +136,8 @@ DEFECTS: Defects = {
         {
             "hyperband spec.algorithm.algorithmSettings[1].value",
             "hyperband spec.parallelTrialCount",
+            "hyperband spec.maxTrialCount",
+            "hyperband spec.earlyStopping",
             "?distribution-ignored SPACE.distribution",
             "?distribution-ignored spec.parameters[1].feasibleSpace.distribution",
         },
@@ -140,6 +145,66 @@ DEFECTS: Defects = {
     "normal, which optuna's service cannot draw": (
         {**algorithm("multivariate-tpe"), "SPACE.distribution": "normal"},
         {"distribution-unsupported SPACE.distribution"},
+    ),
+    "normal, which the service of grid cannot draw": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE.distribution": "normal",
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+        },
+        {"distribution-unsupported SPACE.distribution"},
+    ),
+    "step of logUniform, which the service of multivariate-tpe leaves out": (
+        {**algorithm("multivariate-tpe"), "SPACE.step": "0.0001"},
+        {"?step-ignored SPACE.step"},
+    ),
+    "step whose multiples lie below min": (
+        {
+            **algorithm("random"),
+            **INT,
+            "spec.parameters[2].feasibleSpace": {"min": "10", "max": "100", "step": "32"},
+        },
+        {"?step-leaves-range spec.parameters[2].feasibleSpace.step"},
+    ),
+    "step whose multiples lie above max": (
+        {
+            **foreign({}),
+            **algorithm("tpe"),
+            "SPACE.distribution": "uniform",
+            "SPACE.min": "0",
+            "SPACE.max": "0.0025",
+            "SPACE.step": "0.0009",
+        },
+        {"?step-leaves-range SPACE.step"},
+    ),
+    "grid of more points than can be listed": (
+        {
+            **algorithm("grid"),
+            **ALL_STEPS,
+            "SPACE": {"min": "0.001", "max": "1e308", "step": "1e-308", "distribution": "uniform"},
+            "spec.parameters[1].feasibleSpace.distribution": "uniform",
+            **foreign({}),
+        },
+        {"grid-too-large spec.parameters"},
+    ),
+    "more trials than the space has points": (
+        foreign(
+            {
+                **algorithm("random"),
+                "spec.parameters[0]": {
+                    "name": "lr",
+                    "parameterType": "int",
+                    "feasibleSpace": {"min": "1", "max": "5"},
+                },
+                **{f"spec.parameters[{index}].parameterType": "categorical" for index in (1, 2, 3)},
+                **{
+                    f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"][:index]}
+                    for index in (1, 2, 3)
+                },
+            }
+        ),
+        {"?space-too-small spec.maxTrialCount"},
     ),
     "normal, which leaves its range": (
         {**algorithm("random"), "SPACE.distribution": "normal"},
@@ -214,59 +279,4 @@ DEFECTS: Defects = {
     ),
     "early stopper without retain": ({"TEMPLATE.retain": DROP}, {"retain TEMPLATE.retain"}),
     "early stopper with retain: false": ({"TEMPLATE.retain": False}, {"retain TEMPLATE.retain"}),
-    # collector and filter
-    "unknown collector": (collector("Stdout"), {"collector-kind spec.metricsCollectorSpec.collector.kind"}),
-    "collector without an image": (
-        collector("PrometheusMetric"),
-        {"collector-kind spec.metricsCollectorSpec.collector.kind"},
-    ),
-    "custom collector without a container": (
-        collector("Custom"),
-        {"collector-custom spec.metricsCollectorSpec.collector.customCollector"},
-    ),
-    "relative file": (
-        collector("File", fileSystemPath={"path": "metrics.json", "kind": "File", "format": "JSON"}),
-        {"collector-path spec.metricsCollectorSpec.source.fileSystemPath.path"},
-    ),
-    "file format csv": (
-        collector(
-            "File",
-            fileSystemPath={"path": "/m/a.csv", "kind": "File", "format": "CSV"},
-            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
-        ),
-        {"collector-format spec.metricsCollectorSpec.source.fileSystemPath.format"},
-    ),
-    "filter beside JSON": (
-        collector(
-            "File",
-            fileSystemPath={"path": "/m/a", "kind": "File", "format": "JSON"},
-            filter={"metricsFormat": [r"^(val_si_snr)=(\d+\.\d+)$"]},
-        ),
-        {"collector-format spec.metricsCollectorSpec.source.filter"},
-    ),
-    "path of a collector that has its own": (
-        {"spec.metricsCollectorSpec.source.fileSystemPath": {"path": "/m/a", "kind": "File"}},
-        {"?collector-source-ignored spec.metricsCollectorSpec.source.fileSystemPath"},
-    ),
-    "early stopping with a collector that does not watch": (
-        {"spec.metricsCollectorSpec": {"collector": {"kind": "Push"}}},
-        {"?collector-without-stopping spec.earlyStopping"},
-    ),
-    "no filter": ({"spec.metricsCollectorSpec": DROP}, {"?filter-default FILTER"}),
-    "no filter for a metric with a slash": (
-        {
-            "spec.metricsCollectorSpec": DROP,
-            "spec.objective.objectiveMetricName": "val/si_snr",
-            "spec.objective.metricStrategies": DROP,
-        },
-        {"filter-default-name spec.objective.objectiveMetricName"},
-    ),
-    "filter with lookahead": ({"FILTER[0]": r"(a)(?=b)(c)"}, {"filter-syntax FILTER[0]"}),
-    "filter with one group": ({"FILTER[0]": r"^val_si_snr=([\d.]+)$"}, {"filter-groups FILTER[0]"}),
-    "filter with a semicolon": (
-        {"FILTER[0]": r"^\S+; ?(val_si_snr)=(\d+)$"},
-        {"filter-semicolon FILTER[0]", "?filter-blind FILTER"},
-    ),
-    "filter that is not anchored": ({"FILTER[0]": r"(val_si_snr)=([\d.]*)"}, {"?filter-loose FILTER[0]"}),
-    "filter of another metric": ({"FILTER[0]": r"^(val_sisnr)=(\d+)$"}, {"?filter-blind FILTER"}),
 }

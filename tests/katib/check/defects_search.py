@@ -1,4 +1,4 @@
-"""Named defects of names, objective, counts and the search space. Called by test_named_defects.py."""
+"""Named defects of names, objective, counts and the search space."""
 
 from tests.katib.check.manifests import DROP, Defects, algorithm, categorical, foreign
 

@@ -1,4 +1,4 @@
-"""Named defects of the template around the trial. Called by test_named_defects.py."""
+"""Named defects of the template around the trial."""
 
 from tests.katib.check.manifests import DROP, Defects
 
@@ -43,6 +43,10 @@ DEFECTS: Defects = {
     "kind that is not watched": (
         {"JOB.kind": "Workflow", "TEMPLATE.failureCondition": DROP},
         {"?trial-kind-unknown JOB.kind", "trial-condition TEMPLATE.failureCondition"},
+    ),
+    "condition of another kind": (
+        {"TEMPLATE.successCondition": 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'},
+        {"trial-condition TEMPLATE.successCondition"},
     ),
     "no trial parameters": (
         {"TEMPLATE.trialParameters": []},

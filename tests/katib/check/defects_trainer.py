@@ -1,4 +1,4 @@
-"""Named defects of what a search asks of this project's trainer. Called by test_named_defects.py."""
+"""Named defects of what a search asks of this project's trainer."""
 
 from tests.katib.check.manifests import Changes, Defects, ours
 

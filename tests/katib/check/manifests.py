@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import yaml
@@ -52,9 +53,9 @@ def spoiled(changes: Mapping[str, object]) -> str:
         if value is DROP:
             del place[last]
         elif isinstance(place, list) and last == len(place):
-            place.append(value)
+            place.append(deepcopy(value))
         else:
-            place[last] = value
+            place[last] = deepcopy(value)
     return json.dumps(document, indent=1)  # which is YAML too, and quotes every string
 
 

@@ -15,6 +15,10 @@ HEAD = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n"
         ("", "one-document", 1),
         ("# nothing\n---\n", "one-document", 1),
         (HEAD + "---\n" + HEAD, "one-document", 4),
+        ("kind: Namespace\n---\nkind: Job\n", "one-document", 3),
+        (HEAD + 'metadata: {name: "\\ud83d"}', "not-yaml", 3),
+        ("- " * 5000, "not-yaml", 1),
+        ("a: *b", "not-yaml", 1),
         ("a: [", "not-yaml", 1),
         (HEAD + "metadata:\n\tname: a\n", "not-yaml", 4),
         ("a: \x07", "not-yaml", 1),
@@ -89,6 +93,19 @@ def test_scalar_is_read_as_kubectl_reads_it(written: str, value: object) -> None
 def test_number_that_is_not_finite_is_found(written: str) -> None:
     _, findings = read(HEAD + f"value: {written}\n")
     assert [finding.rule for finding in findings] == ["not-finite"]
+
+
+def test_other_documents_of_the_file_are_left_to_kubectl() -> None:
+    text = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: team}}\n---\n{spoiled({})}\n---\n"
+    assert check_text(text, "test") == []
+
+
+def test_json_may_write_a_character_as_two_escapes() -> None:
+    top, _ = read(
+        '{"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "a": "\\ud83d\\ude00", "b": "\\\\ud83d"}'
+    )
+    assert top is not None
+    assert (top["a"].value, top["b"].value) == ("\U0001f600", "\\ud83d")
 
 
 def test_merged_mappings_and_aliases_are_read_like_any_other() -> None:

@@ -5,6 +5,8 @@ import pytest
 from katib.check import check_text, source
 from tests.katib.check import (
     defects_algorithm,
+    defects_collector,
+    defects_graph,
     defects_job,
     defects_search,
     defects_template,
@@ -13,7 +15,15 @@ from tests.katib.check import (
 from tests.katib.check.manifests import Defects, found, long, spoiled
 from tests.katib.check.rules import rules
 
-PARTS = (defects_search, defects_algorithm, defects_template, defects_job, defects_trainer)
+PARTS = (
+    defects_search,
+    defects_algorithm,
+    defects_graph,
+    defects_collector,
+    defects_template,
+    defects_job,
+    defects_trainer,
+)
 DEFECTS: Defects = {name: defect for part in PARTS for name, defect in part.DEFECTS.items()}
 
 

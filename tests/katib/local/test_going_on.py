@@ -151,7 +151,7 @@ def spec_change(search: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_another_search_under_the_same_name_is_refused(rig: Rig) -> None:
-    """The line names the place and both values; what is there stays as it is."""
+    """The line names the key as a spec has it, and both values; what is there stays as it is."""
     search = manifest(maxTrialCount=1)
     assert rig.run(search).returncode == 0
     before = rig.results()

@@ -36,7 +36,7 @@ def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Exp
         for parameter in data["spec"]["parameters"]:
             space = parameter["feasibleSpace"]
             space |= {"distribution": "uniform", "step": STEPS[parameter["name"]]}
-    return load_experiment(yaml.safe_dump(data), "test")
+    return load_experiment(json.dumps(data), "test")
 
 
 def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> list[Past]:

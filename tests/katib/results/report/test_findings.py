@@ -62,7 +62,7 @@ def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given
     )
     assert found.spared == pytest.approx(40 / 6)
     assert found.used == pytest.approx(65 / 6)
-    assert found.planned == pytest.approx(30 * 12)
+    assert found.planned == pytest.approx(3 * 12)  # its own three trials, and not the thirty of the spec
     assert "Nothing was spared" in cost_figure(table(row(1, [1.0] * 50))).finding
 
 

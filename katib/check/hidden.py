@@ -1,0 +1,44 @@
+"""What Katib's volume hides: it mounts an empty one at the folder of the metrics file, over what the image has there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from katib.check.finding import Finding, error
+from katib.check.node import Node
+
+SYSTEM = ("/", "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
+PROGRAM = re.compile(r"[\w./-]+\.(?:py|sh|pl|jl|r|R|jar|js|lua)")
+
+HIDDEN = error(
+    "metrics-folder-hides",
+    finds="a metrics file in the folder of the trainer's program, or in one of the system's (/, /usr, /etc)",
+    effect="Katib mounts an empty volume at the folder, and the program is not there any more: every trial fails",
+    mend="write the metrics into a folder of their own, such as /metrics",
+)
+
+
+def hidden(container: Node, folder: str | None) -> Iterator[Finding]:
+    """The program of the primary container below `folder`, where Katib mounts its volume (None: nowhere)."""
+    if not folder or not folder.startswith("/"):
+        return
+    place = PurePosixPath(folder)
+    words = [*container["command"].items, *container["args"].items]
+    if str(place) in SYSTEM or str(place).startswith("/usr/"):
+        yield HIDDEN.at(
+            words[0] if words else container, f"the mount at {place} hides what the image has there"
+        )
+        return
+    mounts = [PurePosixPath(mount["mountPath"].text or "/") for mount in container["volumeMounts"].items]
+    base = PurePosixPath(container["workingDir"].text or "/?")
+    for index, word in enumerate(words):
+        text = word.text or ""
+        pieces = text.split() if index == 2 and words[1].text == "-c" else [text]
+        for number, piece in enumerate(pieces):
+            if not (PROGRAM.fullmatch(piece) or (piece.startswith("/") and index + number == 0)):
+                continue
+            program = base / piece
+            covered = any(mount in program.parents and place in mount.parents for mount in mounts)
+            if place in program.parents and not covered:
+                yield HIDDEN.at(word, f"'{piece}' is below {place}, where Katib mounts an empty volume")
+                return

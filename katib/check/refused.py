@@ -1,0 +1,149 @@
+"""What the API server refuses of a pod (Kubernetes, pkg/apis/core/validation): names, words, amounts and contradictions."""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from katib.check.finding import Finding, error
+from katib.check.identity import LABEL, LABEL_LENGTH
+from katib.check.node import Node
+from katib.check.quantity import value_of
+from katib.errors import nearest
+
+REFUSED = "the API server refuses the pod of each trial; the trial stays Running for ever"
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+QUALIFIED = re.compile(r"(?:[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+NATIVE = ("cpu", "memory", "ephemeral-storage")
+PULL, EFFECTS = ("Always", "IfNotPresent", "Never"), ("NoSchedule", "PreferNoSchedule", "NoExecute")
+OPERATORS = ("Exists", "Equal")
+DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+MESSAGES, MEDIA = ("File", "FallbackToLogsOnError"), ("", "Memory", "HugePages")
+
+NAME = error(
+    "pod-name",
+    finds="a container or volume whose name is not lower-case letters, digits and '-', or one name for two of the containers",
+    effect=REFUSED,
+    mend="use lower-case letters, digits and '-', at most 63, and each name once",
+)
+LABELS = error(
+    "pod-label",
+    finds="a label of the pod, or a key of its labels, annotations or nodeSelector, that is no valid one",
+    effect=REFUSED,
+    mend="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+)
+AMOUNT = error(
+    "pod-resources",
+    finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, or an unknown resource",
+    effect=REFUSED,
+    mend="let requests be at most limits; a device stands in limits, as a whole number; write nvidia.com/gpu, not gpu",
+)
+WORD = error(
+    "pod-word",
+    finds="a word that Kubernetes does not have: imagePullPolicy, dnsPolicy, a toleration's operator or effect, and such",
+    effect=REFUSED,
+    mend="choose one of Kubernetes' words, with their capitals",
+)
+CLASH = error(
+    "pod-contradiction",
+    finds="env with value and valueFrom, a volume or valueFrom of two sources, a toleration with a value that Exists",
+    effect=REFUSED,
+    mend="keep one of the two",
+)
+
+
+def refused(template: Node) -> Iterator[Finding]:
+    """The pod template of a trial, whatever its kind."""
+    spec, metadata = template["spec"], template["metadata"]
+    yield from _labels(metadata["labels"], values=True)
+    yield from _labels(metadata["annotations"], values=False)
+    yield from _labels(spec["nodeSelector"], values=True)
+    yield from _word(spec["dnsPolicy"], DNS_POLICIES)
+    mains = {item["name"].text for item in spec["containers"].items}
+    seen: set[str] = set()
+    for container in spec["initContainers"].items:
+        name = container["name"]
+        if name.text and (name.text in mains or name.text in seen):
+            yield NAME.at(name, f"'{name.text}' is the name of another container")
+        seen.add(name.text or "")
+    for container in spec["containers"].items + spec["initContainers"].items:
+        yield from _name(container["name"])
+        yield from _word(container["imagePullPolicy"], PULL)
+        yield from _word(container["terminationMessagePolicy"], MESSAGES)
+        yield from _resources(container["resources"])
+        yield from _environment(container["env"])
+    for volume in spec["volumes"].items:
+        yield from _name(volume["name"])
+        yield from _word(volume["emptyDir"]["medium"], MEDIA)
+        yield from _one(volume, [key for key in volume.entries if key != "name"], "sources")
+    for toleration in spec["tolerations"].items:
+        yield from _toleration(toleration)
+
+
+def _labels(node: Node, *, values: bool) -> Iterator[Finding]:
+    for key, entry in node.entries.items():
+        if not QUALIFIED.fullmatch(key) or len(key.rpartition("/")[2]) > LABEL_LENGTH:
+            yield LABELS.at(entry, f"'{key}' is no key of a {'label' if values else 'annotation'}")
+        elif values and entry.text and not (LABEL.fullmatch(entry.text) and len(entry.text) <= LABEL_LENGTH):
+            yield LABELS.at(entry, f"'{entry.text}' is no label value")
+
+
+def _name(node: Node) -> Iterator[Finding]:
+    if node.text and not (DNS_LABEL.fullmatch(node.text) and len(node.text) <= LABEL_LENGTH):
+        yield NAME.at(node, f"'{node.text}' is not a name of this kind")
+
+
+def _word(node: Node, words: tuple[str, ...]) -> Iterator[Finding]:
+    if node.text and node.text not in words:
+        yield WORD.at(node, f"'{node.text}': {nearest(node.text, words)}")
+
+
+def _one(node: Node, keys: list[str], what: str) -> Iterator[Finding]:
+    if len(keys) > 1:
+        yield CLASH.at(node[keys[1]], f"stands beside {keys[0]}: two {what}")
+
+
+def _resources(node: Node) -> Iterator[Finding]:
+    limits, requests = node["limits"].entries, node["requests"].entries
+    for side in (limits, requests):
+        for name, amount in side.items():
+            if "/" not in name and name not in NATIVE and not name.startswith("hugepages-"):
+                yield AMOUNT.at(amount, f"no resource '{name}': {nearest(name, (*NATIVE, 'nvidia.com/gpu'))}")
+                continue
+            value = _worth(amount)
+            if value is not None and (value < 0 or ("/" in name and value.denominator != 1)):
+                yield AMOUNT.at(amount, f"is {amount.value}, of {name}")
+    for name, amount in requests.items():
+        wanted, most = _worth(amount), _worth(limits[name]) if name in limits else None
+        if "/" in name and name not in limits:
+            yield AMOUNT.at(amount, f"{name} stands in requests alone")
+        elif wanted is not None and most is not None and (wanted > most or ("/" in name and wanted != most)):
+            yield AMOUNT.at(amount, f"is {amount.value}, and the limit is {limits[name].value}")
+
+
+def _worth(node: Node) -> Fraction | None:
+    is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    return value_of(str(node.value)) if node.text is not None or is_number else None
+
+
+def _environment(node: Node) -> Iterator[Finding]:
+    for variable in node.items:
+        source = variable["valueFrom"]
+        if not source.missing:
+            if variable["value"].text:
+                yield CLASH.at(source, "stands beside value")
+            yield from _one(source, [*source.entries], "sources")
+
+
+def _toleration(node: Node) -> Iterator[Finding]:
+    yield from _word(node["operator"], OPERATORS)
+    yield from _word(node["effect"], EFFECTS)
+    if node["operator"].text == "Exists" and not node["value"].empty:
+        yield CLASH.at(node["value"], "stands beside operator Exists")
+    if node["key"].empty and node["operator"].text != "Exists":
+        yield CLASH.at(
+            node["key"], "is missing, which needs operator Exists", mend="add key, or operator: Exists"
+        )
+    if not node["tolerationSeconds"].missing and node["effect"].text != "NoExecute":
+        yield CLASH.at(
+            node["tolerationSeconds"], "needs effect NoExecute", mend="remove it, or write that effect"
+        )

@@ -1,0 +1,215 @@
+"""Reads YAML as kubectl does (sigs.k8s.io/yaml over goyaml v2): 1e-4 is a number, yes is true, a date is a text.
+
+PyYAML's parser gives the events. Its resolver is not used: it reads 1e-4 as a text and a date as a date. Each value keeps its
+line.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from katib.errors import SepsweepError
+
+Path = tuple[str | int, ...]
+
+DEEPEST = 200  # a manifest has about 20 levels
+MOST_OF_ALIASES = 100_000  # nodes that aliases may add; a manifest has some hundred nodes in all
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+SURROGATE = re.compile("[\ud800-\udfff]")
+ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
+
+NULLS = {"", "~", "null", "Null", "NULL"}
+TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
+FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
+INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
+
+
+class YamlError(SepsweepError):
+    """The text is no YAML; `line` counts from 1."""
+
+    def __init__(self, problem: str, line: int = 1) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that kubectl drops or refuses: a key that stands twice, or a number that is not finite."""
+
+    kind: str
+    path: Path
+    what: str
+
+
+@dataclass
+class Document:
+    """One document: its value, the line of each of its paths, and its faults."""
+
+    value: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def read_documents(text: str) -> list[Document]:
+    """The documents of `text` that hold more than null. Raises YamlError."""
+    text = _joined(text)
+    last = text.count("\n") + (not text.endswith("\n"))
+    try:
+        trees = _trees(text)
+    except yaml.YAMLError as cause:
+        mark = getattr(cause, "problem_mark", None)
+        problem = getattr(cause, "problem", None) or " ".join(str(cause).split())
+        raise YamlError(problem, max(1, min(mark.line + 1, last)) if mark else 1) from None
+    except UnicodeError:
+        raise YamlError("it holds half of a surrogate pair") from None
+    documents = []
+    for tree in trees:
+        reader = _Reader()
+        reader.document.value = reader.value(tree, ())
+        if reader.document.value is not None or reader.document.faults:
+            documents.append(reader.document)
+    return documents
+
+
+def read_yaml(text: str) -> Any:
+    """The value of the one document of `text`, None where there is none. Raises YamlError."""
+    documents = read_documents(text)
+    if len(documents) > 1:
+        raise YamlError(f"holds {len(documents)} documents where one belongs", documents[1].lines[()])
+    return documents[0].value if documents else None
+
+
+def _joined(text: str) -> str:
+    """The text; where it is JSON, with each character that is written as two escapes in one (half a pair is U+FFFD, as in Go)."""
+    if not text.lstrip().startswith("{"):
+        return text
+    return ESCAPED.sub(
+        lambda match: (
+            match[1]
+            + json.loads(f'"{match[2]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        ),
+        text,
+    )
+
+
+@dataclass
+class _Tree:
+    """A node before its scalars are read; `parts` are the items of a list, or keys and values in turn."""
+
+    line: int
+    kind: str
+    text: str = ""
+    plain: bool = False
+    parts: list["_Tree"] = field(default_factory=list)
+
+
+def _trees(text: str) -> list[_Tree]:
+    """The documents as trees; an alias is the very node of its anchor."""
+    roots: list[_Tree] = []
+    stack: list[_Tree] = []
+    anchors: dict[str, _Tree] = {}
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.DocumentStartEvent):
+            anchors = {}
+        elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+            stack.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            if isinstance(event, yaml.AliasEvent):
+                if event.anchor not in anchors:
+                    raise YamlError(f"found undefined alias '{event.anchor}'", line)
+                tree = anchors[event.anchor]
+                if tree in stack:
+                    raise YamlError("an alias refers to itself", line)
+            else:
+                tree = _tree(event, line)
+                if event.anchor:
+                    anchors[event.anchor] = tree
+            (stack[-1].parts if stack else roots).append(tree)
+            if isinstance(event, yaml.CollectionStartEvent):
+                stack.append(tree)
+            if len(stack) > DEEPEST:
+                raise YamlError("it is nested too deeply", line)
+    return roots
+
+
+def _tree(event: yaml.NodeEvent, line: int) -> _Tree:
+    if isinstance(event, yaml.ScalarEvent):
+        tag = event.tag
+        if SURROGATE.search(event.value):  # libyaml refuses it, as goyaml does; PyYAML's own parser does not
+            raise YamlError("found invalid Unicode character escape code", line)
+        plain = not event.style and (tag is None or not (tag == "!" or tag.endswith(":str")))
+        return _Tree(line, "scalar", event.value, plain)
+    return _Tree(line, "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping")
+
+
+class _Reader:
+    """Turns a tree into plain values, and notes lines and faults on the way."""
+
+    def __init__(self) -> None:
+        self.document = Document()
+        self._seen: set[int] = set()
+        self._repeated = 0
+
+    def value(self, tree: _Tree, path: Path, line: int | None = None) -> Any:
+        """The value of `tree`, whose line is that of its key where it has one."""
+        self.document.lines[path] = line or tree.line
+        self._repeated += id(tree) in self._seen
+        self._seen.add(id(tree))
+        if self._repeated > MOST_OF_ALIASES or len(path) > DEEPEST:
+            raise YamlError("aliases multiply without measure", tree.line)
+        if tree.kind == "scalar":
+            return self._scalar(tree, path)
+        if tree.kind == "list":
+            return [self.value(item, (*path, index)) for index, item in enumerate(tree.parts)]
+        return self._mapping(tree, path)
+
+    def _mapping(self, tree: _Tree, path: Path) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        for key_tree, value_tree in zip(tree.parts[::2], tree.parts[1::2], strict=True):
+            key = key_tree.text if key_tree.kind == "scalar" else "?"
+            if key == "<<" and key_tree.plain:
+                for source in value_tree.parts if value_tree.kind == "list" else [value_tree]:
+                    value = self.value(source, path, self.document.lines[path])
+                    merged = (value if isinstance(value, dict) else {}) | merged
+                continue
+            value = self.value(value_tree, (*path, key), key_tree.line)
+            if key in own:
+                self.document.faults.append(
+                    Fault("twice", (*path, key), f"key '{key}' stands here a second time")
+                )
+            own[key] = value
+        return merged | own
+
+    def _scalar(self, tree: _Tree, path: Path) -> Any:
+        value = resolve(tree.text) if tree.plain else tree.text
+        if isinstance(value, float) and not math.isfinite(value):
+            self.document.faults.append(Fault("not-finite", path, f"'{tree.text}' is not finite"))
+            return None
+        # JSON has one kind of number: kubectl sends 3.0 as 3.
+        return int(value) if isinstance(value, float) and value == int(value) and abs(value) < 1e21 else value
+
+
+def resolve(text: str) -> Any:
+    """What a plain scalar is."""
+    if text in NULLS:
+        return None
+    if text in TRUE or text in FALSE:
+        return text in TRUE
+    if INFINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    plain = text.replace("_", "")
+    whole = INTEGER.fullmatch(plain)
+    if whole and len(plain) < 20:
+        digits = whole[2]
+        old_octal = digits[0] == "0" and digits[1:].isdigit()
+        return int(whole[1] + digits, 8 if old_octal else 0)
+    return float(plain) if FLOAT.fullmatch(plain) else text

@@ -1,0 +1,84 @@
+"""What the check passes is read on this machine too, or refused by name: one reader, and null is nothing."""
+
+import json
+
+import pytest
+
+from katib.check import check_text
+from katib.errors import ManifestError, nearest
+from katib.experiment import load_experiment
+from tests.katib.check.defects_graph import DARTS
+from tests.katib.check.defects_job import training_job
+from tests.katib.check.manifests import DROP, Changes, spoiled, words
+
+
+@pytest.mark.parametrize(
+    ("written", "kubectl"),
+    [
+        ('"goal": 1e-3', 0.001),
+        ('"goal": 1.', 1),
+        ('"goal": +3', 3),
+        ('"goal": 0x10', 16),
+        ('"goal": ~', None),
+        ('"goal": null', None),
+    ],
+)
+def test_number_is_read_as_kubectl_reads_it(written: str, kubectl: float | None) -> None:
+    """Against goyaml v2; PyYAML takes 1e-3 for a text."""
+    text = spoiled({"spec.objective.goal": 77}).replace('"goal": 77', written)
+    assert check_text(text, "test") == []
+    assert load_experiment(text, "test").goal == kubectl
+
+
+def test_date_without_quotes_is_a_text() -> None:
+    text = spoiled({"JOB.spec.template.metadata": {"annotations": {"built": "DATE"}}}).replace(
+        '"DATE"', "2024-05-01"
+    )
+    assert check_text(text, "test") == []
+    assert json.dumps(load_experiment(text, "test").spec).count('"2024-05-01"') == 1
+
+
+def test_the_experiment_of_several_documents_is_read() -> None:
+    text = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: team}}\n---\n{spoiled({})}"
+    assert load_experiment(text, "test").name == load_experiment(spoiled({}), "test").name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words_"),
+    [
+        (DARTS, "nasConfig: a search of a network's graph runs in Katib alone"),
+        (training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "trainer"), "kind PyTorchJob"),
+        ({"JOB.apiVersion": "batch/v1beta1"}, "batch/v1beta1"),
+        (
+            {"TRAINER.command": DROP, "TRAINER.args": words(), "TRAINER.image": "ghcr.io/lab/trainer:1"},
+            "container 'trainer': the image's own command runs in Katib alone",
+        ),
+    ],
+)
+def test_what_katib_alone_can_run_is_refused_by_name(changes: Changes, words_: str) -> None:
+    text = spoiled(changes)
+    assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
+    with pytest.raises(ManifestError) as caught:
+        load_experiment(text, "test")
+    assert words_ in str(caught.value)
+    assert "lists every defect" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"TRAINER.command[4]": "${trialParameters." * 6000},
+        {"TEMPLATE.trialParameters[0].reference": "${trialSpec." * 9000},
+        {"TRAINER.image": ":" * 100_000, "TRAINER.command": DROP},
+        {"TRAINER.env[0].value": "{{trial" * 15_000 + "s.lr}}"},
+        {"TRAINER.resources.limits.memory": "9" * 5000},
+    ],
+)
+def test_input_on_which_a_pattern_would_work_for_minutes_gives_its_findings(changes: Changes) -> None:
+    assert check_text(spoiled(changes), "test")
+
+
+def test_of_very_many_names_the_next_is_named_and_not_all_are_listed() -> None:
+    names = [f"name-{index}" for index in range(3000)]
+    assert nearest("name-1500x", names) == "did you mean 'name-1500'?"
+    assert len(nearest("zzz", names)) < 300
