@@ -73,7 +73,7 @@ ORDER = error(
 )
 LOG = error(
     "log-of-nothing",
-    finds="logUniform or logNormal with min of 0 or below (random, tpe, bayesianoptimization)",
+    finds="logUniform or logNormal with min of 0 or below (random, tpe, grid, bayesianoptimization)",
     effect="the logarithm does not exist; " + CRASH,
     mend="raise min above 0, or choose uniform",
 )

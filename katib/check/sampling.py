@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
-from katib.check.parameters import number
+from katib.check.parameters import LOG, number
 from katib.check.services import ALL, SERVICE_REFUSES, SETTING_MISSING, Service
 
 DECADE = 10.0
@@ -84,7 +84,9 @@ def sampling(spec: Node, service: Service) -> Iterator[Finding]:
             and space["distribution"].text == "logUniform"
         ):
             least = "1" if kind == "int" else "1e-10"
-            yield CLIPPED.at(space["min"], f"is {space['min'].text}, and {algorithm} draws from {least} on")
+            high = number(space["max"])
+            rule = LOG if high is not None and high < float(least) else CLIPPED
+            yield rule.at(space["min"], f"is {space['min'].text}, and {algorithm} draws from {least} on")
     if numeric < service.dimensions and spec["parameters"].items:
         yield DIMENSIONS.at(
             spec["parameters"], f"{algorithm} needs {service.dimensions} numbers, and finds {numeric}"

@@ -138,6 +138,7 @@ SERVICES: Mapping[str, Service] = {
         settings=SEED,
         distributions=frozenset({"uniform"}),
         lacks_normal=True,
+        logarithm=True,
         needs_step=("double",),
         single=True,
         is_ours=True,

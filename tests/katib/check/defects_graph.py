@@ -67,6 +67,17 @@ DEFECTS: Defects = {
         foreign({**algorithm("multivariate-tpe"), "SPACE.min": "0"}),
         {"?min-clipped SPACE.min"},
     ),
+    "logUniform from nothing, which grid cannot take": (
+        foreign(
+            {
+                **algorithm("grid"),
+                **ALL_STEPS,
+                "SPACE": {"min": "0", "max": "0.01", "step": "0.001", "distribution": "logUniform"},
+                "spec.parameters[1].feasibleSpace.distribution": "uniform",
+            }
+        ),
+        {"log-of-nothing SPACE.min", "?distribution-ignored SPACE.distribution"},
+    ),
     "pbt without the step of a double": ({**PBT, "SPACE.step": DROP}, {"setting-missing SPACE.step"}),
     "pbt with a long name": ({**PBT, "metadata.name": "n" * 27}, {"trial-name-length metadata.name"}),
     "darts that is asked twice": ({**DARTS, "spec.maxTrialCount": 3}, {"first-call-only spec.maxTrialCount"}),
