@@ -90,6 +90,9 @@ def check(config: Any) -> None:
                 raise ConfigError(
                     f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}"
                 )
+        if isinstance(value, tuple) and len(set(value)) < len(value):
+            twice = next(word for word in value if value.count(word) > 1)
+            raise ConfigError(f"{flag(field.name)}: {twice} is given twice; leave one of the two out")
 
 
 def _is_among(word: str, choices: Iterable[str]) -> bool:

@@ -115,6 +115,7 @@ def test_a_damaged_corpus_is_refused(
         (["--epochs", "0"], ["--epochs", "1 or more"]),
         (["--curriculum", "convtasnett"], ["--curriculum", "did you mean 'convtasnet'?"]),
         (["--validation-variants", "SER", "RE"], ["--validation-variants", "RE", "did you mean"]),
+        (["--validation-variants", "C", "SE", "C"], ["--validation-variants: C is given twice"]),
         (["--validation-variants"], ["--validation-variants"]),
         (["--precision", "fp8"], ["fp8", "fp32", "bf16"]),
         (["--precision", "fp16"], ["fp16", "cpu"]),
