@@ -1,6 +1,7 @@
 """Which run of W&B a run directory is: its own, and always the same."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,23 @@ def test_each_run_directory_is_a_run_of_its_own(tmp_path: Path) -> None:
     assert run_name(moved / "seed42", {}) == "lr5/seed42"
     assert run_name(moved / "seed42", {"WANDB_RUN_GROUP": "search"}) == "seed42"
     assert run_name(moved / "seed42", {"WANDB_NAME": "mine"}) == "mine"
+
+
+def test_a_copy_of_a_run_directory_that_stays_is_another_run(tmp_path: Path) -> None:
+    """Both continue after `cp -r`; the first stays what it was, the copy is one of its own from then on. Where the first
+    is gone, the copy was a move to another disk."""
+    folders = {name: tmp_path / name / "wandb" for name in ("first", "cöpy", "linked", "later")}
+    folders["first"].mkdir(parents=True)
+    first = run_id(tmp_path / "first", folders["first"], {})
+    shutil.copytree(tmp_path / "first", tmp_path / "cöpy")
+    copied = run_id(tmp_path / "cöpy", folders["cöpy"], {})
+    assert copied != first
+    assert run_id(tmp_path / "cöpy", folders["cöpy"], {}) == copied
+    (tmp_path / "linked").symlink_to(tmp_path / "first")
+    assert run_id(tmp_path / "linked", folders["linked"], {}) == first
+    shutil.copytree(tmp_path / "first", tmp_path / "later")
+    shutil.rmtree(tmp_path / "first")
+    assert run_id(tmp_path / "later", folders["later"], {}) == first
 
 
 @pytest.mark.parametrize("written", ["run-20260101_120000-seed42", "offline-run-20260101_120000-seed42"])

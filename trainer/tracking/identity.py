@@ -10,6 +10,8 @@ from pathlib import Path
 
 ID = "id"
 """In W&B's folder."""
+PLACE = "place"
+"""Beside it: the folder that the id was given to, by which a copy of it knows itself."""
 _WRITTEN_BY_WANDB = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)")
 """The folder of one process's run: its time and its id."""
 _LONGEST = 40
@@ -20,15 +22,17 @@ def run_id(run_dir: Path, folder: Path, environment: Mapping[str, str]) -> str:
     """Returns the id of the run in `run_dir`, and keeps it in `folder`, W&B's own in it. Raises OSError.
 
     One that W&B's agent or the user gives by WANDB_RUN_ID comes first, then the one that is kept, then the one that the
-    directory was reported under by a version that kept none. A new one is the trial's name in a pod, where no other trial
+    directory was reported under by a version that kept none; a copy of a directory that is still there takes neither, as both
+    would write to one run. A new one is the trial's name in a pod, where no other trial
     has it and the trial table makes addresses of it, else the directory's name and a random part: lr3/seed42 and lr4/seed42,
     or two machines, are different runs.
     """
-    found = _given(environment) or _kept(folder) or _reported(folder)
+    found = _given(environment) or ("" if _is_copy(folder) else _kept(folder) or _reported(folder))
     if not found:
         name = run_dir.resolve().name
         found = name if _is_trial_in_a_pod(name, environment) else _new(name)
     (folder / ID).write_text(f"{found}\n")
+    (folder / PLACE).write_text(f"{folder.resolve()}\n")
     return found
 
 
@@ -51,6 +55,15 @@ def _kept(folder: Path) -> str:
         return (folder / ID).read_text().strip()
     except (FileNotFoundError, UnicodeDecodeError):
         return ""
+
+
+def _is_copy(folder: Path) -> bool:
+    """Whether the folder that the id was given to is another one, still there and with that id: `cp -r`, not `mv`."""
+    try:
+        first = Path((folder / PLACE).read_text().removesuffix("\n"))
+        return not first.samefile(folder) and _kept(first) == _kept(folder)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _reported(folder: Path) -> str:
