@@ -173,15 +173,16 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
     """What the trainer of an ended `pod` died of, by its state and the last lines of its log."""
     end = next((pod.terminations[name] for name in pod.containers if name in pod.terminations), {})
     code = end.get("exitCode")
+    known = code if pod.ours else None
     words = _last_words(log) or " ".join(str(end.get("message", "")).split())
     if end.get("reason") == "OOMKilled":
         return OOM_NODE
     for pattern, meaning in _ERROR_LINES:
         if words and pattern.search(words):
-            code = meaning
-    if code == DIVERGED:
+            known = meaning
+    if known == DIVERGED:
         return LOST
-    if code == NO_MEMORY:
+    if known == NO_MEMORY:
         return OOM_GPU
     if pod.evicted:
         return Cause(_short(pod.evicted), "raise the claim's or the pod's limits, or look at the node")
@@ -192,7 +193,7 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
         )
     for text in pod.waiting:
         return Cause(_short(text), starting(text))
-    if code == BAD_INPUT:
+    if known == BAD_INPUT:
         return Cause(
             words or "bad input (exit code 2)",
             "data or settings do not fit; correct them and deploy under a new name",

@@ -1,5 +1,6 @@
 """The view of a trial's Pod, a try. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from katib.tries import instant as when
 BY_NODE = ("Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting")
 """Reasons of a pod's status that its node or the node's absence gave it."""
 Termination = Mapping[str, Any]
+
+_TRAINER = re.compile(r"(^|[\s/'])python[\d.]*'?\s.*?-m'?\s+'?trainer\b")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Pod:
     """Why Kubernetes took it away: preempted, evicted, its node gone."""
     evicted: str
     """What its node says of having ended it: evicted, shut down, lost."""
+    ours: bool = True
+    """Whether it runs our trainer, whose exit codes say more than that it failed."""
 
     @property
     def span(self) -> Span | None:
@@ -110,7 +115,14 @@ def read_pod(found: Object) -> Pod:
         evicted=f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
         if status.get("reason") in BY_NODE
         else "",
+        ours=any(map(_is_ours, spec["containers"])),
     )
+
+
+def _is_ours(container: Object) -> bool:
+    """Whether a container's command is our trainer; Katib's webhook makes one line for a shell of it."""
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return _TRAINER.search(" ".join(map(str, words))) is not None
 
 
 def owner_of(found: Object) -> str:

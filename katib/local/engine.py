@@ -16,7 +16,7 @@ from dataclasses import replace
 from katib.errors import EngineError
 from katib.local.ending import Halt, verdict
 from katib.local.launch import Launcher
-from katib.local.process import OUTPUT, TrialProcess
+from katib.local.process import OUTPUT, TrialProcess, set_aside
 from katib.local.reasons import unwritable
 from katib.local.record import WITHOUT_RESULT, State, Trial
 from katib.local.running import GRACE_SECONDS, Running, deadline
@@ -163,6 +163,9 @@ class Engine:
             folder.mkdir(exist_ok=True)
             for path in (*launch.volumes, *([launch.place] if launch.place else [])):
                 path.mkdir(parents=True, exist_ok=True)
+            if trial.effort.starts and not launch.ours:
+                # What is read from the output is the last try's, as Katib reads the last pod's.
+                set_aside(folder, trial.effort.starts)
             process = TrialProcess(launch.argv, launch.env, folder, launch.place)
         except OSError as error:
             raise unwritable(folder, error) from None

@@ -120,6 +120,12 @@ class TrialProcess:
             self._log.close()
 
 
+def set_aside(folder: Path, number: int) -> None:
+    """Keep the output of an earlier try as output-1.log, …, apart from that of the next one. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / OUTPUT).rename(folder / f"{Path(OUTPUT).stem}-{number}{Path(OUTPUT).suffix}")
+
+
 def end_leftovers(folders: Sequence[Path], grace: float) -> list[Path]:
     """End what an engine that was killed has left running in these folders; each may save first. Those that had something."""
     left = [folder for folder in folders if _holder(folder) is not None]

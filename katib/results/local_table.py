@@ -128,7 +128,7 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
         reports=trial.values,
         gpu_hours=seconds / _SECONDS_AN_HOUR,
         node=trial.effort.node,
-        restarts=max(trial.effort.failures, trial.effort.starts - 1, 0),
+        restarts=max(trial.effort.starts - 1, 0),
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,

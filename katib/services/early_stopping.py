@@ -53,13 +53,15 @@ class Search:
     """Trials whose curve was read after their end: it will not change any more."""
     succeeded: Set[str] = frozenset()
     """Trials that ran to their own end."""
+    failed: Set[str] = frozenset()
+    """Trials without a result, which nothing is compared with."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def listed(self, ended: Mapping[str, bool], succeeded: Set[str]) -> None:
+    def listed(self, ended: Mapping[str, bool], succeeded: Set[str], failed: Set[str] = frozenset()) -> None:
         """These are all the trials. What was known of others is forgotten: they were deleted."""
         with self._lock:
             self.ended = dict(ended)
-            self.succeeded = succeeded
+            self.succeeded, self.failed = succeeded, failed
             self.curves = {name: curve for name, curve in self.curves.items() if name in ended}
             self.complete &= ended.keys()
 
@@ -77,7 +79,7 @@ class Search:
         with self._lock:
             self.curves.update(found)
             self.complete |= over
-            others = {name: curve for name, curve in self.curves.items() if name != trial}
+            others = {name: curve for name, curve in self.curves.items() if name not in {trial, *self.failed}}
             completed = [others.pop(name) for name in self.succeeded & others.keys()]
             return found[trial], list(others.values()), completed
 
@@ -136,7 +138,8 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             search = Search(name, rule, metric, maximize)
             if known and (known.rule, known.metric) == (rule, metric):
                 search = known
-            search.listed(ended, succeeded)
+            failed = {trial.name for trial in own if trial.status.condition == pb.TrialStatus.FAILED}
+            search.listed(ended, succeeded, failed)
             self._searches[name] = search
             while len(self._searches) > MOST_SEARCHES:
                 del self._searches[next(iter(self._searches))]
@@ -204,6 +207,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             {name: bool(held & _OVER) for name, held in states.items()},
             # A trial that was stopped early may hold both conditions.
             {name for name, held in states.items() if held & _OVER == {"Succeeded"}},
+            {name for name, held in states.items() if "Failed" in held},
         )
         with self._lock:
             return self._searches.setdefault(name, found)

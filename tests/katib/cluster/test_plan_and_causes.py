@@ -103,8 +103,10 @@ def test_katibs_prefix_is_taken_off_a_line() -> None:
     assert clean(line) == line
 
 
-def pod(**status: Any) -> Any:
-    containers = [{"name": "trainer"}, {"name": "metrics-logger-and-collector"}]
+def pod(line: str = "python -m trainer --model dprnn", **status: Any) -> Any:
+    """A pod as Katib's webhook leaves it: the command is one line for a shell."""
+    shell = {"command": ["sh", "-c"], "args": [f"{line} 1>/var/log/katib/metrics.log 2>&1"]}
+    containers = [{"name": "trainer", **shell}, {"name": "metrics-logger-and-collector"}]
     found = {"metadata": {"name": "p", "labels": {}}, "spec": {"containers": containers}, "status": status}
     return read_pod(found)
 
@@ -112,6 +114,17 @@ def pod(**status: Any) -> Any:
 def ended(code: int, reason: str = "Error") -> dict[str, Any]:
     state = {"terminated": {"exitCode": code, "reason": reason}}
     return {"phase": "Failed", "containerStatuses": [{"name": "trainer", "state": state}]}
+
+
+@pytest.mark.parametrize("code", [2, 3, 4])
+@pytest.mark.parametrize("line", ["python train.py --trainer x", "sh -c 'exit 3'", "python -m trainers"])
+def test_exit_codes_of_another_program_mean_nothing_but_failure(line: str, code: int) -> None:
+    """argparse ends with 2, and a Job knows no other code than 0 and the rest."""
+    for log, words in (
+        ([], f"exit code {code}"),
+        (["error: no such flag"], f"no such flag (exit code {code})"),
+    ):
+        assert words in str(why_failed(TRIAL, None, [pod(line, **ended(code))], log))
 
 
 TRIAL = read_trial(

@@ -34,16 +34,21 @@ def test_of_a_trial_that_is_tried_again_the_completed_try_counts(
 ) -> None:
     """The first try prints three values and fails; Katib takes what the pod that completed has printed, and that alone."""
     mark = tmp_path / "mark"
-    text = (
-        f"if [ -e {mark} ]; then for v in {second}; do echo val_si_snr=$v; done; test -n $X;"
-        f" else touch {mark}; for v in 91 92 93; do echo val_si_snr=$v; done; false; fi"
-    )
-    done = rig.run(script(text, values=("1",)))
+    line = "do echo val_si_snr=$v loss=${v}0; done"
+    first = f"touch {mark}; for v in 91 92 93; {line}; false"
+    text = f"if [ -e {mark} ]; then for v in {second}; {line}; test -n $X; else {first}; fi"
+    objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "additionalMetricNames": ["loss"]}
+    search = script(text, values=("1",), objective=objective)
+    source = search["spec"]["metricsCollectorSpec"]["source"]
+    source["filter"]["metricsFormat"] = [r"(val_si_snr|loss)=(\d+)"]
+    done = rig.run(search)
     assert done.returncode == 0, done.stderr
     (row,) = rig.results()
     values = [float(value) for value in second.split()]
     assert (row["state"], row["val_si_snr"], row["epochs"]) == ("Succeeded", max(values), len(values))
     assert row["metrics"]["val_si_snr"]["value"] == values
+    assert row["metrics"]["loss"]["value"] == [10 * value for value in values]
+    assert row["restarts"] == 1
 
 
 @pytest.mark.parametrize("code", [2, 3, 126, 127])

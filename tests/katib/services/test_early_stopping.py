@@ -127,6 +127,26 @@ def test_a_trial_that_patience_ended_counts_at_later_steps_as_well(
     assert (float(rule.value), rule.start_step) == (6, 5)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_trial_that_failed_is_compared_with_nothing(
+    cluster: TrialServer, stub: Stub, db: DbManager, restarted: bool
+) -> None:
+    """Of four others one failed after values of 9: the median of the rest is 5, with it it would be 5.5."""
+    cluster.add_experiment(EXPERIMENT, {"tolerance": "0"})
+    trials = []
+    for letter, value in {"a": 4, "b": 5, "c": 6, "d": 9}.items():
+        state = Condition.FAILED if letter == "d" else Condition.SUCCEEDED
+        trials.append(trial(named(letter), {}, state))
+        cluster.add_trial(named(letter), EXPERIMENT, "Failed" if letter == "d" else "Succeeded")
+        db.put(named(letter), [value] * 4)
+    cluster.add_trial(named("z"), EXPERIMENT, "Running")
+    db.put(named("z"), [1, 1, 1, 1])
+    if not restarted:
+        controller(stub, db, trials)
+    (rule,) = collector(stub, db, named("z"))
+    assert float(rule.value) == 5
+
+
 def test_each_question_sees_what_the_others_have_reported_since(running: Stub, db: DbManager) -> None:
     """A running trial's rows count as of its own last question, an ended one's to its end."""
     db.put(named("z"), [5.1, 4, 4, 4])
