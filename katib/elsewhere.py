@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def not_here(spec: Mapping[str, Any]) -> str:
+def not_here(spec: object) -> str:
     """Returns the first thing in an Experiment's `spec` that only a cluster can do; empty where there is none.
 
     What has another form than an Experiment is left to whoever reads it next.
     """
-    return next(_all(spec), "")
+    return next(_all(spec), "") if isinstance(spec, dict) else ""
 
 
 def beside(spec: Mapping[str, Any]) -> list[str]:
@@ -26,12 +26,15 @@ def _all(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("nasConfig"):
         yield "nasConfig: an architecture search (darts, enas) is not run here; it runs on a cluster with Katib"
     template = _at(spec, "trialTemplate")
-    if template.get("configMap"):
+    if template.get("configMap") and not template.get("trialSpec"):
         yield "trialTemplate.configMap: the trial is in a ConfigMap of the cluster; it runs on a cluster with Katib"
     job = _at(template, "trialSpec")
-    kind = job.get("kind", "Job")
-    if kind != "Job":
-        yield f"trialSpec: trials of kind {kind} are not run here, only those of kind Job; it runs on a cluster with Katib"
+    kind, version = job.get("kind", "Job"), job.get("apiVersion", "batch/v1")
+    if (kind, version) != ("Job", "batch/v1"):
+        yield (
+            f"trialSpec: trials of kind {kind} ({version}) are not run here, only batch/v1 Jobs; "
+            "it runs on a cluster with Katib"
+        )
     pod = _pod(spec)
     for container in _listed(pod, "initContainers"):
         name = container.get("name", "")

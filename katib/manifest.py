@@ -27,7 +27,7 @@ DEFAULT_BACKOFF_LIMIT = 6
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
     """The one document of `text`, typed and as it was read. Raises ManifestError."""
     document = experiment_document(text, source)
-    if found := _of_katib_alone(document) or not_here(_mapping(document.get("spec"))):
+    if found := not_here(document.get("spec")):
         raise ManifestError(f"{source}: {found}")
     try:
         return Manifest.model_validate(document), document
@@ -214,32 +214,6 @@ def experiment_document(text: str, source: str) -> dict[str, Any]:
             f"{source}: kind: found {kind!r}, expected 'Experiment' (apiVersion kubeflow.org/v1beta1)"
         )
     return document
-
-
-def _of_katib_alone(document: dict[str, Any]) -> str | None:
-    """What of a manifest that Katib may take is not read on this side; None where there is nothing."""
-    spec = _mapping(document.get("spec"))
-    template = _mapping(spec.get("trialTemplate"))
-    trial = _mapping(template.get("trialSpec"))
-    if spec.get("nasConfig") is not None and not spec.get("parameters"):
-        return "spec.nasConfig: a search of a network's graph runs in Katib alone"
-    if not trial and template.get("configMap") is not None:
-        return "spec.trialTemplate.configMap: the trial is not in this file; put it into trialSpec"
-    kind, version = trial.get("kind"), trial.get("apiVersion")
-    if isinstance(kind, str) and isinstance(version, str) and (kind, version) != ("Job", "batch/v1"):
-        return f"spec.trialTemplate.trialSpec: a trial of kind {kind} ({version}) runs in Katib alone; here it is a batch/v1 Job"
-    pod = _mapping(_mapping(_mapping(trial.get("spec")).get("template")).get("spec"))
-    for container in pod.get("containers") or ():
-        found = _mapping(container)
-        if found.get("name") == template.get("primaryContainerName") and not found.get("command"):
-            return (
-                f"container '{found.get('name')}': the image's own command runs in Katib alone; write command"
-            )
-    return None
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _first(error: ValidationError) -> str:

@@ -46,12 +46,12 @@ def test_the_experiment_of_several_documents_is_read() -> None:
 @pytest.mark.parametrize(
     ("changes", "words_"),
     [
-        (DARTS, "nasConfig: a search of a network's graph runs in Katib alone"),
+        (DARTS, "nasConfig: an architecture search"),
         (training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "trainer"), "kind PyTorchJob"),
         ({"JOB.apiVersion": "batch/v1beta1"}, "batch/v1beta1"),
         (
             {"TRAINER.command": DROP, "TRAINER.args": words(), "TRAINER.image": "ghcr.io/lab/trainer:1"},
-            "container 'trainer': the image's own command runs in Katib alone",
+            "container 'trainer' has no command: that of its image ghcr.io/lab/trainer:1",
         ),
     ],
 )
