@@ -63,6 +63,10 @@ def list_files(root: Path, name: str) -> Listing:
     """The WAV files of a subset, not looked at yet. Raises DataError."""
     if librimix.folders(root, name):
         return librimix.listing(root, name)
+    if (root / name / librimix.SPEECH_FOLDERS[0]).is_dir():
+        raise DataError(
+            f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or link it so"
+        )
     if (root / name).is_dir():
         return polsess.listing(root, name)
     if not root.is_dir():
