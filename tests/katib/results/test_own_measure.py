@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 
 from katib.local.record import Identity
 from katib.render import Overrides, render
-from katib.results.confirmation import hindrance
+from katib.results.confirmation import hindrance, keep
 from katib.results.local_table import table as local_table
 from katib.results.log import entry
 from katib.results.remarks import no_baseline
@@ -25,6 +26,7 @@ from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.results.made import identity, trial
 from tests.katib.results.tables import row, table
+from tests.verbs import katib
 
 SPACE = {
     "parameters": [
@@ -122,15 +124,9 @@ def test_confirm_is_advised_only_where_it_would_run() -> None:
     assert all("confirm" not in command for _, command in next_steps(foreign))
     assert "make confirm" not in entry(foreign, "", None)
     assert configuration(foreign, said)[1].startswith("lr=")
-    own = local_table(identity(), [trial("a", 1.0), trial("b", 2.0)], no_folder())
+    own = local_table(identity(), [trial("a", 1.0), trial("b", 2.0)], Path("/nonexistent"))
     assert hindrance(own) == ""
     assert any("make confirm" in line for line in conclude(own, None).lines)
-
-
-def no_folder() -> Any:
-    from pathlib import Path
-
-    return Path("/nonexistent")
 
 
 def short_search(metric: str = "val_si_snr") -> TrialTable:
@@ -190,6 +186,19 @@ def test_each_outcome_has_its_own_look_and_heading(
     assert f"### {heading}" in entry(table(row("a", 5.0, lr=1)), "", found)
     labels = [fact.label for fact in facts(table(row("a", 5.0, lr=1)), said)]
     assert any(label.startswith(outcome if outcome != "no better" else "not shown") for label in labels)
+
+
+def test_best_of_a_cluster_shows_the_verdict_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As report and log do, which find it beside the search's own report."""
+    found = judge({"lr": "1"}, {42: 5.0, 123: 5.1}, others=[], baseline={42: 3.0, 123: 3.1}, seen={42})
+    one = row("a", 5.0, lr=0.001, grad_clip_norm=5)
+    keep(tmp_path, "test", found)
+    monkeypatch.setattr("katib.cli.tables.trial_table", lambda *_, **__: table(one))
+    done = katib("best", "test", "--cluster", "--out", str(tmp_path))
+    assert (done.returncode, found.sentence in done.stdout) == (0, True)
+    assert "next:" not in done.stdout
 
 
 def test_a_search_under_way_is_called_so() -> None:
