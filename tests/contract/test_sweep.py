@@ -122,7 +122,11 @@ def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_th
 ) -> None:
     """The real agent and the real trainer: the values of the sweep arrive, the run is W&B's own, hyperband's end is clean."""
     out = tmp_path / "runs with a blank"
-    server.config = sweep("demo", str(corpus), str(out), epochs=100_000)
+    spec = load_spec(
+        "demo"
+    )  # patience would end the run before the stop, which comes with the agent's next heartbeat
+    patient = spec.model_copy(update={"fixed": {**spec.fixed, "patience": 100_000}})
+    server.config = render_sweep(patient, load_site(), str(corpus), str(out), Overrides(epochs=100_000))
     scripts = Path(sys.executable).parent
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment |= server.environment | {
