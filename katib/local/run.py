@@ -52,10 +52,13 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                 )
             for name in beside(experiment.spec):
                 seen.say(f"note: the container {name} of a trial's pod is not run here")
-            if launcher.without_gpu and experiment.job_deadline:
-                seen.say("note: activeDeadlineSeconds was set for a GPU; here no trial is ended for it")
             if launcher.without_gpu:
-                seen.say("note: there is no GPU here, so that trials train on the processor (--device cpu)")
+                deadline = (
+                    ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
+                )
+                seen.say(
+                    f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}"
+                )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, GRACE_SECONDS):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
