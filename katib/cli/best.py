@@ -1,11 +1,17 @@
 """The most promising configurations of a search, by what all its trials say."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from katib.results.selection import Candidate
+    from katib.results.table import TrialTable
 
 
 def best(
@@ -23,14 +29,11 @@ def best(
     import json
     import sys
 
-    from rich.console import Console
-
     from katib.cli.searches import search_name
     from katib.cli.tables import tell, trial_table
-    from katib.local.view import short, with_unit
-    from katib.results.confirmation import find_verdict, hindrance, nothing_to_go_by
-    from katib.results.formats import print_rows
-    from katib.results.remarks import differences, progress, remarks
+    from katib.local.view import with_unit
+    from katib.results.confirmation import nothing_to_go_by
+    from katib.results.remarks import remarks
     from katib.results.selection import candidates, seed_noise
 
     name = search_name(experiment)
@@ -48,6 +51,24 @@ def best(
     print(
         f"{name}: {metric} that a configuration is believed to reach over seeds, by all {ended} trials that ended"
     )
+    _print_candidates(found, metric)
+    if noise is None:
+        print(
+            "nothing is known of the difference that seeds alone make: no trial has anything to be compared with"
+        )
+    else:
+        print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
+    tell(remarks(table))
+    print(_what_follows(table, name, out, cluster=cluster))
+    return 0
+
+
+def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
+    from rich.console import Console
+
+    from katib.local.view import short, with_unit
+    from katib.results.formats import print_rows
+
     headings = ["", "believed", "+-", "observed", "its place", "trial", *found[0].configuration]
     rows = [
         [
@@ -62,24 +83,21 @@ def best(
         for place, one in enumerate(found, 1)
     ]
     print_rows(headings, rows, Console())
-    if noise is None:
-        print(
-            "nothing is known of the difference that seeds alone make: no trial has anything to be compared with"
-        )
-    else:
-        print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
-    tell(remarks(table))
-    verdict = find_verdict(out, name)
-    if verdict:
-        print("\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline)))))
-    elif table.under_way:
-        print(progress(table))
-    elif why := hindrance(table):
-        print(f"no confirmation: {why}")
-    else:
-        where = "" if out == Path("runs") else f" OUT={out}"
-        print(f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else ""))
-    return 0
+
+
+def _what_follows(table: "TrialTable", name: str, out: Path, *, cluster: bool) -> str:
+    """The verdict where there is one; else how far the search is, why it cannot be confirmed, or the command that does so."""
+    from katib.results.confirmation import find_verdict, hindrance
+    from katib.results.remarks import differences, progress
+
+    if verdict := find_verdict(out, name):
+        return "\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline))))
+    if table.under_way:
+        return progress(table)
+    if why := hindrance(table):
+        return f"no confirmation: {why}"
+    where = "" if out == Path("runs") else f" OUT={out}"
+    return f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else "")
 
 
 def _record(one: object) -> "dict[str, object]":
