@@ -1,15 +1,18 @@
 """Reads a YAML input (a spec, a site) into its frozen model; each defect is told with file, key and the nearest valid key."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from katib.errors import SepsweepError, nearest
+from katib.yaml_reader import YamlError, read_documents
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MOST_DEFECTS = 10
+LONGEST_VALUE = 80
 
 
 class Strict(BaseModel):
@@ -20,12 +23,7 @@ class Strict(BaseModel):
 
 def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
     """The `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as cause:
-        raise error(f"{path}: cannot be read ({cause.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as cause:
-        raise error(f"{path}: is not YAML: {' '.join(str(cause).split())}") from None
+    data = _data(path, error)
     if not isinstance(data, dict):
         raise error(f"{path}: holds no keys; it must be a mapping of {', '.join(sorted(model.model_fields))}")
     try:
@@ -34,9 +32,31 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
         raise error(f"{path}: {defects(cause, model)}") from None
 
 
+def _data(path: Path, error: type[SepsweepError]) -> Any:
+    """The value of the one document of `path`, as kubectl would read it. Raises `error`."""
+    try:
+        documents = read_documents(path.read_text(encoding="utf-8-sig"))
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror})") from None
+    except UnicodeDecodeError as cause:
+        raise error(f"{path}: is not UTF-8 text (byte {cause.start})") from None
+    except YamlError as cause:
+        raise error(f"{path}:{cause.line}: is not YAML: {cause.problem}") from None
+    if len(documents) > 1:
+        line = documents[1].lines[()]
+        raise error(f"{path}:{line}: a second document begins here, and one belongs into the file")
+    for document in documents:
+        for fault in document.faults:
+            key = ".".join(map(str, fault.path))
+            raise error(f"{path}:{document.lines[fault.path]}: {key}: {fault.what}")
+    return documents[0].value if documents else None
+
+
 def defects(cause: ValidationError, model: type[BaseModel]) -> str:
     """All defects in one line, each with its key and the nearest valid one."""
-    return "; ".join(_line(item, model) for item in cause.errors())
+    found = cause.errors()
+    more = [f"and {len(found) - MOST_DEFECTS} more"] if len(found) > MOST_DEFECTS else []
+    return "; ".join([*(_line(item, model) for item in found[:MOST_DEFECTS]), *more])
 
 
 def worded(item: ErrorDetails) -> str:
@@ -81,8 +101,13 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"key '{where}' is missing"
     problem = worded(item)
     # What holds for a whole section names its values itself; the section would take a screen.
-    found = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+    found = "" if isinstance(item["input"], dict) else f" (got {_shown(item['input'])})"
     return f"{where}: {problem}{found}" if where else f"{problem}{found}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:

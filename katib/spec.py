@@ -1,5 +1,6 @@
 """What is searched: one short YAML a model (katib/specs/), read into a frozen `Spec`. Called by the renderer and by plan."""
 
+import re
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Literal
@@ -17,12 +18,12 @@ Word = Annotated[
 ]  # what passes Katib's unquoted shell line whole
 
 
-def _number(value: object) -> object:
-    """YAML takes 1e-6 for a text; it is read as the number that it means."""
-    return float(value) if isinstance(value, str) else value
+def _seed(key: object) -> object:
+    """A key is a text to kubectl, as in JSON; the text of a whole number is that number."""
+    return int(key) if isinstance(key, str) and re.fullmatch(r"\d{1,18}", key, re.ASCII) else key
 
 
-Number = Annotated[float, BeforeValidator(_number)]
+Seed = Annotated[int, BeforeValidator(_seed)]
 
 
 class Range(Strict):
@@ -60,7 +61,7 @@ class EarlyStopping(Strict):
 class Baseline(Strict):
     """Validation SI-SNR (dB) of the published configuration, by seed."""
 
-    seeds: dict[int, float] = Field(min_length=1)
+    seeds: dict[Seed, float] = Field(min_length=1)
     differences: list[Text] = Field(default_factory=list)
     """How its runs were trained otherwise than this search's, beside what is searched; each a phrase without a full stop."""
 
@@ -93,7 +94,7 @@ class Spec(Strict):
     baseline: Baseline | None = None
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
-    first_suggestions: list[dict[str, Number]] = Field(default_factory=list)
+    first_suggestions: list[dict[str, float]] = Field(default_factory=list)
     fixed: dict[str, bool | Word | int | float | list[Word]]
 
     @model_validator(mode="after")

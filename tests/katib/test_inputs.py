@@ -25,8 +25,8 @@ SPEC_DEFECTS = {
     "first_suggestions: [{lr: 0.001}]": "first_suggestions: point 1: the parameter 'grad_clip_norm' is missing",
     f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0')}]": "point 2: weight_decay 0 is outside 1e-06 to 0.0001",
     f"first_suggestions: [{POINT.replace('lr:', 'lrr:')}]": "no parameter 'lrr': did you mean 'lr'?",
-    f"first_suggestions: [{POINT.replace('0.001', '.nan')}]": "point 1: lr nan is outside 0.0001 to 0.01",
-    f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions.0.lr: could not convert",
+    f"first_suggestions: [{POINT.replace('0.001', '.nan')}]": "first_suggestions.0.lr: '.nan' is not finite",
+    f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions.0.lr: must be a number (got 'fast')",
     f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0.000001')}]": "point 2: it is there twice",
     f"{{trials: 1, max_failed_trials: 1, first_suggestions: [{POINT}, {POINT.replace('0.001', '0.002')}]}}": (
         "2 first_suggestions exceed trials 1"
