@@ -24,7 +24,7 @@ PROGRAM = "python -m katib"
 def main(words: list[str]) -> int:
     """Runs one verb; returns the exit code: 0 done, 1 failed, 2 bad input."""
     if words[:1] in (["help"], ["-h"], ["--help"]):
-        words = [*words[1:2], "--help"] if words[1:] else []
+        words = [*words[1:2], "--help"] if words[1:] and words[1] not in ("help", "-h", "--help") else []
     if words in (["--version"], ["version"]):
         print(f"sepsweep {version('sepsweep')}")
         return 0
@@ -35,8 +35,11 @@ def main(words: list[str]) -> int:
         return 0
     verb = words[0]
     try:
+        if not verb.strip():
+            raise SepsweepError(f"no VERB given: {nearest(verb, VERBS)}")
         if verb not in VERBS:
-            raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, VERBS)}")
+            known = ("--help", "--version") if verb.startswith("-") else VERBS
+            raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, known)}")
         return _run(verb, words[1:])
     except SepsweepError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,7 +60,7 @@ def _run(verb: str, words: list[str]) -> int:
     except typer.Abort:
         raise UnansweredError("nothing was changed; --yes answers for you") from None
     except typer.TyperException as error:
-        raise SepsweepError(f"{verb}: {complaint(error)} (see {PROGRAM} {verb} --help)") from None
+        raise SepsweepError(f"{verb}: {complaint(error, words)} (see {PROGRAM} {verb} --help)") from None
     return result if isinstance(result, int) else 0
 
 

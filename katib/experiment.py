@@ -185,12 +185,16 @@ def parameters_of(spec: Mapping[str, Any], source: str) -> tuple[Parameter, ...]
     """
     from pydantic import ValidationError
 
+    from katib.defects import worded
     from katib.manifest import Parameter as Raw
 
     try:
         return tuple(_parameter(Raw.model_validate(raw), source) for raw in spec.get("parameters", ()))
     except ValidationError as error:
-        raise ManifestError(f"{source}: parameters: {error.errors()[0]['msg']}") from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        problem = "is missing" if first["type"] == "missing" else worded(first)
+        raise ManifestError(f"{source}: parameters: {where}: {problem}") from None
 
 
 def _filters(collector: schema.MetricsCollector, source: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from katib.defects import worded
 from katib.elsewhere import not_here
 from katib.errors import ManifestError
 from katib.yaml_reader import Document, YamlError, read_documents
@@ -221,4 +222,4 @@ def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{path}: {problem['msg']}{more}"
+    return f"{path}: {'is missing' if problem['type'] == 'missing' else worded(problem)}{more}"

@@ -2,7 +2,6 @@
 templates; called by render, local, deploy and sweep."""
 
 import json
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import jinja2
 from pydantic import ValidationError
 
-from katib.document import defects
+from katib.defects import defects, shown, worded
 from katib.errors import SpecError
 from katib.metrics import METRIC, metric_filter
 from katib.site import Site
@@ -52,15 +51,17 @@ class Overrides:
             data["epochs_with_patience"] = min(data["epochs_with_patience"], float(data["epochs"]))
         data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
         try:
-            return Spec.model_validate(data, strict=True)
+            made = Spec.model_validate(data, strict=True)
         except ValidationError as cause:
-            if self.name is not None and cause.errors()[0]["loc"] == ("name",):
-                near = re.sub(r"^[^a-z]+|-+$", "", re.sub(r"[^a-z0-9]+", "-", self.name.lower())[:40])
-                raise SpecError(
-                    f"name '{self.name}': an experiment's name has lower-case letters, digits and '-', begins with a letter"
-                    " and has at most 40 characters" + (f"; '{near}' would do" if near else "")
-                ) from None
+            first = cause.errors()[0]
+            if self.name is not None and first["loc"] == ("name",):
+                raise SpecError(f"name {shown(self.name)}: {worded(first)}") from None
             raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
+        if (self.parallel or 0) > made.trials:
+            raise SpecError(
+                f"parallel {self.parallel}: the search has {made.trials} trials in all; name at most {made.trials}"
+            )
+        return made
 
 
 def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:

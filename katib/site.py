@@ -1,17 +1,64 @@
 """Where it runs: k8s/site.yaml, read into a frozen `Site`. Called by the renderer and by the cluster verbs."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import SiteError
 
 SITE = Path(__file__).parent.parent / "k8s" / "site.yaml"
 
-Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-Quantity = Annotated[str, Field(pattern=r"^[1-9]\d*(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+SUFFIXES = ("m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti")
+HIGHEST_ID = 2**31 - 1  # Kubernetes refuses a greater runAsUser
+
+
+def _quantity(text: str) -> str:
+    """The quantity that was probably meant: `32 GB` is 32G, `32gib` is 32Gi."""
+    found = re.fullmatch(r"(\d+)\s*([A-Za-z]*?)[Bb]?", text.strip())
+    suffixes = {suffix.lower(): suffix for suffix in SUFFIXES}
+    return f"{found[1]}{suffixes.get(found[2].lower(), found[2])}" if found else text
+
+
+def _folder(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text.strip("/ "))
+
+
+Label = Annotated[
+    str,
+    spelled(
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+        "have lower-case letters, digits and '-' only, not at its ends, and at most 63 characters",
+        longest=63,
+        near=hyphenated(63),
+    ),
+]
+Quantity = Annotated[
+    str,
+    spelled(
+        rf"[1-9]\d*({'|'.join(SUFFIXES)})?",
+        "be a whole quantity of Kubernetes, such as 8, 500m or 32Gi",
+        near=_quantity,
+    ),
+]
+Image = Annotated[
+    str,
+    spelled(
+        r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})",
+        "be an image with its tag or digest, such as registry.example/sepsweep/trainer:0.1.0",
+    ),
+]
+Folder = Annotated[
+    str,
+    spelled(
+        r"(?!\.{1,2}$)[A-Za-z0-9_.-]*",
+        "be the name of one folder, of letters, digits and _ . - only",
+        near=_folder,
+    ),
+]
 
 
 class Claims(Strict):
@@ -49,17 +96,17 @@ class Wandb(Strict):
 class User(Strict):
     """The ids that a trial's processes and files have; never root."""
 
-    uid: int = Field(ge=1)
-    gid: int = Field(ge=1)
+    uid: int = Field(ge=1, le=HIGHEST_ID)
+    gid: int = Field(ge=1, le=HIGHEST_ID)
 
 
 class Site(Strict):
     """One cluster's names and sizes."""
 
     namespace: Label
-    image: str = Field(pattern=r"^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$")
+    image: Image
     claims: Claims
-    data_folder: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
+    data_folder: Folder = ""
     resources: Resources
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: list[Toleration] = Field(default_factory=list)
@@ -67,7 +114,7 @@ class Site(Strict):
     priority_class: Label | None = None
     pull_secrets: list[Label] = Field(default_factory=list)
     wandb: Wandb | None = None
-    parallel_trials: int = Field(ge=1)
+    parallel_trials: int = Field(ge=1, le=1_000_000)
     room_minutes: int = Field(default=720, ge=0, lt=100_000)
     """Minutes that a trial waits for room on a full volume of run directories before it fails."""
     user: User

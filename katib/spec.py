@@ -1,5 +1,6 @@
 """What is searched: one short YAML a model (katib/specs/), read into a frozen `Spec`. Called by the renderer and by plan."""
 
+import math
 import re
 from pathlib import Path
 from statistics import mean
@@ -7,15 +8,44 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import SpecError, nearest
 
 SPECS = Path(__file__).parent / "specs"
 
 Text = Annotated[str, Field(min_length=1)]
-Word = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_./:=,+@%-]+$")
-]  # what passes Katib's unquoted shell line whole
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+WORD = r"[A-Za-z0-9_./:=,+@%-]+"
+"""What passes Katib's unquoted shell line whole."""
+WORDED = "have letters, digits and _ . / : = , + @ % - only"
+Word = Annotated[str, spelled(WORD, WORDED)]
+Name = Annotated[
+    str,
+    spelled(
+        r"[a-z]([-a-z0-9]*[a-z0-9])?",
+        "have lower-case letters, digits and '-' only, begin with a letter, not end with '-', and have at most 40 characters",
+        longest=40,
+        near=hyphenated(40, "a-z"),
+    ),
+]
+
+
+def _setting(value: object) -> object:
+    """The value of a fixed setting. Raises ValueError in one line for all of its types."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    words = value if isinstance(value, list) else [value]
+    if not isinstance(value, list | bool | int | float | str) or (
+        isinstance(value, list) and not all(isinstance(word, str) for word in words)
+    ):
+        raise ValueError("must be a number, a word, true, false, or a list of words")
+    if not all(re.fullmatch(WORD, word) for word in words if isinstance(word, str)):
+        raise ValueError(f"must {WORDED}")
+    return value
+
+
+Setting = Annotated[bool | int | float | str | list[str], BeforeValidator(_setting)]
 
 
 def _seed(key: object) -> object:
@@ -54,8 +84,8 @@ class EarlyStopping(Strict):
     """Katib's early stopper; the search looks first after epoch `start_step`."""
 
     name: Text
-    min_trials_required: int = Field(ge=1)
-    start_step: int = Field(ge=1)
+    min_trials_required: Count
+    start_step: Count
 
 
 class Baseline(Strict):
@@ -81,21 +111,21 @@ class Architecture(Strict):
 class Spec(Strict):
     """One search: the model, its budget, what varies (`search`) and what does not (`fixed`), and the baseline to beat."""
 
-    name: str = Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)
+    name: Name
     model: Word
-    trials: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    trials: Count
+    epochs: Count
     hours_per_run: float = Field(gt=0)
     epochs_with_patience: float | None = Field(default=None, gt=0)
     """Epochs after which a trial that nothing stops is expected to end, where it has a patience; None: nothing is known."""
-    max_failed_trials: int = Field(ge=1)
+    max_failed_trials: Count
     algorithm: Algorithm
     early_stopping: EarlyStopping
     baseline: Baseline | None = None
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
     first_suggestions: list[dict[str, float]] = Field(default_factory=list)
-    fixed: dict[str, bool | Word | int | float | list[Word]]
+    fixed: dict[str, Setting]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":

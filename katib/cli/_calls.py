@@ -1,13 +1,14 @@
 """What is wrong with the words of a call, in one plain line."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
 import typer
 from typer.models import ArgumentInfo
 
-from katib.errors import SepsweepError
+from katib.errors import SepsweepError, nearest
 
 
 def require_filled(verb: str, words: Sequence[str], takes: Callable[..., object]) -> None:
@@ -32,22 +33,79 @@ def _argument(takes: Callable[..., object]) -> ArgumentInfo | None:
 
 def _none(argument: Any) -> str:
     """That `argument` is missing, and what it is."""
-    name = (getattr(argument, "metavar", None) or "argument").strip("[]{}")
+    option = next((name for name in getattr(argument, "opts", ()) if name.startswith("--")), None)
+    name = option or (getattr(argument, "metavar", None) or "argument").strip("[]{}")
     described = getattr(argument, "help", None)
     return f"no {name} given" + (f": {described}" if described else "")
 
 
-def complaint(error: typer.TyperException) -> str:
-    """What the parser of the call says, without its validator's own words."""
+def complaint(error: typer.TyperException, words: Sequence[str] = ()) -> str:
+    """What is wrong with the `words` behind a verb, as its parser found it and not in the parser's words."""
+    found = _COMPLAINTS.get(type(error).__name__)
+    return found(error, words) if found else error.format_message().rstrip(".")
+
+
+def _missing(error: Any, _: Sequence[str]) -> str:
+    return _none(error.param)
+
+
+def _bad_value(error: Any, _: Sequence[str]) -> str:
     from pydantic import ValidationError
 
-    from katib.document import worded
+    from katib.defects import worded
 
-    option = getattr(error, "param", None)
-    if type(error).__name__ == "MissingParameter":
-        return _none(option)
-    if option is None or not isinstance(error.__cause__, ValidationError):
-        return error.format_message().rstrip(".")
+    if error.param is None or not isinstance(error.__cause__, ValidationError):
+        return str(error.format_message()).rstrip(".")
+    option = error.param.opts[0]
+    name = option if option.startswith("-") else error.param.name
     item = error.__cause__.errors()[0]
-    name = option.opts[0] if option.opts[0].startswith("-") else option.name
     return f"{name} '{item['input']}': {worded(item)}"
+
+
+def _no_such_option(error: Any, words: Sequence[str]) -> str:
+    """The nearest option; that an argument has no name before it; or all options."""
+    dashed = [word for word in words if word.startswith("-")]
+    typed = next((word for word in dashed if word.startswith(error.option_name)), dashed[-1])
+    typed = typed.partition("=")[0]
+    options = [name for item in error.ctx.command.params for name in item.opts if name.startswith("--")]
+    if any(typed in item.opts for item in error.ctx.command.params):
+        return f"{typed} is a switch and takes no value"
+    names = (_arguments(error) or [""])[0]
+    if typed.lstrip("-").upper() in names.split("|"):
+        return f"unknown option '{typed}': {names} has no name before it"
+    if not options:
+        return f"unknown option '{typed}': it takes none"
+    return f"unknown option '{typed}': {nearest('--' + typed.lstrip('-'), options)}"
+
+
+def _bad_use(error: Any, words: Sequence[str]) -> str:
+    """An option without its value, or a switch with one."""
+    given = next((word for word in words if word.startswith(f"{error.option_name}=")), "")
+    if given:
+        return f"{error.option_name} is a switch and takes no value; write it without '{given[len(error.option_name) :]}'"
+    return f"{error.option_name} is without a value; give it one or leave it out"
+
+
+def _usage(error: Any, _: Sequence[str]) -> str:
+    """A word too many, which is all that is left."""
+    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message)
+    if not extra or error.ctx is None:
+        return str(error.format_message()).rstrip(".")
+    takes = ", ".join(_arguments(error))
+    return f"unexpected '{extra[1]}': it takes {f'one {takes}' if takes else 'options only'}"
+
+
+def _arguments(error: Any) -> list[str]:
+    """The names of the verb's arguments."""
+    params = error.ctx.command.params
+    return [(item.metavar or item.name).strip("[]{}") for item in params if not item.opts[0].startswith("-")]
+
+
+_COMPLAINTS: Mapping[str, Callable[[Any, Sequence[str]], str]] = {
+    "MissingParameter": _missing,
+    "BadParameter": _bad_value,
+    "NoSuchOption": _no_such_option,
+    "BadOptionUsage": _bad_use,
+    "UsageError": _usage,
+}
+"""By the name of typer's error, whose classes are private to it."""

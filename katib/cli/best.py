@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
+from katib.cli.options import MOST, Context, Json, OfCluster, Out, SiteFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ def best(
         str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or a model")
     ],
     out: Out = Path("runs"),
-    top: Annotated[int, typer.Option(help="how many", min=1)] = 3,
+    top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     cluster: OfCluster = False,
     site: SiteFile = None,
     context: Context = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from katib.cli._follow import Data, OnCluster, Seeds
-from katib.cli.options import Context, Json, Out, SiteFile, Yes
+from katib.cli.options import MOST, Context, Json, Out, SiteFile, Yes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ def confirm(
     data: Data = None,
     out: Out = Path("runs"),
     seeds: Seeds = None,
-    top: Annotated[int, typer.Option(help="how many configurations", min=1)] = 3,
+    top: Annotated[int, typer.Option(help="how many configurations", min=1, max=MOST)] = 3,
     baseline: Annotated[
         str, typer.Option(help="values to beat by seed, 42=3.01,123=2.87 (default: the spec's)")
     ] = "",
@@ -56,17 +56,24 @@ def confirm(
 
 
 def _baseline(text: str) -> "dict[int, float] | None":
+    import math
+
     from katib.errors import SepsweepError
 
     if not text:
         return None
-    try:
-        pairs = [part.split("=") for part in text.replace(",", " ").split()]
-        return {int(seed): float(value) for seed, value in pairs}
-    except ValueError:
+    found: dict[int, float] = {}
+    pairs = [part.partition("=") for part in text.replace(",", " ").split()]
+    for seed, _, value in pairs:
+        try:
+            found[int(seed)] = float(value)
+        except ValueError:
+            break
+    if len(found) < max(1, len(pairs)) or not all(map(math.isfinite, found.values())):
         raise SepsweepError(
-            f"--baseline '{text}': values by seed, such as 42=3.01,123=2.87,456=3.20"
-        ) from None
+            f"--baseline '{text}': finite values by seed, each seed once, such as 42=3.01,123=2.87,456=3.20"
+        )
+    return found
 
 
 def _require_same(

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from katib.cli.options import MOST
+
 
 def corpus(
     out: Annotated[
         Path, typer.Option(help="folder to make; its name becomes part of the CSV files' names")
     ] = Path("data/corpus"),
     mixtures: Annotated[
-        int, typer.Option(help="training mixtures; val and test get a fifth of that each", min=1)
+        int, typer.Option(help="training mixtures; val and test get a fifth of that each", min=1, max=MOST)
     ] = 300,
     seconds: Annotated[float, typer.Option(help="length of a mixture in s", min=0.5, max=60)] = 4.0,
     speech: Annotated[

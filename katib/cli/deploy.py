@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
+from katib.cli.options import MOST, Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 from katib.cli.searches import Models
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def deploy(
     context: Context = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the server's dry run")] = False,
-    wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0)] = 600,
+    wait: Annotated[
+        int, typer.Option(help="seconds to wait for the first trial to train", min=0, max=MOST)
+    ] = 600,
     out: Out = Path("runs"),
     anew: Annotated[
         bool, typer.Option("--anew", help="continue nothing of a search that was deleted")

@@ -37,7 +37,7 @@ def local(
     from katib.render import Overrides
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
-    if search.endswith((".yaml", ".yml")):
+    if "." in search or "/" in search:  # the name of a model has neither
         manifest, source = _read(Path(search), overrides, site), search
     else:
         manifest, source = _rendered(search, overrides, site), f"the Experiment of {search}"
@@ -67,16 +67,15 @@ def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
     """The manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than it can hold, and
     none waits for room: the engine ends the search on a full disk and says so."""
     import os
-    from dataclasses import replace
 
     from katib.local.launch import gpus
     from katib.render import render
     from katib.site import load_site
     from katib.spec import load_spec
 
-    place = load_site(site).model_copy(update={"data_folder": "", "room_minutes": 0})
-    if overrides.parallel is None and not gpus():
-        overrides = replace(overrides, parallel=min(place.parallel_trials, os.cpu_count() or 1))
+    place = load_site(site)
+    most = place.parallel_trials if gpus() else min(place.parallel_trials, os.cpu_count() or 1)
+    place = place.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
     return render(load_spec(model), place, overrides)
 
 

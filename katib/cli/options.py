@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+MOST = 1_000_000
+"""Of whatever is counted: beyond it lies a slip."""
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, or demo")]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
 Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 40 characters")]
-Trials = Annotated[int | None, typer.Option(help="number of trials", min=1)]
-Epochs = Annotated[int | None, typer.Option(help="epochs a trial", min=1)]
-Parallel = Annotated[int | None, typer.Option(help="trials at a time", min=1)]
+Trials = Annotated[int | None, typer.Option(help="number of trials", min=1, max=MOST)]
+Epochs = Annotated[int | None, typer.Option(help="epochs a trial", min=1, max=MOST)]
+Parallel = Annotated[int | None, typer.Option(help="trials at a time", min=1, max=MOST)]
 SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/site.yaml)")]
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]

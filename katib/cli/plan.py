@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from katib.cli.options import Context, Json, OfCluster, Out, Parallel, SiteFile
+from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
 
 if TYPE_CHECKING:
     from katib.results.plan import ModelPlan, Plan
@@ -17,8 +17,10 @@ def plan(
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="one search; default: the four of Series 3 together")
     ] = "all",
-    gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1)] = 1,
-    price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0)] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1, max=MOST)] = 1,
+    price: Annotated[
+        float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)
+    ] = None,
     parallel: Parallel = None,
     out: Out = Path("runs"),
     cluster: OfCluster = False,

@@ -202,8 +202,10 @@ def _client(context: str | None, file: str | None) -> ApiClient:
             raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
         client = config.new_client_from_config(file, context)
     except (config.ConfigException, yaml.YAMLError, OSError) as cause:
+        why = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
         raise ClusterError(
-            f"no usable kubeconfig: {one_line(cause)}; name one with KUBECONFIG, see kubectl config get-contexts"
+            f"no usable kubeconfig: {why}; name one with KUBECONFIG (kubectl config get-contexts shows what it has), or run the"
+            " search on this machine with make local"
         ) from None
     # Without this an unreachable server is tried for minutes before it is an error.
     client.rest_client.pool_manager.connection_pool_kw["retries"] = 1

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from katib.defects import defects
 from katib.errors import ManifestError
 from katib.results.origin import flags_of
 from katib.results.selection import SEED
@@ -136,7 +137,7 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan | None:
     try:
         return Plan.model_validate_json(text)
     except ValidationError as error:
-        raise ManifestError(f"annotation {PLAN}: {error.errors()[0]['msg']}") from None
+        raise ManifestError(f"annotation {PLAN}: {defects(error, Plan)}") from None
 
 
 def seed_of(row: Row, search: Mapping[str, Any]) -> int:

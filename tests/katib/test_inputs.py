@@ -32,7 +32,7 @@ SPEC_DEFECTS = {
         "2 first_suggestions exceed trials 1"
     ),
     "algorithm: {name: random, settings: {first_suggestions: '[]'}}": "first_suggestions is a key of its own",
-    "name: no_underscore": "name: must match",
+    "name: no_underscore": "'no-underscore' would do",
 }
 SITE_DEFECTS = {
     "namspace: x": "unknown key 'namspace': did you mean 'namespace'?",
@@ -41,7 +41,7 @@ SITE_DEFECTS = {
     "user: {uid: 0, gid: 1000}": "user.uid: must be at least 1",
     "room_minutes: -1": "room_minutes: must be at least 0",
     "room_minutes: 0.5": "room_minutes: must be a whole number",
-    "image: 'Has Blank'": "image: must match",
+    "image: 'Has Blank'": "image: must be an image with its tag or digest",
 }
 
 
@@ -84,7 +84,7 @@ def test_file_that_is_no_yaml_mapping_is_an_error(text: str, tmp_path: Path) -> 
         (["rendr"], "unknown verb 'rendr': did you mean 'render'?"),
         (["render", "sepfomer"], "unknown model 'sepfomer': did you mean 'sepformer'?"),
         (["render"], "no MODEL given: convtasnet"),
-        (["render", "dprnn", "--trails", "3"], "No such option: --trails"),
+        (["render", "dprnn", "--trails", "3"], "unknown option '--trails': did you mean '--trials'?"),
         (["render", "dprnn", "--site", "none.yaml"], "none.yaml: cannot be read"),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_sweep_says_that_it_cannot_try_a_point_first() -> None:
 
 
 def test_overrides_shorten_a_search_and_keep_it_valid() -> None:
-    data = manifest("sepformer", Overrides(preset="debug", name="try", trials=3, epochs=2, parallel=8))
+    data = manifest("sepformer", Overrides(preset="debug", name="try", trials=3, epochs=2, parallel=3))
     spec = data["spec"]
     assert (data["metadata"]["name"], spec["maxTrialCount"], spec["parallelTrialCount"]) == ("try", 3, 3)
     assert spec["maxFailedTrialCount"] == 3
@@ -207,6 +207,13 @@ def test_overrides_shorten_a_search_and_keep_it_valid() -> None:
     command = words(data)
     assert command[command.index("--preset") + 1] == "debug"
     assert command[command.index("--epochs") + 1] == "2"
+
+
+def test_more_trials_at_a_time_than_there_are_is_an_error_where_a_caller_says_so() -> None:
+    """The site's number is that of many searches, and is cut instead."""
+    with pytest.raises(SpecError, match=r"^parallel 4: the search has 3 trials in all; name at most 3$"):
+        manifest("sepformer", Overrides(trials=3, parallel=4))
+    assert manifest("sepformer", Overrides(trials=1))["spec"]["parallelTrialCount"] == 1
 
 
 def test_override_that_katib_would_refuse_is_an_error() -> None:

@@ -68,7 +68,7 @@ def test_a_setting_of_its_own_model_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_name_that_kubernetes_refuses_is_named_as_it_was_typed() -> None:
-    with pytest.raises(SpecError, match=r"^name 'My Search': an experiment's name has lower-case letters"):
+    with pytest.raises(SpecError, match=r"^name 'My Search': must have lower-case letters"):
         render(specs.load_spec("dprnn"), load_site(), Overrides(name="My Search"))
 
 
