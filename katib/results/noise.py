@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from katib.metrics import METRIC
+from katib.metrics import METRIC, SEED_DEVIATION
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Noise:
     """Where it is from, as a clause for the reader."""
 
 
-PRIOR = Noise(0.13, 4.0)
+PRIOR = Noise(SEED_DEVIATION, 4.0)
 """dB of validation SI-SNR, and of nothing else: replicated seeds of public DPRNN searches on PolSESS differ by 0.127 dB. Counted
 as four degrees of freedom, because another model has another noise: the three seeds of the Series 3 baselines differ by 0.12
 (SPMamba), 0.17 (DPRNN), 0.19 (SepFormer) and 0.30 dB (ConvTasNet)."""
@@ -31,14 +31,14 @@ LEAST_SD = 1e-6
 
 def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:
     """Of groups of values, a group a configuration; None where no configuration has two (pooled variance)."""
-    groups, squares, df = list(groups), 0.0, 0
-    for group in groups:
-        middle = fmean(group) if group else 0.0
-        squares += sum((value - middle) ** 2 for value in group)
-        df += max(0, len(group) - 1)
+    filled = [group for group in groups if group]
+    df = sum(len(group) - 1 for group in filled)
+    if not df:
+        return None
+    squares = sum((value - fmean(group)) ** 2 for group in filled for value in group)
     # Relative to values below 1: a millionth of a dB is nothing, and may be all of a loss of 1e-8.
-    least = LEAST_SD * min(1.0, max((abs(value) for group in groups for value in group), default=0.0) or 1.0)
-    return Noise(max(least, math.sqrt(squares / df)), float(df)) if df else None
+    least = LEAST_SD * (min(1.0, max(abs(value) for group in filled for value in group)) or 1.0)
+    return Noise(max(least, math.sqrt(squares / df)), float(df))
 
 
 def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:

@@ -22,8 +22,9 @@ class Load:
 
 def makespan(loads: Sequence[Load], gpus: int) -> float:
     """Hours until all trials are done on `gpus` GPUs. Raises ValueError where a trial needs more than there are."""
-    if any(load.hours and load.gpus > gpus for load in loads):
-        raise ValueError(f"a trial needs {max(load.gpus for load in loads)} GPUs, and there are {gpus}")
+    needed = max((load.gpus for load in loads if load.hours), default=0)
+    if needed > gpus:
+        raise ValueError(f"a trial needs {needed} GPUs, and there are {gpus}")
     left = [deque(load.hours) for load in loads]
     waiting: deque[int] = deque()
     for place in range(max((load.parallel for load in loads), default=0)):

@@ -133,7 +133,7 @@ def permutation(values: Sequence[float], baseline: Sequence[float], *, maximize:
     sign = 1.0 if maximize else -1.0
     observed = sign * sum(values)
     # Equal sums may differ in their last digit by the order in which they were added.
-    slack = 1e-9 * (1 + sum(map(abs, together)))
+    slack = 1e-9 * sum(map(abs, together))
     sums = [sign * sum(chosen) for chosen in combinations(together, count)]
     return fmean(float(one >= observed - slack) for one in sums)
 

@@ -1,10 +1,21 @@
 """The one parser of metric lines, against what Katib's collector does (v0.19, file-metricscollector.go) and Go's ParseFloat."""
 
 import math
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import re2
 
-from katib.metrics import MetricParser, number
+from katib.metrics import (
+    DEFAULT_FILTER,
+    MetricParser,
+    compile_filter,
+    filters_of,
+    metric_filter,
+    metrics_of,
+    number,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +46,8 @@ def test_groups_that_are_absent_are_empty_and_white_space_is_cut(
     [
         ("1", 1.0), ("-.5e-3", -0.0005), ("1.", 1.0), ("+Inf", math.inf), ("0x1p-2", 0.25), ("", None), ("1_000", None),
         (" 1", None), ("1 ", None), ("\u0661", None), ("0x1", None), ("e5", None), (".", None), ("unavailable", None),
-        ("1e999", None), ("0x1p99999", None),
+        ("1e999", None), ("0x1p99999", None), ("0X1P+2", 4.0), ("INFINITY", math.inf), ("-inf", -math.inf),
+        ("nan0", None), ("1e308", 1e308),
     ],
 )  # fmt: skip
 def test_a_number_is_what_go_reads(text: str, value: float | None) -> None:
@@ -43,3 +55,97 @@ def test_a_number_is_what_go_reads(text: str, value: float | None) -> None:
     only behind a base prefix."""
     assert number(text) == value
     assert math.isnan(number("NaN") or 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("val_si_snr=5.1", ["5.1"]),
+        ("val_si_snr = 5.1, loss=2", ["5.1"]),
+        ("val_si_snr=", [""]),
+        ("val_si_snr=n/a", [""]),
+        ("val_si_snr=-1.5e-3", ["-1.5e-3"]),
+        ("loss=1", []),
+        ("val_si_snr rose", []),
+        ("", []),
+    ],
+)
+def test_katibs_default_filter_finds_what_it_finds_there(line: str, texts: list[str]) -> None:
+    """`([\\w|-]+)\\s*=\\s*([+-]?\\d*(\\.\\d+)?([Ee][+-]?\\d+)?)` (common/const.go): every part of the number may be missing, and
+    Katib then stores an empty text, which is no number."""
+    parser = MetricParser(filters_of({}), ["val_si_snr"])
+    assert [one.text for one in parser.texts(line)] == texts
+    assert [one.value for one in parser.parse(line)] == [float(text) for text in texts if text]
+
+
+def test_of_two_metrics_one_on_the_line_is_found() -> None:
+    """parseLogs skips a line only where it holds none of the names, and takes from it those alone that it was asked for."""
+    parser = MetricParser([DEFAULT_FILTER], ["loss", "acc"])
+    assert [(one.name, one.value) for one in parser.parse("acc=0.5 other=3")] == [("acc", 0.5)]
+    assert [(one.name, one.value) for one in parser.parse("loss=2 acc=0.5")] == [("loss", 2.0), ("acc", 0.5)]
+    assert parser.texts("other=3") == []
+
+
+def test_each_filter_is_tried_on_each_line_and_a_third_group_is_ignored() -> None:
+    parser = MetricParser([r"(loss):(\d+)(.*)", r"(acc)=(\d+)", r"nothing"], ["loss", "acc"])
+    assert [(one.name, one.text) for one in parser.texts("acc=1 loss:2 end")] == [("loss", "2"), ("acc", "1")]
+
+
+@pytest.mark.parametrize(
+    ("word", "time"),
+    [
+        ("2026-11-24T09:30:00.5Z", datetime(2026, 11, 24, 9, 30, 0, 500_000, UTC)),
+        ("2026-11-24T09:30:00+01:00", datetime(2026, 11, 24, 8, 30, tzinfo=UTC)),
+        ("2026-11-24T25:30:00Z", None),
+        ("2026-11-24", None),
+        ("2026-11-24T09:30:00", None),
+        ("09:30:00Z", None),
+        ("epoch", None),
+    ],
+)
+def test_the_time_is_the_first_word_where_that_is_an_instant(word: str, time: datetime | None) -> None:
+    """time.Parse(time.RFC3339Nano, …) of the text before the first blank (parseLogs); anything else has no time."""
+    parser = MetricParser([DEFAULT_FILTER], ["acc"])
+    (found,) = parser.parse(f"{word} acc=1 2026-11-24T09:31:00Z")
+    assert found.time == time
+    assert parser.parse("acc=1 2026-11-24T09:31:00Z")[0].time is None
+
+
+def test_the_metrics_and_filters_of_an_experiment() -> None:
+    """By the names of Katib's API (objective_types, metricscollector); the default filter where none is named."""
+    spec = {
+        "objective": {"objectiveMetricName": "acc", "additionalMetricNames": ["loss", "lr"]},
+        "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": ["(a)=(b)"]}}},
+    }
+    assert (metrics_of(spec), filters_of(spec)) == (["acc", "loss", "lr"], ["(a)=(b)"])
+    bare: list[dict[str, Any]] = [
+        {},
+        {"objective": None, "metricsCollectorSpec": None},
+        {"objective": {"additionalMetricNames": None}, "metricsCollectorSpec": {"source": None}},
+        {"metricsCollectorSpec": {"source": {"filter": None}}},
+        {"metricsCollectorSpec": {"source": {"filter": {"metricsFormat": []}}}},
+    ]
+    for one in bare:
+        assert (metrics_of(one), filters_of(one)) == ([""], [DEFAULT_FILTER])
+
+
+def test_the_filter_of_a_trainer_takes_its_line_whole_and_nothing_else() -> None:
+    """The metric line of DESIGN: an instant, a blank, name=number, alone on its line."""
+    parser = MetricParser([metric_filter("val_si_snr")], ["val_si_snr"])
+    stamp = "2026-11-24T09:30:00.123456Z"
+    assert [one.value for one in parser.parse(f"{stamp} val_si_snr=-5.1234")] == [-5.1234]
+    assert [one.value for one in parser.parse(f"{stamp} val_si_snr=5")] == [5.0]
+    for line in (
+        "val_si_snr=5.1", f"{stamp} val_si_snr=nan", f"{stamp} val_si_snr=5.", f"{stamp} best val_si_snr=5.1",
+        f"{stamp} val_si_snr=5.1 dB", f"{stamp} my_val_si_snr=5.1",
+    ):  # fmt: skip
+        assert parser.texts(line) == []
+
+
+def test_a_filter_that_re2_does_not_accept_raises_without_a_line_on_stderr(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The caller says what is wrong, once; RE2 by itself prints it as well."""
+    with pytest.raises(re2.error, match="missing"):
+        compile_filter("(acc")
+    assert capfd.readouterr().err == ""

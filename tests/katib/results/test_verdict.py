@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from katib.results.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
-from katib.results.verdict import Verdict, interval, judge, permutation
+from katib.results.verdict import Verdict, _outcome, interval, judge, permutation
 
 BASELINE = {42: 3.01, 123: 2.87, 456: 3.20}
 OTHERS = [{42: 4.3, 123: 3.8, 456: 4.0}, {42: 4.2, 123: 3.9, 456: 3.7}]
@@ -57,6 +57,7 @@ def test_runs_that_agree_to_the_last_digit_do_not_make_an_interval_of_no_width()
     )
     assert (said.outcome, said.p_value) == ("no better", 1.0)
     assert said.low < 0 < said.high
+    assert "; 0.00 dB (-0.00 to +0.00, 95 %)" in said.sentence
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,9 @@ def test_the_permutation_test_is_exact(values: tuple[float, ...], baseline: tupl
 def test_the_least_p_value_is_one_in_all_ways() -> None:
     assert permutation([4, 5, 6], [1, 2, 3]) == pytest.approx(1 / 20)
     assert permutation([4, 5], [1, 2, 3]) == pytest.approx(1 / 10)
+    # Of a loss of 1e-10, too: what counts as equal is relative to the values.
+    assert permutation([4e-10, 5e-10, 6e-10], [1e-10, 2e-10, 3e-10]) == pytest.approx(1 / 20)
+    assert permutation([0.0, 0.0], [0.0]) == 1.0
 
 
 def test_what_the_search_has_seen_is_no_evidence() -> None:
@@ -122,11 +126,125 @@ def test_a_baseline_of_one_seed_has_the_noise_that_is_known_beforehand() -> None
 
 
 def test_at_least_one_seed_must_be_new() -> None:
-    with pytest.raises(ValueError, match="has seen them all"):
+    with pytest.raises(ValueError, match=r"^seeds 42: the search has seen them all$"):
         verdict({42: 4.2})
+    with pytest.raises(ValueError, match=r"^seeds 1, 42: the search"):
+        judge(SETTINGS, {1: 4.0, 42: 4.2}, others=[], baseline=BASELINE, seen=[42, 1])
 
 
 def test_every_way_to_order_the_seeds_says_the_same() -> None:
     seeds = {42: 4.2, 123: 3.9, 456: 4.1}
     said = {verdict(dict(order)).high for order in itertools.permutations(seeds.items())}
     assert max(said) - min(said) < 1e-12
+
+
+def test_where_less_is_better_the_verdict_is_that_of_the_mirror() -> None:
+    """Every value with its sign turned, and the metric minimised: the same outcomes and p values, at the other side of zero."""
+    for seeds in (
+        {42: 4.2, 123: 3.9, 456: 4.1},
+        {42: 4.2, 123: 3.1, 456: 3.0},
+        {42: 3.0, 123: 1.0, 456: 1.2},
+    ):
+        said = verdict(seeds)
+        mirrored = judge(
+            SETTINGS,
+            {seed: -value for seed, value in seeds.items()},
+            others=[{seed: -value for seed, value in one.items()} for one in OTHERS],
+            baseline={seed: -value for seed, value in BASELINE.items()},
+            seen={42},
+            maximize=False,
+        )
+        assert (mirrored.outcome, mirrored.p_value) == (said.outcome, pytest.approx(said.p_value))
+        assert (mirrored.low, mirrored.high) == pytest.approx((-said.high, -said.low))
+
+
+def test_what_the_search_has_seen_of_other_candidates_is_no_evidence_either() -> None:
+    """Their run with the search's own seed was chosen for its value, and says nothing of the noise."""
+    seeds = {42: 4.2, 123: 3.9, 456: 4.1}
+    strange = [{**one, 42: 99.0} for one in OTHERS]
+    assert judge(SETTINGS, seeds, others=strange, baseline=BASELINE, seen={42}) == verdict(seeds)
+    noisy = [{**one, 123: 99.0} for one in OTHERS]
+    said = judge(SETTINGS, seeds, others=noisy, baseline=BASELINE, seen={42})
+    assert said.high - said.low > verdict(seeds).high - verdict(seeds).low
+
+
+def welch(values: list[float], noise: tuple[float, float], own: tuple[float, float]) -> tuple[float, float]:
+    """The 95 % interval by scipy's t distribution, with Satterthwaite's degrees of freedom; noises are deviation and freedom."""
+    one, other = noise[0] ** 2 / len(values), own[0] ** 2 / len(BASELINE)
+    freedom = (one + other) ** 2 / (one**2 / noise[1] + other**2 / own[1])
+    middle = np.mean(values) - np.mean(list(BASELINE.values()))
+    low, high = stats.t.interval(0.95, freedom, middle, math.sqrt(one + other))
+    return float(low), float(high)
+
+
+def test_the_noise_of_each_side_is_its_own() -> None:
+    """The model's from the unseen runs of all candidates, each around its own mean; the baseline's from its own seeds."""
+    unseen = [[3.9, 4.1], [3.8, 4.0], [3.9, 3.7]]
+    pooled_sd = math.sqrt(np.mean([np.var(one, ddof=1) for one in unseen]))
+    own = (float(np.std(list(BASELINE.values()), ddof=1)), 2)
+    said = verdict({42: 4.2, 123: 3.9, 456: 4.1})
+    assert (said.low, said.high) == pytest.approx(welch([3.9, 4.1], (pooled_sd, 3), own))
+
+
+@pytest.mark.parametrize(
+    ("metric", "noise"),
+    [("val_si_snr", (0.13, 4.0)), ("loss", (float(np.std([3.01, 2.87, 3.20], ddof=1)), 2))],
+)
+def test_a_single_new_seed_has_the_noise_that_is_known_or_else_the_baselines(
+    metric: str, noise: tuple[float, float]
+) -> None:
+    own = (float(np.std(list(BASELINE.values()), ddof=1)), 2)
+    said = judge(SETTINGS, {42: 4.2, 123: 3.9}, others=[], baseline=BASELINE, seen={42}, metric=metric)
+    assert (said.low, said.high) == pytest.approx(welch([3.9], noise, own))
+
+
+def test_a_baseline_of_one_run_has_the_models_noise_where_nothing_else_is_known() -> None:
+    low, high = interval([3.0, 5.0], [1.0], Noise(2.0, 3.0))
+    half = stats.t.ppf(0.975, 36 / (4 / 3 + 16 / 3)) * math.sqrt(6)
+    assert (low, high) == pytest.approx((3 - half, 3 + half))
+    said = judge(SETTINGS, {1: 0.0, 2: 3.0, 3: 5.0}, others=[], baseline={1: 1.0}, seen={1}, metric="loss")
+    alone = stats.t.ppf(0.975, 9 / (1 + 4)) * math.sqrt(2 / 2 + 2 / 1)
+    assert (said.low, said.high) == pytest.approx((3 - alone, 3 + alone))
+
+
+def test_without_any_noise_there_is_no_verdict() -> None:
+    """One new seed and one of the baseline, of a metric whose noise nobody knows."""
+    said = judge(SETTINGS, {1: 0.25, 2: 0.5}, others=[{1: 0.5}], baseline={7: 0.125}, seen=[1], metric="loss")
+    assert (said.outcome, said.unseen) == ("unknown", (2,))
+    assert all(map(math.isnan, (said.difference, said.low, said.high, said.p_value)))
+    assert said.sentence == (
+        "No verdict: loss 0.375 (mean of seeds 1, 2) against the baseline's 0.125; each was trained with one seed that counts,"
+        " and nothing is known of the difference that seeds alone make."
+    )
+
+
+def test_each_outcome_has_its_sentence_and_its_heading() -> None:
+    """The verdict of a metric without a unit, and what a user is to do: keep the baseline unless something is better."""
+    said = judge(
+        SETTINGS, {1: 0.5, 2: 0.5, 3: 0.52}, others=[], baseline={1: 0.25, 2: 0.25, 3: 0.26}, seen={1},
+        maximize=False, metric="loss",
+    )  # fmt: skip
+    assert said.sentence == (
+        "Worse than the baseline: loss 0.506667 (mean of seeds 1, 2, 3) against the baseline's 0.253333; +0.256667"
+        f" ({said.low:+.6g} to {said.high:+.6g}, 95 %) on the seeds that the search has not seen (2, 3), permutation test p 1.00."
+    )
+    assert said.heading == "First choice (worse: keep the baseline)"
+    less = verdict({42: 4.2, 123: 3.0, 456: 2.8})
+    assert less.sentence == (
+        "No better than the baseline, as far as 3 seeds can tell: val_si_snr 3.33 dB (mean of seeds 42, 123, 456) against the"
+        f" baseline's 3.03 dB; -0.13 dB ({less.low:+.2f} to {less.high:+.2f}, 95 %) on the seeds that the search has not seen"
+        f" (123, 456), permutation test p {less.p_value:.2f}."
+    )
+    assert less.heading == "First choice (not shown to be better: keep the baseline)"
+    assert verdict({42: 4.2, 123: 3.9, 456: 4.1}).heading == "Confirmed configuration"
+    unknown = verdict({42: 4.2, 123: 3.9, 456: 4.1}, {})
+    assert unknown.heading == "First choice (not compared with a baseline)"
+    assert unknown.sentence == (
+        "No verdict: val_si_snr 4.07 dB (mean of seeds 42, 123, 456), and there is no baseline to compare it with."
+    )
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_an_interval_that_touches_zero_shows_nothing(maximize: bool) -> None:
+    """docs/results.md: better means that the whole interval lies above zero, and at its bound it holds zero."""
+    assert {_outcome(0.0, 1.0, maximize), _outcome(-1.0, 0.0, maximize)} == {"no better"}
