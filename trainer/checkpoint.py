@@ -9,6 +9,7 @@ the bytes on the disk.
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,7 @@ def read(file: Path) -> dict[str, Any]:
     if comment != _comment(body):
         raise DamagedCheckpointError(f"{file}: is damaged, its checksum is wrong")
     try:
+        _check_unpacked_size(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (
         Exception
@@ -157,6 +159,15 @@ def read(file: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise DamagedCheckpointError(f"{file}: is no checkpoint of this version")
     return state
+
+
+def _check_unpacked_size(content: bytes) -> None:
+    """Raises ValueError where the archive would fill more memory than the file: torch.save packs nothing, so that it was
+    made by somebody else, to exhaust it."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > len(content):
+        raise ValueError(f"{len(content)} bytes that unpack to {unpacked}")
 
 
 def _dump(state: dict[str, Any]) -> memoryview:

@@ -36,7 +36,7 @@ def si_snr(estimate: Tensor, target: Tensor) -> Tensor:
     or better, because in half precision the energy of a few seconds overflows.
     """
     estimate, target = (
-        signal.float() if signal.dtype.itemsize < 4 else signal for signal in (estimate, target)
+        signal.to(torch.promote_types(signal.dtype, torch.float32)) for signal in (estimate, target)
     )
     estimate = estimate - estimate.mean(-1, keepdim=True)
     target = target - target.mean(-1, keepdim=True)

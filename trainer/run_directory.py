@@ -71,7 +71,7 @@ class RunDirectory:
             temporary.replace(target)
         except OSError:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
             raise
 
     def _keep(self, target: Path, kept: Path) -> None:
