@@ -110,7 +110,7 @@ def test_a_batch_moves_as_a_whole() -> None:
 def test_a_batch_is_read_into_pinned_memory_where_a_gpu_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = [[Excerpt(Numbers(("clean", 9)).rows[0], "C", 0)]]
     monkeypatch.setattr(Batch, "pin_memory", lambda batch: f"{len(batch.mixtures)} pinned")
-    assert list(loader(batches, frames=5, workers=0, pin=True)) == ["1 pinned"]
+    assert list(loader(batches, frames=5, workers=0, pin=True)) == ["1 pinned"]  # type: ignore[comparison-overlap]
     assert isinstance(next(loader(batches, frames=5, workers=0, pin=False)), Batch)
 
 
