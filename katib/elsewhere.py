@@ -35,6 +35,7 @@ def _all(spec: Mapping[str, Any]) -> Iterator[str]:
             f"trialSpec: trials of kind {kind} ({version}) are not run here, only batch/v1 Jobs; "
             "it runs on a cluster with Katib"
         )
+    yield from _several_pods(_at(job, "spec"))
     pod = _pod(spec)
     for container in _listed(pod, "initContainers"):
         name = container.get("name", "")
@@ -48,6 +49,31 @@ def _all(spec: Mapping[str, Any]) -> Iterator[str]:
                 f"container '{container.get('name')}' has no command: that of its image {image} is not known here;"
                 f" write it as command:, or run it on a cluster"
             )
+
+
+def _several_pods(job: Mapping[str, Any]) -> Iterator[str]:
+    """What makes anything but one process of a Job."""
+    for key in ("parallelism", "completions"):
+        if job.get(key, 1) not in (1, None):
+            yield f"trialSpec.spec.{key} is {job[key]}: a trial here is one process; write 1, or run it on a cluster"
+    if job.get("completionMode") == "Indexed":
+        yield (
+            "trialSpec.spec.completionMode: Indexed: the pods of an indexed Job are not run here;"
+            " leave it out, or run it on a cluster"
+        )
+
+
+def not_followed(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what a trial of the `spec` asks Kubernetes to do to its container, and nobody does here."""
+    if _at(spec, "trialTemplate", "trialSpec", "spec").get("suspend") is True:
+        yield "suspend: true of a trial's Job is not followed: each trial begins at once"
+    primary = _at(spec, "trialTemplate").get("primaryContainerName")
+    for container in _listed(_pod(spec), "containers"):
+        if container.get("name") != primary:
+            continue
+        probes = [key for key in ("startupProbe", "livenessProbe") if container.get(key)]
+        hooks = [f"lifecycle.{key}" for key in _at(container, "lifecycle")]
+        yield from (f"{key} of the container {primary} is not run here" for key in [*probes, *hooks])
 
 
 def _pod(spec: Mapping[str, Any]) -> Mapping[str, Any]:

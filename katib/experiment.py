@@ -47,31 +47,33 @@ class Algorithm:
 
 
 @dataclass(frozen=True)
-class EnvVar:
-    """An environment variable of the trial; `value` is None where the cluster fills it in (a secret)."""
+class TrialPod:
+    """A trial's pod with its values filled in; of its containers there is the primary one alone."""
 
     name: str
-    value: str | None
+    """Of the trial and of its Job."""
+    template: schema.PodTemplate
+
+    @property
+    def container(self) -> schema.Container:
+        """The primary container."""
+        return self.template.spec.containers[0]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Its words as the manifest has them."""
+        return (*self.container.command, *self.container.args)
 
 
 @dataclass(frozen=True)
-class Mount:
-    """A volume, by its name in the pod, and where the trial sees it."""
+class FailureRule:
+    """A rule of a Job's podFailurePolicy that looks at exit codes: those `values`, or all others."""
 
-    volume: str
-    path: str
-    read_only: bool
-
-
-@dataclass(frozen=True)
-class TrialCommand:
-    """How one trial is started, with container paths as the manifest has them."""
-
-    argv: tuple[str, ...]
-    env: tuple[EnvVar, ...]
-    mounts: tuple[Mount, ...]
-    working_dir: str = ""
-    """Empty: the image's own."""
+    action: str
+    values: frozenset[int]
+    others: bool
+    any_container: bool
+    """Whether the exit code of Katib's collector counts too."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class Experiment:
     parallel_trials: int
     max_failed_trials: int | None
     backoff_limit: int
+    failure_rules: tuple[FailureRule, ...]
+    grace_seconds: int
+    """From SIGTERM to SIGKILL where Kubernetes ends a trial's pod."""
     job_deadline: int | None
     """Seconds from a trial's first try on, for all of them; None: without end."""
     pod_deadline: int | None
@@ -102,29 +107,24 @@ class Experiment:
     """Placeholder -> reference: a parameter of the search or a `${trialSpec.…}`."""
     trial_meta: Mapping[str, str]
     """What is the same for each trial, by its `${trialSpec.…}`: kind, labels and such."""
-    container: str
-    """The primary container as JSON, placeholders and all."""
+    labels: Mapping[str, str]
+    pod: str
+    """The template of a trial's pod as JSON, placeholders and all; of its containers the primary one."""
     spec: Mapping[str, Any]
     """The `spec` of the manifest as it was read: what makes two searches the same search."""
 
-    def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialCommand:
-        """The command of the trial that Katib would create for these assignments (manifest/generator.go).
+    def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
+        """The pod of the trial that Katib would create for these assignments (manifest/generator.go).
 
         Raises ManifestError where a placeholder refers to nothing.
         """
-        text = self.container
+        text = self.pod
         for name, reference in self.trial_parameters.items():
             value = self._resolve(reference, trial_name, assignments)
             text = text.replace(f"${{trialParameters.{name}}}", json.dumps(value)[1:-1])
-        from katib.manifest import Container
+        from katib.manifest import PodTemplate
 
-        container = Container.model_validate_json(text)
-        return TrialCommand(
-            argv=(*container.command, *container.args),
-            env=tuple(EnvVar(env.name, env.value) for env in container.env),
-            mounts=tuple(Mount(m.name, m.mount_path, m.read_only) for m in container.volume_mounts),
-            working_dir=container.working_dir,
-        )
+        return TrialPod(trial_name, PodTemplate.model_validate_json(text))
 
     def _resolve(self, reference: str, trial_name: str, assignments: Mapping[str, str]) -> str:
         known = {**assignments, **self.trial_meta}
@@ -148,7 +148,7 @@ def load_experiment(text: str, source: str) -> Experiment:
     spec = manifest.spec
     template = spec.trial_template
     job = template.trial_spec.spec
-    container = _primary_container(template, source)
+    pod = job.template.spec.model_copy(update={"containers": [_primary_container(template, source)]})
     objective, collector = spec.objective, spec.metrics_collector_spec
     maximize = objective.type == "maximize"
     strategies = {strategy.name: strategy.value for strategy in objective.metric_strategies}
@@ -169,11 +169,14 @@ def load_experiment(text: str, source: str) -> Experiment:
         parallel_trials=spec.parallel_trial_count,
         max_failed_trials=spec.max_failed_trial_count,
         backoff_limit=job.backoff_limit,
+        failure_rules=_failure_rules(job, pod),
+        grace_seconds=pod.termination_grace_period_seconds,
         job_deadline=job.active_deadline_seconds,
-        pod_deadline=job.template.spec.active_deadline_seconds,
+        pod_deadline=pod.active_deadline_seconds,
         trial_parameters={parameter.name: parameter.reference for parameter in template.trial_parameters},
         trial_meta=_meta(template.trial_spec),
-        container=container.model_dump_json(by_alias=True),
+        labels=manifest.metadata.labels,
+        pod=job.template.model_copy(update={"spec": pod}).model_dump_json(by_alias=True),
         spec=document["spec"],
     )
 
@@ -236,6 +239,16 @@ def _primary_container(template: schema.TrialTemplate, source: str) -> schema.Co
         where = f"{source}: spec.trialTemplate.primaryContainerName"
         raise ManifestError(f"{where}: no container '{name}' ({nearest(name, containers)})")
     return containers[name]
+
+
+def _failure_rules(job: schema.JobSpec, pod: schema.Pod) -> tuple[FailureRule, ...]:
+    """Those that look at exit codes of the primary container; the others see what happens to nodes and to other containers."""
+    name = pod.containers[0].name
+    return tuple(
+        FailureRule(rule.action, frozenset(codes.values), codes.operator == "NotIn", not codes.container_name)
+        for rule in job.pod_failure_policy.rules
+        if (codes := rule.on_exit_codes) is not None and codes.container_name in ("", name)
+    )
 
 
 def _meta(job: schema.Job) -> dict[str, str]:

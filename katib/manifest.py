@@ -24,6 +24,9 @@ DEFAULT_PARALLEL_TRIALS = 3
 DEFAULT_BACKOFF_LIMIT = 6
 """Retries of a Kubernetes Job that names no backoffLimit."""
 
+DEFAULT_GRACE_SECONDS = 30
+"""From SIGTERM to SIGKILL in a pod that names no terminationGracePeriodSeconds."""
+
 
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
     """The one document of `text`, typed and as it was read. Raises ManifestError."""
@@ -55,6 +58,7 @@ class Node(BaseModel):
 class Metadata(Node):
     name: str
     namespace: str = "default"
+    labels: dict[str, str] = {}
 
 
 class MetricStrategy(Node):
@@ -113,48 +117,76 @@ class MetricsCollector(Node):
 
 class EnvVar(Node):
     name: str
-    value: str | None = None
+    value: str = ""
+    value_from: dict[str, Any] = {}
 
 
 class VolumeMount(Node):
     name: str
     mount_path: str = Field(pattern="^/")
-    read_only: bool = False
+    sub_path: str = ""
+    sub_path_expr: str = ""
+
+
+class Resources(Node):
+    limits: dict[str, Any] = {}
 
 
 class Container(Node):
     name: str
-    command: list[str] = Field(min_length=1)
+    command: list[str] = []
     args: list[str] = []
     env: list[EnvVar] = []
+    env_from: list[dict[str, Any]] = []
     working_dir: str = ""
     volume_mounts: list[VolumeMount] = []
+    resources: Resources = Resources()
+
+
+class Labels(Node):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class Pod(Node):
     containers: list[Container]
+    volumes: list[dict[str, Any]] = []
+    service_account_name: str = ""
     active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int = DEFAULT_GRACE_SECONDS
 
 
 class PodTemplate(Node):
+    metadata: Labels = Labels()
     spec: Pod
+
+
+class ExitCodes(Node):
+    container_name: str = ""
+    operator: Literal["In", "NotIn"]
+    values: list[int]
+
+
+class FailureRule(Node):
+    action: str
+    on_exit_codes: ExitCodes | None = None
+
+
+class FailurePolicy(Node):
+    rules: list[FailureRule] = []
 
 
 class JobSpec(Node):
     template: PodTemplate
     backoff_limit: int = DEFAULT_BACKOFF_LIMIT
     active_deadline_seconds: int | None = None
-
-
-class JobMetadata(Node):
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    pod_failure_policy: FailurePolicy = FailurePolicy()
 
 
 class Job(Node):
     api_version: str
     kind: Literal["Job"]
-    metadata: JobMetadata = JobMetadata()
+    metadata: Labels = Labels()
     spec: JobSpec
 
 

@@ -11,14 +11,16 @@ from typing import Any
 
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
-from katib.local.process import OUTPUT, end_leftovers
+from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Trial, read
-from katib.local.running import GRACE_SECONDS
+from katib.local.running import SAVE_SECONDS
 from katib.local.store import differences
 from katib.metrics import MetricParser
 
 BEST = "best.pt"
 """What the trainer leaves after an epoch."""
+OUTPUTS = "output*.log"
+"""What the tries of a trial have printed."""
 _TRIAL = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -28,7 +30,7 @@ def clear(folder: Path, trials: Sequence[Trial]) -> bool:
     if _trained(folder, trials):
         return False
     ours = [folder / trial.name for trial in trials if _TRIAL.fullmatch(trial.name)]
-    end_leftovers([place for place in ours if place.is_dir()], GRACE_SECONDS)
+    end_leftovers([place for place in ours if place.is_dir()], SAVE_SECONDS)
     if _trained(folder, trials):  # what was ended may have finished an epoch meanwhile
         return False
     for place in ours:
@@ -56,8 +58,8 @@ def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
             place = folder / trial.name
             if (place / BEST).exists():
                 return True
-            if (place / OUTPUT).exists():
-                with (place / OUTPUT).open(encoding="utf-8", errors="replace") as lines:
+            for output in place.glob(OUTPUTS):
+                with output.open(encoding="utf-8", errors="replace") as lines:
                     if any(parser.parse(line.rstrip("\n")) for line in lines):
                         return True
     except (OSError, UnicodeDecodeError, ManifestError):

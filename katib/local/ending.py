@@ -4,14 +4,18 @@ Exit codes say something of their own only where the process was our trainer; of
 failed try, as it is for a Job of Kubernetes. Pure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from katib.experiment import Experiment
-from katib.local.reasons import how, says_disk_full
+from katib.local.reasons import how, says_disk_full, shown
 from katib.local.record import State, Trial
 
 BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
 """Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
+COLLECTOR_FAILED = 255
+INTERRUPTED = "interrupted"
+"""Why a trial has not ended although its process has: it is no fault of the trial."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class End:
     late: str = ""
     late_for_good: bool = False
     """Whether the deadline was the Job's, behind which there is no other try."""
+    text: str = ""
+    """What it has printed for the objective that is no number; the last of it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,13 @@ class Verdict:
     reason: str = ""
     failed_try: bool = False
     halt: Halt | None = None
+
+
+def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
+    """Whether a trial that has ended, and has a result, is as good as the search's goal."""
+    goal, sign = experiment.goal, 1 if experiment.maximize else -1
+    values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
+    return goal is not None and any(value is not None and sign * value >= sign * goal for value in values)
 
 
 def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> Verdict:
@@ -60,16 +73,40 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
     if code == 0 and (end.ours or not end.asked):
         if trial.value(experiment.strategy) is not None:
             return Verdict("Succeeded")
+        if end.text:
+            return Verdict(
+                "MetricsUnavailable", f"{experiment.metric} was '{shown(end.text)}', which is no number"
+            )
         return Verdict("MetricsUnavailable", f"no {experiment.metric} was reported")
     if end.ours and code == DIVERGED:
         return Verdict("Failed", f"diverged: {said}")
     if end.ours and (code == BAD_INPUT or code in NOT_RUNNABLE):
-        return Verdict("Created", "interrupted", halt=Halt(2, f"trial {trial.name}: {said}"))
-    if says_disk_full(said):
-        return Verdict("Created", "interrupted", halt=Halt(1, f"trial {trial.name}: {said}"))
+        return Verdict("Created", INTERRUPTED, halt=Halt(2, f"trial {trial.name}: {said}"))
+    if end.ours and says_disk_full(said):
+        return Verdict("Created", INTERRUPTED, halt=Halt(1, f"trial {trial.name}: {said}"))
     if halted:
-        return Verdict("Created", "interrupted")
-    return _another_try(trial, f"{how(code)}: {said}" if said else how(code), experiment)
+        return Verdict("Created", INTERRUPTED)
+    reason = f"{how(code)}: {said}" if said else how(code)
+    action = failure_action(code, experiment)
+    if action == "FailJob":
+        return Verdict("Failed", f"{reason}; podFailurePolicy allows no other try", failed_try=True)
+    if action == "Ignore":
+        return Verdict("Created", f"{reason}; podFailurePolicy does not count this try")
+    return _another_try(trial, reason, experiment)
+
+
+def failure_action(code: int, experiment: Experiment) -> str:
+    """Returns what the Job's podFailurePolicy makes of an exit code: FailJob, Ignore, or Count, which is also what no rule gives.
+
+    The first rule that matches counts (k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go). Where trials may be stopped
+    early, the shell line of Katib's webhook makes any failure 1; Katib's collector exits with 255 beside a trainer that failed.
+    """
+    own = 1 if experiment.early_stopping else 128 - code if code < 0 else code
+    for rule in experiment.failure_rules:
+        codes = {own, COLLECTOR_FAILED} if rule.any_container else {own}
+        if any((found in rule.values) != rule.others for found in codes):
+            return rule.action
+    return "Count"
 
 
 def _another_try(trial: Trial, reason: str, experiment: Experiment) -> Verdict:

@@ -5,7 +5,6 @@ the store before it is acted on, so that a start after kill -9 finds out what wa
 """
 
 import platform
-import secrets
 import selectors
 import signal
 import time
@@ -14,31 +13,19 @@ from contextlib import suppress
 from dataclasses import replace
 
 from katib.errors import EngineError
-from katib.local.ending import Halt, verdict
+from katib.local.ending import INTERRUPTED, Halt, goal_reached, verdict
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess, set_aside
+from katib.local.proposals import past, trial_name
 from katib.local.reasons import unwritable
 from katib.local.record import WITHOUT_RESULT, State, Trial
-from katib.local.running import GRACE_SECONDS, Running, deadline
+from katib.local.running import SAVE_SECONDS, Running, deadline, seen_for
 from katib.local.signals import STOPS, Signals, listening
 from katib.local.store import Store
 from katib.local.view import View, count, with_unit
-from katib.metrics import MetricParser
-from katib.search.history import Outcome, Past
+from katib.metrics import MetricParser, number
 from katib.search.sampler import preload, sampler
 from katib.search.stopping import because, stop_rule
-
-NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
-
-_OUTCOMES: dict[State, Outcome] = {
-    "Created": "running",
-    "Running": "running",
-    "Succeeded": "completed",
-    "EarlyStopped": "stopped",
-    "Failed": "failed",
-    "MetricsUnavailable": "failed",
-}
 
 
 class Engine:
@@ -62,7 +49,7 @@ class Engine:
 
     @property
     def trials(self) -> list[Trial]:
-        """In the order in which they were proposed."""
+        """All, in the order in which they were proposed."""
         return list(self._trials.values())
 
     def run(self) -> Halt | None:
@@ -100,18 +87,11 @@ class Engine:
                 continue
             effort = trial.effort
             if effort.started is not None:
-                seconds = effort.seconds + self._seen_for(trial, effort.started)
+                seconds = effort.seconds + seen_for(self._launcher.folder / trial.name, effort.started)
                 effort = replace(effort, seconds=seconds, started=None)
             state: State = "EarlyStopped" if trial.stop else "Created"
             self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
         self._check_failures()
-
-    def _seen_for(self, trial: Trial, started: float) -> float:
-        """Seconds between the start of a trial that was cut off and its last output."""
-        try:
-            return max(0.0, (self._launcher.folder / trial.name / OUTPUT).stat().st_mtime - started)
-        except OSError:
-            return 0.0
 
     def _start_trials(self) -> None:
         while self._free and not self._halt:
@@ -128,28 +108,19 @@ class Engine:
         experiment = self._experiment
         if self._exhausted or (experiment.max_trials and len(self._trials) >= experiment.max_trials):
             return None
-        values = [
-            value for trial in self.trials if trial.finished and (value := self._value(trial)) is not None
-        ]
-        goal, sign = experiment.goal, 1 if experiment.maximize else -1
-        if goal is not None and any(sign * value >= sign * goal for value in values):
+        if goal_reached(self.trials, self._experiment):
             self._exhausted = True
-            self._view.say(
-                f"goal reached: {experiment.metric} {with_unit(goal, experiment.metric)}; no new trials"
-            )
+            goal = with_unit(experiment.goal or 0.0, experiment.metric)
+            self._view.say(f"goal reached: {experiment.metric} {goal}; no new trials")
             return None
-        history = [
-            Past(trial.assignments, _OUTCOMES[trial.state], self._value(trial), trial.values)
-            for trial in self.trials
-        ]
+        history = [past(trial, experiment.strategy) for trial in self.trials]
         found = self._sampler.propose(history, names=self._trials)
         if not found:
             self._exhausted = True
             self._view.say("every point of the search space has been tried")
             return None
         assignments = found[0]
-        letters = "".join(secrets.choice(NAME_LETTERS) for _ in range(8))
-        name = self._sampler.trial_name(assignments) or f"{experiment.name}-{letters}"
+        name = self._sampler.trial_name(assignments) or trial_name(experiment.name)
         trial = self._store.add(name, assignments, self._sampler.space)
         self._trials[name] = trial
         self._view.change(trial)
@@ -164,7 +135,6 @@ class Engine:
             for path in (*launch.volumes, *([launch.place] if launch.place else [])):
                 path.mkdir(parents=True, exist_ok=True)
             if trial.effort.starts and not launch.ours:
-                # What is read from the output is the last try's, as Katib reads the last pod's.
                 set_aside(folder, trial.effort.starts)
             process = TrialProcess(launch.argv, launch.env, folder, launch.place)
         except OSError as error:
@@ -173,7 +143,9 @@ class Engine:
         first = self._begun.setdefault(trial.name, now)
         # A deadline that was set for a GPU says nothing of a processor.
         ends = None if self._launcher.without_gpu else deadline(self._experiment, first, now)
-        self._running[trial.name] = Running(process, self._free.pop(), launch.ours, ends)
+        self._running[trial.name] = Running(
+            process, self._free.pop(), launch.ours, self._experiment.grace_seconds, ends
+        )
         self._selector.register(process, selectors.EVENT_READ, trial.name)
         effort = replace(
             trial.effort, started=process.started, starts=trial.effort.starts + 1, node=platform.node()
@@ -189,9 +161,9 @@ class Engine:
         for key, _ in self._selector.select(max(0.0, min(deadlines)) if deadlines else None):
             if key.data:
                 self._attempt(self._read, key.data)
-        for number in signals.take():
-            if number in STOPS:
-                self._stop_by_signal(number)
+        for caught in signals.take():
+            if caught in STOPS:
+                self._stop_by_signal(caught)
         for name, running in list(self._running.items()):
             if (code := running.process.poll()) is not None:
                 self._attempt(self._ended, name, code)
@@ -205,8 +177,11 @@ class Engine:
         except OSError as error:
             raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
         for line in lines:
-            for report in self._parser.parse(line):
-                self._report(name, report.value)
+            for printed in self._parser.texts(line):
+                if (value := number(printed.text)) is not None:
+                    self._report(name, value)
+                else:
+                    self._running[name].text = printed.text
         if process.silent and not all_of_it:
             self._selector.unregister(process)
 
@@ -230,7 +205,7 @@ class Engine:
         if stop:
             reason = because(stop, self._experiment.metric, self._experiment.maximize)
             self._trials[name] = self._store.update(trial, stop=reason)
-            running.process.stop(GRACE_SECONDS)
+            running.process.stop(SAVE_SECONDS)
             self._view.stopping(self._trials[name])
 
     def _ended(self, name: str, code: int) -> None:
@@ -260,13 +235,24 @@ class Engine:
         )
         if found.halt:
             self._stop_all(found.halt)
+        if found.state == "Created" and found.reason != INTERRUPTED and not running.ours:
+            # Katib reads the last pod's output alone; our trainer continues, and prints its history again.
+            with suppress(OSError):
+                set_aside(self._launcher.folder / name, trial.effort.starts)
+            trial = self._store.keep(trial, 0)
         self._change(trial, effort=effort, state=found.state, reason=found.reason)
         self._check_failures()
 
     def _check_failures(self) -> None:
         failed = [trial for trial in self.trials if trial.state in WITHOUT_RESULT]
         limit = self._experiment.max_failed_trials
-        if failed and limit is not None and len(failed) >= limit:
+        # A search that has reached its goal has succeeded, whatever fails after that (Katib, experiment/util/status_util.go).
+        if (
+            failed
+            and limit is not None
+            and len(failed) >= limit
+            and not goal_reached(self.trials, self._experiment)
+        ):
             last = failed[-1]
             why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {last.name}: {last.reason}"
             self._stop_all(Halt(1, f"experiment {self._experiment.name} failed: {why}"))
@@ -286,12 +272,9 @@ class Engine:
                 waits = f"waiting for {count(len(self._running), 'trial')} to save and stop"
                 self._view.say(f"{halt.reason}; {waits}, Ctrl-C kills them")
         for running in self._running.values():
-            running.process.stop(GRACE_SECONDS)
+            running.process.stop(running.grace)
 
     def _change(self, trial: Trial, **changes: object) -> None:
         before, self._trials[trial.name] = trial, self._store.update(trial, **changes)
         if self._trials[trial.name].state != before.state:
             self._view.change(self._trials[trial.name])
-
-    def _value(self, trial: Trial) -> float | None:
-        return trial.value(self._experiment.strategy)

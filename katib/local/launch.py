@@ -10,18 +10,22 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from katib.elsewhere import beside, not_followed
 from katib.errors import FolderError, ManifestError
-from katib.experiment import Experiment, Mount, TrialCommand
-from katib.local.command import expand, expanded, is_trainer
+from katib.experiment import Experiment, TrialPod
+from katib.local.command import as_run, expand, is_trainer
 from katib.local.corpus import fingerprint, of_tables
+from katib.local.variables import unset, variables
+from katib.local.volumes import DATA_VOLUME, HOST_PATH, corpus_volume, places, stand_ins
+from katib.text import count
 
-DATA_VOLUME, RUNS_VOLUME = "data", "runs"
 DATA_DIR = "--data-dir"
+GPU_RESOURCE = "nvidia.com/gpu"
 ROOT = Path(__file__).parents[2]
 """Where the packages katib and trainer are, so that `python -m trainer` is found from any folder."""
 
@@ -59,10 +63,31 @@ class Launcher:
         return self.runs / self.experiment.name
 
     @property
+    def ours(self) -> bool:
+        """Whether trials are trainings of our trainer."""
+        return is_trainer(_example(self.experiment).argv)
+
+    @property
     def without_gpu(self) -> bool:
         """Whether trials ask for a GPU that is not here."""
-        argv = _example(self.experiment).argv
-        return _on(self.slots[0], argv) != argv
+        values = _all(self.experiment, "")
+        here, there = (self.launch("example", values, device).argv for device in (self.slots[0], "0"))
+        return here != there
+
+    def notes(self) -> Iterator[str]:
+        """Yields what this machine does otherwise than a cluster with the trials of this experiment, one line each."""
+        pod = _example(self.experiment)
+        if len(self.slots) < self.experiment.parallel_trials:
+            yield (
+                f"{count(len(self.slots), 'trial')} at a time, by the GPUs that are here, where parallelTrialCount asks for"
+                f" {self.experiment.parallel_trials}"
+            )
+        for name in beside(self.experiment.spec):
+            yield f"the container {name} of a trial's pod is not run here"
+        if not self.ours:
+            yield from not_followed(self.experiment.spec)
+            yield from (f"{name} is left unset" for name in unset(pod, self.experiment, os.environ))
+        yield from stand_ins(pod)
 
     def corpus(self) -> str:
         """Returns what the corpus is known by, wherever it lies; empty without one. Raises FolderError where our trainer
@@ -77,31 +102,23 @@ class Launcher:
 
     def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
         """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
-        command = self.experiment.trial(trial, assignments)
-        places = self._places(command.mounts, self.folder / trial)
-        variables = expanded([(variable.name, variable.value) for variable in command.env], os.environ)
-        argv = tuple(_mapped(expand(word, variables), places) for word in command.argv)
-        place = Path(_mapped(command.working_dir, places)) if command.working_dir else None
-        env = {name: _mapped(text, places) for name, text in variables.items()}
-        volumes = tuple(path for path in places.values() if path.is_relative_to(self.folder / trial))
+        pod = self.experiment.trial(trial, assignments)
+        folder = self.folder / trial
+        known = variables(pod, self.experiment, os.environ)
+        found = places(pod, self.experiment, self.data, self.runs, folder, known)
+        argv = tuple(_mapped(word, found) for word in as_run([expand(word, known) for word in pod.argv]))
+        working_dir = pod.container.working_dir
+        place = Path(_mapped(working_dir, found)) if working_dir else None
+        env = {name: _mapped(text, found) for name, text in known.items()}
+        volumes = tuple(path for path in found.values() if path.is_relative_to(self.runs))
         return Launch(_python(_on(device, argv)), self._environment(env, device), place, volumes)
-
-    def _places(self, mounts: Sequence[Mount], folder: Path) -> dict[str, Path]:
-        """Container path -> folder here. A path that this machine has as well, such as /tmp, stays as it is."""
-        places = {}
-        for mount in mounts:
-            if mount.volume == RUNS_VOLUME:
-                places[mount.path] = self.runs
-            elif mount.volume == DATA_VOLUME and self.data is not None:
-                places[mount.path] = self.data
-            elif not Path(mount.path).is_dir():
-                places[mount.path] = folder / mount.volume
-        return places
 
     def _environment(self, variables: Mapping[str, str], device: str | None) -> dict[str, str]:
         """The user's own, then the manifest's; what only the cluster knows (secrets) is the user's if it is there."""
         # HOME of a container is a place to write to; here it is where the user's settings are.
         env = {**os.environ, **{name: text for name, text in variables.items() if name != "HOME"}}
+        # So that `python` is this interpreter behind a shell or `env`, too.
+        env["PATH"] = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), env.get("PATH")]))
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH"), str(Path.cwd())]))
         env.setdefault("PYTHONUNBUFFERED", "1")
         env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
@@ -125,20 +142,19 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         raise ManifestError(
             f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end"
         )
-    mounted = any(mount.volume == DATA_VOLUME for mount in _example(experiment).mounts)
-    if mounted:
+    corpus = corpus_volume(_example(experiment))
+    if corpus and not (corpus == HOST_PATH and data is None):
         _check_data(data)
     elif data is not None:
         raise FolderError(
             f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away"
         )
-    slots = _slots(experiment.parallel_trials)
-    found = Launcher(experiment, data and data.resolve(), runs.resolve(), slots)
+    found = Launcher(experiment, data and data.resolve(), runs.resolve(), _slots(experiment))
     _check_command(found)
     return found
 
 
-def _example(experiment: Experiment) -> TrialCommand:
+def _example(experiment: Experiment) -> TrialPod:
     return experiment.trial("example", _all(experiment, ""))
 
 
@@ -166,9 +182,22 @@ def gpus() -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def _slots(parallel: int) -> tuple[str | None, ...]:
-    """One trial a GPU; where there is none, as many as the manifest asks for."""
-    return tuple(gpus()[:parallel]) or (None,) * parallel
+def _slots(experiment: Experiment) -> tuple[str | None, ...]:
+    """As many GPUs a trial as its container asks for, and one where it asks for none; where there is none here, as many trials at
+    a time as the manifest asks for. Raises ManifestError where a trial asks for more GPUs than there are."""
+    here, parallel = gpus(), experiment.parallel_trials
+    asked = max(1, _asked_gpus(_example(experiment)))
+    if here and asked > len(here):
+        raise ManifestError(
+            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and there are {len(here)} here; lower that limit"
+        )
+    groups = [",".join(here[i : i + asked]) for i in range(0, len(here) - asked + 1, asked)]
+    return tuple(groups[:parallel]) or (None,) * parallel
+
+
+def _asked_gpus(pod: TrialPod) -> int:
+    text = str(pod.container.resources.limits.get(GPU_RESOURCE, 0))
+    return int(text) if text.isdecimal() else 0
 
 
 def _check_data(data: Path | None) -> None:

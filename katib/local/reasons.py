@@ -7,6 +7,8 @@ from pathlib import Path
 
 from katib.errors import EngineError
 
+SHOWN = 40
+"""Characters of a metric that is no number."""
 NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -16,6 +18,11 @@ def how(code: int) -> str:
         return f"exit code {code}"
     hint = " (out of memory?)" if -code == signal.SIGKILL else ""
     return f"killed by {signal.Signals(-code).name}{hint}"
+
+
+def shown(text: str) -> str:
+    """The beginning of a text that a trial printed."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def says_disk_full(line: str) -> bool:

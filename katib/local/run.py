@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from katib.elsewhere import beside
 from katib.errors import FolderError
 from katib.local.another import changes, clear
 from katib.local.corpus import EARLIER, is_earlier
@@ -19,7 +18,6 @@ from katib.local.engine import Engine
 from katib.local.launch import Launcher
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Identity, read
-from katib.local.running import GRACE_SECONDS
 from katib.local.store import Store
 from katib.local.view import count, view
 from katib.search.sampler import idle_settings, sampler
@@ -50,8 +48,8 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                 seen.say(
                     "note: warm_start takes the trials of a cluster; here the search begins without them"
                 )
-            for name in beside(experiment.spec):
-                seen.say(f"note: the container {name} of a trial's pod is not run here")
+            for text in launcher.notes():
+                seen.say(f"note: {text}")
             if launcher.without_gpu:
                 deadline = (
                     ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
@@ -60,7 +58,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                     f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}"
                 )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
-            for folder in end_leftovers(unfinished, GRACE_SECONDS):
+            for folder in end_leftovers(unfinished, experiment.grace_seconds):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
             return Engine(launcher, store, seen).run()
         finally:

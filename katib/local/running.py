@@ -2,13 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from katib.experiment import Experiment
 from katib.local.ending import End
-from katib.local.process import TrialProcess
+from katib.local.process import OUTPUT, TrialProcess
 
-GRACE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL: the template's terminationGracePeriodSeconds."""
+SAVE_SECONDS = 120.0
+"""From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at hand."""
 SAVING_SECONDS = 0.05
 """How often a program is looked at whose shell is gone: its end is reported to nobody."""
 
@@ -40,6 +41,14 @@ def deadline(experiment: Experiment, first: float, now: float) -> Deadline | Non
     return min(found, key=lambda one: one.at, default=None)
 
 
+def seen_for(folder: Path, started: float) -> float:
+    """Returns the seconds between the start of a trial that was cut off and its last output."""
+    try:
+        return max(0.0, (folder / OUTPUT).stat().st_mtime - started)
+    except OSError:
+        return 0.0
+
+
 @dataclass
 class Running:
     """A trial at work. `step` is that of its process's last report: a resumed trial begins with its history."""
@@ -48,10 +57,14 @@ class Running:
     device: str | None
     ours: bool
     """Whether its command is our trainer, whose exit codes say more than that it failed."""
+    grace: float
+    """Seconds from SIGTERM to SIGKILL where Kubernetes would end the pod."""
     deadline: Deadline | None = None
     step: int = 0
     late: bool = False
     """Whether its deadline has ended it."""
+    text: str = ""
+    """The last that it has printed for the objective and is no number."""
 
     @property
     def wakes(self) -> float | None:
@@ -68,7 +81,7 @@ class Running:
                 self.process.kill()
         elif self.deadline is not None and self.deadline.at <= now:
             self.late = True
-            self.process.stop(GRACE_SECONDS)
+            self.process.stop(self.grace)
 
     def end(self, code: int) -> End:
         """Returns how it has ended."""
@@ -80,4 +93,5 @@ class Running:
             asked=self.process.ends_by is not None,
             late=late.reason if late else "",
             late_for_good=late is not None and late.for_good,
+            text=self.text,
         )

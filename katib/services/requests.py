@@ -68,11 +68,14 @@ def experiment(message: Any) -> Experiment:
         parallel_trials=spec.parallel_trial_count,
         max_failed_trials=None,
         backoff_limit=0,
+        failure_rules=(),
+        grace_seconds=0,
         job_deadline=None,
         pod_deadline=None,
         trial_parameters={},
         trial_meta={},
-        container="{}",
+        labels={},
+        pod="{}",
         spec={},
     )
 

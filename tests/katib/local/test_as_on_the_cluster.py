@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from katib.local.view import Lines
 from tests.katib.local.rig import Rig, job, medianstop, pod, script
 
 
@@ -61,8 +62,10 @@ def test_an_exit_code_of_another_program_ends_no_search(rig: Rig, code: int) -> 
 
 
 def test_a_trial_is_ended_at_the_deadline_of_its_job(rig: Rig) -> None:
-    search = script("echo val_si_snr=$X; sleep 60", values=("1",))
+    """One that does not end when asked is killed once its pod's grace is over."""
+    search = script("trap '' TERM; echo val_si_snr=$X; while :; do sleep 0.05; done", values=("1",))
     job(search)["activeDeadlineSeconds"] = 1
+    pod(search)["terminationGracePeriodSeconds"] = 0
     done = rig.run(search)
     assert done.returncode == 0, done.stderr
     (row,) = rig.results()
@@ -123,6 +126,33 @@ def test_a_trial_that_is_stopped_early_behind_a_shell_may_save(rig: Rig, tmp_pat
     assert saved.exists()
 
 
+def test_values_of_a_try_that_failed_are_gone_while_the_next_one_waits_and_runs(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, tuple[float, ...]]] = []
+    monkeypatch.setattr(Lines, "change", lambda _, trial: seen.append((trial.state, trial.values)))
+    mark = tmp_path / "mark"
+    text = f"if [ -e {mark} ]; then echo val_si_snr=5; else touch {mark}; echo val_si_snr=9$X; false; fi"
+    assert rig.run(script(text, values=("1",))).returncode == 0
+    assert seen == [
+        ("Created", ()), ("Running", ()), ("Created", ()), ("Running", ()), ("Succeeded", (5.0,)),
+    ]  # fmt: skip
+
+
+def test_what_fails_after_the_goal_was_reached_fails_no_search(rig: Rig) -> None:
+    """experiment/util/status_util.go: the goal comes before maxFailedTrialCount, and what is complete stays as it is."""
+    objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 2}
+    text = "echo val_si_snr=$X; if [ $X = 1 ]; then sleep 0.3; false; fi"
+    search = script(
+        text, values=("1", "2", "3"), objective=objective, parallelTrialCount=2, maxFailedTrialCount=1
+    )
+    job(search)["backoffLimit"] = 0
+    done = rig.run(search)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "goal reached" in done.stdout
+    assert sorted(row["state"] for row in rig.results()) == ["Failed", "Succeeded"]
+
+
 def _changed(**changes: Any) -> dict[str, Any]:
     """A manifest whose trial has other keys: of its Job, its pod (`pod`) or its container (`container`)."""
     search = script("echo val_si_snr=$X", values=("1",))
@@ -153,7 +183,33 @@ def _two_axes(algorithm: str, **settings: str) -> dict[str, Any]:
 
 
 PREPARE = {"name": "prepare", "image": "busybox:1.36", "command": ["touch", "/tmp/ready"]}
+
+
+def _source(kind: str, **source: Any) -> dict[str, Any]:
+    """A manifest whose container sees a volume of this kind."""
+    container = {"volumeMounts": [{"name": "v", "mountPath": "/no-such"}]}
+    return _changed(container=container, pod={"volumes": [{"name": "v", kind: source}]})
+
+
+def _job(**changes: Any) -> dict[str, Any]:
+    search = script("echo val_si_snr=$X", values=("1",))
+    job(search).update(changes)
+    return search
+
+
+X = {"name": "X", "value": "${trialParameters.x}"}
+SECRET = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}}
 REFUSED = {
+    "env TOKEN: its value is in the Secret 'keys'": _changed(container={"env": [X, SECRET]}),
+    "envFrom: the variables of the ConfigMap 'all'": _changed(
+        container={"envFrom": [{"configMapRef": {"name": "all"}}]}
+    ),
+    "volume v: ConfigMap 'settings' is in a cluster; make /no-such": _source("configMap", name="settings"),
+    "volume v: claim 'models' is in a cluster": _source("persistentVolumeClaim", claimName="models"),
+    "volume v: hostPath /no-such-host: no such folder": _source("hostPath", path="/no-such-host"),
+    "trialSpec.spec.completions is 2": _job(completions=2, parallelism=1),
+    "trialSpec.spec.parallelism is 0": _job(parallelism=0),
+    "completionMode: Indexed": _job(completionMode="Indexed", completions=1),
     "initContainers: 'prepare' is not run here": _changed(pod={"initContainers": [PREPARE]}),
     "workingDir /no/such/place: no such folder": _changed(container={"workingDir": "/no/such/place"}),
     "command no-such-program: no such program": _changed(container={"command": ["no-such-program"]}),

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from katib.experiment import Experiment, load_experiment
-from katib.local.ending import End, Verdict, verdict
-from katib.local.record import Effort, Trial
+from katib.local.ending import End, Verdict, failure_action, goal_reached, verdict
+from katib.local.record import Effort, State, Trial
 from katib.local.running import deadline
-from tests.katib.local.rig import as_text, manifest
+from tests.katib.local.rig import as_text, job, manifest, medianstop
 
 TRIAL = Trial(1, "test-a", {"x": "1"}, state="Running", values=(0.5, 0.9))
 
@@ -78,6 +78,89 @@ def test_a_trial_past_the_deadline_of_its_job_has_failed_whatever_it_exits_with(
         assert verdict(TRIAL, end, experiment(6), halted=False) == Verdict("Failed", "too long")
         found = verdict(TRIAL, replace(end, late_for_good=False), experiment(6), halted=False)
         assert (found.state, found.failed_try) == ("Created", True)
+
+
+@pytest.mark.parametrize(
+    "said", ["No space left on device", "tee: out: Disk quota exceeded", "File too large"]
+)
+def test_a_full_disk_is_believed_of_our_trainer_alone(said: str) -> None:
+    """Another program may mean any disk, or quote a log; where this machine's is full, the engine's own writes say so."""
+    foreign = verdict(TRIAL, End(1, said, ours=False), experiment(), halted=False)
+    assert (foreign.state, foreign.failed_try, foreign.halt) == ("Created", True, None)
+    ours = verdict(TRIAL, End(1, said, ours=True), experiment(), halted=False)
+    assert (ours.state, ours.failed_try) == ("Created", False)
+    assert ours.halt is not None
+
+
+def rules(*listed: dict[str, object], **spec: object) -> Experiment:
+    search = manifest(**spec)
+    job(search)["podFailurePolicy"] = {"rules": [*listed]}
+    job(search)["backoffLimit"] = 3
+    return load_experiment(as_text(search), "test")
+
+
+def on(action: str, operator: str, *values: int, container: str | None = "trial") -> dict[str, object]:
+    named = {"containerName": container} if container else {}
+    return {"action": action, "onExitCodes": {"operator": operator, "values": [*values], **named}}
+
+
+DISRUPTED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("listed", "code", "action"),
+    [
+        ([], 42, "Count"), ([DISRUPTED], 42, "Count"), ([on("FailJob", "In", 42, 43)], 42, "FailJob"),
+        ([on("FailJob", "In", 42)], 41, "Count"), ([on("FailJob", "NotIn", 42)], 41, "FailJob"),
+        ([on("FailJob", "NotIn", 42)], 42, "Count"), ([on("Ignore", "In", 42), on("FailJob", "NotIn", 1)], 42, "Ignore"),
+        ([on("Count", "In", 42), on("FailJob", "NotIn", 1)], 42, "Count"), ([on("FailJob", "In", 137)], -9, "FailJob"),
+        ([on("FailJob", "In", 42, container="other")], 42, "Count"), ([on("FailJob", "In", 42, container=None)], 42, "FailJob"),
+        ([on("FailJob", "NotIn", 42, container=None)], 42, "FailJob"), ([on("Ignore", "In", 255, container=None)], 42, "Ignore"),
+    ],
+)  # fmt: skip
+def test_the_first_rule_of_a_pod_failure_policy_that_matches_counts(
+    listed: list[dict[str, object]], code: int, action: str
+) -> None:
+    """k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go, matchPodFailurePolicy. Without a container's name the rule
+    sees Katib's collector too, which exits with 255 beside a trainer that failed."""
+    policy = rules(*listed)
+    assert failure_action(code, policy) == action
+    found = verdict(TRIAL, End(code, "", ours=False), policy, halted=False)
+    state, counts = {"Count": ("Created", True), "FailJob": ("Failed", True), "Ignore": ("Created", False)}[
+        action
+    ]
+    assert (found.state, found.failed_try) == (state, counts)
+
+
+def test_under_early_stopping_every_failure_is_exit_code_1() -> None:
+    """The shell line of Katib's webhook ends with `exit 1` then (pod/utils.go, getEarlyStoppingCommand)."""
+    policy = rules(on("FailJob", "In", 42), on("Ignore", "In", 1), earlyStopping=medianstop(2, 1))
+    assert failure_action(42, policy) == "Ignore"
+
+
+def test_a_text_in_the_place_of_a_number_is_said() -> None:
+    """Katib keeps it, and takes the latest such trial for the best; here trials are ranked by numbers."""
+    trial = replace(TRIAL, values=())
+    said = verdict(trial, End(0, "", ours=False, text="Genotype(" + 60 * "x"), experiment(), halted=False)
+    assert said.state == "MetricsUnavailable"
+    assert said.reason == f"val_si_snr was 'Genotype({31 * 'x'}…', which is no number"
+
+
+@pytest.mark.parametrize(
+    ("maximize", "goal", "values", "state", "reached"),
+    [
+        (True, 0.9, (0.5, 0.9), "Succeeded", True), (True, 0.91, (0.5, 0.9), "Succeeded", False),
+        (True, 0.9, (0.5, 0.9), "EarlyStopped", True), (True, 0.9, (0.9,), "Failed", False),
+        (True, 0.9, (0.9,), "Running", False), (False, 0.5, (0.5,), "Succeeded", True), (False, 0.4, (0.5,), "Succeeded", False),
+        (True, None, (0.9,), "Succeeded", False), (True, 0.0, (), "Succeeded", False),
+    ],
+)  # fmt: skip
+def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
+    maximize: bool, goal: float | None, values: tuple[float, ...], state: State, reached: bool
+) -> None:
+    """experiment/util/status_util.go, updateTrialsSummary: at least the goal, of each trial with an observation."""
+    search = replace(experiment(), maximize=maximize, strategy="max" if maximize else "min", goal=goal)
+    assert goal_reached([replace(TRIAL, state=state, values=values)], search) is reached
 
 
 def test_a_trial_that_failed_has_no_value() -> None:
