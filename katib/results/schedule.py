@@ -22,15 +22,17 @@ class Load:
 
 def makespan(loads: Sequence[Load], gpus: int) -> float:
     """Hours until all trials are done on `gpus` GPUs. Raises ValueError where a trial needs more than there are."""
-    needed = max((load.gpus for load in loads if load.hours), default=0)
-    if needed > gpus:
-        raise ValueError(f"a trial needs {needed} GPUs, and there are {gpus}")
+    too_many = [load.gpus for load in loads if load.hours and load.gpus > gpus]
+    if too_many:
+        raise ValueError(f"a trial needs {max(too_many)} GPUs, and there are {gpus}")
     left = [deque(load.hours) for load in loads]
-    waiting: deque[int] = deque()
-    for place in range(max((load.parallel for load in loads), default=0)):
-        waiting.extend(
-            number for number, load in enumerate(loads) if place < min(load.parallel, len(load.hours))
-        )
+    # The first trial of each search, then the second of each, and so on.
+    places = (
+        (place, number)
+        for number, load in enumerate(loads)
+        for place in range(min(load.parallel, len(load.hours)))
+    )
+    waiting = deque(number for _, number in sorted(places))
     running: list[tuple[float, int]] = []
     free, now = gpus, 0.0
     while waiting or running:
@@ -40,7 +42,6 @@ def makespan(loads: Sequence[Load], gpus: int) -> float:
             free -= loads[number].gpus
         now, number = heapq.heappop(running)
         free += loads[number].gpus
-        in_being = waiting.count(number) + sum(other == number for _, other in running)
-        if len(left[number]) > waiting.count(number) and in_being < loads[number].parallel:
+        if len(left[number]) > waiting.count(number):
             waiting.append(number)
     return now
