@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import polygamma
 from scipy.stats import chi2, multivariate_normal, norm
 
 from katib.experiment import Parameter
-from katib.search import bayes
+from katib.search import bayes, gaussian_process
 from katib.search.bayes import Known, Surrogate, demanded_noise, known, suggest, surrogate
-from katib.search.gaussian_process import JITTER
+from katib.search.gaussian_process import JITTER, GaussianProcess
 from katib.search.history import Past
 from katib.search.space import Space
 from tests.katib.search.test_gaussian_process import matern
@@ -52,9 +54,9 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
     """docs/search.md; a trial without a value is a failed one, and of another space no one at all."""
     sign = 1 if maximize else -1
     history = [
-        past(0.1, sign * 1.0), past(0.2, sign * 2.0), past(0.3, sign * 5.0),
+        past(3.0, sign * 8.0), past(0.1, sign * 1.0), past(0.2, sign * 2.0), past(0.3, sign * 5.0),
         past(0.4, None, "failed"), past(0.5, math.nan), past(0.6, sign * 9.0, "failed"),
-        past(0.7, None, "running"), past(0.8, sign * 7.0, "running"), past(3.0, sign * 8.0),
+        past(0.7, None, "running"), past(0.8, sign * 7.0, "running"),
     ]  # fmt: skip
     earlier = [past(0.15, sign * 3.0), past(0.25, None, "running"), past(0.35, None, "failed")]
     found = known(LINE, history, earlier, maximize)
@@ -108,9 +110,9 @@ def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_me
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
     found = by_place(
-        known(LINE, [*completed, past(0.4, -1.0, "stopped"), past(0.5, 5.0, "stopped")], [], True)
+        known(LINE, [*completed, past(0.4, -5.0, "stopped"), past(0.5, 5.0, "stopped")], [], True)
     )
-    assert found[0.4] == pytest.approx((1.0, 1.0, 0))
+    assert found[0.4] == pytest.approx((-1.0, 4.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
     assert by_place(known(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
 
@@ -184,6 +186,26 @@ def test_the_noise_is_that_between_repeats_and_a_known_one_is_believed() -> None
     # ln of a variance with n degrees of freedom deviates by sqrt(2 / n): the fewer, the more the values have to say.
     free = surrogate(LINE, few).noise
     assert abs(math.log(surrogate(LINE, few, (5.0, 2.0)).noise / free)) < abs(math.log(5.0 / free))
+
+
+def test_a_known_noise_is_as_certain_as_its_degrees_of_freedom_make_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The logarithm of a chi-square variance: its deviation is the root of the trigamma function of half the degrees."""
+    given = told(np.array([[0.1], [0.5], [0.9]]), [0.0, 10.0, 20.0])
+    priors = []
+
+    def fit(*arguments: Any) -> GaussianProcess:
+        priors.append(arguments[-1])
+        return gaussian_process.fit(*arguments)
+
+    monkeypatch.setattr(bayes, "fit", fit)
+    surrogate(LINE, given, (3.0, 50.0))
+    surrogate(LINE, given)
+    (mean, deviation), nothing = priors
+    assert math.exp(mean) == pytest.approx((3.0 / given.values.std()) ** 2)
+    assert deviation == pytest.approx(math.sqrt(polygamma(1, 25)), rel=0.02)
+    assert nothing is None
 
 
 def test_values_of_unordered_kinds_are_told_apart_and_as_far_as_the_ends_of_an_axis() -> None:
@@ -281,6 +303,16 @@ def test_a_pending_point_is_not_suggested_again() -> None:
     waiting = told(given.points, given.values, pending=np.array([[first]]))
     (second,) = next(suggest(LINE, waiting, np.random.default_rng(0)))
     assert abs(second - first) > 0.02
+
+
+def test_the_best_at_the_upper_end_is_suggested_and_no_share_is_1() -> None:
+    """A share lies below 1 (Space.at): the last of several values has the shares up to there."""
+    given = told(np.array([[0.1], [0.5], [0.8]]), [0.0, 1.0, 2.0])
+    found = np.array(list(suggest(LINE, given, np.random.default_rng(0))))
+    assert 0.99 < found[0, 0] < 1
+    assert found.max() < 1
+    low = np.array(list(suggest(LINE, told(1 - given.points, given.values), np.random.default_rng(0))))
+    assert (low[0, 0], low.min()) == (0, 0)
 
 
 def test_suggestions_hang_on_the_generator_alone() -> None:

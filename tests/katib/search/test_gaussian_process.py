@@ -72,6 +72,14 @@ def test_promise_is_the_logarithm_of_the_expected_improvement(z: float) -> None:
     assert found[0] == pytest.approx(math.log(2.0) + math.log(value) + scale, rel=1e-6)
 
 
+@pytest.mark.parametrize("z", [-50.0, -300.0, -999.0, -1001.0, -1e4])
+def test_promise_far_below_the_best_is_its_asymptotic_series(z: float) -> None:
+    """Of z Phi(z) + phi(z), phi(z) / z² (1 - 3 / z² + 15 / z⁴) (Abramowitz and Stegun 1964, 26.2.12)."""
+    found = expected_log_improvement(np.array([z]), np.ones(1), 0.0)[0]
+    series = norm.logpdf(z) - 2 * math.log(-z) + math.log1p(-3 / z**2 + 15 / z**4)
+    assert found == pytest.approx(series, abs=1e-5)
+
+
 def test_promise_still_falls_where_the_improvement_is_below_any_float() -> None:
     z = -np.array([50.0, 1e3, 1e4, 1e6])
     found = expected_log_improvement(z, np.ones(4), 0.0)

@@ -180,6 +180,29 @@ def test_defaults_are_katibs() -> None:
     )
 
 
+def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
+    """docs/search.md: eta 2, start_step 4, three others, and rungs at 4, 8, 16, … where none are named."""
+    rule = stop_rule(Algorithm("successivehalving", {}), True, "loss")
+    assert rule == SuccessiveHalving(True, eta=2, rungs=(), start_step=4, min_trials_required=3)
+    assert rule == SuccessiveHalving(True)
+    others = [[1.0 * n] * 20 for n in (1, 2, 3)]
+    stopped = {step: rule.decide([0.5] * step, others) for step in range(1, 20)}
+    assert {step: stop for step, stop in stopped.items() if stop} == {
+        step: Stop("successivehalving", step, best=0.5, bar=2.0, trials=3) for step in (4, 8, 16)
+    }
+    assert rule.decide([0.5] * 4, others[:2]) is None
+
+
+def test_settings_reach_their_rule() -> None:
+    settings = {"min_trials_required": "7", "start_step": "9"}
+    assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), False, "loss") == MedianStop(
+        False, 7, 9, "once", 0.0
+    )
+    assert stop_rule(Algorithm("successivehalving", settings), False, "loss") == SuccessiveHalving(
+        False, 2, (), 9, 7
+    )
+
+
 def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:
     def tolerance(metric: str, **settings: str) -> float:
         rule = stop_rule(Algorithm("medianstop", settings), True, metric)
