@@ -76,16 +76,13 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
             sd=belief[key][1],
             observed=observed[key],
             trials=tuple(row.trial for row in rows),
-            state=min((row.state for row in rows if row.value is not None), key=_PLACES.index),
+            state="Succeeded" if any(_ran_to_its_end(row) for row in rows) else "EarlyStopped",
             rank=ranks[key],
         )
         for key, rows in valued.items()
     ]
     found.sort(key=lambda one: (-sign * one.mean, one.rank))
     return found[:n]
-
-
-_PLACES = ("Succeeded", "EarlyStopped", "Running", "Created", "MetricsUnavailable", "Failed")
 
 
 def seed_noise(table: TrialTable) -> Noise | None:
@@ -132,6 +129,10 @@ def _configurations(table: TrialTable) -> dict[Key, list[Row]]:
         key = tuple((name, text) for name, text in row.assignments.items() if name != SEED)
         groups.setdefault(key, []).append(row)
     return groups
+
+
+def _ran_to_its_end(row: Row) -> bool:
+    return row.state == "Succeeded" and row.value is not None
 
 
 def _values(rows: Sequence[Row]) -> list[float]:

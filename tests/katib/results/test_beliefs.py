@@ -88,6 +88,41 @@ def test_a_trial_that_still_runs_beside_an_ended_one_adds_nothing() -> None:
     assert (found.observed, found.mean, found.sd) == (3.0, 3.0, QUIET.sd)
 
 
+def beliefs(*rows: Row, **fields: Noise | None) -> dict[str, float]:
+    return {one.configuration["lr"]: one.mean for one in candidates(table(*rows), 99, **fields)}
+
+
+def test_what_has_not_ended_says_nothing_and_what_has_no_metrics_is_a_failure() -> None:
+    """Beside four trials that completed: one that was created, or runs, changes no belief; one whose metrics never came counts as
+    one that failed, and both make the place where they stood look worse."""
+    rows = spread((0.3, 0.9, 1.4, 1.1))
+    ended = beliefs(*rows, noise=QUIET)
+    for state, value in (("Created", None), ("Running", None), ("Running", 9.0)):
+        assert beliefs(
+            *rows, row("n", value, state, lr=0.0022, grad_clip_norm=5), noise=QUIET
+        ) == pytest.approx(ended)
+    failed, missing = (
+        beliefs(*rows, row("n", None, state, lr=0.0022, grad_clip_norm=5), noise=QUIET)
+        for state in ("Failed", "MetricsUnavailable")
+    )
+    assert failed == missing
+    assert failed != pytest.approx(ended)
+
+
+def test_a_noise_without_degrees_of_freedom_is_fitted_anew() -> None:
+    """As of a metric that nothing is known of: whatever its size, the beliefs are the same."""
+    rows = spread((0.3, 0.9, 1.4, 1.1, 0.2))
+    assert beliefs(*rows, noise=Noise(0.5, 0.0)) == beliefs(*rows, noise=Noise(0.01, 0.0))
+    assert beliefs(*rows, noise=Noise(0.5, 9.0)) != beliefs(*rows, noise=Noise(0.01, 9.0))
+
+
+def test_a_trial_outside_the_manifests_space_is_no_candidate() -> None:
+    """The ranges are the manifest's, and not what the values span: lr 1 lies above its 1e-2."""
+    rows = [*spread((0.3, 0.9, 1.4)), row("outside", 9.0, lr=1, grad_clip_norm=5)]
+    assert "1" not in beliefs(*rows, noise=QUIET)
+    assert len(beliefs(*rows, noise=QUIET)) == 3
+
+
 def test_one_value_is_believed_as_it_is_with_the_noise_that_is_known() -> None:
     only = row("only", 0.25, lr=0.001, grad_clip_norm=5)
     (found,) = candidates(table(only, maximize=False), noise=Noise(0.5, 3.0))
@@ -167,6 +202,7 @@ def test_one_value_or_none_tells_nothing_of_the_noise() -> None:
         (("1", "3", "2.5"), "double", (1.0, 3.0), "uniform"),
         (("1", "10"), "double", (1.0, 10.0), "uniform"),  # a decade and no more
         (("1", "10.5"), "double", (1.0, 10.5), "logUniform"),
+        (("2", "19"), "double", (2.0, 19.0), "uniform"),
         (("0", "100"), "double", (0.0, 100.0), "uniform"),
         (("-1", "100"), "double", (-1.0, 100.0), "uniform"),
         (("1", "x"), "categorical", ("1", "x"), "uniform"),
