@@ -151,8 +151,7 @@ def _here(
     confirm("Run them?", how.yes)
     halt = run(start, text)
     if halt is not None:
-        then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
-        print(f"{halt.reason}{then}", file=sys.stderr)
+        print(halt, file=sys.stderr)
     return replace(followed, table=table_here(out, name), code=halt.code if halt else 0)
 
 

@@ -109,9 +109,7 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
-        # A full disk's own line says it already.
-        then = "" if "same command" in halt.reason else "; the same command goes on where it ended"
-        print(f"{code}{halt.reason}{then}", file=sys.stderr)
+        print(f"{code}{halt}", file=sys.stderr)
         return halt.code
     if table.best:
         gain = "" if table.best.gain is None else f" ({table.best.gain:+.2f} dB over the unprocessed mixture)"

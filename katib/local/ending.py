@@ -4,12 +4,13 @@ Exit codes say something of their own only where the process was our trainer; of
 failed try, as it is for a Job of Kubernetes. Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from katib.experiment import Experiment
 from katib.local.reasons import how, says_disk_full, shown
-from katib.local.record import State, Trial
+from katib.local.record import WITHOUT_RESULT, State, Trial
+from katib.text import count
 
 BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
 """Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
@@ -24,6 +25,12 @@ class Halt:
 
     code: int
     reason: str
+    then: str = "the same command goes on where it ended"
+    """What the user can do about it."""
+
+    def __str__(self) -> str:
+        """The reason and what to do, unless the reason says that itself."""
+        return self.reason if "same command" in self.reason else f"{self.reason}; {self.then}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,25 @@ def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
     goal, sign = experiment.goal, 1 if experiment.maximize else -1
     values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
     return goal is not None and any(value is not None and sign * value >= sign * goal for value in values)
+
+
+def too_many_failures(trials: Sequence[Trial], experiment: Experiment) -> Halt | None:
+    """Returns why a search with these trials has failed (Katib, experiment/util/status_util.go); None where it has not.
+
+    One that has reached its goal has succeeded, whatever fails after that.
+    """
+    failed, limit = [trial for trial in trials if trial.state in WITHOUT_RESULT], experiment.max_failed_trials
+    if not failed or limit is None or len(failed) < limit or goal_reached(trials, experiment):
+        return None
+    why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {failed[-1].name}: {failed[-1].reason}"
+    # A search without a finished epoch makes room for the next one (katib/local/another.py).
+    begun = any(trial.values for trial in trials)
+    then = (
+        "a higher maxFailedTrialCount continues it"
+        if begun
+        else "once that is fixed, the same command begins anew"
+    )
+    return Halt(1, f"experiment {experiment.name} failed: {why}", then)
 
 
 def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> Verdict:

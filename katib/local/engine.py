@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from katib.errors import EngineError
-from katib.local.ending import INTERRUPTED, Halt, goal_reached, verdict
+from katib.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess, set_aside
 from katib.local.proposals import past, trial_name
@@ -244,18 +244,8 @@ class Engine:
         self._check_failures()
 
     def _check_failures(self) -> None:
-        failed = [trial for trial in self.trials if trial.state in WITHOUT_RESULT]
-        limit = self._experiment.max_failed_trials
-        # A search that has reached its goal has succeeded, whatever fails after that (Katib, experiment/util/status_util.go).
-        if (
-            failed
-            and limit is not None
-            and len(failed) >= limit
-            and not goal_reached(self.trials, self._experiment)
-        ):
-            last = failed[-1]
-            why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {last.name}: {last.reason}"
-            self._stop_all(Halt(1, f"experiment {self._experiment.name} failed: {why}"))
+        if halt := too_many_failures(self.trials, self._experiment):
+            self._stop_all(halt)
 
     def _stop_by_signal(self, number: int) -> None:
         if self._halt and number == signal.SIGINT:

@@ -136,7 +136,8 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
     """
     if experiment.collector != "StdOut":
         raise ManifestError(
-            f"{experiment.name}: metrics collector {experiment.collector}: only StdOut is read here"
+            f"{experiment.name}: metrics collector {experiment.collector}: only StdOut is read here; have the trial print its"
+            " metrics and take StdOut, or run it on a cluster"
         )
     if not experiment.max_trials and experiment.goal is None and experiment.algorithm.name != "grid":
         raise ManifestError(

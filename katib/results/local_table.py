@@ -82,8 +82,9 @@ def experiments(runs: Path) -> list[str]:
 
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """The table of these trials, whose run directories lie in `folder`."""
+    gpus = _gpus(identity, trials, folder)
     rows = explained(
-        (_row(trial, identity, folder / trial.name) for trial in trials),
+        (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
         identity.spec,
         maximize=identity.maximize,
     )
@@ -94,22 +95,22 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         model=model_of(identity.spec),
         spec=source,
         budget=budget(identity.spec, source),
-        gpus=_gpus(identity, trials, folder),
+        gpus=gpus,
     )
 
 
 def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
-    """Of one trial on this machine: one where the manifest asks for any, unless a run says that it trained without."""
+    """Of one trial on this machine: as many as the manifest asks for, unless a run says that it trained without."""
     try:
         asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
     except (KeyError, TypeError):
         return 0
     first = next((trial for trial in trials if (folder / trial.name / CONFIG).exists()), None)
     without = first is not None and read_json(folder / first.name / CONFIG).get("device") == "cpu"
-    return int(asked > 0 and not without)
+    return 0 if without else asked
 
 
-def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
+def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
     value = trial.value(identity.strategy)
     mixture = read_json(folder / SUMMARY).get(f"mixture_{identity.metric}")
     seconds = trial.effort.seconds + _at_work(trial, folder)
@@ -126,7 +127,7 @@ def _row(trial: Trial, identity: Identity, folder: Path) -> Row:
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
-        gpu_hours=seconds / _SECONDS_AN_HOUR,
+        gpu_hours=max(1, gpus) * seconds / _SECONDS_AN_HOUR,
         node=trial.effort.node,
         restarts=max(trial.effort.starts - 1, 0),
         wandb=wandb_link(folder),

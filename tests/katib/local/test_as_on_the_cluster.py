@@ -166,22 +166,6 @@ def _changed(**changes: Any) -> dict[str, Any]:
     return search
 
 
-def _two_axes(algorithm: str, **settings: str) -> dict[str, Any]:
-    axes = [
-        {"name": name, "parameterType": "int", "feasibleSpace": {"min": "1", "max": "9"}}
-        for name in ("x", "z")
-    ]
-    listed = [{"name": name, "value": value} for name, value in settings.items()]
-    chosen = {"algorithmName": algorithm, "algorithmSettings": listed}
-    search = script(
-        "echo val_si_snr=$X $Z", parameters=axes, algorithm=chosen, maxTrialCount=9, parallelTrialCount=9
-    )
-    template = search["spec"]["trialTemplate"]
-    template["trialParameters"].append({"name": "z", "reference": "z"})
-    pod(search)["containers"][0]["env"].append({"name": "Z", "value": "${trialParameters.z}"})
-    return search
-
-
 PREPARE = {"name": "prepare", "image": "busybox:1.36", "command": ["touch", "/tmp/ready"]}
 
 
@@ -221,8 +205,6 @@ REFUSED = {
         kind="PyTorchJob",
         spec={"pytorchReplicaSpecs": {"Master": {"template": {"spec": pod(script("echo val_si_snr=$X"))}}}},
     ),
-    "algorithm cmaes: only Katib's own service": _two_axes("cmaes"),
-    "algorithm hyperband: only Katib's own service": _two_axes("hyperband", r_l="9", resource_name="z"),
 }
 
 

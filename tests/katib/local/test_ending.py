@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from katib.experiment import Experiment, load_experiment
-from katib.local.ending import End, Verdict, failure_action, goal_reached, verdict
+from katib.local.ending import End, Verdict, failure_action, goal_reached, too_many_failures, verdict
 from katib.local.record import Effort, State, Trial
 from katib.local.running import deadline
 from tests.katib.local.rig import as_text, job, manifest, medianstop
@@ -161,6 +161,29 @@ def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
     """experiment/util/status_util.go, updateTrialsSummary: at least the goal, of each trial with an observation."""
     search = replace(experiment(), maximize=maximize, strategy="max" if maximize else "min", goal=goal)
     assert goal_reached([replace(TRIAL, state=state, values=values)], search) is reached
+
+
+@pytest.mark.parametrize(
+    ("limit", "states", "fails"),
+    [
+        (None, "FFF", False), (0, "S", False), (0, "SF", True), (1, "SF", True), (2, "SF", False), (2, "FSM", True),
+        (2, "FER", False),
+    ],
+)  # fmt: skip
+def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fails: bool) -> None:
+    """experiment/util/status_util.go: at least one, and as many as maxFailedTrialCount, those without metrics among them."""
+    names: dict[str, State] = {
+        "F": "Failed", "S": "Succeeded", "M": "MetricsUnavailable", "E": "EarlyStopped", "R": "Running",
+    }  # fmt: skip
+    trials = [replace(TRIAL, state=names[letter], reason="exit code 1") for letter in states]
+    halt = too_many_failures(trials, replace(experiment(), max_failed_trials=limit))
+    assert (halt is not None) is fails
+    if halt:
+        assert halt.code == 1
+        assert f" of {limit} allowed; test-a: exit code 1; a higher maxFailed" in str(halt)
+    untrained = [replace(trial, values=()) for trial in trials]
+    if untrained_halt := too_many_failures(untrained, replace(experiment(), max_failed_trials=limit)):
+        assert str(untrained_halt).endswith("; once that is fixed, the same command begins anew")
 
 
 def test_a_trial_that_failed_has_no_value() -> None:
