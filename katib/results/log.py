@@ -24,7 +24,7 @@ from katib.results.remarks import differences, no_baseline, progress
 from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
-from katib.search.space import Axis
+from katib.search.axis import Axis
 from katib.text import signed
 from katib.whole_file import write_whole
 

@@ -16,8 +16,7 @@ def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, 
     valid = {**service.settings, **OURS.get(algorithm.name, {})}
     for name, text in algorithm.settings.items():
         if name not in valid:
-            hint = nearest(name, valid) if valid else "it has none"
-            raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {hint}")
+            raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {nearest(name, valid)}")
         if not valid[name].takes(text):
             raise ManifestError(f"{where} {algorithm.name}: {name} is '{text}'; it has {valid[name].says}")
     return algorithm.settings

@@ -10,7 +10,8 @@ from katib.local.view import short
 from katib.results.report.figure import spread
 from katib.results.selection import spanned
 from katib.results.table import TrialTable
-from katib.search.space import Axis, Space
+from katib.search.axis import Axis
+from katib.search.space import Space
 
 MOST_TICKS = 6
 

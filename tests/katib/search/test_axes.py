@@ -12,7 +12,8 @@ from scipy import stats
 
 from katib.errors import ManifestError
 from katib.experiment import Parameter
-from katib.search.space import Axis, Space
+from katib.search.axis import Axis
+from katib.search.space import Space
 
 
 def axis(
@@ -230,6 +231,7 @@ def test_a_record_has_the_value_itself_with_bounds_and_scale(
         ({"low": "-1", "distribution": "normal"}, None),
         ({"low": "0", "high": "1", "step": "1e-15"}, None),  # 1e15 steps and no more
         ({"low": "0", "high": "1", "step": "9e-16"}, "step '9E-16' is too small for a range from '0' to '1'"),
+        ({"low": "999999999999999", "high": "1e15", "step": "1"}, None),
         ({"step": "-1"}, "step '-1' is not above 0"),
         ({"step": "x"}, "step 'x' is not a number"),
         ({"step": "9"}, None),
@@ -276,3 +278,9 @@ def test_points_are_in_the_order_of_a_grid() -> None:
     assert list(space.distributions) == ["a", "b", "c"]
     endless = Space.of([*parameters, Parameter("d", "double", "0", "1", None, (), "uniform")])
     assert endless.size is None
+
+
+def test_a_trial_that_lacks_a_parameter_is_of_another_space_also_where_nothing_is_one_of_its_values() -> None:
+    space = Space.of([Parameter("word", "categorical", None, None, None, ("", "x"), "uniform")])
+    assert (space.coordinates({"word": ""}), space.shares({"word": ""})) == ({"word": ""}, (0.25,))
+    assert (space.coordinates({}), space.shares({"other": "x"})) == (None, None)

@@ -11,7 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from katib.errors import ManifestError
 from katib.experiment import Parameter
-from katib.search.space import Axis, Coordinate, Space
+from katib.search.axis import Axis, Coordinate
+from katib.search.space import Space
 
 DISTRIBUTIONS = ("uniform", "logUniform", "normal", "logNormal")
 decimals = st.decimals("0.001", "1000", places=3)
