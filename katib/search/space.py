@@ -1,4 +1,4 @@
-"""The search space of an Experiment: one axis a parameter. Its points are shares of the unit cube, coordinates, or texts. Pure."""
+"""The search space of an Experiment: one axis a parameter. A point is shares of the unit cube, coordinates, or texts. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
