@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import approx_fprime
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from katib.search import gaussian_process
 from katib.search.bayes import expected_log_improvement
@@ -47,6 +47,44 @@ def test_gradient_is_the_slope_of_the_loss() -> None:
     theta = np.array([-0.5, 0.3, 0.2, -2.0])
     slope = approx_fprime(theta, lambda at: gaussian_process._loss(at, *arguments)[0], 1e-7)
     assert gaussian_process._loss(theta, *arguments)[1] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("noise", [None, (math.log(0.04), 0.3)])
+def test_the_hyperparameters_are_the_most_probable_ones(noise: tuple[float, float] | None) -> None:
+    """Where the textbook's posterior is flat: scipy's normal density of the values times the priors of the docstrings:
+    lengths around 0.5 times the root of the dimension (Hvarfner et al. 2024), signal around 1, noise variance around 0.01."""
+    extra = np.linspace(0, 0.1, 30)
+    process = fit(POINTS, VALUES, extra, GROUPS, noise)
+
+    def posterior(theta: Array) -> float:
+        lengths, signal, variance = np.exp(theta[:2])[GROUPS], *np.exp(theta[2:])
+        covariance = signal * matern(POINTS, POINTS, lengths) + np.diag(variance + extra + JITTER)
+        priors = norm([math.log(0.5 * math.sqrt(2))] * 2 + [0.0, math.log(0.01)], [0.7, 0.7, 1.0, 1.5])
+        if noise is not None:
+            priors = norm([*priors.mean()[:3], noise[0]], [0.7, 0.7, 1.0, noise[1]])
+        return float(
+            multivariate_normal(np.zeros(30), covariance).logpdf(VALUES) + priors.logpdf(theta).sum()
+        )
+
+    assert approx_fprime(process.theta, posterior, 1e-6) == pytest.approx(np.zeros(4), abs=0.02)
+    constant = 15 * math.log(2 * math.pi)
+    squares = [gaussian_process._square(POINTS[:, group == GROUPS]) for group in (0, 1)]
+    flat = (squares, VALUES, extra, np.zeros(4), np.full(4, 1e9))
+    lengths, signal, variance = np.exp(process.theta[:2])[GROUPS], *np.exp(process.theta[2:])
+    covariance = signal * matern(POINTS, POINTS, lengths) + np.diag(variance + extra + JITTER)
+    likelihood = multivariate_normal(np.zeros(30), covariance).logpdf(VALUES)
+    assert process.log_likelihood == pytest.approx(likelihood + constant)
+    assert gaussian_process._loss(process.theta, *flat)[0] == pytest.approx(-likelihood - constant)
+
+
+def test_points_that_are_one_point_without_any_noise_have_no_likelihood_and_no_slope() -> None:
+    """Where the matrix cannot be factored the search for hyperparameters turns back instead of failing."""
+    squares, theta = [np.zeros((3, 3))], np.array([0.0, 40.0, -80.0])
+    loss, slope = gaussian_process._loss(theta, squares, np.arange(3.0), np.zeros(3), np.zeros(3), np.ones(3))
+    assert loss > 1e9
+    assert slope.tolist() == [0, 0, 0]
+    found = fit(np.zeros((3, 1)), np.array([1.0, 1.0, 1.0]), np.zeros(3), np.array([0]))
+    assert found.predict(np.zeros((1, 1)))[0] == pytest.approx(1.0, abs=0.05)
 
 
 def test_the_input_that_matters_has_the_short_length() -> None:
