@@ -13,6 +13,18 @@ def signed(value: float, metric: str) -> str:
     return f"{value:+.2f}" if metric == METRIC else f"{value:+.6g}"
 
 
+def difference(value: float, metric: str) -> str:
+    """`+1.23 dB` of the metric whose unit is known, a signed number of another."""
+    return f"{signed(value, metric)} {UNIT}" if metric == METRIC else signed(value, metric)
+
+
+def roughly(hours: float) -> str:
+    """`12 min`, `5 h` or `6 d`: a time that is an estimate."""
+    if hours < 1.5:
+        return f"{max(1, round(60 * hours))} min"
+    return f"{round(hours)} h" if hours < 48 else f"{round(hours / 24)} d"
+
+
 def count(number: int, noun: str) -> str:
     """`1 epoch`, `2 epochs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

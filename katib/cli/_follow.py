@@ -114,12 +114,11 @@ def _here(
     from katib.check import require_sound
     from katib.cli.searches import confirm, say
     from katib.cli.tables import tell
-    from katib.errors import FolderError
     from katib.local.another import untrained
     from katib.local.pace import pace
     from katib.local.record import MANIFEST
     from katib.local.run import is_begun, run
-    from katib.results.confirmation import local_manifest, local_plan
+    from katib.results.confirmation import local_plan, require_manifest
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
     from katib.yaml_reader import read_yaml
@@ -131,11 +130,7 @@ def _here(
     plan = local_plan(out, experiment, purpose)
     if plan is None or (not how.look and untrained(out / name)):
         # What no run has finished an epoch of may still be planned otherwise.
-        manifest = local_manifest(out, experiment)
-        if manifest is None:
-            raise FolderError(
-                f"{out / experiment / MANIFEST}: is not there, and without it no run can be repeated"
-            )
+        manifest = require_manifest(out, experiment)
         plan = make(search, manifest)
         text = derived(manifest, plan)
         require_sound(text, f"the Experiment {name}")

@@ -59,7 +59,7 @@ def arch(
                 f"experiment '{name}' is a search of {table.model or 'no model of ours'}, not of {spec.model}"
             )
         own = _own(manifest, phase, kept, notes)
-        verdict = find_verdict(out, name)
+        verdict = find_verdict(out, table)
         return plan_architecture(
             table, manifest, phase.field, phase.values, seeds=wanted, verdict=verdict, own=own
         )
@@ -155,13 +155,14 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     from rich.console import Console
 
     from katib.local.view import count
+    from katib.metrics import metrics_of
     from katib.results.formats import print_rows
     from katib.results.pareto import page
     from katib.whole_file import write_whole
 
     plan = found.plan
-    metric = found.table.identity.metric if found.table else "val_si_snr"
-    maximize = found.table.identity.maximize if found.table else True
+    metric = metrics_of(found.manifest["spec"])[0]
+    maximize = found.manifest["spec"]["objective"]["type"] == "maximize"
     print_rows(_headings(plan, made), [_cells(plan, one, made, metric, maximize) for one in made], Console())
     for line in found.failures:
         print(f"failed: {line}", file=sys.stderr)

@@ -90,7 +90,7 @@ def _what_follows(table: "TrialTable", name: str, out: Path, *, cluster: bool) -
     from katib.results.confirmation import find_verdict, hindrance
     from katib.results.remarks import differences, progress
 
-    if verdict := find_verdict(out, name):
+    if verdict := find_verdict(out, table):
         return "\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline))))
     if table.under_way:
         return progress(table)

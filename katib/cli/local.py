@@ -102,6 +102,7 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     from katib.local.view import short, with_unit
     from katib.results.formats import print_table
     from katib.results.local_table import read_table
+    from katib.text import difference
 
     table = read_table(out, experiment)
     if table.rows:
@@ -112,9 +113,9 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
         print(f"{code}{halt}", file=sys.stderr)
         return halt.code
     if table.best:
-        gain = "" if table.best.gain is None else f" ({table.best.gain:+.2f} dB over the unprocessed mixture)"
-        value = with_unit(table.best.value or 0.0, table.identity.metric)
-        print(f"best: {table.best.trial}, {table.identity.metric} {value}{gain}")
+        metric, gained = table.identity.metric, table.best.gain
+        gain = "" if gained is None else f" ({difference(gained, metric)} over the unprocessed mixture)"
+        print(f"best: {table.best.trial}, {metric} {with_unit(table.best.value or 0.0, metric)}{gain}")
         print("      " + ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items()))
     where = "" if out == Path("runs") else f" OUT={out}"
     named = f"EXPERIMENT={experiment}{where}"

@@ -24,7 +24,7 @@ def log(
 
     table = trial_table(experiment, out, site, context, cluster=cluster)
     tell(remarks(table))
-    replaced = write(file, table, _commit(), find_verdict(out, table.identity.name))
+    replaced = write(file, table, _commit(), find_verdict(out, table))
     print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")
 
 

@@ -37,9 +37,13 @@ def plan(
 
     place = site_of(site)
     specs = [load_spec(one) for one in models(model)]
+    tables = _tables(specs, out, site, context, cluster=cluster)
+    unit = next(
+        (found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU"
+    )
     made = planned(
         specs,
-        _tables(specs, out, site, context, cluster=cluster),
+        tables,
         gpus=gpus,
         gpus_per_trial=place.resources.gpus,
         site_parallel=place.parallel_trials,
@@ -47,9 +51,9 @@ def plan(
         parallel=parallel,
     )
     if as_json:
-        print(json.dumps(made.record(), indent=2))
+        print(json.dumps(made.record() | {"unit": f"{unit}-hours"}, indent=2))
     else:
-        _print(made, place.parallel_trials)
+        _print(made, place.parallel_trials, unit)
 
 
 def _tables(
@@ -73,12 +77,18 @@ def _tables(
                 f"experiment '{spec.name}' was run with other settings than its spec has; its trials are not counted"
             )
             continue
+        if len(specs) > 1 and table.device == "process" and any(row.gpu_hours for row in table.rows):
+            notes.append(
+                f"experiment '{spec.name}' ran on processors, whose hours are not those of a GPU; they are not counted here"
+                f" (python -m katib plan {spec.model} has them)"
+            )
+            continue
         found[spec.name] = table
     tell(dict.fromkeys(notes))  # a cluster that is away is away for all of them
     return found
 
 
-def _print(made: "Plan", site_parallel: int) -> None:
+def _print(made: "Plan", site_parallel: int, unit: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -86,7 +96,14 @@ def _print(made: "Plan", site_parallel: int) -> None:
     used = any(model.used.ended or model.used.running for model in made.models)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("search", no_wrap=True)
-    headings = ["runs", "epochs", "s an epoch", "GPU-hours at most", "with patience", "and early stopping"]
+    headings = [
+        "runs",
+        "epochs",
+        "s an epoch",
+        f"{unit}-hours at most",
+        "with patience",
+        "and early stopping",
+    ]
     for heading in headings + (["used", "ended", "running"] if used else []):
         table.add_column(heading, justify="right", no_wrap=True)
     for model in made.models:
@@ -109,16 +126,16 @@ def _print(made: "Plan", site_parallel: int) -> None:
         table.add_row(*cells, *([f"{made.gpu_hours_used:.1f}"] if used else []))
     console = Console()
     (console if console.is_terminal else Console(width=1000)).print(table)
-    print("\n".join(_sentences(made, site_parallel)))
+    print("\n".join(_sentences(made, site_parallel, unit)))
 
 
-def _sentences(made: "Plan", site_parallel: int) -> list[str]:
-    """Days, money, and what the numbers rest on."""
+def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
+    """Days, money, and what the numbers rest on; `unit` is whose hours they are, a GPU's or a process's."""
     from katib.results.plan import ASSUMED_SAVING
 
-    gpus = f"{made.gpus} GPU" + ("s" if made.gpus > 1 else "")
+    gpus = f"{made.gpus} {unit}" + ("" if made.gpus == 1 else "s" if unit == "GPU" else "es")
     lines = [
-        f"at most {made.gpu_hours:.1f} GPU-hours, about {made.gpu_hours_patience:.1f} expected with patience,"
+        f"at most {made.gpu_hours:.1f} {unit}-hours, about {made.gpu_hours_patience:.1f} expected with patience,"
         f" {made.gpu_hours_stopping:.1f} with early stopping as well",
         f"on {gpus}: at most {_time(made.days)}, {_time(made.days_patience)} with patience,"
         f" {_time(made.days_stopping)} with early stopping as well",
@@ -129,10 +146,10 @@ def _sentences(made: "Plan", site_parallel: int) -> list[str]:
         hours = (made.gpu_hours, made.gpu_hours_patience, made.gpu_hours_stopping, made.gpu_hours_used)
         most, patient, stopping, spent = (value * made.price for value in hours)
         lines.append(
-            f"at {made.price:g} a GPU-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early stopping"
-            f" as well" + (f", of which {spent:.2f} is spent" if spent else "")
+            f"at {made.price:g} a {unit}-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early"
+            f" stopping as well" + (f", of which {spent:.2f} is spent" if spent else "")
         )
-    if made.days_site > made.days * 1.005:
+    if unit == "GPU" and made.days_site > made.days * 1.005:
         lines.append(
             f"with parallel_trials {site_parallel} of the site: {_time(made.days_site)}, because a search then leaves GPUs"
             f" idle at its end; deploy with PARALLEL={made.models[0].parallel}"

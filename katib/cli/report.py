@@ -30,6 +30,7 @@ def report(
 def write_report(table: "TrialTable", out: Path) -> None:
     """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
     from katib.results.confirmation import find_verdict
+    from katib.results.origin import is_ours
     from katib.results.report.audio import listen
     from katib.results.report.page import page, write
     from katib.results.report.summary import conclude
@@ -37,6 +38,7 @@ def write_report(table: "TrialTable", out: Path) -> None:
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.backend == "local" else None
-    conclusion = conclude(table, find_verdict(out, table.identity.name), where)
-    file = write(page(table, conclusion, listen(table.best, runs), where), folder)
+    conclusion = conclude(table, find_verdict(out, table), where)
+    heard = listen(table.best, runs, ours=is_ours(table.identity.spec))
+    file = write(page(table, conclusion, heard, where), folder)
     print(f"{conclusion.sentence}\nreport: {file} ({file.stat().st_size / 1e6:.1f} MB)")

@@ -148,7 +148,11 @@ class Engine:
         )
         self._selector.register(process, selectors.EVENT_READ, trial.name)
         effort = replace(
-            trial.effort, started=process.started, starts=trial.effort.starts + 1, node=platform.node()
+            trial.effort,
+            started=process.started,
+            starts=trial.effort.starts + 1,
+            node=platform.node(),
+            gpu=device is not None,
         )
         self._change(trial, effort=effort, reason="", state="Running")
 

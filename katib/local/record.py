@@ -38,6 +38,8 @@ class Effort:
     """Of its process: one, and one more for each time that it went on at its checkpoint."""
     node: str = ""
     """The machine of the last start."""
+    gpu: bool | None = None
+    """Whether that start was given a GPU; None where nobody wrote it down."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from katib.results.fixed_runs import (
 )
 from katib.results.local_table import read_table
 from katib.results.remarks import remarks
-from katib.results.selection import Candidate, candidates
+from katib.results.selection import SEED, Candidate, candidates
 from katib.results.table import TrialTable
 from katib.results.verdict import Verdict, judge
 from katib.whole_file import write_whole
@@ -37,14 +37,31 @@ SEEDS = (42, 123, 456)
 """Of the published baselines (Series 3)."""
 TOP = 3
 VERDICT = "verdict.json"
-"""In the search's folder: the verdict of a confirmation that ran on a cluster, or whose folder is gone."""
+"""In the search's folder: the verdict of a confirmation that ran on a cluster."""
 
 
-def find_verdict(runs: Path, experiment: str) -> Verdict | None:
-    """The verdict on `experiment`, whose confirmation ran below `runs` or was concluded into it; None before that."""
-    found = local_plan(runs, experiment, "confirm")
-    if found is not None and (runs / experiment_name(experiment, "confirm") / DATABASE).exists():
-        return conclude(found, read_table(runs, experiment_name(experiment, "confirm")))
+def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
+    """The verdict on `search`, whose confirmation ran below `runs` or was concluded into it; None before that.
+
+    Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search that it
+    follows from: one on the same backend, among whose trials its configuration is.
+    """
+    found = (
+        _here(runs, search.identity.name) if search.backend == "local" else _kept(runs, search.identity.name)
+    )
+    own = [{name: text for name, text in row.assignments.items() if name != SEED} for row in search.rows]
+    return found if found is not None and dict(found.configuration) in own else None
+
+
+def _here(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict of the confirmation that ran on this machine."""
+    name, plan = experiment_name(experiment, "confirm"), local_plan(runs, experiment, "confirm")
+    there = plan is not None and (runs / name / DATABASE).exists()
+    return conclude(plan, read_table(runs, name)) if plan is not None and there else None
+
+
+def _kept(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict of the confirmation that ran on a cluster, as it was written down then."""
     try:
         return _read(json.loads((runs / experiment / VERDICT).read_text()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -86,6 +103,8 @@ def hindrance(table: TrialTable) -> str:
     """Why the verb confirm would refuse the search of `table`; empty where it would run."""
     manifest = {"metadata": {}, "spec": table.identity.spec}
     try:
+        if table.folder is not None:
+            require_manifest(table.folder.parent, table.folder.name)
         derived(manifest, plan_confirmation(table, manifest))
     except SepsweepError as error:
         return str(error)
@@ -186,6 +205,16 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
         raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     if "spec" not in found:
         raise ManifestError(f"{path}: is no Experiment")
+    return found
+
+
+def require_manifest(runs: Path, experiment: str) -> dict[str, Any]:
+    """The same. Raises FolderError where there is none."""
+    found = local_manifest(runs, experiment)
+    if found is None:
+        raise FolderError(
+            f"{runs / experiment / MANIFEST}: is not there, and without it no run can be repeated"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ so that whoever finds it knows what it is for. Pure; called by katib/results/con
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from textwrap import shorten
 from typing import Any, Literal
 
@@ -164,7 +165,8 @@ def require_trainer(template: Any, search: str) -> None:
             " one"
         ) from None
     if words[:3] != ["python", "-m", "trainer"]:
-        said = shorten(" ".join(words[:3]), 60, placeholder=" ...")
+        named = takewhile(lambda word: "${" not in word, words[:3])
+        said = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
         raise ManifestError(
             f"{search}: its trials run '{said}'; only runs of `python -m trainer` can be repeated one by one"
         )

@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 
 from katib.local.view import duration, short, with_unit
 from katib.results.table import Point, Row, TrialTable
+from katib.text import difference
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
@@ -130,14 +131,16 @@ def _cells(table: TrialTable, *, whole: bool = True) -> list[tuple[str, bool, Ca
         (metric, True, lambda row: "" if row.value is None else with_unit(row.value, metric)),
     ]
     if any(row.gain is not None for row in rows):
-        columns.append(("over mixture", True, lambda row: "" if row.gain is None else f"{row.gain:+.2f} dB"))
+        columns.append(
+            ("over mixture", True, lambda row: "" if row.gain is None else difference(row.gain, metric))
+        )
     columns += [
         ("best epoch", True, lambda row: str(row.best_epoch or "")),
         ("of", True, lambda row: str(row.epochs or "")),
         ("time", True, lambda row: duration(row.seconds)),
     ]
     if table.backend == "cluster":
-        columns.append(("GPU-hours", True, lambda row: f"{row.gpu_hours:.2f}"))
+        columns.append((f"{table.device}-hours", True, lambda row: f"{row.gpu_hours:.2f}"))
     if any(row.restarts for row in rows):
         columns.append(("restarts", True, lambda row: str(row.restarts or "")))
     if not whole:

@@ -55,7 +55,7 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
             identity, trials = _from_runs(folder, error)
             notes = (f"{error}; what follows is what its runs have written themselves",)
     elif (folder / export.JSON).exists():
-        return export.read(folder)
+        return replace(export.read(folder), folder=folder)
     else:
         find(runs, experiment)
         raise FolderError(f"{folder}: holds no experiment")
@@ -63,7 +63,7 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
         notes += (f"{folder}: holds an experiment that was run as '{identity.name}'; it may be a copy",)
     if (folder / export.JSON).exists():
         notes += (f"{folder / export.JSON}: a search on a cluster had the same name; this is the local one",)
-    return replace(table(identity, trials, folder), notes=notes)
+    return replace(table(identity, trials, folder), folder=folder, notes=notes)
 
 
 def find(runs: Path, experiment: str) -> Path:
@@ -100,14 +100,16 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
 
 
 def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
-    """Of one trial on this machine: as many as the manifest asks for, unless a run says that it trained without."""
+    """Of one trial on this machine: as many as the manifest asks for, unless the engine had none to give or a run says that it
+    trained without."""
     try:
         asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
     except (KeyError, TypeError):
         return 0
     first = next((trial for trial in trials if (folder / trial.name / CONFIG).exists()), None)
     without = first is not None and read_json(folder / first.name / CONFIG).get("device") == "cpu"
-    return 0 if without else asked
+    given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]
+    return 0 if without or (given and not any(given)) else asked
 
 
 def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
@@ -123,7 +125,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         best_epoch=None if value is None else trial.values.index(value) + 1,
         epochs=len(trial.values),
         seconds=seconds,
-        gain=value - mixture if value is not None and isinstance(mixture, int | float) else None,
+        gain=_better(value, mixture, maximize=identity.maximize),
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
@@ -135,6 +137,13 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         ended=trial.ended,
         remedy=_remedy(trial, folder, ours=is_ours(identity.spec)),
     )
+
+
+def _better(value: float | None, mixture: object, *, maximize: bool) -> float | None:
+    """How much better `value` is than that of the unprocessed mixture."""
+    if value is None or not isinstance(mixture, int | float):
+        return None
+    return value - mixture if maximize else mixture - value
 
 
 def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:

@@ -111,13 +111,13 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         yield (
             f"Budget planned, at most: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')},"
             f" {whole} epochs"
-            + (f", {table.budget.trials * hours * max(1, table.gpus):.1f} GPU-hours" if hours else "")
+            + (f", {table.budget.trials * hours * table.gpus:.1f} GPU-hours" if hours and table.gpus else "")
         )
     counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
     epochs = sum(row.epochs for row in table.rows)
     hours_used = sum(row.gpu_hours for row in table.rows)
     yield (
-        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} epochs, {hours_used:.1f} GPU-hours"
+        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} epochs, {hours_used:.1f} {table.device}-hours"
         + (f"; {clause}" if (clause := used(table)) else "")
     )
 

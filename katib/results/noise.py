@@ -19,6 +19,8 @@ class Noise:
     df: float
     source: str = field(default="", compare=False)
     """Where it is from, as a clause for the reader."""
+    least: bool = field(default=False, compare=False)
+    """Whether it only keeps the arithmetic sound: the values show no noise, and are what their configurations reach."""
 
 
 PRIOR = Noise(SEED_DEVIATION, 4.0)

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from katib.local.view import count, with_unit
 from katib.metrics import METRIC
+from katib.results.origin import is_ours
+from katib.results.remaining import hours_left, planned_trials
 from katib.results.table import TrialTable
+from katib.text import roughly
 
 FAILED = ("Failed", "MetricsUnavailable")
 
@@ -39,17 +42,19 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
 def progress(table: TrialTable) -> str:
     """How far a search is whose trials have not all ended, in a sentence."""
     running = len(table.under_way)
-    planned = f" of {table.budget.trials}" if table.budget else ""
+    trials, left = planned_trials(table), hours_left(table)
+    planned = f" of {trials}" if trials else ""
+    ahead = f", about {roughly(left)} left" if left else ""
     so_far = ""
     if table.best is not None and table.best.value is not None:
         so_far = f"; best so far {with_unit(table.best.value, table.identity.metric)} ({table.best.trial})"
-    return (
-        f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{so_far}."
-    )
+    return f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{ahead}{so_far}."
 
 
 def no_baseline(table: TrialTable) -> str:
     """Why there is nothing to compare with; empty where there is a baseline."""
+    if not is_ours(table.identity.spec):
+        return "no baseline: the trials are not of this trainer"
     if table.spec is None:
         return "no baseline: the search was run with other settings than a spec of katib/specs has"
     if table.spec.baseline is None:

@@ -69,10 +69,16 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     observed = {key: sum(_values(rows)) / len(_values(rows)) for key, rows in valued.items()}
     order = sorted(valued, key=lambda key: -sign * observed[key])
     ranks = {key: place for place, key in enumerate(order, 1)}
+    # Where values show no noise, two that lie closer than the fit's own are in the order that was seen.
+    seen = {
+        key
+        for key, rows in valued.items()
+        if noise and noise.least and all(row.state == "Succeeded" for row in rows)
+    }
     found = [
         Candidate(
             configuration=dict(key),
-            mean=sign * belief[key][0],
+            mean=observed[key] if key in seen else sign * belief[key][0],
             sd=belief[key][1],
             observed=observed[key],
             trials=tuple(row.trial for row in rows),
@@ -100,7 +106,9 @@ def seed_noise(table: TrialTable) -> Noise | None:
         return None
     if exact := demanded_noise(space, told):
         return Noise(
-            *exact, "the least that is assumed: no trial repeats another, and their values show none"
+            *exact,
+            "the least that is assumed: no trial repeats another, and their values show none",
+            least=True,
         )
     fitted = surrogate(space, told).noise
     return Noise(fitted, 0.0, "by the Gaussian process as it was fitted: no trial repeats another")

@@ -7,6 +7,7 @@ before its experiment was deleted (export.py); read by every verb that draws a c
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from katib.local.record import Identity, State
@@ -50,7 +51,7 @@ class Row:
     epochs: int
     seconds: float
     gain: float | None = None
-    """How much better than the unprocessed mixture, in dB; None where the run says nothing of it."""
+    """How much better than the unprocessed mixture, in the metric's unit; None where the run says nothing of it."""
     objective: str = ""
     metrics: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
     """Every metric by its name, the objective among them; finite values only, so that steps may be missing."""
@@ -106,8 +107,15 @@ class TrialTable:
     """None where the manifest does not say it."""
     gpus: int = 0
     """That one trial uses; on this machine one or, where it trains on the processor, none."""
+    folder: Path | None = None
+    """Where it is on this machine, the manifest of its trials in it; None: on a cluster."""
     notes: tuple[str, ...] = ()
     """What could not be read, one line each; the verbs print them to stderr."""
+
+    @property
+    def device(self) -> Literal["GPU", "process"]:
+        """Whose hours its trials take: those of a GPU, or of a process on the processor."""
+        return "GPU" if self.gpus else "process"
 
     @property
     def best(self) -> Row | None:

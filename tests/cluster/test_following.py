@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from katib.cluster.kinds import EXPERIMENT
+from katib.results.cluster_table import cluster_table
 from katib.results.confirmation import find_verdict
 from katib.results.fixed_runs import plan_of
 from tests.cluster.conftest import Begin, Verb
@@ -44,7 +45,7 @@ def test_a_search_is_confirmed_on_the_cluster(
     code, told, err = verb("confirm", "dprnn", *out)
     assert code == 0, err
     assert "Better than the baseline: val_si_snr 3.85 dB (mean of seeds 42, 123, 456)" in told
-    verdict = find_verdict(tmp_path, NAME)
+    verdict = find_verdict(tmp_path, cluster_table(tools.cluster, NAME))
     assert verdict is not None
     assert verdict.sentence in told
     code, told, _ = verb("confirm", "dprnn", *out, "--json")

@@ -75,10 +75,13 @@ class Listening:
         return Listening(f"{self.says} {missing} more would not fit into the file.", tuple(kept))
 
 
-def listen(best: Row | None, folder: Path | None) -> Listening:
-    """What the trial in `folder` makes of the first validation mixtures; None where its folder is not on this machine."""
+def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Listening:
+    """What the trial in `folder` makes of the first validation mixtures; None where its folder is not on this machine. Another
+    program than our trainer, not `ours`, leaves nothing that could be played."""
     if best is None:
         return Listening("Nothing to hear: no trial has reported a value yet.")
+    if not ours:
+        return Listening("Nothing to hear: only runs of `python -m trainer` separate speech.")
     if folder is None:
         return Listening(
             f"Nothing to hear: the run directory of {best.trial} is on the cluster. Copied to this machine, "

@@ -55,7 +55,6 @@ def cost_figure(table: TrialTable) -> Figure:
         return Figure(key, title, "Nothing to draw: no trial has used any time yet.")
     longest = max(found.planned or 0.0, found.used + found.spared)
     factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
-    device = "GPU" if table.gpus else "process"
     bars = ["actual"] if found.planned is None else ["actual", "planned"]
     bars += [] if found.expected is None else [EXPECTED]
     traces = [
@@ -70,7 +69,7 @@ def cost_figure(table: TrialTable) -> Figure:
         traces.append(_bar("planned", EXPECTED, factor * found.expected, PLANNED) | {"showlegend": False})
     layout = {
         "barmode": "stack",
-        "xaxis": {"title": {"text": f"{device}-{unit}"}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": f"{table.device}-{unit}"}, "rangemode": "tozero"},
         "yaxis": {"categoryorder": "array", "categoryarray": bars},
         "legend": {"traceorder": "normal"},
     }
@@ -83,8 +82,7 @@ def hours(value: float) -> str:
 
 
 def _finding(table: TrialTable, found: Cost) -> str:
-    device = "GPU time" if table.gpus else "process time, without a GPU"
-    parts = [f"{hours(found.used)} of {device} in {count(len(table.rows), 'trial')}."]
+    parts = [f"{hours(found.used)} of {table.device} time in {count(len(table.rows), 'trial')}."]
     if found.planned is not None:
         patience = "patience and " if patience_of(table.identity.spec) else ""
         expected = (
@@ -133,6 +131,12 @@ def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = Fal
 def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
     """GPU-hours of all trials to their end, those expected with early stopping, and where both come from."""
     spec = as_run(table)
+    if spec is not None and not table.gpus and any(row.gpu_hours for row in table.rows):
+        # The spec's estimate is one of GPU-hours, and says nothing of a processor.
+        made = plan([spec], {spec.name: table}, gpus=1, gpus_per_trial=1, site_parallel=1)
+        if not made.models[0].measured:
+            return None, None, ""
+        return made.gpu_hours, made.gpu_hours_stopping, "at what an epoch took in the trials that ended"
     if spec is not None:
         gpus = max(1, table.gpus)
         made = plan([spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)

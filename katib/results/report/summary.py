@@ -5,14 +5,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from katib.local.view import count, short, with_unit
-from katib.metrics import METRIC, UNIT
 from katib.results.confirmation import hindrance
 from katib.results.log import at_bounds
 from katib.results.origin import model_of
+from katib.results.remaining import planned_trials
 from katib.results.remarks import differences, no_baseline, progress, remarks
 from katib.results.report.cost import cost, hours
 from katib.results.table import TrialTable
-from katib.text import signed
+from katib.text import difference, signed
 
 if TYPE_CHECKING:
     from katib.results.verdict import Verdict
@@ -84,7 +84,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     metric = table.identity.metric
     found = []
     if best := table.best:
-        gain = "" if best.gain is None else f", {best.gain:+.2f} {UNIT} over the unprocessed mixture"
+        gain = "" if best.gain is None else f", {difference(best.gain, metric)} over the unprocessed mixture"
         found.append(
             Fact(
                 f"best {metric}",
@@ -94,7 +94,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
         )
     if (compared := _compared(table, conclusion)) is not None:
         found.append(compared)
-    budget = table.budget.trials if table.budget else None
+    budget = planned_trials(table)
     total = f"{len(table.rows)} of {budget}" if budget and budget != len(table.rows) else str(len(table.rows))
     found.append(
         Fact("trials", total, ", ".join(f"{number} {state}" for state, number in table.counts.items()))
@@ -103,7 +103,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     share = (
         f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     )
-    found.append(Fact("GPU time" if table.gpus else "process time", hours(spent.used), share))
+    found.append(Fact(f"{table.device} time", hours(spent.used), share))
     found.append(Fact("spared by early stopping", hours(spent.spared), _spared(table)))
     return found
 
@@ -164,20 +164,19 @@ def subtitle(table: TrialTable) -> str:
 
 def _compared(table: TrialTable, conclusion: Conclusion) -> Fact | None:
     verdict, metric = conclusion.verdict, table.identity.metric
-    unit = f" {UNIT}" if metric == METRIC else ""
     if verdict is not None and verdict.outcome != "unknown":
         detail = (
-            f"{signed(verdict.low, metric)} to {signed(verdict.high, metric)}{unit} with 95 % confidence,"
+            f"{signed(verdict.low, metric)} to {difference(verdict.high, metric)} with 95 % confidence,"
             f" p {verdict.p_value:.2f}"
         )
-        return Fact(_AGAINST[verdict.outcome], f"{signed(verdict.difference, metric)}{unit}", detail)
+        return Fact(_AGAINST[verdict.outcome], difference(verdict.difference, metric), detail)
     baseline = table.baseline
     if baseline is None or table.best is None or table.best.value is None:
         return None
     mean = fmean(baseline.seeds.values())
     return Fact(
         "best single run against the baseline",
-        f"{signed(table.best.value - mean, metric)}{unit}",
+        difference(table.best.value - mean, metric),
         f"baseline {with_unit(mean, metric)}, {count(len(baseline.seeds), 'seed')}; not confirmed",
     )
 

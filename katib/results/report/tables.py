@@ -6,6 +6,7 @@ from katib.local.view import count, duration, short, with_unit
 from katib.metrics import UNIT
 from katib.results.report.cost import hours, spared
 from katib.results.table import Row, TrialTable
+from katib.text import difference
 
 MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
 FAILED = ("Failed", "MetricsUnavailable")
@@ -46,7 +47,7 @@ def all_trials(table: TrialTable) -> Grid:
         (Column("trial"), [row.trial for row in table.rows]),
         (Column("state"), [row.state for row in table.rows]),
         (Column(metric, number=True), [_value(row, metric) for row in table.rows]),
-        (Column("over mixture", number=True), [_gain(row) for row in table.rows]),
+        (Column("over mixture", number=True), [_gain(row, metric) for row in table.rows]),
         (Column("best epoch", number=True), [str(row.best_epoch or "") for row in table.rows]),
         (Column("epochs", number=True), [str(row.epochs or "") for row in table.rows]),
         (Column("time", number=True), [duration(row.seconds) for row in table.rows]),
@@ -169,8 +170,8 @@ def _value(row: Row, metric: str) -> str:
     return "" if row.value is None else with_unit(row.value, metric)
 
 
-def _gain(row: Row) -> str:
-    return "" if row.gain is None else f"{row.gain:+.2f} dB"
+def _gain(row: Row, metric: str) -> str:
+    return "" if row.gain is None else difference(row.gain, metric)
 
 
 def _hours(row: Row) -> str:

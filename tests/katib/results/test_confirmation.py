@@ -127,8 +127,10 @@ def test_a_first_choice_whose_new_runs_all_fail_makes_room_for_the_next() -> Non
 
 
 def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
-    plan = plan_confirmation(table(*SEARCH), MANIFEST)
-    assert find_verdict(tmp_path, "test") is None
+    """As a search on a cluster finds it. Another one of its name has another configuration, or is on this machine."""
+    search = table(*SEARCH, backend="cluster")
+    plan = plan_confirmation(search, MANIFEST)
+    assert find_verdict(tmp_path, search) is None
     for baseline in ({}, {42: 3.0, 123: 2.9, 456: 3.1}):
         verdict = conclude(
             plan.model_copy(update={"baseline": baseline}), ended(plan, [3.7, 3.8, 3.5, 3.4, 3.0, 3.1, 2.9])
@@ -136,11 +138,14 @@ def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
         assert verdict is not None
         assert math.isnan(verdict.low) == (not baseline)
         keep(tmp_path, "test", verdict)
-        found = find_verdict(tmp_path, "test")
+        found = find_verdict(tmp_path, search)
         assert found is not None
         assert verdict_record(found) == verdict_record(verdict)
+        assert find_verdict(tmp_path, table(*SEARCH)) is None
+        other = [replace(one, assignments={**one.assignments, "lr": "0.009"}) for one in SEARCH]
+        assert find_verdict(tmp_path, table(*other, backend="cluster")) is None
     (tmp_path / "test" / "verdict.json").write_text("{}")
-    assert find_verdict(tmp_path, "test") is None
+    assert find_verdict(tmp_path, search) is None
 
 
 def test_a_folder_of_that_name_that_confirms_something_else_is_named(tmp_path: Path) -> None:

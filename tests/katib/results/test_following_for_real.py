@@ -9,6 +9,7 @@ import pytest
 from katib.local.record import read
 from katib.render import Overrides, render
 from katib.results.confirmation import find_verdict
+from katib.results.local_table import read_table
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import SECONDS, Rig, manifest, read_until
@@ -72,7 +73,7 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
         name: float(text) for name, text in first["configuration"].items()
     }
 
-    verdict = find_verdict(rig.out, "test")
+    verdict = find_verdict(rig.out, read_table(rig.out, "test"))
     assert verdict is not None
     assert dict(verdict.seeds) == {42: first["observed"], 7: max(run.values)}
     assert (verdict.unseen, verdict.outcome) == ((7,), "better")
