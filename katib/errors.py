@@ -76,5 +76,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
         listed = f"{', '.join([*options.values()][:NEIGHBOURS])} and {len(options) - NEIGHBOURS} more"
     # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters alone.
     begun = [option for option in near if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
-    close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1)
+    longer = sorted(
+        (option for option in near if len(option) >= LEAST_LETTERS and plain.startswith(option)), key=len
+    )
+    close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1) or longer[-1:]
     return f"did you mean '{options[close[0]]}'?" if close else f"valid: {listed}"

@@ -1,0 +1,87 @@
+"""How long a search under way still takes, held against sums by hand; and what follows where something is away."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.made_experiment import make_experiment
+from katib.local.record import MANIFEST
+from katib.results.remaining import hours_left
+from katib.results.table import Row, TrialTable
+from katib.text import difference, roughly
+from tests.katib.results.made import made, trial
+from tests.katib.results.tables import SPACE, row, table
+from tests.verbs import katib
+
+
+def of_hours(name: str, hours: float, state: str = "Succeeded", epochs: int = 10) -> Row:
+    found = row(name, 1.0, state, curve=(1.0,) * epochs, lr=0.001, grad_clip_norm=5)
+    return replace(found, seconds=3600 * hours)
+
+
+def under_way(*rows: Row, trials: int = 6, parallel: int = 2, backend: str = "local") -> TrialTable:
+    spec = SPACE | {"maxTrialCount": trials, "parallelTrialCount": parallel}
+    return table(*rows, spec=spec, backend=backend)
+
+
+def test_the_time_left_is_that_of_the_trials_ahead_on_the_slots_that_there_are() -> None:
+    """Three of an hour each have ended, one has run half an hour, two are to come: 2.5 h by turns, 1.5 h two at a time."""
+    rows = [
+        of_hours("a", 1),
+        of_hours("b", 1),
+        of_hours("c", 1, "EarlyStopped"),
+        of_hours("d", 0.5, "Running", 5),
+    ]
+    assert hours_left(under_way(*rows)) == pytest.approx(2.5)
+    assert hours_left(under_way(*rows, backend="cluster")) == pytest.approx(1.5)
+    assert hours_left(under_way(*rows, parallel=3, backend="cluster")) == pytest.approx(1.0)
+
+
+def test_a_trial_that_has_passed_the_average_is_given_one_epoch_more() -> None:
+    """Of 0.1 h, as the ended trial's ten epochs took."""
+    rows = [of_hours("a", 1), of_hours("b", 1.4, "Running", 14)]
+    assert hours_left(under_way(*rows, trials=2)) == pytest.approx(0.1)
+
+
+def test_where_nothing_has_ended_or_nobody_knows_how_many_come_there_is_no_estimate() -> None:
+    assert hours_left(under_way(of_hours("a", 1, "Running"))) is None
+    assert hours_left(table(of_hours("a", 1))) is None
+
+
+def test_times_and_differences_are_said_as_people_do() -> None:
+    assert [roughly(hours) for hours in (0.001, 0.5, 1.6, 47, 144)] == [
+        "1 min",
+        "30 min",
+        "2 h",
+        "47 h",
+        "6 d",
+    ]
+    assert (difference(1.234, "val_si_snr"), difference(-0.5, "loss")) == ("+1.23 dB", "-0.5")
+
+
+def test_confirm_is_advised_only_where_its_manifest_is_there(tmp_path: Path) -> None:
+    make_experiment(tmp_path, 3, 5, name="series3-dprnn")
+    assert "next: make confirm" in katib("best", "dprnn", "--out", str(tmp_path)).stdout
+    (tmp_path / "series3-dprnn" / MANIFEST).unlink()
+    said = katib("best", "dprnn", "--out", str(tmp_path)).stdout
+    assert f"no confirmation: {tmp_path / 'series3-dprnn' / MANIFEST}: is not there" in said
+    refused = katib("confirm", "dprnn", "--out", str(tmp_path), "--yes")
+    assert (refused.returncode, f"{MANIFEST}: is not there" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("gpus", "unit"), [(1, "GPU-hours"), (0, "process-hours")])
+def test_the_plan_counts_the_hours_that_were_used(
+    gpus: int, unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch on a processor says nothing of a GPU's, nor of its price."""
+    found = replace(made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[1.0] * 40)), gpus=gpus)
+    (tmp_path / "series3-dprnn").mkdir()
+    monkeypatch.setattr("katib.cli.tables.trial_table", lambda *_, **__: found)
+    said = katib("plan", "dprnn", "--price", "2", "--out", str(tmp_path))
+    other = {"GPU-hours": "process-hour", "process-hours": "GPU-hour"}[unit]
+    assert f"{unit} at most" in said.stdout
+    assert other not in said.stdout
+    together = katib("plan", "--out", str(tmp_path))
+    assert ("ran on processors" in together.stderr) == (gpus == 0)
+    assert "process" not in together.stdout
