@@ -94,9 +94,7 @@ def questions(stub: Any, db: DbManager) -> None:
     stub.GetEarlyStoppingRules(
         pb.GetEarlyStoppingRulesRequest(experiment=experiment("q", stopping={}), trials=trials)
     )
-    asked = pb.GetEarlyStoppingRulesRequest(
-        trials=[pb.Trial(name="q-00000000")], db_manager_address=db.address
-    )
+    asked = pb.GetEarlyStoppingRulesRequest(trials=[pb.Trial(name="q-00000000")])
     first = timed(lambda: stub.GetEarlyStoppingRules(asked))
     times = sorted(timed(lambda: stub.GetEarlyStoppingRules(asked)) for _ in range(300))
     print(f"early stopping: the first question after a start reads all curves: {1e3 * first:.0f} ms")
@@ -191,18 +189,26 @@ def drain(stream: IO[bytes]) -> None:
         pass
 
 
+class Service(subprocess.Popen[bytes]):
+    """A service's process."""
+
+    port = 0
+
+
 @contextmanager
-def service(name: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Any, float]]:
-    """A service as its own process, a stub of it, and the seconds until it answered."""
+def service(name: str, *arguments: str, code: str = "") -> Iterator[tuple[Service, Any, float]]:
+    """A service as its own process, a stub of it, and the seconds until it answered; `code` starts it in another way."""
     begin = time.perf_counter()
-    command = [sys.executable, "-m", f"katib.services.{name}", "--port", "0", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    started = ["-c", code] if code else ["-m", f"katib.services.{name}"]
+    command = [sys.executable, *started, "--port", "0", *arguments]
+    process = Service(command, stderr=subprocess.PIPE)
     assert process.stderr
     port = None
     while port is None:
         port = re.search(rb"answers on port (\d+)", process.stderr.readline())
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    with grpc.insecure_channel(f"127.0.0.1:{int(port[1])}") as channel:
+    process.port = int(port[1])
+    with grpc.insecure_channel(f"127.0.0.1:{process.port}") as channel:
         grpc.channel_ready_future(channel).result(10)
         ready = time.perf_counter() - begin
         made = {"suggestion": rpc.SuggestionStub, "early_stopping": rpc.EarlyStoppingStub}

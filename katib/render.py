@@ -169,6 +169,14 @@ def _run_dir(spec: Spec) -> str:
 
 
 def _prestop(spec: Spec) -> str:
-    """Stops the trainer by its pid file and waits until it has saved and gone."""
-    pid = f"pid=`cat {_run_dir(spec)}/trainer.pid`"
-    return f"{pid} && kill -TERM $pid && while kill -0 $pid; do sleep 0.5; done"
+    """Stops the trainer by its pid file and waits until it has saved and gone.
+
+    What stands in the file is believed only where that process has the run directory as an argument: a training that was killed
+    leaves its file, anybody who writes the volume can write another, and each container of the pod has processes here.
+    """
+    return (
+        f"d={_run_dir(spec)}; f=$d/trainer.pid; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
+        " case $pid in ''|*[!0-9]*) exit 0;; esac;"
+        " ours() { tr '\\0' '\\n' < /proc/$pid/cmdline | grep -qxF -e $d; };"
+        " if ours; then kill -TERM $pid; while ours; do sleep 0.5; done; fi"
+    )

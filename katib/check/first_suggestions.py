@@ -30,7 +30,10 @@ class FirstSuggestion:
 
 def first_suggestions(text: str) -> tuple[FirstSuggestion, ...]:
     """Reads the value of the setting. Raises ValueError where it does not have the `SHAPE`."""
-    items = json.loads(text)
+    try:
+        items = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(items, list):
         raise ValueError("not a list")
     return tuple(_suggestion(item) for item in items)

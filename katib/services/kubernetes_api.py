@@ -29,6 +29,8 @@ REFUSED = (401, 403)
 CHANGED_MEANWHILE = 422
 """What a JSON patch is answered with whose `test` does not hold."""
 TRIES = 5
+PAGE = 100
+"""Objects of one answer."""
 
 
 class KubernetesApi:
@@ -37,6 +39,7 @@ class KubernetesApi:
     def __init__(
         self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None
     ) -> None:
+        self.server = server
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
         self._pods = f"{server}/api/v1/namespaces/{namespace}/pods"
         self._token = token
@@ -52,11 +55,17 @@ class KubernetesApi:
         found: Mapping[str, Any] = self._call("GET", f"trials/{_quoted(name)}")
         return found
 
-    def trials(self, experiment: str) -> list[Mapping[str, Any]]:
-        """The trials of an experiment, without those that are being deleted: they may be of an earlier one of that name."""
-        selector = urllib.parse.urlencode({"labelSelector": f"{EXPERIMENT_LABEL}={experiment}"})
-        items = self._call("GET", f"trials?{selector}")["items"]
-        return [item for item in items if "deletionTimestamp" not in item["metadata"]]
+    def trials(self, experiment: str) -> Iterator[Mapping[str, Any]]:
+        """The trials of an experiment, without those that are being deleted: they may be of an earlier one of that name.
+
+        They come by pages, because a trial has some 10 KB and not all of them need be in memory at once.
+        """
+        where = {"limit": str(PAGE), "labelSelector": f"{EXPERIMENT_LABEL}={experiment}"}
+        more: str | None = ""
+        while more is not None:
+            page = self._call("GET", f"trials?{urllib.parse.urlencode({'continue': more, **where})}")
+            yield from (item for item in page["items"] if "deletionTimestamp" not in item["metadata"])
+            more = (page.get("metadata") or {}).get("continue") or None
 
     def pods(self, experiment: str) -> tuple[list[Mapping[str, Any]], str]:
         """The pods of an experiment's trials, and the version from which a watch continues."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import grpc
@@ -11,11 +12,13 @@ import grpc
 from katib.search.history import curve
 from katib.services.stubs import pb, rpc
 
+MOST_ROWS = 20_000
+"""Of a trial's curve: anybody in the cluster can report rows, and what they fill is this process's memory."""
 TIMEOUT = 10.0
 """Seconds for an answer."""
 
-AT_ONCE = 50
-"""Questions under way at once."""
+AT_ONCE = 16
+"""Questions under way at once, each of which may be answered with PAGE_BYTES."""
 
 PAGE_BYTES = 1 << 18
 """Of one answer, some 4 000 rows: a longer one is asked for in parts, so that nobody's memory grows with a trial's rows."""
@@ -85,10 +88,14 @@ class ObservationLogs:
         for name, rows in self._rows(trials):
             yield name, [row._replace(time=_normal(row.time)) for row in rows]
 
-    def curves(self, trials: Iterable[str], metric: str) -> dict[str, tuple[float, ...]]:
-        """The values of a metric a step, for each of `trials`; empty for one that has reported none."""
+    def curves(
+        self, trials: Iterable[str], metric: str, most: int = MOST_ROWS
+    ) -> dict[str, tuple[float, ...]]:
+        """The values of a metric a step, for each of `trials`, of its first `most` rows; empty for one that has reported none."""
+        most = min(most, MOST_ROWS)
         return {
-            name: curve((row.time, row.value) for row in rows) for name, rows in self._rows(trials, metric)
+            name: curve((row.time, row.value) for row in islice(rows, most))
+            for name, rows in self._rows(trials, metric)
         }
 
     def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[Row]]]:

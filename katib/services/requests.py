@@ -16,11 +16,18 @@ from katib.errors import SepsweepError
 from katib.experiment import Algorithm, Experiment, Parameter
 from katib.search.history import Outcome, Past
 from katib.services.stubs import pb
+from katib.services.turns import TooMuchError
 
 if TYPE_CHECKING:
     from katib.manifest import Distribution, ParameterType
 
 MOST_PARAMETERS = 200
+MOST_TRIALS = 5_000
+"""Of one search: Katib keeps their proposals in one object, for which Kubernetes has room for about so many."""
+LONGEST_VALUE, LONGEST_SETTING = 1_000, 100_000
+"""Characters of a name or a value, and of a setting such as first_suggestions."""
+MOST_PLACES = 100_000
+"""Values of all trials, those asked for included: a proposal compares points with each of them."""
 MOST_REQUESTED = 1_000
 """Proposals of one request: Katib waits 60 s for them (suggestionclient.go)."""
 
@@ -92,6 +99,9 @@ def objective(message: Any) -> tuple[str, bool]:
 def algorithm(message: Any) -> Algorithm:
     """An algorithm or an early-stopping rule with its settings."""
     settings = {setting.name: setting.value for setting in message.algorithm_settings}
+    for name, value in settings.items():
+        _require_short(f"{message.algorithm_name[:100]}: a setting", name)
+        _require_short(f"{message.algorithm_name[:100]}: {name}", value, LONGEST_SETTING)
     if len(settings) < len(message.algorithm_settings):
         raise RequestError(f"{message.algorithm_name}: a setting is given twice")
     return Algorithm(message.algorithm_name, settings)
@@ -121,6 +131,7 @@ def requested(message: Any) -> int:
 def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[float]]) -> list[Past]:
     """The trials of a GetSuggestions request; `curves` are the values a step, by trial, where they are known."""
     total, names = message.total_request_number, {parameter.name for parameter in search.parameters}
+    _require_feasible(len(message.trials), message.current_request_number, len(names))
     if 0 < total < len(message.trials):
         # Katib lists trials without a namespace (suggestion_controller.go), so those of a namesake come along.
         raise RequestError(
@@ -131,6 +142,8 @@ def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[floa
     found = []
     for trial in message.trials:
         assignments = {item.name: item.value for item in trial.spec.parameter_assignments.assignments}
+        for text in (trial.name, *assignments, *assignments.values()):
+            _require_short(f"trial '{trial.name[:100]}': a name or a value", text)
         if assignments.keys() != names:
             raise RequestError(
                 f"trial '{trial.name}' has the parameters {', '.join(sorted(assignments)) or 'none'}, not those of the"
@@ -168,15 +181,6 @@ def curves_needed(message: Any) -> list[str]:
     ]
 
 
-def has_ended(trial: Any) -> bool:
-    """Whether a trial reports nothing more."""
-    return trial.status.condition in (
-        *_ENDED_WITHOUT_RESULT,
-        _CONDITIONS.SUCCEEDED,
-        _CONDITIONS.EARLYSTOPPED,
-    )
-
-
 def _past(assignments: Mapping[str, str], status: Any, search: Experiment, values: Sequence[float]) -> Past:
     value = _observed(status.observation, search)
     outcome: Outcome
@@ -197,6 +201,15 @@ def _observed(observation: Any, search: Experiment) -> float | None:
 def _parameter(message: Any) -> Parameter:
     if not message.name:
         raise RequestError("parameters: one has no name")
+    for text in (
+        message.name,
+        message.feasible_space.min,
+        message.feasible_space.max,
+        message.feasible_space.step,
+    ):
+        _require_short(f"parameter '{message.name[:100]}'", text)
+    for text in message.feasible_space.list:
+        _require_short(f"parameter '{message.name[:100]}'", text)
     where, space = f"parameter '{message.name}'", message.feasible_space
     if message.parameter_type not in _TYPES:
         raise RequestError(f"{where}: parameterType is unknown; valid: {', '.join(sorted(_TYPES.values()))}")
@@ -222,6 +235,22 @@ def _parameter(message: Any) -> Parameter:
         values=values,
         distribution=_DISTRIBUTIONS[space.distribution],
     )
+
+
+def _require_feasible(trials: int, count: int, parameters: int) -> None:
+    """Raises TooMuchError for more than can be proposed from within the minute that Katib waits."""
+    if trials > MOST_TRIALS:
+        raise TooMuchError(f"{trials} trials; a search can have {MOST_TRIALS}")
+    if (trials + count) * parameters > MOST_PLACES and trials + count > MOST_REQUESTED:
+        raise TooMuchError(
+            f"{trials + count} trials of {parameters} parameters each; with so many parameters a search can have"
+            f" {max(MOST_REQUESTED, MOST_PLACES // parameters)} trials"
+        )
+
+
+def _require_short(where: str, text: str, longest: int = LONGEST_VALUE) -> None:
+    if len(text) > longest:
+        raise TooMuchError(f"{where} has {len(text)} characters; it can have {longest}")
 
 
 def _require_number(where: str, text: str) -> None:

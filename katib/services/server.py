@@ -1,96 +1,128 @@
-"""What the two gRPC services share: the server, its health, its end on SIGTERM, and what becomes of an error.
-
-A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail the
-experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN, for what
-is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another service refused.
-"""
+"""What the two gRPC services share: the server, its health, its bounds and its end on SIGTERM."""
 
 import argparse
+import asyncio
 import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import wraps
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from katib.errors import SepsweepError
-from katib.services.observations import AWAY, reason
+from katib.services.calls import MESSAGE_BYTES, Calls
 
-MESSAGE_BYTES = 64 << 20
-"""A request with 5 000 trials has 2 MB; gRPC takes 4 MB where nothing is said."""
-THREADS = 16
 GRACE_SECONDS = 5.0
-LONGEST_MESSAGE = 1_000
-"""Characters: gRPC sends an error's text as a header, and a header of more than 8 KB is refused."""
+SWITCH_SECONDS = 0.001
+CONNECTIONS = 256
+"""At once: each takes some 30 KB. Katib's controller opens one a question, a trial's collector one."""
+STREAMS = 100
+"""Calls at once on one connection."""
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    # A compressed message would be as large as it likes before anybody can measure it; Katib compresses none.
+    ("grpc.per_message_decompression", 0),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS),
+    ("grpc.max_concurrent_streams", STREAMS),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    # Without it the window of a call stays at 64 KB, which is what is kept of a request that nobody reads yet.
+    ("grpc.http2.bdp_probe", 0),
+    # Two servers on one port would share the requests in silence.
+    ("grpc.so_reuseport", 0),
+]
 
-Handler = Callable[[Any, Any, Any], Any]
+Register = Callable[[Any], None]
 log = logging.getLogger("sepsweep")
 
 
-def one_line_errors(handler: Handler) -> Handler:
-    """Whatever a handler raises becomes a status with one line; the process goes on."""
+class Server:
+    """A server on an event loop of its own thread. Raises OSError where its port is not to be had."""
 
-    @wraps(handler)
-    def handle(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+    def __init__(self, port: int, calls: Calls) -> None:
+        self._calls = calls
+        self._loop = asyncio.new_event_loop()
+        self._begun: Future[int] = Future()
+        self._end = asyncio.Event()
+        self._grace: float | None = None
+        self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
+        self._thread.start()
+        self.port = self._begun.result()
+
+    def stop(self, grace: float | None) -> None:
+        """Takes no more calls, and waits `grace` seconds for those that are being answered."""
+        self._grace = grace
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    def _run(self, port: int) -> None:
+        asyncio.set_event_loop(self._loop)
         try:
-            return handler(self, request, context)
-        except SepsweepError as error:
-            bad_input = error.exit_code == SepsweepError.exit_code
-            status = grpc.StatusCode.INVALID_ARGUMENT if bad_input else grpc.StatusCode.UNAVAILABLE
-            line = str(error)
-        except AWAY as error:
-            status, line = grpc.StatusCode.UNAVAILABLE, f"the DB manager does not answer: {reason(error)}"
-        except Exception as error:
-            log.exception("%s failed", handler.__name__)
-            status, line = grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"
-        line = " ".join(line.split())[:LONGEST_MESSAGE]
-        log.warning("%s: %s", handler.__name__, line)
-        return context.abort(status, line)
+            self._loop.run_until_complete(self._serve(port))
+        finally:
+            self._loop.close()
 
-    return handle
-
-
-def start(port: int, health_name: str, register: Callable[[grpc.Server], None]) -> tuple[grpc.Server, int]:
-    """A server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError."""
-    options = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        # Two servers on one port would share the requests in silence.
-        ("grpc.so_reuseport", 0),
-    ]
-    server = grpc.server(ThreadPoolExecutor(THREADS), options=options)
-    register(server)
-    health_servicer = health.HealthServicer()
-    for name in ("", health_name):
-        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    try:
-        bound = server.add_insecure_port(f"0.0.0.0:{port}")
-    except RuntimeError:
-        bound = 0
-    if not bound:
-        raise OSError(f"port {port} is taken or not allowed; choose another with --port")
-    server.start()
-    return server, bound
+    async def _serve(self, port: int) -> None:
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((self._calls,))
+        try:
+            bound = server.add_insecure_port(f"0.0.0.0:{port}")
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            self._begun.set_exception(
+                OSError(f"port {port} is taken or not allowed; choose another with --port")
+            )
+            return
+        await server.start()
+        self._begun.set_result(bound)
+        await self._end.wait()
+        await server.stop(self._grace)
 
 
-def serve(name: str, port: int, health_name: str, register: Callable[[grpc.Server], None]) -> int:
+class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the generated class has no types
+    """What Katib's probes ask. Nobody watches: that would keep something for each who does."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Says that the server serves, which it does once it can be asked."""
+        known = request.service in self._names
+        states = health_pb2.HealthCheckResponse
+        return states(status=states.SERVING if known else states.SERVICE_UNKNOWN)
+
+
+def start(port: int, health_name: str, register: Register, heavy: Iterable[str] = ()) -> tuple[Server, int]:
+    """A server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError.
+
+    `heavy` are the methods that compute.
+    """
+    calls = Calls(heavy)
+    register(calls)
+    health_pb2_grpc.add_HealthServicer_to_server(_Health("", health_name), calls)
+    server = Server(port, calls)
+    return server, server.port
+
+
+def serve(name: str, port: int, health_name: str, register: Register, heavy: Iterable[str] = ()) -> int:
     """Answers until SIGTERM or Ctrl-C; what is being answered is finished first. An exit code."""
+    # Threads that compute hand the interpreter over this often; every small question changes threads several times.
+    sys.setswitchinterval(SWITCH_SECONDS)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
     try:
-        server, bound = start(port, health_name, register)
+        server, bound = start(port, health_name, register, heavy)
     except OSError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     log.info("%s answers on port %d", name, bound)
     end.wait()
-    server.stop(GRACE_SECONDS).wait()
+    server.stop(GRACE_SECONDS)
     return 0
 
 

@@ -14,9 +14,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
-
-import grpc
 
 from katib.errors import ClusterError
 from katib.experiment import Experiment
@@ -28,7 +27,7 @@ from katib.services.kubernetes_api import KubernetesApi, NoRightError, in_cluste
 from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
-from katib.services.server import arguments, one_line_errors, serve
+from katib.services.server import arguments, serve
 from katib.services.stubs import pb, rpc
 
 PORT = 6789
@@ -36,7 +35,10 @@ HEALTH = "manager.v1beta1.Suggestion"
 """What Katib's probes ask for (consts/const.go)."""
 
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
-"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml); else the first request tells it."""
+"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are noted."""
+HEAVY = ("GetSuggestions",)
+MOST_EARLIER = 20
+"""Experiments that warm_start may name: each is a list of trials that the API server is asked for."""
 LABELS = {"sepsweep/proposed-by": "sepsweep"}
 
 log = logging.getLogger("sepsweep")
@@ -53,13 +55,11 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         self._api = api
         self.bookkeeper = Bookkeeper(api, db_manager)
 
-    @one_line_errors
-    def GetSuggestions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def GetSuggestions(self, request: Any, context: object) -> Any:  # noqa: N802
         """The next assignments, as many as were asked for."""
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.experiment(request.experiment)
-        self.bookkeeper.begin(search.name)
         self._keep_own_trials(request)
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
@@ -86,12 +86,13 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             parameter_assignments=[_assignments(point, proposer) for point in points]
         )
 
-    @one_line_errors
-    def ValidateAlgorithmSettings(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ValidateAlgorithmSettings(self, request: Any, context: object) -> Any:  # noqa: N802
         """The one chance to make an experiment fail for what is wrong with it: Katib asks any other question for ever."""
         search = requests.experiment(request.experiment)
         proposer = sampler(search)
         parallel = search.parallel_trials
+        if (search.max_trials or 0) > requests.MOST_TRIALS:
+            raise RequestError(f"maxTrialCount is {search.max_trials}; it can be {requests.MOST_TRIALS}")
         if parallel > requests.MOST_REQUESTED:
             raise RequestError(
                 f"parallelTrialCount is {parallel}; at most {requests.MOST_REQUESTED} can be proposed at once"
@@ -137,16 +138,20 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
 
     def _earlier(self, search: Experiment) -> list[Past]:
         """The trials of the experiments that the setting warm_start names."""
-        found = []
-        for name in filter(None, search.algorithm.settings.get("warm_start", "").split(",")):
+        found: list[Past] = []
+        names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
+        if len(names) > MOST_EARLIER:
+            raise RequestError(f"warm_start: {len(names)} experiments; {MOST_EARLIER} can be named")
+        for name in names:
             if self._api is None:
                 raise RequestError("warm_start: this service has no access to the cluster's trials")
-            trials = self._api.trials(name)
-            if not trials:
+            trials = islice(self._api.trials(name), requests.MOST_TRIALS - len(found))
+            past = [requests.listed(trial, search) for trial in trials]
+            if not past:
                 raise RequestError(
                     f"warm_start: there are no trials of an experiment '{name}' in this namespace"
                 )
-            found += [requests.listed(trial, search) for trial in trials]
+            found += past
         return found
 
 
@@ -195,6 +200,7 @@ def main() -> int:
         options.port,
         HEALTH,
         lambda server: rpc.add_SuggestionServicer_to_server(service, server),
+        HEAVY,
     )
 
 

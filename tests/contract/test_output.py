@@ -125,3 +125,42 @@ def test_the_manifests_prestop_hook_saves_and_stops_the_trainer(
     finally:
         process.kill()
         process.communicate()
+
+
+PRESTOP_ATTACKS = {
+    "left by a training that was killed": lambda pid, _: pid,
+    "of the shell that has the folder in its line": lambda _, shell: shell,
+    "every process": lambda *_: "-1",
+    "the group": lambda *_: "0",
+    "with an option": lambda pid, _: f"-s KILL {pid}",
+    "a command": lambda pid, _: f"{pid}; kill {pid}",
+    "two": lambda pid, shell: f"{pid} {shell}",
+    "nothing": lambda *_: "",
+    "no number": lambda *_: "abc",
+}
+
+
+@pytest.mark.parametrize("attack", [*PRESTOP_ATTACKS, "a link", "a pipe"])
+def test_the_prestop_hook_ends_no_process_but_the_trainer(tmp_path: Path, manifest: Any, attack: str) -> None:
+    """A bystander of the same user, and the wrapper's shell, which has the run directory within one of its words."""
+    pod = manifest["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    folder = "/runs/series3-convtasnet/${trialParameters.trialName}"
+    shell = subprocess.Popen(["sh", "-c", f"sleep 30; echo --run-dir {tmp_path}"])
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    pid_file = tmp_path / "trainer.pid"
+    if attack == "a link":
+        (tmp_path / "other").write_text(f"{bystander.pid}\n")
+        pid_file.symlink_to("other")
+    elif attack == "a pipe":
+        os.mkfifo(pid_file)
+    else:
+        pid_file.write_text(f"{PRESTOP_ATTACKS[attack](bystander.pid, shell.pid)}\n")
+    try:
+        words = [*hook[:-1], hook[-1].replace(folder, str(tmp_path))]
+        assert subprocess.run(words, timeout=20, check=False, capture_output=True).returncode == 0
+        assert (bystander.poll(), shell.poll()) == (None, None)
+    finally:
+        for process in (bystander, shell):
+            process.kill()
+            process.communicate()

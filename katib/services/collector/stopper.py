@@ -13,7 +13,6 @@ import grpc
 
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
-from katib.services.reason import received, sent
 from katib.services.stubs import pb, rpc
 
 TIMEOUT = 10.0
@@ -30,8 +29,6 @@ class Stopper:
         self._service = rpc.EarlyStoppingStub(self._channel)
         self._arguments = arguments
         self._away = False
-        self._reason = ""
-        """Of the last answer; empty from Katib's own service."""
 
     def ends(self, step: int, best: float) -> str | None:
         """Why a trial that has come to `best` after `step` steps is to be stopped; None where it goes on."""
@@ -46,11 +43,8 @@ class Stopper:
     def mark(self) -> bool:
         """Have the trial marked as stopped early. Whether it is."""
         try:
-            self._service.SetTrialStatus(
-                pb.SetTrialStatusRequest(trial_name=self._arguments.trial),
-                timeout=TIMEOUT,
-                metadata=sent(self._reason),
-            )
+            request = pb.SetTrialStatusRequest(trial_name=self._arguments.trial)
+            self._service.SetTrialStatus(request, timeout=TIMEOUT)
         except AWAY as error:
             self._complain(f"the trial cannot be marked as stopped early ({reason(error)}); trying again")
             return False
@@ -65,14 +59,13 @@ class Stopper:
             db_manager_address=self._arguments.db_manager,
         )
         try:
-            reply, call = self._service.GetEarlyStoppingRules.with_call(question, timeout=TIMEOUT)
+            reply = self._service.GetEarlyStoppingRules(question, timeout=TIMEOUT)
         except AWAY as error:
             self._complain(f"the early-stopping service does not answer ({reason(error)}); the trial goes on")
             return []
         if self._away:
             log.warning("the early-stopping service is back")
         self._away = False
-        self._reason = received(call.trailing_metadata())
         rules: Sequence[Any] = reply.early_stopping_rules
         return rules
 

@@ -59,6 +59,8 @@ def image() -> str:
 def _settings() -> dict[str, Any]:
     """What the Dockerfile's last stage says of how the image is run."""
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :].replace("\\\n", " ")
+    given = dict(re.findall(r"^ARG (\w+)=(.*)$", last, re.MULTILINE))
+    last = re.sub(r"\$\{(\w+)\}", lambda found: given.get(found[1], found[0]), last)
     said = dict(re.findall(r"^(ENV|WORKDIR|USER|ENTRYPOINT) (.*)$", last, re.MULTILINE))
     env = said["ENV"].replace("$PATH", images.PATH.removeprefix("PATH=")).split()
     return {

@@ -48,7 +48,7 @@ def stopper(cluster: TrialServer, db: DbManager) -> Iterator[str]:
         cluster.add_trial(f"search-{letter}", "search", "Running", "Succeeded")
         db.put(f"search-{letter}", [3, 4, 5, 6, 6])
     cluster.add_trial("t", "search", "Created", "Running")
-    service = EarlyStopping(cluster.api)
+    service = EarlyStopping(cluster.api, db.address)
     server, port = start(0, HEALTH, lambda to: rpc.add_EarlyStoppingServicer_to_server(service, to))
     yield f"127.0.0.1:{port}"
     server.stop(None)

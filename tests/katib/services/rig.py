@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 import grpc
 
@@ -165,14 +166,17 @@ class TrialServer:
                 elif path == "trials" and server.forbid_lists:
                     self._answer(403, {"message": "trials is forbidden"})
                 elif path == "trials":
-                    experiment = query.rpartition("%3D")[2]
-                    label = "katib.kubeflow.org/experiment"
+                    asked = {key: values[0] for key, values in parse_qs(query).items()}
+                    label, _, experiment = asked["labelSelector"].partition("=")
                     trials = [
                         item
                         for key, item in server.objects.items()
                         if key.startswith("trials/") and item["metadata"]["labels"][label] == experiment
                     ]
-                    self._answer(200, {"items": trials})
+                    begin, size = int(asked.get("continue", 0)), int(asked["limit"])
+                    more = str(begin + size) if begin + size < len(trials) else ""
+                    page = {"items": trials[begin : begin + size], "metadata": {"continue": more}}
+                    self._answer(200, page)
                 elif path in server.objects:
                     self._answer(200, server.objects[path])
                 else:

@@ -42,8 +42,10 @@ def stub(cluster: TrialServer, db: DbManager) -> Iterator[Any]:
 
 
 @pytest.fixture
-def stopping(cluster: TrialServer) -> Iterator[Any]:
-    service = EarlyStopping(cluster.api)
+def stopping(cluster: TrialServer, db: DbManager) -> Iterator[Any]:
+    cluster.add_experiment(NAME, {"tolerance": "0", "start_step": "2"})
+    cluster.add_trial(f"{NAME}-z", NAME, "Running")
+    service = EarlyStopping(cluster.api, db.address)
     server, port = start(0, HEALTH, lambda to: rpc.add_EarlyStoppingServicer_to_server(service, to))
     with channel(port) as opened:
         yield rpc.EarlyStoppingStub(opened)
@@ -179,7 +181,7 @@ def test_a_namesakes_curves_stop_nobody(stopping: Any, cluster: TrialServer, db:
     db.put(f"{NAME}-z", [1, 1])
     assert rule_of(stopping, db, better) == []
     for found in better:
-        cluster.add_trial(found.name, NAME)
+        cluster.add_trial(found.name, NAME, "Succeeded")
     assert float(rule_of(stopping, db, better)[0].value) == 9
 
 
@@ -188,7 +190,7 @@ def test_while_the_api_server_is_away_trials_that_are_known_count_and_others_do_
 ) -> None:
     own = [trial(f"{NAME}-{letter}", POINT, DONE, 5.0) for letter in "abc"]
     for found in own:
-        cluster.add_trial(found.name, NAME)
+        cluster.add_trial(found.name, NAME, "Succeeded")
         db.put(found.name, [5, 5, 5])
     db.put(f"{NAME}-z", [1, 1])
     assert float(rule_of(stopping, db, own)[0].value) == 5

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from katib.search.history import Past
 from katib.services import requests
-from katib.services.server import start
+from katib.services.server import Server, start
 from katib.services.stubs import pb, rpc
 from katib.services.suggestion import HEALTH, Suggestion
 from tests.katib.services.rig import (
@@ -31,7 +31,7 @@ ALGORITHMS = ("bayesianoptimization", "tpe", "multivariate-tpe", "random", "sobo
 Ask = Callable[..., Any]
 
 
-def serving(service: Suggestion) -> tuple[grpc.Server, int]:
+def serving(service: Suggestion) -> tuple[Server, int]:
     return start(0, HEALTH, lambda server: rpc.add_SuggestionServicer_to_server(service, server))
 
 

@@ -1,0 +1,172 @@
+"""A call from its first byte to its answer, within bounds of memory and time: read, given a turn, parsed, answered.
+
+Handlers are plain methods that run in threads, a few at a time. Small questions have threads of their own, so that they wait
+for no proposal that takes seconds. A caller that opens a call and sends nothing holds no thread, and is left after READ_SECONDS.
+
+A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail the
+experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN, for what
+is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another service refused, and
+RESOURCE_EXHAUSTED for too much, upon which Katib's client asks again.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from katib.errors import SepsweepError
+from katib.services.observations import AWAY, reason
+from katib.services.turns import TooMuchError, Turns
+from katib.services.wire import FEW_BYTES, MOST_FIELDS, WireError, first_text, too_many_fields
+
+MESSAGE_BYTES = 2 << 20
+"""A request with 5 000 trials has 0.7 MB. Katib keeps all proposals of an experiment in one object, and Kubernetes stores none of
+more than 1.5 MB, so a real request is smaller."""
+READ_SECONDS = 2.0
+"""For a request to arrive whole."""
+LONGEST_MESSAGE = 1_000
+"""Characters: gRPC sends an error's text as a header, and a header of more than 8 KB is refused."""
+
+_counting = threading.Lock()
+"""Held while a large message is counted, a tenth of a second: several at once would take the interpreter from small questions."""
+Status = tuple[grpc.StatusCode, str]
+Handler = Callable[[Any, Any], Any]
+log = logging.getLogger("sepsweep")
+
+
+class UndecidedError(SepsweepError):
+    """What is asked for may be done only after a decision that was not made."""
+
+
+@dataclass
+class Lane:
+    """Threads for one kind of calls, and the turns at them."""
+
+    turns: Turns
+    threads: ThreadPoolExecutor
+
+    @classmethod
+    def of(cls, places: int, of_caller: int) -> "Lane":
+        """A lane in which as many calls are answered at once as it has places."""
+        return cls(Turns(places, of_caller), ThreadPoolExecutor(places))
+
+
+class Calls(grpc.GenericRpcHandler):
+    """Answers the methods that were registered. `heavy` are the names of those that compute, whatever their size."""
+
+    def __init__(self, heavy: Iterable[str] = ()) -> None:
+        self._methods: list[grpc.GenericRpcHandler] = []
+        self._heavy = frozenset(heavy)
+        self._reading = Turns(4, 2, of_experiment=2)
+        self._small, self._large = Lane.of(8, 6), Lane.of(3, 2)
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
+        """Takes the methods of a generated service."""
+        self._methods += handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Nothing: they are the same methods by their names, which newer generated code passes on as well."""
+
+    def service(self, details: Any) -> Any:
+        """The handler of a call: one that reads the request's bytes itself, since gRPC would wait for them without end."""
+        found = (handlers.service(details) for handlers in self._methods)
+        method = next(filter(None, found), None)
+        if method is None or method.unary_unary is None:
+            return None
+
+        async def handle(_: Any, context: Any) -> bytes:
+            try:
+                return await self._answer(details.method, method, context)
+            except TooMuchError as error:
+                status = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+            except TimeoutError:
+                line = f"the request has not arrived within {READ_SECONDS:g} s"
+                status = grpc.StatusCode.DEADLINE_EXCEEDED, line
+            await self._refuse(context, status)
+            return b""
+
+        return grpc.stream_unary_rpc_method_handler(handle)
+
+    async def _answer(self, name: str, method: Any, context: Any) -> bytes:
+        caller = _host(context.peer())
+        key = await self._reading.take(caller)
+        try:
+            data = await asyncio.wait_for(context.read(), READ_SECONDS)
+        finally:
+            self._reading.give(key)
+        if data is grpc.aio.EOF:
+            await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, "there is no request"))
+        short = name.rpartition("/")[2]
+        lane = self._large if len(data) > FEW_BYTES or short in self._heavy else self._small
+        # Every message of Katib that names an experiment begins with it, and that with its name.
+        key = await lane.turns.take(caller, first_text(data, 1, 1), len(data))
+        done = asyncio.get_running_loop().run_in_executor(lane.threads, _work, short, method, data)
+        # A thread is not ended by a caller that leaves, so the turn is its as long as it runs.
+        done.add_done_callback(lambda _: lane.turns.give(key))
+        del data
+        answer = await asyncio.shield(done)
+        if isinstance(answer, bytes):
+            return answer
+        await self._refuse(context, answer)
+        return b""
+
+    @staticmethod
+    async def _refuse(context: Any, status: Status) -> None:
+        """Raises: `abort` never returns."""
+        code, line = status
+        await context.abort(code, " ".join(line.split())[:LONGEST_MESSAGE])
+
+
+def _work(name: str, method: Any, data: bytes) -> bytes | Status:
+    """The answer, or why there is none; the process continues whatever a handler raises."""
+    try:
+        made: bytes = method.response_serializer(method.unary_unary(_parsed(method, data), None))
+    except Exception as error:
+        code, line = _status(error)
+        if code is grpc.StatusCode.UNKNOWN:
+            log.exception("%s failed", name)
+        log.warning("%s: %s", name, " ".join(line.split())[:LONGEST_MESSAGE])
+        return code, line
+    return made
+
+
+def _parsed(method: Any, data: bytes) -> Any:
+    parse = method.request_deserializer
+    with _counting if len(data) > FEW_BYTES else nullcontext():
+        many = too_many_fields(data, parse.__self__.DESCRIPTOR)
+    if many:
+        raise TooMuchError(f"the request has more than {MOST_FIELDS} fields, as no search of Katib has")
+    return parse(data)
+
+
+def _status(error: Exception) -> Status:
+    line = str(error)
+    match error:
+        case TooMuchError():
+            return grpc.StatusCode.RESOURCE_EXHAUSTED, line
+        case MemoryError():
+            return grpc.StatusCode.RESOURCE_EXHAUSTED, "the request needs more memory than there is"
+        case UndecidedError():
+            return grpc.StatusCode.FAILED_PRECONDITION, line
+        case SepsweepError():
+            bad = error.exit_code == SepsweepError.exit_code
+            return grpc.StatusCode.INVALID_ARGUMENT if bad else grpc.StatusCode.UNAVAILABLE, line
+        case DecodeError() | WireError():
+            return grpc.StatusCode.INVALID_ARGUMENT, f"the request is no message of Katib: {line}"
+        case RecursionError():
+            return grpc.StatusCode.INVALID_ARGUMENT, "the request is nested too deep"
+        case AWAY():
+            return grpc.StatusCode.UNAVAILABLE, f"the DB manager does not answer: {reason(error)}"
+    return grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {line}"
+
+
+def _host(peer: str) -> str:
+    """The address of a caller without its port, such as `ipv4:10.0.0.7`."""
+    return peer.rpartition(":")[0]

@@ -1,0 +1,90 @@
+"""Looks at the bytes of a request before it is parsed: protobuf makes 36 bytes of memory of one byte of empty messages.
+
+The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag, that is its number and its type, and a value.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+MOST_FIELDS = 1 << 18
+"""Of a message with all that is in it: 5 000 trials of 10 parameters have 200 000, and memory for 20 MB at most."""
+FEW_BYTES = 1 << 16
+"""So small a message is parsed without being counted; it makes 2.3 MB at most."""
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SIZES = {_FIXED64: 8, _FIXED32: 4}
+
+
+class WireError(ValueError):
+    """Bytes that are no message."""
+
+
+def too_many_fields(data: bytes, descriptor: Any) -> bool:
+    """Whether a message of this descriptor has more than MOST_FIELDS. Raises WireError."""
+    if len(data) <= FEW_BYTES:
+        return False
+    try:
+        return _too_many(data, descriptor)
+    except IndexError:
+        raise WireError("it ends too early") from None
+
+
+def _too_many(data: bytes, descriptor: Any) -> bool:
+    count, place, end, inner = 0, 0, len(data), _messages(descriptor)
+    outer: list[tuple[int, int, dict[int, Any]]] = []
+    while place < end or outer:
+        if place == end:
+            place, end, inner = outer.pop()
+            continue
+        count += 1
+        if count > MOST_FIELDS:
+            return True
+        tag, place = (data[place], place + 1) if data[place] < 128 else _number(data, place)
+        if tag & 7 == _BYTES:
+            size, place = (data[place], place + 1) if data[place] < 128 else _number(data, place)
+            if size and tag >> 3 in inner:
+                outer.append((place + size, end, inner))
+                inner, end = _messages(inner[tag >> 3]), place + size
+            else:
+                place += size
+        elif tag & 7 == _VARINT:
+            _, place = _number(data, place)
+        elif tag & 7 in _SIZES:
+            place += _SIZES[tag & 7]
+        else:
+            raise WireError("a field has a type that is not used")
+        if place > end or (outer and end > outer[-1][1]):
+            raise WireError("a field is longer than its message")
+    return False
+
+
+@lru_cache(maxsize=100)
+def _messages(descriptor: Any) -> dict[int, Any]:
+    """The descriptors of the fields of a message that are messages, by number."""
+    return {field.number: field.message_type for field in descriptor.fields if field.message_type is not None}
+
+
+def first_text(data: bytes, *numbers: int) -> str:
+    """The text in the first field of the first field, as far as `numbers` lead; empty where another field comes first."""
+    start, end = 0, len(data)
+    for number in numbers:
+        try:
+            tag, start = _number(data, start)
+            if tag != number << 3 | _BYTES:
+                return ""
+            size, start = _number(data, start)
+        except (WireError, IndexError):
+            return ""
+        end = start + size
+    return data[start : min(end, start + 256)].decode(errors="replace")
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """The varint at `place`, and what comes after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[place]
+        value |= (byte & 127) << shift
+        place += 1
+        if byte < 128:
+            return value, place
+    raise WireError("a number has no end")
