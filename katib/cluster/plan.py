@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from katib.changes import flags, leaf, pairs, searched, settings
 from katib.cluster.client import Cluster
 from katib.cluster.continuing import Continued, carried
 from katib.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, is_ours
@@ -43,7 +44,7 @@ class Change:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {_text(self.before)} -> {_text(self.after)}"
+        return f"{leaf(self.path)}: {_text(self.before)} -> {_text(self.after)}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     if other or (fixed and not budget):
         is_there = f"has ended ({search.state}) with" if search.finished else "runs with"
         raise ClusterError(
-            f"experiment '{name}' {is_there} another search, which Katib cannot change in place ({_first(other or fixed)});"
+            f"experiment '{name}' {is_there} another search, which Katib cannot change in place"
+            f" ({_first(other or fixed, found['spec'], manifest['spec'])});"
             f" deploy it beside the other with NAME={successor(name)}, or delete that first"
         )
     _require_possible(manifest, found, budget)
@@ -184,9 +186,25 @@ def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
         yield Change(path, before, after)
 
 
-def _first(changes: list[Change]) -> str:
-    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
-    return f"{changes[0]}{more}"
+def _first(changes: list[Change], before: Object, after: Object) -> str:
+    """The first of `changes` and how many there are beside it, by the names of flags and spec keys: what a trial trains comes
+    first, then what is searched."""
+    changes.sort(key=lambda change: (WORDS not in change.path, not change.path.startswith("parameters")))
+    named = list(dict.fromkeys(text for change in changes for text in _named(change, before, after)))
+    more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+    return f"{named[0]}{more}"
+
+
+def _named(change: Change, before: Object, after: Object) -> list[str]:
+    section = change.path.partition(".")[0].partition("[")[0]
+    values: list[tuple[dict[str, str], dict[str, str]]] = []
+    if WORDS in change.path or change.path.endswith(".containers"):
+        values = [(flags(_trained(before)), flags(_trained(after)))]
+    elif section == "parameters":
+        values = [(searched(before), searched(after))]
+    elif label := {"algorithm": "algorithm", "earlyStopping": "early_stopping"}.get(section):
+        values = [(settings(before, section, label), settings(after, section, label))]
+    return [text for old, new in values for text in pairs(old, new, "->")] or [str(change)]
 
 
 def _text(value: Any) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from katib.changes import changes
 from katib.errors import FolderError
-from katib.local.another import changes, clear
+from katib.local.another import clear
 from katib.local.corpus import EARLIER, is_earlier
 from katib.local.ending import Halt
 from katib.local.engine import Engine

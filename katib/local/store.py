@@ -5,7 +5,6 @@ intermediate values. Each write is a transaction of its own, ordered so that kil
 that the next start completes. Called by the engine alone.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -176,20 +175,3 @@ def _cause(error: Exception) -> str:
     while cause.__cause__:
         cause = cause.__cause__
     return " ".join(str(cause).split())
-
-
-def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
-    """Where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text a place."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for key in dict.fromkeys((*before, *after)):
-            yield from differences(before.get(key), after.get(key), f"{path}.{key}")
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, pair in enumerate(zip(before, after, strict=True)):
-            yield from differences(*pair, f"{path}[{index}]")
-    elif before != after:
-        yield f"{path}: {_short(before)} became {_short(after)}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -54,7 +54,7 @@ def test_deploy_shows_and_makes_a_change_of_the_budget(verb: Verb, tools: Tools)
     verb("deploy", "dprnn", "--yes", "--wait", "0")
     code, out, _ = verb("deploy", "dprnn", "--trials", "40", "--yes", "--wait", "0")
     assert code == 0
-    assert "maxTrialCount: 25 -> 40" in out
+    assert "trials: 25 -> 40" in out
     found = tools.cluster.get(EXPERIMENT, NAME)
     assert found is not None
     assert found["spec"]["maxTrialCount"] == 40
@@ -68,7 +68,7 @@ def test_a_search_grows_though_the_site_file_has_another_image_by_now(
     site_file.write_text(yaml.safe_dump(site.model_dump() | {"image": "host/trainer:2"}))
     code, out, err = verb("deploy", "dprnn", "--trials", "40", "--yes", "--wait", "0")
     assert (code, err) == (0, "")
-    assert "maxTrialCount: 25 -> 40" in out
+    assert "trials: 25 -> 40" in out
     assert "stays as it is, since Katib cannot change it" in out
     found = tools.cluster.get(EXPERIMENT, NAME)
     assert found is not None

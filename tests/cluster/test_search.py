@@ -181,7 +181,7 @@ def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_res
     assert (code, err) == (0, ""), out
     code, out, err = deploy("--trials", "9")
     assert (code, err) == (0, ""), out
-    assert "maxTrialCount: 4 -> 9" in out
+    assert "trials: 4 -> 9" in out
     before = spec()
     assert before["maxTrialCount"] == 9
     for words, message in (

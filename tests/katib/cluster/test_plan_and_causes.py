@@ -39,7 +39,7 @@ def test_defaults_that_katib_fills_in_are_no_change() -> None:
 
 def test_only_the_budget_changes_in_place() -> None:
     made = plan(manifest(trials=40), running())
-    assert (made.action, [str(change) for change in made.changes]) == ("change", ["maxTrialCount: 25 -> 40"])
+    assert (made.action, [str(change) for change in made.changes]) == ("change", ["trials: 25 -> 40"])
 
 
 def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
@@ -47,6 +47,30 @@ def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
     found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["priorityClassName"] = "high"
     with pytest.raises(ClusterError, match="priorityClassName: high -> nothing"):
         plan(manifest(), found)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"epochs": 7}, "epochs: 100 -> 7"),
+        ({"preset": "debug"}, "preset: paper -> debug"),
+    ],
+)
+def test_another_search_is_named_as_it_was_typed(changed: dict[str, Any], text: str) -> None:
+    """By flags and spec keys; a path into the manifest means nothing to whoever typed EPOCHS=7."""
+    with pytest.raises(ClusterError) as error:
+        plan(manifest(**changed), running())
+    assert f"({text}" in str(error.value)
+    assert not any(word in str(error.value) for word in ("trialTemplate", "command[", "containers", "spec."))
+
+
+def test_another_space_and_algorithm_are_named_by_the_keys_of_a_spec() -> None:
+    found = running()
+    found["spec"]["parameters"][0]["feasibleSpace"]["max"] = "0.1"
+    found["spec"]["algorithm"]["algorithmName"] = "tpe"
+    with pytest.raises(ClusterError, match=r"search\.lr\.max: 0\.1 -> 0\.01 and 1 more") as error:
+        plan(manifest(), found)
+    assert "parameters[" not in str(error.value)
 
 
 def test_an_ended_search_goes_on_only_with_more_trials() -> None:
@@ -79,7 +103,7 @@ def test_what_the_site_file_has_otherwise_does_not_keep_a_search_from_growing() 
     found = running()
     made = plan(manifest(elsewhere, trials=40), found)
     assert made.action == "change"
-    assert [str(change) for change in made.changes] == ["maxTrialCount: 25 -> 40"]
+    assert [str(change) for change in made.changes] == ["trials: 25 -> 40"]
     assert [change.after for change in made.kept] == ["host/trainer:2"]
     assert made.manifest["spec"]["trialTemplate"] == found["spec"]["trialTemplate"]
     with pytest.raises(ClusterError, match="another search"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.local.another import changes
+from katib.changes import changes
 from katib.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
