@@ -10,6 +10,7 @@ import typer
 
 from katib.cli._calls import complaint, require_filled
 from katib.errors import SepsweepError, UnansweredError, nearest
+from katib.foreign import clean
 
 VERBS = tuple(
     sorted(
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
             raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, known)}")
         return _run(verb, words[1:])
     except SepsweepError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {clean(str(error))}", file=sys.stderr)
         return error.exit_code
 
 

@@ -1,4 +1,6 @@
-"""Numbers in the words of messages and tables."""
+"""Numbers in the words of messages and tables, and texts of others as cells of a spreadsheet or of Markdown."""
+
+import re
 
 from katib.metrics import METRIC, UNIT
 
@@ -28,3 +30,25 @@ def roughly(hours: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 epoch`, `2 epochs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Returns a value as a spreadsheet may open it: a number stays one, and a text that would be a formula is shown as text.
+
+    What begins a formula, and the apostrophe against it, are OWASP's (CSV Injection).
+    """
+    if not isinstance(value, str) or not (
+        value.lstrip().startswith(("=", "+", "-", "@")) or value.startswith(("\t", "\r"))
+    ):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def markdown_text(text: str) -> str:
+    """Returns a text of others as Markdown that shows it on one line: no HTML, link, image, code, emphasis or next cell of it."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`|*\[\]])", r"\\\1", plain)

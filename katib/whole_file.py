@@ -12,7 +12,8 @@ def write_whole(path: Path, pieces: Iterable[str], advice: str = "") -> None:
     building = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with building.open("w", encoding="utf-8", newline="") as file:
+        building.unlink(missing_ok=True)  # one that was cut off, or a link that would lead elsewhere
+        with building.open("x", encoding="utf-8", newline="") as file:
             file.writelines(pieces)
         building.replace(path)
     except OSError as error:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from katib.foreign import clean
+
 ADDRESS = "127.0.0.1"
+HTTP_PORT = 80
+"""Which a browser leaves out of the Host."""
 READING = ("GET", "HEAD")
 
 Environment = dict[str, Any]
@@ -17,11 +21,14 @@ Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
 
 
 def serve(database: Path, port: int) -> WSGIServer:
-    """A server on this machine alone that shows the study in `database`. Raises EngineError where the port is taken."""
+    """A server on this machine alone that shows the study in `database`. Raises EngineError where the port is taken, and where
+    the study is none of this engine."""
     from optuna_dashboard import wsgi
 
     from katib.errors import EngineError
+    from katib.local.record import read
 
+    read(database.parent)
     try:
         server = make_server(ADDRESS, port, lambda *_: (), handler_class=_Quiet)
     except OSError as error:
@@ -32,24 +39,41 @@ def serve(database: Path, port: int) -> WSGIServer:
 
 def read_only(application: Application, port: int) -> Application:
     """`application` for requests that read, made by a page of this server on `port` or by no page; 405 or 403 for others."""
-    hosts = [f"{name}:{port}" for name in ("localhost", ADDRESS)]
+    names = ("localhost", ADDRESS, "[::1]")
+    hosts = [f"{name}:{port}" for name in names] + [name for name in names if port == HTTP_PORT]
     origins = [f"http://{host}" for host in hosts]
 
     def answer(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         method = environment["REQUEST_METHOD"]
         host, origin = environment.get("HTTP_HOST"), environment.get("HTTP_ORIGIN")
         if method not in READING:
-            line = f"{method}: this dashboard only shows the search; nothing is changed or deleted through it"
+            line = f"{clean(method, 100)}: this dashboard only shows the search; nothing is changed or deleted through it"
             return _refusal(start, "405 Method Not Allowed", line)
-        if host not in hosts:
-            return _refusal(start, "403 Forbidden", f"host '{host}': open http://{hosts[0]}/dashboard")
+        if host is None or host.lower() not in hosts:
+            return _refusal(
+                start,
+                "403 Forbidden",
+                f"host '{host and clean(host, 100)}': open http://{hosts[0]}/dashboard",
+            )
         if origin is not None and origin not in origins:
             return _refusal(
-                start, "403 Forbidden", f"origin '{origin}': other pages may not read this dashboard"
+                start,
+                "403 Forbidden",
+                f"origin '{clean(origin, 100)}': other pages may not read this dashboard",
             )
-        return application(environment, start)
+        return application(environment, _unframed(start))
 
     return answer
+
+
+def _unframed(start: Callable[..., Any]) -> Callable[..., Any]:
+    """`start` with headers that keep the dashboard out of another page's frame, and its answers out of its scripts."""
+
+    def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        own = [("Content-Security-Policy", "frame-ancestors 'none'"), ("X-Content-Type-Options", "nosniff")]
+        return start(status, [*headers, *own, ("Cross-Origin-Resource-Policy", "same-origin")], *rest)
+
+    return started
 
 
 def _refusal(start: Callable[..., Any], status: str, line: str) -> list[bytes]:
@@ -80,6 +104,9 @@ def _storage(database: Path) -> Any:
 
 class _Quiet(WSGIRequestHandler):
     """A handler that prints nothing: a line a request is of no use to anybody here."""
+
+    timeout = 10
+    """Seconds after which a connection that asks nothing is closed: one request is served at a time."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""

@@ -114,6 +114,7 @@ def _here(
     from katib.check import require_sound
     from katib.cli.searches import confirm, say
     from katib.cli.tables import tell
+    from katib.foreign import read_text
     from katib.local.another import untrained
     from katib.local.pace import pace
     from katib.local.record import MANIFEST
@@ -135,7 +136,7 @@ def _here(
         text = derived(manifest, plan)
         require_sound(text, f"the Experiment {name}")
     else:
-        text = (out / name / MANIFEST).read_text(encoding="utf-8")
+        text = read_text(out / name / MANIFEST)
     followed = Followed(plan, read_yaml(text), table_here(out, name), search.rows)
     if how.look or not followed.outstanding:
         return followed

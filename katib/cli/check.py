@@ -52,13 +52,18 @@ def _text(file: str) -> str:
 
 
 def _print(found: "Finding") -> None:
+    from katib.foreign import clean
+
     typer.secho(found.severity, fg=COLOURS[found.severity], bold=True, nl=False)
-    print(f" line {found.line}: {found.path}: {found.what}  [{found.rule}]")
-    print(f"  effect: {found.effect}")
-    print(f"  mend:   {found.mend}\n")
+    print(f" line {found.line}: {clean(found.path)}: {clean(found.what)}  [{found.rule}]")
+    print(f"  effect: {clean(found.effect)}")
+    print(f"  mend:   {clean(found.mend)}\n")
 
 
 def _summary(source: str, findings: list["Finding"]) -> str:
+    from katib.foreign import clean
+
+    source = clean(source)
     if not findings:
         return f"{source}: nothing found"
     counts = []

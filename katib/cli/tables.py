@@ -35,5 +35,7 @@ def tell(notes: Iterable[str]) -> None:
     """On stderr, so that what is printed for machines stays whole."""
     import sys
 
+    from katib.foreign import clean
+
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {clean(note)}", file=sys.stderr)

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from katib import foreign
 from katib.cluster.kinds import SIDECAR
 from katib.cluster.model import Job, Pod, Search, Trial
 
@@ -30,6 +31,10 @@ class Cause:
 
     what: str
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        # Most of it is what a pod, a node or a trainer says.
+        object.__setattr__(self, "what", foreign.clean(self.what))
 
     def __str__(self) -> str:
         return f"{self.what}; {self.remedy}" if self.remedy else self.what
@@ -68,8 +73,8 @@ def both(now: Cause | None, before: Cause | None) -> Cause | None:
 
 
 def clean(line: str) -> str:
-    """A line of a trial's log as the trainer printed it."""
-    return KLOG.sub("", line)
+    """A line of a trial's log as the trainer printed it, without what a terminal would obey."""
+    return foreign.clean(KLOG.sub("", line))
 
 
 def why_failed(

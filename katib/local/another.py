@@ -10,6 +10,7 @@ from pathlib import Path
 
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
+from katib.foreign import lines, read_text
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Trial, read
 from katib.local.running import SAVE_SECONDS
@@ -50,16 +51,14 @@ def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
     if any(trial.values for trial in trials):
         return True
     try:
-        experiment = load_experiment((folder / MANIFEST).read_text(encoding="utf-8"), str(folder / MANIFEST))
+        experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
         parser = MetricParser(experiment.filters, [experiment.metric])
         for trial in trials:
             place = folder / trial.name
             if (place / BEST).exists():
                 return True
-            for output in place.glob(OUTPUTS):
-                with output.open(encoding="utf-8", errors="replace") as lines:
-                    if any(parser.parse(line.rstrip("\n")) for line in lines):
-                        return True
+            if any(parser.parse(line) for output in place.glob(OUTPUTS) for line in lines(output)):
+                return True
     except (OSError, UnicodeDecodeError, ManifestError):
         return True
     return False

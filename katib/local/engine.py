@@ -12,7 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from katib.errors import EngineError
+from katib.errors import EngineError, FolderError
+from katib.foreign import folder_inside
 from katib.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
 from katib.local.launch import Launcher
 from katib.local.process import OUTPUT, TrialProcess, set_aside
@@ -76,7 +77,7 @@ class Engine:
         """A full disk ends the search, but orderly: the other trials save first, wherever they write to."""
         try:
             step(*arguments)
-        except EngineError as error:
+        except (EngineError, FolderError) as error:
             self._stop_all(Halt(error.exit_code, str(error)))
 
     def _settle(self) -> None:
@@ -131,18 +132,19 @@ class Engine:
         launch = self._launcher.launch(trial.name, trial.assignments, device)
         folder = self._launcher.folder / trial.name
         try:
-            folder.mkdir(exist_ok=True)
-            for path in (*launch.volumes, *([launch.place] if launch.place else [])):
-                path.mkdir(parents=True, exist_ok=True)
+            search = self._launcher.folder
+            for path in (folder, *launch.volumes):
+                folder_inside(path, search if path.is_relative_to(search) else self._launcher.runs)
+            if launch.place:
+                launch.place.mkdir(parents=True, exist_ok=True)
             if trial.effort.starts and not launch.ours:
                 set_aside(folder, trial.effort.starts)
             process = TrialProcess(launch.argv, launch.env, folder, launch.place)
         except OSError as error:
             raise unwritable(folder, error) from None
-        now = time.monotonic()
-        first = self._begun.setdefault(trial.name, now)
+        first = self._begun.setdefault(trial.name, time.monotonic())
         # A deadline that was set for a GPU says nothing of a processor.
-        ends = None if self._launcher.without_gpu else deadline(self._experiment, first, now)
+        ends = None if self._launcher.without_gpu else deadline(self._experiment, first, time.monotonic())
         self._running[trial.name] = Running(
             process, self._free.pop(), launch.ours, self._experiment.grace_seconds, ends
         )
@@ -233,7 +235,7 @@ class Engine:
         found = verdict(trial, end, self._experiment, halted=self._halt is not None)
         effort = replace(
             trial.effort,
-            seconds=trial.effort.seconds + time.time() - process.started,
+            seconds=trial.effort.seconds + process.seconds,
             started=None,
             failures=trial.effort.failures + found.failed_try,
         )

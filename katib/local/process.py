@@ -1,25 +1,27 @@
 """One trial's process: started in a session of its own, read line by line, ended, and found again after kill -9 of the engine.
 
 The process inherits a file lock that the engine took before it was there, and writes its id into that file before it becomes
-the trial's command. So at every instant the lock tells whether a process of the trial lives and the file which one it is;
-ids that the system has given to others do no harm. Called by the engine.
+the trial's command. So at every instant the lock tells whether a process of the trial lives. The id in the file only says which
+of the processes that have the lock (katib/local/lock.py) is the trial's own; no other process is ever signalled.
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from katib.errors import EngineError, FolderError
+from katib.foreign import LINE_LIMIT, clean, open_file, read_text
 from katib.local.family import lives, to_stop
+from katib.local.lock import holders, is_locked, lock, named
 
 OUTPUT, HOLD = "output.log", "process.lock"
-LINE_LIMIT = 1 << 16
-"""Bytes of a line that are looked at; a trial that prints endless lines must not fill the memory."""
+KILL_SECONDS = 5.0
+"""How long a process may take to end after SIGKILL; and what only a trial's own process started, to end when that is gone."""
 
 # The shell's own id is the trial's after exec. Without a disk to write it to there is no trial.
 _SHIM = 'echo $$ >"$0" && exec "$@"'
@@ -31,11 +33,13 @@ class TrialProcess:
     def __init__(
         self, argv: Sequence[str], env: Mapping[str, str], folder: Path, place: Path | None = None
     ) -> None:
-        """Start `argv` with its files in `folder`, which exists, in the folder `place`. Raises OSError."""
-        hold = _hold(folder)
-        assert hold is not None, f"{folder}: a process of this trial lives"  # noqa: S101 (end_leftovers comes first)
-        self._log: IO[bytes] = (folder / OUTPUT).open("ab")
+        """Start `argv` with its files in `folder`, which exists, in the folder `place`. Raises OSError, and EngineError where a
+        process of an earlier try does not end."""
+        hold = _taken(folder)
         try:
+            self._log: IO[bytes] = os.fdopen(
+                open_file(folder / OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab"
+            )
             os.truncate(hold, 0)
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SHIM, str(folder / HOLD), *argv],
@@ -59,10 +63,18 @@ class TrialProcess:
         self.silent = False
         """Whether its output has come to an end; a process may outlive that."""
         self.started = time.time()
+        """The Unix time, for the record; how long it has run is told by a clock that nobody sets."""
+        self._began = time.monotonic()
+        self._hold = folder / HOLD
         self.ends_by: float | None = None
         """When a process that was told to end is killed, on the monotonic clock."""
         self.last_line = ""
         """The last line that says anything: of a trial that failed, why."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return time.monotonic() - self._began
 
     def fileno(self) -> int:
         """Of the trial's stdout and stderr."""
@@ -84,7 +96,8 @@ class TrialProcess:
             whole, self._rest = [*whole, self._rest], b""
         self._rest = self._rest[:LINE_LIMIT]
         found = [line[:LINE_LIMIT].decode(errors="replace").rstrip("\r") for line in whole]
-        self.last_line = next((line.strip() for line in reversed(found) if line.strip()), self.last_line)
+        said = (clean(line).strip() for line in reversed(found))
+        self.last_line = next((line for line in said if line), self.last_line)
         if data:
             self._log.write(data)
             self._log.flush()
@@ -113,8 +126,11 @@ class TrialProcess:
         return any(lives(process_id) for process_id in self._asked if process_id != self._process.pid)
 
     def close(self) -> None:
-        """After its end: leave nothing of it behind."""
+        """After its end: leave nothing of it behind, as nothing outlives the first process of a container."""
         self.kill()
+        with contextlib.suppress(OSError, FolderError):
+            if is_locked(self._hold):
+                _kill(holders(self._hold))
         self._pipe.close()
         with contextlib.suppress(OSError):
             self._log.close()
@@ -126,50 +142,96 @@ def set_aside(folder: Path, number: int) -> None:
         (folder / OUTPUT).rename(folder / f"{Path(OUTPUT).stem}-{number}{Path(OUTPUT).suffix}")
 
 
-def end_leftovers(folders: Sequence[Path], grace: float) -> list[Path]:
-    """End what an engine that was killed has left running in these folders; each may save first. Those that had something."""
-    left = [folder for folder in folders if _holder(folder) is not None]
-    for folder in left:
-        if (process_id := _holder(folder)) is not None:
-            _ask(process_id)
-    deadline = time.monotonic() + grace
-    for folder in left:
-        while (process_id := _holder(folder)) is not None:
-            if time.monotonic() > deadline:
-                _kill_group(process_id)
+def end_leftovers(
+    folders: Sequence[Path], grace: float, say: Callable[[str], None] = lambda text: None
+) -> list[Path]:
+    """End what an engine that was killed has left running in these folders; each may save first. Those that had something.
+
+    Raises FolderError where a lock stays with a process that may not be signalled or does not end.
+    """
+    left = [folder for folder in folders if _is_held(folder)]
+    ends = {folder: _end(folder, grace, say) for folder in left}
+    for folder, by in ends.items():
+        killed = False
+        while _is_held(folder):
+            now, there = time.monotonic(), holders(folder / HOLD)
+            if now > by + KILL_SECONDS:
+                raise FolderError(
+                    f"{folder / HOLD}: is held by {named(there)}; end it, then start the same command again"
+                )
+            if now > by and not killed:
+                killed = True
+                _kill(there)
             time.sleep(0.02)
     return left
 
 
-def _holder(folder: Path) -> int | None:
-    """The process that lives in `folder`; None where there is none."""
-    if not (folder / HOLD).exists():
-        return None
-    while (hold := _hold(folder)) is None:
-        # It writes its id first of all, so this waits for no more than that.
-        if (text := (folder / HOLD).read_text()).endswith("\n"):
-            return int(text)
-        time.sleep(0.02)
-    os.close(hold)
-    return None
+def _end(folder: Path, grace: float, say: Callable[[str], None]) -> float:
+    """Ask the processes of a trial to end; until when they may save, on the monotonic clock."""
+    there = holders(folder / HOLD)
+    own = [one for one in there if one == _recorded(folder)] or [one for one in there if _leads(one)]
+    for one in own or there:
+        _ask(one)
+    wait = grace if own else min(grace, KILL_SECONDS)
+    say(f"trial {folder.name}  is still held by {named(there)}; waiting for it to end, at most {wait:.0f} s")
+    return time.monotonic() + wait
 
 
-def _hold(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock; None where a process has it."""
-    descriptor = os.open(folder / HOLD, os.O_RDWR | os.O_CREAT, 0o644)
+def _leads(process_id: int) -> bool:
+    """Whether it leads a session, as a trial's own process does."""
+    with contextlib.suppress(OSError):
+        return os.getsid(process_id) == process_id
+    return False
+
+
+def _recorded(folder: Path) -> int | None:
+    """The id in the lock's file: a hint which of the holders is the trial's own process, and no more."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        text = read_text(folder / HOLD, most=32).strip()
+    except (OSError, UnicodeDecodeError):
         return None
-    return descriptor
+    return int(text) if text.isdecimal() else None
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process of the trial lives. Raises FolderError where the file is no lock."""
+    try:
+        return is_locked(folder / HOLD)
+    except OSError as error:
+        raise FolderError(
+            f"{folder / HOLD}: {error.strerror}; remove it, then start the same command again"
+        ) from None
+
+
+def _taken(folder: Path) -> int:
+    """A descriptor that holds the folder's lock; what an earlier try has left behind is ended. Raises OSError and EngineError."""
+    ends = time.monotonic() + KILL_SECONDS
+    while (hold := lock(folder / HOLD)) is None:
+        there = holders(folder / HOLD)
+        if time.monotonic() > ends:
+            raise EngineError(
+                f"{folder / HOLD}: is held by {named(there)}, which an earlier try has left; end it, then start the same"
+                " command again"
+            )
+        _kill(there)
+        time.sleep(0.02)
+    return hold
+
+
+def _kill(processes: Sequence[int]) -> None:
+    """Kill processes that have the lock, and the group of one that leads it."""
+    for one in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, signal.SIGKILL)
+            if os.getpgid(one) == one:
+                os.killpg(one, signal.SIGKILL)
 
 
 def _ask(process_id: int) -> list[int]:
     """Ask a process to end, and the program behind it where it is a shell. Returns all that were asked."""
     found = to_stop(process_id)
     for one in found:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(one, signal.SIGTERM)
     return found
 

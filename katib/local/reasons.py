@@ -31,8 +31,9 @@ def says_disk_full(line: str) -> bool:
 
 
 def unwritable(path: Path, error: OSError) -> EngineError:
-    """The engine itself cannot write `path`."""
+    """The engine itself cannot write `path`, or what `error` names below it."""
+    fix = "remove it" if error.errno in (errno.ELOOP, errno.EINVAL) else "make room"
     return EngineError(
-        f"{path}: cannot be written ({error.strerror}); what has finished is kept, "
-        "make room and start the same command again"
+        f"{error.filename or path}: cannot be written ({error.strerror}); what has finished is kept, "
+        f"{fix} and start the same command again"
     )

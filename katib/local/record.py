@@ -4,18 +4,19 @@ Optuna's tables are read as they are (its schema 12): its own reader makes an ob
 long, and loading Optuna takes longer than reading 20 000 reports. Written by store.py alone, read by it and by results.
 """
 
-import json
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from katib.errors import EngineError
 from katib.experiment import Experiment
+from katib.foreign import checked, clean, finite, is_name, parse_json
+from katib.local.database import opened
 
 State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
 FINAL: tuple[State, ...] = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable")
@@ -24,6 +25,8 @@ DATABASE, MANIFEST = "study.db", "experiment.yaml"
 LOCK_SECONDS = 60
 """How long a write waits for a reader, such as the dashboard, and a reader for a write."""
 
+_LATEST = 4e9
+"""A Unix time in s, and a span, that no trial comes to (the year 2096); what lies beyond could not be shown as a date."""
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
@@ -114,7 +117,7 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
         about = database.execute(
             "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = 'experiment'", (study,)
         )
-        identity = Identity(**json.loads(about.fetchone()[0]))
+        identity = identity_from(parse_json(about.fetchone()[0]))
         values: dict[int, list[float]] = {}
         for key, value, kind in database.execute(
             "SELECT trial_id, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
@@ -125,7 +128,7 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
         for key, name, text in database.execute(
             "SELECT trial_id, key, value_json FROM trial_user_attributes"
         ):
-            attributes.setdefault(key, {})[name] = json.loads(text)
+            attributes.setdefault(key, {})[name] = parse_json(text)
         listed = database.execute(
             "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE study_id = ? ORDER BY number",
             (study,),
@@ -133,23 +136,54 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
         trials = [
             _trial(key, attributes[key], tuple(values.get(key, ())), start, end) for key, start, end in listed
         ]
+        if len({trial.name for trial in trials}) < len(trials):
+            raise ValueError("two trials of one name")
     return identity, trials
+
+
+def identity_from(found: Any) -> Identity:
+    """The identity of a search that somebody has written down. Raises ValueError where it is none."""
+    made = checked(Identity, found)
+    if not is_name(made.name):
+        raise ValueError(f"a search of the name {clean(made.name)!r}")
+    if clean(made.metric) != made.metric:
+        raise ValueError("control characters in the metric's name")
+    return made
 
 
 def _trial(
     key: int, attributes: Mapping[str, Any], values: tuple[float, ...], start: str | None, end: str | None
 ) -> Trial:
-    return Trial(
-        id=key,
-        name=attributes["name"],
-        assignments=attributes["assignments"],
-        state=cast(State, attributes["state"]),
-        reason=attributes.get("reason", ""),
-        stop=attributes.get("stop", ""),
-        effort=Effort(**attributes.get("effort", {})),
-        values=values,
-        proposed=_instant(start),
-        ended=_instant(end),
+    found = {
+        **{name: attributes[name] for name in ("name", "assignments", "state")},
+        **{name: attributes.get(name, "") for name in ("reason", "stop")},
+        "id": key,
+        "effort": attributes.get("effort", {}),
+        "values": values,
+        "proposed": _instant(start),
+        "ended": _instant(end),
+    }
+    trial = checked(Trial, found)
+    if not is_name(trial.name):
+        raise ValueError(f"a trial of the name {clean(trial.name)!r}")
+    return replace(
+        trial,
+        assignments={clean(name): clean(value) for name, value in trial.assignments.items()},
+        reason=clean(trial.reason),
+        stop=clean(trial.stop),
+        effort=_cleared(trial.effort),
+    )
+
+
+def _cleared(effort: Effort) -> Effort:
+    """With a time that has been spent and an instant that has been, as no clock that was set back writes them."""
+    seconds = min(max(finite(effort.seconds) or 0.0, 0.0), _LATEST)
+    started = finite(effort.started)
+    return replace(
+        effort,
+        seconds=seconds,
+        started=None if started is None else min(max(started, 0.0), _LATEST),
+        node=clean(effort.node, 253),
     )
 
 
@@ -161,18 +195,18 @@ def _instant(text: str | None) -> float | None:
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """One state of the database, whatever the engine writes meanwhile."""
-    path = folder / DATABASE
     try:
         # Not read-only: what a killed engine left half written is taken back by whoever opens the file next.
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=LOCK_SECONDS, uri=True)
+        database = opened(folder / DATABASE, LOCK_SECONDS)
         try:
-            database.execute("BEGIN")
             yield database
         finally:
             database.close()
+    except OSError as error:
+        raise unreadable(folder, str(error.strerror)) from error
     except sqlite3.Error as error:
-        raise unreadable(folder, str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(folder, clean(str(error))) from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise unreadable(folder, "it holds no search of this engine") from error
 
 

@@ -4,7 +4,6 @@
 <runs>/<experiment>/engine.lock      held by the engine at work            <trial>/         output.log and the trial's own files
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from katib.local.corpus import EARLIER, is_earlier
 from katib.local.ending import Halt
 from katib.local.engine import Engine
 from katib.local.launch import Launcher
+from katib.local.lock import lock
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Identity, read
 from katib.local.store import Store
@@ -59,7 +59,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
                     f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}"
                 )
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
-            for folder in end_leftovers(unfinished, experiment.grace_seconds):
+            for folder in end_leftovers(unfinished, experiment.grace_seconds, seen.say):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
             return Engine(launcher, store, seen).run()
         finally:
@@ -78,14 +78,12 @@ def _held(folder: Path) -> Iterator[None]:
     """Make the folder and keep other engines out of it. The kernel lets go of the lock however this process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = lock(folder / LOCK)
     except OSError as error:
-        raise FolderError(f"--out {folder.parent}: cannot be written ({error.strerror})") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise FolderError(f"{folder}: another engine is at work on this experiment; stop it first") from None
+        place = error.filename if error.filename == str(folder / LOCK) else f"--out {folder.parent}"
+        raise FolderError(f"{place}: cannot be written ({error.strerror})") from None
+    if descriptor is None:
+        raise FolderError(f"{folder}: another engine is at work on this experiment; stop it first")
     try:
         yield
     finally:

@@ -44,7 +44,8 @@ def deadline(experiment: Experiment, first: float, now: float) -> Deadline | Non
 def seen_for(folder: Path, started: float) -> float:
     """Returns the seconds between the start of a trial that was cut off and its last output."""
     try:
-        return max(0.0, (folder / OUTPUT).stat().st_mtime - started)
+        last = (folder / OUTPUT).stat(follow_symlinks=False).st_mtime
+        return max(0.0, min(last, time.time()) - started)
     except OSError:
         return 0.0
 

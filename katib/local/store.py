@@ -33,6 +33,8 @@ from katib.local.record import (
 from katib.search.space import Space
 
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What Optuna makes of a study that it has not written."""
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,
     "EarlyStopped": TrialState.PRUNED,
@@ -46,12 +48,12 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE
+        self.identity = read(folder)[0]
         try:
             self._storage = _storage(self.path)
             (study,) = self._storage.get_all_studies()
             self._study = study._study_id
-            self.identity = Identity(**study.user_attrs["experiment"])
-        except (*_DATABASE_ERRORS, ValueError, KeyError, TypeError) as error:
+        except (*_DATABASE_ERRORS, *_FOREIGN) as error:
             why = (
                 _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
             )
@@ -132,7 +134,10 @@ class Store:
 
     def close_trial(self, trial: Trial) -> None:
         """Set Optuna's own state of a trial that has finished, where that has not been done."""
-        frozen = self._storage.get_trial(trial.id)
+        try:
+            frozen = self._storage.get_trial(trial.id)
+        except _FOREIGN as error:
+            raise unreadable(self.path.parent, "it holds no search of this engine") from error
         if frozen.state.is_finished() or not trial.finished:
             return
         value = trial.value(self.identity.strategy)

@@ -191,5 +191,5 @@ def duration(seconds: float) -> str:
 
 def _time(trial: Trial) -> str:
     running = trial.state == "Running" and trial.effort.started is not None
-    spent = trial.effort.seconds + (time() - (trial.effort.started or 0) if running else 0)
+    spent = trial.effort.seconds + (max(0.0, time() - (trial.effort.started or 0)) if running else 0)
     return duration(spent) if spent else ""

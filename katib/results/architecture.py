@@ -20,6 +20,7 @@ from typing import Any, Literal
 from scipy.special import stdtrit
 
 from katib.errors import ResultError
+from katib.foreign import checked, read_json
 from katib.local.launch import ROOT
 from katib.metrics import METRIC
 from katib.results.confirmation import known_runs, nothing_to_go_by, seen_seeds
@@ -254,6 +255,6 @@ def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: 
 
 def _kept(path: Path) -> dict[str, Size]:
     try:
-        return {key: Size(**value) for key, value in json.loads(path.read_text()).items()}
+        return {key: checked(Size, value) for key, value in read_json(path).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

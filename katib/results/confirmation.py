@@ -9,10 +9,12 @@ report and the log.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
+from katib.foreign import checked, clean, read_json, read_text
 from katib.local.record import DATABASE, MANIFEST
 from katib.manifest import experiment_document
 from katib.results.fixed_runs import (
@@ -63,7 +65,7 @@ def _here(runs: Path, experiment: str) -> Verdict | None:
 def _kept(runs: Path, experiment: str) -> Verdict | None:
     """The verdict of the confirmation that ran on a cluster, as it was written down then."""
     try:
-        return _read(json.loads((runs / experiment / VERDICT).read_text()))
+        return _read(read_json(runs / experiment / VERDICT))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -175,7 +177,11 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 def _read(record: dict[str, Any]) -> Verdict:
     seeds = {key: {int(seed): value for seed, value in record[key].items()} for key in _BY_SEED}
     numbers = {key: math.nan if record[key] is None else record[key] for key in _NUMBERS}
-    return Verdict(**(record | seeds | numbers | {"unseen": tuple(record["unseen"])}))
+    texts = {clean(name): clean(value) for name, value in record["configuration"].items()}
+    found = checked(Verdict, record | seeds | numbers | {"configuration": texts})
+    if not found.seeds:
+        raise ValueError("a verdict on no run")
+    return replace(found, sentence=clean(found.sentence))
 
 
 _BY_SEED = ("seeds", "baseline")
@@ -198,7 +204,7 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
     """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
     path = runs / experiment / MANIFEST
     try:
-        found = experiment_document(path.read_text(encoding="utf-8"), str(path))
+        found = experiment_document(read_text(path), str(path))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

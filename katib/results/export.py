@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from katib.errors import FolderError
-from katib.local.record import Identity
+from katib.foreign import LARGEST_TABLE, checked, clean, finite, is_epoch, is_name, read_json, web_address
+from katib.local.record import identity_from
 from katib.results.formats import as_csv, records
 from katib.results.origin import budget, model_of, origin
-from katib.results.table import Point, Row, TrialTable
+from katib.results.table import Row, TrialTable
 from katib.whole_file import write_whole
 
 JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
@@ -63,8 +64,8 @@ def read(folder: Path) -> TrialTable:
     """What `write` wrote. Raises FolderError where it is damaged."""
     path = folder / JSON
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        identity = Identity(**found["experiment"])
+        found = read_json(path, LARGEST_TABLE)
+        identity = identity_from(found["experiment"])
         source = origin(identity.spec)
         return TrialTable(
             identity,
@@ -74,39 +75,49 @@ def read(folder: Path) -> TrialTable:
             spec=source,
             budget=budget(identity.spec, source),
             gpus=found["gpus"],
-            notes=(f"{path}: the table as it was when the experiment was deleted", *found["notes"]),
+            notes=(
+                f"{path}: the table as it was when the experiment was deleted",
+                *(clean(str(note)) for note in found["notes"]),
+            ),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FolderError(f"{path}: is no table that `make delete` has written ({error})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        why = clean(str(error).splitlines()[0], 200) if str(error) else type(error).__name__
+        raise FolderError(f"{path}: is no table that `make delete` has written ({why})") from None
 
 
 def _row(record: Mapping[str, Any], metric: str) -> Row:
-    return Row(
-        trial=record["trial"],
-        state=record["state"],
-        reason=record["reason"],
-        assignments=record["assignments"],
-        value=record[metric],
-        best_epoch=record["best_epoch"],
-        epochs=record["epochs"],
-        seconds=record["seconds"],
-        gain=record["over_mixture"],
-        objective=metric,
-        metrics={
-            name: tuple(
-                Point(*point)
-                for point in zip(columns["epoch"], columns["value"], columns["time"], strict=True)
-            )
-            for name, columns in record["metrics"].items()
-        },
-        gpu_hours=record["gpu_hours"],
-        node=record["node"],
-        restarts=record["restarts"],
-        wandb=record["wandb"],
-        started=_time(record["started"]),
-        ended=_time(record["ended"]),
-        remedy=record["remedy"],
-    )
+    """One trial of the file, whose texts are cleaned and whose numbers are finite. Raises ValueError, KeyError and TypeError."""
+    if not is_name(record["trial"]):
+        raise ValueError("a trial without a name of Kubernetes")
+    same = ("trial", "state", "best_epoch", "epochs", "restarts")
+    texts = {name: clean(record[name]) for name in ("reason", "node", "remedy")}
+    numbers = {"value": record[metric], "gain": record["over_mixture"]}
+    numbers |= {name: record[name] for name in ("seconds", "gpu_hours")}
+    if any(number is not None and finite(number) is None for number in numbers.values()):
+        raise ValueError("a number that is none")
+    found = {
+        **{name: record[name] for name in same},
+        **texts,
+        **numbers,
+        "assignments": {clean(name): clean(value) for name, value in record["assignments"].items()},
+        "objective": metric,
+        "metrics": {clean(name): _points(columns) for name, columns in record["metrics"].items()},
+        "wandb": web_address(record["wandb"]),
+        "started": _time(record["started"]),
+        "ended": _time(record["ended"]),
+    }
+    return checked(Row, found)
+
+
+def _points(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = {"step": "epoch", "value": "value", "time": "time"}
+    points = [
+        dict(zip(names, point, strict=True)) for point in zip(*map(columns.get, names.values()), strict=True)
+    ]
+    for point in points:
+        if not is_epoch(point["step"]) or finite(point["value"]) is None:
+            raise ValueError("an epoch or a value that is none")
+    return points
 
 
 def _time(text: str | None) -> float | None:

@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 
 from katib.local.view import duration, short, with_unit
 from katib.results.table import Point, Row, TrialTable
-from katib.text import difference
+from katib.text import difference, markdown_text, spreadsheet_cell
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
@@ -72,6 +72,8 @@ def as_json(table: TrialTable) -> Iterator[str]:
 def as_csv(table: TrialTable) -> Iterator[str]:
     """One line a trial; of each other metric the value at the best epoch, as `at_best_…`. Numbers are whole, times RFC 3339.
 
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
+
     Lines end as RFC 4180 says, by which a reader tells them from an end of line in a cell.
     """
     metric, others = table.identity.metric, _other_metrics(table)
@@ -89,10 +91,10 @@ def as_csv(table: TrialTable) -> Iterator[str]:
 def markdown(table: TrialTable) -> Iterator[str]:
     """A table as GitHub draws it."""
     columns = _cells(table)
-    yield "| " + " | ".join(_plain(heading) for heading, _, _ in columns) + " |\n"
+    yield "| " + " | ".join(markdown_text(heading) for heading, _, _ in columns) + " |\n"
     yield "|" + "|".join("---:" if right else "---" for _, right, _ in columns) + "|\n"
     for row in table.rows:
-        yield "| " + " | ".join(_plain(cell(row)) for _, _, cell in columns) + " |\n"
+        yield "| " + " | ".join(markdown_text(cell(row)) for _, _, cell in columns) + " |\n"
 
 
 def print_table(table: TrialTable, console: Console) -> None:
@@ -187,10 +189,5 @@ def _at_best(row: Row, metric: str) -> float | None:
 
 def _line(cells: list[Any]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerow(map(spreadsheet_cell, cells))
     return buffer.getvalue()
-
-
-def _plain(cell: str) -> str:
-    """In a cell of Markdown, where a bar would begin the next one."""
-    return " ".join(cell.split()).replace("|", "\\|")

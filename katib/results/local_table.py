@@ -13,6 +13,7 @@ from pathlib import Path
 from katib.cluster.causes import LOST, OOM_GPU
 from katib.cluster.pod import gpus_of
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
+from katib.foreign import clean, finite, is_name, read_text
 from katib.local.record import DATABASE, MANIFEST, Identity, State, Trial, read
 from katib.results import export
 from katib.results.origin import budget, filters_of, is_ours, metrics_of, model_of, origin
@@ -106,15 +107,15 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
         asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
     except (KeyError, TypeError):
         return 0
-    first = next((trial for trial in trials if (folder / trial.name / CONFIG).exists()), None)
-    without = first is not None and read_json(folder / first.name / CONFIG).get("device") == "cpu"
+    configs = (read_json(folder / trial.name / CONFIG) for trial in trials)
+    without = next(filter(None, configs), {}).get("device") == "cpu"
     given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]
     return 0 if without or (given and not any(given)) else asked
 
 
 def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
     value = trial.value(identity.strategy)
-    mixture = read_json(folder / SUMMARY).get(f"mixture_{identity.metric}")
+    mixture = finite(read_json(folder / SUMMARY).get(f"mixture_{identity.metric}"))
     seconds = trial.effort.seconds + _at_work(trial, folder)
     return Row(
         trial=trial.name,
@@ -139,9 +140,9 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
     )
 
 
-def _better(value: float | None, mixture: object, *, maximize: bool) -> float | None:
+def _better(value: float | None, mixture: float | None, *, maximize: bool) -> float | None:
     """How much better `value` is than that of the unprocessed mixture."""
-    if value is None or not isinstance(mixture, int | float):
+    if value is None or mixture is None:
         return None
     return value - mixture if maximize else mixture - value
 
@@ -166,7 +167,7 @@ def _at_work(trial: Trial, folder: Path) -> float:
     if trial.state != "Running" or trial.effort.started is None:
         return 0.0
     try:
-        last = (folder / OUTPUT).stat().st_mtime
+        last = (folder / OUTPUT).stat(follow_symlinks=False).st_mtime
     except OSError:
         return 0.0
     return max(0.0, min(last, time.time()) - trial.effort.started)
@@ -191,11 +192,12 @@ def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]
     from katib.experiment import load_experiment
 
     try:
-        experiment = load_experiment((folder / MANIFEST).read_text(encoding="utf-8"), str(folder / MANIFEST))
+        experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
     except (OSError, UnicodeDecodeError, SepsweepError):
         raise error from None
     trials = []
-    for number, run in enumerate(sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))):
+    there = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
+    for number, run in enumerate(path for path in there if is_name(path.name)):
         summary, config = read_json(run / SUMMARY), read_json(run / CONFIG)
         curve = history(summary, experiment.metric).get(experiment.metric, ())
         state = _ENDS.get(str(summary.get("state")), "Created")
@@ -203,9 +205,13 @@ def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]
             Trial(
                 number,
                 run.name,
-                {axis.name: str(config[axis.name]) for axis in experiment.parameters if axis.name in config},
+                {
+                    axis.name: clean(str(config[axis.name]), 1000)
+                    for axis in experiment.parameters
+                    if axis.name in config
+                },
                 state,
-                "" if state == "Succeeded" else f"the run says: {summary.get('state')}",
+                "" if state == "Succeeded" else f"the run says: {clean(str(summary.get('state')), 1000)}",
                 values=tuple(point.value for point in curve),
             )
         )

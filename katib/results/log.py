@@ -25,7 +25,7 @@ from katib.results.selection import Candidate, candidates
 from katib.results.table import Row, TrialTable
 from katib.results.verdict import Verdict
 from katib.search.axis import Axis
-from katib.text import signed
+from katib.text import markdown_text, signed
 from katib.whole_file import write_whole
 
 FILE = "EXPERIMENT_LOG.md"
@@ -104,7 +104,7 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
     yield f"Commit: {commit}"
     yield f"Spec: {spec_hash(table.identity.spec)}" + (f" ({table.spec.name})" if table.spec else "")
     if table.model:
-        yield f"Model: {table.model}, on {'the cluster' if table.backend == 'cluster' else 'one machine'}"
+        yield f"Model: {markdown_text(table.model)}, on {'the cluster' if table.backend == 'cluster' else 'one machine'}"
     if table.budget:
         whole = table.budget.trials * table.budget.epochs
         hours = table.budget.hours_per_run
@@ -127,7 +127,7 @@ def _space(table: TrialTable, best: Mapping[str, str]) -> str:
     for axis in parameters_of(table.identity.spec, table.identity.name):
         low, high = (axis.min, axis.max) if axis.min is not None else (", ".join(axis.values), "")
         cells = (axis.name, low, high, axis.distribution, short(best.get(axis.name, "")))
-        lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
+        lines.append(f"| {' | '.join(markdown_text(str(cell)) for cell in cells)} |")
     return "\n".join(lines)
 
 
@@ -157,7 +157,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         else:
             yield f"{no_baseline(table).capitalize()}."
         return
-    yield verdict.sentence
+    yield markdown_text(verdict.sentence)
     lines = [f"| seed | this configuration, {metric} | baseline |", "|---:|---:|---:|"]
     for seed in dict.fromkeys((*verdict.seeds, *verdict.baseline)):
         pair = (verdict.seeds.get(seed), verdict.baseline.get(seed))
@@ -177,13 +177,13 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
 def _block(best: Mapping[str, str]) -> str:
     """For `fixed` of a spec; numbers are read back as numbers, which YAML does not do for every text of one."""
     values = {name: _number(text) for name, text in best.items()}
-    return f"```yaml\n{yaml.safe_dump(values, sort_keys=False)}```"
+    return f"```yaml\n{yaml.safe_dump(values, sort_keys=False, width=math.inf)}```"
 
 
 def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -> Iterator[str]:
     """Ranges that are too narrow first, then what of the budget is left, then what comes after the search."""
     narrow = at_bounds(table, best)
-    yield from narrow.values()
+    yield from map(markdown_text, narrow.values())
     failed = [row for row in table.rows if row.state in ("Failed", "MetricsUnavailable")]
     if failed:
         yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
@@ -231,7 +231,9 @@ def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
 
 
 def _why(row: Row) -> str:
-    return f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else "")
+    return markdown_text(
+        f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else "")
+    )
 
 
 def _date(time: float) -> str:

@@ -1,16 +1,16 @@
 """What a run has written about itself, in its folder: the trainer's summary, what it printed, its W&B run.
 
-The folder may be of any trainer, or be missing: whatever cannot be read is not there. Called by local_table.py.
+The folder may be of any trainer and from anybody, or be missing: whatever cannot be read (katib/foreign.py) is not there.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from math import inf
 from pathlib import Path
 from typing import Any
 
+from katib import foreign
+from katib.foreign import clean, finite
 from katib.metrics import MetricParser, Report
 from katib.results.table import Point
 
@@ -45,7 +45,7 @@ class Later(Mapping[str, tuple[Point, ...]]):
 def read_json(path: Path) -> Mapping[str, Any]:
     """The JSON object in `path`; an empty one where there is none."""
     try:
-        found = json.loads(path.read_bytes())
+        found = foreign.read_json(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -57,7 +57,7 @@ def history(summary: Mapping[str, Any], objective: str) -> Metrics:
     records = [
         record
         for record in (listed if isinstance(listed, list) else [])
-        if isinstance(record, dict) and isinstance(record.get("epoch"), int)
+        if isinstance(record, dict) and foreign.is_epoch(record.get("epoch"))
     ]
     steps = [(record["epoch"], _time(record.get("time"))) for record in records]
     variants = [found if isinstance(found := record.get("variants"), dict) else {} for record in records]
@@ -65,14 +65,14 @@ def history(summary: Mapping[str, Any], objective: str) -> Metrics:
     columns |= {f"{objective}_{name}": [record.get(name) for record in variants] for name in _names(variants)}
     found = {
         name: tuple(
-            Point(step, float(value), time)
+            Point(step, number, time)
             for (step, time), value in zip(steps, values, strict=True)
-            if isinstance(value, int | float) and abs(value) < inf
+            if (number := finite(value)) is not None
         )
         for name, values in columns.items()
         if name not in _NO_METRICS
     }
-    return {name: points for name, points in found.items() if points}
+    return {clean(name): points for name, points in found.items() if points}
 
 
 def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -82,12 +82,11 @@ def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
     """Every metric by step from what a trial printed, read as Katib's collector would. A resumed trial prints its
     history again with the times of old: a time is one step."""
+    parser = MetricParser(filters, list(names))
     try:
-        text = output.read_text(encoding="utf-8", errors="replace")
+        return points(report for line in foreign.lines(output) for report in parser.parse(line))
     except OSError:
         return {}
-    parser = MetricParser(filters, list(names))
-    return points(report for line in text.splitlines() for report in parser.parse(line))
 
 
 def points(reports: Iterable[Report]) -> Metrics:
@@ -100,16 +99,16 @@ def points(reports: Iterable[Report]) -> Metrics:
         name: tuple(
             Point(step, report.value, report.time.timestamp() if report.time else None)
             for step, report in enumerate(steps.values(), 1)
-            if abs(report.value) < inf
+            if finite(report.value) is not None
         )
         for name, steps in found.items()
     }
 
 
 def wandb_link(folder: Path) -> str:
-    """The address of the run on W&B; empty where it was not online."""
+    """The address of the run on W&B; empty where it was not online, or where this is no address."""
     try:
-        return (folder / WANDB).read_text().strip()
+        return foreign.web_address(foreign.read_text(folder / WANDB).strip())
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -107,6 +107,12 @@ def test_no_request_changes_the_study(page: Page, folder: Path) -> None:
         {"Host": "attacker.example:{port}"},
         {"Host": "localhost.attacker.example:{port}"},
         {"Host": "localhost:1"},
+        {"Host": "localhost"},
+        {"Host": "localhost:{port}, attacker.example"},
+        {"Host": "localhost:{port}@attacker.example"},
+        {"Host": "127.0.0.1.nip.io:{port}"},
+        {"Host": "2130706433:{port}"},
+        {"Host": "0.0.0.0:{port}"},
         {"Host": ""},
         {"Origin": "http://attacker.example"},
         {"Origin": "https://localhost:{port}"},
@@ -119,6 +125,35 @@ def test_a_request_that_another_page_may_have_caused_is_refused(page: Page, head
     status, text = page.ask("GET", "/api/studies", **filled)
     assert status == 403
     assert "test" not in text
+
+
+@pytest.mark.parametrize(
+    ("port", "host", "status"),
+    [
+        (8080, "LOCALHOST:8080", "200"),
+        (8080, "[::1]:8080", "200"),
+        (80, "localhost", "200"),
+        (80, "127.0.0.1", "200"),
+        (8080, "127.0.0.1", "403"),
+        (80, "attacker.example", "403"),
+    ],
+)
+def test_a_browsers_own_spelling_of_this_machine_is_answered(port: int, host: str, status: str) -> None:
+    """Host names are the same in any case, and port 80 is left out of them (RFC 9110, 4.2.3 and 7.2)."""
+    answered: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def application(environment: dict[str, Any], start: Any) -> list[bytes]:
+        start("200 OK", [])
+        return [b""]
+
+    environment = {"REQUEST_METHOD": "GET", "HTTP_HOST": host}
+    _dashboard.read_only(application, port)(
+        environment, lambda status, headers: answered.append((status, headers))
+    )
+    ((line, headers),) = answered
+    assert line.startswith(status)
+    if status == "200":
+        assert ("Content-Security-Policy", "frame-ancestors 'none'") in headers
 
 
 def test_the_server_listens_on_this_machine_alone(folder: Path) -> None:

@@ -5,8 +5,8 @@ The control side has no torch: the trainer separates them, as a process of its o
 
 import base64
 import io
-import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from katib.foreign import clean, read_bytes, read_json
 from katib.local.launch import ROOT
 from katib.local.view import count
 from katib.results.table import Row
 
 EXAMPLES, SECONDS, BATCH = 3, 4.0, 1
 """Mixtures, and how much of each is heard."""
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS, LARGEST_SOUND = 180, 64 << 20
 FOLDER, SCORES, CHECKPOINT, CONFIG = "evaluation-report", "evaluation.json", "best.pt", "config.json"
 SIGNALS = {
     "mixture": "mixture",
@@ -92,13 +93,15 @@ def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Liste
             f"Nothing to hear: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch."
         )
     place = folder / FOLDER
+    if place.is_symlink() or folder.is_symlink():
+        return Listening(f"Nothing to hear: {place} is reached by a symbolic link, which may lead anywhere.")
     if not _fresh(place, folder / CHECKPOINT) and (problem := _separate(folder, place)):
         return Listening(f"Nothing to hear: {problem}")
     try:
-        scores = json.loads((place / SCORES).read_text())["scores"]
+        scores = read_json(place / SCORES)["scores"]
         examples = tuple(_example(place, score) for score in _one_a_mixture(scores))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, wave.Error) as error:
-        return Listening(f"Nothing to hear: {place} cannot be read ({error}).")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, wave.Error) as error:
+        return Listening(f"Nothing to hear: {place} cannot be read ({clean(str(error), 200)}).")
     return Listening(
         f"{best.trial} on the first validation mixtures, which were not chosen by how well they came out. "
         "References are the dry voices; estimates stand in their order.",
@@ -144,10 +147,15 @@ def _separate(folder: Path, place: Path) -> str:
 def _variants(config: Path) -> list[str]:
     """Those that the trial was validated on."""
     try:
-        found = json.loads(config.read_text())["validation_variants"]
+        found = read_json(config)["validation_variants"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [str(variant) for variant in found] if isinstance(found, list) else []
+    return list(filter(_is_variant, found)) if isinstance(found, list) else []
+
+
+def _is_variant(found: object) -> bool:
+    """Whether a word of a file can be a variant: it becomes an argument of the trainer, and part of a file's name."""
+    return isinstance(found, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", found))
 
 
 def _one_a_mixture(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -159,6 +167,8 @@ def _one_a_mixture(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _example(place: Path, score: dict[str, Any]) -> Example:
+    if not _is_variant(score["variant"]) or score["row"] < 0:
+        raise ValueError("a score without a mixture")
     stem = f"{score['row']:05d}-{score['variant']}"
     players = tuple(Player(name, _data(place / f"{stem}-{signal}.wav")) for signal, name in SIGNALS.items())
     title = (
@@ -171,7 +181,8 @@ def _example(place: Path, score: dict[str, Any]) -> Example:
 def _data(file: Path) -> str:
     """The first seconds of a WAV file as a data URI."""
     short = io.BytesIO()
-    with wave.open(str(file)) as source, wave.open(short, "wb") as copy:
+    whole = io.BytesIO(read_bytes(file, LARGEST_SOUND))
+    with wave.open(whole) as source, wave.open(short, "wb") as copy:
         copy.setparams(source.getparams())
         copy.writeframes(source.readframes(round(SECONDS * source.getframerate())))
     return "data:audio/wav;base64," + base64.b64encode(short.getvalue()).decode("ascii")

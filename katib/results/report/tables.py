@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from katib.foreign import web_address
 from katib.local.view import count, duration, short, with_unit
 from katib.metrics import UNIT
 from katib.results.report.cost import hours, spared
@@ -62,7 +63,7 @@ def all_trials(table: TrialTable) -> Grid:
     ]
     kept = [(column, cells) for column, cells in columns if any(cells)]
     rows = tuple(
-        Line(tuple(cells[index] for _, cells in kept), _address(row.wandb), row is table.best)
+        Line(tuple(cells[index] for _, cells in kept), web_address(row.wandb), row is table.best)
         for index, row in enumerate(table.rows[:MOST_ROWS])
     )
     links = sum(bool(row.link) for row in rows)
@@ -125,7 +126,7 @@ def failures(table: TrialTable) -> Grid:
                 row.reason or "no reason was recorded",
                 row.remedy or "none is known",
             ),
-            _address(row.wandb),
+            web_address(row.wandb),
         )
         for row in failed[:MOST_FAILURES]
     )
@@ -152,7 +153,7 @@ def stop_decisions(table: TrialTable) -> Grid | None:
     rows = tuple(
         Line(
             (row.trial, str(row.epochs), _spared(row, table), row.reason or "no reason was recorded"),
-            _address(row.wandb),
+            web_address(row.wandb),
         )
         for row in stopped[:MOST_DECISIONS]
     )
@@ -181,8 +182,3 @@ def _hours(row: Row) -> str:
 def _spared(row: Row, table: TrialTable) -> str:
     found = spared(row, table)
     return "" if found is None else hours(found)
-
-
-def _address(text: str) -> str:
-    """Only an address of the web is one to click on."""
-    return text if text.startswith(("https://", "http://")) else ""
