@@ -277,7 +277,7 @@ def sampler(experiment: Experiment) -> Sampler:
         if endless:
             raise ManifestError(f"algorithm grid: parameter '{endless[0]}' needs a feasibleSpace step")
     numbers = {_FIELDS[name]: int(text) for name, text in settings.items() if name in _FIELDS}
-    if not 1 <= numbers.get("candidates", 1) <= MOST_CANDIDATES:
+    if numbers.get("candidates", 0) > MOST_CANDIDATES:
         raise ManifestError(
             f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}"
         )

@@ -247,6 +247,7 @@ def test_an_earlier_search_counts_as_much_as_it_resembles_this_one() -> None:
         source = np.append(np.zeros(len(own)), np.ones(len(x)))
         values = np.append(np.sin(6 * own), sign * np.sin(6 * x) - 0.2)
         model = surrogate(LINE, told(np.vstack([own, x]), values, source=source))
+        assert len(model.process.theta) == 4  # ln length of x, of the mark, ln signal, ln noise
         return abs(float(model.predict(np.array([[0.9]]))[0][0]) - math.sin(5.4))
 
     assert at_a_hole(1.0) < 0.3

@@ -1,8 +1,6 @@
 """Single proposals against Optuna, scipy's Sobol sequence and plain counts."""
 
-import inspect
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,14 +13,12 @@ from scipy import stats
 from scipy.stats import qmc
 
 from katib.check.first_suggestions import FirstSuggestion
-from katib.errors import ManifestError
-from katib.experiment import Algorithm, Experiment, Parameter
+from katib.experiment import Parameter
 from katib.search import bayes
 from katib.search import sampler as module
 from katib.search.history import Outcome, Past
-from katib.search.sampler import NEAR, Sampler, idle_settings, sampler
+from katib.search.sampler import NEAR, Sampler
 from katib.search.space import Space
-from tests.katib.search.test_sampler import experiment
 
 SQUARE = Space.of([Parameter(name, "double", "0", "1", None, (), "uniform") for name in "xy"])
 MIXED = Space.of(
@@ -105,6 +101,34 @@ def test_tpe_is_optunas(name: str, maximize: bool) -> None:
     assert {key: float(text) for key, text in found.items()} == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "trials", "studies"),
+    [
+        ("tpe", 4, 0),
+        ("tpe", 5, 1),
+        ("multivariate-tpe", 4, 0),
+        ("multivariate-tpe", 5, 1),
+        ("random", 9, 0),
+        ("sobol", 9, 0),
+    ],
+)
+def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, trials: int, studies: int
+) -> None:
+    """From as many trials on as it starts with; a study that Optuna creates is a line on stderr by itself."""
+    made = []
+
+    def create(**words: Any) -> optuna.Study:
+        made.append(words)
+        return optuna.study.create_study(**words)
+
+    monkeypatch.setattr(optuna, "create_study", create)
+    history = [past(n / 20, 0.1, float(n)) for n in range(trials)]
+    Sampler(SQUARE, name, True, seed=1, startup=5).propose(history)
+    assert len(made) == studies
+    assert capfd.readouterr().err == ""
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Known]:
     """What the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
@@ -151,6 +175,37 @@ def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Known])
     found = proposer.propose([past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)], 20)
     assert [point["x"] == "0.5" for point in found] == [True] * 16 + [False] * 4
     assert [len(told.pending) for told in asked] == list(range(16))
+
+
+def test_a_known_point_is_passed_over_for_the_models_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known from this search or from an earlier one, in whatever spelling."""
+    monkeypatch.setattr(
+        bayes, "suggest", lambda *_: iter([(0.5, 0.5), (0.25, 0.5), (0.75, 0.75), (0.1, 0.1)])
+    )
+    proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
+    history = [Past({"x": "5e-1", "y": "0.50"}, "completed", 1.0), past(0.9, 0.9, 2.0)]
+    assert proposer.propose(history, earlier=[past(0.25, 0.5, 1.0)]) == [{"x": "0.75", "y": "0.75"}]
+
+
+def test_where_no_draw_is_free_an_untried_point_is_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a random place on, so that the first of the space is not always the next; none are left where all were tried."""
+    monkeypatch.setattr(module, "DRAWS", 0)
+    nine = Space.of([Parameter("n", "int", "1", "9", None, (), "uniform")])
+    tried = [Past({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
+    assert Sampler(nine, "random", True, seed=1).propose(tried, 3) == [{"n": "9"}]
+    firsts = {
+        point["n"] for seed in range(12) for point in Sampler(nine, "random", True, seed=seed).propose([])
+    }
+    assert len(firsts) > 3
+
+
+@pytest.mark.parametrize("name", ["bayesianoptimization", "tpe"])
+def test_two_trials_of_one_point_are_told_alike_in_either_order(name: str) -> None:
+    """Of the same outcome, with other values, without one, and with another number of reports."""
+    twice = [past(0.5, 0.5, 1.0), past(0.5, 0.5, 3.0), past(0.5, 0.5), past(0.2, 0.9, 2.0)]
+    twice += [replace(twice[0], values=(1.0,)), replace(twice[0], outcome="stopped", values=(0.5, 1.0))]
+    proposer = Sampler(SQUARE, name, True, seed=1, startup=3)
+    assert proposer.propose(twice) == proposer.propose(twice[::-1])
 
 
 def test_a_kind_of_which_everything_failed_is_left_for_another() -> None:
@@ -202,86 +257,3 @@ def test_first_suggestions_that_the_history_lacks_but_were_proposed_are_not_give
     assert proposer.propose(listed, position=2) == [{"x": "0.5", "y": "0.3"}]
     assert proposer.trial_name({"y": "0.2", "x": "0.5"}) == "t2"
     assert proposer.trial_name({"x": "0.6", "y": "0.2"}) == ""
-
-
-def test_the_defaults_are_optunas_own() -> None:
-    theirs = inspect.signature(optuna.samplers.TPESampler).parameters
-    ours = Sampler(SQUARE, "tpe", True)
-    assert ours.startup == theirs["n_startup_trials"].default
-    assert ours.candidates == theirs["n_ei_candidates"].default
-    assert ours.seed is None
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "expected"),
-    [
-        ("bayesianoptimization", {"random_state": "3", "n_initial_points": "4"}, (3, 4, 24)),
-        ("multivariate-tpe", {"n_startup_trials": "5", "n_ei_candidates": "6"}, (None, 5, 6)),
-        ("tpe", {"n_EI_candidates": "10000", "gamma": "0.3"}, (None, 10, 10000)),
-        ("tpe", {"n_EI_candidates": "1"}, (None, 10, 1)),
-        ("sobol", {"random_state": "0"}, (0, 10, 24)),
-    ],
-)
-def test_settings_by_their_names_in_katibs_services(
-    name: str, settings: dict[str, str], expected: tuple[int | None, int, int]
-) -> None:
-    """pkg/suggestion/v1beta1, skopt, optuna and hyperopt."""
-    found = sampler(experiment(name, **settings))
-    assert (found.algorithm, (found.seed, found.startup, found.candidates)) == (name, expected)
-    assert found.maximize
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"algorithm": Algorithm("cmaes", {})},
-            "algorithm cmaes: only Katib's own service on a cluster has it; here: bayesian",
-        ),
-        (
-            {"algorithm": Algorithm("tpe", {"n_EI_candidates": "10001"})},
-            "algorithm tpe: the candidates of a proposal must be 1 to",
-        ),
-        ({"parameters": ()}, "parameters: there is nothing to search"),
-    ],
-)
-def test_a_search_that_cannot_be_made_is_refused_in_a_line(change: dict[str, Any], message: str) -> None:
-    found: Experiment = replace(experiment("random"), **change)
-    with pytest.raises(ManifestError) as error:
-        sampler(found)
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "idle"),
-    [
-        (
-            "bayesianoptimization",
-            {"acq_optimizer": "auto", "acq_func": "EI", "random_state": "1"},
-            ["acq_func", "acq_optimizer"],
-        ),
-        ("tpe", {"prior_weight": "1", "gamma": "0.2", "n_EI_candidates": "3"}, ["gamma", "prior_weight"]),
-        ("grid", {"random_state": "1"}, ["random_state"]),
-        ("random", {"random_state": "1"}, []),
-    ],
-)
-def test_settings_without_effect_are_those_of_the_table_in_docs(
-    name: str, settings: dict[str, str], idle: list[str]
-) -> None:
-    assert idle_settings(Algorithm(name, settings)) == idle
-
-
-def test_the_model_can_be_loaded_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[tuple[Any, ...]] = []
-
-    class Thread:
-        def __init__(self, target: Any, args: tuple[Any, ...]) -> None:
-            self.work = target, args
-
-        def start(self) -> None:
-            started.append(self.work)
-
-    monkeypatch.setattr(module.threading, "Thread", Thread)
-    module.preload()
-    ((load, names),) = started
-    assert load(*names) is sys.modules["katib.search.bayes"]
