@@ -1,14 +1,15 @@
 """What the loader makes of an epoch's excerpts: sample by sample, with and without a reading process, in memory that is used
 again."""
 
-import gc
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 import torch
 from test_sampling import Numbers
 
+from trainer.data import sampling
 from trainer.data.sampling import (
     Batch,
     Excerpt,
@@ -52,6 +53,12 @@ def test_a_recording_that_is_gone_ends_the_reading(workers: int) -> None:
         next(reading)
 
 
+def test_a_batch_beyond_the_last_one_is_none() -> None:
+    """Python ends a loop over what has no iterator of its own by IndexError."""
+    batches = sampling._Batches([[Excerpt(Numbers(("clean", 9)).rows[0], "C", 0)]], 5)
+    assert len(batches) == len(list(batches)) == 1
+
+
 def test_reading_draws_no_random_number_of_the_model() -> None:
     """Dropout, for one, must not depend on the number of workers."""
     subset = Numbers(("clean", 9))
@@ -59,6 +66,34 @@ def test_reading_draws_no_random_number_of_the_model() -> None:
     for workers in (0, 1):
         list(loader([[Excerpt(subset.rows[0], "C", 0)]], frames=5, workers=workers, pin=False))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_reading_process_that_meets_a_bug_shows_its_trace() -> None:
+    """It has not died, and no memory is short."""
+
+    def bug() -> Exception:
+        return RuntimeError("a bug")
+
+    batches = [[Excerpt(Numbers(("clean", 9), ("clean", 9), broken=1, error=bug).rows[1], "C", 0)]]
+    for workers in (0, 1):
+        with pytest.raises(RuntimeError, match="a bug"):
+            list(loader(batches, frames=5, workers=workers, pin=False))
+
+
+def test_a_reading_process_that_dies_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch's DataLoader raises it (torch/utils/data/_utils/signal_handling.py)."""
+
+    def dying(*_: object, **__: object) -> Iterator[Batch]:
+        yield Batch(torch.zeros(1, 5), torch.zeros(1, 2, 5))
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(sampling, "DataLoader", dying)
+    reading = loader([], frames=5, workers=1, pin=False)
+    next(reading)
+    with pytest.raises(
+        DataFaultError, match=r"worker \(pid 7\) is killed by signal: Killed\.\); give the container more"
+    ):
+        next(reading)
 
 
 def test_a_workers_death_is_told_from_other_errors() -> None:
@@ -129,11 +164,9 @@ def test_memory_is_used_again_only_when_nobody_holds_it() -> None:
     assert (first.shape, first.dtype) == ((2, 3), torch.float32)
     place, view = first.data_ptr(), first[1:]
     del first
-    gc.collect()
     second = memory.tensor(6)
     assert second.data_ptr() != place
     del view
-    gc.collect()
     assert memory.tensor(5).data_ptr() != place
     assert memory.tensor(3, 2).data_ptr() == place
 
@@ -144,7 +177,14 @@ def test_memory_of_lengths_that_no_longer_come_is_let_go() -> None:
     for size in range(1, 1001):
         memory.tensor(size)
         assert len(memory._free) <= 10
-    for _ in range(30):
-        held = [memory.tensor(7) for _ in range(3)]
-        del held
-    assert len(memory._free) >= 3  # the blocks of one batch after the other are not let go
+
+
+def test_the_blocks_of_one_batch_after_the_other_stay() -> None:
+    """Eight of one size, which a batch with two reading threads may hold at once."""
+    memory = _Memory()
+    held = [memory.tensor(7) for _ in range(8)]
+    places = {tensor.data_ptr() for tensor in held}
+    for _ in range(3):
+        held.clear()
+        held += [memory.tensor(7) for _ in range(8)]
+        assert {tensor.data_ptr() for tensor in held} == places

@@ -175,7 +175,7 @@ def _whole(batch: Batch | str) -> Batch:
 
 def worker_fault(error: RuntimeError) -> DataFaultError | None:
     """What the DataLoader says when a worker has died, which it may raise wherever the main thread is."""
-    if "DataLoader worker" not in str(error):
+    if "DataLoader worker (pid" not in str(error):  # of an error that a worker met it says "worker process"
         return None
     said = " ".join(str(error).split())
     return DataFaultError(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from katib import metrics
 from katib.services.observations import Row
 
 MOST_HASHES = 20_000
@@ -109,12 +110,9 @@ def plain(row: Row) -> Row:
 
 
 def number(text: str) -> float | None:
-    """What Katib can rank; None for any other text."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    """What Katib can rank; None for any other text, such as "1_000", which Python alone takes for a number."""
+    value = metrics.number(text)
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _step(row: Row) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from katib.metrics import number
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
 from katib.services.stubs import pb, rpc
@@ -35,7 +36,9 @@ class Stopper:
         for rule in self._rules():
             if rule.name != self._arguments.objective or rule.start_step != step:
                 continue
-            bar = _number(rule.value)
+            bar = number(rule.value)
+            if bar is None:
+                continue
             if best < bar if rule.comparison == pb.LESS else rule.comparison == pb.GREATER and best > bar:
                 return f"step {step}: best {best:g} is worse than {bar:g}"
         return None
@@ -74,10 +77,3 @@ class Stopper:
         if not self._away:
             log.warning(problem)
         self._away = True
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
