@@ -27,12 +27,12 @@ HOURS_A_DAY = 24
 class Used:
     """What a search has taken so far."""
 
-    ended: int = 0
+    ended: int
     """Trials."""
-    running: int = 0
-    epochs: int = 0
+    running: int
+    epochs: int
     """Of all trials."""
-    gpu_hours: float = 0.0
+    gpu_hours: float
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
 
 
 def _ahead(row: Row, expected: float, epochs: int) -> float:
-    """Epochs that a trial under way has before it: as expected, or where it has passed that, to its end."""
+    """Epochs that a trial under way has before it: as expected, or where it has reached that, to its end."""
     return expected - row.epochs if row.epochs < expected else float(max(0, epochs - row.epochs))
 
 

@@ -193,6 +193,22 @@ def test_more_trials_than_the_spec_has_leave_none_to_come() -> None:
     assert model.ahead == (0.0,)
 
 
+def test_a_trial_that_still_runs_at_the_expected_epoch_may_run_to_its_end() -> None:
+    """12 are expected: one has 1 ahead after 11, and 8 after 12, for it has not ended."""
+    for epochs, ahead in ((11, 1.0), (12, 8.0), (13, 7.0), (20, 0.0)):
+        (model,) = planned(*ROWS[:5], run("late", "Running", epochs, 1.0)).models
+        assert model.ahead[0] == ahead
+
+
+def test_hours_and_days_have_three_digits_seconds_one_and_money_two() -> None:
+    """Four hours for seven epochs."""
+    spec = SPEC.model_copy(update={"trials": 1, "epochs": 7, "epochs_with_patience": 6.0})
+    record = planned(spec=spec, price=1 / 3).record()
+    assert (record["days"], record["cost"]) == (0.167, 2.67)
+    (model,) = record["models"]
+    assert (model["seconds_per_epoch"], model["gpu_hours_patience"]) == (2057.1, 6.857)
+
+
 def test_a_manifest_that_was_shortened_is_planned_as_it_is() -> None:
     """Its own trials and epochs, and the estimate for one of its trials where it has one."""
     short = replace(table(), spec=SPEC, budget=Budget(4, 10, 1.5))
