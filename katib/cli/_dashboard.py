@@ -25,6 +25,7 @@ def serve(database: Path, port: int) -> WSGIServer:
     the study is none of this engine."""
     from optuna_dashboard import wsgi
 
+    from katib.cli._importances import with_ours
     from katib.errors import EngineError
     from katib.local.record import read
 
@@ -33,7 +34,7 @@ def serve(database: Path, port: int) -> WSGIServer:
         server = make_server(ADDRESS, port, lambda *_: (), handler_class=_Quiet)
     except OSError as error:
         raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
-    server.set_app(read_only(wsgi(_storage(database)), server.server_port))
+    server.set_app(read_only(with_ours(wsgi(_storage(database)), database.parent), server.server_port))
     return server
 
 

@@ -48,6 +48,10 @@ def ui(
         signal.signal(number, end)
     with server:
         print(f"{name}: http://localhost:{port}/dashboard (Ctrl-C ends it)", flush=True)
+        print(
+            "its importances are those of make report, which also says what chance alone would reach",
+            flush=True,
+        )
         server.serve_forever()
 
 

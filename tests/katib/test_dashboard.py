@@ -4,16 +4,20 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from benchmarks.made_experiment import make_experiment
 from katib.cli import _dashboard
 from katib.experiment import load_experiment
 from katib.local.record import DATABASE, Identity, read
 from katib.local.store import Store
+from katib.results.local_table import read_table
+from katib.results.report.importance import importances
 from katib.search.sampler import sampler
 from tests.katib.local.rig import manifest
 
@@ -65,6 +69,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(folder: Path) -> Iterator[Page]:
+    with served(folder) as found:
+        yield found
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Page]:
     with _dashboard.serve(folder / DATABASE, 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -166,3 +176,19 @@ def test_a_route_that_writes_would_fail_at_the_database(folder: Path) -> None:
     with pytest.raises(optuna.exceptions.StorageInternalError):
         _dashboard._storage(folder / DATABASE).delete_study(1)
     assert read(folder)[0].name == "test"
+
+
+def test_its_importances_are_those_of_the_report(tmp_path: Path) -> None:
+    """Shares and order; the dashboard's own, by Optuna's evaluator over the completed trials, are others."""
+    make_experiment(tmp_path, 14, 2, name="series3-dprnn")
+    found = importances(read_table(tmp_path, "series3-dprnn"))
+    with served(tmp_path / "series3-dprnn") as page:
+        status, body = page.ask("GET", "/api/studies/1/param_importances")
+    (shown,) = json.loads(body)["param_importances"]
+    assert status == 200
+    assert [(one["name"], one["importance"]) for one in shown] == [(one.name, one.share) for one in found]
+    assert {one["distribution"] for one in shown} == {"FloatDistribution"}
+
+
+def test_of_too_few_trials_it_shows_no_importance_as_the_report_does(page: Page) -> None:
+    assert json.loads(page.ask("GET", "/api/studies/1/param_importances")[1]) == {"param_importances": [[]]}

@@ -37,6 +37,8 @@ class Importance:
     name: str
     share: float
     chance: float
+    distribution: str = ""
+    """Of its values, as Optuna calls it."""
 
     @property
     def told(self) -> bool:
@@ -68,7 +70,12 @@ def importances(table: TrialTable) -> list[Importance]:
         divergences = _divergences(points, values)
     total = sum(divergences[0].values()) or 1.0
     found = [
-        Importance(name, raw / total, sorted(dealt[name] for dealt in divergences[1:])[-BEYOND] / total)
+        Importance(
+            name,
+            raw / total,
+            sorted(dealt[name] for dealt in divergences[1:])[-BEYOND] / total,
+            type(points[0][name][0]).__name__,
+        )
         for name, raw in divergences[0].items()
     ]
     return sorted(found, key=lambda one: -one.share)
