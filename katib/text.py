@@ -52,3 +52,21 @@ def markdown_text(text: str) -> str:
     """Returns a text of others as Markdown that shows it on one line: no HTML, link, image, code, emphasis or next cell of it."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`|*\[\]])", r"\\\1", plain)
+
+
+def short(text: str) -> str:
+    """A number to four digits, for reading; a whole number and anything else as it is."""
+    if text.removeprefix("-").isdecimal():
+        return text
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def duration(seconds: float) -> str:
+    """`35 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"

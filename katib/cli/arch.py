@@ -152,18 +152,18 @@ def _show(found: "Followed") -> None:
 def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     import sys
 
-    from rich.console import Console
-
     from katib.local.view import count
     from katib.metrics import metrics_of
-    from katib.results.formats import print_rows
     from katib.results.pareto import page
+    from katib.terminal import print_rows
     from katib.whole_file import write_whole
 
     plan = found.plan
     metric = metrics_of(found.manifest["spec"])[0]
     maximize = found.manifest["spec"]["objective"]["type"] == "maximize"
-    print_rows(_headings(plan, made), [_cells(plan, one, made, metric, maximize) for one in made], Console())
+    seeds = [6] * len(plan.seeds)
+    cells = [_cells(plan, one, made, metric, maximize) for one in made]
+    print_rows(_headings(plan, made), cells, [0, 1, 2, *seeds, 3, 4, 5, 7])
     for line in found.failures:
         print(f"failed: {line}", file=sys.stderr)
     if any(one.mean is not None for one in made):

@@ -35,6 +35,7 @@ def best(
     from katib.results.confirmation import nothing_to_go_by
     from katib.results.remarks import remarks
     from katib.results.selection import candidates, seed_noise
+    from katib.terminal import print_words
 
     name = search_name(experiment)
     table = trial_table(name, out, site, context, cluster=cluster)
@@ -48,28 +49,30 @@ def best(
     if as_json:
         return 0
     ended = sum(row.state in ("Succeeded", "EarlyStopped") and row.value is not None for row in table.rows)
-    print(
+    print_words(
         f"{name}: {metric} that a configuration is believed to reach over seeds, by all {ended} trials that ended"
     )
     _print_candidates(found, metric)
     if noise is None:
-        print(
+        print_words(
             "nothing is known of the difference that seeds alone make: no trial has anything to be compared with"
         )
     else:
-        print(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
+        print_words(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
     tell(remarks(table))
-    print(_what_follows(table, name, out, cluster=cluster))
+    print_words(*_what_follows(table, name, out, cluster=cluster).split("\n"))
     return 0
 
 
 def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
-    from rich.console import Console
-
+    from katib.columns import without_prefix
     from katib.local.view import short, with_unit
-    from katib.results.formats import print_rows
+    from katib.terminal import output, print_rows
 
-    headings = ["", "believed", "+-", "observed", "its place", "trial", *found[0].configuration]
+    out, settings = output(), found[0].configuration
+    prefix = without_prefix([name for one in found for name in one.trials])[0] if out.terminal else ""
+    headings = ["#", "believed", "+-", "observed", "its place", "trial", *settings]
+    ranks = [0, 1, 2, 3, 6, 4, *[5] * len(settings)]
     rows = [
         [
             str(place),
@@ -77,12 +80,12 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
             "" if one.sd is None else with_unit(one.sd, metric),
             with_unit(one.observed, metric) + (" (stopped)" if one.state == "EarlyStopped" else ""),
             str(one.rank),
-            ", ".join(one.trials),
+            ", ".join(name.removeprefix(prefix) for name in one.trials),
             *(short(text) for text in one.configuration.values()),
         ]
         for place, one in enumerate(found, 1)
     ]
-    print_rows(headings, rows, Console())
+    print_rows(headings, rows, ranks, out=out, title=f"trials {prefix}*" if prefix else "")
 
 
 def _what_follows(table: "TrialTable", name: str, out: Path, *, cluster: bool) -> str:

@@ -52,12 +52,14 @@ def _text(file: str) -> str:
 
 
 def _print(found: "Finding") -> None:
-    from katib.foreign import clean
+    from katib.terminal import output
 
-    typer.secho(found.severity, fg=COLOURS[found.severity], bold=True, nl=False)
-    print(f" line {found.line}: {clean(found.path)}: {clean(found.what)}  [{found.rule}]")
-    print(f"  effect: {clean(found.effect)}")
-    print(f"  mend:   {clean(found.mend)}\n")
+    out = output()
+    lead = (found.severity, f"bold {COLOURS[found.severity]}")
+    out.words(f" line {found.line}: {found.path}: {found.what}  [{found.rule}]", lead=lead, indent=2)
+    out.words(f"  effect: {found.effect}", indent=10)
+    out.words(f"  mend:   {found.mend}", indent=10)
+    out.line()
 
 
 def _summary(source: str, findings: list["Finding"]) -> str:

@@ -91,11 +91,9 @@ def _require_same(
 
 
 def _show(found: "Followed") -> None:
-    from rich.console import Console
-
     from katib.local.view import count, short, with_unit
     from katib.metrics import metrics_of
-    from katib.results.formats import print_rows
+    from katib.terminal import print_rows
 
     plan, metric = found.plan, metrics_of(found.manifest["spec"])[0]
     known = sum(len(group.known) for group in plan.groups)
@@ -113,7 +111,7 @@ def _show(found: "Followed") -> None:
         ]
         for place, group in enumerate(plan.groups, 1)
     ]
-    print_rows(["", "believed", "seeds to run", *plan.groups[0].configuration], rows, Console())
+    print_rows(["#", "believed", "seeds to run", *plan.groups[0].configuration], rows)
     if not plan.baseline:
         print(
             "note: there is no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)"
@@ -123,12 +121,10 @@ def _show(found: "Followed") -> None:
 def _close(found: "Followed", verdict: "Verdict | None") -> int:
     import sys
 
-    from rich.console import Console
-
     from katib.local.view import count, short, with_unit
     from katib.metrics import metrics_of
-    from katib.results.formats import print_rows
     from katib.results.remarks import differences
+    from katib.terminal import print_rows, print_words
 
     plan, values, metric = found.plan, found.values, metrics_of(found.manifest["spec"])[0]
     rows = []
@@ -136,17 +132,18 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
         mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""
         each = [with_unit(by_seed[seed], metric) if seed in by_seed else "" for seed in plan.seeds]
         rows.append([str(place), mean, *each, *map(short, group.configuration.values())])
-    headings = ["", "mean", *(f"seed {seed}" for seed in plan.seeds), *plan.groups[0].configuration]
-    print_rows(headings, rows, Console())
+    headings = ["#", "mean", *(f"seed {seed}" for seed in plan.seeds), *plan.groups[0].configuration]
+    print_rows(headings, rows)
     for line in found.failures:
         print(f"failed: {line}", file=sys.stderr)
     if verdict is not None:
         told = differences(found.table, verdict.baseline) if found.table else ""
-        print("\n".join(filter(None, (verdict.sentence, told))))
+        print_words(verdict.sentence, told)
         first = plan.groups[0].configuration
         if dict(verdict.configuration) != first:
             print("note: the search's first choice did not come through; the verdict is on the next one")
-        print("      " + ", ".join(f"{name} {text}" for name, text in verdict.configuration.items()))
+        settings = ", ".join(f"{name} {text}" for name, text in verdict.configuration.items())
+        print_words(f"      {settings}", indent=6)
         return 0
     if found.outstanding:
         print(

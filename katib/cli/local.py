@@ -97,17 +97,16 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     """The table, what ended the search, and how to go on."""
     import sys
 
-    from rich.console import Console
-
     from katib.local.view import short, with_unit
     from katib.results.formats import print_table
     from katib.results.local_table import read_table
+    from katib.terminal import output, print_words
     from katib.text import difference
 
     table = read_table(out, experiment)
     if table.rows:
-        print_table(table, Console())
-    print(", ".join(f"{number} {state}" for state, number in table.counts.items()))
+        print_table(table, output())
+    print_words(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
         print(f"{code}{halt}", file=sys.stderr)
@@ -115,9 +114,11 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     if table.best:
         metric, gained = table.identity.metric, table.best.gain
         gain = "" if gained is None else f" ({difference(gained, metric)} over the unprocessed mixture)"
-        print(f"best: {table.best.trial}, {metric} {with_unit(table.best.value or 0.0, metric)}{gain}")
-        print("      " + ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items()))
+        value = with_unit(table.best.value or 0.0, metric)
+        print_words(f"best: {table.best.trial}, {metric} {value}{gain}", indent=6)
+        found = ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items())
+        print_words(f"      {found}", indent=6)
     where = "" if out == Path("runs") else f" OUT={out}"
     named = f"EXPERIMENT={experiment}{where}"
-    print(f"next: make report {named} · make results {named} · make ui {named}")
+    print_words(f"next: make report {named} · make results {named} · make ui {named}")
     return 0

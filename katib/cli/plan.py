@@ -89,14 +89,11 @@ def _tables(
 
 
 def _print(made: "Plan", site_parallel: int, unit: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from katib.terminal import output, print_rows
 
     used = any(model.used.ended or model.used.running for model in made.models)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("search", no_wrap=True)
     headings = [
+        "search",
         "runs",
         "epochs",
         "s an epoch",
@@ -104,35 +101,46 @@ def _print(made: "Plan", site_parallel: int, unit: str) -> None:
         "with patience",
         "and early stopping",
     ]
-    for heading in headings + (["used", "ended", "running"] if used else []):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for model in made.models:
-        cells = [
-            model.spec.name,
-            str(model.spec.trials),
-            str(model.spec.epochs),
-            f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
-            f"{model.gpu_hours:.1f}",
-            f"{model.gpu_hours_patience:.1f}",
-            f"{model.gpu_hours_stopping:.1f}",
-        ]
-        if used:
-            cells += [f"{model.used.gpu_hours:.1f}", str(model.used.ended), str(model.used.running)]
-        table.add_row(*cells)
+    rows = [_cells(model, used=used) for model in made.models]
     if len(made.models) > 1:
         runs = sum(model.spec.trials for model in made.models)
         hours = (made.gpu_hours, made.gpu_hours_patience, made.gpu_hours_stopping)
-        cells = ["together", str(runs), "", "", *(f"{value:.1f}" for value in hours)]
-        table.add_row(*cells, *([f"{made.gpu_hours_used:.1f}"] if used else []))
-    console = Console()
-    (console if console.is_terminal else Console(width=1000)).print(table)
-    print("\n".join(_sentences(made, site_parallel, unit)))
+        rows.append(["together", str(runs), "", "", *(f"{value:.1f}" for value in hours)])
+        if used:
+            ended, running = (
+                sum(getattr(model.used, name) for model in made.models) for name in ("ended", "running")
+            )
+            rows[-1] += [f"{made.gpu_hours_used:.1f}", str(ended), str(running)]
+    out = output()
+    ranks = [0, 1, 7, 8, 2, 5, 6]
+    if used:
+        headings, ranks = [*headings, "used", "ended", "running"], [*ranks, 3, 4, 4]
+    print_rows(headings, rows, ranks, out=out)
+    for sentence in _sentences(made, site_parallel, unit):
+        out.words(sentence, indent=2)
+
+
+def _cells(model: "ModelPlan", *, used: bool) -> list[str]:
+    cells = [
+        model.spec.name,
+        str(model.spec.trials),
+        str(model.spec.epochs),
+        f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
+        f"{model.gpu_hours:.1f}",
+        f"{model.gpu_hours_patience:.1f}",
+        f"{model.gpu_hours_stopping:.1f}",
+    ]
+    if used:
+        cells += [f"{model.used.gpu_hours:.1f}", str(model.used.ended), str(model.used.running)]
+    return cells
 
 
 def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
-    """Days, money, and what the numbers rest on; `unit` is whose hours they are, a GPU's or a process's."""
-    from katib.results.plan import ASSUMED_SAVING
-
+    """Days and money, of searches that are over what they took; `unit` is whose hours they are, a GPU's or a process's."""
+    if made.over:
+        ended, spent = sum(model.used.ended for model in made.models), made.gpu_hours_used
+        cost = "" if made.price is None else f", {spent * made.price:.2f} at {made.price:g} a {unit}-hour"
+        return [f"all {ended} trials have ended, after {spent:.1f} {unit}-hours{cost}"]
     gpus = f"{made.gpus} {unit}" + ("" if made.gpus == 1 else "s" if unit == "GPU" else "es")
     lines = [
         f"at most {made.gpu_hours:.1f} {unit}-hours, about {made.gpu_hours_patience:.1f} expected with patience,"
@@ -149,11 +157,23 @@ def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
             f"at {made.price:g} a {unit}-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early"
             f" stopping as well" + (f", of which {spent:.2f} is spent" if spent else "")
         )
-    if unit == "GPU" and made.days_site > made.days * 1.005:
+    narrow, wide = made.days_site, made.days
+    if made.gpu_hours_used:
+        narrow, wide = made.days_left_site, made.days_left
+    if unit == "GPU" and narrow > wide * 1.005:
+        left = " left" if made.gpu_hours_used else ""
         lines.append(
-            f"with parallel_trials {site_parallel} of the site: {_time(made.days_site)}, because a search then leaves GPUs"
+            f"with parallel_trials {site_parallel} of the site: {_time(narrow)}{left}, because a search then leaves GPUs"
             f" idle at its end; deploy with PARALLEL={made.models[0].parallel}"
         )
+    return lines + _grounds(made)
+
+
+def _grounds(made: "Plan") -> list[str]:
+    """What the numbers rest on."""
+    from katib.results.plan import ASSUMED_SAVING
+
+    lines = []
     guessed = [model.spec.name for model in made.models if not model.measured]
     known = [f"{model.spec.name} ({model.measured})" for model in made.models if model.measured]
     if guessed:

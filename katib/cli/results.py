@@ -20,12 +20,11 @@ def results(
     """Print the trial table of EXPERIMENT; it may still be running."""
     import sys
 
-    from rich.console import Console
-
     from katib.cli.tables import tell, trial_table
     from katib.errors import SepsweepError, nearest
     from katib.results.formats import FORMATS, print_table, text
     from katib.results.remarks import remarks
+    from katib.terminal import output
 
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
@@ -35,6 +34,6 @@ def results(
     tell(remarks(table, metrics=format in ("csv", "json")))
     if format == "table":
         if table.rows:
-            print_table(table, Console())
+            print_table(table, output())
     else:
         sys.stdout.writelines(text(table, format))  # type: ignore[arg-type]  # one of FORMATS

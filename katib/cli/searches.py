@@ -82,11 +82,15 @@ def say(text: str) -> None:
 
 def print_results(results: "list[Result]", *, all_of_them: bool) -> None:
     """One line a check, and below what is not well its meaning and mend."""
+    from katib.terminal import output
+
+    out = output()
     for result in results:
         if result.status in ("ok", "unknown") and not all_of_them:
             continue
-        typer.secho(f"{result.status:8}", fg=COLOURS[result.status], bold=result.status == "error", nl=False)
-        print(f"{result.check}: {result.found}")
+        bold = "bold " if result.status == "error" else ""
+        lead = (f"{result.status:8}", bold + COLOURS[result.status])
+        out.words(f"{result.check}: {result.found}", lead=lead, indent=10)
         if result.status in ("warning", "error"):
-            print(f"        effect: {result.meaning}")
-            print(f"        mend:   {result.mend}")
+            out.words(f"        effect: {result.meaning}", indent=16)
+            out.words(f"        mend:   {result.mend}", indent=16)

@@ -25,12 +25,11 @@ def status(
     """Show the searches of the namespace with every trial: epoch, SI-SNR, node, GPU-hours, and why one failed or waits."""
     import json
 
-    from rich.console import Console
-
     from katib.cli.searches import search_name, site_of
     from katib.cluster.client import Cluster
     from katib.cluster.status import Curves, look
     from katib.cluster.view import print_progress, records
+    from katib.terminal import output
 
     cluster = Cluster(site_of(site).namespace, context)
     name = search_name(model) if model else None
@@ -41,37 +40,48 @@ def status(
     if as_json:
         print(json.dumps(records(found), indent=2))
     else:
-        print_progress(found, Console(), cluster.namespace)
+        print_progress(found, output(), cluster.namespace)
 
 
 def _watch(cluster: "Cluster", name: str | None) -> None:
-    """Follows the API server by watches; goes on showing the last state where the server is away."""
+    """Follows the API server by watches; keeps showing the last state where the server is away."""
+    import time
     from contextlib import suppress
 
-    from rich.console import Console
+    from rich.console import Group
     from rich.live import Live
 
     from katib.cluster.mirror import Mirror
     from katib.cluster.status import SELECTORS, Curves
-    from katib.cluster.view import print_progress, table
+    from katib.cluster.view import PAGE_SECONDS, print_progress, screen
+    from katib.terminal import MARGIN, assembled, output
 
-    console, curves = Console(), Curves()
+    out, curves = output(), Curves()
     selectors = dict(SELECTORS)
     with suppress(KeyboardInterrupt), Mirror(cluster, selectors) as mirror:
         while not mirror.complete and mirror.problem is None:
             mirror.wait(LOG_SECONDS)
         if not mirror.complete and mirror.problem is not None:
             raise mirror.problem
-        if not console.is_terminal:
-            while True:
-                print_progress(
-                    _progress(cluster, mirror, curves, name), console, cluster.namespace, mirror.problem
-                )
-                mirror.wait(LOG_SECONDS * 6)
-        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        if not out.live:
             while True:
                 found = _progress(cluster, mirror, curves, name)
-                live.update(table(found, console, cluster.namespace, mirror.problem), refresh=True)
+                print_progress(found, out, cluster.namespace, mirror.problem)
+                mirror.wait(LOG_SECONDS * 6)
+        begin = time.monotonic()
+        with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
+            while True:
+                found, page = _progress(cluster, mirror, curves, name), time.monotonic() - begin
+                width, height = out.size
+                made = screen(
+                    found,
+                    width - MARGIN,
+                    height - 1,
+                    cluster.namespace,
+                    mirror.problem,
+                    int(page / PAGE_SECONDS),
+                )
+                live.update(Group(*map(assembled, made)), refresh=True)
                 mirror.wait(LOG_SECONDS)
 
 

@@ -35,7 +35,6 @@ def tell(notes: Iterable[str]) -> None:
     """On stderr, so that what is printed for machines stays whole."""
     import sys
 
-    from katib.foreign import clean
+    from katib.terminal import print_words
 
-    for note in notes:
-        print(f"note: {clean(note)}", file=sys.stderr)
+    print_words(*(f"note: {note}" for note in notes), indent=2, file=sys.stderr)

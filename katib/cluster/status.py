@@ -47,6 +47,7 @@ from katib.cluster.model import (
 from katib.cluster.storage import lacking_volume
 from katib.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError, nearest
+from katib.eta import seconds_left
 from katib.metrics import MetricParser
 
 LOGS = 5
@@ -167,14 +168,14 @@ def _progress(
         if row.trial.finished
     ]
     each = mean(done) if done else planned
-    left = search.max_trials - len(done)
-    ahead = sum(min(each, elapsed(row.trial.started, None, now)) for row in rows if not row.trial.finished)
+    begun = [elapsed(row.trial.started, None, now) for row in rows if not row.trial.finished]
+    waiting = max(0, search.max_trials - len(rows))
     return Progress(
         search=search,
         rows=tuple(sorted(rows, key=_order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
         hours_planned=search.max_trials * planned * max(1, search.gpus) / 3600,
-        seconds_left=max(0.0, (left * each - ahead) / max(1, search.parallel))
+        seconds_left=seconds_left(each, begun, waiting, search.parallel)
         if each and not search.finished
         else None,
         unreadable=curves.problem,

@@ -1,28 +1,20 @@
-"""What a user sees of the searches on a cluster. Called by the verb status."""
+"""What a user sees of the searches on a cluster: one table a search; on a terminal no wider than it is, watched no longer."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
 from katib.cluster.status import Progress, Row
-from katib.metrics import UNIT
-from katib.text import with_unit
+from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
+from katib.eta import ends_at
+from katib.foreign import clean
+from katib.terminal import STATES, Output
+from katib.text import count, short, with_unit
 
-STYLES = {
-    "Created": "dim",
-    "Waiting": "yellow",
-    "Paused": "magenta",
-    "Running": "cyan",
-    "Succeeded": "green",
-    "EarlyStopped": "yellow",
-    "Failed": "red",
-    "MetricsUnavailable": "red",
-    "Killed": "red",
-}
+Line = Sequence[Styled]
+PAGE_SECONDS = 10.0
+"""How long a page is shown where not everything fits."""
 
 
 def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
@@ -46,80 +38,151 @@ def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
 
 
 def print_progress(
-    found: Sequence[Progress], console: Console, namespace: str, problem: Exception | None = None
+    found: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None
 ) -> None:
-    """One table a search; a file or a pipe has no width."""
-    wide = console if console.is_terminal else Console(width=1000, file=console.file)
-    wide.print(table(found, wide, namespace, problem))
+    """Prints one table a search; a file or a pipe has no width."""
+    for line in lines(found, out.width, namespace, problem):
+        out.line(*line)
 
 
-def table(
-    found: Sequence[Progress], console: Console, namespace: str, problem: Exception | None = None
-) -> RenderableType:
-    """The searches one below the other, the API server's absence on top."""
-    parts: list[RenderableType] = []
-    if problem is not None:
-        parts.append(Text(f"not up to date: {problem}; trying again", style="red"))
+def screen(
+    found: Sequence[Progress],
+    width: int,
+    height: int,
+    namespace: str,
+    problem: Exception | None = None,
+    page: int = 0,
+) -> list[Line]:
+    """Returns what a terminal shows: all of it where it fits; else of trials only those that have not ended; where even they do
+    not fit, one page of them after the other."""
+    for whole in (True, False):
+        made = lines(found, width, namespace, problem, whole=whole)
+        if len(made) <= height:
+            return made
+    top = _problem(problem, width)
+    pages = list(_pages([_search(item, width, whole=False) for item in found], max(2, height - 1 - len(top))))
+    number = page % len(pages)
+    foot = f"page {number + 1} of {len(pages)}, the next in {PAGE_SECONDS:.0f} s"
+    return [*top, *pages[number], *_words(foot, "dim", width)]
+
+
+def lines(
+    found: Sequence[Progress],
+    width: int | None,
+    namespace: str,
+    problem: Exception | None = None,
+    *,
+    whole: bool = True,
+) -> list[Line]:
+    """Returns the searches one below the other, the API server's absence on top; not `whole`: without trials that have ended."""
+    made = _problem(problem, width)
     if not found:
-        parts.append(
-            Text(f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one")
-        )
+        text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
+        made += _words(text, "", width)
     for item in found:
-        parts += [Text(headline(item), style="bold"), _trials(item)]
-        parts += [Text(note) for note in _notes(item)]
-    return Group(*parts)
+        made += _search(item, width, whole=whole)
+    return made
 
 
-def headline(item: Progress) -> str:
-    """`series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  about 20 h left`."""
+def headline(item: Progress, now: datetime) -> str:
+    """`series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`."""
     search = item.search
     unit = "GPU-hours" if search.gpus else "hours"
     words = [search.name, "Deleting" if search.deleting else search.state]
     words.append(f"{search.trials} of {search.max_trials} trials")
     words.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {unit}")
     if item.seconds_left is not None:
-        words.append(f"about {_hours(item.seconds_left / 3600)} h left")
+        words.append(f"ends about {ends_at(item.seconds_left, now)}")
     if search.state == "Failed" and (why := search.stopped or search.message):
         words.append(why)
     return "  ".join(words)
 
 
-def _trials(item: Progress) -> Table:
-    """On a terminal that is too narrow the last columns are cut; what a trial is called and has come to is not."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    names = max((len(row.trial.name) for row in item.rows), default=0)
-    made.add_column("trial", no_wrap=True, min_width=names)
-    made.add_column("state", no_wrap=True, min_width=max((len(row.state) for row in item.rows), default=0))
-    made.add_column("epoch", justify="right", no_wrap=True)
-    for heading in ("now", "best"):
-        made.add_column(heading, justify="right", no_wrap=True, min_width=len(f"-99.99 {UNIT}"))
-    for heading in ("GPU-hours" if item.search.gpus else "hours", "restarts"):
-        made.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("GPU", "node"):
-        made.add_column(heading, no_wrap=True)
-    for row in item.rows:
-        made.add_row(
-            row.trial.name,
-            f"[{STYLES.get(row.state, '')}]{row.state}[/]",
-            str(row.epoch or ""),
-            _value(row.current, item.search.metric),
-            _value(row.best, item.search.metric),
-            _hours(row.hours),
-            str(row.restarts or ""),
-            str(row.gpus or ""),
-            escape(row.node),
-        )
+def _problem(problem: Exception | None, width: int | None) -> list[Line]:
+    return [] if problem is None else _words(f"not up to date: {problem}; trying again", "red", width)
+
+
+def _search(item: Progress, width: int | None, *, whole: bool) -> list[Line]:
+    """The headline, the table, what does not fit, and the causes of what went wrong."""
+    start = f"{item.search.name}-"
+    prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
+    rows = [row for row in item.rows if whole or not row.trial.finished]
+    made = _words(headline(item, datetime.now().astimezone()), "bold", width)
+    if prefix not in ("", start):
+        made += _words(f"trials {prefix}*", "", width)
+    if rows:
+        table = fit(_columns(item, rows, prefix), width)
+        made += [*table.lines]
+        if width:
+            text = missing(table.left_out, "--json", width)
+            made += _words(text, "dim", width) if text else []
+    if not whole and (ended := [row for row in item.rows if row.trial.finished]):
+        made += _words(f"  {_ended(ended, item)}", "dim", width)
+    for note in _notes(item, rows, prefix):
+        made += _words(note, "", width)
     return made
 
 
-def _notes(item: Progress) -> list[str]:
+def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]]:
+    """Whole searches as long as they fit; one that is longer than a page has its headline on each of its pages."""
+    page: list[Line] = []
+    for block in blocks:
+        if page and len(page) + len(block) > height:
+            yield page
+            page = []
+        rest = list(block)
+        while len(rest) > height:
+            yield rest[:height]
+            rest = [block[0], *rest[height:]]
+        page += rest
+    if page:
+        yield page
+
+
+def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
+    """What a trial is called and has come to comes first, where it runs after that, its settings last."""
+    metric = item.search.metric
+    states = [row.state for row in rows]
+    texts: list[tuple[str, int, Callable[[Row], str]]] = [
+        ("epoch", 3, lambda row: str(row.epoch or "")),
+        ("now", 4, lambda row: _value(row.current, metric)),
+        ("best", 2, lambda row: _value(row.best, metric)),
+        ("GPU-hours" if item.search.gpus else "hours", 5, lambda row: _hours(row.hours)),
+        ("restarts", 6, lambda row: str(row.restarts or "")),
+        ("GPU", 8, lambda row: str(row.gpus or "")),
+    ]
+    return [
+        Column("trial", [row.trial.name.removeprefix(prefix) for row in rows]),
+        Column("state", states, 1, styles=[STATES.get(state, "") for state in states]),
+        *(Column(name, [text(row) for row in rows], rank, right=True) for name, rank, text in texts),
+        Column("node", [row.node for row in rows], 7),
+        *(
+            Column(name, [short(row.trial.assignments.get(name, "")) for row in rows], 9, right=True)
+            for name in dict.fromkeys(name for row in rows for name in row.trial.assignments)
+        ),
+    ]
+
+
+def _ended(rows: Sequence[Row], item: Progress) -> str:
+    """`12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`."""
+    counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
+    values = [row.best for row in rows if row.best is not None]
+    best = ""
+    if values:
+        value = max(values) if item.search.maximize else min(values)
+        best = f", the best with {with_unit(value, item.search.metric)}"
+    return f"{count(len(rows), 'trial')} not shown: {counts}{best}"
+
+
+def _notes(item: Progress, rows: Sequence[Row], prefix: str) -> list[str]:
     notes = [f"  {item.lacking}"] if item.lacking else []
-    for row in item.rows:
+    for row in rows:
+        name = row.trial.name.removeprefix(prefix)
         if row.cause is not None:
-            notes.append(f"  {row.trial.name}: {row.cause}")
+            notes.append(f"  {name}: {row.cause}")
         if row.interruption:
             notes.append(
-                f"  {row.trial.name}: taken off its node before ({row.interruption}); it continues at its checkpoint"
+                f"  {name}: taken off its node before ({row.interruption}); it continues at its checkpoint"
             )
     if item.unreadable:
         notes.append(f"  a log could not be read: {item.unreadable}")
@@ -128,6 +191,13 @@ def _notes(item: Progress) -> list[str]:
             f"  the logs of {item.unread} running trials were not read in this look; status -w reads them in turn"
         )
     return notes
+
+
+def _words(text: str, style: str, width: int | None) -> list[Line]:
+    """A sentence in lines of the width."""
+    text = clean(text)
+    found = wrapped(text, width, indent=4) if width else [text]
+    return [[(line, style)] for line in found]
 
 
 def _record(row: Row) -> dict[str, Any]:

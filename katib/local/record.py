@@ -99,6 +99,11 @@ class Identity:
         )
 
 
+def shown(state: State, *, begun: bool) -> str:
+    """Returns the state as people read it: what has trained for a while and waits to continue is Interrupted."""
+    return "Interrupted" if begun and state == "Created" else state
+
+
 def objective_value(values: Sequence[float], strategy: str) -> float | None:
     """What the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
     finite = [value for value in values if abs(value) < float("inf")]

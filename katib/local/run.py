@@ -16,13 +16,14 @@ from katib.local.corpus import EARLIER, is_earlier
 from katib.local.ending import Halt
 from katib.local.engine import Engine
 from katib.local.launch import Launcher
+from katib.local.live import view
 from katib.local.lock import lock
 from katib.local.process import end_leftovers
 from katib.local.record import DATABASE, MANIFEST, Identity, read
 from katib.local.store import Store
-from katib.local.view import count, view
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stopping import stop_rule
+from katib.text import count
 from katib.whole_file import write_whole
 
 LOCK = "engine.lock"
@@ -40,7 +41,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     if experiment.early_stopping:
         stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     with _held(launcher.folder):
-        seen = view(experiment)
+        seen = view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
         store = _open(launcher, manifest, seen.say)
         try:
             for name in idle_settings(experiment.algorithm):

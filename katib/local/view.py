@@ -1,38 +1,16 @@
-"""What the user sees of a local search: a live table on a terminal, one line an event elsewhere. Called by the engine."""
+"""What the engine tells of a local search, and one line an event of it for a log file or a pipe (live.py: a terminal)."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from time import time
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
-
 from katib.experiment import Experiment
-from katib.local.record import State, Trial
+from katib.local.record import Trial
 from katib.text import count as count
+from katib.text import duration as duration
+from katib.text import short as short
 from katib.text import with_unit as with_unit
-
-REFRESH_SECONDS = 1.0
-STYLES: dict[State, str] = {
-    "Created": "dim",
-    "Running": "cyan",
-    "Succeeded": "green",
-    "EarlyStopped": "yellow",
-    "Failed": "red",
-    "MetricsUnavailable": "red",
-}
-PLACES: tuple[State, ...] = (
-    "Running",
-    "Created",
-    "Succeeded",
-    "EarlyStopped",
-    "Failed",
-    "MetricsUnavailable",
-)
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -94,70 +72,6 @@ class Lines:
         """Nothing: each change had its line."""
 
 
-class LiveTable(Lines):
-    """The trials as a table that is drawn anew; what concerns the whole search scrolls by above it."""
-
-    refresh = REFRESH_SECONDS
-
-    def __init__(self, experiment: Experiment, console: Console) -> None:
-        super().__init__(experiment)
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-
-    def __enter__(self) -> "LiveTable":
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def say(self, text: str) -> None:
-        """Above the table."""
-        self._console.print(text, markup=False, highlight=False)
-
-    def report(self, trial: Trial, step: int) -> None:
-        """The table shows it."""
-
-    def stopping(self, trial: Trial) -> None:
-        """The table at the end has the reason."""
-
-    def change(self, trial: Trial) -> None:
-        """The table shows the state; only what went wrong is kept in sight."""
-        if trial.state in ("Failed", "MetricsUnavailable"):
-            super().change(trial)
-
-    def show(self, trials: Sequence[Trial]) -> None:
-        """Running ones first."""
-        # A terminal shows no more than it has lines; what does not fit its width is cut off the settings alone.
-        fitting = sorted(trials, key=lambda trial: PLACES.index(trial.state))[
-            : max(3, self._console.height - 3)
-        ]
-        name = max((len(trial.name) for trial in fitting), default=0)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("trial", no_wrap=True, min_width=name)
-        table.add_column("state", no_wrap=True, min_width=max(map(len, STYLES)))
-        for heading, width in (("epoch", 5), ("best", 9), ("time", 9)):
-            table.add_column(heading, justify="right", no_wrap=True, min_width=width)
-        table.add_column("", no_wrap=True)
-        for trial in fitting:
-            value = trial.value(self._experiment.strategy)
-            best = "" if value is None else with_unit(value, self._experiment.metric)
-            settings = "  ".join(f"{key} {short(text)}" for key, text in trial.assignments.items())
-            state = f"[{STYLES[trial.state]}]{trial.state}[/]"
-            table.add_row(
-                trial.name, state, str(len(trial.values) or ""), best, _time(trial), escape(settings)
-            )
-        self._live.update(table, refresh=True)
-
-
-def view(experiment: Experiment) -> View:
-    """The live table where there is a terminal to draw it on, lines elsewhere."""
-    console = Console()
-    return LiveTable(experiment, console) if console.is_terminal else Lines(experiment)
-
-
 def story(trial: Trial, experiment: Experiment) -> str:
     """What there is to say of a trial's state: its settings as it begins, how it went as it ends."""
     if trial.state == "Created" and not trial.reason:
@@ -171,25 +85,3 @@ def story(trial: Trial, experiment: Experiment) -> str:
     elif trial.values:
         parts.append(f"goes on after epoch {len(trial.values)}")
     return ", ".join(parts)
-
-
-def short(text: str) -> str:
-    """A number to four digits, for reading; anything else as it is."""
-    try:
-        return f"{float(text):.4g}"
-    except ValueError:
-        return text
-
-
-def duration(seconds: float) -> str:
-    """`35 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _time(trial: Trial) -> str:
-    running = trial.state == "Running" and trial.effort.started is not None
-    spent = trial.effort.seconds + (max(0.0, time() - (trial.effort.started or 0)) if running else 0)
-    return duration(spent) if spent else ""

@@ -1,26 +1,21 @@
-"""The trial table as text: on a terminal, as Markdown, CSV and JSON. The only printer of trial tables.
-
-Called by the verbs results, delete and local; smaller tables of other verbs look the same.
-"""
+"""The trial table as text: on a terminal, as Markdown, CSV and JSON. The only printer of trial tables."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
-
-from katib.local.view import duration, short, with_unit
+from katib.columns import Column, without_prefix
 from katib.results.table import Point, Row, TrialTable
-from katib.text import difference, markdown_text, spreadsheet_cell
+from katib.terminal import STATES, Output, print_columns
+from katib.text import difference, duration, markdown_text, short, spreadsheet_cell, with_unit
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
+TRIAL = "trial"
 FACTS = (
     *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb"),
     *("started", "ended", "remedy"),
@@ -91,32 +86,30 @@ def as_csv(table: TrialTable) -> Iterator[str]:
 def markdown(table: TrialTable) -> Iterator[str]:
     """A table as GitHub draws it."""
     columns = _cells(table)
-    yield "| " + " | ".join(markdown_text(heading) for heading, _, _ in columns) + " |\n"
-    yield "|" + "|".join("---:" if right else "---" for _, right, _ in columns) + "|\n"
+    yield "| " + " | ".join(markdown_text(cell.heading) for cell in columns) + " |\n"
+    yield "|" + "|".join("---:" if cell.right else "---" for cell in columns) + "|\n"
     for row in table.rows:
-        yield "| " + " | ".join(markdown_text(cell(row)) for _, _, cell in columns) + " |\n"
+        yield "| " + " | ".join(markdown_text(cell.text(row)) for cell in columns) + " |\n"
 
 
-def print_table(table: TrialTable, console: Console) -> None:
-    """On a terminal that is too narrow the settings and reasons stay away; a file or a pipe has no width."""
-    printable = _printable(table, whole=True)
-    if not console.is_terminal:
-        console = Console(width=1000, file=console.file)
-    elif console.measure(printable, options=console.options.update(width=1000)).maximum > console.width:
-        printable = _printable(table, whole=False)
-        printable.caption = "a wider terminal shows the settings and reasons"
-    console.print(printable)
-
-
-def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
-    """Any other small table: words to the left, numbers to the right."""
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, heading in enumerate(headings):
-        numbers = all(not row[index] or row[index][0] in "+-0123456789" for row in rows)
-        made.add_column(heading, justify="right" if numbers else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*map(escape, row))
-    (console if console.is_terminal else Console(width=1000, file=console.file)).print(made)
+def print_table(table: TrialTable, out: Output) -> None:
+    """Prints the table: on a terminal as much of it as fits, in a file or a pipe all of it, names whole."""
+    prefix, names = "", [row.trial for row in table.rows]
+    if out.terminal:
+        prefix, names = without_prefix(names, f"{table.identity.name}-")
+    states = [STATES[row.shown_state] for row in table.rows]
+    found = [
+        Column(
+            cell.heading,
+            names if cell.heading == TRIAL else [cell.text(row) for row in table.rows],
+            cell.rank,
+            cell.right,
+            states if cell.heading == "state" else (),
+        )
+        for cell in _cells(table)
+    ]
+    title = f"trials {prefix}*" if prefix else ""
+    print_columns(found, out, elsewhere="--format csv", title=title)
 
 
 def instant(time: float | None) -> str | None:
@@ -124,48 +117,46 @@ def instant(time: float | None) -> str | None:
     return None if time is None else datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
-def _cells(table: TrialTable, *, whole: bool = True) -> list[tuple[str, bool, Callable[[Row], str]]]:
-    """What people read: heading, whether a number, and the cell of a row. A column that would be empty is left out."""
+@dataclass(frozen=True)
+class _Cell:
+    """What people read of a row. On a narrow terminal the one with the highest rank gives way first."""
+
+    heading: str
+    rank: int
+    text: Callable[[Row], str]
+    right: bool = True
+
+
+def _cells(table: TrialTable) -> list[_Cell]:
+    """A column that would be empty is left out."""
     metric, rows = table.identity.metric, table.rows
-    columns: list[tuple[str, bool, Callable[[Row], str]]] = [
-        ("trial", False, lambda row: row.trial),
-        ("state", False, lambda row: row.state),
-        (metric, True, lambda row: "" if row.value is None else with_unit(row.value, metric)),
+    columns = [
+        _Cell(TRIAL, 0, lambda row: row.trial, right=False),
+        _Cell("state", 1, lambda row: row.shown_state, right=False),
+        _Cell(metric, 2, lambda row: "" if row.value is None else with_unit(row.value, metric)),
     ]
     if any(row.gain is not None for row in rows):
         columns.append(
-            ("over mixture", True, lambda row: "" if row.gain is None else difference(row.gain, metric))
+            _Cell("over mixture", 6, lambda row: "" if row.gain is None else difference(row.gain, metric))
         )
     columns += [
-        ("best epoch", True, lambda row: str(row.best_epoch or "")),
-        ("of", True, lambda row: str(row.epochs or "")),
-        ("time", True, lambda row: duration(row.seconds)),
+        _Cell("best epoch", 3, lambda row: str(row.best_epoch or "")),
+        _Cell("of", 3, lambda row: str(row.epochs or "")),
+        _Cell("time", 4, lambda row: duration(row.seconds)),
     ]
     if table.backend == "cluster":
-        columns.append((f"{table.device}-hours", True, lambda row: f"{row.gpu_hours:.2f}"))
+        columns.append(_Cell(f"{table.device}-hours", 7, lambda row: f"{row.gpu_hours:.2f}"))
     if any(row.restarts for row in rows):
-        columns.append(("restarts", True, lambda row: str(row.restarts or "")))
-    if not whole:
-        return columns
+        columns.append(_Cell("restarts", 8, lambda row: str(row.restarts or "")))
     for name in table.settings:
-        columns.append((name, True, lambda row, name=name: short(row.assignments.get(name, ""))))  # type: ignore[misc]
+        columns.append(_Cell(name, 5, lambda row, name=name: short(row.assignments.get(name, ""))))  # type: ignore[misc]
     if len({row.node for row in rows if row.node}) > 1:
-        columns.append(("node", False, lambda row: row.node))
+        columns.append(_Cell("node", 9, lambda row: row.node, right=False))
     if any(row.reason for row in rows):
-        columns.append(("reason", False, lambda row: row.reason))
+        columns.append(_Cell("reason", 10, lambda row: row.reason, right=False))
     if any(row.wandb for row in rows):
-        columns.append(("W&B", False, lambda row: row.wandb))
+        columns.append(_Cell("W&B", 11, lambda row: row.wandb, right=False))
     return columns
-
-
-def _printable(table: TrialTable, *, whole: bool) -> RichTable:
-    columns = _cells(table, whole=whole)
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, right, _ in columns:
-        made.add_column(heading, justify="right" if right else "left", no_wrap=True)
-    for row in table.rows:
-        made.add_row(*(escape(cell(row)) for _, _, cell in columns))
-    return made
 
 
 def _columns(points: tuple[Point, ...]) -> dict[str, list[Any]]:

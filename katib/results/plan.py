@@ -92,6 +92,13 @@ class Plan:
     """With patience and early stopping, from now on."""
     days_site: float
     """As `days`, with no more trials at a time than the site lets a search have."""
+    days_left_site: float
+    """As `days_left`, with no more trials at a time than that."""
+
+    @property
+    def over(self) -> bool:
+        """Whether all trials have ended."""
+        return not any(model.ahead for model in self.models)
 
     @property
     def gpu_hours(self) -> float:
@@ -167,6 +174,7 @@ def plan(
         days_site=_days(
             models, gpus, [model.spec.epochs for model in models], parallel=parallel or site_parallel
         ),
+        days_left_site=_days(models, gpus, parallel=parallel or site_parallel),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from katib.local.record import Identity, State
+from katib.local.record import Identity, State, shown
 from katib.metrics import METRIC
 from katib.spec import Baseline, Spec
 
@@ -78,6 +78,11 @@ class Row:
                 object.__setattr__(self, name, None)
 
     @property
+    def shown_state(self) -> str:
+        """As people read it: a trial that has begun and waits to continue is Created only to Katib."""
+        return shown(self.state, begun=bool(self.epochs or self.seconds))
+
+    @property
     def curve(self) -> tuple[Point, ...]:
         """The objective by epoch."""
         return self.metrics.get(self.objective, ())
@@ -136,9 +141,9 @@ class TrialTable:
         return tuple(row for row in self.rows if row.state in ("Created", "Running"))
 
     @property
-    def counts(self) -> dict[State, int]:
-        """Trials by state."""
-        states = [row.state for row in self.rows]
+    def counts(self) -> dict[str, int]:
+        """Trials by the state that is shown."""
+        states = [row.shown_state for row in self.rows]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
     @property

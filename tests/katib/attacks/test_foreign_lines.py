@@ -17,11 +17,12 @@ from katib.foreign import clean, web_address
 from katib.local.process import TrialProcess
 from katib.local.record import read
 from katib.results import export
-from katib.results.formats import FORMATS, as_csv, markdown, print_rows, text
+from katib.results.formats import FORMATS, as_csv, markdown, text
 from katib.results.local_table import read_table
 from katib.results.log import entry, placed
 from katib.results.run_folder import WANDB, wandb_link
 from katib.results.table import Row, TrialTable
+from katib.terminal import output, print_rows
 from katib.text import markdown_text, spreadsheet_cell
 from tests.katib.attacks.hostile import NAME, TRIALS, attribute, run_folder
 from tests.katib.results.tables import row as plain_row
@@ -315,11 +316,9 @@ def test_a_clock_that_is_set_back_takes_no_time_away(tmp_path: Path, monkeypatch
 
 
 def test_small_tables_and_markdown_show_what_they_are_given() -> None:
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=80)
-    print_rows(["[bold]a"], [["[link=file:///etc]x[/link]"]], console)
-    assert "[link=file:///etc]x[/link]" in console.file.getvalue()  # type: ignore[attr-defined]
+    file = io.StringIO()
+    print_rows(["[bold]a"], [["[link=file:///etc]x[/link]"]], out=output(file))
+    assert "[link=file:///etc]x[/link]" in file.getvalue()
     assert (
         markdown_text("plain 1.5 dB, val_si_snr; exit code 1: no")
         == "plain 1.5 dB, val_si_snr; exit code 1: no"

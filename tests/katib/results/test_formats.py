@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from katib.__main__ import main
 from katib.errors import FolderError
@@ -18,6 +17,7 @@ from katib.results import export
 from katib.results.formats import as_csv, as_json, markdown, print_table
 from katib.results.local_table import read_table
 from katib.results.table import Row, TrialTable
+from katib.terminal import output
 from tests.katib.results.made import identity, made, trial
 
 AGREED = ["trial", "state", "reason", "assignments", "val_si_snr", "best_epoch", "epochs", "seconds"]
@@ -67,11 +67,18 @@ def test_markdown_has_as_many_cells_in_each_line(tmp_path: Path) -> None:
     assert "best of epoch 1 \\| below" in lines[3]
 
 
-def test_a_narrow_terminal_leaves_the_settings_out_and_a_file_does_not(tmp_path: Path) -> None:
-    for terminal, wanted in ((True, False), (False, True)):
-        file = io.StringIO()
-        print_table(small(tmp_path), Console(file=file, width=70, force_terminal=terminal))
-        assert ("weight_decay" in file.getvalue()) == wanted
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_narrow_terminal_leaves_the_settings_out_and_a_file_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for file, wanted in ((Terminal(), False), (io.StringIO(), True)):
+        print_table(small(tmp_path), output(file))
+        assert ("weight_decay  " in file.getvalue()) == wanted
 
 
 IDENTITY = identity()

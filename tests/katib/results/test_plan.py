@@ -128,7 +128,9 @@ def test_ended_trials_take_the_place_of_estimates(tmp_path: Path) -> None:
     )  # the one with 60 takes 11 others behind it
 
 
-def test_a_local_search_under_way_is_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_local_search_that_is_over_is_counted_and_gets_no_advice(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     from benchmarks.made_experiment import make_experiment
 
     make_experiment(tmp_path, 5, 100, name="series3-dprnn")
@@ -136,8 +138,19 @@ def test_a_local_search_under_way_is_counted(capsys: pytest.CaptureFixture[str],
     out, err = capsys.readouterr()
     (model,) = json.loads(out)["models"]
     assert (model["trials_ended"], model["measured_trials"], err) == (5, 5, "")
-    assert main(["plan", "dprnn", "--out", str(tmp_path)]) == 0
-    assert "from ended trials: series3-dprnn (5)" in capsys.readouterr().out
+    assert main(["plan", "dprnn", "--gpus", "4", "--price", "2", "--out", str(tmp_path)]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "all 5 trials have ended, after 12.5 GPU-hours, 25.00 at 2 a GPU-hour"
+
+
+def test_a_search_under_way_compares_what_is_left_with_the_sites_parallel_trials(tmp_path: Path) -> None:
+    """By hand: 60 epochs of one trial, 70 of 22 others; the last ends after 6 x 70 of four at a time, 60 + 11 x 70 of two."""
+    found = plan(
+        [load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=4, gpus_per_trial=1, site_parallel=2
+    )
+    assert not found.over
+    assert found.days_left == pytest.approx(6 * 70 * 0.05 / 24)
+    assert found.days_left_site == pytest.approx((60 + 11 * 70) * 0.05 / 24)
 
 
 def test_a_search_with_other_settings_is_not_counted(

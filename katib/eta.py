@@ -1,0 +1,30 @@
+"""When a search ends, by what its ended trials took. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+WEEK = timedelta(days=7)
+
+
+def seconds_left(each: float, elapsed: Sequence[float], waiting: int, parallel: int) -> float:
+    """Returns the seconds until the last trial ends, where each takes `each`: those under way for `elapsed` seconds, and
+    `waiting` ones that begin as slots become free."""
+    slots = sorted(max(0.0, each - seconds) for seconds in elapsed)
+    slots = [0.0] * (parallel - len(slots)) + slots
+    rounds, rest = divmod(waiting, max(1, len(slots)))
+    ends = [slot + each * (rounds + (place < rest)) for place, slot in enumerate(slots)]
+    return max(ends, default=0.0)
+
+
+def ends_at(seconds: float, now: datetime) -> str:
+    """Returns the time in so many seconds: `14:05` today, `Sat 14:05` within a week, then `Tue 9 Dec`, or `Fri 1 Jan 2027`."""
+    try:
+        end = now + timedelta(seconds=seconds)
+    except OverflowError:
+        return "in thousands of years"
+    if end.date() == now.date():
+        return f"{end:%H:%M}"
+    if end.date() - now.date() < WEEK:
+        return f"{end:%a %H:%M}"
+    year = "" if end.year == now.year else f" {end.year}"
+    return f"{end:%a} {end.day} {end:%b}{year}"
