@@ -14,6 +14,7 @@ _SHELLS = (("sh", "-c"), ("bash", "-c"))
 _QUOTE = re.compile(r"['\"]")
 _FOR_A_SHELL = re.compile(r"[`$\\;&|<>()*?\[\]{}#~!\n]")
 """What of a script only a shell can read."""
+_PLACEHOLDER = re.compile(r"\$\{trialParameters\.[^{}]+\}")
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
@@ -36,7 +37,7 @@ def as_run(argv: Sequence[str]) -> tuple[str, ...]:
         return tuple(_unquoted(word) for word in argv)
     script = " ".join(argv[2:])
     plain = _joined(script).removeprefix("exec ")
-    if not is_trainer(argv) or _FOR_A_SHELL.search(plain):
+    if not is_trainer(argv) or _FOR_A_SHELL.search(_PLACEHOLDER.sub("x", plain)):
         return (*argv[:2], script)
     words = shlex.split(plain)
     return ("env", *words) if "=" in words[0] else tuple(words)

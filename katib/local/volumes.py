@@ -46,6 +46,10 @@ def places(
         source, path = _source(pod, mount.name), mount.mount_path.rstrip("/")
         kind = _kind(source)
         below = mount.sub_path or expand(mount.sub_path_expr, variables)
+        if below.startswith("/") or ".." in below.split("/"):
+            raise ManifestError(
+                f"{experiment.name}: volume {mount.name}: subPath {below} leads out of the volume; write a path within it"
+            )
         if kind not in _EMPTY and mount.name == DATA_VOLUME and data is not None:
             found[path] = data
         elif kind not in _EMPTY and mount.name == RUNS_VOLUME:

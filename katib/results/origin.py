@@ -6,7 +6,7 @@ Called by both tables, by the log, and by what follows from a search.
 from collections.abc import Mapping
 from typing import Any
 
-from katib.local.command import is_trainer
+from katib.local.command import as_run, is_trainer
 from katib.metrics import filters_of as filters_of
 from katib.metrics import metrics_of as metrics_of
 from katib.render import fixed_flags
@@ -74,7 +74,7 @@ def is_tracked(spec: Mapping[str, Any]) -> bool:
 def _command(spec: Mapping[str, Any]) -> list[str]:
     """The words of the trial's command; empty where the manifest has none that can be read."""
     container = _container(spec)
-    return [str(word) for word in (*container.get("command", ()), *container.get("args", ()))]
+    return list(as_run([str(word) for word in (*container.get("command", ()), *container.get("args", ()))]))
 
 
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ TRAINER = "python -m trainer --lr 1"
     [
         (["sh", "-c", TRAINER], TRAINER), (["bash", "-c", f"exec {TRAINER}"], TRAINER),
         (["sh", "-c", "python3 -m trainer", "--lr 1"], "python3 -m trainer --lr 1"),
+        (["sh", "-c", "python -m trainer --lr ${trialParameters.lr}"], "python -m trainer --lr ${trialParameters.lr}"),
         (["sh", "-c", f"A=1 {TRAINER}"], f"env A=1 {TRAINER}"),
         (["sh", "-c", f"/usr/bin/env {TRAINER}"], f"/usr/bin/env {TRAINER}"),
         (["sh", "-c", "python3.11 -P -m trainer \\\n  --lr 1\n"], "python3.11 -P -m trainer --lr 1"),

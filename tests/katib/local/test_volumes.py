@@ -48,6 +48,13 @@ def test_a_mount_may_see_a_folder_of_its_volume(mount: dict[str, str], below: st
     assert found(runs) == {"/no-such": Path("/runs-here") / below}
 
 
+@pytest.mark.parametrize("mount", [{"subPath": "a/../../b"}, {"subPathExpr": "/$(N)"}, {"subPath": ".."}])
+def test_a_mount_sees_nothing_outside_of_its_volume(mount: dict[str, str]) -> None:
+    """k8s.io/kubernetes, pkg/apis/core/validation: a subPath is relative and has no `..`."""
+    with pytest.raises(ManifestError, match="leads out of the volume"):
+        found(trial({"emptyDir": {}}, "/no-such", **mount))
+
+
 def test_a_host_path_is_the_path_itself(tmp_path: Path) -> None:
     made = trial({"hostPath": {"path": str(tmp_path), "type": "Directory"}}, "/no-such")
     assert found(made) == {"/no-such": tmp_path}
