@@ -41,7 +41,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the number and the text of its line, `old -> new`, and the source of the changed module."""
+    """One change: the number and the text of its line, `old -> new` with a (2) where the line has the same once more, and the
+    source of the changed module."""
 
     number: int
     line: str
@@ -52,16 +53,21 @@ class Mutant:
 def mutants(source: str) -> list[Mutant]:
     """Returns every single change of a module, in the order of its lines; no two have the same source."""
     tree, lines = ast.parse(source), source.splitlines()
+    same = ast.unparse(tree)
     found: dict[str, Mutant] = {}
+    seen: Counter[tuple[int, str]] = Counter()
     for parent, field, place, number, names in list(_places(tree, 1, Counter())):
         node = getattr(parent, field) if place is None else getattr(parent, field)[place]
         for new in _variants(field, node, names):
             _put(parent, field, place, new)
             changed = ast.unparse(tree)
             _put(parent, field, place, node)
+            if changed in found or changed == same:
+                continue
             change = f"{_words(node)} -> {_words(new)}"
-            found.setdefault(changed, Mutant(number, lines[number - 1].strip(), change, changed))
-    found.pop(ast.unparse(tree), None)
+            seen[number, change] += 1
+            times = f" ({seen[number, change]})" if seen[number, change] > 1 else ""
+            found[changed] = Mutant(number, lines[number - 1].strip(), change + times, changed)
     return sorted(found.values(), key=lambda one: one.number)
 
 
