@@ -28,24 +28,44 @@ RUNS = "/runs"
 LOG_BYTES = 64 << 20
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _OF_KUEUE = "kueue.x-k8s.io/"
-READ_SCRIPT = """\
-import base64, json, os, sys, zlib
+_OF_PLACE = (
+    *("imagePullSecrets", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints"),
+    *("priorityClassName", "schedulerName", "runtimeClassName", "securityContext"),
+)
+"""What of a trial's pod decides where such a Job may run, and as whom."""
+_OF_USER = ("runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions")
+_HARDENED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+SUMMARY_BYTES = 16 << 20
+"""Of a directory: the summary of 10 000 epochs has 4 MB."""
+READ_SCRIPT = (
+    f"MOST = {SUMMARY_BYTES}\n"
+    + """\
+import base64, json, os, stat, sys, zlib
 root = sys.argv[1]
 names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)) if os.path.isdir(root) else []
 for name in names:
     files = [os.path.join(place, file) for place, _, found in os.walk(os.path.join(root, name)) for file in found]
     try:
-        with open(os.path.join(root, name, "summary.json")) as file:
+        place = os.path.join(root, name, "summary.json")
+        kind = os.lstat(place)
+        if not stat.S_ISREG(kind.st_mode) or kind.st_size > MOST:
+            raise ValueError("summary.json is no file of at most %d bytes" % MOST)
+        with open(place) as file:
             summary, problem = json.load(file), ""
     except FileNotFoundError:
         summary, problem = {}, ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         summary, problem = {}, str(error)
     size = sum(os.lstat(file).st_size for file in files if os.path.lexists(file))
     found = {"trial": name, "bytes": size, "summary": summary, "problem": problem}
     print(base64.b64encode(zlib.compress(json.dumps(found).encode())).decode())
 print(len(names), "directories")
 """
+)
 """Prints a line a directory, compressed because a kubelet keeps 10 MiB of a log, and their number, by which it is whole."""
 
 
@@ -101,16 +121,25 @@ def directories(text: str, what: str) -> list[RunDirectory]:
     """What READ_SCRIPT printed. Raises ClusterError that begins with `what` where that is damaged or not whole."""
     *lines, last = text.splitlines() or [""]
     try:
-        found = [json.loads(zlib.decompress(base64.b64decode(line, validate=True))) for line in lines]
+        found = [json.loads(_unpacked(base64.b64decode(line, validate=True))) for line in lines]
         made = [
             RunDirectory(item["trial"], item["bytes"], _mapping(item["summary"]), item["problem"])
             for item in found
         ]
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise ClusterError(f"{what}: the log of the job that read them is damaged ({error})") from None
     if last != f"{len(made)} directories":
         raise ClusterError(f"{what}: the log of the job that read them is not whole")
     return made
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What was compressed, up to a little more than a summary may have: the image of the trials may print what it likes."""
+    unpacker = zlib.decompressobj()
+    found = unpacker.decompress(data, SUMMARY_BYTES + (1 << 16))
+    if not unpacker.eof:
+        raise ValueError("a directory is described in too many bytes")
+    return found
 
 
 def _mapping(found: object) -> Mapping[str, Any]:
@@ -118,24 +147,33 @@ def _mapping(found: object) -> Mapping[str, Any]:
 
 
 def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool) -> Object:
-    """A Job in a trial's place. What training alone needs is left out: data, shared memory, environment, GPUs, hooks."""
+    """A Job in a trial's place, with no more rights than looking at files needs.
+
+    What training alone needs is left out: data, shared memory, environment, GPUs, hooks; and what no Job of ours needs, whoever
+    wrote the manifest: an account's token, the node's namespaces, other containers.
+    """
     trial = manifest["spec"]["trialTemplate"]["trialSpec"]
     pod = trial["spec"]["template"]
     trainer = pod["spec"]["containers"][0]
     mounts = {mount["mountPath"]: mount["name"] for mount in trainer.get("volumeMounts") or []}
     if (volume := mounts.get(RUNS)) is None:
         raise ClusterError(f"the trials of '{manifest['metadata']['name']}' mount nothing at {RUNS}")
-    container = {
-        key: trainer[key] for key in ("image", "imagePullPolicy", "securityContext") if key in trainer
-    }
+    user = {key: value for key, value in (trainer.get("securityContext") or {}).items() if key in _OF_USER}
+    container = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
     container |= {
+        "securityContext": user | _HARDENED,
         "name": "runs",
         "command": list(command),
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "volumeMounts": [{"name": volume, "mountPath": RUNS, **({"readOnly": True} if read_only else {})}],
     }
-    spec = {key: value for key, value in pod["spec"].items() if key not in ("initContainers", "volumes")}
+    spec = {key: pod["spec"][key] for key in _OF_PLACE if key in pod["spec"]}
     spec |= {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}
+        | (spec.get("securityContext") or {}),
+        "restartPolicy": "Never",
         "containers": [container],
         "volumes": [item for item in pod["spec"]["volumes"] if item["name"] == volume],
         "terminationGracePeriodSeconds": 5,
