@@ -70,6 +70,11 @@ ifneq ($(unknown),)
 $(call fail,$(or $(shell $(interpreter) -m katib.cli._variables $(call each_quoted,$(unknown)) -- $(call each_quoted,$(known)) \
     -- $(call each_quoted,$(MAKEOVERRIDES)) 2>/dev/null),unknown variable $(unknown) (it takes $(known))))
 endif
+override strange := $(firstword $(filter-out $(targets) $(VENV)/bin/python $(RUN) $(DEV) $(BENCH),$(MAKECMDGOALS)))
+ifneq ($(strange),)
+$(error make $(strange): $(or $(shell $(interpreter) -m katib.cli._variables --target $(call quoted,$(strange)) -- $(targets) \
+    2>/dev/null),no such target; make help lists them))
+endif
 arguments = $(patsubst @%,%,$(filter @%,$(takes.$1)))
 $(foreach goal,$(goals),$(if $(word 2,$(filter $(call arguments,$(goal)),$(given))),$(call fail,give one of $(call arguments,$(goal)))))
 $(foreach name,$(filter $(known),$(given)),\
@@ -89,33 +94,71 @@ several = $(if $(filter $1,$(given)),--$(call lower,$1) $(call each_quoted,$(val
 argument = $(foreach name,$(filter $(call arguments,$1),$(given)),$(call quoted,$(value $(name))))
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^# --- [a-z]+( [a-z]+)? -*$$/ { gsub(/^# --- | -*$$/, ""); print (n++ ? "\n" : "") $$0 } \
+		n && /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; echo "Options are variables: --trials 6 is TRIALS=6. $(KATIB) VERB --help lists a verb's."
 
 # --- the environment; every target below makes what it needs first ---------------------------------------------
 constraint = $(if $(constraints),-c $(call quoted,$(constraints)))
+
+# On a terminal pip shows what it fetches: packages of 6 GB in silence look like a standstill.
+quiet = $(shell test -t 2 || echo -q)
 
 $(VENV)/bin/python:
 	$(interpreter) -m venv $(VENV)
 
 $(RUN): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus]'
+	@echo "installs the packages into $(VENV): about 6 GB, once, which takes minutes" >&2
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus]'
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
 	@touch $@
 
 $(BENCH): $(RUN)
-	$(VENV)/bin/pip install -q --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,bench]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,bench]'
 	@touch $@
 
+# --- this machine ------------------------------------------------------------------------------------------------------
+$(verbs):
+	@$(KATIB) $@ $(call argument,$@) $(call options,$(takes.$@))
+
+demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search
+corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
+pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
+plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
+local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
+render: $(RUN) ## the Katib Experiment of MODEL= on stdout
+check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1)
+sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
+results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
+report: $(RUN) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
+ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
+best: $(RUN) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
+confirm: $(RUN) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)
+arch: $(RUN) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
+log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
+
+# --- the cluster ------------------------------------------------------------------------------------------------
+doctor: $(RUN) ## can the cluster run the search of MODEL= (default: all); how to fix what is not
+install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
+images: $(RUN) ## both images, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…')
+deploy: $(RUN) ## the search of MODEL= (or all) on the cluster; an ended one continues (ANEW=1)
+status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1)
+logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
+pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; checkpoints are kept (YES=1)
+resume: $(RUN) ## continues the paused search of MODEL= (YES=1)
+stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
+delete: $(RUN) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1: run directories too)
+
+# --- development -----------------------------------------------------------------------------------------------
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
 
-# --- quality ----------------------------------------------------------------------------------------------------
 test: $(DEV) ## all tests but those of the cluster
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
 
-test-cluster: $(DEV) ## those on a real one-node Kubernetes (root on Linux with Go; built once, 10 minutes), or on your Katib (CONTEXT= SITE=)
+test-cluster: $(DEV) ## tests on a one-node Kubernetes (root, Linux, Go), or your Katib (CONTEXT= SITE=)
 	@$(if $(filter CONTEXT,$(given)),,! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \
 		echo "the one-node Kubernetes could not be built; its tests say what is missing" >&2)
 	$(VENV)/bin/python -m pytest -rs tests/cluster $(call options,CONTEXT SITE)
@@ -127,45 +170,13 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
-bench: $(DEV) ## a training step against speechbrain's, the scan against an imitation of mamba-ssm's, the data readers; minutes (ROUNDS= MODELS= OUT=)
+bench: $(DEV) ## a step and the data readers, measured against others (ROUNDS= MODELS= OUT=)
 	$(VENV)/bin/python -m benchmarks.models $(call options,ROUNDS OUT) $(call several,MODELS)
 	$(VENV)/bin/python -m benchmarks.selective_scan $(call options,ROUNDS)
 	$(VENV)/bin/python -m benchmarks.data $(call options,ROUNDS)
 
-bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= CURVES= SEEDS= PARALLEL= ROWS=)
+bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= SEEDS= ROWS= ...)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(call several,PARALLEL)
-
-# --- verbs ------------------------------------------------------------------------------------------------------
-$(verbs):
-	@$(KATIB) $@ $(call argument,$@) $(call options,$(takes.$@))
-
-demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search, its table and report
-render: $(RUN) ## the Katib Experiment of MODEL= on stdout
-check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1 JSON=1)
-corpus: $(RUN) ## a corpus in PolSESS format in OUT=, from the recordings in SPEECH= or from synthetic voices
-pack: $(RUN) ## the corpus in DATA= as one memory-mapped file a subset, which the trainer reads faster (OUT=)
-local: $(RUN) ## the search of MODEL= (or of FILE=x.yaml) on this machine, on the corpus in DATA=; resumes (YES=1: without a GPU too)
-plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= (default: all four), beside what is used (GPUS= PRICE= PARALLEL= JSON=1 CLUSTER=1)
-results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json, JSON=1; CLUSTER=1: those on the cluster)
-log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE= CLUSTER=1)
-report: $(RUN) ## OUT/EXPERIMENT/report.html: the search of EXPERIMENT= as one file that opens without network (CLUSTER=1)
-sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout, for agents that see the corpus in DATA= (OUT=)
-best: $(RUN) ## the most promising configurations of EXPERIMENT=, by what all its trials say (TOP= JSON=1 CLUSTER=1)
-confirm: $(RUN) ## the three best of EXPERIMENT= (or MODEL=) with three seeds on the corpus in DATA=, and the verdict (CLUSTER=1 BASELINE= SEEDS= TOP= YES=1 JSON=1)
-arch: $(RUN) ## the architectures of MODEL='s next phase with the best settings of its search (or of EXPERIMENT=), three seeds each (CLUSTER=1 DATA= SEEDS= YES=1 JSON=1)
-ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's UI of the cluster)
-
-# --- the cluster ------------------------------------------------------------------------------------------------
-install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
-images: $(RUN) ## both images with docker, podman or buildah, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…' YES=1)
-doctor: $(RUN) ## is the cluster fit for the search of MODEL= (default: all), and the mend of what is not (JSON=1)
-deploy: $(RUN) ## the search of MODEL= (or all) on the cluster: examined, shown, asked for, applied, waited for; one that has ended continues (ANEW=1 YES=1)
-status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1 JSON=1)
-logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
-pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; every checkpoint is kept (YES=1)
-resume: $(RUN) ## lets the paused search of MODEL= go on (YES=1)
-stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
-delete: $(RUN) ## the Experiment of MODEL= and its trials, after its table is in OUT= (RUNS=1: run directories too; UNSAVED=1, YES=1)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,23 +3,16 @@
 import sys
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from types import ModuleType
 
 import typer
 
 from katib.cli._calls import complaint, require_filled
+from katib.cli._help import GROUPS, PROGRAM, overview
 from katib.errors import SepsweepError, UnansweredError, nearest
 from katib.foreign import clean
 
-VERBS = tuple(
-    sorted(
-        path.stem.replace("_", "-")
-        for path in Path(__file__).with_name("cli").glob("[a-z]*.py")
-        if path.stem not in ("options", "searches", "tables")
-    )
-)
-PROGRAM = "python -m katib"
+VERBS = tuple(sorted(verb for verbs in GROUPS.values() for verb in verbs))
 
 
 def main(words: list[str]) -> int:
@@ -30,9 +23,7 @@ def main(words: list[str]) -> int:
         print(f"sepsweep {version('sepsweep')}")
         return 0
     if not words:
-        print(f"Usage: {PROGRAM} VERB [OPTIONS]\n")
-        for verb in VERBS:
-            print(f"  {verb:14}{(_module(verb).__doc__ or '').splitlines()[0]}")
+        print(overview(lambda verb: (_module(verb).__doc__ or "").splitlines()[0]))
         return 0
     verb = words[0]
     try:

@@ -101,6 +101,10 @@ def test_a_variable_that_the_target_does_not_know_is_an_error(target: str) -> No
         (["delete", "MODEL=dprnn", "YES=perhaps"], "make delete: YES=perhaps is neither 1 nor 0"),
         (["local", "DATA=a\ntouch x"], "make local: the value of DATA has a line break"),
         (["setup", "CONSTRAINTS=none.txt"], "CONSTRAINTS=none.txt: no such file"),
+        (["lcoal", "MODEL=dprnn"], "make lcoal: no such target, did you mean local?"),
+        (["Install_Katib"], "make Install_Katib: no such target, did you mean install-katib?"),
+        (["frobnicate"], "make frobnicate: no such target, make help lists them"),
+        (["lcoal", "PYTHON=no-such-program"], "make lcoal: no such target; make help lists them"),
     ],
 )
 def test_the_line_names_the_slip_before_anything_is_set_up(
@@ -168,3 +172,13 @@ def test_a_value_reaches_the_verb_as_it_was_typed(value: str, project: Path) -> 
     images = make("images", f"BUILD_ARGS={value}", folder=project)
     assert images.stdout.splitlines()[4::2] == value.split()
     assert sorted(project.iterdir()) == before
+
+
+def test_help_fits_a_terminal_of_100_columns_and_begins_with_what_comes_first() -> None:
+    """Every target once; tests and measurements, which a user does not need, stand last."""
+    lines = make("help").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(listed) == sorted(set(TARGETS) - {"help"})
+    assert listed[0] == "demo"
+    assert {"test", "test-cluster", "lint", "bench", "bench-search", "clean"} == set(listed[-6:])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")
 ]
-OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster rather than on this machine")]
+OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster, not on this machine")]
 Seeds = Annotated[
     str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")
 ]

@@ -1,4 +1,4 @@
-"""Names the variables of make's command line that a target does not know, each with the nearest one that it does.
+"""Names the variables and the target of make's command line that it does not know, each with the nearest one that it does.
 
 The Makefile calls it with the machine's own Python, before there is an environment: it needs nothing but the standard
 library, of Python 3.9 or later.
@@ -22,6 +22,12 @@ def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] =
     return line
 
 
+def target(unknown: str, known: Sequence[str]) -> str:
+    """One line about a target that there is not."""
+    near = get_close_matches(unknown.lower().replace("_", "-"), known, n=1)
+    return "no such target, " + (f"did you mean {near[0]}?" if near else "make help lists them")
+
+
 def _nearest(name: str, known: Sequence[str]) -> str:
     """The known variable that `name` was probably meant to be; empty where none is near."""
     return next(iter(get_close_matches(name.upper().replace("-", "_"), known, n=1)), "")
@@ -36,4 +42,7 @@ def _groups(words: Sequence[str]) -> Iterator[list[str]]:
 
 if __name__ == "__main__":
     groups = _groups(sys.argv[1:])
+    if sys.argv[1] == "--target":
+        print(target(next(groups)[1], next(groups)))
+        sys.exit()
     print(message(next(groups), next(groups), next(groups)))

@@ -1,4 +1,4 @@
-"""Trains the architectures of a model's next phase with the best hyperparameters found, and shows what each gives and costs."""
+"""Trains the architectures of the next phase with the best settings: result against cost."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""The most promising configurations of a search, by what all its trials say."""
+"""Prints the most promising configurations of a search, by what all its trials say."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""Trains the best configurations of a search with three seeds and says whether they beat the baseline."""
+"""Trains the best configurations with three seeds: better than the baseline, or not?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""Deletes a search from the cluster, after its results are on this machine; and what a deleted search left on the runs claim."""
+"""Deletes a search from the cluster once its results are on this machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

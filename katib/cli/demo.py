@@ -1,4 +1,4 @@
-"""From nothing to a report in minutes: a small corpus, a small search, its table and its report."""
+"""From nothing to a report: a small corpus, a small search, its table and its report."""
 
 from pathlib import Path
 from typing import Annotated

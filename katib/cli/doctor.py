@@ -1,4 +1,4 @@
-"""Is the cluster fit to run the searches: a table of checks, each with its mend."""
+"""Checks whether the cluster can run the searches; each problem comes with its fix."""
 
 from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
 from katib.cli.searches import ALL, Models

@@ -1,4 +1,4 @@
-"""Runs the search of a model on this machine."""
+"""Runs a search on this machine; the same command resumes it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def local(
     search: Annotated[
-        str, typer.Argument(metavar="MODEL|FILE", help="as for render, or a file with an Experiment manifest")
+        str,
+        typer.Argument(
+            metavar="MODEL|FILE",
+            help="convtasnet, dprnn, sepformer, spmamba or demo; or an Experiment manifest, x.yaml",
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")

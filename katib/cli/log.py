@@ -1,4 +1,4 @@
-"""Writes an experiment's entry of EXPERIMENT_LOG.md."""
+"""Writes the entry of an experiment into EXPERIMENT_LOG.md."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a trial on the cluster prints."""
+"""Prints what a trial on the cluster has printed."""
 
 from typing import Annotated
 

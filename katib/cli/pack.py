@@ -1,4 +1,4 @@
-"""Packs a corpus into one memory-mapped file a subset, which the trainer reads faster than WAV files."""
+"""Packs a corpus into one file for each subset, which the trainer reads faster."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What searches will take: runs, GPU-hours, days and money, before anything is spent and beside what has been used."""
+"""What searches will take: runs, GPU-hours, days and money, beside what has been used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""Lets a paused search go on."""
+"""Continues a paused search."""
 
 from katib.cli.options import Context, SiteFile, Yes
 from katib.cli.searches import SearchName

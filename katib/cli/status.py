@@ -1,4 +1,4 @@
-"""What runs on the cluster: searches and their trials, live."""
+"""Shows what runs on the cluster: searches and their trials, live."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Serves a dashboard: of the experiments on this machine, or Katib's own of the cluster."""
+"""Serves a dashboard of the experiments on this machine, or Katib's own of the cluster."""
 
 import signal
 import sys

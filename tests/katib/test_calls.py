@@ -1,10 +1,14 @@
 """The words of a call: what was asked for, or one plain line with the nearest thing; never the text of a library."""
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import katib.cli as katib_cli
+from katib.__main__ import VERBS
+from katib.cli._help import overview
 from katib.errors import nearest
 from katib.render import Overrides, render, render_sweep
 from katib.site import load_site
@@ -48,6 +52,29 @@ def test_each_way_to_ask_for_a_verbs_help_gives_it(words: list[str]) -> None:
     done = katib(*words)
     assert (done.returncode, done.stdout) == (0, katib("results", "--help").stdout)
     assert "results" in done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_the_overview_names_every_verb_and_breaks_no_word(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verbs are read off the files, one a verb; `demo` comes first, and so does its command."""
+    files = {
+        path.stem.replace("_", "-")
+        for path in Path(katib_cli.__file__).parent.glob("[a-z]*.py")
+        if path.stem not in ("options", "searches", "tables")
+    }
+    assert set(VERBS) == files
+    monkeypatch.setenv("COLUMNS", str(columns))
+    page = overview(lambda verb: f"Says what {verb} does: {'hyperparameters ' * 9}end.")
+    lines = page.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert {word.strip(".:") for line in lines[10:] for word in line.split()} >= {"hyperparameters", "end"}
+    assert "hyperparam\n" not in page
+    listed = [line.split()[0] for line in lines if re.match(r"  [a-z]", line) and "python" not in line]
+    assert sorted(listed) == sorted(files)
+    assert listed[0] == "demo"
+    assert page.index("-m katib demo") < page.index("Begin")
 
 
 def test_help_and_version_are_what_was_asked_for() -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,8 +42,16 @@ class _NotExactError(Exception):
     """16 bits do not hold the samples exactly."""
 
 
-def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL) -> bool:
-    """Pack subset `name` of the corpus in `root` into the folder `out`.
+Hear = Callable[[str, int, int], None]
+"""Is told what is done now, with how many mixtures of how many."""
+
+
+def _unheard(what: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL, hear: Hear = _unheard) -> bool:
+    """Pack subset `name` of the corpus in `root` into the folder `out`; `hear` is told how far it is.
 
     Returns False where its pack is there already, made of the same sound, with every checksum right. Raises
     DataError where the corpus is at fault, StorageError where the pack cannot be written; what was there before is
@@ -51,25 +60,25 @@ def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL) -> bool:
     target = pack_path(out, name)
     subset = WavSubset(list_files(root, name), memory)
     fingerprint = subset.fingerprint()
-    if target.exists() and _is_whole(target, fingerprint):
+    if target.exists() and _is_whole(target, fingerprint, hear):
         return False
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             try:
-                _write(file, subset, fingerprint, "int16")
+                _write(file, subset, fingerprint, "int16", hear)
             except _NotExactError:
                 file.seek(0)
                 file.truncate()
-                _write(file, subset, fingerprint, "float32")
+                _write(file, subset, fingerprint, "float32", hear)
             file.flush()
             os.fsync(file.fileno())
             # What is checked below then comes from the disk, not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if not subset.survey.unchanged():
             raise DataError(f"{subset.source}: files have changed while they were packed; pack them again")
-        if not _is_whole(temporary, fingerprint):
+        if not _is_whole(temporary, fingerprint, hear):
             raise StorageError(f"{target}: what was read back is not what was written; check the disk")
         temporary.replace(target)
     except OSError as error:
@@ -82,7 +91,7 @@ def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL) -> bool:
     return True
 
 
-def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str) -> None:
+def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, hear: Hear) -> None:
     """The index has its place before the data, and is written when the checksums are known."""
     rows = len(subset.frames)
     header = json.dumps(
@@ -102,6 +111,7 @@ def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str) -> N
         index[row] = (first, subset.frames[row], subset.kinds[row], zlib.crc32(content))
         first += len(content) // DTYPES[dtype].itemsize
         file.write(content)
+        hear("packs", row + 1, rows)
     checked = header + index.tobytes()
     file.seek(0)
     file.write(np.array([(MAGIC, len(header), zlib.crc32(checked), 0)], PREFIX).tobytes() + checked)
@@ -122,16 +132,32 @@ def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, .
     return rounded
 
 
-def _is_whole(path: Path, fingerprint: str) -> bool:
+def _is_whole(path: Path, fingerprint: str, hear: Hear) -> bool:
     """Whether `path` is a pack of the files with that fingerprint, and every checksum in it is right."""
     try:
         packed = PackedSubset(path)
         for row in range(len(packed.frames)):
             packed.check(row)
             packed.release()
+            hear("reads back", row + 1, len(packed.frames))
     except DataError:
         return False
     return packed.fingerprint() == fingerprint
+
+
+@contextlib.contextmanager
+def _bar(name: str) -> Iterator[Hear]:
+    """A progress bar of subset `name` on a terminal, and nothing elsewhere."""
+    if not sys.stdout.isatty():
+        yield _unheard
+        return
+    from rich.progress import Progress  # in the image of the cluster there is none, and no terminal
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"{name}: reads the sound", total=None)
+        yield lambda what, done, total: bar.update(
+            task, description=f"{name}: {what}", completed=done, total=total
+        )
 
 
 def main(argv: list[str]) -> int:
@@ -144,7 +170,8 @@ def main(argv: list[str]) -> int:
             list_files(asked.data_dir, "train")  # raises, and says what may have been meant
             raise ConfigError(f"--data-dir {asked.data_dir}: has none of {', '.join(SUBSETS)}")
         for name in names:
-            made = pack(asked.data_dir, name, out, memory(say))
+            with _bar(name) as hear:
+                made = pack(asked.data_dir, name, out, memory(say), hear)
             path = pack_path(out, name)
             say(f"{'packed' if made else 'already there, whole'}: {path}, {path.stat().st_size / 1e6:.0f} MB")
     except TrainerError as error:

@@ -47,12 +47,13 @@ def main(argv: list[str]) -> int:
         settings = Settings(mixtures=corpus.mixtures, seconds=corpus.seconds, seed=corpus.seed, speech=speech)
         print(f"corpus {corpus.out}: speech from {speech or 'eSpeak NG voices (Polish)'}", flush=True)
         with Progress(disable=not sys.stdout.isatty()) as bar:
-            task = bar.add_task("mixtures")
+            # Before the first mixture the voices speak, or recordings are listed: nobody knows how long.
+            task = bar.add_task("recordings" if speech else "voices", total=None)
             made = build(
                 corpus.out,
                 settings,
                 corpus.jobs,
-                lambda done, total: bar.update(task, completed=done, total=total),
+                lambda done, total: bar.update(task, description="mixtures", completed=done, total=total),
             )
     except TrainerError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -1,0 +1,56 @@
+"""What `python -m katib` prints without a verb: the first step, and the verbs in the order in which one meets them."""
+
+import shutil
+from collections.abc import Callable
+from textwrap import fill
+
+PROGRAM = "python -m katib"
+GROUPS = {
+    "Begin": ("demo", "corpus", "pack"),
+    "Search": ("plan", "local", "render", "check", "sweep"),
+    "Conclude": ("results", "report", "ui", "best", "confirm", "arch", "log"),
+    "On a cluster with Katib": (
+        "doctor",
+        "install-katib",
+        "images",
+        "deploy",
+        "status",
+        "logs",
+        "pause",
+        "resume",
+        "stop",
+        "delete",
+    ),
+}
+WIDEST, NAME = 100, 16
+
+
+def overview(summary: Callable[[str], str]) -> str:
+    """The page; `summary` gives a verb's own sentence. No word of it is broken at the end of a line."""
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    head = (
+        "Sepsweep finds the training hyperparameters of speech-separation models.",
+        "",
+        f"Usage: {PROGRAM} VERB [OPTIONS]; make VERB takes --trials 6 as TRIALS=6",
+        "",
+        "First, from nothing to a report in minutes:",
+        f"  {PROGRAM} demo",
+        "Then a search on your own corpus, and the options of a verb:",
+        f"  {PROGRAM} local convtasnet --preset debug --data path/to/PolSESS",
+        f"  {PROGRAM} local --help",
+    )
+    found = list(head)
+    for heading, verbs in GROUPS.items():
+        found += ["", heading]
+        found += [
+            fill(
+                summary(verb),
+                width,
+                initial_indent=f"  {verb:{NAME - 2}}",
+                subsequent_indent=" " * NAME,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for verb in verbs
+        ]
+    return "\n".join(found)
