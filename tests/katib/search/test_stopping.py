@@ -240,3 +240,4 @@ def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str
     with pytest.raises(ManifestError) as error:
         stop_rule(algorithm, True, "loss")
     assert message in str(error.value)
+    assert str(error.value).startswith("earlyStopping")
