@@ -161,7 +161,7 @@ def plan(
         raise SpecError(
             f"--gpus {gpus}: a trial has {each} (resources.gpus in k8s/site.yaml); name at least {each}"
         )
-    wide = parallel or max(1, gpus // each)
+    wide = parallel or gpus // each
     models = tuple(_model(spec, tables.get(spec.name), each, wide) for spec in specs)
     return Plan(
         models,

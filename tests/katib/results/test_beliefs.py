@@ -179,14 +179,27 @@ def test_where_nothing_repeats_the_values_themselves_say_whether_there_is_noise(
     found = seed_noise(of_metric(table(*spread(tuple(few))), "loss"))
     assert found is not None
     assert found.sd < 0.01 * float(np.std(few))
-    assert found.df > 0
+    assert (found.df > 0, found.least) == (True, True)
     assert found.source == "the least that is assumed: no trial repeats another, and their values show none"
     scatter = np.random.default_rng(4).normal(scale=0.3, size=40)
     found = seed_noise(of_metric(table(*spread(tuple(np.sin(3 * places) + scatter))), "loss"))
     assert found is not None
     assert found.sd == pytest.approx(0.3, rel=0.35)
-    assert found.df == 0
+    assert (found.df, found.least) == (0, False)
     assert found.source == "by the Gaussian process as it was fitted: no trial repeats another"
+
+
+def test_where_values_show_no_noise_they_are_what_their_configurations_reach() -> None:
+    """In the order that was seen; a trial that was stopped is believed to come to what it would have come to."""
+    few = [float(value) for value in np.sin(3 * np.linspace(0, 1, 8))]
+    stopped = row("s", 0.5, "EarlyStopped", curve=(0.5,), lr=0.0022, grad_clip_norm=5)
+    found = candidates(of_metric(table(*spread(tuple(few)), stopped), "loss"), 99)
+    ended = [one for one in found if one.state == "Succeeded"]
+    assert [one.mean for one in ended] == [one.observed for one in ended] == sorted(few, reverse=True)
+    (guess,) = (one for one in found if one.state == "EarlyStopped")
+    assert guess.mean != guess.observed
+    noisy = candidates(table(*spread(tuple(few))), 99, QUIET)
+    assert all(one.mean != one.observed for one in noisy)
 
 
 def test_one_value_or_none_tells_nothing_of_the_noise() -> None:

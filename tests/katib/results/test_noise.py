@@ -62,8 +62,8 @@ def test_the_noise_of_one_search_is_not_taken_for_that_of_another_metric() -> No
 
 
 def test_where_a_noise_is_from_is_for_the_reader_alone() -> None:
-    assert Noise(0.5, 3.0, "by hand") == Noise(0.5, 3.0)
-    assert Noise(0.5, 3.0).source == ""
+    assert Noise(0.5, 3.0, "by hand", least=True) == Noise(0.5, 3.0)
+    assert (Noise(0.5, 3.0).source, Noise(0.5, 3.0).least) == ("", False)
 
 
 def test_the_prior_covers_what_series_3_shows() -> None:

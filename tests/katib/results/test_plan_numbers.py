@@ -91,6 +91,9 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
         ],
     }
     (model,) = found.models
+    assert found.days_left_site == pytest.approx(47 * 0.25 / 24)  # one after the other
+    assert not found.over
+    assert planned(*ROWS[:5], spec=SPEC.model_copy(update={"trials": 5})).over
     assert model.stopped_from == "5 ended trials"
     assert model.ahead == (6.0, 5.0, 12.0, 12.0, 12.0)
 

@@ -1,6 +1,7 @@
 """What a manifest's algorithm and settings make: Katib's names, the defaults of its services, and what is refused."""
 
 import inspect
+import json
 import sys
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
+from katib.check.first_suggestions import FirstSuggestion
 from katib.errors import ManifestError
 from katib.experiment import Algorithm, Experiment
 from katib.search import sampler as module
@@ -55,6 +57,7 @@ def test_settings_by_their_names_in_katibs_services(
             "algorithm tpe: the candidates of a proposal must be 1 to",
         ),
         ({"parameters": ()}, "parameters: there is nothing to search"),
+        ({"algorithm": Algorithm("grid", {})}, "algorithm grid: parameter 'lr' needs a feasibleSpace step"),
     ],
 )
 def test_a_search_that_cannot_be_made_is_refused_in_a_line(change: dict[str, Any], message: str) -> None:
@@ -62,6 +65,19 @@ def test_a_search_that_cannot_be_made_is_refused_in_a_line(change: dict[str, Any
     with pytest.raises(ManifestError) as error:
         sampler(found)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "name", ["bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol"]
+)
+def test_each_algorithm_of_the_docs_is_made_with_its_first_suggestions(name: str) -> None:
+    """The table of docs/search.md; a double of a grid has a step."""
+    point = {"lr": "0.0034", "weight_decay": "0.000031", "grad_clip_norm": "4", "lr_factor": "0.55"}
+    setting = json.dumps([{"assignments": point, "trial": "now"}])
+    found = sampler(experiment(name, stepped=True, first_suggestions=setting))
+    assert (found.algorithm, found.first) == (name, (FirstSuggestion(point, "now"),))
+    assert found.propose([]) == [point]
+    assert sampler(experiment(name, stepped=True)).first == ()
 
 
 @pytest.mark.parametrize("name", ["cmaes", "hyperband", "pbt", "darts", "enas"])
