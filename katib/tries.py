@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from katib.foreign import finite
+
 KATIBS_WORDS = "Trial is running"
 _SPAN = re.compile(r"([a-z0-9.-]+) (\S+Z)/(\S+Z)?(?=[,;]|$)")
-_PROGRESS = re.compile(r"; (\d+) epochs, last (\S+)$")
+_PROGRESS = re.compile(r"; (\d{1,9}) epochs, last (\S{1,50})$")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def read_record(trial: Mapping[str, Any]) -> Record:
     }
     progress = _PROGRESS.search(text)
     try:
-        return Record(spans, int(progress[1]), float(progress[2])) if progress else Record(spans)
+        return Record(spans, int(progress[1]), finite(float(progress[2]))) if progress else Record(spans)
     except ValueError:
         return Record(spans)
 

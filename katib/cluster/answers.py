@@ -6,6 +6,7 @@ from kubernetes.client.exceptions import ApiException
 
 from katib.cluster.kinds import KATIB, Object
 from katib.errors import ClusterError
+from katib.foreign import clean
 
 
 class AbsentError(ClusterError):
@@ -76,7 +77,7 @@ REMEDIES = {
 def _status(cause: ApiException) -> Object:
     try:
         found = json.loads(cause.body)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -87,5 +88,5 @@ def _message(cause: ApiException) -> str:
 
 
 def one_line(text: object) -> str:
-    """The text without line ends."""
-    return " ".join(str(text).split())
+    """The text without line ends, and without what a terminal would obey."""
+    return " ".join(clean(str(text)).split())

@@ -3,7 +3,6 @@
 Pure. Called by status, deploy's waiting, lifecycle and results.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from katib.cluster.kinds import EXPERIMENT_LABEL, Object
 from katib.cluster.pod import Pod as Pod
 from katib.cluster.pod import gpus_of, owner_of
 from katib.cluster.pod import read_pod as read_pod
+from katib.foreign import clean, finite, parse_json
 from katib.metrics import filters_of
 from katib.tries import Record, instant, read_record
 
@@ -142,7 +142,7 @@ def read_search(found: Object) -> Search:
         uid=found["metadata"]["uid"],
         model=(found["metadata"].get("labels") or {}).get("sepsweep/model", ""),
         state=condition.get("type", "Created"),
-        message=condition.get("message", ""),
+        message=clean(condition.get("message") or ""),
         metric=name,
         filters=tuple(filters_of(spec)),
         maximize=maximize,
@@ -157,7 +157,7 @@ def read_search(found: Object) -> Search:
         deleting="deletionTimestamp" in found["metadata"],
         gpus=gpus_of(job.get("template", {}).get("spec", {}).get("containers") or []),
         deadline=max(0.0, float(job.get("activeDeadlineSeconds") or 0) - _room_seconds(job)),
-        stopped_by=stopped_by,
+        stopped_by=clean(stopped_by),
         stopped_at=when(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
         hours_before=_hours_before(annotations.get(HOURS_BEFORE, "{}")),
@@ -195,9 +195,11 @@ def read_trial(found: Object) -> Trial:
         experiment=labels.get(EXPERIMENT_LABEL, ""),
         state=condition.get("type", "Created"),
         reason=condition.get("reason", ""),
-        message=condition.get("message", ""),
+        message=clean(condition.get("message") or ""),
         rules=tuple(map(_rule, spec.get("earlyStoppingRules") or [])),
-        assignments={item["name"]: item["value"] for item in spec.get("parameterAssignments") or []},
+        assignments={
+            clean(item["name"]): clean(item["value"]) for item in spec.get("parameterAssignments") or []
+        },
         observed=observed,
         created=when(found["metadata"].get("creationTimestamp")),
         started=when(status.get("startTime")),
@@ -253,10 +255,11 @@ def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> dict[str
 
 def _hours_before(text: str) -> dict[str, float]:
     try:
-        found = json.loads(text)
-        return {str(trial): float(hours) for trial, hours in found.items()}
-    except (ValueError, TypeError, AttributeError):
+        found = parse_json(text)
+    except ValueError:
         return {}
+    listed = found.items() if isinstance(found, dict) else ()
+    return {trial: hours for trial, given in listed if (hours := finite(given)) is not None and hours >= 0}
 
 
 def _rule(rule: Object) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from katib.cluster.kinds import GPU, SIDECAR, TRIAL_LABEL, Object
+from katib.foreign import clean
 from katib.tries import Span, span_of
 from katib.tries import instant as when
 
@@ -104,15 +105,17 @@ def read_pod(found: Object) -> Pod:
         terminations=ends,
         waiting=tuple(
             (f"{name}: " if name == SIDECAR else "")
-            + f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}".rstrip(": ")
+            + clean(f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}").rstrip(
+                ": "
+            )
             for name, state in states.items()
             if state.get("waiting", {}).get("reason") not in (None, "ContainerCreating", "PodInitializing")
         ),
-        unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
-        disrupted=disrupted.get("message") or disrupted.get("reason", "")
+        unscheduled=clean(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
+        disrupted=clean(disrupted.get("message") or disrupted.get("reason", ""))
         if disrupted.get("status") == "True"
         else "",
-        evicted=f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
+        evicted=clean(f"{status['reason']}: {status.get('message', '')}").rstrip(": ")
         if status.get("reason") in BY_NODE
         else "",
         ours=any(map(_is_ours, spec["containers"])),

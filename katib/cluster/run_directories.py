@@ -5,7 +5,6 @@ image, pull secrets, node selector, tolerations, priority, security contexts and
 """
 
 import base64
-import json
 import re
 import time
 import zlib
@@ -21,6 +20,7 @@ from katib.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object
 from katib.cluster.mirror import Mirror
 from katib.cluster.model import Job, read_job, read_pod
 from katib.errors import ClusterError
+from katib.foreign import clean, is_name, parse_json
 
 PATIENCE = 300.0
 """Seconds that such a Job may take; the node may have to pull the trainer's image."""
@@ -121,16 +121,25 @@ def directories(text: str, what: str) -> list[RunDirectory]:
     """What READ_SCRIPT printed. Raises ClusterError that begins with `what` where that is damaged or not whole."""
     *lines, last = text.splitlines() or [""]
     try:
-        found = [json.loads(_unpacked(base64.b64decode(line, validate=True))) for line in lines]
+        found = [parse_json(_unpacked(base64.b64decode(line, validate=True))) for line in lines]
         made = [
-            RunDirectory(item["trial"], item["bytes"], _mapping(item["summary"]), item["problem"])
+            RunDirectory(
+                _name(item["trial"]), int(item["bytes"]), _mapping(item["summary"]), clean(item["problem"])
+            )
             for item in found
         ]
-    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise ClusterError(f"{what}: the log of the job that read them is damaged ({error})") from None
     if last != f"{len(made)} directories":
         raise ClusterError(f"{what}: the log of the job that read them is not whole")
     return made
+
+
+def _name(found: object) -> str:
+    """The name of a run directory, which is its trial's. Raises ValueError for one that no trial has."""
+    if not isinstance(found, str) or not is_name(found):
+        raise ValueError("a directory has a name that no trial has")
+    return found
 
 
 def _unpacked(data: bytes) -> bytes:
