@@ -83,8 +83,21 @@ def test_points_that_are_one_point_without_any_noise_have_no_likelihood_and_no_s
     loss, slope = gaussian_process._loss(theta, squares, np.arange(3.0), np.zeros(3), np.zeros(3), np.ones(3))
     assert loss > 1e9
     assert slope.tolist() == [0, 0, 0]
+    # Two values of one point are no such case, however little noise there is.
+    twice = gaussian_process._loss(
+        np.array([0.0, 0.0, -40.0]), [np.zeros((2, 2))], np.ones(2), np.zeros(2), np.zeros(3), np.ones(3)
+    )
+    assert twice[0] < 1e4
     found = fit(np.zeros((3, 1)), np.array([1.0, 1.0, 1.0]), np.zeros(3), np.array([0]))
     assert found.predict(np.zeros((1, 1)))[0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_no_point_is_known_without_any_doubt() -> None:
+    """Where rounding leaves nothing of the variance, a deviation of 0 or NaN would make the promise one."""
+    for signal in np.linspace(15, 25, 8):
+        theta = np.array([0.0, signal, -40.0])
+        process = gaussian_process._conditioned(POINTS[:1, :1], VALUES[:1], np.zeros(1), np.array([0]), theta)
+        assert process.predict(POINTS[:1, :1])[1][0] > 0
 
 
 def test_the_input_that_matters_has_the_short_length() -> None:
