@@ -78,9 +78,12 @@ def _command(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The one container of a trial; empty where the manifest has another form."""
+    """The primary container of a trial; empty where the manifest has another form."""
     try:
-        (found,) = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    except (KeyError, TypeError, ValueError):
+        template = spec["trialTemplate"]
+        listed = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+        primary = template.get("primaryContainerName")
+        found: object = next((one for one in listed if len(listed) == 1 or one["name"] == primary), {})
+    except (AttributeError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
