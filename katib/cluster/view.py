@@ -13,6 +13,8 @@ from katib.terminal import STATES, Output
 from katib.text import count, short, with_unit
 
 Line = Sequence[Styled]
+SELDOM = 5
+"""Columns of a higher rank are left out where they would be empty."""
 PAGE_SECONDS = 10.0
 """How long a page is shown where not everything fits."""
 
@@ -59,11 +61,12 @@ def screen(
         made = lines(found, width, namespace, problem, whole=whole)
         if len(made) <= height:
             return made
-    top = _problem(problem, width)
-    pages = list(_pages([_search(item, width, whole=False) for item in found], max(2, height - 1 - len(top))))
+    top, searches = _problem(problem, width), [_search(item, width, whole=False) for item in found]
+    below = _left_out(searches, width)
+    pages = list(_pages([block for block, _ in searches], max(2, height - 1 - len(top) - len(below))))
     number = page % len(pages)
     foot = f"page {number + 1} of {len(pages)}, the next in {PAGE_SECONDS:.0f} s"
-    return [*top, *pages[number], *_words(foot, "dim", width)]
+    return [*top, *pages[number], *below, *_words(foot, "dim", width)]
 
 
 def lines(
@@ -79,9 +82,8 @@ def lines(
     if not found:
         text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
         made += _words(text, "", width)
-    for item in found:
-        made += _search(item, width, whole=whole)
-    return made
+    searches = [_search(item, width, whole=whole) for item in found]
+    return [*made, *(line for block, _ in searches for line in block), *_left_out(searches, width)]
 
 
 def headline(item: Progress, now: datetime) -> str:
@@ -102,25 +104,27 @@ def _problem(problem: Exception | None, width: int | None) -> list[Line]:
     return [] if problem is None else _words(f"not up to date: {problem}; trying again", "red", width)
 
 
-def _search(item: Progress, width: int | None, *, whole: bool) -> list[Line]:
-    """The headline, the table, what does not fit, and the causes of what went wrong."""
+def _left_out(searches: Sequence[tuple[list[Line], tuple[str, ...]]], width: int | None) -> list[Line]:
+    """What does not fit, once for all searches."""
+    names = tuple(dict.fromkeys(name for _, left_out in searches for name in left_out))
+    return _words(missing(names, "--json", width), "dim", width) if width and names else []
+
+
+def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Line], tuple[str, ...]]:
+    """The headline, the table and the causes of what went wrong; and which columns do not fit."""
     start = f"{item.search.name}-"
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
     rows = [row for row in item.rows if whole or not row.trial.finished]
     made = _words(headline(item, datetime.now().astimezone()), "bold", width)
     if prefix not in ("", start):
         made += _words(f"trials {prefix}*", "", width)
-    if rows:
-        table = fit(_columns(item, rows, prefix), width)
-        made += [*table.lines]
-        if width:
-            text = missing(table.left_out, "--json", width)
-            made += _words(text, "dim", width) if text else []
+    table = fit(_columns(item, rows, prefix), width)
+    made += table.lines if rows else ()
     if not whole and (ended := [row for row in item.rows if row.trial.finished]):
         made += _words(f"  {_ended(ended, item)}", "dim", width)
-    for note in _notes(item, rows, prefix):
+    for note in _notes(item, prefix):
         made += _words(note, "", width)
-    return made
+    return made, table.left_out if rows else ()
 
 
 def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]]:
@@ -151,7 +155,7 @@ def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
         ("restarts", 6, lambda row: str(row.restarts or "")),
         ("GPU", 8, lambda row: str(row.gpus or "")),
     ]
-    return [
+    columns = [
         Column("trial", [row.trial.name.removeprefix(prefix) for row in rows]),
         Column("state", states, 1, styles=[STATES.get(state, "") for state in states]),
         *(Column(name, [text(row) for row in rows], rank, right=True) for name, rank, text in texts),
@@ -161,6 +165,7 @@ def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
             for name in dict.fromkeys(name for row in rows for name in row.trial.assignments)
         ),
     ]
+    return [column for column in columns if column.rank <= SELDOM or any(column.cells)]
 
 
 def _ended(rows: Sequence[Row], item: Progress) -> str:
@@ -174,16 +179,18 @@ def _ended(rows: Sequence[Row], item: Progress) -> str:
     return f"{count(len(rows), 'trial')} not shown: {counts}{best}"
 
 
-def _notes(item: Progress, rows: Sequence[Row], prefix: str) -> list[str]:
+def _notes(item: Progress, prefix: str) -> list[str]:
+    """Why the search has no more trials, and what became of those it has: a line a cause, with all that it befell."""
     notes = [f"  {item.lacking}"] if item.lacking else []
-    for row in rows:
-        name = row.trial.name.removeprefix(prefix)
+    found: dict[str, list[str]] = {}
+    for row in item.rows:
         if row.cause is not None:
-            notes.append(f"  {name}: {row.cause}")
+            found.setdefault(str(row.cause), []).append(row.trial.name)
         if row.interruption:
-            notes.append(
-                f"  {name}: taken off its node before ({row.interruption}); it continues at its checkpoint"
-            )
+            text = f"taken off its node before ({row.interruption}); it continues at its checkpoint"
+            found.setdefault(text, []).append(row.trial.name)
+    for text, names in found.items():
+        notes.append(f"  {', '.join(name.removeprefix(prefix) for name in names)}: {text}")
     if item.unreadable:
         notes.append(f"  a log could not be read: {item.unreadable}")
     if item.unread:
