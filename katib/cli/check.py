@@ -22,6 +22,7 @@ def check(
     import json
 
     from katib.check import check_text
+    from katib.terminal import print_words
 
     source = "standard input" if file == STDIN else file
     findings = check_text(_text(file), source)
@@ -30,7 +31,7 @@ def check(
     else:
         for found in findings:
             _print(found)
-        print(_summary(source, findings))
+        print_words(_summary(source, findings))
     defects = [found for found in findings if strict or found.severity == "error"]
     return 2 if defects else 0
 

@@ -1,0 +1,152 @@
+"""What a terminal has of a local search: a headline with where it stands, the trials that matter, the count of the others."""
+
+import io
+import random
+import re
+from datetime import datetime
+from functools import cache
+
+import pytest
+from rich.cells import cell_len
+
+from katib.experiment import Experiment, load_experiment
+from katib.local.live import LiveTable, headline, picture, view
+from katib.local.record import Effort, State, Trial
+from katib.local.view import Lines
+from katib.render import Overrides, render
+from katib.site import load_site
+from katib.spec import load_spec
+from katib.terminal import output
+
+NAME = "series3-sepformer"
+NOW = datetime(2026, 11, 26, 10, 0).timestamp()  # a Thursday, by this machine's clock
+HOUR = 3600.0
+
+
+@cache
+def experiment(trials: int = 30) -> Experiment:
+    return load_experiment(render(load_spec("sepformer"), load_site(), Overrides(trials=trials)), "made")
+
+
+def trial(name: str, state: State, *values: float, hours: float = 0.0, **changes: object) -> Trial:
+    """One with SepFormer's settings; one that runs has done so for an hour."""
+    started = NOW - HOUR if state == "Running" else None
+    effort = Effort(seconds=hours * HOUR, started=started, starts=int(state == "Running" or hours > 0))
+    settings = {
+        "lr": "0.0012345678901234",
+        "weight_decay": "1.2345e-05",
+        "grad_clip_norm": "-5.5",
+        "lr_factor": "0.5",
+    }
+    return Trial(1, f"{NAME}-{name}", settings, state, values=values, effort=effort, **changes)  # type: ignore[arg-type]
+
+
+def crowd(number: int) -> list[Trial]:
+    """Of each state some, with values of 16 digits below and above 0."""
+    draw, found = random.Random(number), []
+    for index in range(number):
+        state: State = draw.choice(("Running", "Created", "Succeeded", "EarlyStopped", "Failed"))
+        stop = "best of epoch 15, -1.23 dB, is below the median of 12 other trials, 4.41 dB"
+        changes = {"stop": stop} if state == "EarlyStopped" else {}
+        if state == "Failed":
+            changes = {
+                "reason": "exit code 1: RuntimeError: CUDA error: an illegal memory access was encountered"
+            }
+        found.append(
+            trial(f"{index:08x}", state, draw.uniform(-99, 6), hours=draw.uniform(0.1, 13), **changes)
+        )
+    return found
+
+
+def drawn(trials: list[Trial], width: int = 80, height: int = 24) -> list[str]:
+    lines = picture(trials, experiment(), width=width, height=height, now=NOW, slots=4, gpu=True)
+    return ["".join(text for text, _ in line) for line in lines]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 100, 120, 200])
+@pytest.mark.parametrize("number", [0, 1, 5, 200])
+@pytest.mark.parametrize("height", [9, 24, 60])
+def test_the_picture_is_no_larger_than_the_terminal_and_cuts_nothing(
+    number: int, width: int, height: int
+) -> None:
+    trials = crowd(number)
+    lines = drawn(trials, width, height)
+    assert len(lines) <= max(height, 20)  # three trials are shown however low it is
+    assert all(cell_len(line) <= width and line == line.rstrip() for line in lines)
+    assert "…" not in "".join(lines)
+    values = {f"{one.values[0]:.2f} dB" for one in trials}
+    assert set(re.findall(r"-?\d+\.\d+ dB", "\n".join(lines[2:]))) <= values | {"-1.23 dB", "4.41 dB"}
+
+
+def test_what_runs_comes_first_then_the_best_and_the_rest_is_counted() -> None:
+    trials = [trial(f"s{number:02}", "Succeeded", float(number), hours=12.0) for number in range(40)]
+    trials += [
+        trial("f", "Failed", 9.0, hours=1.0),
+        trial("w", "Created", hours=1.0),
+        trial("r", "Running", 1.5),
+    ]
+    head, *lines = drawn(trials, width=100, height=9)
+    assert head.startswith(f"{NAME}: 41 of 30 trials, 1 failed, best 39.00 dB, ")
+    rows = [line.split()[:2] for line in lines[1:-1]]
+    assert rows == [
+        ["r", "Running"],
+        ["w", "Interrupted"],
+        ["s39", "Succeeded"],
+        ["s38", "Succeeded"],
+        ["s37", "Succeeded"],
+        ["s36", "Succeeded"],
+    ]
+    assert lines[-1] == "and 37 more: 36 Succeeded, 1 Failed"
+
+
+def test_the_headline_has_the_count_the_best_the_hours_and_the_end() -> None:
+    """By hand: three trials took 12, 12 and 6 hours, so one takes 10; 26 begin, 4 at a time, behind one that has 9 h to go:
+    slots are free after 0, 0, 0 and 9 h, seven rounds take the first two to 70 h: Thursday 10:00 and 70 h are Sunday 08:00."""
+    trials = [
+        trial("a", "Succeeded", 5.2, hours=12.0),
+        trial("b", "Succeeded", 5.1, hours=12.0),
+        trial("c", "EarlyStopped", 1.0, hours=6.0),
+        trial("d", "Running", 0.5),
+    ]
+    words = {"now": NOW, "slots": 4}
+    found = headline(trials, experiment(), gpu=True, **words)  # type: ignore[arg-type]
+    assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 GPU-hours, ends Sun 08:00"
+    found = headline(trials, experiment(), gpu=False, **words)  # type: ignore[arg-type]
+    assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 h 00 min of training, ends Sun 08:00"
+
+
+def test_nobody_knows_the_end_before_a_trial_has_ended_well() -> None:
+    trials = [trial("a", "Failed", hours=0.1), trial("b", "Running", 0.5)]
+    found = headline(trials, experiment(), NOW, slots=2, gpu=True)
+    assert found == f"{NAME}: 1 of 30 trials, 1 failed, best 0.50 dB, 1.10 GPU-hours"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    with LiveTable(experiment(), output(terminal), slots=2, gpu=False) as live:
+        live.change(trial("a", "Failed", 1.0, reason="exit code 1: RuntimeError: boom"))
+        tried = Effort(failures=1, starts=1)
+        live.change(Trial(1, "b", {}, "Created", "exit code 1: OSError: gone; try 2 of 3", effort=tried))
+        live.change(trial("c", "Succeeded", 1.0))
+        live.change(Trial(1, "d", {"lr": "1"}))
+        live.show([trial("a", "Failed", 1.0), trial("e", "Running", 1.0)])
+    printed = terminal.getvalue()
+    assert f"trial {NAME}-a  Failed  exit code 1: RuntimeError: boom, 1 epoch in 0 s" in printed
+    assert "trial b  Created  exit code 1: OSError: gone; try 2 of 3" in printed
+    assert not re.search(r"trial \S*[cd]  ", printed)
+    assert not re.search(r"\x1b\[[0-9;]*m", printed)  # NO_COLOR: the cursor moves, and no style is set
+
+
+@pytest.mark.parametrize(("term", "kind"), [("xterm", LiveTable), ("dumb", Lines)])
+def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch, term: str, kind: type[Lines]) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert type(view(experiment(), slots=1, gpu=False)) is kind
