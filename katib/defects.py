@@ -4,6 +4,7 @@ No text of pydantic's own reaches a user.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date
 
@@ -62,7 +63,8 @@ def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:
     """A function that makes of a text a name of Kubernetes: small letters and digits with '-' between them."""
 
     def near(text: str) -> str:
-        words = re.sub(r"[^a-z0-9]+", "-", text.lower())
+        bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+        words = re.sub(r"[^a-z0-9]+", "-", bare.lower())
         return re.sub(rf"^[^{first}]+", "", words)[:longest].strip("-")
 
     return near

@@ -57,6 +57,6 @@ def require_sound(text: str, source: str, command: str | None = None) -> None:
         first = errors[0]
         many = "1 defect" if len(errors) == 1 else f"{len(errors)} defects"
         raise ManifestError(
-            f"{source}: {many}; line {first.line}: {first.path}: {first.what};"
+            f"{source}: {many}; line {first.line}: {first.where}{first.what};"
             f" run: {command or f'python -m katib check {source}'}"
         )

@@ -23,6 +23,11 @@ class Finding:
     effect: str
     mend: str
 
+    @property
+    def where(self) -> str:
+        """The place as the beginning of a line; empty of the document as a whole."""
+        return "" if self.path == "." else f"{self.path}: "
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:

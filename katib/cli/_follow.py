@@ -89,6 +89,8 @@ def numbers(text: str) -> tuple[int, ...]:
     from katib.trainer_flags import trainer
 
     words = text.replace(",", " ").split()
+    if not text.isascii():
+        words = []
     for word in words:
         if word.isdecimal() and (found := trainer().problem("--seed", [word], None)):
             raise SepsweepError(f"--seeds '{text}': {found}")

@@ -57,7 +57,7 @@ def _print(found: "Finding") -> None:
 
     out = output()
     lead = (found.severity, f"bold {COLOURS[found.severity]}")
-    out.words(f" line {found.line}: {found.path}: {found.what}  [{found.rule}]", lead=lead, indent=2)
+    out.words(f" line {found.line}: {found.where}{found.what}  [{found.rule}]", lead=lead, indent=2)
     out.words(f"  effect: {found.effect}", indent=10)
     out.words(f"  mend:   {found.mend}", indent=10)
     out.line()

@@ -15,5 +15,7 @@ def pack(
 ) -> int:
     """Pack a corpus into one memory-mapped file a subset, with checksums; a pack that is there and whole is left alone."""
     from katib.cli.corpus import run_trainer
+    from katib.local.launch import require_corpus
 
+    require_corpus(data)
     return run_trainer("trainer.data.pack", "--data-dir", data, *(["--out", out] if out else []))

@@ -145,7 +145,7 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         )
     corpus = corpus_volume(_example(experiment))
     if corpus and not (corpus == HOST_PATH and data is None):
-        _check_data(data)
+        require_corpus(data)
     elif data is not None:
         raise FolderError(
             f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away"
@@ -201,7 +201,8 @@ def _asked_gpus(pod: TrialPod) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _check_data(data: Path | None) -> None:
+def require_corpus(data: Path | None) -> None:
+    """Raises FolderError where `data` is no folder with something in it."""
     if data is None:
         raise FolderError("--data is missing: the folder of the corpus, that holds train/ and val/")
     if not data.is_dir():

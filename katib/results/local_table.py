@@ -47,6 +47,8 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
     Where the store is damaged or away, what the runs themselves have written; a note says so. Raises FolderError where
     there is no such experiment, EngineError where nothing of it can be read.
     """
+    if Path(experiment).name != experiment:
+        find(runs, experiment)  # a path that leads elsewhere is the name of none
     folder = runs / experiment
     notes: tuple[str, ...] = ()
     if (folder / DATABASE).exists() or (folder / MANIFEST).exists():

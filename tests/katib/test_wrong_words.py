@@ -61,6 +61,9 @@ CALLS = {
     "check nosuch.yaml": "nosuch.yaml: cannot be read (No such file or directory)",
     "check .": ".: cannot be read (Is a directory)",
     "local nosuch.yaml": "nosuch.yaml: cannot be read (No such file or directory)",
+    "results ../runs/demo": "no experiment '../runs/demo': ",
+    "results demo/": "no experiment 'demo/': ",
+    "results .": "no experiment '.': ",
     "local nosuch.json": "nosuch.json: cannot be read (No such file or directory)",
     "local ./nosuch": "nosuch: cannot be read (No such file or directory)",
     "local demo": "--data is missing: the folder of the corpus",
@@ -123,6 +126,9 @@ CALLS = {
     "deploy demo --wait 10m": f"deploy: --wait '10m': {WHOLE}",
     "confirm demo --seeds 1,1": f"--seeds '1,1': {SEEDS}",
     "confirm demo --seeds -1,2": f"--seeds '-1,2': {SEEDS}",
+    "confirm demo --seeds ٤٢,1": f"--seeds '٤٢,1': {SEEDS}",
+    "pack --data nosuch": "--data nosuch: no such folder; `make corpus` builds a corpus",
+    "pack --data .": "--data .: the folder is empty; `make corpus` builds a corpus",
     "confirm demo --seeds a,b": f"--seeds 'a,b': {SEEDS}",
     "confirm demo --seeds ,": f"--seeds ',': {SEEDS}",
     "arch dprnn --seeds 1.5": f"--seeds '1.5': {SEEDS}",
@@ -138,6 +144,7 @@ CALLS = {
     "render demo --name 1abc": "'abc' would do",
     "render demo --name a.b": "'a-b' would do",
     "render demo --name ../x": "'x' would do",
+    "render demo --name ünïcödé": "'unicode' would do",
     "render demo --name 日本": f"name '日本': {NAME}",
     "local demo --data . --name UPPER": "'upper' would do",
     f"render demo --name {'a' * 41}": f"and have at most 40 characters; '{'a' * 40}' would do",
@@ -168,6 +175,29 @@ def test_a_slip_is_answered_in_one_plain_line(
     assert CALLS[call] in line
     assert not any(word in line for word in FOREIGN)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: [", "line 1: is not YAML: "), ("- 1", "line 1: is a list"), ("", "line 1: is empty")],
+)
+def test_a_file_that_is_no_manifest_at_all_has_no_place_but_its_line(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert said in katib("local", str(path)).stderr
+    assert said in katib("check", str(path)).stdout
+
+
+def test_the_path_of_an_experiment_is_not_its_name(tmp_path: Path) -> None:
+    """Else two searches of one name would be taken for copies of each other."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "study.db").touch()
+    for typed in ("demo/", "./demo", f"../{tmp_path.name}/demo", str(tmp_path / "demo")):
+        done = katib("results", typed, "--out", str(tmp_path))
+        assert done.returncode == 2
+        assert f"no experiment '{typed}': " in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["status", "results demo --cluster", "deploy demo", "stop demo", "doctor"])
