@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from katib.defects import defects
 from katib.errors import ManifestError
+from katib.local.command import as_run, is_trainer
 from katib.results.origin import flags_of
 from katib.results.selection import SEED
 from katib.results.table import Row, TrialTable
@@ -164,7 +165,7 @@ def require_trainer(template: Any, search: str) -> None:
             f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be repeated one by"
             " one"
         ) from None
-    if words[:3] != ["python", "-m", "trainer"]:
+    if not is_trainer(words[:3]):
         named = takewhile(lambda word: "${" not in word, words[:3])
         said = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
         raise ManifestError(
@@ -176,7 +177,7 @@ def _command(template: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The trial's container and the words that it runs."""
     containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
     container = next(one for one in containers if one["name"] == template["primaryContainerName"])
-    return container, [*(container.get("command") or []), *(container.get("args") or [])]
+    return container, list(as_run([*(container.get("command") or []), *(container.get("args") or [])]))
 
 
 def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:

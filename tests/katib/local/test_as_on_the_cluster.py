@@ -9,10 +9,13 @@ from katib.local.view import Lines
 from tests.katib.local.rig import Rig, job, medianstop, pod, script
 
 
-def test_a_failed_trial_is_never_the_best_and_reaches_no_goal(rig: Rig) -> None:
+def test_a_failed_trial_is_never_the_best_and_reaches_no_goal(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """x 1 prints the best value and fails; it has no result in any verb."""
+    monkeypatch.chdir(tmp_path)
     objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 0.95}
-    text = "if [ $X = 1 ]; then echo val_si_snr=0.99; false; else echo val_si_snr=0.$X; fi"
+    text = "if [ $X = 1 ]; then echo val_si_snr=0.9$((8+X)); false; else echo val_si_snr=0.$X; fi"
     search = script(text, values=("1", "4", "5"), objective=objective)
     job(search)["backoffLimit"] = 0
     done = rig.run(search)
@@ -24,8 +27,10 @@ def test_a_failed_trial_is_never_the_best_and_reaches_no_goal(rig: Rig) -> None:
         ("Succeeded", 0.5, 1), ("Succeeded", 0.4, 1), ("Failed", None, None)
     ]  # fmt: skip
     for verb in ("best", "log", "report"):
-        said = rig.verb(verb, "--experiment", "test")
+        said = rig.verb(verb, "test")
+        assert said.returncode == 0, said.stderr
         assert "0.99" not in said.stdout, verb
+    assert "0.99" not in Path("EXPERIMENT_LOG.md").read_text()
     assert rows[0]["trial"] in done.stdout.partition("best: ")[2]
 
 

@@ -145,6 +145,14 @@ def test_the_plan_is_found_again_in_what_was_rendered() -> None:
         plan_of(damaged)
 
 
+def test_a_search_whose_trainer_stood_behind_a_shell_is_repeated_without_it() -> None:
+    document = search()
+    plain = load_experiment(derived(document, plan()), "x").trial("t", {"run": "r"}).argv
+    container = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]
+    container |= {"command": ["sh", "-c"], "args": [" ".join(container["command"])]}
+    assert load_experiment(derived(document, plan()), "x").trial("t", {"run": "r"}).argv == plain
+
+
 def test_trials_of_another_program_cannot_be_repeated() -> None:
     with pytest.raises(ManifestError, match="only runs of `python -m trainer` can be repeated"):
         derived(foreign(), plan("test"))
