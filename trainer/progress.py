@@ -82,9 +82,8 @@ class Progress:
 
     def finished(self, epochs: int, patience: int | None) -> bool:
         """Whether `epochs` are done, or `patience` of them in a row without a better validation."""
-        done = len(self.history)
-        waited = done - self.best.epoch if self.best else 0
-        return done >= epochs or (patience is not None and waited >= patience)
+        done, best = len(self.history), self.best
+        return done >= epochs or (patience is not None and best is not None and done - best.epoch >= patience)
 
     def patience_reason(self, epochs: int, patience: int | None) -> str | None:
         """Why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
