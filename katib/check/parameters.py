@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
 from katib.check.finding import Finding, error, warning
-from katib.check.node import Node, named
+from katib.check.node import Node
 from katib.check.services import SERVICES
 from katib.errors import nearest
 from katib.manifest import Distribution, ParameterType
@@ -125,7 +125,7 @@ def parameters(top: Node) -> Iterator[Finding]:
     takes = Takes(steps=service is None or service.step, logarithm=service is None or service.logarithm)
     seen: set[str] = set()
     for node in nodes.items:
-        yield from _parameter(node, seen, takes, fixed=single or _is_resource(spec, node))
+        yield from _parameter(node, seen, takes, fixed=single)
 
 
 def number(node: Node) -> float | None:
@@ -135,12 +135,6 @@ def number(node: Node) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _is_resource(spec: Node, node: Node) -> bool:
-    """Whether hyperband sets this parameter itself, so that its bounds mean nothing."""
-    settings = named(spec["algorithm"]["algorithmSettings"].items)
-    return "resource_name" in settings and settings["resource_name"]["value"].text == node["name"].text
 
 
 def _parameter(node: Node, seen: set[str], takes: "Takes", *, fixed: bool) -> Iterator[Finding]:

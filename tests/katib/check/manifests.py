@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import yaml
@@ -25,14 +26,21 @@ SHORT = {
 
 
 def sound() -> dict[str, Any]:
-    document = yaml.safe_load(render(load_spec("sepformer"), load_site()))
+    document = deepcopy(_rendered())
     assert isinstance(document, dict)
     return document
+
+
+@cache
+def _rendered() -> Any:
+    return yaml.safe_load(render(load_spec("sepformer"), load_site()))
 
 
 Changes = dict[str, object]
 Defects = dict[str, tuple[Changes, set[str]]]
 """By name: what is changed in a sound manifest, and every finding that this must give (rule at path; ? is a warning)."""
+Said = dict[str, tuple[Changes, set[str]]]
+"""The same with what a finding says: `rule path: what`."""
 
 
 def long(path: str) -> str:

@@ -130,13 +130,16 @@ def terminate() -> None:
 STOPPING = ("-stop-rule", "any", "-s-earlystop", "s:1")
 
 
-def test_a_trial_that_completes(world: World) -> None:
+def test_a_trial_that_completes(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Every line is reported, the last one too, which has no end; looks are a quarter of a second apart."""
     world.print(epoch(1, 1), "words", epoch(2, 2))
     world.at(1, lambda: world.print(epoch(3, 3), end=""))
     world.at(2, lambda: world.end(completed=True))
+    caplog.set_level(logging.INFO)
     assert world.run() == 0
     assert world.manager.values() == ["1.0", "2.0", "3.0"]
+    assert caplog.messages == ["the trainer has completed"]
+    assert {record.name for record in caplog.records} == {"collector"}
     assert set(world.sleeps) == {0.25}
     assert world.now == 2
 
@@ -151,10 +154,13 @@ def test_a_trial_that_fails_leaves_its_rows_and_no_half_line(
     assert caplog.messages == ["the trainer has failed"]
 
 
-def test_a_trainer_that_never_appears_is_waited_for_ten_minutes(world: World) -> None:
-    world.shell = False
+def test_a_trainer_that_never_appears_is_waited_for_ten_minutes(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.shell, world.now = False, 50
     assert world.run() == 255
-    assert 600 < world.now <= 601
+    assert 650 < world.now <= 651
+    assert caplog.messages == ["no trainer has appeared within 600 s"]
 
 
 def test_a_trainer_that_appears_late_is_followed(world: World) -> None:
@@ -177,13 +183,20 @@ def test_a_pod_that_is_deleted_before_its_trainer_appears(world: World) -> None:
 
 
 @pytest.mark.parametrize(("completed", "code"), [(False, 143), (True, 0)])
-def test_a_pod_that_is_deleted_waits_for_its_trainer(completed: bool, code: int, world: World) -> None:
+def test_a_pod_that_is_deleted_waits_for_its_trainer(
+    completed: bool, code: int, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Minutes, while it writes its checkpoint; what it prints then is reported."""
     world.at(1, terminate)
     world.at(100, lambda: world.print(epoch(1, 1)))
     world.at(101, lambda: world.end(completed=completed))
+    caplog.set_level(logging.INFO)
     assert world.run() == code
     assert world.manager.values() == ["1.0"]
+    ended = (
+        "the trainer has completed" if completed else "the pod is being deleted, and the trainer has ended"
+    )
+    assert caplog.messages == [ended]
 
 
 def test_a_deleted_pod_waits_ten_seconds_for_a_manager_that_is_away(world: World) -> None:
@@ -221,13 +234,14 @@ def test_a_manager_that_is_away_at_the_end_is_waited_for(world: World) -> None:
     assert world.manager.values() == ["1.0"]
 
 
-def test_a_trial_without_its_objective_is_unavailable(world: World) -> None:
+def test_a_trial_without_its_objective_is_unavailable(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Another metric is none; a failed trial, and one that has a value, are told nothing."""
     world.print("loss=1")
     world.at(1, lambda: world.end(completed=True))
     assert world.run() == 0
     assert world.manager.values() == ["unavailable"]
     assert world.manager.values("loss") == ["1.0"]
+    assert caplog.messages == [f"the trainer has printed no {METRIC} that the filters find"]
 
 
 @pytest.mark.parametrize("line", ["loss=1", f"{METRIC}=3"])
@@ -342,7 +356,9 @@ def test_a_trial_that_cannot_be_stopped_runs_to_its_end(
     assert sum("Operation not permitted" in message for message in caplog.messages) == (2 if stops else 0)
 
 
-def test_a_trainer_that_does_not_end_is_killed_after_two_minutes(world: World) -> None:
+def test_a_trainer_that_does_not_end_is_killed_after_two_minutes(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Once, 120 s after it was asked."""
     world.reasons = {1: "worse"}
     world.at(10, lambda: world.print(epoch(1, 1)))
@@ -350,6 +366,7 @@ def test_a_trainer_that_does_not_end_is_killed_after_two_minutes(world: World) -
     assert world.run(*STOPPING) == 0
     assert world.stopped == [10]
     assert world.killed == [130.25]
+    assert caplog.messages == ["the trainer has not ended within 120 s; it is killed"]
 
 
 def test_a_mark_that_cannot_be_set_is_tried_with_longer_pauses(world: World) -> None:
@@ -371,6 +388,7 @@ def test_a_mark_that_can_never_be_set_is_given_up_after_ten_minutes(
     world.at(1, world.end)
     assert world.run(*STOPPING) == 0
     assert 601 < world.now <= 612
+    assert world.marks[-1] - world.marks[0] >= 600
     assert caplog.messages[-1].startswith("the trial could not be marked as stopped early")
 
 

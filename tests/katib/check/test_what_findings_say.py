@@ -1,0 +1,103 @@
+"""What a finding says, and the edges of its rule: which value is named, and where two findings would be one too many.
+
+Each case lists the findings of four modules; the effects are those of Katib's webhook (validator.go), of its algorithm services
+(pkg/suggestion/v1beta1) and of its pod webhook (pod/utils.go), which docs/check.md has.
+"""
+
+from types import ModuleType
+
+import pytest
+
+from katib.check import Finding, Rule, algorithms, check_text, command, objective, parameters
+from tests.katib.check.manifests import DROP, Changes, algorithm, long, spoiled
+from tests.katib.check.says_algorithms import ALGORITHMS
+from tests.katib.check.says_command import COMMAND, scripted
+from tests.katib.check.says_objective import OBJECTIVE
+from tests.katib.check.says_parameters import PARAMETERS
+
+TABLES = {parameters: PARAMETERS, objective: OBJECTIVE, algorithms: ALGORITHMS, command: COMMAND}
+OWN = {rule.name for module in TABLES for rule in vars(module).values() if isinstance(rule, Rule)}
+
+
+def findings(changes: Changes) -> list[Finding]:
+    return [finding for finding in check_text(spoiled(changes), "test") if finding.rule in OWN]
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module in TABLES for name in TABLES[module]])
+def test_findings_say_what_is_wrong_and_no_more(module: ModuleType, name: str) -> None:
+    changes, expected = TABLES[module][name]
+    assert {
+        f"{'?' * (finding.severity == 'warning')}{finding.rule} {finding.path}: {finding.what}"
+        for finding in findings(changes)
+    } == {
+        f"{rule} {long(path)}: {what}"
+        for text in expected
+        for (rule, path), what in [(text.partition(": ")[0].split(" "), text.partition(": ")[2])]
+    }
+
+
+FIXES: list[tuple[Changes, str, str]] = [
+    (
+        PARAMETERS["a graph beside parameters"][0],
+        "Katib's webhook refuses the Experiment",
+        "keep one of the two",
+    ),
+    (
+        PARAMETERS["a max that is empty"][0],
+        "Katib's webhook refuses the Experiment",
+        "give a double or int min and max, a discrete or categorical a list",
+    ),
+    (
+        {"SPACE": DROP},
+        "Katib's webhook refuses the Experiment",
+        "give a double or int min and max, a discrete or categorical a list",
+    ),
+    *(
+        (
+            PARAMETERS[name][0],
+            "the algorithm has nothing to draw from; its service fails at every call",
+            "give a double or int min and max, a discrete or categorical a list",
+        )
+        for name in ("an empty list", "a category without a space")
+    ),
+    (
+        {"spec.maxTrialCount": 0},
+        "Katib's webhook refuses the Experiment",
+        "write a number of at least 1",
+    ),
+    (
+        {"spec.maxFailedTrialCount": -1},
+        "Katib's webhook refuses the Experiment",
+        "write a number of at least 0",
+    ),
+    (
+        algorithm("random", first_suggestions="[]"),
+        "with stock services the Experiment fails before its first trial",
+        "see which services the cluster has, or leave it out",
+    ),
+    (
+        algorithm("sobol", random_state="1"),
+        "with stock services the setting is ignored",
+        "see which services the cluster has, or leave it out",
+    ),
+    (
+        scripted("\n"),
+        "Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
+        " or is MetricsUnavailable",
+        "write the block with |- or >-, which drop the last line end",
+    ),
+    (
+        scripted(";"),
+        "Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
+        " or is MetricsUnavailable",
+        "give the trainer's words themselves, without a shell; a block keeps no line end behind |- or >-",
+    ),
+]
+
+
+@pytest.mark.parametrize("place", range(len(FIXES)))
+def test_a_finding_says_what_follows_here_and_what_to_do(place: int) -> None:
+    """Where its rule has more than one effect or remedy."""
+    changes, effect, fix = FIXES[place]
+    (finding,) = findings(changes)
+    assert (finding.effect, finding.mend) == (effect, fix)
