@@ -411,6 +411,15 @@ def test_a_long_output_is_read_without_pauses(world: World) -> None:
     assert len(world.manager.rows) == 20
 
 
+def test_an_output_that_was_complete_before_the_first_look_is_read_whole(world: World) -> None:
+    """A finished run prints its history and ends at once."""
+    for step in range(1, 6):
+        world.print("x" * 100_000, epoch(step, step))
+    world.end(completed=True)
+    assert world.run() == 0
+    assert world.manager.values() == [f"{step}.0" for step in range(1, 6)]
+
+
 def test_a_full_memory_leaves_the_rest_in_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the manager is away no more is read than may wait, and the loop sleeps between two looks."""
     monkeypatch.setattr("katib.services.collector.report.MOST_WAITING", 5)
