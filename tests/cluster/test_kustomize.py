@@ -45,7 +45,7 @@ def overlay(tmp_path: Path) -> list[dict[str, Any]]:
     file = tmp_path / "katib" / "kustomization.yaml"
     found = yaml.safe_load(file.read_text())
     (remote,) = [item for item in found["resources"] if "://" in item]
-    assert remote.endswith("installs/katib-standalone?ref=v0.19.0")
+    assert remote.endswith("installs/katib-standalone?ref=578e60f1ce83dbb5e7151026a3bdc4de233947fc")
     found["resources"] = ["../base", *(item for item in found["resources"] if item != remote)]
     file.write_text(yaml.safe_dump(found))
     return build(tmp_path / "katib")
