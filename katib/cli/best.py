@@ -60,7 +60,7 @@ def best(
     else:
         print_words(f"seeds alone make a difference of {with_unit(noise.sd, metric)} (sd), {noise.source}")
     tell(remarks(table))
-    print_words(*_what_follows(table, name, out, cluster=cluster).split("\n"))
+    print_words(*_what_follows(table, name, out).split("\n"))
     return 0
 
 
@@ -88,7 +88,7 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
     print_rows(headings, rows, ranks, out=out, title=f"trials {prefix}*" if prefix else "")
 
 
-def _what_follows(table: "TrialTable", name: str, out: Path, *, cluster: bool) -> str:
+def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
     """The verdict where there is one; else how far the search is, why it cannot be confirmed, or the command that does so."""
     from katib.results.confirmation import find_verdict, hindrance
     from katib.results.remarks import differences, progress
@@ -100,7 +100,7 @@ def _what_follows(table: "TrialTable", name: str, out: Path, *, cluster: bool) -
     if why := hindrance(table):
         return f"no confirmation: {why}"
     where = "" if out == Path("runs") else f" OUT={out}"
-    return f"next: make confirm EXPERIMENT={name}{where}" + (" CLUSTER=1" if cluster else "")
+    return f"next: make confirm EXPERIMENT={name}{where}{table.place}"
 
 
 def _record(one: object) -> "dict[str, object]":

@@ -113,6 +113,15 @@ def hindrance(table: TrialTable) -> str:
     return ""
 
 
+def arch_command(table: TrialTable, where: str = "") -> str:
+    """The command that trains the architectures of the next phase; empty where there is none, or where it would not run yet."""
+    spec = table.spec
+    if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
+        return ""
+    named = "" if table.identity.name == spec.name else f" EXPERIMENT={table.identity.name}"
+    return f"make arch MODEL={spec.model}{named}{where}{table.place}"
+
+
 def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
     """The seeds that the search has seen."""
     return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
@@ -122,7 +131,7 @@ def nothing_to_go_by(table: TrialTable) -> str:
     """Why no conclusion can be drawn from a table without a candidate, and what to do."""
     name = table.identity.name
     why = next(remarks(table), f"{name}: no trial has ended with a value")
-    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}"
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.place}"
 
 
 def conclude(plan: Plan, table: TrialTable) -> Verdict | None:

@@ -17,7 +17,7 @@ import yaml
 from katib.errors import FolderError
 from katib.experiment import Parameter, parameters_of
 from katib.local.view import count, short, with_unit
-from katib.results.confirmation import hindrance
+from katib.results.confirmation import arch_command, hindrance
 from katib.results.origin import flags_of
 from katib.results.patience import used
 from katib.results.remarks import differences, no_baseline, progress
@@ -193,10 +193,11 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
     if best and verdict is None and not table.under_way and not hindrance(table):
-        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}"
+        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.place}"
     if table.spec and table.spec.next_phase:
         values = ", ".join(map(str, table.spec.next_phase.values))
-        yield f"architecture: {table.spec.next_phase.field} {values} (make arch MODEL={table.spec.model})"
+        command = arch_command(table)
+        yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({command})" if command else "")
     if best and not narrow:
         yield "no range needs widening: the best lies at no bound"
 

@@ -118,6 +118,11 @@ class TrialTable:
     """What could not be read, one line each; the verbs print them to stderr."""
 
     @property
+    def place(self) -> str:
+        """What a command of make needs besides its name to find it where it is."""
+        return " CLUSTER=1" if self.backend == "cluster" and self.folder is None else ""
+
+    @property
     def device(self) -> Literal["GPU", "process"]:
         """Whose hours its trials take: those of a GPU, or of a process on the processor."""
         return "GPU" if self.gpus else "process"

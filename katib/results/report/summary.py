@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from katib.local.view import count, short, with_unit
-from katib.results.confirmation import hindrance
+from katib.results.confirmation import arch_command, hindrance
 from katib.results.log import at_bounds
 from katib.results.origin import model_of
 from katib.results.remaining import planned_trials
@@ -44,6 +44,7 @@ class Conclusion:
 def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
     """What can be said: the verdict, or why there is none yet and the command that leads to one."""
     name = table.identity.name
+    where += table.place
     if verdict is not None:
         runs = [
             f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()
@@ -136,6 +137,7 @@ def summary_notes(table: TrialTable) -> list[str]:
 def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     """What to do now, each with its command."""
     name = table.identity.name
+    asked, where = where, where + table.place
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
@@ -146,10 +148,8 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
     steps.append(("this report anew", f"make report EXPERIMENT={name}{where}"))
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
-    if table.spec is not None and table.spec.next_phase is not None:
-        steps.append(
-            (f"then the architecture: {table.spec.next_phase.field}", f"make arch MODEL={table.spec.model}")
-        )
+    if table.spec and table.spec.next_phase and (command := arch_command(table, asked)):
+        steps.append((f"then the architecture: {table.spec.next_phase.field}", command))
     return steps
 
 

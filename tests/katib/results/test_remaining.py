@@ -7,7 +7,9 @@ import pytest
 
 from benchmarks.made_experiment import make_experiment
 from katib.local.record import MANIFEST
+from katib.results.log import entry
 from katib.results.remaining import hours_left
+from katib.results.report.summary import next_steps
 from katib.results.table import Row, TrialTable
 from katib.text import difference, roughly
 from tests.katib.results.made import made, trial
@@ -85,3 +87,31 @@ def test_the_plan_counts_the_hours_that_were_used(
     together = katib("plan", "--out", str(tmp_path))
     assert ("ran on processors" in together.stderr) == (gpus == 0)
     assert "process" not in together.stdout
+
+
+@pytest.mark.parametrize(
+    ("backend", "name", "command"),
+    [
+        ("local", "series3-dprnn", "make arch MODEL=dprnn"),
+        ("local", "mine", "make arch MODEL=dprnn EXPERIMENT=mine"),
+        ("cluster", "series3-dprnn", "make arch MODEL=dprnn CLUSTER=1"),
+    ],
+)
+def test_a_command_that_is_advised_finds_the_same_search(
+    backend: str, name: str, command: str, tmp_path: Path
+) -> None:
+    """In report and log: the search's own name where it is not its spec's, and the cluster where it is there."""
+    found = made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[2.0] * 100), name=name)
+    found = replace(found, backend=backend)  # type: ignore[arg-type]
+    steps = [step for _, step in next_steps(found)]
+    assert command in steps
+    assert all(step.endswith(" CLUSTER=1") == (backend == "cluster") for step in steps)
+    told = entry(found, "", None)
+    assert f"({command})" in told
+    assert f"make confirm EXPERIMENT={name}" + (" CLUSTER=1" if backend == "cluster" else "") + "\n" in told
+
+
+def test_no_architecture_is_advised_before_the_search_has_ended(tmp_path: Path) -> None:
+    found = made(tmp_path, trial("a", 1.0), trial("b", 1.0, state="Running"))
+    assert all("make arch" not in step for _, step in next_steps(found))
+    assert "make arch" not in entry(found, "", None)
