@@ -285,7 +285,7 @@ class _Features:
                 columns.append(column[:, None])
                 continue
             count = axis.levels or 1
-            places = np.minimum(column * count, count - 1).astype(int)
+            places = (column * count).astype(int)
             # Two different values of an unordered axis are as far apart as the ends of an ordered one.
             columns.append(
                 ((places + 0.5) / count)[:, None] if axis.ordered else np.eye(count)[places] / math.sqrt(2)

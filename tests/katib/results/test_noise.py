@@ -16,6 +16,7 @@ def test_a_noise_is_weighed_against_the_prior_by_degrees_of_freedom() -> None:
     found = moderated([values, [1.0]])
     assert found.sd == pytest.approx(math.sqrt((4 * 0.13**2 + 2 * np.var(values, ddof=1)) / 6))
     assert found.df == 6
+    assert moderated([[1.0], []]) == PRIOR
     other = moderated([values], Noise(2.0, 10.0))
     assert other.sd == pytest.approx(math.sqrt((10 * 4 + 2 * np.var(values, ddof=1)) / 12))
 

@@ -61,7 +61,7 @@ def test_a_trial_that_needs_more_gpus_than_there_are_is_named() -> None:
     with pytest.raises(ValueError, match="a trial needs 4 GPUs"):
         makespan([large, fits], 2)
     with pytest.raises(ValueError, match="a trial needs 4 GPUs"):
-        makespan([large, Load((), 1, 8)], 2)
+        makespan([large, Load((1.0,), 1, 3), Load((), 1, 8)], 2)
     assert makespan([fits, Load((), 1, 4)], 2) == 1.0
     assert makespan([fits, large], 4) == 2.0
     assert makespan([], 1) == 0.0
