@@ -6,6 +6,7 @@ A caller that can pass one word only, such as a Katib parameter whose values are
 
 import contextlib
 import io
+import os
 import re
 from typing import TypeVar
 
@@ -47,6 +48,8 @@ def read(command: type[C], words: list[str], program: str) -> C:
     exits where `--help` was asked for."""
     if not {"-h", "--help"} & set(words):
         _check_flags(words, command)
+    if os.environ.get("NO_COLOR"):  # no-color.org; tyro asks only whether stdout is a terminal
+        getattr(tyro, "_experimental_options", {})["ansi_codes"] = False
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
