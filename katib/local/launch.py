@@ -86,7 +86,7 @@ class Launcher:
             yield f"the container {name} of a trial's pod is not run here"
         if not self.ours:
             yield from not_followed(self.experiment.spec)
-            yield from (f"{name} is left unset" for name in unset(pod, self.experiment, os.environ))
+            yield from unset(pod, self.experiment, os.environ)
         yield from stand_ins(pod)
 
     def corpus(self) -> str:

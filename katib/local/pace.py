@@ -56,6 +56,8 @@ def pace(launcher: Launcher) -> Pace | None:
     ]
     if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
         return None
+    if "trainer" not in words:  # a shell alone can read them
+        return None
     words.insert(words.index("trainer") + 1, "pace")
     # Asked for whatever is here, the trainer says why it cannot use a GPU.
     found, warning = _ask(words if gpu else _on(words, "auto"), launcher, launch.env)

@@ -62,13 +62,15 @@ def labels(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
 
 def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> Iterator[str]:
-    """Yields what of the environment is left unset because it is optional and only a cluster has it."""
+    """Yields what of the environment is left unset because it is optional and only a cluster has it, in words."""
     for source in pod.container.env_from:
         for key, kind in _SOURCES.items():
             if held := source.get(key):
-                yield f"the variables of the {kind} '{held.get('name')}' (envFrom)"
+                yield f"the variables of the {kind} '{held.get('name')}' are left unset (envFrom)"
     found = variables(pod, experiment, given)
-    yield from (variable.name for variable in pod.container.env if variable.name not in found)
+    for variable in pod.container.env:
+        if variable.name not in found:
+            yield f"{variable.name} is left unset: it is in a cluster, and optional"
 
 
 def _from(

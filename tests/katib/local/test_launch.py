@@ -9,7 +9,9 @@ import pytest
 
 from katib.errors import ManifestError
 from katib.experiment import load_experiment
+from katib.local.corpus import of_tables
 from katib.local.launch import Launcher, launcher
+from katib.local.pace import pace
 from katib.render import render
 from katib.site import load_site
 from katib.spec import load_spec
@@ -69,6 +71,21 @@ def test_our_trainer_behind_a_shell_is_started_as_without(tmp_path: Path) -> Non
         *("-P", "-m", "trainer", "--device", "cpu", "--data-dir", str(tmp_path), "--lr", "3"),
     )
     assert (launch.ours, start.ours, start.without_gpu) == (True, True, True)
+
+
+def test_words_that_only_a_shell_can_read_are_left_to_it(tmp_path: Path) -> None:
+    """The trainer is ours, but nobody asks it before for its corpus or its pace."""
+    search = script("python -m trainer --data-dir /data --lr $X", values=("1",))
+    pod(search)["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}]
+    pod(search)["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    start = Launcher(load_experiment(as_text(search), "test"), tmp_path, tmp_path / "runs", (None,))
+    launch = start.launch("test-a", {"x": "3"}, None)
+    assert (launch.ours, launch.argv) == (
+        True,
+        ("sh", "-c", f"python -m trainer --data-dir {tmp_path} --lr $X"),
+    )
+    assert pace(start) is None
+    assert start.corpus() == of_tables(tmp_path)
 
 
 def test_python_behind_a_shell_is_this_interpreter(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def test_a_value_that_a_cluster_holds_is_the_users_or_unset_or_refused(kind: str
 
     assert variables(*trial(env()), {"TOKEN": "mine"})["TOKEN"] == "mine"
     assert "TOKEN" not in variables(*trial(env(optional=True)), {})
-    assert list(unset(*trial(env(optional=True)), {})) == ["TOKEN"]
+    assert list(unset(*trial(env(optional=True)), {})) == [
+        "TOKEN is left unset: it is in a cluster, and optional"
+    ]
     assert list(unset(*trial(env(optional=True)), {"TOKEN": "mine"})) == []
     word = "Secret" if kind == "secretKeyRef" else "ConfigMap"
     with pytest.raises(
@@ -83,7 +85,7 @@ def test_a_value_that_a_cluster_holds_is_the_users_or_unset_or_refused(kind: str
 def test_variables_that_a_cluster_holds_are_unset_or_refused(kind: str, word: str) -> None:
     optional = trial([], envFrom=[{kind: {"name": "all", "optional": True}}])
     assert set(variables(*optional, {})) == {"KATIB_TRIAL_NAME"}
-    assert list(unset(*optional, {})) == [f"the variables of the {word} 'all' (envFrom)"]
+    assert list(unset(*optional, {})) == [f"the variables of the {word} 'all' are left unset (envFrom)"]
     with pytest.raises(ManifestError, match=f"envFrom: the variables of the {word} 'all' are in a cluster"):
         variables(*trial([], envFrom=[{kind: {"name": "all"}}]), {})
 
