@@ -124,6 +124,7 @@ def _here(
     from katib.results.confirmation import local_plan, require_manifest
     from katib.results.fixed_runs import derived, experiment_name
     from katib.results.local_table import read_table
+    from katib.results.own_program import require_own_program
     from katib.yaml_reader import read_yaml
 
     out = how.out
@@ -143,6 +144,7 @@ def _here(
     if how.look or not followed.outstanding:
         return followed
     show(followed)
+    require_own_program(read_yaml(text)["spec"], str(out / name / MANIFEST))
     start = _launcher(text, name, out, how.data or _recorded(out, search), search)
     if not is_begun(start) and (cost := pace(start)) is not None:
         say(str(cost))

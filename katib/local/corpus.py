@@ -51,7 +51,7 @@ def ask(words: Sequence[str], env: Mapping[str, str], data_dir: Path) -> tuple[i
 def of_tables(data: Path) -> str:
     """Returns a checksum of the tables (CSV) in `data` and one folder below, wherever it lies. Raises FolderError."""
     digest = hashlib.sha256()
-    for table in sorted([*data.glob("*.csv"), *data.glob("*/*.csv")]):
+    for table in sorted(path for path in (*data.glob("*.csv"), *data.glob("*/*.csv")) if path.is_file()):
         try:
             content = hashlib.sha256(table.read_bytes()).hexdigest()
         except OSError as error:

@@ -55,6 +55,7 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
     for word in _command(spec):
         flag, sign, value = word.partition("=")
         if word.startswith("--"):
+            found.pop(flag, None)  # of one that is given twice the last counts, and takes the words behind it
             found[flag] = [value] if sign else []
         elif found:
             found[next(reversed(found))].append(word)

@@ -12,7 +12,7 @@ from katib.foreign import LARGEST, folder_inside, is_name, lines, read_bytes, re
 from katib.local.process import OUTPUT, TrialProcess
 from katib.local.run import LOCK
 from katib.results import export
-from katib.results.confirmation import find_verdict, local_manifest
+from katib.results.confirmation import _kept, local_manifest
 from katib.results.local_table import read_table
 from katib.results.report.audio import _variants, listen
 from katib.results.run_folder import CONFIG, SUMMARY, WANDB, wandb_link
@@ -27,7 +27,7 @@ READERS: dict[str, tuple[Read, object]] = {
     SUMMARY: (lambda trial: read_object(trial / SUMMARY), {}),
     CONFIG: (lambda trial: read_object(trial / CONFIG), {}),
     WANDB: (wandb_link, ""),
-    "verdict.json": (lambda trial: find_verdict(trial.parent, trial.name), None),
+    "verdict.json": (lambda trial: _kept(trial.parent, trial.name), None),
 }
 """A file of a folder that a verb reads, how, and what comes of one that cannot be read."""
 
