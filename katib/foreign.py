@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -143,8 +144,12 @@ def is_epoch(value: object) -> bool:
 
 def finite(value: object) -> float | None:
     """Returns a number of a JSON text; None for anything else, NaN and infinity included."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-    return float(value) if fits else None  # type: ignore[arg-type]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if isfinite(value) else None
+    except OverflowError:  # an int of more than 308 digits
+        return None
 
 
 def lines(path: Path) -> Iterator[str]:

@@ -22,6 +22,8 @@ from katib.errors import ClusterError, nearest
 
 TIMEOUT = 20  # seconds an answer of the API server may take
 WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
+_MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+"""What the client library makes of a kubeconfig with a value of another type."""
 PAGE = 500  # objects an answer
 
 
@@ -201,7 +203,7 @@ def _client(context: str | None, file: str | None) -> ApiClient:
         if context is not None and context not in contexts:
             raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
         client = config.new_client_from_config(file, context)
-    except (config.ConfigException, yaml.YAMLError, OSError) as cause:
+    except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as cause:
         why = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
         raise ClusterError(
             f"no usable kubeconfig: {why}; name one with KUBECONFIG (kubectl config get-contexts shows what it has), or run the"

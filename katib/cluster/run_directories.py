@@ -88,7 +88,7 @@ class RunDirectory:
     @property
     def state(self) -> str:
         """How the run stands in the trainer's words: running, stopped, finished, diverged, …"""
-        return str(self.summary.get("state", ""))
+        return clean(str(self.summary.get("state", "")), 100)
 
 
 def read(
@@ -128,8 +128,9 @@ def directories(text: str, what: str) -> list[RunDirectory]:
             )
             for item in found
         ]
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise ClusterError(f"{what}: the log of the job that read them is damaged ({error})") from None
+    except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
+        why = clean((str(error).splitlines() or [type(error).__name__])[0])
+        raise ClusterError(f"{what}: the log of the job that read them is damaged ({why})") from None
     if last != f"{len(made)} directories":
         raise ClusterError(f"{what}: the log of the job that read them is not whole")
     return made

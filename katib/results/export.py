@@ -115,7 +115,8 @@ def _points(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
         dict(zip(names, point, strict=True)) for point in zip(*map(columns.get, names.values()), strict=True)
     ]
     for point in points:
-        if not is_epoch(point["step"]) or finite(point["value"]) is None:
+        dated = point["time"] is None or finite(point["time"]) is not None
+        if not is_epoch(point["step"]) or finite(point["value"]) is None or not dated:
             raise ValueError("an epoch or a value that is none")
     return points
 
