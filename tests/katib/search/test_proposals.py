@@ -255,5 +255,7 @@ def test_first_suggestions_that_the_history_lacks_but_were_proposed_are_not_give
     listed = [past(0.5, 0.1, 1.0)]
     assert proposer.propose(listed) == [{"x": "0.5", "y": "0.2"}]
     assert proposer.propose(listed, position=2) == [{"x": "0.5", "y": "0.3"}]
+    # A trial of another point is none of them, where nothing is missing.
+    assert proposer.propose([past(0.9, 0.9, 1.0)], position=1) == [{"x": "0.5", "y": "0.1"}]
     assert proposer.trial_name({"y": "0.2", "x": "0.5"}) == "t2"
     assert proposer.trial_name({"x": "0.6", "y": "0.2"}) == ""
