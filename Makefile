@@ -70,12 +70,12 @@ ifneq ($(unknown),)
 $(call fail,$(or $(shell $(interpreter) -m katib.cli._variables $(call each_quoted,$(unknown)) -- $(call each_quoted,$(known)) \
     -- $(call each_quoted,$(MAKEOVERRIDES)) 2>/dev/null),unknown variable $(unknown) (it takes $(known))))
 endif
+arguments = $(patsubst @%,%,$(filter @%,$(takes.$1)))
 override strange := $(firstword $(filter-out $(targets) $(VENV)/bin/python $(RUN) $(DEV) $(BENCH),$(MAKECMDGOALS)))
 ifneq ($(strange),)
 $(error make $(strange): $(or $(shell $(interpreter) -m katib.cli._variables --target $(call quoted,$(strange)) -- $(targets) \
-    2>/dev/null),no such target; make help lists them))
+    -- $(call arguments,$(firstword $(goals))) 2>/dev/null),no such target; make help lists them))
 endif
-arguments = $(patsubst @%,%,$(filter @%,$(takes.$1)))
 $(foreach goal,$(goals),$(if $(word 2,$(filter $(call arguments,$(goal)),$(given))),$(call fail,give one of $(call arguments,$(goal)))))
 $(foreach name,$(filter $(known),$(given)),\
     $(if $(findstring $(newline),$(value $(name))),$(call fail,the value of $(name) has a line break))\

@@ -103,6 +103,7 @@ def test_a_variable_that_the_target_does_not_know_is_an_error(target: str) -> No
         (["setup", "CONSTRAINTS=none.txt"], "CONSTRAINTS=none.txt: no such file"),
         (["lcoal", "MODEL=dprnn"], "make lcoal: no such target, did you mean local?"),
         (["Install_Katib"], "make Install_Katib: no such target, did you mean install-katib?"),
+        (["render", "convtasnet"], "make convtasnet: no such target, did you mean MODEL=convtasnet?"),
         (["frobnicate"], "make frobnicate: no such target, make help lists them"),
         (["lcoal", "PYTHON=no-such-program"], "make lcoal: no such target; make help lists them"),
     ],

@@ -22,8 +22,10 @@ def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] =
     return line
 
 
-def target(unknown: str, known: Sequence[str]) -> str:
-    """One line about a target that there is not."""
+def target(unknown: str, known: Sequence[str], arguments: Sequence[str] = ()) -> str:
+    """One line about a target that there is not; behind one that takes `arguments` it was meant for one of these."""
+    if arguments:
+        return f"no such target, did you mean {arguments[0]}={unknown}?"
     near = get_close_matches(unknown.lower().replace("_", "-"), known, n=1)
     return "no such target, " + (f"did you mean {near[0]}?" if near else "make help lists them")
 
@@ -43,6 +45,6 @@ def _groups(words: Sequence[str]) -> Iterator[list[str]]:
 if __name__ == "__main__":
     groups = _groups(sys.argv[1:])
     if sys.argv[1] == "--target":
-        print(target(next(groups)[1], next(groups)))
+        print(target(next(groups)[1], next(groups), next(groups)))
         sys.exit()
     print(message(next(groups), next(groups), next(groups)))

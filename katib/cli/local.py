@@ -41,7 +41,7 @@ def local(
     from katib.render import Overrides
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
-    if "." in search or "/" in search:  # the name of a model has neither
+    if _is_file(search):
         manifest, source = _read(Path(search), overrides, site), search
     else:
         manifest, source = _rendered(search, overrides, site), f"the Experiment of {search}"
@@ -52,6 +52,18 @@ def local(
         _ask(str(found), yes)
     halt = run(start, manifest)
     return _close(out, start.experiment.name, halt)
+
+
+def _is_file(search: str) -> bool:
+    """Whether `search` names a file. Raises SpecError where it names neither that nor a model."""
+    from katib.errors import SpecError, nearest
+    from katib.spec import specs
+
+    if search in specs():
+        return False
+    if "." not in search and "/" not in search and not Path(search).exists():
+        raise SpecError(f"unknown model '{search}', and no file of that name: {nearest(search, specs())}")
+    return True
 
 
 def _ask(cost: str, yes: bool) -> None:

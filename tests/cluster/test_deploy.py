@@ -82,7 +82,7 @@ def test_deploy_of_another_search_wants_another_name(verb: Verb, tools: Tools) -
     code, _, err = verb("deploy", "dprnn", "--epochs", "7", "--yes")
     assert code == 1
     assert "another search, which Katib cannot change in place" in err
-    assert "earlyStopping.algorithmSettings[1].value: 20 -> 7" in err
+    assert "(epochs: 100 -> 7 and 1 more)" in err
     assert "NAME=series3-dprnn-2" in err
     assert tools.cluster.get(EXPERIMENT, NAME) == before
 

@@ -62,5 +62,5 @@ def test_what_follows_from_nothing_is_told_in_one_line(verb: Verb, katib_of: Beg
     assert code == 1
     assert (
         err.splitlines()[-1]
-        == f"error: nothing to conclude from: {NAME}: no trial yet; see make results EXPERIMENT={NAME}"
+        == f"error: nothing to conclude from: {NAME}: no trial yet; see make results EXPERIMENT={NAME} CLUSTER=1"
     )

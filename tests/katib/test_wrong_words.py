@@ -65,6 +65,8 @@ CALLS = {
     "results demo/": "no experiment 'demo/': ",
     "results .": "no experiment '.': ",
     "local nosuch.json": "nosuch.json: cannot be read (No such file or directory)",
+    "local nosuch": "unknown model 'nosuch', and no file of that name: valid: convtasnet, demo",
+    "local dprn --data .": "unknown model 'dprn', and no file of that name: did you mean 'dprnn'?",
     "local ./nosuch": "nosuch: cannot be read (No such file or directory)",
     "local demo": "--data is missing: the folder of the corpus",
     "local demo --data nosuch": "--data nosuch: no such folder; `make corpus` builds a corpus",
