@@ -133,17 +133,18 @@ def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path
 
 def _show(found: "Followed") -> None:
     from katib.local.view import count, short
+    from katib.terminal import print_words
 
     plan = found.plan
     known = sum(len(group.known) for group in plan.groups)
     again = f"; {count(known, 'run')} of the same architecture are there and count" if known else ""
     values = ", ".join(group.configuration[plan.field] for group in plan.groups)
-    print(
+    print_words(
         f"arch: experiment '{found.name}', {count(found.outstanding, 'run')}: {plan.field} {values}"
         f" with seeds {', '.join(map(str, plan.seeds))}{again}"
     )
     settings = {name: text for name, text in plan.groups[0].configuration.items() if name != plan.field}
-    print(
+    print_words(
         f"      the best of '{plan.search}': "
         + ", ".join(f"{name} {short(text)}" for name, text in settings.items())
     )
@@ -155,7 +156,7 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     from katib.local.view import count
     from katib.metrics import metrics_of
     from katib.results.pareto import page
-    from katib.terminal import print_rows
+    from katib.terminal import print_rows, print_words
     from katib.whole_file import write_whole
 
     plan = found.plan
@@ -171,7 +172,7 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
         write_whole(path, [page(plan, made, metric, maximize=maximize)])
         print(f"written: {path}")
     if found.outstanding:
-        print(f"{count(found.outstanding, 'run')} of {len(plan.words)} to go; the same command goes on")
+        print_words(f"{count(found.outstanding, 'run')} of {len(plan.words)} to go; the same command goes on")
     return found.code
 
 

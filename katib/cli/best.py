@@ -71,16 +71,17 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
 
     out, settings = output(), found[0].configuration
     prefix = without_prefix([name for one in found for name in one.trials])[0] if out.terminal else ""
-    headings = ["#", "believed", "+-", "observed", "its place", "trial", *settings]
-    ranks = [0, 1, 2, 3, 6, 4, *[5] * len(settings)]
+    headings = ["#", "believed", "+-", "observed", "its place", "trial", "state", *settings]
+    ranks = [0, 1, 2, 3, 7, 4, 6, *[5] * len(settings)]
     rows = [
         [
             str(place),
             with_unit(one.mean, metric),
             "" if one.sd is None else with_unit(one.sd, metric),
-            with_unit(one.observed, metric) + (" (stopped)" if one.state == "EarlyStopped" else ""),
+            with_unit(one.observed, metric),
             str(one.rank),
             ", ".join(name.removeprefix(prefix) for name in one.trials),
+            one.state,
             *(short(text) for text in one.configuration.values()),
         ]
         for place, one in enumerate(found, 1)

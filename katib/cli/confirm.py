@@ -93,12 +93,12 @@ def _require_same(
 def _show(found: "Followed") -> None:
     from katib.local.view import count, short, with_unit
     from katib.metrics import metrics_of
-    from katib.terminal import print_rows
+    from katib.terminal import print_rows, print_words
 
     plan, metric = found.plan, metrics_of(found.manifest["spec"])[0]
     known = sum(len(group.known) for group in plan.groups)
     again = f"; {count(known, 'run')} of the search ran to the end and count" if known else ""
-    print(
+    print_words(
         f"confirm: experiment '{found.name}', {count(found.outstanding, 'run')}: {count(len(plan.groups), 'configuration')}"
         f" of '{plan.search}' with seeds {', '.join(map(str, plan.seeds))}{again}"
     )
@@ -113,7 +113,7 @@ def _show(found: "Followed") -> None:
     ]
     print_rows(["#", "believed", "seeds to run", *plan.groups[0].configuration], rows)
     if not plan.baseline:
-        print(
+        print_words(
             "note: there is no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)"
         )
 
@@ -141,12 +141,14 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
         print_words(verdict.sentence, told)
         first = plan.groups[0].configuration
         if dict(verdict.configuration) != first:
-            print("note: the search's first choice did not come through; the verdict is on the next one")
+            print_words(
+                "note: the search's first choice did not come through; the verdict is on the next one"
+            )
         settings = ", ".join(f"{name} {text}" for name, text in verdict.configuration.items())
         print_words(f"      {settings}", indent=6)
         return 0
     if found.outstanding:
-        print(
+        print_words(
             f"no verdict yet: {count(found.outstanding, 'run')} of {len(plan.words)} to go; the same command goes on"
         )
         return found.code

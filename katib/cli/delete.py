@@ -67,11 +67,12 @@ def delete(
 
 def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, runs: bool) -> None:
     from katib.results import export
+    from katib.terminal import print_words
 
     rows = found.table.rows
     active = sum(row.state in ("Created", "Running") for row in rows)
-    print(f"delete: experiment '{search.name}' in namespace '{cluster.namespace}' on {cluster.server}")
-    print(
+    print_words(f"delete: experiment '{search.name}' in namespace '{cluster.namespace}' on {cluster.server}")
+    print_words(
         f"  {len(rows)} trials and their pods go, with their metrics in Katib's database; {active} of them still run"
     )
     gone = (
@@ -79,9 +80,9 @@ def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, r
         if runs
         else "checkpoints and summaries on the runs claim stay"
     )
-    print(f"  {gone}; its trial table is written to {out / search.name / export.JSON} and .csv first")
+    print_words(f"  {gone}; its trial table is written to {out / search.name / export.JSON} and .csv first")
     for line in found.unsaved:
-        print(f"  NOT saved: trial {line}; {found.why}")
+        print_words(f"  NOT saved: trial {line}; {found.why}")
 
 
 def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes: bool) -> None:
@@ -89,6 +90,7 @@ def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes:
     from katib.cli.searches import any_manifest, confirm, say
     from katib.cluster import run_directories
     from katib.errors import ClusterError
+    from katib.terminal import print_words
 
     manifest = any_manifest(site)
     say(f"experiment '{experiment}' is not there; looks at what it left on claim '{site.claims.runs}'")
@@ -99,13 +101,13 @@ def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes:
             f" nor a run directory of it on claim '{site.claims.runs}'"
         )
     size = sum(item.bytes for item in found)
-    print(
+    print_words(
         f"delete: {len(found)} run directories of '{experiment}' on claim '{site.claims.runs}', {size / 1e9:.2f} GB"
     )
     for item in found:
-        print(
+        print_words(
             f"  {item.trial}: {item.epochs} epochs, {item.state or 'no summary'}, {item.bytes / 1e6:.1f} MB"
         )
     confirm("Delete?", yes)
     run_directories.remove(cluster, manifest, experiment)
-    print("run directories removed")
+    print_words("run directories removed")

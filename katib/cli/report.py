@@ -34,6 +34,7 @@ def write_report(table: "TrialTable", out: Path) -> None:
     from katib.results.report.audio import listen
     from katib.results.report.page import page, write
     from katib.results.report.summary import conclude
+    from katib.terminal import print_words
 
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
@@ -41,4 +42,5 @@ def write_report(table: "TrialTable", out: Path) -> None:
     conclusion = conclude(table, find_verdict(out, table), where)
     heard = listen(table.best, runs, ours=is_ours(table.identity.spec))
     file = write(page(table, conclusion, heard, where), folder)
-    print(f"{conclusion.sentence}\nreport: {file} ({file.stat().st_size / 1e6:.1f} MB)")
+    print_words(conclusion.sentence)
+    print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")

@@ -20,7 +20,7 @@ LOG_BYTES = 64 << 20
 def read(cluster: Cluster, name: str) -> Iterator[str]:
     """The lines of the newest pod of trial `name`. Raises ClusterError where there is none."""
     trial = find(cluster, name)
-    pods = _pods(cluster, name)
+    pods = _pods(cluster, trial.name)
     if not pods:
         state = f"it is {trial.state}" if trial.finished else "it has none yet: make status says why"
         raise ClusterError(f"trial '{name}' has no pod whose log could be read; {state}")
@@ -29,7 +29,7 @@ def read(cluster: Cluster, name: str) -> Iterator[str]:
 
 def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterator[str]:
     """The same, going on with each new line and each new pod, until the trial has ended."""
-    find(cluster, name)
+    name = find(cluster, name).name
     done: set[str] = set()
     since: dict[str, str] = {}
     while True:
@@ -60,10 +60,13 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
 
 
 def find(cluster: Cluster, name: str) -> Trial:
-    """The trial `name`. Raises ClusterError that names the nearest one."""
+    """The trial `name`, or the only one whose name ends so, as tables show it. Raises ClusterError that names the nearest one."""
     found = cluster.get(TRIAL, name)
     if found is None or not is_ours(found):
-        there = [item["metadata"]["name"] for item in cluster.list(TRIAL) if is_ours(item)]
+        ours = {item["metadata"]["name"]: item for item in cluster.list(TRIAL) if is_ours(item)}
+        there = [other for other in ours if other.endswith(f"-{name}")] or list(ours)
+        if len(there) == 1 and there[0].endswith(f"-{name}"):
+            return read_trial(ours[there[0]])
         hint = nearest(name, there) if there else "there are none"
         raise ClusterError(f"there is no trial '{name}' of ours in namespace '{cluster.namespace}': {hint}")
     return read_trial(found)

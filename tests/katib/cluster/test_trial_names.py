@@ -1,0 +1,44 @@
+"""A trial may be named as tables on a terminal show it: by the end of its name, where only one ends so."""
+
+from typing import Any, cast
+
+import pytest
+
+from katib.cluster.client import Cluster
+from katib.cluster.kinds import OURS
+from katib.cluster.logs import find
+from katib.errors import ClusterError
+
+NAMES = ("series3-dprnn-ab12cd34", "series3-sepformer-kx11", "series3-dprnn-kx11", "series3-dprnn-zz")
+LABEL, _, VALUE = OURS.partition("=")
+
+
+class Objects:
+    """A cluster that has trials only."""
+
+    namespace = "sepsweep"
+
+    def list(self, kind: object) -> list[Any]:
+        return [
+            {"metadata": {"name": name, "labels": {LABEL: VALUE}}, "spec": {}, "status": {}} for name in NAMES
+        ]
+
+    def get(self, kind: object, name: str) -> Any:
+        return next((item for item in self.list(kind) if item["metadata"]["name"] == name), None)
+
+
+def found(name: str) -> str:
+    return find(cast(Cluster, Objects()), name).name
+
+
+def test_the_whole_name_and_its_own_end_are_the_same_trial() -> None:
+    assert found("series3-dprnn-ab12cd34") == found("ab12cd34") == found("dprnn-ab12cd34") == NAMES[0]
+
+
+@pytest.mark.parametrize("name", ["kx11", "cd34", "ab12cd3", "nothing"])
+def test_an_end_of_several_names_and_a_part_of_one_is_no_name(name: str) -> None:
+    with pytest.raises(ClusterError, match=f"no trial '{name}' of ours"):
+        found(name)
+    if name == "kx11":
+        with pytest.raises(ClusterError, match="valid: series3-dprnn-kx11, series3-sepformer-kx11"):
+            found(name)
