@@ -52,6 +52,7 @@ SETTING_VALUE = error(
     effect=SERVICE_REFUSES,
     mend="correct the value",
 )
+OURS_REFUSE = "Sepsweep's services and the search on this machine refuse it; stock Katib ignores it"
 NEVER_STOPS = warning(
     "never-stops",
     finds="medianstop that waits for as many trials as there are",
@@ -102,9 +103,8 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Finding]
     seen: set[str] = set()
     for item in node.items:
         name, value = item["name"], item["value"]
-        if name.empty or value.empty:
-            absent = name if name.empty else value
-            yield SETTING_VALUE.at(absent, f"{absent.path[-1]} of a setting of {algorithm} is missing")
+        if name.empty:
+            yield SETTING_VALUE.at(name, f"name of a setting of {algorithm} is missing")
         if name.text is None:
             continue
         if name.text in seen:
@@ -126,9 +126,14 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Finding]
             rule = SETTING if service.strict else SETTING_IGNORED
             hint = nearest(name.text, service.settings) if service.settings else "it has none"
             yield rule.at(name, f"{algorithm} has no setting '{name.text}': {hint}")
-        elif setting and value.text and not setting.takes(value.text):
+        elif setting and (value.missing or value.text is not None) and not setting.takes(value.text or ""):
+            found = "is missing" if value.empty else f"is '{value.text}'"
+            # A setting that stock Katib ignores is refused by Sepsweep's services alone.
+            ignored = name.text not in service.settings and not service.strict
             yield SETTING_VALUE.at(
-                value, f"{name.text} of {algorithm} is '{value.text}'; it has {setting.says}"
+                value,
+                f"{name.text} of {algorithm} {found}; it has {setting.says}",
+                effect=OURS_REFUSE if ignored else None,
             )
     for need in service.needs:
         if need not in seen:

@@ -26,9 +26,16 @@ GRID = error(
     effect=SERVICE_REFUSES,
     mend="set maxTrialCount to the number of points",
 )
+PERTURBED = warning(
+    "pbt-int",
+    finds="pbt with an int and more than two generations of trials",
+    effect="a value that meets min or max when it is perturbed is written as 8.0, which the service cannot read when it is"
+    " perturbed again: it fails at every call then, and the search hangs",
+    mend="write a double whose step is 1, and round in the trainer, or a discrete list",
+)
 LARGE = error(
     "grid-too-large",
-    finds=f"grid of more than {MOST_POINTS} points",
+    finds=f"grid of more than {MOST_POINTS} points, or pbt with so many values of one parameter",
     effect="its service lists all points before it answers, and runs out of memory or time: no trial starts",
     mend="choose larger steps, or an algorithm that draws points",
 )
@@ -38,6 +45,10 @@ SMALL = warning(
     effect="stock Katib tries points twice; Sepsweep's services refuse the Experiment before its first trial, and the search"
     " on this machine ends when all points are tried",
     mend="lower maxTrialCount to the number of points, or widen the space",
+)
+OURS_ALONE = (
+    "Sepsweep's services refuse the Experiment before its first trial, and the search on this machine ends when all points are"
+    " tried; stock Katib, which tries other steps, has enough of them"
 )
 HYPERBAND = error(
     "hyperband",
@@ -54,7 +65,7 @@ FIRST_CALL = error(
 )
 POPULATION = error(
     "pbt-population",
-    finds="pbt with more trials at a time than n_population",
+    finds="pbt with more trials at a time than n_population, and more than two rounds of them",
     effect="a generation has n_population trials: its service then runs out of them, fails at every call, and the search hangs",
     mend="raise n_population to parallelTrialCount at least",
 )
@@ -75,15 +86,43 @@ def counts(spec: Node, service: Service) -> Iterator[Finding]:
     elif name == "darts" and _more_than_at_a_time(spec):
         yield FIRST_CALL.at(trials, _asked_again(spec))
     elif name == "pbt":
-        population, parallel = setting_number(algorithm, "n_population", None), _parallel(spec)
-        if population is not None and parallel is not None and parallel > population >= 5:
-            yield POPULATION.at(
-                spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials"
-            )
+        yield from _pbt(spec)
     elif service.is_ours:
         points = _points(spec, service)
         if points is not None and count is not None and count > points:
-            yield SMALL.at(trials, f"is {count}; the space has {points} point{'s' * (points != 1)}")
+            stock = _points(spec, service, multiples=service.leaves_range)
+            effect = OURS_ALONE if stock is None or stock >= count else None
+            yield SMALL.at(
+                trials, f"is {count}; the space has {points} point{'s' * (points != 1)}", effect=effect
+            )
+
+
+def _pbt(spec: Node) -> Iterator[Finding]:
+    """pbt/service.py: generations of n_population, each value of one perturbed for the next."""
+    population = setting_number(spec["algorithm"], "n_population", None)
+    parallel, count = _parallel(spec), spec["maxTrialCount"].integer
+    if population is None or population < 5:
+        return
+    if parallel is not None and parallel > population:
+        # The first call leaves a population over, the second makes one more.
+        rest = math.inf if count is None else count - parallel
+        if rest > min(parallel, 2 * population):
+            yield POPULATION.at(
+                spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials"
+            )
+    for parameter in spec["parameters"].items:
+        space, kind = parameter["feasibleSpace"], parameter["parameterType"].text
+        low, high, step = number(space["min"]), number(space["max"]), number(space["step"])
+        step = 1.0 if kind == "int" and space["step"].empty else step
+        if kind not in ("int", "double") or low is None or high is None:
+            continue
+        if step and (high - low) / step > MOST_POINTS:
+            yield LARGE.at(space, f"makes a list of about {(high - low) / step:.1e} values")
+        if kind == "int" and low < high and (count is None or count > 2 * (population + 1)):
+            yield PERTURBED.at(
+                parameter["parameterType"],
+                f"is int, and a generation of {population:g} is perturbed more than once",
+            )
 
 
 def setting_number(node: Node, name: str, default: float | None) -> float | None:
@@ -164,8 +203,11 @@ def _asked_again(spec: Node) -> str:
     return f"is {'missing' if count is None else count}; {_parallel(spec)} run at a time, so the service is asked again"
 
 
-def _points(spec: Node, service: Service | None) -> int | None:
-    """How many points the space has, a grid's where `service` is None; None where that cannot be said."""
+def _points(spec: Node, service: Service | None, *, multiples: bool = False) -> int | None:
+    """How many points the space has, a grid's where `service` is None; None where that cannot be said.
+
+    With `multiples` those of hyperopt, whose steps begin at 0 and not at min.
+    """
     points = 1
     for node in spec["parameters"].items:
         space, kind = node["feasibleSpace"], node["parameterType"].text
@@ -178,6 +220,9 @@ def _points(spec: Node, service: Service | None) -> int | None:
         step = 1.0 if kind == "int" and space["step"].empty else number(space["step"])
         if low is None or high is None or step is None or step <= 0 or low > high:
             return None
+        if multiples and math.isfinite(high / step):
+            points *= round(high / step) - round(low / step) + 1
+            continue
         # A step may be so small that the quotient is infinite.
         points *= math.floor(min((high - low) / step, 1e18) + 1e-9) + 1
         points = min(points, 10**18)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from katib.check.finding import Finding, error
 from katib.check.node import Node
 from katib.check.parameters import LISTED, NUMERIC, number
+from katib.check.reading import python_float, python_int
 from katib.check.services import SERVICE_REFUSES, Service
 
 CONFIG = error(
@@ -23,6 +24,8 @@ OPERATION = error(
     effect=SERVICE_REFUSES,
     mend="complete the operation; a double needs a step above 0, under enas an int as well",
 )
+NEVER = "the operation has no values, and is never tried"
+MOST_VALUES = 10_000_000  # of one parameter, in the memory of enas's service
 FAILS = "the service fails at every call, and no trial starts"
 
 
@@ -40,8 +43,11 @@ def nas(spec: Node, service: Service) -> Iterator[Finding]:
     if algorithm == "enas":
         for key in ("inputSizes", "outputSizes", "numLayers"):
             node = config["graphConfig"][key]
-            if node.empty or node.integer == 0:
-                yield CONFIG.at(node, "is missing" if node.missing else "is empty")
+            if node.empty or (node.integer is not None and node.integer < 1):
+                found = f"is {node.integer}" if node.integer else "is empty"
+                yield CONFIG.at(node, "is missing" if node.missing else found)
+        if config["operations"].empty:
+            yield CONFIG.at(config["operations"], "is missing or empty", effect=FAILS)
     for operation in config["operations"].items:
         if operation["operationType"].empty:
             yield OPERATION.at(operation["operationType"], "is missing")
@@ -58,26 +64,53 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
             yield OPERATION.at(node[key], "is missing")
     if kind.text in LISTED and space["list"].empty:
         yield OPERATION.at(space["list"], "is missing")
+    elif enas and kind.text == "discrete":
+        yield OPERATION.at(
+            kind, "is discrete, for which enas has no code", effect=FAILS, mend="write categorical"
+        )
     if kind.text not in NUMERIC:
         return
     if space["min"].empty and space["max"].empty:
         yield OPERATION.at(space["min"], "is missing, and so is max")
         return
-    low, high, step = number(space["min"]), number(space["max"]), number(space["step"])
-    if kind.text == "double" and (step is None or step <= 0):
+    step = number(space["step"])
+    if kind.text == "double" and (step is None or step <= 0) and (enas or not _is_infinite(space["step"])):
         yield OPERATION.at(space["step"], _problem(space["step"]))
-    elif enas and (low is None or high is None):
-        bound = space["min"] if low is None else space["max"]
-        yield OPERATION.at(bound, _problem(bound), effect=FAILS)
-    elif enas and kind.text == "int" and (step is None or step < 1):
-        yield OPERATION.at(space["step"], _problem(space["step"]), effect=FAILS)
-    elif enas and kind.text == "double" and low is not None and high is not None and step:
-        # enas/Operation.py deletes a last value above max from an array, which cannot be done.
-        count = math.ceil(min((high + step - low) / step, 1e18))
-        if low + (count - 1) * step > high:
-            yield OPERATION.at(
-                space["step"], "leaves a rest below max", effect=FAILS, mend="let a step end at max"
-            )
+    elif enas:
+        yield from _listed_by_enas(space, whole=kind.text == "int")
+
+
+def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Finding]:
+    """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a double."""
+    read = python_int if whole else python_float
+    low, high, step = (read(space[key].text or "") for key in ("min", "max", "step"))
+    for key, value in (("min", low), ("max", high), ("step", step)):
+        if value is None or (key == "step" and value <= 0):
+            yield OPERATION.at(space[key], _problem(space[key]), effect=NEVER if whole and value else FAILS)
+            return
+    if low is None or high is None or step is None:
+        return
+    if low > high:
+        yield OPERATION.at(
+            space["min"], f"is above max {space['max'].text}", effect=NEVER if whole else FAILS
+        )
+        return
+    count = min((high - low) / step, 1e18)
+    if count > MOST_VALUES:
+        yield OPERATION.at(space["step"], f"makes a list of about {count:.1e} values", effect=FAILS)
+    # A last value above max is deleted from an array, which cannot be done.
+    elif not whole and low + (math.ceil((high + step - low) / step) - 1) * ((low + step) - low) > high:
+        yield OPERATION.at(
+            space["step"], "leaves a rest below max", effect=FAILS, mend="let a step end at max"
+        )
+
+
+def _is_infinite(step: Node) -> bool:
+    """Whether the step is a number, though none that an arithmetic could use; darts only asks whether it is above 0."""
+    try:
+        return not math.isfinite(float(step.text or "")) and not float(step.text or "") <= 0
+    except ValueError:
+        return False
 
 
 def _problem(node: Node) -> str:

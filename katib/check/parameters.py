@@ -6,22 +6,30 @@ Of these Katib's webhook looks at little; what it lets through fails later, in t
 import math
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, get_args
+from typing import get_args
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
-from katib.check.services import SERVICES
+from katib.check.reading import python_float
+from katib.check.services import SERVICES, Service
 from katib.errors import nearest
 from katib.manifest import Distribution, ParameterType
 
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
+UNIFORM = (
+    "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly"
+)
+OPPOSITE = "hyperopt takes it for its opposite; Sepsweep's services and the search on this machine refuse it"
+NORMAL = ("normal", "logNormal")
+LUCKY = "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some out of range"
 NOTHING = "the algorithm has nothing to draw from; its service fails at every call"
+UNKNOWN = Service(logarithm=True)
+"""What is asked of a space under an algorithm that stock Katib does not have."""
 NUMERIC = ("double", "int")
 LISTED = ("discrete", "categorical")
 TYPES = get_args(ParameterType)
 DISTRIBUTIONS = get_args(Distribution)
-INTEGER = re.compile(r"[-+]?\d+")
 
 NONE = error(
     "no-parameters",
@@ -61,13 +69,14 @@ WRONG_SPACE = error(
 )
 NOT_A_NUMBER = error(
     "bound-not-a-number",
-    finds="min, max or step that is no finite number, or no whole number of an int",
+    finds="min, max or step that is no finite number, or, of an int, none that the algorithm's service reads as whole: 1.0",
     effect=CRASH,
     mend="write a number, in quotes",
 )
 ORDER = error(
     "bounds-order",
-    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value)",
+    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value, and"
+    " hyperband takes any order)",
     effect=CRASH,
     mend="let min lie below max",
 )
@@ -79,9 +88,27 @@ LOG = error(
 )
 STEP = error(
     "step",
-    finds="a step of 0 or below, or wider than the range",
-    effect="no value but min is ever tried, or the algorithm's service fails",
+    finds="a step of 0 or below, or one of which no multiple lies in the range (random, tpe)",
+    effect="no value that is meant is ever tried, or the algorithm's service fails",
     mend="choose a step above 0 and below max - min",
+)
+WIDE = warning(
+    "step-too-wide",
+    finds="a step wider than the range",
+    effect="one value alone is ever tried",
+    mend="choose a step below max - min",
+)
+SWAPPED = warning(
+    "bounds-swapped",
+    finds="min above max where the algorithm's service takes the two in either order (hyperband)",
+    effect="the values between the two are tried",
+    mend="let min lie below max",
+)
+FRACTION = warning(
+    "bound-of-int-rounded",
+    finds="an int with a fraction in min, max or step, where the algorithm's service rounds (random, tpe, pbt)",
+    effect="the whole number beyond the bound may be tried too, and a step is cut to whole numbers",
+    mend="write whole numbers",
 )
 DISCRETE = warning(
     "discrete-not-a-number",
@@ -103,13 +130,6 @@ QUOTED = error(
 )
 
 
-class Takes(NamedTuple):
-    """What the algorithm's service looks at: `steps`, and the `logarithm` of min."""
-
-    steps: bool
-    logarithm: bool
-
-
 def parameters(top: Node) -> Iterator[Finding]:
     """Every parameter of the search."""
     spec = top["spec"]
@@ -120,29 +140,24 @@ def parameters(top: Node) -> Iterator[Finding]:
         yield NONE.at(nodes, "is missing" if nodes.missing else "is empty")
     elif nodes.items and not nas.missing:
         yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
-    service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
-    single = service is not None and service.single
-    takes = Takes(steps=service is None or service.step, logarithm=service is None or service.logarithm)
+    service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "", UNKNOWN)
     seen: set[str] = set()
     for node in nodes.items:
-        yield from _parameter(node, seen, takes, fixed=single)
+        yield from _parameter(node, seen, service)
 
 
 def number(node: Node) -> float | None:
-    """The finite number that a text is, as Python's and Go's parsers have it."""
-    try:
-        value = float(node.text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    """The finite number that a text is."""
+    return python_float(node.text or "")
 
 
-def _parameter(node: Node, seen: set[str], takes: "Takes", *, fixed: bool) -> Iterator[Finding]:
+def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Finding]:
     name, kind, space = node["name"], node["parameterType"], node["feasibleSpace"]
     if name.empty:
         yield NAME.at(name, "is missing")
     elif name.text in seen:
-        yield NAME.at(name, f"'{name.text}' stands here a second time")
+        effect = "its service takes the last one, and the first is never searched" if service.twice else None
+        yield NAME.at(name, f"'{name.text}' stands here a second time", effect=effect)
     seen.add(name.text or "")
     if kind.missing or (kind.text is not None and kind.text not in TYPES):
         found = f"'{kind.text}': {nearest(kind.text, TYPES)}" if kind.text else "is missing"
@@ -153,43 +168,80 @@ def _parameter(node: Node, seen: set[str], takes: "Takes", *, fixed: bool) -> It
             distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}"
         )
     if kind.text in NUMERIC:
-        yield from _numeric(space, takes, whole=kind.text == "int", fixed=fixed)
+        yield from _numeric(space, service, whole=kind.text == "int")
     elif kind.text in LISTED:
         yield from _listed(space, discrete=kind.text == "discrete")
 
 
-def _numeric(space: Node, takes: "Takes", *, whole: bool, fixed: bool) -> Iterator[Finding]:
+def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Finding]:
     if space.missing:
         yield SPACE.at(space, "is missing", effect=REFUSED)
         return
     if not space["list"].empty:
         yield WRONG_SPACE.at(space["list"], "belongs to discrete and categorical")
-    values = {}
+    for key in ("min", "max"):
+        if space[key].empty:
+            yield SPACE.at(space[key], "is missing", effect=REFUSED)
+    values: dict[str, float | None] = {}
+    read = service.reading.whole if whole else service.reading.double
     for key in ("min", "max", "step"):
         node = space[key]
-        if node.empty and key != "step":
-            yield SPACE.at(node, "is missing", effect=REFUSED)
-        elif node.text and (key != "step" or takes.steps):
-            values[key] = number(node)
-            if values[key] is None or (whole and not INTEGER.fullmatch(node.text)):
-                kind = "whole number" if whole else "finite number"
-                yield NOT_A_NUMBER.at(node, f"'{node.text}' is no {kind}")
-                values[key] = None
+        if not node.text or (key == "step" and not reads_step(space, service)):
+            continue
+        value = values[key] = read(node.text)
+        if value is None:
+            yield NOT_A_NUMBER.at(node, f"'{node.text}' is no {'whole' if whole else 'finite'} number")
+        elif whole and key != "step" and abs(value) >= service.reading.limit:
+            yield NOT_A_NUMBER.at(node, f"is {node.text}, more than 64 bits hold")
+        elif whole and not value.is_integer():
+            yield FRACTION.at(node, f"is {node.text}")
     low, high, step = (values.get(key) for key in ("min", "max", "step"))
-    if low is not None and high is not None and (low > high or (low == high and not fixed)):
-        yield ORDER.at(space["min"], f"{space['min'].text} does not lie below max {space['max'].text}")
+    yield from _bounds(space, service, low, high, whole=whole)
+    if step is not None:
+        yield from _step(space, service, low, high, step)
+
+
+def reads_step(space: Node, service: Service) -> bool:
+    """Whether the service looks at the step: optuna does not where it draws on a logarithmic scale."""
+    return service.step and not (service.uniform_step and space["distribution"].text == "logUniform")
+
+
+def _bounds(
+    space: Node, service: Service, low: float | None, high: float | None, *, whole: bool
+) -> Iterator[Finding]:
+    if low is not None and high is not None and (low > high or (low == high and not service.single)):
+        rule = SWAPPED if service.swapped else ORDER
+        lucky = service.leaves_range and (high == 0 or (low == high and space["distribution"].text in NORMAL))
+        yield rule.at(
+            space["min"],
+            f"{space['min'].text} does not lie below max {space['max'].text}",
+            effect=LUCKY if lucky else None,
+        )
     elif (
-        takes.logarithm
+        service.logarithm
         and low is not None
         and low <= 0
         and (space["distribution"].text or "").startswith("log")
     ):
-        yield LOG.at(space["min"], f"is {space['min'].text}, with distribution {space['distribution'].text}")
-    if step is not None:
-        if step <= 0:
-            yield STEP.at(space["step"], f"is {space['step'].text}")
-        elif low is not None and high is not None and 0 < high - low < step:
-            yield STEP.at(space["step"], f"is wider than {space['min'].text} to {space['max'].text}")
+        yield LOG.at(
+            space["min"],
+            f"is {space['min'].text}, with distribution {space['distribution'].text}",
+            effect=UNIFORM if whole and service.min_above_zero else None,
+        )
+
+
+def _step(
+    space: Node, service: Service, low: float | None, high: float | None, step: float
+) -> Iterator[Finding]:
+    node, width = space["step"], f"{space['min'].text} to {space['max'].text}"
+    if step <= 0:
+        yield STEP.at(node, f"is {node.text}", effect=OPPOSITE if step < 0 and service.leaves_range else None)
+    elif low is not None and high is not None and 0 < high - low < step:
+        # hyperopt tries multiples of step, from 0 on and not from min on.
+        if service.leaves_range and math.floor(high / step) * step < low:
+            yield STEP.at(node, f"is {node.text}, and no multiple of it lies in {width}")
+        else:
+            yield WIDE.at(node, f"is wider than {width}")
 
 
 def _listed(space: Node, *, discrete: bool) -> Iterator[Finding]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
-from katib.check.parameters import LOG, number
+from katib.check.parameters import LOG, NORMAL, number
+from katib.check.reading import GO
 from katib.check.services import ALL, SERVICE_REFUSES, SETTING_MISSING, Service
 
 DECADE = 10.0
-NORMAL = ("normal", "logNormal")
 
 IGNORED = warning(
     "distribution-ignored",
@@ -55,11 +55,13 @@ DIMENSIONS = error(
 )
 STEP_LEAVES = warning(
     "step-leaves-range",
-    finds="a step with hyperopt (random, tpe) that takes its multiples out of the range: min 10 and step 32",
+    finds="a step that takes values out of the range: min 10 and step 32 (random, tpe), or one that passes max (pbt; sobol and"
+    " cmaes with a double)",
     effect="hyperopt rounds to multiples of step, whatever min is: values outside min and max are tried, and those at min +"
     " k step are not",
     mend="let min and max be multiples of step, or use discrete",
 )
+PASSES = "the step that is nearest to max is taken, and it lies above: values outside min and max are tried"
 
 
 def sampling(spec: Node, service: Service) -> Iterator[Finding]:
@@ -115,6 +117,25 @@ def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[
             yield STEP_LEAVES.at(
                 node, f"is {node.text}: {algorithm} tries multiples of it, from {first:g} to {last:g}"
             )
+    elif kind in service.passes_max:
+        yield from _passes(space, step, half=service.reading is GO)
+
+
+def _passes(space: Node, step: float, *, half: bool) -> Iterator[Finding]:
+    """pbt/service.py ends its list half a step above max; goptuna's DiscreteUniformDistribution rounds to the nearest step."""
+    low, high = number(space["min"]), number(space["max"])
+    if low is None or high is None or low >= high or not math.isfinite((high - low) / step):
+        return
+    steps = (high - low) / step
+    # goptuna rounds half a step up, and pbt's list ends before it.
+    if (0.5 - 1e-6 if half else 0.5 + 1e-6) < steps % 1 < 1 - 1e-6:
+        last = low + math.ceil(steps) * step
+        yield STEP_LEAVES.at(
+            space["step"],
+            f"is {space['step'].text}: the last value is {last:g}",
+            effect=PASSES,
+            mend="let max be min + k step, or use discrete",
+        )
 
 
 def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Finding]:

@@ -5,11 +5,13 @@ goptuna/converter.go). Called by katib/check/algorithms.py.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from katib.check.finding import error
 from katib.check.first_suggestions import SHAPE, first_suggestions
+from katib.check.reading import FLOATS, FLOATS_OF_64_BITS, GO, PYTHON, Reading, go_float, go_int
+from katib.check.setting import Setting, numbers, one_of, or_none, real, whole
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
@@ -22,49 +24,6 @@ SETTING_MISSING = error(
 )
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A setting, given as a string: whether a value is taken, and what is, in words."""
-
-    accepts: Callable[[str], bool]
-    says: str
-
-    def takes(self, text: str) -> bool:
-        """Whether the service takes this value; one that it cannot even convert it does not."""
-        try:
-            return self.accepts(text)
-        except (ValueError, OverflowError):
-            return False
-
-
-def whole(least: int) -> Setting:
-    """A whole number of at least `least`."""
-    return Setting(lambda text: int(text) >= least, f"a whole number of at least {least}")
-
-
-def real(accepts: Callable[[float], bool], says: str) -> Setting:
-    """A number that `accepts` takes."""
-    return Setting(lambda text: accepts(float(text)), says)
-
-
-def one_of(*words: str) -> Setting:
-    """One of these words."""
-    return Setting(lambda text: text in words, "one of " + ", ".join(words))
-
-
-def numbers(least: int) -> Setting:
-    """Whole numbers of at least `least`, with commas between them."""
-    return Setting(
-        lambda text: all(int(word) >= least for word in text.split(",")),
-        f"whole numbers of at least {least} with commas between them",
-    )
-
-
-def or_none(setting: Setting) -> Setting:
-    """The word None, or what `setting` takes."""
-    return Setting(lambda text: text == "None" or setting.takes(text), f"{setting.says}, or None")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """One algorithm. `distributions` are those that its doubles follow; others are sampled as `otherwise`."""
@@ -75,6 +34,7 @@ class Service:
     any_setting: bool = False  # whether unknown settings are passed to the trainer
     distributions: frozenset[str] = ALL
     leaves_range: bool = False  # whether normal and logNormal draw values beyond min and max
+    passes_max: tuple[str, ...] = ()  # the parameter types whose last step may lie above max
     lacks_normal: bool = False  # whether normal and logNormal have no code
     otherwise: str = "uniform"
     step: bool = True
@@ -83,6 +43,9 @@ class Service:
     without_step: str = ""  # what happens where it is missing, if not the refusal of the service
     logarithm: bool = False  # whether it takes the logarithm of min for logUniform and logNormal
     single: bool = False  # whether min may equal max: the one value is tried
+    swapped: bool = False  # whether min may lie above max: the values between them are tried
+    twice: bool = False  # whether two parameters may have one name: the last one counts
+    reading: Reading = PYTHON
     is_ours: bool = False  # whether Sepsweep's services have it too, which try no point twice
     min_above_zero: bool = False
     dimensions: int = 0
@@ -91,11 +54,20 @@ class Service:
     ] = ()  # the names that a search of a network's graph gives in the place of parameters
 
 
-SEED = {"random_state": whole(0)}
-TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(1), **SEED}
-ABOVE_0 = real(lambda value: value > 0, "a number above 0")
+SEED = {"random_state": whole(0, 2**32 - 1)}  # numpy.random.RandomState
+TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(1, 2**31), **SEED}
+FINITE_ABOVE_0 = real(lambda value: 0 < value < math.inf, "a finite number above 0")
 FROM_0 = real(lambda value: value >= 0, "a number of at least 0")
 UP_TO_1 = real(lambda value: 0 < value <= 1, "a number above 0, up to 1")
+
+HYPERBAND_STATE = {
+    # Where the service writes down how far it has come (HyperBandParam.generate), and begins where it is told to.
+    **dict.fromkeys(("n", "r", "current_i"), real(math.isfinite, "a number")),
+    "b_l": real(lambda _: True, "a number"),
+    "s_max": real(lambda value: -math.inf < value < 100, "a number below 100"),
+    "current_s": real(lambda value: int(value) != -1 and value < 100, "a number of at least 0"),
+    "evaluating_trials": real(lambda value: int(value) == 0, "0"),
+}
 
 SERVICES: Mapping[str, Service] = {
     "bayesianoptimization": Service(  # scikit-optimize
@@ -114,14 +86,17 @@ SERVICES: Mapping[str, Service] = {
         logarithm=True,
         is_ours=True,
     ),
-    "random": Service(settings=SEED, leaves_range=True, logarithm=True, is_ours=True),  # hyperopt
+    "random": Service(  # hyperopt
+        settings=SEED, leaves_range=True, logarithm=True, is_ours=True, reading=FLOATS
+    ),
     "tpe": Service(  # hyperopt
         settings={
             "gamma": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
-            "prior_weight": real(lambda value: value > 0, "a number above 0"),
-            "n_EI_candidates": whole(1),
+            "prior_weight": FINITE_ABOVE_0,
+            "n_EI_candidates": whole(1, 2**31),
             **SEED,
         },
+        reading=FLOATS_OF_64_BITS,
         leaves_range=True,
         logarithm=True,
         is_ours=True,
@@ -132,6 +107,7 @@ SERVICES: Mapping[str, Service] = {
         lacks_normal=True,
         uniform_step=True,
         single=True,
+        twice=True,
         is_ours=True,
     ),
     "grid": Service(  # optuna
@@ -141,38 +117,49 @@ SERVICES: Mapping[str, Service] = {
         logarithm=True,
         needs_step=("double",),
         single=True,
+        twice=True,
         is_ours=True,
     ),
     "cmaes": Service(  # goptuna
         settings={
             "restart_strategy": one_of("ipop", "bipop", "none"),
-            "sigma": real(lambda value: value >= 0, "a number of at least 0"),
-            **SEED,
+            "sigma": Setting(lambda text: go_float(text) is not None, "a number"),
+            "random_state": Setting(lambda text: go_int(text) is not None, "a whole number"),
         },
         strict=False,
+        reading=GO,
+        passes_max=("double",),
         distributions=frozenset({"uniform"}),
         dimensions=2,
     ),
-    "sobol": Service(
-        strict=False, distributions=frozenset({"uniform"}), single=True, is_ours=True
-    ),  # goptuna
+    "sobol": Service(  # goptuna
+        strict=False,
+        distributions=frozenset({"uniform"}),
+        single=True,
+        is_ours=True,
+        reading=GO,
+        passes_max=("double",),
+    ),
     "hyperband": Service(
         settings={
-            "r_l": real(lambda value: value > 0, "a number above 0"),
+            "r_l": real(lambda value: 1 <= value < math.inf, "a finite number of at least 1"),
             "eta": real(
-                lambda value: value >= 2 or value <= 0, "a number of at least 2 (0 or below stands for 3)"
+                lambda value: 2 <= value < math.inf or -math.inf < value <= 0,
+                "a finite number of at least 2 (0 or below stands for 3)",
             ),
             "resource_name": Setting(bool, "the name of a parameter"),
+            **HYPERBAND_STATE,
         },
         needs=("r_l", "resource_name"),
         strict=False,
         distributions=frozenset({"uniform"}),
         step=False,
         single=True,
+        swapped=True,
     ),
     "pbt": Service(
         settings={
-            "n_population": whole(5),
+            "n_population": whole(5, 100_000),
             "truncation_threshold": real(lambda value: 0 <= value <= 1, "a number from 0 to 1"),
             # The service compares the text with 0 (pbt/service.py), which fails whatever is written.
             "resample_probability": Setting(
@@ -185,12 +172,14 @@ SERVICES: Mapping[str, Service] = {
         needs_step=("double",),
         without_step="the service fails at every call, and no trial starts",
         single=True,
+        twice=True,
+        reading=FLOATS,
+        passes_max=("double", "int"),
     ),
     "enas": Service(
         settings={
-            **dict.fromkeys(
-                ("controller_hidden_size", "controller_train_steps", "controller_log_every_steps"), whole(1)
-            ),
+            **dict.fromkeys(("controller_train_steps", "controller_log_every_steps"), whole(1)),
+            "controller_hidden_size": whole(1, 2**31 - 1),
             **dict.fromkeys(
                 (
                     "controller_temperature",
@@ -198,11 +187,11 @@ SERVICES: Mapping[str, Service] = {
                     "controller_entropy_weight",
                     "controller_skip_weight",
                 ),
-                or_none(ABOVE_0),
+                or_none(FINITE_ABOVE_0),
             ),
-            **dict.fromkeys(
-                ("controller_baseline_decay", "controller_learning_rate", "controller_skip_target"), UP_TO_1
-            ),
+            **dict.fromkeys(("controller_baseline_decay", "controller_learning_rate"), UP_TO_1),
+            # The service takes 1 and fails at its second call, at the logarithm of 0 (Controller.py).
+            "controller_skip_target": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
         },
         answers=("architecture", "nn_config"),
     ),

@@ -226,7 +226,9 @@ class Axis:
         if not number.is_finite() or not -MOST <= number <= MOST:
             raise self._error(f"{key} '{text}' is not a number")
         if self.parameter.type == "int" and number != int(number):
-            raise self._error(f"{key} '{text}' is not a whole number")
+            # The services that read such an int round; here no value lies beyond a bound.
+            whole = Decimal(math.ceil(number) if key == "min" else math.floor(number))
+            return max(whole, Decimal(1)) if key == "step" and number > 0 else whole
         return number
 
     def _check(self) -> None:

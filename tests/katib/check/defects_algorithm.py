@@ -252,6 +252,8 @@ DEFECTS: Defects = {
                 resample_probability="0.3",
             ),
             **ALL_STEPS,
+            "SPACE.step": "0.0033",
+            "spec.parameters[1].feasibleSpace.step": "0.000033",
             "SPACE.distribution": "uniform",
             "spec.parameters[1].feasibleSpace.distribution": "uniform",
         },

@@ -41,7 +41,8 @@ ALGORITHMS: Said = {
         },
         {
             f"setting-value {SETTINGS}[0].name: name of a setting of random is missing",
-            f"setting-value {SETTINGS}[1].value: value of a setting of random is missing",
+            f"setting-value {SETTINGS}[1].value: random_state of random is missing; it has a whole number of at least 0 and at"
+            " most 4294967295",
         },
     ),
     "a setting twice": (

@@ -59,6 +59,7 @@ SOUND: dict[str, Changes] = {
             {
                 "spec.parameters[2].parameterType": "int",
                 "spec.parameters[2].feasibleSpace": {"min": "1", "max": "9"},
+                "spec.maxTrialCount": 12,
             }
         ),
     },

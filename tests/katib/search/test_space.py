@@ -147,7 +147,7 @@ def test_values_outside_the_range_belong_to_another_space() -> None:
         ({"step": "1e-30"}, "step '1E-30' is too small for a range from '1' to '2'"),
         ({"type": "int", "max": "1e999999999"}, "max '1e999999999' is not a number"),
         ({"max": "1e400"}, "max '1e400' is not a number"),
-        ({"type": "int", "min": "1.5"}, "min '1.5' is not a whole number"),
+        ({"type": "int", "min": "1.2", "max": "1.8"}, "min '2' does not lie below max '1'"),
         ({"min": "2", "distribution": "normal"}, "min '2' does not lie below max '2'"),
     ],
 )
@@ -156,3 +156,9 @@ def test_a_range_that_is_none_is_named(change: dict[str, str], message: str) -> 
     with pytest.raises(ManifestError) as error:
         Space.of([Parameter(name="lr", values=(), **fields)])  # type: ignore[arg-type]
     assert str(error.value) == f"parameter 'lr': feasibleSpace: {message}"
+
+
+def test_fractions_of_an_int_are_cut_to_the_whole_numbers_within() -> None:
+    """hyperopt (Katib v0.19) reads them with float and rounds what it draws, beyond a bound too."""
+    axis = Axis(Parameter("p", "int", "-0.5", "8.9", "1.5", (), "uniform"))
+    assert [axis.level(index) for index in range(axis.levels or 0)] == [str(value) for value in range(9)]

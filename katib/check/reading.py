@@ -1,0 +1,55 @@
+"""How each service reads a number of the search space: with Python's float and int, or with Go's strconv."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+INT64 = 2**63
+GO_WHOLE = re.compile(r"[-+]?[0-9]+")
+GO_FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+Reader = Callable[[str], float | None]
+
+
+def python_float(text: str) -> float | None:
+    """The finite number that Python's float makes of `text`, which may have blanks around it."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def python_int(text: str) -> float | None:
+    """The number that Python's int makes of `text`."""
+    try:
+        return float(int(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def go_float(text: str) -> float | None:
+    """The finite number that strconv.ParseFloat makes of `text`."""
+    return python_float(text) if GO_FLOAT.fullmatch(text) else None
+
+
+def go_int(text: str) -> float | None:
+    """The number that strconv.Atoi makes of `text`."""
+    value = python_int(text) if GO_WHOLE.fullmatch(text) else None
+    return value if value is not None and abs(value) < INT64 else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a service reads the min, max and step of a double and of an int; an int's bounds lie below `limit`."""
+
+    double: Reader
+    whole: Reader
+    limit: float = math.inf
+
+
+PYTHON = Reading(python_float, python_int, INT64)  # numpy holds 64 bits
+FLOATS = Reading(python_float, python_float)
+FLOATS_OF_64_BITS = Reading(python_float, python_float, INT64)
+GO = Reading(go_float, go_int)
