@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -68,6 +69,8 @@ VERDICT: dict[str, Any] = {
 
 def _concluded(folder: Path) -> None:
     """All that is shown of a search, as text."""
+    from katib.errors import EngineError
+    from katib.local.store import Store
     from katib.results.confirmation import find_verdict
     from katib.results.formats import text
     from katib.results.local_table import read_table
@@ -75,6 +78,11 @@ def _concluded(folder: Path) -> None:
     from katib.results.report.summary import conclude
     from katib.results.report.tables import failures, stop_decisions
 
+    with suppress(EngineError):
+        store = Store(folder)
+        for trial in store.trials():
+            store.close_trial(trial)
+        store.close()
     table = read_table(folder.parent, folder.name)
     for format in ("json", "csv", "markdown"):
         for piece in text(table, format):

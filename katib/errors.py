@@ -44,6 +44,12 @@ class EngineError(SepsweepError):
     exit_code = 1
 
 
+class RecordError(EngineError):
+    """A file of a local search is damaged, somebody else's, or not what it seems."""
+
+    exit_code = 2
+
+
 class ClusterError(SepsweepError):
     """The cluster refused or could not be reached."""
 

@@ -192,7 +192,10 @@ def parameters_of(spec: Mapping[str, Any], source: str) -> tuple[Parameter, ...]
     from katib.manifest import Parameter as Raw
 
     try:
-        return tuple(_parameter(Raw.model_validate(raw), source) for raw in spec.get("parameters", ()))
+        listed = spec.get("parameters") or ()
+        if not isinstance(listed, list | tuple):
+            raise ManifestError(f"{source}: parameters: must be a list")
+        return tuple(_parameter(Raw.model_validate(raw), source) for raw in listed)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from katib.errors import EngineError
+from katib.errors import EngineError, RecordError
 
 SHOWN = 40
 """Characters of a metric that is no number."""
@@ -32,8 +32,10 @@ def says_disk_full(line: str) -> bool:
 
 def unwritable(path: Path, error: OSError) -> EngineError:
     """The engine itself cannot write `path`, or what `error` names below it."""
-    fix = "remove it" if error.errno in (errno.ELOOP, errno.EINVAL) else "make room"
-    return EngineError(
+    kind, fix = EngineError, "make room"
+    if error.errno in (errno.ELOOP, errno.EINVAL):  # no file of ours
+        kind, fix = RecordError, "remove it"
+    return kind(
         f"{error.filename or path}: cannot be written ({error.strerror}); what has finished is kept, "
         f"{fix} and start the same command again"
     )

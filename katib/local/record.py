@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from katib.errors import EngineError
+from katib.errors import RecordError
 from katib.experiment import Experiment
 from katib.foreign import checked, clean, finite, is_name, parse_json
 from katib.local.database import opened
@@ -115,7 +115,7 @@ def objective_value(values: Sequence[float], strategy: str) -> float | None:
 def read(folder: Path) -> tuple[Identity, list[Trial]]:
     """The search in `folder` and its trials in the order in which they were proposed; it may be running.
 
-    Raises EngineError where the database cannot be read, or is not that of one search.
+    Raises RecordError where the database cannot be read, or is not that of one search.
     """
     with _reading(folder) as database:
         ((study,),) = database.execute("SELECT study_id FROM studies")
@@ -215,6 +215,6 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         raise unreadable(folder, "it holds no search of this engine") from error
 
 
-def unreadable(folder: Path, why: str) -> EngineError:
+def unreadable(folder: Path, why: str) -> RecordError:
     """The store in `folder` is damaged, or somebody else's."""
-    return EngineError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to begin anew")
+    return RecordError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to begin anew")

@@ -189,7 +189,7 @@ def test_a_study_that_is_no_file_of_the_folder_is_refused(tmp_path: Path, ending
     else:
         os.mkfifo(place)
     assert ("is a symbolic link" if kind == "link" else "is no regular file") in refused(folder)
-    assert katib("ui", NAME, "--out", str(tmp_path), "--port", "1").returncode == 1
+    assert katib("ui", NAME, "--out", str(tmp_path), "--port", "1").returncode == 2
 
 
 def test_a_journal_cannot_have_another_file_deleted(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_every_verb_refuses_a_hostile_study_in_one_line(tmp_path: Path, verb: st
     (folder / "experiment.yaml").unlink()
     extra = ["--file", str(tmp_path / "LOG.md")] if verb == "log" else []
     done = katib(verb, NAME, "--out", str(tmp_path), *extra)
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert "move" in line

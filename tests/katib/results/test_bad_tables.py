@@ -163,7 +163,7 @@ def test_a_database_that_is_damaged_with_nothing_beside_it_is_an_error_of_one_li
 ) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "study.db").write_text("nothing")
-    assert main(["results", "x", "--out", str(tmp_path)]) == 1
+    assert main(["results", "x", "--out", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert "cannot be read (file is not a database); move" in err
