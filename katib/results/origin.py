@@ -17,8 +17,8 @@ MODEL, EPOCHS = "--model", "--epochs"
 
 
 def model_of(spec: Mapping[str, Any]) -> str:
-    """The model that the command of the manifest's `spec` trains; empty where it does not say."""
-    return " ".join(flags_of(spec).get(MODEL, []))
+    """The model of ours that the command of the manifest's `spec` trains; empty where it trains none."""
+    return " ".join(trainer_flags(spec).get(MODEL, []))
 
 
 def origin(spec: Mapping[str, Any]) -> Spec | None:
@@ -26,7 +26,7 @@ def origin(spec: Mapping[str, Any]) -> Spec | None:
 
     None where there is none: another preset, or a manifest of somebody else. Its baseline would be no measure there.
     """
-    there = flags_of(spec)
+    there = trainer_flags(spec)
     for name in specs():
         found = load_spec(name)
         if there.get(MODEL) == [found.model] and fixed_flags(found).items() <= there.items():
@@ -41,7 +41,7 @@ def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
     """
     trials = spec.get("maxTrialCount")
     try:
-        (word,) = flags_of(spec)[EPOCHS]
+        (word,) = trainer_flags(spec)[EPOCHS]
         epochs = int(word)
     except (KeyError, ValueError):
         return None
@@ -60,6 +60,11 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
         elif found:
             found[next(reversed(found))].append(word)
     return found
+
+
+def trainer_flags(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The same of our trainer alone; none of another program, whose --epochs or --patience may mean something else."""
+    return flags_of(spec) if is_ours(spec) else {}
 
 
 def is_ours(spec: Mapping[str, Any]) -> bool:

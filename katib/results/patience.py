@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from katib.local.view import count
-from katib.results.origin import EPOCHS, flags_of
+from katib.results.origin import EPOCHS, trainer_flags
 from katib.results.table import Row, TrialTable
 
 PATIENCE = "--patience"
@@ -67,7 +67,7 @@ def used(table: TrialTable) -> str:
 
 def _number(spec: Mapping[str, Any], flag: str) -> int | None:
     try:
-        (word,) = flags_of(spec)[flag]
+        (word,) = trainer_flags(spec)[flag]
         return int(word)
     except (KeyError, ValueError):
         return None

@@ -196,3 +196,21 @@ def test_no_flag_of_our_trainer_is_offered_for_another_program() -> None:
     found = searched("accuracy")
     _, text = configuration(found, conclude(found, None))
     assert text.startswith("x=")
+
+
+def test_flags_of_another_program_are_not_taken_for_ours() -> None:
+    """Its --epochs may be in thousands and its --patience in hours; nobody here knows."""
+    made = experiment("accuracy")
+    pod = made["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    words = ["--model", "dprnn", "--epochs", "9", "--patience", "2", "--preset", "paper", "--seed", "1"]
+    pod["containers"][0]["command"] += words
+    identity = Identity("own", "accuracy", True, "max", made["spec"])
+    trials = [
+        Trial(n, f"own-{n}", {"x": str(n + 1)}, "Succeeded", values=(0.9, 0.8, 0.7 + n / 10))
+        for n in range(2)
+    ]
+    found = local_table(identity, trials, Path("/nonexistent"))
+    assert (found.model, found.spec, found.budget) == ("", None, None)
+    assert all(row.reason == "" for row in found.rows)
+    assert configuration(found, conclude(found, None))[1].startswith("x=")
+    assert "patience" not in entry(found, "", None)
