@@ -9,6 +9,7 @@ from benchmarks.made_experiment import make_experiment
 from katib.local.record import MANIFEST
 from katib.results.log import entry
 from katib.results.remaining import hours_left
+from katib.results.report.cost import cost
 from katib.results.report.summary import next_steps
 from katib.results.table import Row, TrialTable
 from katib.text import difference, roughly
@@ -115,3 +116,12 @@ def test_no_architecture_is_advised_before_the_search_has_ended(tmp_path: Path) 
     found = made(tmp_path, trial("a", 1.0), trial("b", 1.0, state="Running"))
     assert all("make arch" not in step for _, step in next_steps(found))
     assert "make arch" not in entry(found, "", None)
+
+
+@pytest.mark.parametrize(("gpus", "hours"), [(1, 62.5), (0, 25 * 100 * 90 / 3600)])
+def test_the_plan_of_a_report_is_in_the_unit_of_what_was_used(
+    gpus: int, hours: float, tmp_path: Path
+) -> None:
+    """25 trials of 100 epochs: 2.5 h a trial by the spec's estimate for a GPU, and 90 s an epoch as the processor took."""
+    found = replace(made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[1.0] * 40)), gpus=gpus)
+    assert cost(found).planned == pytest.approx(hours)
