@@ -144,20 +144,6 @@ def test_values_of_a_try_that_failed_are_gone_while_the_next_one_waits_and_runs(
     ]  # fmt: skip
 
 
-def test_what_fails_after_the_goal_was_reached_fails_no_search(rig: Rig) -> None:
-    """experiment/util/status_util.go: the goal comes before maxFailedTrialCount, and what is complete stays as it is."""
-    objective = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 2}
-    text = "echo val_si_snr=$X; if [ $X = 1 ]; then sleep 0.3; false; fi"
-    search = script(
-        text, values=("1", "2", "3"), objective=objective, parallelTrialCount=2, maxFailedTrialCount=1
-    )
-    job(search)["backoffLimit"] = 0
-    done = rig.run(search)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "goal reached" in done.stdout
-    assert sorted(row["state"] for row in rig.results()) == ["Failed", "Succeeded"]
-
-
 def _changed(**changes: Any) -> dict[str, Any]:
     """A manifest whose trial has other keys: of its Job, its pod (`pod`) or its container (`container`)."""
     search = script("echo val_si_snr=$X", values=("1",))

@@ -171,7 +171,8 @@ def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
     ],
 )  # fmt: skip
 def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fails: bool) -> None:
-    """experiment/util/status_util.go: at least one, and as many as maxFailedTrialCount, those without metrics among them."""
+    """experiment/util/status_util.go: at least one, and as many as maxFailedTrialCount, those without metrics among them. A
+    search that has reached its goal has succeeded before they are counted."""
     names: dict[str, State] = {
         "F": "Failed", "S": "Succeeded", "M": "MetricsUnavailable", "E": "EarlyStopped", "R": "Running",
     }  # fmt: skip
@@ -181,6 +182,8 @@ def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fai
     if halt:
         assert halt.code == 1
         assert f" of {limit} allowed; test-a: exit code 1; a higher maxFailed" in str(halt)
+    reached = replace(experiment(), max_failed_trials=limit, goal=0.9)
+    assert (too_many_failures(trials, reached) is not None) is (fails and "S" not in states)
     untrained = [replace(trial, values=()) for trial in trials]
     if untrained_halt := too_many_failures(untrained, replace(experiment(), max_failed_trials=limit)):
         assert str(untrained_halt).endswith("; once that is fixed, the same command begins anew")
