@@ -9,6 +9,7 @@ the new one is there, never half of one. Where the volume is full, all of it wai
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -24,6 +25,10 @@ from trainer.stop import Stopped
 
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
 CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
+_IN_PLACE = (_PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
+"""What is written where it stands (here, trainer/tracking), not beside it and renamed: through a link, another file would be."""
+
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDir
     Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds
     another run, and then names the fields that differ; StorageError and Stopped as Room does.
     """
+    _refuse_foreign(path)
     _refuse_other_run(path, identity)
     folder = RunDirectory(path, room)
     try:
@@ -135,8 +141,20 @@ def spent_seconds(path: Path) -> float:
     try:
         seconds = json.loads((path / SUMMARY).read_text())["spent_seconds"]
         return max(0.0, float(seconds))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises ConfigError for what would lead out of a directory that came from somebody else, or hang whoever reads it."""
+    for name in (*_IN_PLACE, CONFIG, SUMMARY, LAST, PREVIOUS, BEST):
+        place, what = path / name, ""
+        if name in _IN_PLACE and place.is_symlink():
+            what = "a symbolic link"
+        elif place.exists() and not (place.is_file() or place.is_dir()):
+            what = "no regular file"
+        if what:
+            raise ConfigError(f"--run-dir {path}: {name} is {what}; remove it, or choose another directory")
 
 
 def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
@@ -145,7 +163,7 @@ def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
         there = json.loads(config.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
     if not isinstance(there, dict):
         raise ConfigError(f"{config}: is no JSON object; choose another --run-dir")
@@ -184,6 +202,13 @@ def _locked(path: Path) -> BinaryIO:
                 holder = pid_file.seek(0) or pid_file.read().decode(errors="replace").strip()
                 raise ConfigError(
                     f"--run-dir {path}: process {holder} is training there; stop it first"
+                ) from error
+            except OSError as error:
+                if error.errno not in _WITHOUT_LOCKS:
+                    raise
+                raise ConfigError(
+                    f"--run-dir {path}: its file system has no locks ({error.strerror}), without which two processes could"
+                    " train in it; choose a directory on a disk that has"
                 ) from error
             # Whoever held the lock until now may have removed the file, and another one would lock a new one.
             with contextlib.suppress(FileNotFoundError):

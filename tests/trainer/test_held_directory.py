@@ -186,3 +186,59 @@ def test_seconds_spent_before_are_those_of_the_summary(content: str, tmp_path: P
 def test_identities_are_compared_field_by_field() -> None:
     assert difference(IDENTITY, dict(reversed(IDENTITY.items()))) == ""
     assert difference({}, {"lr": 1}) == "lr None (asked for: 1)"
+
+
+@pytest.mark.parametrize(
+    "name", ["trainer.pid", "wandb", "wandb/reporter.log", "wandb/id", "wandb/place", "wandb/url"]
+)
+def test_a_directory_of_a_stranger_has_no_file_elsewhere_written(name: str, tmp_path: Path) -> None:
+    """Each of these is written where it stands: through a link, a file of the user's would be emptied."""
+    run_dir, theirs = tmp_path / "run", tmp_path / "thesis.tex"
+    theirs.write_text("years of work")
+    (run_dir / name).parent.mkdir(parents=True)
+    (run_dir / name).symlink_to(theirs)
+    with pytest.raises(ConfigError, match=f"{name} is a symbolic link; remove it"), hold(run_dir, {}, ROOM):
+        pass
+    assert theirs.read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "name", ["trainer.pid", "config.json", "summary.json", "last.pt", "previous.pt", "best.pt"]
+)
+def test_a_pipe_in_a_directory_of_a_stranger_hangs_nobody(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError, match=f"{name} is no regular file; remove it"), hold(tmp_path, {}, ROOM):
+        pass
+
+
+def test_a_leftover_that_is_a_link_is_removed_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "run").mkdir()
+    for name in ("config.json.tmp", "last.pt.tmp"):
+        (tmp_path / "run" / name).symlink_to(tmp_path / "thesis.tex")
+    with hold(tmp_path / "run", {"a": 1}, ROOM) as found:
+        found.write("last.pt", b"x")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 3000])
+def test_a_config_without_an_end_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match="cannot be read"), hold(tmp_path, {}, ROOM):
+        pass
+    (tmp_path / "summary.json").write_text(text)
+    assert spent_seconds(tmp_path) == 0.0
+
+
+@pytest.mark.parametrize("number", [37, 95, 38])
+def test_a_file_system_without_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """ENOLCK, EOPNOTSUPP, ENOSYS of flock(2): on NFS without lockd, and on FUSE."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(ConfigError, match="its file system has no locks"), hold(tmp_path, {}, ROOM):
+        pass
