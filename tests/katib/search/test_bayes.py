@@ -108,9 +108,9 @@ def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_me
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
     found = by_place(
-        known(LINE, [*completed, past(0.4, -5.0, "stopped"), past(0.5, 5.0, "stopped")], [], True)
+        known(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True)
     )
-    assert found[0.4] == pytest.approx((-1.0, 4.0, 0))
+    assert found[0.4] == pytest.approx((-3.0, 9.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
     assert by_place(known(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
 
