@@ -3,13 +3,13 @@
 import secrets
 from collections.abc import Mapping
 
-from katib.local.record import State, Trial
+from katib.local.record import Trial
 from katib.search.history import Outcome, Past
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
 
-_OUTCOMES: Mapping[State, Outcome] = {
+OUTCOMES: Mapping[str, Outcome] = {
     "Created": "running",
     "Running": "running",
     "Succeeded": "completed",
@@ -17,11 +17,12 @@ _OUTCOMES: Mapping[State, Outcome] = {
     "Failed": "failed",
     "MetricsUnavailable": "failed",
 }
+"""By Katib's state of a trial."""
 
 
 def past(trial: Trial, strategy: str) -> Past:
     """Returns a trial as the sampler sees it."""
-    return Past(trial.assignments, _OUTCOMES[trial.state], trial.value(strategy), trial.values)
+    return Past(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values)
 
 
 def trial_name(experiment: str) -> str:

@@ -13,25 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from katib.experiment import Parameter, parameters_of
+from katib.local.proposals import OUTCOMES
 from katib.metrics import METRIC
 from katib.results.noise import PRIOR, Noise, moderated, pooled
 from katib.results.table import Row, TrialTable
 from katib.search.bayes import Known, demanded_noise, known, surrogate
-from katib.search.history import Outcome, Past
+from katib.search.history import Past
 from katib.search.space import Space
 from katib.text import with_unit
 
 SEED = "seed"
 """A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration twice."""
-_OUTCOMES: Mapping[str, Outcome] = {
-    "Created": "running",
-    "Running": "running",
-    "Succeeded": "completed",
-    "EarlyStopped": "stopped",
-    "Failed": "failed",
-    "MetricsUnavailable": "failed",
-}
-
 FEWEST_TO_FIT = 2
 """Values that a noise can be fitted to."""
 
@@ -146,9 +138,7 @@ def _ran_to_its_end(row: Row) -> bool:
 def _values(rows: Sequence[Row]) -> list[float]:
     """Of trials that have ended: of one that still runs, nothing is known yet."""
     return [
-        row.value
-        for row in rows
-        if row.value is not None and _OUTCOMES[row.state] in ("completed", "stopped")
+        row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")
     ]
 
 
@@ -174,7 +164,7 @@ def _belief(
 def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Known:
     """What the Gaussian process is told of the trials."""
     past = [
-        Past(dict(key), _OUTCOMES[row.state], row.value, row.values)
+        Past(dict(key), OUTCOMES[row.state], row.value, row.values)
         for key, rows in groups.items()
         for row in rows
     ]
