@@ -6,6 +6,7 @@ from importlib.metadata import version
 from types import ModuleType
 
 import typer
+import typer.main
 
 from katib.cli._calls import complaint, require_filled
 from katib.cli._help import GROUPS, PROGRAM, overview
@@ -30,7 +31,7 @@ def main(words: list[str]) -> int:
         if not verb.strip():
             raise SepsweepError(f"no VERB given: {nearest(verb, VERBS)}")
         if verb not in VERBS:
-            known = ("--help", "--version") if verb.startswith("-") else VERBS
+            known = ("--help", "--version") if verb.startswith("-") else (*VERBS, "help", "version")
             raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, known)}")
         return _run(verb, words[1:])
     except SepsweepError as error:
@@ -47,7 +48,7 @@ def _run(verb: str, words: list[str]) -> int:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
     try:
-        require_filled(verb, words, function)
+        require_filled(verb, words, typer.main.get_command(app).params)
         result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
     except typer.Abort:
         raise UnansweredError("nothing was changed; --yes answers for you") from None

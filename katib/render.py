@@ -15,6 +15,7 @@ from katib.metrics import METRIC, metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
+from katib.text import count
 from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -59,7 +60,7 @@ class Overrides:
             raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
         if (self.parallel or 0) > made.trials:
             raise SpecError(
-                f"parallel {self.parallel}: the search has {made.trials} trials in all; name at most {made.trials}"
+                f"parallel {self.parallel}: the search has {count(made.trials, 'trial')} in all; name at most {made.trials}"
             )
         return made
 

@@ -2,33 +2,29 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from typing import Any
 
 import typer
-from typer.models import ArgumentInfo
 
 from katib.errors import SepsweepError, nearest
 
 
-def require_filled(verb: str, words: Sequence[str], takes: Callable[..., object]) -> None:
-    """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable. `takes`
-    is the verb's function."""
+def require_filled(verb: str, words: Sequence[str], takes: Sequence[Any]) -> None:
+    """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable, or where
+    an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them."""
+    valued = [name for item in takes if not getattr(item, "is_flag", False) for name in item.opts]
+    argument = next((item for item in takes if not item.opts[0].startswith("-")), None)
     for before, word in zip(["", *words], words, strict=False):
         option, sign, value = word.partition("=")
         if option.startswith("--") and sign and not value.strip():
             raise SepsweepError(f"{verb}: {option} is empty; give it a value or leave it out")
-        if not word.strip():
-            if before.startswith("--") and "=" not in before:
+        if before.startswith("-") and before in valued:
+            if not word.strip():
                 raise SepsweepError(f"{verb}: {before} is empty; give it a value or leave it out")
-            raise SepsweepError(f"{verb}: {_none(_argument(takes))} (see python -m katib {verb} --help)")
-
-
-def _argument(takes: Callable[..., object]) -> ArgumentInfo | None:
-    """The verb's first argument."""
-    parameters = signature(takes).parameters.values()
-    marks = [mark for one in parameters for mark in getattr(one.annotation, "__metadata__", ())]
-    return next((mark for mark in marks if isinstance(mark, ArgumentInfo)), None)
+            if word.startswith("--"):
+                raise SepsweepError(f"{verb}: {before} is without a value; give it one or leave it out")
+        elif not word.strip():
+            raise SepsweepError(f"{verb}: {_none(argument)} (see python -m katib {verb} --help)")
 
 
 def _none(argument: Any) -> str:
