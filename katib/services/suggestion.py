@@ -37,6 +37,8 @@ HEALTH = "manager.v1beta1.Suggestion"
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
 """The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are noted."""
 HEAVY = ("GetSuggestions",)
+MOST_FIRST = 1_000
+"""Points that a search is to begin with: each proposal goes through them."""
 MOST_EARLIER = 20
 """Experiments that warm_start may name: each is a list of trials that the API server is asked for."""
 LABELS = {"sepsweep/proposed-by": "sepsweep"}
@@ -63,7 +65,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         self._keep_own_trials(request)
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
-        proposer = _seeded(sampler(search), search)
+        proposer = _seeded(_sampler(search), search)
         # Katib leaves trials without metrics out of the request; the points that they had must not come again.
         position = max(len(history), request.total_request_number - count)
         names = {trial.name for trial in request.trials}
@@ -89,7 +91,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
     def ValidateAlgorithmSettings(self, request: Any, context: object) -> Any:  # noqa: N802
         """The one chance to make an experiment fail for what is wrong with it: Katib asks any other question for ever."""
         search = requests.experiment(request.experiment)
-        proposer = sampler(search)
+        proposer = _sampler(search)
         parallel = search.parallel_trials
         if (search.max_trials or 0) > requests.MOST_TRIALS:
             raise RequestError(f"maxTrialCount is {search.max_trials}; it can be {requests.MOST_TRIALS}")
@@ -153,6 +155,14 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
                 )
             found += past
         return found
+
+
+def _sampler(search: Experiment) -> Sampler:
+    """The sampler of `search`. Raises RequestError for more first suggestions than a search has trials to begin with."""
+    proposer = sampler(search)
+    if len(proposer.first) > MOST_FIRST:
+        raise RequestError(f"first_suggestions: {len(proposer.first)} points; {MOST_FIRST} can be given")
+    return proposer
 
 
 def _seeded(proposer: Sampler, search: Experiment) -> Sampler:

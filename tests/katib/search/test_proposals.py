@@ -17,6 +17,7 @@ from katib.experiment import Parameter
 from katib.search import bayes
 from katib.search import sampler as module
 from katib.search.history import Outcome, Past
+from katib.search.places import Places
 from katib.search.sampler import NEAR, Sampler
 from katib.search.space import Space
 
@@ -239,6 +240,35 @@ def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
         failed = past(*(free + shift), outcome="failed")
         (found,) = shares(proposer.propose([failed], position=0))
         assert (found.tolist() == free.tolist()) is not is_near
+
+
+def test_the_nearest_of_failed_trials_is_that_of_a_plain_loop() -> None:
+    """Over ordered and unordered axes: any other value of the latter is as far as can be."""
+    space = Space.of(
+        [
+            Parameter("x", "double", "0", "1", None, (), "uniform"),
+            Parameter("norm", "categorical", None, None, None, ("a", "b", "c"), "uniform"),
+            Parameter("width", "discrete", None, None, None, ("1", "2", "4", "8"), "uniform"),
+        ]
+    )
+    draws = np.random.default_rng(3)
+    points = [space.shares(space.at(draws.random(3))) or () for _ in range(40)]
+    for failed in (points[:30], points[:1], []):
+        places = Places(space, failed)
+        for point in points[30:]:
+            apart = [
+                max(abs(point[0] - other[0]), float(abs(point[1] - other[1]) > 0.1), abs(point[2] - other[2]))
+                for other in failed
+            ]
+            assert places.distance(point) == min([1.0, *apart])
+
+
+def test_an_answer_of_a_thousand_points_among_thousands_that_failed_comes_to_an_end() -> None:
+    """They leave no place free of them; each would be compared with thousands of draws."""
+    line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
+    failed = [Past({"x": str(index / 2_000)}, "failed") for index in range(2_001)]
+    found = Sampler(line, "random", True, seed=1).propose(failed, 100)
+    assert len({point["x"] for point in found} - {past.assignments["x"] for past in failed}) == 100
 
 
 def test_a_grid_skips_what_was_tried_and_keeps_its_order() -> None:

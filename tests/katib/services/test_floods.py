@@ -172,6 +172,17 @@ UNREASONABLE = {
     "first suggestions 40 000 deep": ({"first_suggestions": "[" * 40_000}, 30),
     "first suggestions that nest mappings": ({"first_suggestions": '{"a":' * 15_000}, 30),
     "a number of 20 000 digits": ({"first_suggestions": f'[{{"lr": {LONG * 2}}}]'}, 30),
+    "1 001 first suggestions": (
+        {
+            "first_suggestions": "["
+            + ",".join(
+                f'{{"lr": {0.0001 + i * 1e-6:.7f}, "grad_clip_norm": 2, "layers": 8, "norm": "BN"}}'
+                for i in range(1_001)
+            )
+            + "]"
+        },
+        30,
+    ),
     "21 earlier searches": ({"warm_start": ",".join(map(str, range(21)))}, 30),
     "more trials than can be answered for": ({}, 5_001),
     "as many as there are numbers": ({}, 2**31 - 1),

@@ -1,0 +1,26 @@
+"""Where on the unit cube trials have failed, and how far from them a point lies. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from katib.search.space import Space
+
+
+class Places:
+    """Points of the unit cube, of which thousands are compared with each draw."""
+
+    def __init__(self, space: Space, points: Sequence[Sequence[float]]) -> None:
+        axes = list(space.axes.values())
+        self._points = np.array(points, dtype=float).reshape(-1, len(axes))
+        self._unordered = [index for index, axis in enumerate(axes) if not axis.ordered]
+        self._levels = np.array([axes[index].levels or 1 for index in self._unordered], dtype=float)
+
+    def distance(self, shares: Sequence[float]) -> float:
+        """The distance to the nearest: the greatest difference on any axis, in shares; 1 where there is none.
+
+        Two values of an unordered axis have nothing in common.
+        """
+        apart = np.abs(self._points - np.asarray(shares))
+        apart[:, self._unordered] = apart[:, self._unordered] * self._levels >= 0.5
+        return float(apart.max(axis=1).min(initial=1.0))
