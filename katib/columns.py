@@ -15,6 +15,8 @@ from katib.text import count
 GAP = 2
 HEADING_LINES = 3
 """Into how many lines a heading may be broken before a column is left out."""
+LONGEST_HEADING = 200
+"""Letters of a heading; a name without end would take the time of its square to break."""
 MISSING_LINES = 2
 PIECE = 16
 """A word of a heading that is longer than this may be broken anywhere."""
@@ -75,7 +77,7 @@ def fit(found: Sequence[Column], width: int | None) -> Table:
     for lines in range(1, HEADING_LINES + 1):
         laid = [_laid(column, lines) for column in shown]
         if _total(laid) <= width:
-            return _table(shown, laid, left_out)
+            return _table(shown, _widened(shown, laid, lines, width - _total(laid)), left_out)
     return _table(*_folded(shown[0], width), left_out)
 
 
@@ -136,7 +138,9 @@ def _pieces(line: str, width: int, indent: int) -> Iterator[str]:
 def _clean(column: Column, empty: str) -> Column:
     """In one line, without what a terminal would obey."""
     cells = [_one_line(cell) or empty for cell in column.cells]
-    return Column(_one_line(column.heading), cells, column.rank, column.right, column.styles)
+    return Column(
+        _one_line(column.heading[:LONGEST_HEADING]), cells, column.rank, column.right, column.styles
+    )
 
 
 def _one_line(text: str) -> str:
@@ -155,9 +159,25 @@ def _chosen(found: Sequence[Column], width: int) -> list[Column]:
     return [column for index, column in enumerate(found) if index in chosen]
 
 
+def _widened(
+    shown: Sequence[Column], laid: Sequence[tuple[int, list[str]]], lines: int, room: int
+) -> list[tuple[int, list[str]]]:
+    """Headings that are broken into fewer lines than they may be, by rank, as far as there is room."""
+    widened = list(laid)
+    for index in sorted(range(len(shown)), key=lambda index: shown[index].rank):
+        for fewer in range(1, lines):
+            wider = _laid(shown[index], fewer)
+            if wider[0] - laid[index][0] <= room:
+                room -= wider[0] - laid[index][0]
+                widened[index] = wider
+                break
+    return widened
+
+
 def _laid(column: Column, lines: int) -> tuple[int, list[str]]:
     """The narrowest width under a heading of at most so many lines, and that heading."""
-    width = max(map(cell_len, column.cells), default=0)
+    # So many lines hold no more than this; a blank between two of them is lost.
+    width = max([*map(cell_len, column.cells), (cell_len(column.heading) - lines + 1) // lines])
     while len(heading := _broken(column.heading, width)) > lines:
         width += 1
     return max(width, *map(cell_len, heading)), heading

@@ -51,7 +51,7 @@ class Output:
             columns, lines = 0, 0
         given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
         wide, high = (int(text) if text.isdecimal() else 0 for text in given)
-        return os.terminal_size((wide or columns or 80, high or lines or 24))
+        return os.terminal_size((max(wide or columns or 80, MARGIN + 2), high or lines or 24))
 
     @property
     def live(self) -> bool:

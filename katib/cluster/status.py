@@ -165,7 +165,8 @@ def _progress(
     done = [
         elapsed(row.trial.started or row.trial.created, row.trial.ended, now)
         for row in rows
-        if row.trial.finished
+        if row.trial.state
+        in ("Succeeded", "EarlyStopped")  # one that failed says nothing of how long others take
     ]
     each = mean(done) if done else planned
     begun = [elapsed(row.trial.started, None, now) for row in rows if not row.trial.finished]

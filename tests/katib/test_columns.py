@@ -155,3 +155,18 @@ def test_a_sentence_keeps_its_words_and_its_indent() -> None:
     assert all(len(line) <= 30 for line in lines)
     assert lines[0].startswith("  effect: the")
     assert all(line.startswith(" " * 10) for line in lines[1:])
+
+
+def test_where_there_is_room_headings_are_broken_into_fewer_lines_the_important_ones_first() -> None:
+    found = columns(["val_si_snr", "weight_decay"], [["-1.23 dB", "1e-05"]])
+    assert fit(found, 17).plain[:2] == [" val_si_  weight_", "     snr    decay"]
+    assert fit(found, 19).plain[:2] == ["            weight_", "val_si_snr    decay"]
+    assert fit(found, 24).plain[0] == "val_si_snr  weight_decay"
+
+
+@pytest.mark.parametrize("width", [1, 2, 80])
+def test_a_name_without_end_takes_no_time(width: int) -> None:
+    """As somebody else's manifest may have it: 60 000 letters, or as many wide ones."""
+    found = columns(["x" * 60_000, "强" * 60_000], [["a", "强强"]])
+    assert fit(found, width).left_out
+    assert wrapped("强" * 100, width, 4)
