@@ -63,12 +63,12 @@ def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, ma
         cost,
         heading,
         f"No other {plan.field} is better and cheaper than {values}.",
-        drawing([line, _points(plan, known, cost, factor)], layout),
+        drawing([line, _points(plan, known, cost, factor, metric)], layout),
         HEIGHT,
     )
 
 
-def _points(plan: Plan, known: Sequence[Variant], cost: Cost, factor: float) -> dict[str, Any]:
+def _points(plan: Plan, known: Sequence[Variant], cost: Cost, factor: float, metric: str) -> dict[str, Any]:
     colour = STATES["Succeeded"]
     return {
         "type": "scatter",
@@ -89,7 +89,7 @@ def _points(plan: Plan, known: Sequence[Variant], cost: Cost, factor: float) -> 
             "<br>".join(
                 [
                     f"{plain(plan.field)} {plain(one.value)}",
-                    *(f"seed {seed}: {value:.2f}" for seed, value in one.seeds.items()),
+                    *(f"seed {seed}: {with_unit(value, metric)}" for seed, value in one.seeds.items()),
                 ]
             )
             for one in known

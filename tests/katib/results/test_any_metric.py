@@ -18,8 +18,10 @@ from katib.experiment import load_experiment
 from katib.local.record import Effort, Identity, Trial
 from katib.local.view import Lines
 from katib.results.architecture import Variant, front
+from katib.results.fixed_runs import Group, Plan
 from katib.results.local_table import table as local_table
 from katib.results.log import entry
+from katib.results.pareto import page as pareto_page
 from katib.results.report.audio import listen
 from katib.results.report.page import page
 from katib.results.report.summary import conclude, configuration
@@ -214,3 +216,20 @@ def test_flags_of_another_program_are_not_taken_for_ours() -> None:
     assert all(row.reason == "" for row in found.rows)
     assert configuration(found, conclude(found, None))[1].startswith("x=")
     assert "patience" not in entry(found, "", None)
+
+
+def test_the_plot_of_architectures_has_the_digits_of_its_metric() -> None:
+    """A loss of 1e-5 is 0.00 to two digits."""
+    plan = Plan(
+        purpose="arch",
+        search="own",
+        seeds=(1,),
+        seen=(),
+        groups=(Group(configuration={"layers": "2"}),),
+        field="layers",
+    )
+    drawn = pareto_page(
+        plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", maximize=False
+    )
+    assert "seed 1: 1.25e-05" in drawn
+    assert "2 (1.25e-05)" in drawn
