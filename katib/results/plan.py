@@ -214,7 +214,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
         used=Used(over, len(running), sum(row.epochs for row in rows), sum(row.gpu_hours for row in rows)),
         ahead=(
             *(_ahead(row, expected, spec.epochs) for row in begun),
-            *[expected] * max(0, spec.trials - len(rows)),
+            *[expected] * (spec.trials - len(rows)),
         ),
         parallel=parallel,
     )

@@ -198,6 +198,13 @@ def test_where_values_show_no_noise_they_are_what_their_configurations_reach() -
     assert [one.mean for one in ended] == [one.observed for one in ended] == sorted(few, reverse=True)
     (guess,) = (one for one in found if one.state == "EarlyStopped")
     assert guess.mean != guess.observed
+    # Nor is the mean of a completed and a stopped trial what their configuration reaches.
+    again = row("again", -1e-4, "EarlyStopped", curve=(-1e-4,), lr=1e-4, grad_clip_norm=5)
+    both = {
+        one.trials[0]: one for one in candidates(of_metric(table(*spread(tuple(few)), again), "loss"), 99)
+    }
+    assert both["t0"].trials == ("t0", "again")
+    assert both["t0"].mean != both["t0"].observed == pytest.approx((few[0] - 1e-4) / 2)
     noisy = candidates(table(*spread(tuple(few))), 99, QUIET)
     assert all(one.mean != one.observed for one in noisy)
 

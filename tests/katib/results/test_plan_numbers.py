@@ -198,7 +198,7 @@ def test_more_trials_than_the_spec_has_leave_none_to_come() -> None:
 
 def test_a_trial_that_still_runs_at_the_expected_epoch_may_run_to_its_end() -> None:
     """12 are expected: one has 1 ahead after 11, and 8 after 12, for it has not ended."""
-    for epochs, ahead in ((11, 1.0), (12, 8.0), (13, 7.0), (20, 0.0)):
+    for epochs, ahead in ((11, 1.0), (12, 8.0), (13, 7.0), (20, 0.0), (25, 0.0)):
         (model,) = planned(*ROWS[:5], run("late", "Running", epochs, 1.0)).models
         assert model.ahead[0] == ahead
 
