@@ -3,8 +3,9 @@
 from bisect import bisect
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
-MOST_OPTIONS, NEIGHBOURS = 100, 20
+MOST_OPTIONS, NEIGHBOURS, LONGEST_WORD = 100, 20, 200
 LEAST_LETTERS = 3
 """Of a word, by which one that begins with it is known."""
 
@@ -73,13 +74,13 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
     Of very many words only those that come next in the alphabet are looked at, and the first are listed.
     """
-    options, plain = {option.lower(): option for option in sorted(valid)}, word.strip().lower()
-    near, listed = list(options), ", ".join(options.values())
+    options, near, listed = _options(tuple(valid))
+    plain = word.strip().lower()
+    if len(plain) > LONGEST_WORD:
+        return f"valid: {listed}"
     if len(options) > MOST_OPTIONS:
-        near.sort()
         place = bisect(near, plain)
         near = near[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
-        listed = f"{', '.join([*options.values()][:NEIGHBOURS])} and {len(options) - NEIGHBOURS} more"
     # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters alone.
     begun = [option for option in near if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
     longer = sorted(
@@ -87,3 +88,15 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     )
     close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1) or longer[-1:]
     return f"did you mean '{options[close[0]]}'?" if close else f"valid: {listed}"
+
+
+@lru_cache(maxsize=16)
+def _options(valid: tuple[str, ...]) -> tuple[dict[str, str], list[str], str]:
+    """The valid words by their small letters, these in order, and all words as a list to print: made once for many slips."""
+    options = {option.lower(): option for option in sorted(valid)}
+    shown = [word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}..." for word in options.values()]
+    if len(shown) > MOST_OPTIONS:
+        shown = [*shown[:NEIGHBOURS], f"and {len(shown) - NEIGHBOURS} more"]
+    listed = ", ".join(shown)
+    near = [option for option in options if len(option) <= LONGEST_WORD]
+    return options, sorted(near) if len(options) > MOST_OPTIONS else near, listed

@@ -17,6 +17,8 @@ from katib.errors import SepsweepError
 Path = tuple[str | int, ...]
 
 DEEPEST = 200  # a manifest has about 20 levels
+LARGEST = 3 * 2**20  # characters; the API server takes no more bytes in a request, and etcd stores half of it
+MOST_NODES = 150_000  # values and keys of a text; a manifest has some hundred
 MOST_OF_ALIASES = 100_000  # nodes that aliases may add; a manifest has some hundred nodes in all
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,12 +33,13 @@ INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0
 
 
 class YamlError(SepsweepError):
-    """The text is no YAML; `line` counts from 1."""
+    """The text is no YAML, or too large to be read; `line` counts from 1."""
 
-    def __init__(self, problem: str, line: int = 1) -> None:
+    def __init__(self, problem: str, line: int = 1, *, too_large: bool = False) -> None:
         super().__init__(problem)
         self.problem = problem
         self.line = line
+        self.too_large = too_large
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Document:
 
 def read_documents(text: str) -> list[Document]:
     """The documents of `text` that hold more than null. Raises YamlError."""
+    if len(text) > LARGEST:
+        raise YamlError(f"it has {len(text)} characters, and {LARGEST} are read", too_large=True)
     text = _joined(text)
     last = text.count("\n") + (not text.endswith("\n"))
     try:
@@ -115,6 +120,7 @@ def _trees(text: str) -> list[_Tree]:
     roots: list[_Tree] = []
     stack: list[_Tree] = []
     anchors: dict[str, _Tree] = {}
+    nodes = 0
     for event in yaml.parse(text, LOADER):
         if isinstance(event, yaml.DocumentStartEvent):
             anchors = {}
@@ -122,6 +128,9 @@ def _trees(text: str) -> list[_Tree]:
             stack.pop()
         elif isinstance(event, yaml.NodeEvent):
             line = event.start_mark.line + 1 if event.start_mark else 1
+            nodes += 1
+            if nodes > MOST_NODES:
+                raise YamlError(f"it has more than {MOST_NODES} keys and values", line, too_large=True)
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor not in anchors:
                     raise YamlError(f"found undefined alias '{event.anchor}'", line)

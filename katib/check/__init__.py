@@ -9,25 +9,30 @@ from katib.check.finding import Finding, Rule, Severity
 
 __all__ = ["Finding", "Rule", "Severity", "check_text", "require_sound"]
 
+MOST_FINDINGS = 500  # of one part of the rules; more of them nobody reads, and they take their time
+
 
 def check_text(text: str, source: str) -> list[Finding]:
     """Every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
 
     `source` is what the caller calls the text; findings say their line and path in it.
     """
+    from itertools import islice
+
     from katib.check.algorithms import algorithms
     from katib.check.collector import collector
     from katib.check.identity import identity
     from katib.check.job import job
     from katib.check.objective import budget, objective
     from katib.check.parameters import parameters
-    from katib.check.source import read
+    from katib.check.source import MORE, read
     from katib.check.structure import structure
     from katib.check.template import template
     from katib.check.trainer import training
     from katib.check.tried_first import tried_first
 
     top, findings = read(text)
+    del findings[MOST_FINDINGS:]
     if top is not None:
         for rules in (
             structure,
@@ -41,10 +46,15 @@ def check_text(text: str, source: str) -> list[Finding]:
             template,
             job,
         ):
-            findings += rules(top)
+            found_here = rules(top)
+            findings += islice(found_here, MOST_FINDINGS)
+            findings += [
+                MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(found_here, 1)
+            ]
         # What another rule has found at a place is the nearer cause.
         places = {found.path for found in findings}
-        findings += [found for found in training(top) if found.path not in places]
+        own = (found for found in training(top) if found.path not in places)
+        findings += islice(own, MOST_FINDINGS)
     return sorted(findings, key=lambda found: (found.line, found.severity, found.path))
 
 

@@ -63,8 +63,9 @@ def problems(
     `place` returns where on a parameter's axis a value lies, and None where the value is not one of that parameter.
     """
     seen: dict[Hashable, int] = {}
+    known = set(names)
     for number, suggestion in enumerate(suggestions, 1):
-        found = list(_of_one(suggestion, names, place))
+        found = list(_of_one(suggestion, names, known, place))
         yield from (f"point {number}: {problem}" for problem in found)
         where = tuple(place(name, suggestion.assignments.get(name, "")) for name in names)
         for key, what in ((where, "point"), (suggestion.trial, "trial name")):
@@ -76,11 +77,14 @@ def problems(
 
 
 def _of_one(
-    suggestion: FirstSuggestion, names: Sequence[str], place: Callable[[str, str], Hashable | None]
+    suggestion: FirstSuggestion,
+    names: Sequence[str],
+    known: set[str],
+    place: Callable[[str, str], Hashable | None],
 ) -> Iterator[str]:
     values = suggestion.assignments
     for name in values:
-        if name not in names:
+        if name not in known:
             yield f"no parameter '{name}': {nearest(name, names)}"
     for name in names:
         if name not in values:

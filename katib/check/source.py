@@ -4,7 +4,7 @@ from katib.check.finding import Finding, error
 from katib.check.node import Node
 from katib.errors import nearest
 from katib.manifest import chosen
-from katib.yaml_reader import Document, YamlError, read_documents
+from katib.yaml_reader import LARGEST, MOST_NODES, Document, YamlError, read_documents
 
 API_VERSION = "kubeflow.org/v1beta1"
 KIND = "Experiment"
@@ -44,6 +44,18 @@ NOT_FINITE = error(
     effect="kubectl cannot turn it into JSON and refuses the file",
     mend="write a finite number, or quote it where a string is meant",
 )
+TOO_LARGE = error(
+    "too-large",
+    finds=f"a text of more than {LARGEST} characters, or of more than {MOST_NODES} keys and values",
+    effect="the API server takes at most 3 MiB, and etcd stores at most 1.5; a text of so many values is not read here",
+    mend="leave out what the search does not need; a list of very many values is a range with a step",
+)
+MORE = error(
+    "too-many-findings",
+    finds="more than 500 defects of one part: the search space, the template, the pod, and so on",
+    effect="the rest is not listed, and may hold errors",
+    mend="correct these, and check again",
+)
 
 
 def read(text: str) -> tuple[Node | None, list[Finding]]:
@@ -51,6 +63,8 @@ def read(text: str) -> tuple[Node | None, list[Finding]]:
     try:
         documents = read_documents(text)
     except YamlError as cause:
+        if cause.too_large:
+            return None, [TOO_LARGE.at(_top(cause.line), cause.problem)]
         return None, [NO_YAML.at(_top(cause.line), f"is not YAML: {cause.problem}")]
     document = chosen(documents)
     if document is None:

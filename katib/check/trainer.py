@@ -5,6 +5,7 @@ A command is the trainer's where it is `python -m trainer` and a flag follows. A
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -101,8 +102,8 @@ def _words(container: Node) -> list[tuple[str, Node]]:
 
 def _parameters(spec: Node) -> dict[str, Node]:
     """The parameters of the search by their name; those whose name stands there twice are another rule's."""
-    names = [item["name"].text for item in spec["parameters"].items]
-    return {name: item for name, item in named(spec["parameters"].items).items() if names.count(name) == 1}
+    times = Counter(item["name"].text for item in spec["parameters"].items)
+    return {name: item for name, item in named(spec["parameters"].items).items() if times[name] == 1}
 
 
 def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
@@ -213,9 +214,11 @@ def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) 
 
 def _count(given: list[Given], place: Node) -> Iterator[Finding]:
     names = [trainer().switched(item.flag) or item.flag for item in given]
-    for index, item in enumerate(given):
-        if names[index] in trainer().flags and names[index] in names[:index]:
+    seen: set[str] = set()
+    for name, item in zip(names, given, strict=True):
+        if name in trainer().flags and name in seen:
             yield TWICE.at(item.node, f"{item.flag} is given a second time")
+        seen.add(name)
     if SET not in names:
         for name in trainer().missing(names):
             yield MISSING.at(place, f"{name} is missing")

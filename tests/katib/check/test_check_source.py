@@ -19,6 +19,8 @@ HEAD = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n"
         (HEAD + 'metadata: {name: "\\ud83d"}', "not-yaml", 3),
         ("- " * 5000, "not-yaml", 1),
         ("a: *b", "not-yaml", 1),
+        ("a:\n" + "- 1\n" * 160_000, "too-large", 149_999),
+        ("a: " + "x" * 3 * 2**20, "too-large", 1),
         ("a: [", "not-yaml", 1),
         (HEAD + "metadata:\n\tname: a\n", "not-yaml", 4),
         ("a: \x07", "not-yaml", 1),
@@ -116,3 +118,11 @@ def test_merged_mappings_and_aliases_are_read_like_any_other() -> None:
 
 def test_manifest_as_json_is_checked_too() -> None:
     assert check_text(spoiled({}), "test") == []
+
+
+def test_of_very_many_defects_the_first_are_listed_and_the_rest_is_said() -> None:
+    findings = check_text(spoiled({f"spec.wrong{index}": 1 for index in range(600)}), "test")
+    assert len(findings) == 501
+    assert [(found.rule, found.severity) for found in findings if found.path == "."] == [
+        ("too-many-findings", "error")
+    ]

@@ -82,3 +82,5 @@ def test_of_very_many_names_the_next_is_named_and_not_all_are_listed() -> None:
     names = [f"name-{index}" for index in range(3000)]
     assert nearest("name-1500x", names) == "did you mean 'name-1500'?"
     assert len(nearest("zzz", names)) < 300
+    assert nearest("name-1500x" * 10_000, names).startswith("valid: name-0, ")
+    assert len(nearest("zzz", ["y" * 10_000])) < 300
