@@ -87,16 +87,19 @@ def run(tests: Sequence[str], seconds: float | None = None, *, note: bool = Fals
     child = FORK.Process(target=_tests, args=(tests, note))
     child.start()
     child.join(seconds)
+    assert child.pid is not None
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid or 0, signal.SIGKILL)
+        os.killpg(child.pid, signal.SIGKILL)
     child.join()
     return child.exitcode or 0
 
 
 def _tests(tests: Sequence[str], note: bool) -> None:
     os.setsid()
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    # Linux alone says what is taken; elsewhere the time that tests may take is the only bound.
+    with contextlib.suppress(OSError):
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     with Path("tests.out").open("w") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
@@ -141,9 +144,12 @@ def _passes(module: str, tests: Sequence[str], *, note: bool = False) -> float:
 
 
 def noticed(module: str, tests: Sequence[str], seconds: float, mutant: Mutant) -> bool:
-    """Whether the tests fail with this change."""
+    """Whether the tests fail with this change. One that ends them by time or crash is named: the machine may be to blame."""
     Path(module).write_text(mutant.source)
-    return run(tests, max(LEAST_SECONDS, PATIENCE * seconds)) != 0
+    code = run(tests, max(LEAST_SECONDS, PATIENCE * seconds))
+    if code < 0:
+        print(f"{module}:{mutant.number}: {mutant.change}: ended by signal {-code}", file=sys.stderr)
+    return code != 0
 
 
 def _enter(folder: str) -> None:
