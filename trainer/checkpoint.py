@@ -22,6 +22,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from trainer.config import Training
+from trainer.data.regular import read_regular
 from trainer.errors import ConfigError, DamagedCheckpointError
 from trainer.models import build
 from trainer.progress import Progress
@@ -139,7 +140,7 @@ def read(file: Path) -> dict[str, Any]:
     """The content of a checkpoint, last or best, on the CPU. Raises DamagedCheckpointError where it is not what
     was written."""
     try:
-        content = file.read_bytes()
+        content = read_regular(file)
     except OSError as error:
         raise DamagedCheckpointError(f"{file}: cannot be read ({error.strerror})") from error
     body, comment = content[:-_LENGTH], content[-_LENGTH:]

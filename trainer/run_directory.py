@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trainer.data.corpora import FINGERPRINT
+from trainer.data.regular import read_regular
 from trainer.errors import ConfigError, StorageError
 from trainer.room import Room
 from trainer.stop import Stopped
@@ -139,7 +140,7 @@ def spent_seconds(path: Path) -> float:
     """Seconds that all processes before this one have spent on the run in `path`, as its summary.json says; 0 where it
     does not."""
     try:
-        seconds = json.loads((path / SUMMARY).read_text())["spent_seconds"]
+        seconds = json.loads(read_regular(path / SUMMARY))["spent_seconds"]
         return max(0.0, float(seconds))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0.0
@@ -160,7 +161,7 @@ def _refuse_foreign(path: Path) -> None:
 def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
     config = path / CONFIG
     try:
-        there = json.loads(config.read_text())
+        there = json.loads(read_regular(config).decode())
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, RecursionError) as error:

@@ -19,6 +19,7 @@ import torch
 from trainer.checkpoint import Session, new_session, resume
 from trainer.config import Run, Training, check_architecture
 from trainer.data.corpora import Corpus, open_corpus
+from trainer.data.oddities import oddities
 from trainer.data.sampling import select, worker_fault
 from trainer.data.seen import memory
 from trainer.data.subset import SAMPLE_RATE
@@ -192,10 +193,19 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
 
 
 def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
-    """Notes mixtures that are there twice, and stages of the curriculum of which the corpus can show nothing."""
+    """Notes what is odd about the corpus, stages of the curriculum of which it can show nothing, and a patience that cannot
+    end the run."""
+    if run.patience is not None and run.patience >= run.epochs:
+        yield f"note: --patience {run.patience} has no effect: it would need more than the {run.epochs} of --epochs"
     for subset in (corpus.train, corpus.validation):
         if subset.repeated:
             yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat one before them"
+        yield from oddities(subset)
+    if set(corpus.train.shown) != set(corpus.validation.shown):
+        yield (
+            f"note: the mixtures to train can show {' '.join(corpus.train.shown)}, those to validate "
+            f"{' '.join(corpus.validation.shown)}; a corpus has the same in both"
+        )
     curriculum, shown = run.training.stages, corpus.train.shown
     for stage in curriculum.stages:
         if stage.first_epoch <= run.epochs and not set(stage.variants) & set(shown):

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.mixing import KINDS
+from trainer.data.regular import require_regular
 from trainer.data.sound import fault
 from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE, Samples, Subset
 from trainer.errors import DataError, DataFaultError
@@ -36,6 +37,8 @@ ENTRY = np.dtype([("first", "<i8"), ("frames", "<i8"), ("kind", "<u4"), ("crc", 
 """Of the index: first sample, counted from the beginning of the data; CRC-32 of the mixture's bytes."""
 PAGE = 4096
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({"int16": np.dtype("<i2"), "float32": np.dtype("<f4")})
+LARGEST = 1 << 48
+"""Samples that no file has; sums of places below it fit into 64 bits."""
 SAMPLED = 32
 """Mixtures whose checksums are looked at when a pack is opened; `make pack` looks at all."""
 
@@ -52,6 +55,7 @@ class PackedSubset(Subset):
         """Map `path`. Raises DataError where it is no whole pack of this version."""
         self.source = path
         try:
+            require_regular(path)
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._descriptor = os.dup(file.fileno())
@@ -60,6 +64,7 @@ class PackedSubset(Subset):
         header, index, begin = self._index()
         self.packed_from: Mapping[str, Any] = MappingProxyType(header)
         """The header."""
+        self._check_entries(index)
         self._first = index["first"].astype(np.int64)
         self.frames = index["frames"].astype(np.int64)
         self.kinds = index["kind"].astype(np.uint8)
@@ -144,16 +149,11 @@ class PackedSubset(Subset):
             raise damaged
         try:
             header = json.loads(self._map[PREFIX.itemsize : end])
-            rows, dtype, rate = header["mixtures"], header["dtype"], header["sample_rate"]
-        except (ValueError, KeyError, TypeError):
+            rows, known = header["mixtures"], header["sample_rate"] == SAMPLE_RATE
+            known = known and header["dtype"] in DTYPES and isinstance(header["fingerprint"], str)
+            known = known and isinstance(rows, int) and rows > 0
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise damaged from None
-        known = (
-            isinstance(rows, int)
-            and isinstance(header.get("fingerprint"), str)
-            and rows > 0
-            and dtype in DTYPES
-            and rate == SAMPLE_RATE
-        )
         if not known or end + rows * ENTRY.itemsize > len(self._map):
             raise damaged
         index = np.frombuffer(self._map, ENTRY, rows, offset=end)
@@ -161,11 +161,18 @@ class PackedSubset(Subset):
             raise damaged
         return header, index, data_begin(end + index.nbytes)
 
+    def _check_entries(self, index: np.ndarray[tuple[int], np.dtype[Any]]) -> None:
+        """A right checksum only says that the index is what was written, be it by somebody who means harm."""
+        sound = (index["kind"] < len(KIND_NAMES)) & (index["first"] >= 0) & (index["frames"] > 0)
+        sound &= (index["first"] < LARGEST) & (index["frames"] < LARGEST)
+        if not sound.all():
+            entry = int(np.flatnonzero(~sound)[0])
+            raise DataError(f"{self.source}: entry {entry} of its index cannot be; {_ANEW}")
+
     def _check_sizes(self) -> None:
-        """With a right checksum the index is what was written; what may be missing is the end of the file."""
-        last = len(self.frames) - 1
-        count = 2 + len(KINDS[KIND_NAMES[self.kinds[last]]])
-        needed, present = int(self._first[last] + count * self.frames[last]), len(self._data)
+        """Raises DataError where a mixture lies beyond the end of the file."""
+        signals = 2 + np.array([len(KINDS[kind]) for kind in KIND_NAMES])[self.kinds]
+        needed, present = int((self._first + signals * self.frames).max()), len(self._data)
         if present < needed:
             missing = (needed - present) * self._data.itemsize
             raise DataError(f"{self.source}: is truncated, {missing} bytes are missing; {_ANEW}")

@@ -5,6 +5,7 @@
 Called by trainer/data/corpora.py; trainer/data/wav.py checks and reads the files.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -59,7 +60,13 @@ def _find_csv(root: Path, name: str) -> Path:
 
 
 def _check_cells(row: Mapping[str, str], where: str) -> None:
-    """Each column names a file; the reverb columns may be empty."""
+    """Each column names a file; the reverb columns may be empty. A name may not lead out of its folder: a corpus from
+    elsewhere would have the trainer read, and tell of, any file of its user. An absolute one says openly what it means."""
+    for column in FOLDERS:
+        if ".." in re.split(r"[/\\]", row[column]):
+            raise DataError(
+                f"{where}: '{row[column]}' leads out of {FOLDERS[column]}/; column {column} names files of that folder"
+            )
     empty = [column for column in FOLDERS if not row[column]]
     if empty and set(empty) != set(REVERB):
         raise DataError(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainer.data.regular import read_regular
 from trainer.errors import DataError
 
 THIRD_SPEAKER = re.compile(r"(?:speaker|source)_?(?:[3-9]|[1-9]\d+)(?!\d)", re.IGNORECASE)
@@ -21,7 +22,7 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
     Raises DataError that names the line, where one of the `needed` columns is missing or a row does not fit.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
         # Without strict a quote that is never closed would swallow the rest of the file without a word.
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         columns = [name.strip() for name in next(reader, [])]

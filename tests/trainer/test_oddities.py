@@ -1,0 +1,112 @@
+"""What the trainer says of a corpus that can be trained on, and to no good."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Training
+from test_layouts import write_libri
+
+from trainer.data.corpora import list_files, open_subset
+from trainer.data.oddities import oddities
+from trainer.data.wav import WavSubset
+
+
+def swap(root: Path) -> None:
+    """The first speaker's files of two mixtures change places."""
+    one, other = (root / "train" / "clean" / f"{index:03d}_speaker1File.wav" for index in (2, 5))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+def silence(root: Path) -> None:
+    """A speaker says nothing, in the mixture as well."""
+    mix, speaker = root / "train/mix/004_mixFile.wav", root / "train/clean/004_speaker2File.wav"
+    samples = soundfile.read(mix, dtype="int16")[0] - soundfile.read(speaker, dtype="int16")[0]
+    soundfile.write(mix, samples, 8000, subtype="PCM_16")
+    soundfile.write(speaker, np.zeros(len(samples), np.int16), 8000, subtype="PCM_16")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda root: None, []),
+        (
+            swap,
+            [
+                "2 of 12 mixtures that were looked at are not the sum of their parts; were files swapped, or scaled apart?"
+            ],
+        ),
+        (
+            silence,
+            ["1 of 12 mixtures that were looked at have a silent speaker, which no model can be scored on"],
+        ),
+    ],
+    ids=["nothing", "swapped", "silent"],
+)
+def test_what_no_header_shows_is_said(spoil: Callable[[Path], None], said: list[str], broken: Path) -> None:
+    """And nothing of a sound corpus, whose sums are right but for the rounding of eight files to 16 bits."""
+    spoil(broken)
+    subset = open_subset(broken, "train")
+    assert list(oddities(subset)) == [f"note: {subset.source}: {line}" for line in said]
+
+
+def test_a_few_mixtures_of_a_long_list_are_looked_at(broken: Path) -> None:
+    """Sixteen, however many there are: of 12 rows that are listed four times every third."""
+    table = next((broken / "train").glob("*.csv"))
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *rows * 4]) + "\n")
+    swap(broken)
+    (line,) = oddities(WavSubset(list_files(broken, "train")))
+    assert " of 16 mixtures that were looked at " in line
+
+
+def test_a_file_that_is_gone_is_left_to_the_training(broken: Path) -> None:
+    subset = open_subset(broken, "train")
+    next((broken / "train" / "clean").glob("*")).unlink()
+    assert list(oddities(subset)) == []
+
+
+def test_noise_that_no_mixture_has_is_said(tmp_path: Path) -> None:
+    """LibriMix's mix_both was not copied: every mixture is shown clean, as it is without a word where noise/ lacks too."""
+    root = write_libri(tmp_path / "libri")
+    assert list(oddities(open_subset(root, "val"))) == []
+    shutil.rmtree(root / "dev" / "mix_both")
+    assert list(oddities(open_subset(root, "val"))) == [
+        f"note: {root}/dev: has noise/ but no mix_both/, so all mixtures are without noise; copy it to train with noise"
+    ]
+    shutil.rmtree(root / "dev" / "noise")
+    assert list(oddities(open_subset(root, "val"))) == []
+
+
+def test_notes_of_a_run(
+    training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Swapped files, and a patience that cannot run out; said at the start, once."""
+    swap(broken)
+    flags = ("--epochs", "2", "--patience", "2", "--train-limit", "2")
+    assert training.here(tmp_path / "trial", *flags, data=broken) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes[0] == "note: --patience 2 has no effect: it would need more than the 2 of --epochs"
+    assert "2 of 12 mixtures that were looked at are not the sum of their parts" in notes[1]
+    assert len(notes) == 2
+
+
+def test_a_training_on_other_variants_than_are_validated_is_noted(
+    training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The validation set has lost its outdoor mixtures; with patience below the epochs nothing is said of that."""
+    table = next((broken / "val").glob("*.csv"))
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *rows[::2]]) + "\n")
+    flags = ("--epochs", "2", "--patience", "1", "--train-limit", "2")
+    assert training.here(tmp_path / "trial", *flags, data=broken) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: the mixtures to train can show SER SR ER R C SE S E, those to validate SER SR ER R C; "
+        "a corpus has the same in both"
+    ]
