@@ -153,6 +153,20 @@ def test_a_name_may_hold_anything(name: str, table: Table) -> None:
     assert not Process(12, 10, 78).alive
 
 
+def test_names_and_marks_may_be_no_text_and_a_process_may_end_while_it_is_looked_at(table: Table) -> None:
+    """A name is bytes; a process that ends between two readings has no command any more."""
+    table.add(9)
+    (table.proc / "9" / "cmdline").unlink()
+    table.wrap()
+    stat_file = table.proc / "10" / "stat"
+    stat_file.write_bytes(stat_file.read_bytes().replace(b"(sh)", b"(\xff)"))
+    found = Trainer(table.output)
+    assert not found.ended
+    assert found.shell == Process(10, 1, 50)
+    (table.folder / "10.pid").write_bytes(b"completed\n\xff")
+    assert found.completed
+
+
 @pytest.mark.parametrize("left", ["metrics.log", "10.pid"])
 def test_what_a_shell_left_before_it_was_looked_for_says_that_it_was_there(left: str, table: Table) -> None:
     (table.folder / left).touch()
