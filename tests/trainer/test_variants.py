@@ -39,3 +39,6 @@ def test_the_stems_of_a_kind_are_its_columns() -> None:
 def test_every_kind_can_show_c() -> None:
     for kind in KINDS:
         assert fitting(["SER", "C"], kind)[-1] == "C"
+        assert fitting(reversed(VARIANTS), kind) == tuple(
+            variant for variant in reversed(VARIANTS) if variant in SHOWN[kind].split()
+        )

@@ -82,6 +82,28 @@ def test_what_cannot_be_read_is_one_line(words: str, problem: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("t", "trial"),
+        ("m", "metrics"),
+        ("o-type", "maximize or minimize"),
+        ("s-db", "DB manager"),
+        ("path", "output"),
+        ("f", "filters"),
+        ("format", "TEXT"),
+        ("stop-rule", "stopped early"),
+        ("s-earlystop", "early-stopping service"),
+        ("w", "other containers"),
+        ("p", "how often"),
+        ("timeout", "how long"),
+    ],
+)
+def test_a_flag_without_its_value_says_what_that_is(name: str, word: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^-{name} needs a value: .*{word}"):
+        parse([*WEBHOOK.split(), f"-{name}"])
+
+
 @pytest.mark.parametrize("name", ["t", "m", "s-db", "path"])
 def test_what_must_be_given_is_named(name: str) -> None:
     words = WEBHOOK.split()

@@ -165,6 +165,18 @@ def test_a_row_of_the_very_time_that_was_forgotten_last_is_asked_about(manager: 
     rows.send([row(minute, minute) for minute in (1, 2, 3)])
     assert rows.missing([row(1, 1)]) == []
     assert manager.asked == [(row(1, 0).time, row(1, 0).time)]
+    assert rows.steps == 3
+
+
+@pytest.mark.usefixtures("few")
+def test_what_lies_between_two_old_rows_is_not_remembered(manager: Manager, rows: Known) -> None:
+    """A trainer that prints the first and the last of a hundred rows again has the manager send all of them."""
+    manager.rows = [row(minute, minute) for minute in range(100)]
+    rows.inherit(manager.rows)
+    assert rows.missing([row(0, 0), row(99, 99)]) == []
+    assert rows.missing([row(0, 0), row(97, 97)]) == []
+    assert len(rows._hashes) <= 4 + 4
+    assert rows.steps == 100
 
 
 @pytest.mark.usefixtures("few")
