@@ -65,6 +65,15 @@ def test_a_few_mixtures_of_a_long_list_are_looked_at(broken: Path) -> None:
     assert " of 16 mixtures that were looked at " in line
 
 
+def test_of_a_long_mixture_the_beginning_is_looked_at(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A speaker who is silent there may speak later; a sum that is wrong there is wrong."""
+    monkeypatch.setattr("trainer.data.oddities.LONGEST", 400)
+    silence(broken)
+    assert list(oddities(open_subset(broken, "train"))) == []
+    swap(broken)
+    assert "2 of 12" in next(oddities(open_subset(broken, "train")))
+
+
 def test_a_file_that_is_gone_is_left_to_the_training(broken: Path) -> None:
     subset = open_subset(broken, "train")
     next((broken / "train" / "clean").glob("*")).unlink()

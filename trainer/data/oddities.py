@@ -11,12 +11,14 @@ import numpy as np
 
 from trainer.data.librimix import NOISE
 from trainer.data.mixing import MIX
-from trainer.data.subset import Subset, load
+from trainer.data.subset import SAMPLE_RATE, Subset, load
 from trainer.data.wav import WavSubset
 from trainer.errors import DataFaultError
 
 LOOKED_AT = 16
 """Mixtures, from the first to the last at equal distances."""
+LONGEST = 60 * SAMPLE_RATE
+"""Samples of one that are looked at."""
 REST = 0.01
 """Of the speech's energy that may be left between a mixture and its parts: rounding to 16 bits leaves a millionth, and a mix
 that was clipped here and there less than this."""
@@ -35,12 +37,12 @@ def oddities(subset: Subset) -> Iterator[str]:
     for index in looked:
         row = subset.rows[index]
         try:
-            clean, speech = load(row, "C", 0, row.frames)
+            clean, speech = load(row, "C", 0, min(row.frames, LONGEST))
         except DataFaultError:
             return
         energy = np.square(speech, dtype=np.float64).sum(1)
         rest = np.square(clean - speech.sum(0), dtype=np.float64).sum()
-        silent += bool((energy == 0).any())
+        silent += row.frames <= LONGEST and bool((energy == 0).any())
         foreign += bool(rest > REST * energy.sum())
     subset.release()
     of = f"of {len(looked)} mixtures that were looked at"

@@ -142,5 +142,8 @@ OBJECTIVE: Said = {
         {"resume-policy spec.resumePolicy: 'FromVolumes': did you mean 'FromVolume'?"},
     ),
     "an empty policy": ({"spec.resumePolicy": ""}, set()),
-    "every policy": ({"spec.resumePolicy": "LongRunning"}, set()),
+    **{
+        f"the policy {policy}": ({"spec.resumePolicy": policy}, set())
+        for policy in ("Never", "LongRunning", "FromVolume")
+    },
 }
