@@ -75,7 +75,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     return Arguments(
         trial=given["t"],
         metrics=metrics,
-        maximize=given.get("o-type", "maximize") != "minimize",
+        maximize=given.get("o-type") != "minimize",
         db_manager=given["s-db"],
         output=Path(given["path"]),
         filters=_filters(given.get("f", "")),
