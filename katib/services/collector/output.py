@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-LINE_LIMIT = 1 << 16
-"""Bytes of a line that is looked at, as on one machine (katib/local/process.py)."""
+from katib.foreign import LINE_LIMIT
+
 CHUNK = 1 << 16
 
 

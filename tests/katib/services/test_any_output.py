@@ -6,8 +6,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from katib.foreign import LINE_LIMIT
 from katib.metrics import MetricParser, metric_filter
-from katib.services.collector.output import CHUNK, LINE_LIMIT, Output
+from katib.services.collector.output import CHUNK, Output
 from tests.katib.services.pod import epoch
 from tests.katib.services.rig import METRIC
 

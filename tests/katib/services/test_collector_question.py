@@ -122,3 +122,4 @@ def test_a_trial_is_marked_by_its_name_and_the_mark_tried_again(caplog: pytest.L
     service.away = False
     assert stopper.mark() is True
     assert service.marked == ["trial"]
+    assert {record.name for record in caplog.records} == {"collector"}
