@@ -15,6 +15,12 @@ ADDRESS = "127.0.0.1"
 HTTP_PORT = 80
 """Which a browser leaves out of the Host."""
 READING = ("GET", "HEAD")
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+    " font-src 'self' data:; worker-src 'self' blob:; frame-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+"""What a browser may do with the page: it draws its own figures, and runs or fetches nothing that a note in the study holds."""
 
 Environment = dict[str, Any]
 Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
@@ -71,7 +77,7 @@ def _unframed(start: Callable[..., Any]) -> Callable[..., Any]:
     """`start` with headers that keep the dashboard out of another page's frame, and its answers out of its scripts."""
 
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        own = [("Content-Security-Policy", "frame-ancestors 'none'"), ("X-Content-Type-Options", "nosniff")]
+        own = [("Content-Security-Policy", POLICY), ("X-Content-Type-Options", "nosniff")]
         return start(status, [*headers, *own, ("Cross-Origin-Resource-Policy", "same-origin")], *rest)
 
     return started

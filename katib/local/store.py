@@ -33,7 +33,7 @@ from katib.local.record import (
 from katib.search.space import Space
 
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
-_FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_FOREIGN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What Optuna makes of a study that it has not written."""
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,

@@ -163,7 +163,7 @@ def test_a_browsers_own_spelling_of_this_machine_is_answered(port: int, host: st
     ((line, headers),) = answered
     assert line.startswith(status)
     if status == "200":
-        assert ("Content-Security-Policy", "frame-ancestors 'none'") in headers
+        assert ("Content-Security-Policy", _dashboard.POLICY) in headers
 
 
 def test_the_server_listens_on_this_machine_alone(folder: Path) -> None:
