@@ -16,9 +16,9 @@ from katib.errors import ClusterError
 from katib.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
 from katib.services.kubernetes_api import EARLY_STOPPED, EXPERIMENT_LABEL, KubernetesApi
-from katib.services.observations import TIMEOUT, ObservationLogs
+from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
 
-MOST_SEARCHES = 8
+MOST_SEARCHES = 3
 """One pod serves one experiment; others of its namespace may be asked about."""
 MOST_VALUES = 1_000_000
 """Of all curves of a search, 8 bytes each."""
@@ -82,8 +82,11 @@ class Search:
             over = {name for name, ended in self.ended.items() if ended and name not in self.complete}
             stale = {trial, *over, *(self.ended.keys() - self.curves.keys())}
             most = MOST_VALUES // max(len(self.ended), FEW_TRIALS)
-        read = logs.curves(stale, self.metric, most)
-        found = {name: array("d", values) for name, values in read.items()}
+        found: dict[str, array[float]] = {}
+        names = list(stale)
+        for start in range(0, len(names), AT_ONCE):
+            read = logs.curves(names[start : start + AT_ONCE], self.metric, most)
+            found |= {name: array("d", values) for name, values in read.items()}
         with self._lock:
             self.curves.update((name, curve) for name, curve in found.items() if name in self.ended)
             self.complete |= over & self.ended.keys()

@@ -1,14 +1,16 @@
 """The trainer's output, line by line, from the file that Katib's wrapper redirects it to. Called by watch.py.
 
 Any bytes may come: binary, lines without end, a file that begins anew. A line that is too long to be a metric is not looked
-at, rather than cut: a number that was cut would be another number.
+at, rather than cut: a number that was cut would be another number. A trainer that puts a link or a pipe in the file's place has
+printed nothing from then on: the one leads out of the folder, the other would be waited for without end.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from katib.foreign import LINE_LIMIT
+from katib.foreign import LINE_LIMIT, file_size, open_file
 
 CHUNK = 1 << 16
 
@@ -44,10 +46,10 @@ class Output:
         if self._size() < self._place:  # a container that was started again writes its file anew
             self._place, self._rest, self._too_long = 0, b"", False
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(open_file(self._path), "rb") as file:
                 file.seek(self._place)
                 chunk = file.read(CHUNK)
-        except FileNotFoundError:
+        except OSError:
             return b""
         self._place += len(chunk)
         if chunk:
@@ -69,6 +71,8 @@ class Output:
 
     def _size(self) -> int:
         try:
-            return self._path.stat().st_size
+            return file_size(self._path)
         except FileNotFoundError:
             return 0
+        except OSError:
+            return self._place

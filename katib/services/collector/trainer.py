@@ -12,10 +12,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from katib.foreign import read_text
+
 PROC = Path("/proc")
 COMPLETED, EARLY_STOPPED = "completed", "early-stopped"
 HELD = "TtZX"
 """States of a thread that runs no more code until it is let go on, or never."""
+MARK_BYTES = 1 << 10
+"""Of a mark that can be one."""
 HOLDS = 10.0
 """Seconds for a trainer to be held."""
 
@@ -79,7 +83,10 @@ class Trainer:
             return False
         mark = self._mark(self.shell.pid)
         draft = mark.with_suffix(".draft")
-        draft.write_text(f"{EARLY_STOPPED}\n")
+        # The folder is the trainer's too, which may have put a link there.
+        draft.unlink(missing_ok=True)
+        with draft.open("x") as file:
+            file.write(f"{EARLY_STOPPED}\n")
         try:
             draft.chmod(0o666)  # the shell writes into it next
             with _held(children):
@@ -166,6 +173,6 @@ def _command(pid: int) -> bytes:
 
 def _first_line(path: Path) -> str:
     try:
-        return path.read_text(errors="replace").partition("\n")[0].strip()
-    except OSError:
+        return read_text(path, MARK_BYTES).partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError):
         return ""

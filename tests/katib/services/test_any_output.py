@@ -1,15 +1,18 @@
 """Whatever bytes a trainer prints, the collector finds the metric lines among them and no others."""
 
 import io
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.foreign import LINE_LIMIT
 from katib.metrics import MetricParser, metric_filter
 from katib.services.collector.output import CHUNK, Output
-from tests.katib.services.pod import epoch
+from katib.services.collector.trainer import Trainer
+from tests.katib.services.pod import Pods, epoch
 from tests.katib.services.rig import METRIC
 
 PARSER = MetricParser([metric_filter(METRIC)], [METRIC])
@@ -89,3 +92,42 @@ def test_an_output_that_begins_anew_is_read_anew(tmp_path: Path) -> None:
     assert found(output) == [1, 2]
     file.write_text(f"{epoch(1, 1)}\n")
     assert found(output) == [1]
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe", "a folder", "a link to nothing"])
+def test_what_a_trainer_puts_in_the_place_of_its_output_is_not_read(tmp_path: Path, kind: str) -> None:
+    """A pipe would be waited for without end; a link leads to what the collector's own container has."""
+    file, copy = tmp_path / "metrics.log", io.BytesIO()
+    file.write_text(f"{epoch(1, 1)}\n")
+    output = Output(file, copy)
+    assert found(output) == [1]
+    file.unlink()
+    (tmp_path / "secret").write_text(f"{epoch(2, 9)}\n" * 10)
+    if kind == "a pipe":
+        os.mkfifo(file)
+    elif kind == "a folder":
+        file.mkdir()
+    else:
+        file.symlink_to("secret" if kind == "a link" else "nothing")
+    assert found(output) == []
+    assert not output.behind
+    assert copy.getvalue() == f"{epoch(1, 1)}\n".encode()
+
+
+def test_a_mark_is_written_through_no_link_and_read_from_no_pipe(pods: Pods) -> None:
+    """The folder of the marks is the trainer's too (webhook/v1beta1/pod/utils.go)."""
+    pod = pods(stopper="127.0.0.1:1").start_trainer()
+    trainer = Trainer(pod.output)
+    assert not trainer.ended
+    assert trainer.shell
+    folder, victim = pod.output.parent, pod.output.parent / "victim"
+    victim.write_text("as it was")
+    (folder / f"{trainer.shell.pid}.draft").symlink_to(victim)
+    assert trainer.stop()
+    assert victim.read_text() == "as it was"
+    pod.shell.wait(20)  # type: ignore[union-attr]
+    mark = folder / f"{trainer.shell.pid}.pid"
+    mark.unlink()
+    os.mkfifo(mark)
+    assert trainer.ended
+    assert not trainer.completed
