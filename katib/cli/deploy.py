@@ -111,14 +111,15 @@ def apply(
 def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
     """The Experiment is as it should be; whether it gets its trials is another matter."""
     from katib.cluster.status import Curves, look
+    from katib.terminal import print_words
 
     (found,) = look(cluster, Curves(), item.name)
     if found.search.finished:
-        print(f"experiment '{item.name}' has {found.search.state.lower()}; nothing to change")
+        print_words(f"experiment '{item.name}' has {found.search.state.lower()}; nothing to change")
         return
-    print(f"experiment '{item.name}' runs as it should; nothing to change")
+    print_words(f"experiment '{item.name}' runs as it should; nothing to change")
     if found.lacking is not None:
-        print(f"  it has fewer trials than it may have: {found.lacking}")
+        print_words(f"  it has fewer trials than it may have: {found.lacking}", indent=4)
 
 
 def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
@@ -149,19 +150,28 @@ def _tried(item: "Plan") -> "Object":
 
 def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
     from katib.results.export import JSON
+    from katib.terminal import print_words
 
     budget = item.manifest["spec"]
     image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
-    print(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
+    print_words(
+        f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}"
+    )
     if item.continued is not None:
         ended = "ended" if item.action == "continue" else "deleted"
-        print(f"  of the {ended} search it continues {item.continued}")
+        print_words(f"  of the {ended} search it continues {item.continued}", indent=4)
     if item.action == "continue":
-        print(f"  the ended experiment is deleted first, once its trial table is in {out / item.name / JSON}")
-        print("  run directories stay, and hours stay spent")
+        print_words(
+            f"  the ended experiment is deleted first, once its trial table is in {out / item.name / JSON}",
+            indent=4,
+        )
+        print_words("  run directories stay, and hours stay spent", indent=4)
     if item.action in ("create", "continue"):
-        print(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
+        print_words(
+            f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}",
+            indent=4,
+        )
     for change in item.changes:
-        print(f"  {change}")
+        print_words(f"  {change}", indent=4)
     for change in item.kept:
-        print(f"  stays as it is, since Katib cannot change it: {change}")
+        print_words(f"  stays as it is, since Katib cannot change it: {change}", indent=4)
