@@ -58,9 +58,9 @@ class Output:
         """Whether what stands there can be drawn anew."""
         return self.terminal and os.environ.get("TERM", "").lower() not in DUMB
 
-    def line(self, *parts: Styled, end: str = "\n") -> None:
+    def line(self, *parts: Styled) -> None:
         """Prints texts in their styles as one line, however long."""
-        self.console.print(assembled(parts), soft_wrap=True, end=end)
+        self.console.print(assembled(parts), soft_wrap=True)
 
     def words(self, text: str, style: str = "", *, lead: Styled = ("", ""), indent: int = 0) -> None:
         """Prints a sentence behind `lead`, without what a terminal would obey, in lines of its width, the later ones indented."""

@@ -17,6 +17,14 @@ from katib.__main__ import main
 SECONDS = 60
 
 
+class Terminal(io.StringIO):
+    """A terminal for stdout, as wide as COLUMNS says."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
 def katib(*words: str, stdin: str = "", seconds: float = SECONDS) -> "CompletedProcess[str]":
     """What `python -m katib` prints and returns; stopped after so many seconds, which fails the test that waits."""
     out, err = io.StringIO(), io.StringIO()

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from katib.results.confirmation import plan_confirmation
 from katib.results.local_table import read_table
 from katib.terminal import wants_colours
 from tests.katib.results.made import made, trial
+from tests.verbs import Terminal
 
 WIDTHS = (60, 80, 100, 120, 200)
 NAME = "series3-sepformer"
@@ -30,13 +32,7 @@ STYLED = re.compile(r"\x1b\[[0-9;]*m")
 Verb = Callable[[Path], object]
 
 
-class Terminal(io.StringIO):
-    """Where a verb prints as wide as COLUMNS."""
-
-    def isatty(self) -> bool:
-        return True
-
-
+@cache
 def _followed(runs: Path, purpose: str) -> Followed:
     manifest: dict[str, Any] = yaml.safe_load((runs / NAME / "experiment.yaml").read_text())
     table = read_table(runs, NAME)

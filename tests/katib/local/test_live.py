@@ -1,6 +1,5 @@
 """What a terminal has of a local search: a headline with where it stands, the trials that matter, the count of the others."""
 
-import io
 import random
 import re
 from datetime import datetime
@@ -17,6 +16,7 @@ from katib.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.terminal import output
+from tests.verbs import Terminal
 
 NAME = "series3-sepformer"
 NOW = datetime(2026, 11, 26, 10, 0).timestamp()  # a Thursday, by this machine's clock
@@ -119,11 +119,6 @@ def test_nobody_knows_the_end_before_a_trial_has_ended_well() -> None:
     trials = [trial("a", "Failed", hours=0.1), trial("b", "Running", 0.5)]
     found = headline(trials, experiment(), NOW, slots=2, gpu=True)
     assert found == f"{NAME}: 1 of 30 trials, 1 failed, best 0.50 dB, 1.10 GPU-hours"
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from katib.results.local_table import read_table
 from katib.results.table import Row, TrialTable
 from katib.terminal import output
 from tests.katib.results.made import identity, made, trial
+from tests.verbs import Terminal
 
 AGREED = ["trial", "state", "reason", "assignments", "val_si_snr", "best_epoch", "epochs", "seconds"]
 
@@ -65,11 +66,6 @@ def test_markdown_has_as_many_cells_in_each_line(tmp_path: Path) -> None:
     lines = "".join(markdown(small(tmp_path))).splitlines()
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert "best of epoch 1 \\| below" in lines[3]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_a_narrow_terminal_leaves_the_settings_out_and_a_file_does_not(
