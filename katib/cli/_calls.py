@@ -12,13 +12,20 @@ from katib.errors import SepsweepError, nearest
 def require_filled(verb: str, words: Sequence[str], takes: Sequence[Any]) -> None:
     """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable, or where
     an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them."""
-    valued = [name for item in takes if not getattr(item, "is_flag", False) for name in item.opts]
+    options = [item for item in takes if item.opts[0].startswith("-") and not getattr(item, "is_flag", False)]
+    valued = [name for item in options for name in item.opts]
+    once = [name for item in options if not getattr(item, "multiple", False) for name in item.opts]
     argument = next((item for item in takes if not item.opts[0].startswith("-")), None)
+    typed: set[str] = set()
     for before, word in zip(["", *words], words, strict=False):
         option, sign, value = word.partition("=")
         if option.startswith("--") and sign and not value.strip():
             raise SepsweepError(f"{verb}: {option} is empty; give it a value or leave it out")
-        if before.startswith("-") and before in valued:
+        if option in once:
+            if option in typed:
+                raise SepsweepError(f"{verb}: {option} is given twice; give it once")
+            typed.add(option)
+        if before in valued:
             if not word.strip():
                 raise SepsweepError(f"{verb}: {before} is empty; give it a value or leave it out")
             if word.startswith("--"):

@@ -22,7 +22,7 @@ def status(
     context: Context = None,
     as_json: Json = False,
 ) -> None:
-    """Show the searches of the namespace with every trial: epoch, SI-SNR, node, GPU-hours, and why one failed or waits."""
+    """Show the searches of the namespace with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
     import json
 
     from katib.cli.searches import search_name, site_of

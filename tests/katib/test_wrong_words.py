@@ -83,6 +83,8 @@ CALLS = {
     "results demo --formt csv": "did you mean '--format'?",
     "results demo --format": "results: --format is without a value; give it one or leave it out",
     "render demo --preset --name x": "render: --preset is without a value; give it one or leave it out",
+    "render demo --trials 6 --trials 7": "render: --trials is given twice; give it once",
+    "render demo --name=a --name b": "render: --name is given twice; give it once",
     "results demo --out --json": "results: --out is without a value",
     "delete demo --yes ''": "delete: no MODEL given: ",
     "HELP": "did you mean 'help'?",
