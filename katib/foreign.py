@@ -9,11 +9,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 Kind = TypeVar("Kind")
@@ -22,10 +22,11 @@ LARGEST, LARGEST_TABLE = 16 << 20, 128 << 20
 """Bytes of a file that are read whole: what one run says of itself, and the table of a whole search."""
 LINE_LIMIT = 1 << 16
 """Bytes of a line that are looked at; a trial that prints endless lines must not fill the memory."""
+_BLOCK = 1 << 20
 DEEPEST = 64
 """Levels of a JSON text; the manifest of an Experiment has about 20."""
 MOST_EPOCHS = 1_000_000
-"""Of a run: a list with a place for each epoch must not fill the memory."""
+"""Of a run, and values that it prints: a list with a place for each must not fill the memory."""
 _LONGEST_NAME = 253
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _OBEYED = re.compile(
@@ -152,18 +153,19 @@ def finite(value: object) -> float | None:
         return None
 
 
-def lines(path: Path) -> Iterator[str]:
-    """The lines of a file without their ends, each to LINE_LIMIT, in memory for one line. Raises OSError."""
+def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
+    """The lines of a file without their ends, each to LINE_LIMIT, in memory for a block; where `words` are given, no block in
+    which none of them stands, so that 10 GB of anything else take seconds. Raises OSError."""
+    needles = [word.encode(errors="replace") for word in words]
     with os.fdopen(open_file(path), "rb") as file:
-        yield from _lines(file)
-
-
-def _lines(file: IO[bytes]) -> Iterator[str]:
-    begins = True
-    while part := file.readline(LINE_LIMIT):
-        if begins:
-            yield part.decode(errors="replace").rstrip("\r\n")
-        begins = part.endswith(b"\n")
+        begins = True
+        while block := file.read(_BLOCK):
+            block += file.readline(LINE_LIMIT)
+            if not needles or any(needle in block for needle in needles):
+                found = block.removesuffix(b"\n").split(b"\n")
+                for line in found if begins else found[1:]:
+                    yield line[:LINE_LIMIT].decode(errors="replace").rstrip("\r")
+            begins = block.endswith(b"\n")
 
 
 def folder_inside(path: Path, root: Path) -> Path:

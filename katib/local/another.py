@@ -57,7 +57,11 @@ def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
             place = folder / trial.name
             if (place / BEST).exists():
                 return True
-            if any(parser.parse(line) for output in place.glob(OUTPUTS) for line in lines(output)):
+            if any(
+                parser.parse(line)
+                for output in place.glob(OUTPUTS)
+                for line in lines(output, [experiment.metric])
+            ):
                 return True
     except (OSError, UnicodeDecodeError, ManifestError):
         return True

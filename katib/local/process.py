@@ -111,7 +111,9 @@ class TrialProcess:
 
     def kill(self) -> None:
         """End it and whatever it has started, at once."""
-        _kill_group(self._process.pid)
+        # Collected and yet there: its group is empty, and the system has given the id to somebody else.
+        if self._process.returncode is None or not lives(self._process.pid):
+            _kill_group(self._process.pid)
 
     def poll(self) -> int | None:
         """Its exit code, negative where a signal ended it; None while it runs, or the program behind its shell still saves."""

@@ -6,6 +6,7 @@ The folder may be of any trainer and from anybody, or be missing: whatever canno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,11 @@ def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
     """Every metric by step from what a trial printed, read as Katib's collector would. A resumed trial prints its
     history again with the times of old: a time is one step."""
-    parser = MetricParser(filters, list(names))
+    names = list(names)
+    parser = MetricParser(filters, names)
     try:
-        return points(report for line in foreign.lines(output) for report in parser.parse(line))
+        found = (report for line in foreign.lines(output, names) for report in parser.parse(line))
+        return points(islice(found, foreign.MOST_EPOCHS))
     except OSError:
         return {}
 

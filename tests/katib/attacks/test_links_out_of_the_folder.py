@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from katib import foreign
 from katib.errors import FolderError
 from katib.foreign import LARGEST, folder_inside, is_name, lines, read_bytes, read_json
 from katib.local.process import OUTPUT, TrialProcess
@@ -216,6 +217,21 @@ def test_an_endless_line_takes_no_memory(tmp_path: Path) -> None:
     found = list(lines(place))
     assert (found[0], found[-1], len(found)) == ("first", "val_si_snr=1", 3)
     assert len(found[1]) <= 1 << 16
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 20])
+def test_lines_are_those_of_a_plain_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Wherever a block of the file ends; with a word, all lines that hold it are among them, and blocks without it are not."""
+    text = "a=1\n\nb=2\r\n" + "x" * 100 + "\na=3\n" + "y" * 300 + "\nlast"
+    (tmp_path / OUTPUT).write_bytes(text.encode())
+    monkeypatch.setattr(foreign, "_BLOCK", block)
+    whole = [line.rstrip("\r") for line in text.split("\n")]
+    assert list(lines(tmp_path / OUTPUT)) == whole
+    found = list(lines(tmp_path / OUTPUT, ["a="]))
+    assert [line for line in found if "a=" in line] == ["a=1", "a=3"]
+    assert list(lines(tmp_path / OUTPUT, ["none"])) == []
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 500, "[" * 65 + "]" * 65, "nul", "", "\ud800"])

@@ -169,6 +169,17 @@ def test_a_start_after_kill_ends_what_only_a_grandchild_holds(tmp_path: Path, st
     trial.close()
 
 
+def test_an_id_that_the_system_gave_away_is_not_signalled(tmp_path: Path, start: Start) -> None:
+    """Once a trial has been collected its id is free, and may lead the group of another process of the user."""
+    other = start("sleep", "60", start_new_session=True)
+    trial = TrialProcess(["true"], dict(os.environ), tmp_path)
+    while trial.poll() is None:
+        time.sleep(0.01)
+    trial._process.pid = other.pid
+    trial.close()
+    assert other.poll() is None
+
+
 def test_without_proc_lsof_is_asked(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS; where there is no lsof either, nobody is signalled and a line says so."""
     holder = held(tmp_path, start)
