@@ -1,5 +1,6 @@
 """The environment of a trial, against what the kubelet and Katib's webhook make of the same manifest."""
 
+import platform
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ def field(path: str) -> dict[str, Any]:
     ("path", "value"),
     [
         ("metadata.namespace", "sweeps"), ("metadata.name", "test-abcd1234-local"), ("spec.serviceAccountName", "default"),
+        ("spec.nodeName", platform.node()), ("status.podIPs", "127.0.0.1"), ("status.hostIP", "127.0.0.1"),
+        ("status.hostIPs", "127.0.0.1"), ("metadata.labels['batch.kubernetes.io/job-name']", "test-abcd1234"),
         ("status.podIP", "127.0.0.1"), ("metadata.labels['x']", "7"), ("metadata.annotations['example.org/a']", "b c"),
         ("metadata.labels['katib.kubeflow.org/trial']", "test-abcd1234"),
         ("metadata.labels['katib.kubeflow.org/experiment']", "test"), ("metadata.labels['over']", "experiment"),
