@@ -110,8 +110,10 @@ def assembled(parts: Iterable[Styled]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")
 
 
-def print_columns(found: Sequence[Column], out: Output, *, elsewhere: str, title: str = "") -> None:
-    """Prints a table under its title, and below it what a terminal has no room for; `elsewhere` shows that too."""
+def print_columns(
+    found: Sequence[Column], out: Output, *, elsewhere: str, title: str = ""
+) -> tuple[str, ...]:
+    """Prints a table under its title, and below it what a terminal has no room for, which is returned; `elsewhere` shows it."""
     made = fit(found, out.width)
     if title and out.terminal:
         out.words(title, "bold")
@@ -121,6 +123,7 @@ def print_columns(found: Sequence[Column], out: Output, *, elsewhere: str, title
         out.line(*line)
     if out.width and made.left_out:
         out.words(missing(made.left_out, elsewhere, out.width), "dim")
+    return made.left_out
 
 
 def print_rows(

@@ -3,19 +3,22 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from katib.columns import Column, without_prefix
+from katib.local.record import WITHOUT_RESULT
 from katib.results.table import Point, Row, TrialTable
 from katib.terminal import STATES, Output, print_columns
 from katib.text import difference, duration, markdown_text, short, spreadsheet_cell, with_unit
 
 Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
-TRIAL = "trial"
+TRIAL, REASON = "trial", "reason"
+CAUSES, TRIALS = 4, 3
+"""How many causes of failed trials are named below a table without reasons, and how many trials of each."""
 FACTS = (
     *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb"),
     *("started", "ended", "remedy"),
@@ -109,7 +112,23 @@ def print_table(table: TrialTable, out: Output) -> None:
         for cell in _cells(table)
     ]
     title = f"trials {prefix}*" if prefix else ""
-    print_columns(found, out, elsewhere="--format csv", title=title)
+    if REASON in print_columns(found, out, elsewhere="--format csv", title=title):
+        for line in _failures(table, dict(zip((row.trial for row in table.rows), names, strict=True))):
+            out.words(line, indent=2)
+
+
+def _failures(table: TrialTable, names: Mapping[str, str]) -> Iterator[str]:
+    """Why trials failed, where a table has no room for it: the most frequent causes, with the first trials of each."""
+    found: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.state in WITHOUT_RESULT and row.reason:
+            found.setdefault(row.reason, []).append(names[row.trial])
+    causes = sorted(found.items(), key=lambda item: -len(item[1]))
+    for reason, trials in causes[:CAUSES]:
+        more = f" and {len(trials) - TRIALS} more" if len(trials) > TRIALS else ""
+        yield f"failed: {', '.join(trials[:TRIALS])}{more}: {reason}"
+    if others := sum(len(trials) for _, trials in causes[CAUSES:]):
+        yield f"failed: {others} more, for other causes"
 
 
 def instant(time: float | None) -> str | None:
@@ -153,7 +172,7 @@ def _cells(table: TrialTable) -> list[_Cell]:
     if len({row.node for row in rows if row.node}) > 1:
         columns.append(_Cell("node", 9, lambda row: row.node, right=False))
     if any(row.reason for row in rows):
-        columns.append(_Cell("reason", 10, lambda row: row.reason, right=False))
+        columns.append(_Cell(REASON, 10, lambda row: row.reason, right=False))
     if any(row.wandb for row in rows):
         columns.append(_Cell("W&B", 11, lambda row: row.wandb, right=False))
     return columns

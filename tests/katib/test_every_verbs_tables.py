@@ -21,8 +21,9 @@ from katib.cluster.doctor import Result
 from katib.local.record import Effort
 from katib.results.architecture import Variant, plan_architecture
 from katib.results.confirmation import plan_confirmation
+from katib.results.formats import print_table
 from katib.results.local_table import read_table
-from katib.terminal import wants_colours
+from katib.terminal import output, wants_colours
 from tests.katib.results.made import made, trial
 from tests.verbs import Terminal
 
@@ -115,7 +116,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., str]:
 def test_a_terminal_shows_whole_cells_in_lines_of_its_width(verb: str, printed: Callable[..., str]) -> None:
     """What a line has is what the pipe has too; a word longer than the line aside, which goes on in the next."""
     words = printed(verb, io.StringIO()).split()
-    known = {*words, *(word.removeprefix(f"{NAME}-") for word in words)}
+    known = {word.removeprefix(prefix).rstrip(",:") for word in words for prefix in ("", f"{NAME}-")}
     for width in WIDTHS:
         text = STYLED.sub("", printed(verb, COLUMNS=str(width)))
         lines = [line for line in text.splitlines() if not line.startswith("written: ")]
@@ -123,7 +124,7 @@ def test_a_terminal_shows_whole_cells_in_lines_of_its_width(verb: str, printed: 
         assert all(cell_len(line) <= width and line == line.rstrip() for line in lines)
         rule = next((number for number, line in enumerate(lines) if set(line) == {"─"}), -1)
         shown = re.sub(r"\d+ columns? do(es)? not fit: .*?shows? (it|them)", "", " ".join(lines[rule + 1 :]))
-        cut = {word for word in shown.split() if word not in known and re.search(r"[\d…]", word)}
+        cut = {word for word in shown.split() if word.rstrip(",:") not in known and re.search(r"[\d…]", word)}
         assert not {
             word for word in cut if not any(word in whole and len(whole) > width - 16 for whole in words)
         }
@@ -174,6 +175,31 @@ def test_results_show_the_settings_at_120_columns_and_the_prefix_once(printed: C
     _, best, *_ = printed("results", io.StringIO()).splitlines()
     assert all(cell in text for cell in re.split(r"  +", best)[1:-1])
     assert "1 column does not fit: reason; a wider terminal or --format csv shows it" in text
+
+
+def test_why_trials_failed_is_said_below_a_table_without_reasons(printed: Callable[..., str]) -> None:
+    cause = "failed: 00000009, 00000019, 00000029: diverged: the loss is nan"
+    assert cause in STYLED.sub("", printed("results", COLUMNS="100")).splitlines()
+    assert cause not in STYLED.sub("", printed("results", COLUMNS="200"))
+    assert "failed: " not in printed("results", io.StringIO())
+
+
+@pytest.mark.parametrize(("causes", "lines"), [(1, 1), (4, 4), (6, 5)])
+def test_many_causes_are_the_most_frequent_ones_and_a_count(
+    causes: int, lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the last cause most trials died: it comes first, with three of their names."""
+    monkeypatch.setenv("COLUMNS", "60")
+    trials = [
+        trial(f"x-{cause}{number}", state="Failed", reason=f"exit code {cause}")
+        for cause in range(1, causes + 1)
+        for number in range(cause + 3)
+    ]
+    print_table(made(tmp_path, *trials), output(terminal := Terminal()))
+    found = [line for line in STYLED.sub("", terminal.getvalue()).splitlines() if line.startswith("failed: ")]
+    assert len(found) == lines
+    assert found[0] == f"failed: {causes}0, {causes}1, {causes}2 and {causes} more: exit code {causes}"
+    assert (found[-1] == "failed: 9 more, for other causes") == (causes == 6)
 
 
 def test_a_piped_table_has_a_line_a_trial_and_as_many_cells_in_each(printed: Callable[..., str]) -> None:
