@@ -117,3 +117,24 @@ def test_a_manifest_of_ours_has_nothing_that_is_left_out(tmp_path: Path) -> None
     """Its preStop is the cluster's way of the signal that the engine sends itself."""
     experiment = load_experiment(render(load_spec("demo"), load_site()), "test")
     assert list(Launcher(experiment, tmp_path, tmp_path, (None, None)).notes()) == []
+
+
+@pytest.mark.parametrize("kind", ["File", "TensorFlowEvent", "PrometheusMetric", "Custom", "Push", "None"])
+def test_a_collector_of_anything_but_the_output_is_refused_by_name(kind: str) -> None:
+    search = script("echo val_si_snr=$X", values=("1",), metricsCollectorSpec={"collector": {"kind": kind}})
+    with pytest.raises(
+        ManifestError, match=f"test: metrics collector {kind}: only StdOut is read here; have"
+    ):
+        launcher(load_experiment(as_text(search), "test"), None, Path("/none"))
+
+
+@pytest.mark.parametrize(
+    ("strategies", "strategy"),
+    [([], "min"), ([{"name": "val_si_snr", "value": "latest"}], "latest"), ([{"name": "loss", "value": "max"}], "min")],
+)  # fmt: skip
+def test_the_objectives_strategy_follows_from_its_type_where_none_is_given(
+    strategies: list[dict[str, str]], strategy: str
+) -> None:
+    """experiment_defaults.go, setDefaultObjective: max of what is maximized, min of what is minimized."""
+    objective = {"type": "minimize", "objectiveMetricName": "val_si_snr", "metricStrategies": strategies}
+    assert load_experiment(as_text(script("echo $X", objective=objective)), "test").strategy == strategy
