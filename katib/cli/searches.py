@@ -76,8 +76,10 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def say(text: str) -> None:
-    """A line that is seen at once, in a pipe too."""
-    print(text, flush=True)
+    """A line that is seen at once, in a pipe too, without what a terminal would obey: much of it comes from a cluster."""
+    from katib.foreign import clean
+
+    print(clean(text), flush=True)
 
 
 def print_results(results: "list[Result]", *, all_of_them: bool) -> None:

@@ -6,7 +6,7 @@ The table is of provisioners whose volumes are attached to one node; each refuse
 
 from collections.abc import Mapping, Sequence
 
-from katib.cluster.answers import ForbiddenError
+from katib.cluster.answers import ForbiddenError, one_line
 from katib.cluster.causes import Cause
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Object
@@ -165,4 +165,4 @@ def _time(event: Object) -> str:
 
 
 def _line(event: Object) -> str:
-    return " ".join(str(event.get("message", "")).split())[:300]
+    return one_line(event.get("message", ""))[:300]

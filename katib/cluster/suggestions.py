@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from katib.cluster.answers import one_line
 from katib.cluster.causes import Cause, clean, scheduling, starting
 from katib.cluster.client import Cluster
 from katib.cluster.kinds import EVENT, EXPERIMENT_LABEL, POD, SUGGESTION, SUGGESTION_LABEL, Kind, Object
@@ -153,7 +154,7 @@ def _newest(
 
 def _told(source: Object) -> str:
     """The message of an event or a condition, in one line and without what Katib puts before that of a service."""
-    return " ".join(_RPC.sub("", source.get("message", "")).split())[:400]
+    return one_line(_RPC.sub("", source.get("message", "")))[:400]
 
 
 def _at(event: Object) -> datetime:

@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from katib.services.calls import MESSAGE_BYTES, Calls
+from katib.services.log import to_stderr
 
 GRACE_SECONDS = 5.0
 SWITCH_SECONDS = 0.001
@@ -128,7 +129,7 @@ def serve(name: str, port: int, health_name: str, register: Register, heavy: Ite
 
 def arguments(name: str, port: int) -> argparse.ArgumentParser:
     """The command line that both services have."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    to_stderr("%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(prog=f"python -m katib.services.{name}", allow_abbrev=False)
     parser.add_argument("--port", type=_port, default=port, help=f"Katib asks on {port}; 0 takes a free one")
     return parser

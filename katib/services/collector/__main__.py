@@ -1,18 +1,18 @@
 """Starts the collector. stdout is a copy of the trainer's output, for `kubectl logs` and Katib's UI; messages go to stderr."""
 
-import logging
 import sys
 from collections.abc import Sequence
 
 from katib.services.collector.arguments import ArgumentError, parse
 from katib.services.collector.watch import Watch
+from katib.services.log import to_stderr
 
 BAD_INPUT = 2
 
 
 def main(argv: Sequence[str]) -> int:
     """Watches one trial. An exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s collector: %(message)s")
+    to_stderr("%(asctime)s collector: %(message)s")
     try:
         arguments = parse(argv)
     except ArgumentError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from katib.cli.searches import say
 from katib.cluster.answers import one_line, refusal
 from katib.cluster.model import read_search, read_trial
 from katib.cluster.pod import read_pod
@@ -123,3 +124,10 @@ def test_a_run_directory_that_no_trial_can_have_is_refused(name: object) -> None
     found = line({"trial": name, "bytes": 1, "summary": {}, "problem": ""})
     with pytest.raises(ClusterError, match="damaged"):
         directories(f"{found}\n1 directories\n", "x")
+
+
+def test_what_a_verb_says_of_a_cluster_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(ESCAPES)
+    out = capsys.readouterr().out
+    assert out.endswith("\n")
+    assert obeyed(out.removesuffix("\n")) == []

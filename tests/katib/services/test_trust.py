@@ -5,6 +5,7 @@ file-metricscollector/main.go). What counts is what the API server and the one D
 """
 
 import gc
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import grpc
 import pytest
 
 from katib.services.early_stopping import HEALTH, EarlyStopping
+from katib.services.log import to_stderr
 from katib.services.observations import ObservationLogs
 from katib.services.searches import MOST_SEARCHES, Search
 from katib.services.server import start
@@ -197,3 +199,15 @@ def test_trials_are_listed_by_pages(cluster: TrialServer) -> None:
         cluster.add_trial(f"many-{index}", "many", "Running")
     assert len(list(cluster.api.trials("many"))) == 250
     assert cluster.requests.count("GET trials") == 3
+
+
+def test_a_line_of_the_log_is_one_line_whatever_a_caller_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `kubectl logs` shows it; the root logger is put back."""
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, []
+    try:
+        to_stderr("%(message)s")
+        logging.getLogger("sepsweep").warning("trial %s", "a\x1b[2J\r\nb\u202e")
+    finally:
+        root.handlers = before
+    assert capsys.readouterr().err == "trial a [2J b \n"
