@@ -87,7 +87,7 @@ class Launcher:
         if not self.ours:
             yield from not_followed(self.experiment.spec)
             yield from unset(pod, self.experiment, os.environ)
-        yield from stand_ins(pod)
+        yield from stand_ins(pod, self.data)
 
     def corpus(self) -> str:
         """Returns what the corpus is known by, wherever it lies; empty without one. Raises FolderError where our trainer

@@ -66,12 +66,12 @@ def places(
     return found
 
 
-def stand_ins(pod: TrialPod) -> Iterator[str]:
+def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
     """Yields what of this machine stands for a volume that a cluster has, in words."""
     for mount in pod.container.volume_mounts:
         source = _source(pod, mount.name)
         kind = _kind(source)
-        if kind in _EMPTY or mount.name == RUNS_VOLUME or (mount.name == DATA_VOLUME and kind != HOST_PATH):
+        if kind in _EMPTY or mount.name == RUNS_VOLUME or (mount.name == DATA_VOLUME and data is not None):
             continue
         if kind == HOST_PATH:
             path = source[kind]["path"]

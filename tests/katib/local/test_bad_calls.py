@@ -122,7 +122,7 @@ def test_a_store_that_is_damaged_is_named(rig: Rig) -> None:
     database = rig.out / "test" / "study.db"
     database.write_bytes(b"not a database, but long enough to be read as one" * 100)
     before = database.read_bytes()
-    for words, code in ((["local", str(rig.folder / "test.yaml")], 1), (["results", "test"], 0)):
+    for words, code in ((["local", str(rig.folder / "test.yaml")], 2), (["results", "test"], 0)):
         done = rig.verb(*words)
         assert done.returncode == code
         assert f"{database}: cannot be read" in done.stderr.splitlines()[0]

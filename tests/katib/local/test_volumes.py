@@ -34,7 +34,7 @@ def test_an_empty_folder_is_one_of_the_trial(source: dict[str, Any] | None) -> N
     for name in ("v", "data", "runs"):
         made = trial(source, "/no-such/place/", name)
         assert found(made) == {"/no-such/place": FOLDER / name}
-        assert list(stand_ins(made)) == []
+        assert list(stand_ins(made, None)) == []
         assert corpus_volume(made) == ""
     assert found(trial(source, "/tmp")) == {}
 
@@ -58,7 +58,7 @@ def test_a_mount_sees_nothing_outside_of_its_volume(mount: dict[str, str]) -> No
 def test_a_host_path_is_the_path_itself(tmp_path: Path) -> None:
     made = trial({"hostPath": {"path": str(tmp_path), "type": "Directory"}}, "/no-such")
     assert found(made) == {"/no-such": tmp_path}
-    assert list(stand_ins(made)) == [f"the volume v is {tmp_path} of this machine (hostPath)"]
+    assert list(stand_ins(made, None)) == [f"the volume v is {tmp_path} of this machine (hostPath)"]
     missing = trial({"hostPath": {"path": str(tmp_path / "none"), "type": "DirectoryOrCreate"}}, "/no-such")
     with pytest.raises(ManifestError, match=f"test: volume v: hostPath {tmp_path}/none: no such folder"):
         found(missing)
@@ -79,14 +79,26 @@ def test_what_a_cluster_holds_is_refused_unless_the_path_is_here(
         found(trial(source, "/no-such"))
     here = trial(source, str(tmp_path))
     assert found(here) == {}
-    assert list(stand_ins(here)) == [f"{tmp_path} of this machine stands for the volume v ({said})"]
+    assert list(stand_ins(here, None)) == [f"{tmp_path} of this machine stands for the volume v ({said})"]
+
+
+def test_each_volume_is_looked_at(tmp_path: Path) -> None:
+    search = script("echo $X", values=("1",))
+    kinds = {"a": {"emptyDir": {}}, "b": {"hostPath": {"path": str(tmp_path)}}, "c": {"emptyDir": {}}}
+    pod(search)["volumes"] = [{"name": name, **source} for name, source in kinds.items()]
+    pod(search)["containers"][0]["volumeMounts"] = [
+        {"name": name, "mountPath": f"/no-such/{name}"} for name in kinds
+    ]
+    made = load_experiment(as_text(search), "test").trial("test-a", {"x": "7"})
+    assert found(made) == {"/no-such/a": FOLDER / "a", "/no-such/b": tmp_path, "/no-such/c": FOLDER / "c"}
+    assert list(stand_ins(made, None)) == [f"the volume b is {tmp_path} of this machine (hostPath)"]
 
 
 @pytest.mark.parametrize("kind", ["configMap", "secret"])
 def test_what_is_optional_is_an_empty_folder_as_on_a_cluster_without_it(kind: str) -> None:
     made = trial({kind: {"name": "c", "secretName": "c", "optional": True}}, "/no-such")
     assert found(made) == {"/no-such": FOLDER / "v"}
-    (said,) = stand_ins(made)
+    (said,) = stand_ins(made, None)
     assert said.startswith("the volume v is an empty folder: ")
 
 
@@ -95,5 +107,5 @@ def test_the_corpus_and_the_runs_are_where_the_user_has_them(tmp_path: Path) -> 
     made = trial(claim, "/data", "data")
     assert (found(made, tmp_path), corpus_volume(made)) == ({"/data": tmp_path}, "persistentVolumeClaim")
     assert found(trial(claim, "/ckpt", "runs")) == {"/ckpt": Path("/runs-here")}
-    assert list(stand_ins(made)) == []
+    assert list(stand_ins(made, tmp_path)) == []
     assert corpus_volume(trial({"hostPath": {"path": "/x"}}, "/data", "data")) == "hostPath"
