@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import grpc
 import yaml
 
-from benchmarks.services import IMAGE, cpu, memory, service
+from benchmarks.services import IMAGE, cpu, memory, service, stopping_in
 from katib.services.stubs import pb
 from tests.katib.services.rig import Condition, DbManager, TrialServer, experiment, trial
 
@@ -311,12 +311,12 @@ def main() -> None:
     for index in range(30):
         cluster.add_trial(f"small-{index}", "small", "Running")
         db.put(f"small-{index}", [float(index)] * 50)
-    code = (
-        "import sys; from katib.services import early_stopping as e; from katib.services.kubernetes_api import KubernetesApi;"
-        f"e.in_cluster = lambda: KubernetesApi({cluster.api.server!r}, 'sweeps'); sys.exit(e.main())"
-    )
     question = pb.GetEarlyStoppingRulesRequest(trials=[pb.Trial(name="small-1")])
-    with service("early_stopping", "--db-manager", db.address, code=code) as (process, stub, _):
+    with service("early_stopping", "--db-manager", db.address, code=stopping_in(cluster)) as (
+        process,
+        stub,
+        _,
+    ):
         rest = [name for name in FLOODS if name.startswith("rules")]
         under(
             "earlyStoppings",

@@ -24,7 +24,7 @@ import grpc
 from katib.services.observations import timestamp
 from katib.services.stubs import pb, rpc
 from tests.katib.services.pod import Pod, epoch
-from tests.katib.services.rig import METRIC, Condition, DbManager, experiment, point, trial
+from tests.katib.services.rig import METRIC, Condition, DbManager, TrialServer, experiment, point, trial
 
 ALGORITHMS = ("bayesianoptimization", "multivariate-tpe", "tpe", "random", "sobol")
 CLIENTS, CALLS = 16, 1_000
@@ -45,10 +45,13 @@ def main() -> None:
         suggestions(stub, db)
         crowd(stub)
         figure("suggestion: memory", memory(process), "MB", 300)
-    with service("early_stopping") as (process, stub, ready):
+    cluster = TrialServer()
+    with service("early_stopping", "--db-manager", db.address, code=stopping_in(cluster)) as found:
+        process, stub, ready = found
         figure("early stopping: start", ready, "s", 3)
-        questions(stub, db)
+        questions(stub, db, cluster)
         figure("early stopping: memory", memory(process), "MB", 60)
+    cluster.close()
     collector(db)
     db.away()
 
@@ -84,16 +87,20 @@ def crowd(stub: Any) -> None:
     print(f"{CLIENTS} clients, {CALLS} calls: all right, {CALLS / (time.perf_counter() - begin):.0f} calls/s")
 
 
-def questions(stub: Any, db: DbManager) -> None:
-    trials = [
-        trial(f"q-{index:08}", {}, Condition.RUNNING if index < 4 else Condition.SUCCEEDED)
-        for index in range(200)
-    ]
-    for index, item in enumerate(trials):
-        db.put(item.name, [index / 100 + step / 10 for step in range(100)])
-    stub.GetEarlyStoppingRules(
-        pb.GetEarlyStoppingRulesRequest(experiment=experiment("q", stopping={}), trials=trials)
+def stopping_in(cluster: TrialServer) -> str:
+    """Starts the early-stopping service beside the trials of `cluster`."""
+    return (
+        "import sys; from katib.services import early_stopping as e; from katib.services.kubernetes_api import KubernetesApi;"
+        f"e.in_cluster = lambda: KubernetesApi({cluster.api.server!r}, 'sweeps'); sys.exit(e.main())"
     )
+
+
+def questions(stub: Any, db: DbManager, cluster: TrialServer) -> None:
+    cluster.add_experiment("q", {})
+    for index in range(200):
+        cluster.add_trial(f"q-{index:08}", "q", "Running", *(["Succeeded"] if index >= 4 else []))
+        db.put(f"q-{index:08}", [index / 100 + step / 10 for step in range(100)])
+    stub.GetEarlyStoppingRules(pb.GetEarlyStoppingRulesRequest(experiment=experiment("q", stopping={})))
     asked = pb.GetEarlyStoppingRulesRequest(trials=[pb.Trial(name="q-00000000")])
     first = timed(lambda: stub.GetEarlyStoppingRules(asked))
     times = sorted(timed(lambda: stub.GetEarlyStoppingRules(asked)) for _ in range(300))
