@@ -90,6 +90,7 @@ def test_a_full_disk_is_believed_of_our_trainer_alone(said: str) -> None:
     ours = verdict(TRIAL, End(1, said, ours=True), experiment(), halted=False)
     assert (ours.state, ours.failed_try) == ("Created", False)
     assert ours.halt is not None
+    assert (ours.halt.code, ours.halt.reason) == (1, f"trial test-a: {said}")
 
 
 def rules(*listed: dict[str, object], **spec: object) -> Experiment:
@@ -143,6 +144,8 @@ def test_a_text_in_the_place_of_a_number_is_said() -> None:
     trial = replace(TRIAL, values=())
     said = verdict(trial, End(0, "", ours=False, text="Genotype(" + 60 * "x"), experiment(), halted=False)
     assert said.state == "MetricsUnavailable"
+    silent = verdict(trial, End(0, "", ours=False), experiment(), halted=False)
+    assert silent == Verdict("MetricsUnavailable", "no val_si_snr was reported")
     assert said.reason == f"val_si_snr was 'Genotype({31 * 'x'}…', which is no number"
 
 
