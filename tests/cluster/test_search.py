@@ -170,7 +170,8 @@ def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_res
     """The budget in place; neither another search nor fewer parallel trials, nor an experiment that has lost our label."""
 
     def deploy(*words: str) -> tuple[int, str, str]:
-        return verb("deploy", "demo", "--name", name, "--parallel", "2", *words, "--yes", "--wait", "0")
+        parallel = () if "--parallel" in words else ("--parallel", "2")
+        return verb("deploy", "demo", "--name", name, *parallel, *words, "--yes", "--wait", "0")
 
     def spec() -> Object:
         found = place.cluster.get(EXPERIMENT, name)
