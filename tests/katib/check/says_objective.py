@@ -112,6 +112,16 @@ OBJECTIVE: Said = {
         {"spec.maxTrialCount": 9, "spec.parallelTrialCount": 10, "spec.maxFailedTrialCount": 9, **RANDOM},
         {"count-exceeds-trials spec.parallelTrialCount: is 10, above maxTrialCount 9"},
     ),
+    "two at a time for one trial": (
+        {
+            "spec.maxTrialCount": 1,
+            "spec.parallelTrialCount": 2,
+            "spec.maxFailedTrialCount": 1,
+            "spec.earlyStopping": DROP,
+            **RANDOM,
+        },
+        {"count-exceeds-trials spec.parallelTrialCount: is 2, above maxTrialCount 1"},
+    ),
     "more failures than trials": (
         {"spec.maxTrialCount": 9, "spec.maxFailedTrialCount": 10, **RANDOM},
         {"count-exceeds-trials spec.maxFailedTrialCount: is 10, above maxTrialCount 9"},

@@ -161,6 +161,16 @@ def test_what_was_forgotten_is_asked_about_and_what_is_newer_is_not(manager: Man
 
 
 @pytest.mark.usefixtures("few")
+def test_a_new_row_between_rows_that_are_known_needs_no_question(manager: Manager, rows: Known) -> None:
+    """It is later than all that was forgotten."""
+    for minute in range(10, 70, 10):
+        rows.missing([row(minute, minute)])
+        rows.send([row(minute, minute)])
+    assert rows.missing([row(55, 5)]) == [row(55, 5)]
+    assert manager.asked == []
+
+
+@pytest.mark.usefixtures("few")
 def test_a_row_of_the_very_time_that_was_forgotten_last_is_asked_about(manager: Manager, rows: Known) -> None:
     rows.send([row(minute, minute) for minute in (1, 2, 3)])
     assert rows.missing([row(1, 1)]) == []

@@ -152,6 +152,7 @@ def test_a_new_trial_without_rows_is_done_only_when_the_manager_was_asked() -> N
     reporter = Reporter(Manager(), "t", METRIC)
     assert not reporter.done
     assert reporter.inherited is None
+    assert (reporter.steps, reporter.range) == (0, (float("inf"), float("-inf")))
     reporter.flush()
     assert reporter.done
     assert reporter.inherited == 0
