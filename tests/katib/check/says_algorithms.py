@@ -62,6 +62,13 @@ ALGORITHMS: Said = {
         {**HYPERBAND, **algorithm("hyperband", r_l="3", resource_name="lr_factor", etaa="3")},
         {f"?setting-ignored {SETTINGS}[2].name: hyperband has no setting 'etaa': did you mean 'eta'?"},
     ),
+    "hyperband without what it needs": (
+        {**HYPERBAND, **algorithm("hyperband", eta="3")},
+        {
+            f"setting-missing {SETTINGS}: hyperband needs the setting '{need}'"
+            for need in ("r_l", "resource_name")
+        },
+    ),
     "a value out of range": (
         algorithm("tpe", gamma="1"),
         {f"setting-value {SETTINGS}[0].value: gamma of tpe is '1'; it has a number between 0 and 1"},

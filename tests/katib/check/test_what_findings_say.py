@@ -101,3 +101,27 @@ def test_a_finding_says_what_follows_here_and_what_to_do(place: int) -> None:
     changes, effect, fix = FIXES[place]
     (finding,) = findings(changes)
     assert (finding.effect, finding.mend) == (effect, fix)
+
+
+@pytest.mark.parametrize(
+    ("changes", "effect"),
+    [
+        (
+            algorithm("sobol", random_state="-1"),
+            "Sepsweep's services and the search on this machine refuse it; stock Katib ignores it",
+        ),
+        *(
+            (changes, "the algorithm's service refuses it: the Experiment fails before its first trial")
+            for changes in (
+                algorithm("tpe", first_suggestions="no"),
+                algorithm("tpe", gamma="2"),
+                algorithm("hyperband", r_l="0", resource_name="lr_factor"),
+            )
+        ),
+    ],
+    ids=["ours, ignored", "ours, refused", "strict", "known to goptuna"],
+)
+def test_a_value_that_nobody_takes_says_who_refuses_it(changes: Changes, effect: str) -> None:
+    """goptuna's services leave out a setting that they do not know, whatever its value."""
+    (finding,) = (finding for finding in findings(changes) if finding.rule == "setting-value")
+    assert finding.effect == effect
