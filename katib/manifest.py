@@ -4,9 +4,9 @@
 Keys that are not listed are left to katib/check.py. Called by katib/experiment.py.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from katib.defects import worded
@@ -62,7 +62,7 @@ class Metadata(Node):
 
 
 class MetricStrategy(Node):
-    name: str
+    name: str = ""
     value: Strategy
 
 
@@ -90,7 +90,7 @@ class Parameter(Node):
 
 class Setting(Node):
     name: str
-    value: str
+    value: str = ""
 
 
 class Algorithm(Node):
@@ -121,9 +121,14 @@ class EnvVar(Node):
     value_from: dict[str, Any] = {}
 
 
+def _absolute(path: str) -> str:
+    """The kubelet takes a relative path from / (kubelet_pods.go, makeMounts)."""
+    return path if path.startswith("/") else f"/{path}"
+
+
 class VolumeMount(Node):
     name: str
-    mount_path: str = Field(pattern="^/")
+    mount_path: Annotated[str, Field(min_length=1), AfterValidator(_absolute)]
     sub_path: str = ""
     sub_path_expr: str = ""
 

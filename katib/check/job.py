@@ -12,6 +12,7 @@ from katib.check.node import Node, named
 from katib.check.pod import METRICS_FOLDER, pod
 from katib.check.refused import refused
 from katib.check.structure import is_job
+from katib.check.training_job import training_job
 from katib.manifest import DEFAULT_BACKOFF_LIMIT
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -77,7 +78,12 @@ def job(top: Node) -> Iterator[Finding]:
     if is_batch:
         yield from _job_spec(trial)
         yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=stopping)
+    yield from training_job(trial, template["primaryContainerName"])
     kind = collector_kind(top)
+    if trial["kind"].text == "TrainJob" and trial["spec"]["trainer"]["command"].items:
+        # The pod is the runtime's, and its command this one, which Katib rewrites as in a Job.
+        yield from command(trial["spec"]["trainer"], kind)
+        yield from values(trial["spec"]["trainer"], spec)
     name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
     for pod_template, is_primary in pods(trial, template["primaryPodLabels"]):
         yield from refused(pod_template)

@@ -153,7 +153,9 @@ def _strategies(node: Node, metrics: set[str | None]) -> Iterator[Finding]:
         name, value = strategy["name"], strategy["value"]
         if value.missing or (value.text is not None and value.text not in STRATEGIES):
             yield STRATEGY.at(value, f"'{value.text or ''}' is no strategy")
-        if name.text in seen:
+        if name.empty:
+            yield STRATEGY_NAME.at(name, "is missing")
+        elif name.text in seen:
             yield STRATEGY_NAME.at(name, f"metric '{name.text}' stands here a second time")
         elif name.text is not None and name.text not in metrics:
             yield STRATEGY_NAME.at(name, f"metric '{name.text}' is not collected")

@@ -17,6 +17,7 @@ from katib.manifest import Distribution, ParameterType
 
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
+UNREAD = "Sepsweep's services and the search on this machine refuse it; the stock service does not look at it"
 UNIFORM = (
     "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly"
 )
@@ -186,7 +187,11 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Finding]
     read = service.reading.whole if whole else service.reading.double
     for key in ("min", "max", "step"):
         node = space[key]
-        if not node.text or (key == "step" and not reads_step(space, service)):
+        if not node.text:
+            continue
+        if key == "step" and not reads_step(space, service):
+            if service.is_ours and not (number(node) or 0) > 0:
+                yield NOT_A_NUMBER.at(node, f"'{node.text}' is no step", effect=UNREAD)
             continue
         value = values[key] = read(node.text)
         if value is None:

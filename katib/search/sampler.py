@@ -19,7 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from katib.check.first_suggestions import FirstSuggestion, first_suggestions, problems
-from katib.check.services import SERVICES
+from katib.check.services import OURS, SERVICES
 from katib.errors import ManifestError, nearest
 from katib.experiment import Algorithm, Experiment
 from katib.search import sobol
@@ -290,4 +290,7 @@ def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:
 
 def idle_settings(algorithm: Algorithm) -> list[str]:
     """Settings that Katib's own service of that name reads and this one does not: worth a word to the user."""
-    return sorted(set(algorithm.settings) & _IDLE.get(algorithm.name, frozenset()))
+    service = SERVICES.get(algorithm.name)
+    known = {*OURS.get(algorithm.name, {}), *(service.settings if service else ())}
+    unknown = set() if service is None or service.strict else set(algorithm.settings) - known
+    return sorted(unknown | (set(algorithm.settings) & _IDLE.get(algorithm.name, frozenset())))

@@ -12,9 +12,14 @@ from katib.experiment import Algorithm
 
 
 def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, str]:
-    """The settings as they are; raises ManifestError for one that is unknown or has a value that is not taken."""
+    """The settings as they are; raises ManifestError for one that is unknown or has a value that is not taken.
+
+    A service that ignores unknown settings in Katib (goptuna) ignores them here.
+    """
     valid = {**service.settings, **OURS.get(algorithm.name, {})}
     for name, text in algorithm.settings.items():
+        if name not in valid and not service.strict:
+            continue
         if name not in valid:
             raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {nearest(name, valid)}")
         if not valid[name].takes(text):

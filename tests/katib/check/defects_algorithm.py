@@ -159,6 +159,10 @@ DEFECTS: Defects = {
         {**algorithm("multivariate-tpe"), "SPACE.step": "0.0001"},
         {"?step-ignored SPACE.step"},
     ),
+    "step that is none, which the stock service leaves out and ours does not": (
+        {**algorithm("multivariate-tpe"), "SPACE.step": "abc"},
+        {"bound-not-a-number SPACE.step"},
+    ),
     "step whose multiples lie below min": (
         {
             **algorithm("random"),

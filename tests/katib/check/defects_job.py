@@ -108,8 +108,11 @@ DEFECTS: Defects = {
         {"command-word JOB.spec.mpiReplicaSpecs.Launcher.template.spec.containers[0].command[2]"},
     ),
     "PyTorchJob that waits for the condition of a Job": (
-        training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "trainer")
-        | {"TEMPLATE.successCondition": 'status.conditions.#(type=="Complete")#|#(status=="True")#'},
+        training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "pytorch")
+        | {
+            "TEMPLATE.primaryContainerName": "pytorch",
+            "TEMPLATE.successCondition": 'status.conditions.#(type=="Complete")#|#(status=="True")#',
+        },
         {"trial-condition TEMPLATE.successCondition"},
     ),
     "metrics file in the program's folder": (metrics_file("/app/out.log", "/app/t.py"), {HIDDEN.format(1)}),

@@ -130,7 +130,7 @@ PARAMETERS: Said = {
     "an empty step": (space(min="0", max="1", step=""), set()),
     "a step that the service does not look at": (
         {"SPACE.step": "some"},
-        set(),
+        {"bound-not-a-number SPACE.step: 'some' is no step"},
     ),
     "one value, which hyperband's resource and its other parameters may have": (
         {

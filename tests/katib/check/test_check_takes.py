@@ -102,7 +102,7 @@ def test_sound_thing_gives_no_finding(name: str) -> None:
 
 def test_pods_of_another_kind_are_looked_into_and_nothing_else_of_it() -> None:
     """A PyTorchJob has its pods below its replicas, whose restartPolicy is not the pod's."""
-    container = {"name": "trainer", "image": "a:1", "command": words("python", "train.py")}
+    container = {"name": "pytorch", "image": "a:1", "command": words("python", "train.py")}
     job = {
         "apiVersion": "kubeflow.org/v1",
         "kind": "PyTorchJob",
@@ -112,5 +112,10 @@ def test_pods_of_another_kind_are_looked_into_and_nothing_else_of_it() -> None:
             }
         },
     }
-    changes = {"JOB": job, "TEMPLATE.successCondition": DROP, "TEMPLATE.failureCondition": DROP}
+    changes = {
+        "JOB": job,
+        "TEMPLATE.primaryContainerName": "pytorch",
+        "TEMPLATE.successCondition": DROP,
+        "TEMPLATE.failureCondition": DROP,
+    }
     assert check_text(spoiled(changes), "test") == []

@@ -11,6 +11,7 @@ from tests.katib.check import (
     defects_search,
     defects_template,
     defects_trainer,
+    defects_training,
 )
 from tests.katib.check.manifests import Defects, found, long, spoiled
 from tests.katib.check.rules import rules
@@ -23,6 +24,7 @@ PARTS = (
     defects_template,
     defects_job,
     defects_trainer,
+    defects_training,
 )
 DEFECTS: Defects = {name: defect for part in PARTS for name, defect in part.DEFECTS.items()}
 

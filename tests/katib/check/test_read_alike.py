@@ -7,9 +7,10 @@ import pytest
 from katib.check import check_text
 from katib.errors import ManifestError, nearest
 from katib.experiment import load_experiment
+from katib.search.sampler import sampler
 from tests.katib.check.defects_graph import DARTS
 from tests.katib.check.defects_job import training_job
-from tests.katib.check.manifests import DROP, Changes, spoiled, words
+from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, spoiled, words
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,35 @@ def test_the_experiment_of_several_documents_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec.objective.metricStrategies": [{"value": "max"}]},
+        foreign(algorithm("sobol") | {"spec.algorithm.algorithmSettings": [{"name": "random_seed"}]}),
+        {"TRAINER.volumeMounts[0].mountPath": "data"},
+        {**foreign(algorithm("multivariate-tpe")), "SPACE": {"min": "0.5", "max": "2", "step": "10"}},
+        {
+            **foreign(algorithm("random")),
+            "spec.parameters[2].parameterType": "int",
+            "spec.parameters[2].feasibleSpace": {"min": "0.5", "max": "8.9", "step": "1.5"},
+        },
+    ],
+)
+def test_what_the_check_warns_of_at_most_is_read_here(changes: Changes) -> None:
+    """Found by benchmarks/manifests.py."""
+    text = spoiled(changes)
+    assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
+    sampler(load_experiment(text, "test"))
+
+
+@pytest.mark.parametrize(
     ("changes", "words_"),
     [
         (DARTS, "nasConfig: an architecture search"),
-        (training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "trainer"), "kind PyTorchJob"),
+        (
+            training_job("PyTorchJob", "pytorchReplicaSpecs", "Master", "pytorch")
+            | {"TEMPLATE.primaryContainerName": "pytorch"},
+            "kind PyTorchJob",
+        ),
         ({"JOB.apiVersion": "batch/v1beta1"}, "batch/v1beta1"),
         (
             {"TRAINER.command": DROP, "TRAINER.args": words(), "TRAINER.image": "ghcr.io/lab/trainer:1"},

@@ -40,14 +40,12 @@ tpe | double | 0.5 | 0.5 | | uniform | no
 bayesianoptimization | int | 1.0 | 8 | | uniform | no
 bayesianoptimization | int | 1_0 | 20 | | uniform | yes
 bayesianoptimization | int | 1 | 8 | 10 | uniform | yes
-bayesianoptimization | double | 0.5 | 2 | abc | logUniform | yes
 bayesianoptimization | double | 0 | 2 | | logUniform | no
 multivariate-tpe | int | 1.0 | 8 | | uniform | no
 multivariate-tpe | int | 3 | 3 | | uniform | yes
 multivariate-tpe | int | 1 | 8 | 100 | uniform | yes
 multivariate-tpe | double | 0.5 | 2 | 10 | uniform | yes
 multivariate-tpe | double | 0.5 | 2 | -1 | uniform | no
-multivariate-tpe | double | 0.5 | 2 | abc | logUniform | yes
 multivariate-tpe | double | 0.5 | 2 | | normal | no
 grid | int | 1.0 | 8 | | uniform | no
 grid | double | 0.5 | 2 | | uniform | no

@@ -191,10 +191,10 @@ REFUSED = {
     "has no command: that of its image registry.example.org/trial:1": _changed(
         container={"command": None, "args": ["--x=${trialParameters.x}"]}
     ),
-    "trials of kind PyTorchJob (kubeflow.org/v1) are not run here": _changed(
+    "trials of kind MPIJob (kubeflow.org/v1) are not run here": _changed(
         apiVersion="kubeflow.org/v1",
-        kind="PyTorchJob",
-        spec={"pytorchReplicaSpecs": {"Master": {"template": {"spec": pod(script("echo val_si_snr=$X"))}}}},
+        kind="MPIJob",
+        spec={"mpiReplicaSpecs": {"Launcher": {"template": {"spec": pod(script("echo val_si_snr=$X"))}}}},
     ),
 }
 
