@@ -59,12 +59,15 @@ class Lane:
 
 
 class Calls(grpc.GenericRpcHandler):
-    """Answers the methods that were registered. `heavy` are the names of those that compute, whatever their size."""
+    """Answers the methods that were registered. `heavy` are the names of those that compute, whatever their size.
 
-    def __init__(self, heavy: Iterable[str] = ()) -> None:
+    So many requests are read at once as there are `readers`, of MESSAGE_BYTES each at most.
+    """
+
+    def __init__(self, heavy: Iterable[str], readers: int) -> None:
         self._methods: list[grpc.GenericRpcHandler] = []
         self._heavy = frozenset(heavy)
-        self._reading = Turns(4, 2, of_experiment=2)
+        self._reading = Turns(readers, readers * 2 // 3, of_experiment=readers * 2 // 3)
         self._small, self._large = Lane.of(8, 6), Lane.of(3, 2)
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:

@@ -20,6 +20,8 @@ GRACE_SECONDS = 5.0
 SWITCH_SECONDS = 0.001
 CONNECTIONS = 256
 """At once: each takes some 30 KB. Katib's controller opens one a question, a trial's collector one."""
+READERS = 6
+"""Requests that are read at once, where nothing is said."""
 STREAMS = 100
 """Calls at once on one connection."""
 OPTIONS = [
@@ -97,19 +99,28 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the gene
         return states(status=states.SERVING if known else states.SERVICE_UNKNOWN)
 
 
-def start(port: int, health_name: str, register: Register, heavy: Iterable[str] = ()) -> tuple[Server, int]:
+def start(
+    port: int, health_name: str, register: Register, heavy: Iterable[str] = (), readers: int = READERS
+) -> tuple[Server, int]:
     """A server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError.
 
     `heavy` are the methods that compute.
     """
-    calls = Calls(heavy)
+    calls = Calls(heavy, readers)
     register(calls)
     health_pb2_grpc.add_HealthServicer_to_server(_Health("", health_name), calls)
     server = Server(port, calls)
     return server, server.port
 
 
-def serve(name: str, port: int, health_name: str, register: Register, heavy: Iterable[str] = ()) -> int:
+def serve(
+    name: str,
+    port: int,
+    health_name: str,
+    register: Register,
+    heavy: Iterable[str] = (),
+    readers: int = READERS,
+) -> int:
     """Answers until SIGTERM or Ctrl-C; what is being answered is finished first. An exit code."""
     # Threads that compute hand the interpreter over this often; every small question changes threads several times.
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -117,7 +128,7 @@ def serve(name: str, port: int, health_name: str, register: Register, heavy: Ite
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
     try:
-        server, bound = start(port, health_name, register, heavy)
+        server, bound = start(port, health_name, register, heavy, readers)
     except OSError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1

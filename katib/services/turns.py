@@ -83,11 +83,12 @@ class Turns:
             caller, experiment = key
             turn = self._waiting[caller][experiment].popleft()
             self._count(self._queued, key, -1)
-            self._count(self._taken, key, 1)
-            self._waiting[caller].move_to_end(experiment)
-            self._waiting.move_to_end(caller)
+            if not turn.cancelled():  # by one who is about to leave
+                self._count(self._taken, key, 1)
+                self._waiting[caller].move_to_end(experiment)
+                self._waiting.move_to_end(caller)
+                turn.set_result(None)
             self._forget(key)
-            turn.set_result(None)
 
     def _next(self) -> Key | None:
         for caller, experiments in self._waiting.items():
@@ -100,9 +101,11 @@ class Turns:
 
     def _leave(self, key: Key, turn: "asyncio.Future[None]") -> None:
         caller, experiment = key
-        self._waiting[caller][experiment].remove(turn)
-        self._count(self._queued, key, -1)
-        self._forget(key)
+        queue = self._waiting.get(caller, OrderedDict()).get(experiment, deque())
+        if turn in queue:
+            queue.remove(turn)
+            self._count(self._queued, key, -1)
+            self._forget(key)
 
     def _forget(self, key: Key) -> None:
         """Keeps nothing of a caller or an experiment for which nobody waits."""

@@ -158,3 +158,21 @@ def test_a_turn_that_was_given_to_one_who_left_is_the_nexts() -> None:
         assert (await third)[0] == "c"
 
     run(scene)
+
+
+def test_who_leaves_in_the_moment_in_which_a_turn_comes_free_takes_none_along() -> None:
+    """Cancelled, and the turn given back, before the loop goes round once more: the next has it, and nothing is kept."""
+
+    async def scene() -> None:
+        turns = Turns(1, 1)
+        first = await turns.take("a")
+        leaving, staying = (asyncio.ensure_future(turns.take(caller)) for caller in "bc")
+        await settled()
+        leaving.cancel()
+        turns.give(first)
+        await settled()
+        assert leaving.cancelled()
+        turns.give(await staying)
+        assert size(turns) == 0
+
+    run(scene)
