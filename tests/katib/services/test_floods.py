@@ -213,6 +213,22 @@ def test_calls_that_are_opened_and_send_nothing_hold_nobody_up(
     end.set()
 
 
+def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> None:
+    """Three hundred, each given up while it waits to be read or is read; their caller is answered after them (the fixture)."""
+    end = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        end.wait(20)
+        yield b""
+
+    for _ in range(10):
+        waiting = [opened.stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(30)]
+        opened.unary_unary("/none/None").future(b"").exception()  # by now the server has seen them
+        for call in waiting:
+            call.cancel()
+    end.set()
+
+
 def test_a_call_without_a_request_is_refused(opened: grpc.Channel) -> None:
     """Closed before anything was sent."""
     assert refused(opened.stream_unary(SUGGEST), iter(())) == (INVALID, "there is no request")
