@@ -62,6 +62,10 @@ ALGORITHMS: Said = {
         {**HYPERBAND, **algorithm("hyperband", r_l="3", resource_name="lr_factor", etaa="3")},
         {f"?setting-ignored {SETTINGS}[2].name: hyperband has no setting 'etaa': did you mean 'eta'?"},
     ),
+    "a setting of an algorithm that has none": (
+        algorithm("sobol", seed="1"),
+        {f"?setting-ignored {SETTINGS}[0].name: sobol has no setting 'seed': it has none"},
+    ),
     "hyperband without what it needs": (
         {**HYPERBAND, **algorithm("hyperband", eta="3")},
         {
