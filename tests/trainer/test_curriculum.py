@@ -32,6 +32,14 @@ def test_a_stage_of_which_a_corpus_can_show_nothing_is_passed_over() -> None:
             assert set(CURRICULA[name].variants(epoch, ["S", "C"])) == set(stage)
 
 
+def test_a_corpus_that_can_show_nothing_of_any_stage_is_asked_for_the_one_under_way() -> None:
+    """Whose variants the refusal then names."""
+    for name, table in TABLE.items():
+        for epoch in (1, 4, 20):
+            stage = table[max(first for first in table if first <= epoch)].split()
+            assert set(CURRICULA[name].variants(epoch, [])) == set(stage)
+
+
 @pytest.mark.parametrize(
     ("name", "first"), [("convtasnet", 5), ("spmamba", 5), ("sepformer", 5), ("dprnn", 10), ("all", 1)]
 )

@@ -70,6 +70,26 @@ COMMAND: Said = {
         run("zsh", "-lc", " ".join(words("python"))),
         {"command-shell TRAINER.command[0]: 'zsh -lc' is not what Katib looks for"},
     ),
+    "a script in several words": (
+        run("/bin/sh", "-c", "a", *words()),
+        {"command-shell TRAINER.command[0]: '/bin/sh -c' is not what Katib looks for"},
+    ),
+    **{
+        f"the shell {shell}": (
+            run(f"/bin/{shell}", "-ec", " ".join(words("python"))),
+            {f"command-shell TRAINER.command[0]: '/bin/{shell} -ec' is not what Katib looks for"},
+        )
+        for shell in ("sh", "bash", "dash", "ash", "zsh", "ksh")
+    },
+    "no command and no image": ({**IMAGE, "TRAINER.image": DROP}, set()),
+    "a command that is no list": (
+        {**IMAGE, "TRAINER.command": "python t.py", "TRAINER.image": "trainer:1"},
+        set(),
+    ),
+    "a list value that reaches an argument": (
+        {**categorical("a b", "c"), "TRAINER.command": ["python"], "TRAINER.args": words("t.py")},
+        {"list-value-word SPACE.list[0]: 'a b' does not pass a shell line whole"},
+    ),
     "a shell with a file": (run(*words("/bin/bash", "run.sh")), set()),
     "a shell with a script of one word": (
         {**run("/bin/sh", "-c", "./run.sh"), **ALL},

@@ -40,6 +40,19 @@ PARAMETERS: Said = {
             "parameter-name spec.parameters[1].name: 'lr' stands here a second time",
         },
     ),
+    "no name": (
+        {"spec.parameters[4]": {"parameterType": "int", "feasibleSpace": {"min": "1", "max": "2"}}},
+        {"parameter-name spec.parameters[4].name: is missing"},
+    ),
+    "no space": ({"SPACE": DROP}, {"bounds-missing SPACE: is missing"}),
+    "a step that has no multiple in its range, which hyperopt counts from 0": (
+        space(min="0.5", max="0.9", step="1"),
+        {"step SPACE.step: is 1, and no multiple of it lies in 0.5 to 0.9"},
+    ),
+    "a value twice behind one that is no text": (
+        foreign({"spec.parameters[0].parameterType": "categorical", "SPACE": {"list": [1, "a", "a"]}}),
+        {"?list-value-twice SPACE.list[2]: 'a' stands here a second time"},
+    ),
     "a type that is near another": (
         {"spec.parameters[0].parameterType": "doubel"},
         {"parameter-type spec.parameters[0].parameterType: 'doubel': did you mean 'double'?"},

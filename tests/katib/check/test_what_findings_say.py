@@ -9,11 +9,11 @@ from types import ModuleType
 import pytest
 
 from katib.check import Finding, Rule, algorithms, check_text, command, objective, parameters
-from tests.katib.check.manifests import DROP, Changes, algorithm, long, spoiled
+from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, long, spoiled
 from tests.katib.check.says_algorithms import ALGORITHMS
 from tests.katib.check.says_command import COMMAND, scripted
 from tests.katib.check.says_objective import OBJECTIVE
-from tests.katib.check.says_parameters import PARAMETERS
+from tests.katib.check.says_parameters import PARAMETERS, space
 
 TABLES = {parameters: PARAMETERS, objective: OBJECTIVE, algorithms: ALGORITHMS, command: COMMAND}
 OWN = {rule.name for module in TABLES for rule in vars(module).values() if isinstance(rule, Rule)}
@@ -36,7 +36,38 @@ def test_findings_say_what_is_wrong_and_no_more(module: ModuleType, name: str) -
     }
 
 
+LUCKY = "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some out of range"
+LOG_INT: Changes = {
+    "spec.parameters[0].parameterType": "int",
+    "SPACE": {"min": "0", "max": "5", "distribution": "logUniform"},
+}
 FIXES: list[tuple[Changes, str, str]] = [
+    (space(min="-1", max="-2"), parameters.ORDER.effect, parameters.ORDER.mend),
+    (space(min="1", max="0"), LUCKY, parameters.ORDER.mend),
+    (space(min="1", max="1"), parameters.ORDER.effect, parameters.ORDER.mend),
+    (space(min="1", max="1", distribution="normal"), LUCKY, parameters.ORDER.mend),
+    (
+        {**space(min="1", max="0"), **algorithm("bayesianoptimization")},
+        parameters.ORDER.effect,
+        parameters.ORDER.mend,
+    ),
+    (space(min="0", max="1", step="0"), parameters.STEP.effect, parameters.STEP.mend),
+    (
+        space(min="0", max="1", step="-1"),
+        "hyperopt takes it for its opposite; Sepsweep's services and the search on this machine refuse it",
+        parameters.STEP.mend,
+    ),
+    (
+        {**space(min="0", max="1", step="-1"), **algorithm("multivariate-tpe")},
+        parameters.STEP.effect,
+        parameters.STEP.mend,
+    ),
+    (
+        {**foreign({}), **LOG_INT},
+        "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly",
+        parameters.LOG.mend,
+    ),
+    ({**foreign({}), **LOG_INT, **algorithm("random")}, parameters.LOG.effect, parameters.LOG.mend),
     (
         PARAMETERS["a graph beside parameters"][0],
         "Katib's webhook refuses the Experiment",
