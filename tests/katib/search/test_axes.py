@@ -79,6 +79,7 @@ STEPPED = [
     (axis("1", "10", "4", kind="int"), ["1", "5", "9"]),
     (axis("3", "5", kind="int"), ["3", "4", "5"]),
     (axis("7", "7", kind="int"), ["7"]),
+    (axis("1", "3", "0.5", kind="int"), ["1", "2", "3"]),  # no step of an int is shorter than 1
     (axis("0.1", "1", "0.25"), ["0.1", "0.35", "0.6", "0.85"]),
     (axis("-1", "1", "1"), ["-1", "0", "1"]),
     (axis("0", "0.3", "0.1"), ["0", "0.1", "0.2", "0.3"]),
@@ -232,6 +233,8 @@ def test_a_record_has_the_value_itself_with_bounds_and_scale(
         ({"low": "0", "high": "1", "step": "1e-15"}, None),  # 1e15 steps and no more
         ({"low": "0", "high": "1", "step": "9e-16"}, "step '9E-16' is too small for a range from '0' to '1'"),
         ({"low": "999999999999999", "high": "1e15", "step": "1"}, None),
+        ({"step": "0"}, "step '0' is not above 0"),
+        ({"kind": "int", "step": "-0.5"}, "step '-1' is not above 0"),
         ({"step": "-1"}, "step '-1' is not above 0"),
         ({"step": "x"}, "step 'x' is not a number"),
         ({"step": "9"}, None),
