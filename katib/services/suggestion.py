@@ -37,7 +37,7 @@ HEALTH = "manager.v1beta1.Suggestion"
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
 """The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are noted."""
 HEAVY = ("GetSuggestions",)
-READERS = 18
+READERS = 9
 """This service has the memory to read so many requests at once."""
 MOST_FIRST = 1_000
 """Points that a search is to begin with: each proposal goes through them."""
