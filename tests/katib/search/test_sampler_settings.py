@@ -61,6 +61,10 @@ def test_settings_by_their_names_in_katibs_services(
             "first_suggestions: point 1: the parameter 'weight_decay' is missing",
         ),
         ({"parameters": ()}, "parameters: there is nothing to search"),
+        (
+            {"algorithm": Algorithm("sobl", {})},
+            "algorithm: unknown 'sobl': did you mean 'sobol'?",
+        ),
         ({"algorithm": Algorithm("grid", {})}, "algorithm grid: parameter 'lr' needs a feasibleSpace step"),
     ],
 )
@@ -97,8 +101,8 @@ def test_each_other_algorithm_of_katib_is_known_to_be_on_a_cluster_alone(name: s
     [
         (
             "bayesianoptimization",
-            {"acq_optimizer": "auto", "acq_func": "EI", "random_state": "1"},
-            ["acq_func", "acq_optimizer"],
+            {"acq_optimizer": "auto", "acq_func": "EI", "base_estimator": "GP", "random_state": "1"},
+            ["acq_func", "acq_optimizer", "base_estimator"],
         ),
         ("tpe", {"prior_weight": "1", "gamma": "0.2", "n_EI_candidates": "3"}, ["gamma", "prior_weight"]),
         ("grid", {"random_state": "1"}, ["random_state"]),
