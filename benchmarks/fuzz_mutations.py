@@ -73,7 +73,7 @@ def value(draw: Random) -> Any:
     if kind == 6:
         return copy.deepcopy(draw.choice(OTHERS))
     found: Any = draw.choice(TEXTS)
-    for _ in range(draw.choice((1, 10, 70, 400))):
+    for _ in range(draw.choice((1, 10, 70, 100))):
         found = [found] if draw.randrange(2) else {"a": found}
     return found
 
