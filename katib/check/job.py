@@ -10,6 +10,7 @@ from katib.check.hidden import hidden
 from katib.check.kinds import pods
 from katib.check.node import Node, named
 from katib.check.pod import METRICS_FOLDER, pod
+from katib.check.pod_values import job_values, pod_values
 from katib.check.refused import refused
 from katib.check.structure import is_job
 from katib.check.training_job import training_job
@@ -77,6 +78,7 @@ def job(top: Node) -> Iterator[Finding]:
     is_batch, stopping = is_job(trial), not spec["earlyStopping"].missing
     if is_batch:
         yield from _job_spec(trial)
+        yield from job_values(trial["spec"])
         yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=stopping)
     yield from training_job(trial, template["primaryContainerName"])
     kind = collector_kind(top)
@@ -87,6 +89,7 @@ def job(top: Node) -> Iterator[Finding]:
     name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
     for pod_template, is_primary in pods(trial, template["primaryPodLabels"]):
         yield from refused(pod_template)
+        yield from pod_values(pod_template)
         own = pod_template["metadata"]["labels"]
         for key, label in labels.items():
             if is_batch and own[key].text != label.text:

@@ -1,5 +1,6 @@
 """The points of the setting `first_suggestions`: whether each is one of the search space, and whether it comes to its turn."""
 
+import re
 from collections.abc import Iterator
 
 from katib.check.finding import Finding, error, warning
@@ -20,6 +21,16 @@ FIRST_UNTRIED = warning(
     effect="the last ones are never tried, and nothing else is",
     mend="raise maxTrialCount, or remove points",
 )
+CLASH = warning(
+    "first-suggestions-name",
+    finds="a `trial` name in first_suggestions that does not end in a '-' and eight random letters, as Katib's own do",
+    effect="Katib's database knows a trial by its name alone, in all namespaces: a second trial of this name mixes its metrics"
+    " with the first one's",
+    mend="leave `trial` out, or give each trial of the cluster a name of its own",
+)
+RANDOM = re.compile(
+    r".+-[a-z0-9]{8}"
+)  # suggestionclient.go: utilrand.String(8) behind the name of the experiment
 
 
 def tried_first(top: Node) -> Iterator[Finding]:
@@ -35,8 +46,12 @@ def tried_first(top: Node) -> Iterator[Finding]:
         found = first_suggestions(value.text or "")
     except ValueError:
         return  # a finding of the setting's value already
-    for problem in problems(found, list(parameters), lambda name, text: _place(parameters[name], text)):
-        yield FIRST.at(value, problem)
+    wrong = [*problems(found, list(parameters), lambda name, text: _place(parameters[name], text))]
+    yield from (FIRST.at(value, problem) for problem in wrong)
+    plain = [point.trial for point in found if point.trial and not RANDOM.fullmatch(point.trial)]
+    if plain and not wrong:
+        more = f" and {len(plain) - 1} more" if len(plain) > 1 else ""
+        yield CLASH.at(value, f"names a trial '{plain[0]}'{more}")
     if trials is not None and len(found) > trials > 0:
         yield FIRST_UNTRIED.at(value, f"holds {len(found)} points, for {trials} trials")
 

@@ -21,6 +21,10 @@ def first(points: list[object], name: str = "bayesianoptimization") -> Changes:
 
 
 DEFECTS: Defects = {
+    "first suggestion with a trial's name that another namespace may have": (
+        algorithm("random", first_suggestions=json.dumps([{"assignments": POINT, "trial": "published"}])),
+        {FIRST_OURS, "?first-suggestions-name spec.algorithm.algorithmSettings[0].value"},
+    ),
     # algorithms
     "no algorithm": ({"spec.algorithm": DROP}, {"required spec.algorithm"}),
     "misspelt algorithm": (

@@ -8,6 +8,7 @@ from tests.katib.check import (
     defects_collector,
     defects_graph,
     defects_job,
+    defects_pod_values,
     defects_search,
     defects_template,
     defects_trainer,
@@ -23,6 +24,7 @@ PARTS = (
     defects_collector,
     defects_template,
     defects_job,
+    defects_pod_values,
     defects_trainer,
     defects_training,
 )
