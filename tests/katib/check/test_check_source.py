@@ -19,7 +19,6 @@ HEAD = "apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n"
         (HEAD + 'metadata: {name: "\\ud83d"}', "not-yaml", 3),
         ("- " * 5000, "not-yaml", 1),
         ("a: *b", "not-yaml", 1),
-        ("a:\n" + "- 1\n" * 160_000, "too-large", 149_999),
         ("a: " + "x" * 3 * 2**20, "too-large", 1),
         ("a: [", "not-yaml", 1),
         (HEAD + "metadata:\n\tname: a\n", "not-yaml", 4),
@@ -126,3 +125,9 @@ def test_of_very_many_defects_the_first_are_listed_and_the_rest_is_said() -> Non
     assert [(found.rule, found.severity) for found in findings if found.path == "."] == [
         ("too-many-findings", "error")
     ]
+
+
+def test_text_of_very_many_values_is_left_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("katib.yaml_reader.MOST_NODES", 1000)
+    (finding,) = check_text("a:\n" + "- 1\n" * 2000, "test")
+    assert (finding.rule, finding.line) == ("too-large", 999)

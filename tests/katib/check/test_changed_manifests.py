@@ -1,0 +1,27 @@
+"""A slice of benchmarks/manifests.py: changed and damaged manifests give findings and no trace; what passes is read here."""
+
+import json
+from random import Random
+
+import pytest
+
+from benchmarks.fuzz_mutations import content
+from benchmarks.manifests import changed, disagreement, manifest
+from katib.check import check_text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_check_passes_is_read_here_or_refused_by_name(seed: int) -> None:
+    draw = Random(seed)
+    for _ in range(25):
+        text = changed(draw)
+        if not any(found.severity == "error" for found in check_text(text, "it")):
+            assert disagreement(text) == ""
+
+
+def test_damaged_texts_end_in_findings() -> None:
+    draw = Random(7)
+    for _ in range(40):
+        check_text(
+            content(draw, json.dumps(manifest(draw), indent=1).encode()).decode("utf-8", "replace"), "it"
+        )
