@@ -257,7 +257,7 @@ def preload() -> None:
 
 def sampler(experiment: Experiment) -> Sampler:
     """What the manifest's `algorithm` and `parameters` ask for. Raises ManifestError where that cannot be done."""
-    algorithm, space = experiment.algorithm, Space.of(experiment.parameters)
+    algorithm = experiment.algorithm
     if algorithm.name in ELSEWHERE:
         ours = ", ".join(ALGORITHMS)
         raise ManifestError(
@@ -265,6 +265,7 @@ def sampler(experiment: Experiment) -> Sampler:
         )
     if algorithm.name not in ALGORITHMS:
         raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
+    space = Space.of(experiment.parameters)
     if not space.axes:
         raise ManifestError("parameters: there is nothing to search")
     settings = checked("algorithm", algorithm, SERVICES[algorithm.name])

@@ -110,3 +110,13 @@ def test_of_very_many_names_the_next_is_named_and_not_all_are_listed() -> None:
     assert len(nearest("zzz", names)) < 300
     assert nearest("name-1500x" * 10_000, names).startswith("valid: name-0, ")
     assert len(nearest("zzz", ["y" * 10_000])) < 300
+
+
+def test_an_algorithm_of_a_cluster_is_named_before_what_its_service_does_not_read() -> None:
+    """hyperband/parsing_util.py does not look at step."""
+    settings = algorithm("hyperband", r_l="4", eta="2", resource_name="grad_clip_norm")
+    counts = {f"spec.{name}TrialCount": 4 for name in ("max", "parallel", "maxFailed")}
+    text = spoiled({**foreign(settings), **counts, "SPACE.step": "some", "spec.earlyStopping": DROP})
+    assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
+    with pytest.raises(ManifestError, match="algorithm hyperband: only Katib's own service"):
+        sampler(load_experiment(text, "test"))
