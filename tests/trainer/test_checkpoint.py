@@ -4,6 +4,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,25 @@ def test_a_restored_session_is_the_one_that_was_kept(tmp_path: Path) -> None:
     content = read(tmp_path / "last.pt")
     assert content["identity"] == IDENTITY
     assert content["random_cuda"] is None
+
+
+def test_a_gpus_random_numbers_are_kept_and_restored_on_a_gpu_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout draws there; a checkpoint of a GPU continues on a CPU, and the other way round."""
+    kept, restored = torch.tensor([1, 2, 3], dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: kept)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
+    gpu = torch.device("cuda", 0)
+    (tmp_path / "gpu.pt").write_bytes(dump(replace(small(), device=gpu), IDENTITY))
+    (tmp_path / "cpu.pt").write_bytes(dump(small(), IDENTITY))
+    restore(small(), tmp_path / "gpu.pt", IDENTITY)
+    restore(replace(small(), device=gpu), tmp_path / "cpu.pt", IDENTITY)
+    assert restored == []
+    restore(replace(small(), device=gpu), tmp_path / "gpu.pt", IDENTITY)
+    ((state, device),) = restored
+    assert torch.equal(state, kept)
+    assert device == gpu
 
 
 def test_the_best_epoch_is_kept_with_its_number_and_value(tmp_path: Path) -> None:

@@ -186,5 +186,9 @@ def test_the_blocks_of_one_batch_after_the_other_stay() -> None:
     places = {tensor.data_ptr() for tensor in held}
     for _ in range(3):
         held.clear()
+        assert len(memory._free) == 8
+        held.append(memory.tensor(7))
+        assert len(memory._free) == 7
+        held.clear()
         held += [memory.tensor(7) for _ in range(8)]
         assert {tensor.data_ptr() for tensor in held} == places

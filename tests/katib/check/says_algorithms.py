@@ -66,6 +66,12 @@ ALGORITHMS: Said = {
         algorithm("sobol", seed="1"),
         {f"?setting-ignored {SETTINGS}[0].name: sobol has no setting 'seed': it has none"},
     ),
+    "a wrong value behind a setting that darts passes on": (
+        algorithm("darts", anything="1", num_epochs="0"),
+        {
+            f"setting-value {SETTINGS}[1].value: num_epochs of darts is '0'; it has a whole number of at least 1"
+        },
+    ),
     "hyperband without what it needs": (
         {**HYPERBAND, **algorithm("hyperband", eta="3")},
         {

@@ -44,6 +44,11 @@ PARAMETERS: Said = {
         {"spec.parameters[4]": {"parameterType": "int", "feasibleSpace": {"min": "1", "max": "2"}}},
         {"parameter-name spec.parameters[4].name: is missing"},
     ),
+    "one value with a step": ({**space(min="1", max="1", step="1"), **algorithm("multivariate-tpe")}, set()),
+    "a whole number of more than 64 bits": (
+        whole(min="0", max="9223372036854775808"),
+        {"bound-not-a-number SPACE.max: is 9223372036854775808, more than 64 bits hold"},
+    ),
     "no space": ({"SPACE": DROP}, {"bounds-missing SPACE: is missing"}),
     "a step that has no multiple in its range, which hyperopt counts from 0": (
         space(min="0.5", max="0.9", step="1"),
