@@ -46,7 +46,11 @@ PARAMETERS: Said = {
     ),
     "one value with a step": ({**space(min="1", max="1", step="1"), **algorithm("multivariate-tpe")}, set()),
     "a whole number of more than 64 bits": (
-        whole(min="0", max="9223372036854775808"),
+        {
+            **foreign({}),
+            "spec.parameters[0].parameterType": "int",
+            "SPACE": {"min": "1", "max": "9223372036854775808"},
+        },
         {"bound-not-a-number SPACE.max: is 9223372036854775808, more than 64 bits hold"},
     ),
     "no space": ({"SPACE": DROP}, {"bounds-missing SPACE: is missing"}),
