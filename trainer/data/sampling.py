@@ -199,8 +199,6 @@ class _Batches(Dataset[Batch | str]):
         return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch | str:
-        if index >= len(self):
-            raise IndexError(index)
         excerpts = self._batches[index]
         frames = min(self._frames, max(excerpt.row.frames for excerpt in excerpts))
         mixtures = self._memory.tensor(len(excerpts), frames)

@@ -90,6 +90,22 @@ COMMAND: Said = {
         {**categorical("a b", "c"), "TRAINER.command": ["python"], "TRAINER.args": words("t.py")},
         {"list-value-word SPACE.list[0]: 'a b' does not pass a shell line whole"},
     ),
+    **{
+        f"a blank, with the collector {kind}": (
+            {**collector(kind, fileSystemPath={"path": "/m/a", "kind": "File"}), **word("a b")},
+            {"command-word TRAINER.command[7]: 'a b' holds ' '"},
+        )
+        for kind in ("File", "TensorFlowEvent")
+    },
+    "a blank in an argument": (
+        {"TRAINER.command": ["python"], "TRAINER.args": words("t.py", "a b")},
+        {"command-word TRAINER.args[1]: 'a b' holds ' '"},
+    ),
+    "a word that is no text beside one with a blank": (run(*words("python", "a b"), 3), set()),  # type: ignore[arg-type]
+    "a script whose words are joined": (
+        run("sh", "-c", *words("python"), ";", "a"),
+        {COMPOUND + "has 2 commands"},
+    ),
     "a shell with a file": (run(*words("/bin/bash", "run.sh")), set()),
     "a shell with a script of one word": (
         {**run("/bin/sh", "-c", "./run.sh"), **ALL},

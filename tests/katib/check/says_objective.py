@@ -94,6 +94,11 @@ OBJECTIVE: Said = {
             "count spec.maxFailedTrialCount: is -3",
         },
     ),
+    "none at a time": ({"spec.parallelTrialCount": 0}, {"count spec.parallelTrialCount: is 0"}),
+    "a strategy without a name": (
+        {"spec.objective.metricStrategies": [{"value": "max"}]},
+        {"?metric-strategy-name spec.objective.metricStrategies[0].name: is missing"},
+    ),
     "no trials, for which nothing can be too many": (
         {"spec.maxTrialCount": 0},
         {"count spec.maxTrialCount: is 0"},
