@@ -82,7 +82,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
         "### Result",
         "\n\n".join(_result(table, verdict, first)),
         f"### {verdict.heading if verdict else 'First choice (not confirmed)'}",
-        _block(best) if best else "None: no trial has a value.",
+        _block(best) if best else "None: no trial that ended well has a value.",
         "### What to try next",
         "\n".join(f"- {line}" for line in _next(table, best, verdict)),
     ]

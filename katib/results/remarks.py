@@ -35,8 +35,23 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: no trial has run to its end; values are those so far"
     elif len(values) == 1:
         yield f"{name}: one trial has a value, with nothing to compare it with"
+    if any(row.state not in FAILED for row in rows) and (why := too_many_failures(table)):
+        yield f"{name}: {why}"
     if metrics:
         yield from _missing(table)
+
+
+def too_many_failures(table: TrialTable) -> str:
+    """Returns that the search was ended by its failed trials; empty where it was not. As in Katib, as many failures as
+    maxFailedTrialCount end a search, unless it has reached its goal before."""
+    spec, best = table.identity.spec, table.best.value if table.best else None
+    allowed, goal = spec.get("maxFailedTrialCount"), (spec.get("objective") or {}).get("goal")
+    failed = sum(row.state in FAILED for row in table.rows)
+    if not isinstance(allowed, int) or not failed or failed < allowed:
+        return ""
+    if goal is not None and best is not None and (best >= goal if table.identity.maximize else best <= goal):
+        return ""
+    return f"{count(failed, 'failed trial')} ended the search, and maxFailedTrialCount is {allowed}"
 
 
 def progress(table: TrialTable) -> str:
@@ -48,6 +63,8 @@ def progress(table: TrialTable) -> str:
     so_far = ""
     if table.best is not None and table.best.value is not None:
         so_far = f"; best so far {with_unit(table.best.value, table.identity.metric)} ({table.best.trial})"
+    if why := too_many_failures(table):
+        return f"Failed: {why}; {running} of {count(len(table.rows), 'trial')} did not end{so_far}."
     return f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{ahead}{so_far}."
 
 

@@ -9,6 +9,7 @@ from benchmarks.made_experiment import make_experiment
 from katib.local.record import MANIFEST
 from katib.results.log import entry
 from katib.results.remaining import hours_left
+from katib.results.remarks import progress, remarks
 from katib.results.report.cost import cost
 from katib.results.report.summary import next_steps
 from katib.results.table import Row, TrialTable
@@ -50,6 +51,25 @@ def test_a_trial_that_has_passed_the_average_is_given_one_epoch_more() -> None:
 def test_where_nothing_has_ended_or_nobody_knows_how_many_come_there_is_no_estimate() -> None:
     assert hours_left(under_way(of_hours("a", 1, "Running"))) is None
     assert hours_left(table(of_hours("a", 1))) is None
+
+
+def failing(*rows: Row, **spec: object) -> TrialTable:
+    return table(*rows, spec=SPACE | {"maxTrialCount": 6, "maxFailedTrialCount": 2} | spec)
+
+
+def test_as_many_failures_as_are_allowed_have_ended_the_search_unless_its_goal_was_reached_before() -> None:
+    """Katib v0.19.0, pkg/controller.v1beta1/experiment/util/status_util.go:205: failed or without metrics, at least as many as
+    maxFailedTrialCount and more than none; a goal that is reached comes first."""
+    rows = [of_hours("a", 1, "Running"), of_hours("b", 1, "Failed"), of_hours("c", 1, "MetricsUnavailable")]
+    assert progress(failing(*rows)).startswith(
+        "Failed: 2 failed trials ended the search, and maxFailedTrialCount is 2; 1 of"
+    )
+    assert any("2 failed trials ended the search" in line for line in remarks(failing(*rows)))
+    assert progress(failing(*rows[:2])).startswith("In progress: 1 of 6 trials have ended")
+    assert progress(failing(*rows, maxFailedTrialCount=None)).startswith("In progress")
+    reached = {"type": "maximize", "objectiveMetricName": "val_si_snr", "goal": 1.0}
+    assert progress(failing(*rows, objective=reached)).startswith("In progress")
+    assert progress(failing(*rows, objective=reached | {"goal": 1.1})).startswith("Failed")
 
 
 def test_times_and_differences_are_said_as_people_do() -> None:
