@@ -53,6 +53,30 @@ PARAMETERS: Said = {
         },
         {"bound-not-a-number SPACE.max: is 9223372036854775808, more than 64 bits hold"},
     ),
+    "an empty list of parameters": (
+        {"spec.parameters": []},
+        {"no-parameters spec.parameters: is empty"},
+    ),
+    "a whole number that Go cannot read": (
+        {**whole(min="0", max="9223372036854775808"), **algorithm("sobol")},
+        {"bound-not-a-number SPACE.max: '9223372036854775808' is no whole number"},
+    ),
+    "the logarithm of 0 under an algorithm that stock Katib lacks": (
+        {**space(min="0", max="1", distribution="logUniform"), **algorithm("randon")},
+        {
+            "log-of-nothing SPACE.min: is 0, with distribution logUniform",
+            "unknown-algorithm spec.algorithm.algorithmName: 'randon': did you mean 'random'?",
+        },
+    ),
+    "a step of more than 64 bits, which is wider than its range": (
+        {
+            **foreign({}),
+            **RANDOM,
+            "spec.parameters[0].parameterType": "int",
+            "SPACE": {"min": "1", "max": "5", "step": "9223372036854775808"},
+        },
+        {"step SPACE.step: is 9223372036854775808, and no multiple of it lies in 1 to 5"},
+    ),
     "no space": ({"SPACE": DROP}, {"bounds-missing SPACE: is missing"}),
     "a step that has no multiple in its range, which hyperopt counts from 0": (
         space(min="0.5", max="0.9", step="1"),

@@ -42,10 +42,27 @@ LOG_INT: Changes = {
     "SPACE": {"min": "0", "max": "5", "distribution": "logUniform"},
 }
 FIXES: list[tuple[Changes, str, str]] = [
+    ({"spec.parameters[1].name": "lr"}, parameters.NAME.effect, parameters.NAME.mend),
+    (
+        {"spec.parameters[1].name": "lr", **algorithm("multivariate-tpe")},
+        "its service takes the last one, and the first is never searched",
+        parameters.NAME.mend,
+    ),
+    *(
+        (
+            {"SPACE.step": step},
+            "Sepsweep's services and the search on this machine refuse it; the stock service does not look at it",
+            parameters.NOT_A_NUMBER.mend,
+        )
+        for step in ("0", "-1", "some")
+    ),
     (space(min="-1", max="-2"), parameters.ORDER.effect, parameters.ORDER.mend),
     (space(min="1", max="0"), LUCKY, parameters.ORDER.mend),
     (space(min="1", max="1"), parameters.ORDER.effect, parameters.ORDER.mend),
-    (space(min="1", max="1", distribution="normal"), LUCKY, parameters.ORDER.mend),
+    *(
+        (space(min="1", max="1", distribution=name), LUCKY, parameters.ORDER.mend)
+        for name in ("normal", "logNormal")
+    ),
     (
         {**space(min="1", max="0"), **algorithm("bayesianoptimization")},
         parameters.ORDER.effect,
