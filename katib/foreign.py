@@ -21,7 +21,7 @@ Kind = TypeVar("Kind")
 LARGEST, LARGEST_TABLE = 16 << 20, 128 << 20
 """Bytes of a file that are read whole: what one run says of itself, and the table of a whole search."""
 LINE_LIMIT = 1 << 16
-"""Bytes of a line that are looked at; a trial that prints endless lines must not fill the memory."""
+"""Bytes of the longest line that is looked at; a trial that prints endless lines must not fill the memory."""
 _BLOCK = 1 << 20
 DEEPEST = 64
 """Levels of a JSON text; the manifest of an Experiment has about 20."""
@@ -153,18 +153,24 @@ def finite(value: object) -> float | None:
         return None
 
 
+def line_text(line: bytes) -> str:
+    """Returns a line without its end; an empty text where it is longer than LINE_LIMIT, for a number that was cut would be
+    another number."""
+    return line.decode(errors="replace").rstrip("\r") if len(line) <= LINE_LIMIT else ""
+
+
 def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
-    """The lines of a file without their ends, each to LINE_LIMIT, in memory for a block; where `words` are given, no block in
+    """The lines of a file as `line_text` has them, in memory for a block; where `words` are given, no block in
     which none of them stands, so that 10 GB of anything else take seconds. Raises OSError."""
     needles = [word.encode(errors="replace") for word in words]
     with os.fdopen(open_file(path), "rb") as file:
         begins = True
         while block := file.read(_BLOCK):
-            block += file.readline(LINE_LIMIT)
+            block += file.readline(LINE_LIMIT + 1)
             if not needles or any(needle in block for needle in needles):
                 found = block.removesuffix(b"\n").split(b"\n")
                 for line in found if begins else found[1:]:
-                    yield line[:LINE_LIMIT].decode(errors="replace").rstrip("\r")
+                    yield line_text(line)
             begins = block.endswith(b"\n")
 
 

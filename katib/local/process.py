@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from katib.errors import EngineError, FolderError
-from katib.foreign import LINE_LIMIT, clean, open_file, read_text
+from katib.foreign import LINE_LIMIT, clean, line_text, open_file, read_text
 from katib.local.family import lives, to_stop
 from katib.local.lock import holders, is_locked, lock, named
 
@@ -94,8 +94,8 @@ class TrialProcess:
         *whole, self._rest = (self._rest + data).split(b"\n")
         if all_of_it and self._rest:
             whole, self._rest = [*whole, self._rest], b""
-        self._rest = self._rest[:LINE_LIMIT]
-        found = [line[:LINE_LIMIT].decode(errors="replace").rstrip("\r") for line in whole]
+        self._rest = self._rest[: LINE_LIMIT + 1]  # one more, which says that it is too long
+        found = [line_text(line) for line in whole]
         said = (clean(line).strip() for line in reversed(found))
         self.last_line = next((line for line in said if line), self.last_line)
         if data:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from katib import foreign
 from katib.errors import FolderError
-from katib.foreign import LARGEST, folder_inside, is_name, lines, read_bytes, read_json
+from katib.foreign import LARGEST, LINE_LIMIT, folder_inside, is_name, lines, read_bytes, read_json
 from katib.local.process import OUTPUT, TrialProcess
 from katib.local.run import LOCK
 from katib.results import export
@@ -208,7 +209,7 @@ def test_a_report_is_separated_into_no_link(tmp_path: Path) -> None:
 
 
 def test_an_endless_line_takes_no_memory(tmp_path: Path) -> None:
-    """A line of 32 MB, in which only the beginning is looked at; the next line counts again."""
+    """A line of 32 MB, which is not looked at; the next line counts again."""
     place = tmp_path / OUTPUT
     place.write_bytes(b"first\n")
     os.truncate(place, 1 << 25)
@@ -216,7 +217,25 @@ def test_an_endless_line_takes_no_memory(tmp_path: Path) -> None:
         file.write(b"\nval_si_snr=1\n")
     found = list(lines(place))
     assert (found[0], found[-1], len(found)) == ("first", "val_si_snr=1", 3)
-    assert len(found[1]) <= 1 << 16
+    assert found[1] == ""
+
+
+@pytest.mark.parametrize(("pad", "read"), [(0, True), (1, False), (40, False)])
+def test_a_number_that_would_be_cut_is_none(tmp_path: Path, pad: int, read: bool) -> None:
+    """A line of 64 kB counts; of a longer one, whose number would end elsewhere, nothing does: in the file and as it is
+    printed, as in the collector (services/test_any_output.py)."""
+    metric = " val_si_snr=5.125"
+    line = "x" * (LINE_LIMIT - len(metric) + pad) + metric
+    script = 'printf "%s\\nnext=1\\n" "$0$1"'
+    trial = TrialProcess(["sh", "-c", script, line[:40_000], line[40_000:]], dict(os.environ), tmp_path)
+    printed: list[str] = []
+    while trial.poll() is None or not trial.silent:
+        select.select([trial], [], [], 5)
+        printed += trial.lines()
+    trial.close()
+    wanted = [line if read else "", "next=1"]
+    assert [text for text in printed if text] == [text for text in wanted if text]
+    assert list(lines(tmp_path / OUTPUT))[:2] == wanted
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 20])
