@@ -7,6 +7,8 @@ VENV := .venv
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
+# A quarter of their time the tests wait for processes and clocks: one worker more than there are processors.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 KATIB := $(VENV)/bin/python -m katib
 
 # Only variables of the command line count: an exported NAME or SEED of the user's shell must not change a search. Their values
@@ -156,7 +158,7 @@ delete: $(RUN) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1: ru
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
 
 test: $(DEV) ## all tests but those of the cluster
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster
 
 test-cluster: $(DEV) ## tests on a one-node Kubernetes (root, Linux, Go), or your Katib (CONTEXT= SITE=)
 	@$(if $(filter CONTEXT,$(given)),,! $(VENV)/bin/python -m tests.cluster.rig || tests/cluster/one_node/build.sh || \

@@ -12,9 +12,9 @@ from katib.experiment import Algorithm
 
 
 def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, str]:
-    """The settings as they are; raises ManifestError for one that is unknown or has a value that is not taken.
+    """Returns the settings that the algorithm has; raises ManifestError for one that is unknown or has a value that is not taken.
 
-    A service that ignores unknown settings in Katib (goptuna) ignores them here.
+    A service that ignores unknown settings in Katib (goptuna) ignores them here: whatever their values, they are left out.
     """
     valid = {**service.settings, **OURS.get(algorithm.name, {})}
     for name, text in algorithm.settings.items():
@@ -24,4 +24,4 @@ def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, 
             raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {nearest(name, valid)}")
         if not valid[name].takes(text):
             raise ManifestError(f"{where} {algorithm.name}: {name} is '{text}'; it has {valid[name].says}")
-    return algorithm.settings
+    return {name: text for name, text in algorithm.settings.items() if name in valid}

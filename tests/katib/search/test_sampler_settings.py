@@ -34,6 +34,7 @@ def test_the_defaults_are_optunas_own() -> None:
         ("tpe", {"n_EI_candidates": "10000", "gamma": "0.3"}, (None, 10, 10000)),
         ("tpe", {"n_EI_candidates": "1"}, (None, 10, 1)),
         ("sobol", {"random_state": "0"}, (0, 10, 24)),
+        ("sobol", {"n_initial_points": "", "n_ei_candidates": "99999", "gamma": "x"}, (None, 10, 24)),
     ],
 )
 def test_settings_by_their_names_in_katibs_services(
