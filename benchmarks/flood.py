@@ -23,7 +23,7 @@ import yaml
 
 from benchmarks.services import IMAGE, cpu, memory, service, stopping_in
 from katib.services.stubs import pb
-from tests.katib.services.rig import Condition, DbManager, TrialServer, experiment, trial
+from tests.katib.services.rig import Condition, DbManager, TrialServer, experiment, nested, trial
 
 SECONDS, PAUSE, CLIENTS = 4.0, 0.05, 24
 LONGEST = 0.5
@@ -111,16 +111,6 @@ def suggestions(name: str, trials: int, algorithm: str = "tpe", long: str = "") 
     )
     found: bytes = asked.SerializeToString()
     return found
-
-
-def nested(inner: bytes, *numbers: int) -> bytes:
-    """A message with `inner` in the field of the last number, that in one of the number before, and so on."""
-    for number in reversed(numbers):
-        size, length = len(inner), b""
-        while size > 127:
-            length, size = length + bytes([size & 127 | 128]), size >> 7
-        inner = bytes([number << 3 | 2]) + length + bytes([size]) + inner
-    return inner
 
 
 def rules(name: str, trials: int = 3) -> bytes:

@@ -19,7 +19,7 @@ from katib.local.launch import Launcher
 from katib.local.live import view
 from katib.local.lock import lock
 from katib.local.process import end_leftovers
-from katib.local.record import DATABASE, MANIFEST, Identity, read
+from katib.local.record import DATABASE, MANIFEST, WITHOUT_RESULT, Identity, read
 from katib.local.store import Store
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stopping import stop_rule
@@ -98,7 +98,7 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
     if (folder / DATABASE).exists():
         store = Store(folder)
         reason, way_out = _misfit(store.identity, identity, launcher)
-        failed = [trial for trial in store.trials() if trial.state in ("Failed", "MetricsUnavailable")]
+        failed = [trial for trial in store.trials() if trial.state in WITHOUT_RESULT]
         limit = launcher.experiment.max_failed_trials
         if reason or (limit is not None and len(failed) >= max(1, limit)):
             trials = store.trials()

@@ -16,6 +16,7 @@ import yaml
 
 from katib.errors import FolderError
 from katib.experiment import Parameter, parameters_of
+from katib.local.record import WITHOUT_RESULT
 from katib.local.view import count, short, with_unit
 from katib.results.confirmation import arch_command, hindrance
 from katib.results.origin import flags_of
@@ -184,7 +185,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     """Ranges that are too narrow first, then what of the budget is left, then what comes after the search."""
     narrow = at_bounds(table, best)
     yield from map(markdown_text, narrow.values())
-    failed = [row for row in table.rows if row.state in ("Failed", "MetricsUnavailable")]
+    failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
     if failed:
         yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
     missing = table.budget.trials - len(table.rows) if table.budget else 0

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+from katib.local.record import WITHOUT_RESULT
 from katib.local.view import count, with_unit
 from katib.metrics import METRIC
 from katib.results.origin import is_ours
 from katib.results.remaining import hours_left, planned_trials
 from katib.results.table import TrialTable
 from katib.text import roughly
-
-FAILED = ("Failed", "MetricsUnavailable")
 
 
 def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
@@ -19,7 +18,7 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
     values = [row.value for row in rows if row.value is not None]
     if not rows:
         yield f"{name}: no trial yet"
-    elif all(row.state in FAILED for row in rows):
+    elif all(row.state in WITHOUT_RESULT for row in rows):
         first = rows[0]
         remedy = f"; {first.remedy}" if first.remedy else ""
         number = "its one trial" if len(rows) == 1 else f"all {len(rows)} trials"
@@ -35,7 +34,7 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: no trial has run to its end; values are those so far"
     elif len(values) == 1:
         yield f"{name}: one trial has a value, with nothing to compare it with"
-    if any(row.state not in FAILED for row in rows) and (why := too_many_failures(table)):
+    if any(row.state not in WITHOUT_RESULT for row in rows) and (why := too_many_failures(table)):
         yield f"{name}: {why}"
     if metrics:
         yield from _missing(table)
@@ -46,7 +45,7 @@ def too_many_failures(table: TrialTable) -> str:
     maxFailedTrialCount end a search, unless it has reached its goal before."""
     spec, best = table.identity.spec, table.best.value if table.best else None
     allowed, goal = spec.get("maxFailedTrialCount"), (spec.get("objective") or {}).get("goal")
-    failed = sum(row.state in FAILED for row in table.rows)
+    failed = sum(row.state in WITHOUT_RESULT for row in table.rows)
     if not isinstance(allowed, int) or not failed or failed < allowed:
         return ""
     if goal is not None and best is not None and (best >= goal if table.identity.maximize else best <= goal):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from katib.foreign import web_address
+from katib.local.record import WITHOUT_RESULT
 from katib.local.view import count, duration, short, with_unit
 from katib.metrics import UNIT
 from katib.results.report.cost import hours, spared
@@ -10,7 +11,6 @@ from katib.results.table import Row, TrialTable
 from katib.text import difference
 
 MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
-FAILED = ("Failed", "MetricsUnavailable")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def promising(table: TrialTable) -> Grid | None:
 
 def failures(table: TrialTable) -> Grid:
     """Trials that failed, with what happened and what to do."""
-    failed = [row for row in table.rows if row.state in FAILED]
+    failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
     columns = (
         Column("trial"),
         Column("state"),

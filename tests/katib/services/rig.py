@@ -299,3 +299,13 @@ def point(reply: Any) -> dict[str, str]:
 def channel(port: int) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
         yield opened
+
+
+def nested(inner: bytes, *numbers: int) -> bytes:
+    """A message with `inner` in the field of the last number, that in one of the number before, and so on."""
+    for number in reversed(numbers):
+        size, length = len(inner), b""
+        while size > 127:
+            length, size = length + bytes([size & 127 | 128]), size >> 7
+        inner = bytes([number << 3 | 2]) + length + bytes([size]) + inner
+    return inner

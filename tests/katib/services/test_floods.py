@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from katib.services import calls, early_stopping, suggestion
 from katib.services.server import start
 from katib.services.stubs import pb, rpc
-from tests.katib.services.rig import Condition, channel, double, experiment, trial
+from tests.katib.services.rig import Condition, channel, double, experiment, nested, trial
 
 SUGGEST, VALIDATE = (
     f"/api.v1.beta1.Suggestion/{name}" for name in ("GetSuggestions", "ValidateAlgorithmSettings")
@@ -57,16 +57,6 @@ def refused(call: grpc.UnaryUnaryMultiCallable, request: Any, **how: Any) -> tup
     assert "\n" not in line
     assert len(line) <= 1_000
     return caught.value.code(), line
-
-
-def nested(inner: bytes, *numbers: int) -> bytes:
-    """A message with `inner` in the field of the last number, that in one of the number before, and so on."""
-    for number in reversed(numbers):
-        size, length = len(inner), b""
-        while size > 127:
-            length, size = length + bytes([size & 127 | 128]), size >> 7
-        inner = bytes([number << 3 | 2]) + length + bytes([size]) + inner
-    return inner
 
 
 MANY = 300_000
