@@ -173,12 +173,12 @@ lint: $(DEV) ## ruff, mypy (strict), import-linter, yamllint
 	$(VENV)/bin/yamllint --strict katib k8s .pre-commit-config.yaml
 
 bench: $(DEV) ## a step and the data readers, measured against others (ROUNDS= MODELS= OUT=)
-	$(VENV)/bin/python -m benchmarks.models $(call options,ROUNDS OUT) $(call several,MODELS)
-	$(VENV)/bin/python -m benchmarks.selective_scan $(call options,ROUNDS)
-	$(VENV)/bin/python -m benchmarks.data $(call options,ROUNDS)
+	$(VENV)/bin/python -m benchmarks.steps.models $(call options,ROUNDS OUT) $(call several,MODELS)
+	$(VENV)/bin/python -m benchmarks.steps.selective_scan $(call options,ROUNDS)
+	$(VENV)/bin/python -m benchmarks.steps.data $(call options,ROUNDS)
 
 bench-search: $(BENCH) ## whole searches, simulated, against four others; hours (LEDGER= SEEDS= ROWS= ...)
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search $(call options,LEDGER CURVES SEEDS ROWS) $(call several,PARALLEL)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.search.compare $(call options,LEDGER CURVES SEEDS ROWS) $(call several,PARALLEL)
 
 clean: ## removes the virtual environment and caches; never data/ or runs/
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

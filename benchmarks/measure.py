@@ -1,6 +1,6 @@
 """One training step of our network or of the reference's: its time and its peak memory.
 
-`python -m benchmarks.measure` is the process it runs in, which benchmarks/models.py starts. A step is the forward pass,
+`python -m benchmarks.measure` is the process it runs in, which benchmarks/steps/models.py starts. A step is the forward pass,
 the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
 """
 
@@ -20,8 +20,8 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
-from trainer.gradients import Gradients
 from trainer.models import build, find
+from trainer.training.gradients import Gradients
 
 Side = Literal["ours", "compiled", "reference"]
 """compiled: ours with --compile."""
@@ -143,7 +143,7 @@ def ratio(pairs: dict[Side, Spread], side: Side = "ours") -> Spread:
 def _network(load: Load, side: Side) -> nn.Module:
     if side != "reference":
         return build(load.model, load.preset)
-    from benchmarks.reference import reference
+    from benchmarks.steps.reference import reference
 
     return reference(load.model, find(load.model).presets[load.preset])
 
@@ -161,7 +161,7 @@ def _seconds(step: Step, device: str) -> float:
 def _peak(load: Load, side: Side) -> float:
     """Gigabytes of two steps: the second one finds gradients from the first, as in training."""
     if side == "reference":
-        import benchmarks.reference  # noqa: F401 - so that its import does not count
+        import benchmarks.steps.reference  # noqa: F401 - so that its import does not count
     torch.randn(8, 8, requires_grad=True).square().sum().backward()
     before = _status_bytes("VmRSS")
     step = Step(load, side)

@@ -11,7 +11,7 @@ import typer.main
 from katib.cli._calls import complaint, require_filled
 from katib.cli._help import GROUPS, PROGRAM, overview
 from katib.errors import SepsweepError, UnansweredError, nearest
-from katib.foreign import clean
+from katib.untrusted import clean
 
 VERBS = tuple(sorted(verb for verbs in GROUPS.values() for verb in verbs))
 

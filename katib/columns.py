@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from katib.foreign import clean
 from katib.text import count
+from katib.untrusted import clean
 
 GAP = 2
 HEADING_LINES = 3

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from katib.columns import Column, Styled, Table, columns, fit, missing, wrapped
-from katib.foreign import clean
+from katib.untrusted import clean
 
 DUMB = ("dumb", "unknown")
 MARGIN = 2

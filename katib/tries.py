@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from katib.foreign import finite
+from katib.untrusted import finite
 
 KATIBS_WORDS = "Trial is running"
 _SPAN = re.compile(r"([a-z0-9.-]+) (\S+Z)/(\S+Z)?(?=[,;]|$)")

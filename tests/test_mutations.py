@@ -1,4 +1,4 @@
-"""What the tool that changes modules finds of a toy module and toy tests (benchmarks/mutations.py)."""
+"""What the tool that changes modules finds of a toy module and toy tests (benchmarks/robustness/mutations.py)."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.mutants import mutants
+from benchmarks.robustness.mutants import mutants
 
 ROOT = Path(__file__).parent.parent
 TOY = '''"""A toy."""
@@ -53,9 +53,9 @@ def test_what_toy_tests_do_not_notice(tmp_path: Path) -> None:
         "- {line: gone, change: 1 -> 2, why: none}\n"
     )
     assert python(
-        tmp_path, "-m", "benchmarks.mutations", "toy.py", "--tests", "tests/test_toy.py"
+        tmp_path, "-m", "benchmarks.robustness.mutations", "toy.py", "--tests", "tests/test_toy.py"
     ).splitlines() == [
-        "benchmarks/mutations.yaml: toy.py has no such change any more: gone: 1 -> 2",
+        "benchmarks/robustness/mutations.yaml: toy.py has no such change any more: gone: 1 -> 2",
         "toy.py: 2 of 3 noticed, 1 without effect: 66.7 %",
         "toy.py:4: 3 -> 4",
     ]
@@ -64,7 +64,10 @@ def test_what_toy_tests_do_not_notice(tmp_path: Path) -> None:
 
 def test_an_endless_loop_ends_and_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "test_endless.py").write_text("def test_endless():\n    while True:\n        pass\n")
-    assert python(tmp_path, "-c", "from benchmarks.mutations import run; print(run(['.'], 0.5))") == "-9\n"
+    assert (
+        python(tmp_path, "-c", "from benchmarks.robustness.mutations import run; print(run(['.'], 0.5))")
+        == "-9\n"
+    )
 
 
 CHANGES = {

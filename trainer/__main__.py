@@ -1,4 +1,4 @@
-"""`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/train.py does the
+"""`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/training/train.py does the
 work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates,
 `separate` separates a recording, `fingerprint` says what a run directory knows a corpus by, and `pace` how long an
 epoch would take here.
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
             print(text(describe(asked), asked.json))
             return 0
         if isinstance(asked, Evaluate):
-            from trainer.evaluate import evaluate
+            from trainer.inference.evaluate import evaluate
 
             return evaluate(asked)
         if isinstance(asked, Fingerprint):
@@ -39,10 +39,12 @@ def main(argv: list[str]) -> int:
 
             return pace(asked)
         if isinstance(asked, Separate):
-            from trainer.separate import separate
+            from trainer.inference.separate import separate
 
             return separate(asked)
-        from trainer.train import train  # brings torch, which takes seconds that --help need not wait for
+        from trainer.training.train import (
+            train,  # brings torch, which takes seconds that --help need not wait for
+        )
 
         return train(asked)
     except TrainerError as error:

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.config import check_architecture
-from trainer.data.subset import SAMPLE_RATE
-from trainer.losses import pit_si_snr
+from trainer.data.readers.subset import SAMPLE_RATE
+from trainer.kernels.linear import operations
 from trainer.models import find
-from trainer.models.linear import operations
 from trainer.requests import Describe
+from trainer.training.losses import pit_si_snr
 
 
 @dataclass(frozen=True)

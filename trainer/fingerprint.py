@@ -3,8 +3,8 @@
 import json
 import sys
 
-from trainer.data.corpora import open_corpus
-from trainer.data.seen import memory
+from trainer.data.readers.corpora import open_corpus
+from trainer.data.readers.seen import memory
 from trainer.requests import Fingerprint
 
 

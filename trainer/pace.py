@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from trainer.checkpoint import new_session
 from trainer.config import Pace, check_architecture
-from trainer.data.corpora import open_corpus
+from trainer.data.readers.corpora import open_corpus
+from trainer.data.readers.seen import memory
+from trainer.data.readers.subset import SAMPLE_RATE, Rows
 from trainer.data.sampling import select
-from trainer.data.seen import memory
-from trainer.data.subset import SAMPLE_RATE, Rows
 from trainer.device import find_device
-from trainer.gradients import Gradients
+from trainer.training.checkpoint import new_session
+from trainer.training.gradients import Gradients
 
 LONG_ENOUGH = 1.5
 """Seconds of a step from which on longer excerpts are not tried."""

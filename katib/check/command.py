@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 
 from katib.check.finding import Finding, error, warning
 from katib.check.node import Node
-from katib.check.shell import Command, read_script
 from katib.check.template import PLACEHOLDER
+from katib.manifest.shell import Command, read_script
 
 WRAPPED = ("StdOut", "File", "TensorFlowEvent")  # pod/const.go
 SHELLS = ("sh", "bash")

@@ -14,7 +14,7 @@ from katib.check.pod_values import job_values, pod_values
 from katib.check.refused import refused
 from katib.check.structure import is_job
 from katib.check.training_job import training_job
-from katib.manifest import DEFAULT_BACKOFF_LIMIT
+from katib.manifest.schema import DEFAULT_BACKOFF_LIMIT
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 SHORTEST_LIFE = 300  # seconds; Katib's controller notices the end of a Job within seconds, unless it is down

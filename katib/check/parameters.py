@@ -13,7 +13,7 @@ from katib.check.node import Node
 from katib.check.reading import python_float
 from katib.check.services import SERVICES, Service
 from katib.errors import nearest
-from katib.manifest import Distribution, ParameterType
+from katib.manifest.schema import Distribution, ParameterType
 
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"

@@ -3,7 +3,7 @@
 from katib.check.finding import Finding, error
 from katib.check.node import Node
 from katib.errors import nearest
-from katib.manifest import chosen
+from katib.manifest.schema import chosen
 from katib.yaml_reader import LARGEST, MOST_NODES, Document, YamlError, read_documents
 
 API_VERSION = "kubeflow.org/v1beta1"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from katib.cluster.client import Cluster
-    from katib.cluster.continuing import OldTrial
-    from katib.cluster.kinds import Object
-    from katib.cluster.plan import Plan
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.continuing import OldTrial
+    from katib.backend.cluster.deploy_diff import Plan
+    from katib.backend.cluster.kinds import Object
 
 
 def with_old_trials(
@@ -34,16 +34,16 @@ def with_old_trials(
 
 
 def _way_out(item: "Plan") -> str:
-    from katib.cluster.plan import successor
+    from katib.backend.cluster.deploy_diff import successor
 
     return f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
 
 
 def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "Plan":
-    from katib.cluster.continuing import OldTrial
-    from katib.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
-    from katib.cluster.model import read_trial
-    from katib.cluster.status import Curves, look
+    from katib.backend.cluster.continuing import OldTrial
+    from katib.backend.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
+    from katib.backend.cluster.model import read_trial
+    from katib.backend.cluster.status import Curves, look
     from katib.errors import ClusterError
 
     found = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={item.name}")
@@ -72,9 +72,9 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
 
 
 def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None]) -> "Plan":
-    from katib.cluster.continuing import OldTrial, carried
-    from katib.cluster.plan import same_search
-    from katib.results import export
+    from katib.backend.cluster.continuing import OldTrial, carried
+    from katib.backend.cluster.deploy_diff import same_search
+    from katib.table import export
 
     if not (out / item.name / export.JSON).is_file():
         return item
@@ -92,8 +92,8 @@ def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str]
 def _with(
     cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]
 ) -> "Plan":
-    from katib.cluster.continuing import continued, with_hours, with_trials
-    from katib.cluster.run_directories import read
+    from katib.backend.cluster.continuing import continued, with_hours, with_trials
+    from katib.backend.cluster.run_directories import read
 
     trials = list(trials)
     say(f"looks at the run directories of '{item.name}', by a job on their claim")
@@ -109,10 +109,10 @@ def delete_ended(
     cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], context: str | None
 ) -> None:
     """Deletes the ended Experiment after its table is in `out`; returns when a trial of an old name can be made again."""
-    from katib.cluster import lifecycle
-    from katib.cluster.model import read_search
-    from katib.results import export
-    from katib.results.saving import saving
+    from katib.backend.cluster import lifecycle
+    from katib.backend.cluster.model import read_search
+    from katib.backend.cluster.saving import saving
+    from katib.table import export
 
     assert item.found is not None  # noqa: S101  (a plan that continues an Experiment has it)
     search = read_search(item.found)

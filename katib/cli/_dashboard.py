@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from katib.foreign import clean
+from katib.untrusted import clean
 
 ADDRESS = "127.0.0.1"
 HTTP_PORT = 80
@@ -31,9 +31,9 @@ def serve(database: Path, port: int) -> WSGIServer:
     the study is none of this engine."""
     from optuna_dashboard import wsgi
 
+    from katib.backend.local.record import read
     from katib.cli._importances import with_ours
     from katib.errors import EngineError
-    from katib.local.record import read
 
     read(database.parent)
     try:
@@ -94,7 +94,7 @@ def _storage(database: Path) -> Any:
     """The study's storage. A connection that only queries may still take back what a killed engine left half written."""
     from optuna.storages import RDBStorage
 
-    from katib.local.record import LOCK_SECONDS
+    from katib.backend.local.record import LOCK_SECONDS
 
     def only_query(connection: Any, _: object) -> None:
         connection.execute("PRAGMA query_only = ON")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from katib.results.fixed_runs import Plan, Purpose
-    from katib.results.table import Row, TrialTable
+    from katib.conclude.fixed_runs import Plan, Purpose
+    from katib.table.trial_table import Row, TrialTable
 
     Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
     """Of a search's table and manifest the plan of what follows."""
@@ -57,14 +57,14 @@ class Followed:
     @property
     def name(self) -> str:
         """Of its Experiment."""
-        from katib.results.fixed_runs import experiment_name
+        from katib.conclude.fixed_runs import experiment_name
 
         return experiment_name(self.plan.search, self.plan.purpose)
 
     @property
     def outstanding(self) -> int:
         """Runs that have not ended."""
-        from katib.results.confirmation import outstanding
+        from katib.conclude.confirmation import outstanding
 
         return len(self.plan.words) if self.table is None else outstanding(self.plan, self.table)
 
@@ -113,18 +113,18 @@ def _here(
     """On this machine, until it has ended."""
     import sys
 
+    from katib.backend.local.another import untrained
+    from katib.backend.local.pace import pace
+    from katib.backend.local.record import MANIFEST
+    from katib.backend.local.run import is_begun, run
+    from katib.backend.local.table import read_table
     from katib.check import require_sound
     from katib.cli.searches import confirm, say
     from katib.cli.tables import tell
-    from katib.foreign import read_text
-    from katib.local.another import untrained
-    from katib.local.pace import pace
-    from katib.local.record import MANIFEST
-    from katib.local.run import is_begun, run
-    from katib.results.confirmation import local_plan, require_manifest
-    from katib.results.fixed_runs import derived, experiment_name
-    from katib.results.local_table import read_table
-    from katib.results.own_program import require_own_program
+    from katib.conclude.confirmation import local_plan, require_manifest
+    from katib.conclude.fixed_runs import derived, experiment_name
+    from katib.conclude.own_program import require_own_program
+    from katib.untrusted import read_text
     from katib.yaml_reader import read_yaml
 
     out = how.out
@@ -159,19 +159,19 @@ def _on_cluster(
     experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
 ) -> Followed:
     """Deployed as a search is, and left to run; called again it says how far it is."""
+    from katib.backend.cluster import lifecycle
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.deploy_diff import plan as change
+    from katib.backend.cluster.deploy_diff import running
+    from katib.backend.cluster.kinds import EXPERIMENT
+    from katib.backend.cluster.table import cluster_table
     from katib.check import require_sound
     from katib.cli._continue import with_old_trials
     from katib.cli.deploy import apply
     from katib.cli.searches import say, site_of
     from katib.cli.tables import tell
-    from katib.cluster import lifecycle
-    from katib.cluster.client import Cluster
-    from katib.cluster.kinds import EXPERIMENT
-    from katib.cluster.plan import plan as change
-    from katib.cluster.plan import running
+    from katib.conclude.fixed_runs import derived, experiment_name, plan_of
     from katib.errors import ClusterError
-    from katib.results.cluster_table import cluster_table
-    from katib.results.fixed_runs import derived, experiment_name, plan_of
     from katib.yaml_reader import read_yaml
 
     context, place = how.context, site_of(how.site)
@@ -208,7 +208,7 @@ def _on_cluster(
 
 def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
     """An Experiment of the cluster as a manifest that makes it anew: without what Katib, Kubernetes and `stop` noted on it."""
-    from katib.results.fixed_runs import PLAN
+    from katib.conclude.fixed_runs import PLAN
 
     metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
     metadata["annotations"] = {PLAN: found["metadata"]["annotations"][PLAN]}
@@ -222,18 +222,18 @@ def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def table_here(out: Path, name: str) -> "TrialTable | None":
     """The table of an experiment on this machine; None where there is none."""
-    from katib.local.record import DATABASE
-    from katib.results.local_table import read_table
+    from katib.backend.local.record import DATABASE
+    from katib.backend.local.table import read_table
 
     return read_table(out, name) if (out / name / DATABASE).exists() else None
 
 
 def _launcher(text: str, name: str, out: Path, data: Path | None, search: "TrialTable") -> Any:
     """Raises FolderError where the corpus is another one than the search's: values could not be compared."""
+    from katib.backend.local.corpus import EARLIER, is_earlier
+    from katib.backend.local.launch import launcher
     from katib.errors import FolderError
-    from katib.experiment import load_experiment
-    from katib.local.corpus import EARLIER, is_earlier
-    from katib.local.launch import launcher
+    from katib.manifest.experiment import load_experiment
 
     start = launcher(load_experiment(text, name), data, out)
     known, why = search.identity.corpus, ""
@@ -253,8 +253,8 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
 
 
 def _recorded(out: Path, search: "TrialTable") -> Path | None:
-    """Where the search's runs found their corpus (trainer/fit.py writes it down)."""
-    from katib.results.run_folder import SUMMARY, read_json
+    """Where the search's runs found their corpus (trainer/training/fit.py writes it down)."""
+    from katib.table.run_folder import SUMMARY, read_json
 
     for row in search.rows:
         found = read_json(out / search.identity.name / row.trial / SUMMARY).get("data_dir")

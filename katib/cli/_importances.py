@@ -1,7 +1,7 @@
 """The report's importances in Optuna's dashboard, which else has others of the same search.
 
 The dashboard goes by the trials that completed, a tenth of them as good ones; the report by stopped trials too and by more good
-ones, since that named the right parameter more often in simulated searches (katib/results/report/importance.py).
+ones, since that named the right parameter more often in simulated searches (katib/report/importance.py).
 """
 
 import json
@@ -38,8 +38,8 @@ class _Shares:
         self._found: list[dict[str, Any]] = []
 
     def __call__(self) -> list[dict[str, Any]]:
-        from katib.results.local_table import read_table
-        from katib.results.report.importance import importances
+        from katib.backend.local.table import read_table
+        from katib.report.importance import importances
 
         table = read_table(self._folder.parent, self._folder.name)
         values = {row.trial: row.value for row in table.rows}

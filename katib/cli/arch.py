@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from katib.cli._follow import Followed
-    from katib.results.architecture import Variant
-    from katib.results.fixed_runs import Plan
-    from katib.results.table import TrialTable
+    from katib.conclude.architecture import Variant
+    from katib.conclude.fixed_runs import Plan
     from katib.spec import Architecture
+    from katib.table.trial_table import TrialTable
 
 SIZES, PLOT = "sizes.json", "pareto.html"
 
@@ -39,9 +39,9 @@ def arch(
     import sys
 
     from katib.cli._follow import How, follow, numbers
+    from katib.conclude.architecture import plan_architecture
+    from katib.conclude.confirmation import SEEDS, find_verdict
     from katib.errors import ResultError
-    from katib.results.architecture import plan_architecture
-    from katib.results.confirmation import SEEDS, find_verdict
     from katib.spec import load_spec
 
     spec = load_spec(model)
@@ -100,8 +100,8 @@ def _own(
     manifest: "Mapping[str, Any]", phase: "Architecture", kept: Path, notes: "dict[str, None]"
 ) -> int | None:
     """The value that the search's own architecture has; None where the trainer cannot be asked."""
+    from katib.conclude.architecture import sizes
     from katib.errors import ResultError
-    from katib.results.architecture import sizes
 
     try:
         (own,) = sizes(manifest, "", [""], kept)
@@ -114,9 +114,9 @@ def _own(
 
 def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path) -> "list[Variant]":
     from katib.cli._follow import table_here
+    from katib.conclude import architecture
+    from katib.conclude.fixed_runs import experiment_name
     from katib.errors import ResultError
-    from katib.results import architecture
-    from katib.results.fixed_runs import experiment_name
 
     field = found.plan.field
     values = [group.configuration[field] for group in found.plan.groups]
@@ -132,8 +132,8 @@ def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path
 
 
 def _show(found: "Followed") -> None:
-    from katib.local.view import count, short
     from katib.terminal import print_words
+    from katib.text import count, short
 
     plan = found.plan
     known = sum(len(group.known) for group in plan.groups)
@@ -153,11 +153,11 @@ def _show(found: "Followed") -> None:
 def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     import sys
 
-    from katib.local.view import count
+    from katib.files import write_whole
     from katib.metrics import metrics_of
-    from katib.results.pareto import page
+    from katib.report.pareto import page
     from katib.terminal import print_rows, print_words
-    from katib.whole_file import write_whole
+    from katib.text import count
 
     plan = found.plan
     metric = metrics_of(found.manifest["spec"])[0]
@@ -192,9 +192,9 @@ def _headings(plan: "Plan", made: "list[Variant]") -> list[str]:
 
 def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, maximize: bool) -> list[str]:
     """`step` is an epoch by its training steps, validation included; an epoch where no run says how many steps it has."""
-    from katib.local.view import duration, with_unit
-    from katib.results.architecture import front
-    from katib.results.pareto import AXES
+    from katib.conclude.architecture import front
+    from katib.report.pareto import AXES
+    from katib.text import duration, with_unit
 
     time = one.step_seconds if any(other.step_seconds is not None for other in made) else one.epoch_seconds
     return [
@@ -214,7 +214,7 @@ def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, max
 def _print_json(found: "Followed", made: "list[Variant]") -> int:
     import json
 
-    from katib.results.architecture import record
+    from katib.conclude.architecture import record
 
     told = {
         "experiment": found.name,

@@ -10,8 +10,8 @@ from katib.cli.options import MOST, Context, Json, OfCluster, Out, SiteFile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from katib.results.selection import Candidate
-    from katib.results.table import TrialTable
+    from katib.conclude.selection import Candidate
+    from katib.table.trial_table import TrialTable
 
 
 def best(
@@ -31,11 +31,11 @@ def best(
 
     from katib.cli.searches import search_name
     from katib.cli.tables import tell, trial_table
-    from katib.local.view import with_unit
-    from katib.results.confirmation import nothing_to_go_by
-    from katib.results.remarks import remarks
-    from katib.results.selection import candidates, seed_noise
+    from katib.conclude.confirmation import nothing_to_go_by
+    from katib.conclude.remarks import remarks
+    from katib.conclude.selection import candidates, seed_noise
     from katib.terminal import print_words
+    from katib.text import with_unit
 
     name = search_name(experiment)
     table = trial_table(name, out, site, context, cluster=cluster)
@@ -66,8 +66,8 @@ def best(
 
 def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
     from katib.columns import without_prefix
-    from katib.local.view import short, with_unit
     from katib.terminal import output, print_rows
+    from katib.text import short, with_unit
 
     out, settings = output(), found[0].configuration
     prefix = without_prefix([name for one in found for name in one.trials])[0] if out.terminal else ""
@@ -91,8 +91,8 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
 
 def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
     """The verdict where there is one; else how far the search is, why it cannot be confirmed, or the command that does so."""
-    from katib.results.confirmation import find_verdict, hindrance
-    from katib.results.remarks import differences, progress
+    from katib.conclude.confirmation import find_verdict, hindrance
+    from katib.conclude.remarks import differences, progress
 
     if verdict := find_verdict(out, table):
         return "\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline))))

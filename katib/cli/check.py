@@ -64,7 +64,7 @@ def _print(found: "Finding") -> None:
 
 
 def _summary(source: str, findings: list["Finding"]) -> str:
-    from katib.foreign import clean
+    from katib.untrusted import clean
 
     source = clean(source)
     if not findings:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from katib.cli._follow import Followed
-    from katib.results.fixed_runs import Plan
-    from katib.results.table import TrialTable
-    from katib.results.verdict import Verdict
+    from katib.conclude.fixed_runs import Plan
+    from katib.conclude.verdict import Verdict
+    from katib.table.trial_table import TrialTable
 
 
 def confirm(
@@ -36,7 +36,7 @@ def confirm(
     again it goes on, and says how far it is; with --json it starts nothing."""
     from katib.cli._follow import How, follow, numbers
     from katib.cli.searches import search_name
-    from katib.results.confirmation import SEEDS, conclude, keep, plan_confirmation
+    from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
 
     name, beaten = search_name(experiment), _baseline(baseline)
     wanted = SEEDS if seeds is None else numbers(seeds)
@@ -91,9 +91,9 @@ def _require_same(
 
 
 def _show(found: "Followed") -> None:
-    from katib.local.view import count, short, with_unit
     from katib.metrics import metrics_of
     from katib.terminal import print_rows, print_words
+    from katib.text import count, short, with_unit
 
     plan, metric = found.plan, metrics_of(found.manifest["spec"])[0]
     known = sum(len(group.known) for group in plan.groups)
@@ -121,10 +121,10 @@ def _show(found: "Followed") -> None:
 def _close(found: "Followed", verdict: "Verdict | None") -> int:
     import sys
 
-    from katib.local.view import count, short, with_unit
+    from katib.conclude.remarks import differences
     from katib.metrics import metrics_of
-    from katib.results.remarks import differences
     from katib.terminal import print_rows, print_words
+    from katib.text import count, short, with_unit
 
     plan, values, metric = found.plan, found.values, metrics_of(found.manifest["spec"])[0]
     rows = []
@@ -159,7 +159,7 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
 def _print_json(found: "Followed", verdict: "Verdict | None") -> int:
     import json
 
-    from katib.results.confirmation import verdict_record
+    from katib.conclude.confirmation import verdict_record
 
     groups = [
         {

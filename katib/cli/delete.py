@@ -9,9 +9,9 @@ from katib.cli.options import Context, Name, Out, SiteFile, Yes
 from katib.cli.searches import SearchName
 
 if TYPE_CHECKING:
-    from katib.cluster.client import Cluster
-    from katib.cluster.model import Search
-    from katib.results.saving import Saving
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.model import Search
+    from katib.backend.cluster.saving import Saving
     from katib.site import Site
 
 
@@ -30,13 +30,13 @@ def delete(
     yes: Yes = False,
 ) -> None:
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
+    from katib.backend.cluster import lifecycle, run_directories
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.deploy_diff import running
+    from katib.backend.cluster.saving import saving
     from katib.cli.searches import confirm, say, search_name, site_of
     from katib.cli.tables import tell
-    from katib.cluster import lifecycle, run_directories
-    from katib.cluster.client import Cluster
-    from katib.cluster.plan import running
-    from katib.results import export
-    from katib.results.saving import saving
+    from katib.table import export
 
     place = site_of(site)
     cluster = Cluster(place.namespace, context)
@@ -66,7 +66,7 @@ def delete(
 
 
 def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, runs: bool) -> None:
-    from katib.results import export
+    from katib.table import export
     from katib.terminal import print_words
 
     rows = found.table.rows
@@ -87,8 +87,8 @@ def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, r
 
 def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes: bool) -> None:
     """Removes the run directories of an experiment that is there no more."""
+    from katib.backend.cluster import run_directories
     from katib.cli.searches import any_manifest, confirm, say
-    from katib.cluster import run_directories
     from katib.errors import ClusterError
     from katib.terminal import print_words
 

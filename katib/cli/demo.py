@@ -13,11 +13,11 @@ def demo(
     data: Annotated[Path, typer.Option(help="where the corpus is made, or was")] = Path("data/demo"),
 ) -> int:
     """Build a corpus of synthetic voices and search on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
+    from katib.backend.local.table import read_table
     from katib.cli.corpus import corpus
     from katib.cli.local import local
     from katib.cli.report import write_report
-    from katib.results.local_table import read_table
-    from katib.results.report.summary import next_steps
+    from katib.report.summary import next_steps
     from katib.spec import load_spec
 
     spec = load_spec("demo")

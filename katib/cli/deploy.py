@@ -10,9 +10,9 @@ from katib.cli.options import MOST, Context, Epochs, Name, Out, Parallel, Preset
 from katib.cli.searches import Models
 
 if TYPE_CHECKING:
-    from katib.cluster.client import Cluster
-    from katib.cluster.kinds import Object
-    from katib.cluster.plan import Plan
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.deploy_diff import Plan
+    from katib.backend.cluster.kinds import Object
     from katib.site import Site
 
 
@@ -40,11 +40,11 @@ def deploy(
     A search that has failed or was stopped continues from its run directories, and so does one that was deleted where OUT
     has its table.
     """
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.deploy_diff import plan, running
     from katib.cli._continue import with_old_trials
     from katib.cli.searches import manifests, say, site_of
-    from katib.cluster.client import Cluster
-    from katib.cluster.plan import plan, running
-    from katib.render import Overrides
+    from katib.manifest.render import Overrides
 
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
@@ -68,10 +68,10 @@ def apply(
 ) -> None:
     """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial; what confirm and
     arch do as well."""
+    from katib.backend.cluster.kinds import EXPERIMENT
+    from katib.backend.cluster.waiting import wait as wait_for_trial
     from katib.cli._continue import delete_ended
     from katib.cli.searches import confirm, say
-    from katib.cluster.kinds import EXPERIMENT
-    from katib.cluster.waiting import wait as wait_for_trial
     from katib.errors import ClusterError
 
     due = [item for item in plans if item.action != "nothing"]
@@ -110,7 +110,7 @@ def apply(
 
 def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
     """The Experiment is as it should be; whether it gets its trials is another matter."""
-    from katib.cluster.status import Curves, look
+    from katib.backend.cluster.status import Curves, look
     from katib.terminal import print_words
 
     (found,) = look(cluster, Curves(), item.name)
@@ -124,8 +124,8 @@ def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
 
 def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
     """Doctor's short form: what is not well; an error ends the verb before anything is applied."""
+    from katib.backend.cluster.doctor import Patient, examine
     from katib.cli.searches import print_results
-    from katib.cluster.doctor import Patient, examine
     from katib.errors import ClusterError
 
     results = examine(Patient(cluster, site, [item.manifest for item in due]))
@@ -139,7 +139,7 @@ def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
 
 def _tried(item: "Plan") -> "Object":
     """What the API server is asked whether it would take it: a new Experiment under a free name where the old one goes first."""
-    from katib.cluster.plan import successor
+    from katib.backend.cluster.deploy_diff import successor
 
     if item.action != "continue":
         return item.manifest
@@ -149,7 +149,7 @@ def _tried(item: "Plan") -> "Object":
 
 
 def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
-    from katib.results.export import JSON
+    from katib.table.export import JSON
     from katib.terminal import print_words
 
     budget = item.manifest["spec"]

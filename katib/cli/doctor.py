@@ -19,11 +19,11 @@ def doctor(
     import dataclasses
     import json
 
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.doctor import Patient, examine
     from katib.cli.searches import manifests, print_results, site_of
-    from katib.cluster.client import Cluster
-    from katib.cluster.doctor import Patient, examine
-    from katib.local.view import count
-    from katib.render import Overrides
+    from katib.manifest.render import Overrides
+    from katib.text import count
 
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)

@@ -10,7 +10,7 @@ from katib.cli.options import SiteFile, Yes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from katib.cluster.images import Image
+    from katib.install.images import Image
 
 
 def images(
@@ -32,7 +32,7 @@ def images(
 ) -> None:
     """Build the images of images/ with docker, podman or buildah, tagged with the git commit."""
     from katib.cli.searches import confirm, say
-    from katib.cluster import images as builder
+    from katib.install import images as builder
     from katib.site import SITE, load_site
 
     place = site or SITE
@@ -61,7 +61,7 @@ def _push(tool: str, wanted: "Sequence[Image]", place: Path) -> None:
     from tempfile import TemporaryDirectory
 
     from katib.cli.searches import say
-    from katib.cluster import images as builder
+    from katib.install import images as builder
 
     with TemporaryDirectory() as folder:
         pushed = []

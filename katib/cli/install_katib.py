@@ -18,8 +18,8 @@ def install_katib(
     yes: Yes = False,
 ) -> None:
     """Apply k8s/katib (Katib's own standalone install with our configuration) and wait for its webhook and DB manager."""
+    from katib.backend.cluster.kubectl import kubectl
     from katib.cli.searches import confirm, say
-    from katib.cluster.kubectl import kubectl
     from katib.errors import ClusterError
 
     try:

@@ -8,8 +8,8 @@ import typer
 from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 
 if TYPE_CHECKING:
-    from katib.local.ending import Halt
-    from katib.render import Overrides
+    from katib.backend.local.ending import Halt
+    from katib.manifest.render import Overrides
 
 
 def local(
@@ -33,12 +33,12 @@ def local(
     yes: Yes = False,
 ) -> int:
     """Run the Experiment of MODEL, or that of a manifest FILE, on this machine; stopped and started again, it goes on."""
+    from katib.backend.local.launch import launcher
+    from katib.backend.local.pace import pace
+    from katib.backend.local.run import is_begun, run
     from katib.check import require_sound
-    from katib.experiment import load_experiment
-    from katib.local.launch import launcher
-    from katib.local.pace import pace
-    from katib.local.run import is_begun, run
-    from katib.render import Overrides
+    from katib.manifest.experiment import load_experiment
+    from katib.manifest.render import Overrides
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     if _is_file(search):
@@ -84,8 +84,8 @@ def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
     none waits for room: the engine ends the search on a full disk and says so."""
     import os
 
-    from katib.local.launch import gpus
-    from katib.render import render
+    from katib.backend.local.launch import gpus
+    from katib.manifest.render import render
     from katib.site import load_site
     from katib.spec import load_spec
 
@@ -113,11 +113,10 @@ def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
     """The table, what ended the search, and how to go on."""
     import sys
 
-    from katib.local.view import short, with_unit
-    from katib.results.formats import print_table
-    from katib.results.local_table import read_table
+    from katib.backend.local.table import read_table
+    from katib.table.formats import print_table
     from katib.terminal import output, print_words
-    from katib.text import difference
+    from katib.text import difference, short, with_unit
 
     table = read_table(out, experiment)
     if table.rows:

@@ -18,9 +18,9 @@ def log(
 ) -> None:
     """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
     from katib.cli.tables import tell, trial_table
-    from katib.results.confirmation import find_verdict
-    from katib.results.log import write
-    from katib.results.remarks import remarks
+    from katib.conclude.confirmation import find_verdict
+    from katib.conclude.remarks import remarks
+    from katib.report.log import write
 
     table = trial_table(experiment, out, site, context, cluster=cluster)
     tell(remarks(table))
@@ -30,9 +30,9 @@ def log(
 
 def _commit() -> str:
     """Of this checkout, as images are tagged with it; a plain word where there is none."""
-    from katib.cluster.images import commit
+    from katib.backend.local.launch import ROOT
     from katib.errors import ClusterError
-    from katib.local.launch import ROOT
+    from katib.install.images import commit
 
     try:
         return commit(ROOT)

@@ -18,9 +18,9 @@ def logs(
     """Print the log of TRIAL, from whichever container has it."""
     from contextlib import suppress
 
+    from katib.backend.cluster import logs as source
+    from katib.backend.cluster.client import Cluster
     from katib.cli.searches import say, site_of
-    from katib.cluster import logs as source
-    from katib.cluster.client import Cluster
 
     cluster = Cluster(site_of(site).namespace, context)
     with suppress(KeyboardInterrupt):

@@ -14,8 +14,8 @@ def pack(
     ] = None,
 ) -> int:
     """Pack a corpus into one memory-mapped file a subset, with checksums; a pack that is there and whole is left alone."""
+    from katib.backend.local.launch import require_corpus
     from katib.cli.corpus import run_trainer
-    from katib.local.launch import require_corpus
 
     require_corpus(data)
     return run_trainer("trainer.data.pack", "--data-dir", data, *(["--out", out] if out else []))

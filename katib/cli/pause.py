@@ -6,9 +6,9 @@ from katib.cli.searches import SearchName
 
 def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """Suspend the running trials of MODEL: each saves, its pod goes; `resume` goes on at the checkpoints."""
+    from katib.backend.cluster import lifecycle
+    from katib.backend.cluster.client import Cluster
     from katib.cli.searches import confirm, say, search_name, site_of
-    from katib.cluster import lifecycle
-    from katib.cluster.client import Cluster
 
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))

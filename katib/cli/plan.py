@@ -8,9 +8,9 @@ import typer
 from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
 
 if TYPE_CHECKING:
-    from katib.results.plan import ModelPlan, Plan
-    from katib.results.table import TrialTable
+    from katib.budget.estimate import ModelPlan, Plan
     from katib.spec import Spec
+    from katib.table.trial_table import TrialTable
 
 
 def plan(
@@ -31,8 +31,8 @@ def plan(
     """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     import json
 
+    from katib.budget.estimate import plan as planned
     from katib.cli.searches import models, site_of
-    from katib.results.plan import plan as planned
     from katib.spec import load_spec
 
     place = site_of(site)
@@ -171,7 +171,7 @@ def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
 
 def _grounds(made: "Plan") -> list[str]:
     """What the numbers rest on."""
-    from katib.results.plan import ASSUMED_SAVING
+    from katib.budget.estimate import ASSUMED_SAVING
 
     lines = []
     guessed = [model.spec.name for model in made.models if not model.measured]

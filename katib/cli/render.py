@@ -13,8 +13,8 @@ def render(
     site: SiteFile = None,
 ) -> None:
     """Print the Katib Experiment manifest of MODEL; apply it with kubectl, or run it with the verb local."""
-    from katib.render import Overrides
-    from katib.render import render as render_manifest
+    from katib.manifest.render import Overrides
+    from katib.manifest.render import render as render_manifest
     from katib.site import load_site
     from katib.spec import load_spec
 

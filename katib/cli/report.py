@@ -8,7 +8,7 @@ import typer
 from katib.cli.options import Context, OfCluster, Out, SiteFile
 
 if TYPE_CHECKING:
-    from katib.results.table import TrialTable
+    from katib.table.trial_table import TrialTable
 
 
 def report(
@@ -20,7 +20,7 @@ def report(
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
     from katib.cli.tables import tell, trial_table
-    from katib.results.remarks import remarks
+    from katib.conclude.remarks import remarks
 
     table = trial_table(experiment, out, site, context, cluster=cluster)
     tell(remarks(table, metrics=True))
@@ -29,11 +29,11 @@ def report(
 
 def write_report(table: "TrialTable", out: Path) -> None:
     """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
-    from katib.results.confirmation import find_verdict
-    from katib.results.origin import is_ours
-    from katib.results.report.audio import listen
-    from katib.results.report.page import page, write
-    from katib.results.report.summary import conclude
+    from katib.conclude.confirmation import find_verdict
+    from katib.report.audio import listen
+    from katib.report.page import page, write
+    from katib.report.summary import conclude
+    from katib.table.origin import is_ours
     from katib.terminal import print_words
 
     where = "" if out == Path("runs") else f" OUT={out}"

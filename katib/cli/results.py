@@ -21,9 +21,9 @@ def results(
     import sys
 
     from katib.cli.tables import tell, trial_table
+    from katib.conclude.remarks import remarks
     from katib.errors import SepsweepError, nearest
-    from katib.results.formats import FORMATS, print_table, text
-    from katib.results.remarks import remarks
+    from katib.table.formats import FORMATS, print_table, text
     from katib.terminal import output
 
     if format not in FORMATS:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from katib.cluster.doctor import Result
-    from katib.render import Overrides
+    from katib.backend.cluster.doctor import Result
+    from katib.manifest.render import Overrides
     from katib.site import Site
 
 ALL = "all"
@@ -30,7 +30,7 @@ def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str
     """The checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
     from katib.check import require_sound
     from katib.errors import SpecError
-    from katib.render import render
+    from katib.manifest.render import render
     from katib.spec import load_spec
     from katib.yaml_reader import read_yaml
 
@@ -46,7 +46,7 @@ def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str
 
 def any_manifest(site: "Site") -> dict[str, Any]:
     """An Experiment of `site`, whose trials show how a pod gets at the site's claims."""
-    from katib.render import Overrides, render
+    from katib.manifest.render import Overrides, render
     from katib.spec import load_spec
     from katib.yaml_reader import read_yaml
 
@@ -77,7 +77,7 @@ def confirm(question: str, yes: bool) -> None:
 
 def say(text: str) -> None:
     """A line that is seen at once, in a pipe too, without what a terminal would obey: much of it comes from a cluster."""
-    from katib.foreign import clean
+    from katib.untrusted import clean
 
     print(clean(text), flush=True)
 

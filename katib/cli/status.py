@@ -7,7 +7,7 @@ import typer
 from katib.cli.options import Context, Json, SiteFile
 
 if TYPE_CHECKING:
-    from katib.cluster.client import Cluster
+    from katib.backend.cluster.client import Cluster
 
 LOG_SECONDS = 10.0
 """The shortest time between two readings of the logs, for which there is no watch."""
@@ -25,10 +25,10 @@ def status(
     """Show the searches of the namespace with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
     import json
 
+    from katib.backend.cluster.client import Cluster
+    from katib.backend.cluster.status import Curves, look
+    from katib.backend.cluster.view import print_progress, records
     from katib.cli.searches import search_name, site_of
-    from katib.cluster.client import Cluster
-    from katib.cluster.status import Curves, look
-    from katib.cluster.view import print_progress, records
     from katib.terminal import output
 
     cluster = Cluster(site_of(site).namespace, context)
@@ -51,9 +51,9 @@ def _watch(cluster: "Cluster", name: str | None) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    from katib.cluster.mirror import Mirror
-    from katib.cluster.status import SELECTORS, Curves
-    from katib.cluster.view import PAGE_SECONDS, print_progress, screen
+    from katib.backend.cluster.informer import Mirror
+    from katib.backend.cluster.status import SELECTORS, Curves
+    from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
     from katib.terminal import MARGIN, assembled, output
 
     out, curves = output(), Curves()
@@ -86,6 +86,6 @@ def _watch(cluster: "Cluster", name: str | None) -> None:
 
 
 def _progress(cluster: "Cluster", mirror: Any, curves: Any, name: str | None) -> Any:
-    from katib.cluster.status import progress
+    from katib.backend.cluster.status import progress
 
     return progress(cluster, mirror.objects(), curves, name)

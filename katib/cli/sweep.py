@@ -21,7 +21,7 @@ def sweep(
     site: SiteFile = None,
 ) -> None:
     """Print the search of MODEL as a sweep file for `wandb sweep`, whose agents start the same trainer."""
-    from katib.render import Overrides, render_sweep
+    from katib.manifest.render import Overrides, render_sweep
     from katib.site import load_site
     from katib.spec import load_spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from katib.results.table import TrialTable
+    from katib.table.trial_table import TrialTable
 
 
 def trial_table(
@@ -16,15 +16,15 @@ def trial_table(
 ) -> "TrialTable":
     """The table of `experiment`, with --cluster or --context that of the cluster; what could not be read is told on stderr."""
     if cluster or context is not None:
+        from katib.backend.cluster.client import Cluster
+        from katib.backend.cluster.table import cluster_table
         from katib.cli.searches import search_name, site_of
-        from katib.cluster.client import Cluster
-        from katib.results.cluster_table import cluster_table
 
         table = cluster_table(
             Cluster(site_of(site).namespace, context), search_name(experiment), context=context
         )
     else:
-        from katib.results.local_table import read_table
+        from katib.backend.local.table import read_table
 
         table = read_table(out, experiment)
     tell(table.notes)

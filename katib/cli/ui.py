@@ -28,10 +28,10 @@ def ui(
     if cluster or context is not None:
         _of_the_cluster(experiment, port, site, context)
         return
+    from katib.backend.local.record import DATABASE
+    from katib.backend.local.table import experiments, find
     from katib.cli._dashboard import serve
     from katib.errors import FolderError
-    from katib.local.record import DATABASE
-    from katib.results.local_table import experiments, find
 
     there = experiments(out)
     if experiment is None and not there:
@@ -60,8 +60,8 @@ def _of_the_cluster(experiment: str | None, port: int, site: Path | None, contex
     that filtering methods would not make it safe."""
     from contextlib import suppress
 
+    from katib.backend.cluster.kubectl import forwarded
     from katib.cli.searches import search_name, site_of
-    from katib.cluster.kubectl import forwarded
     from katib.errors import ClusterError
 
     place = f"experiment/{site_of(site).namespace}/{search_name(experiment)}" if experiment else ""

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from katib.errors import ManifestError
-from katib.experiment import Parameter
+from katib.manifest.experiment import Parameter
 
 if TYPE_CHECKING:
     # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for it.

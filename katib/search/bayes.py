@@ -3,7 +3,7 @@
 The promise is the expected improvement (Mockus 1978) over the best that the process believes in, and not over the luckiest
 value, because values are noisy (Gramacy 2020, Surrogates, section 7.2.4); in logarithms (Ament et al. 2023, NeurIPS), which
 tell points apart far from the best as well. Running trials are believed to come to what the process predicts (Ginsbourger et
-al. 2010). Called by katib/search/sampler.py, and by katib/results/selection.py for what the process believes.
+al. 2010). Called by katib/search/sampler.py, and by katib/conclude/selection.py for what the process believes.
 """
 
 import math

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from katib.check.first_suggestions import FirstSuggestion, first_suggestions, problems
 from katib.check.services import OURS, SERVICES
 from katib.errors import ManifestError, nearest
-from katib.experiment import Algorithm, Experiment
+from katib.manifest.experiment import Algorithm, Experiment
 from katib.search import sobol
 from katib.search.history import Past
 from katib.search.places import Places

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from katib.check.services import OURS, Service
 from katib.errors import ManifestError, nearest
-from katib.experiment import Algorithm
+from katib.manifest.experiment import Algorithm
 
 
 def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, str]:

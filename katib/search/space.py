@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from katib.experiment import Parameter
+from katib.manifest.experiment import Parameter
 from katib.search.axis import Axis, Coordinate
 
 if TYPE_CHECKING:

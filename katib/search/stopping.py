@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 from katib.check.services import EARLY_STOPPING, OUR_EARLY_STOPPING
 from katib.errors import ManifestError, nearest
-from katib.experiment import Algorithm
+from katib.manifest.experiment import Algorithm
 from katib.metrics import TOLERANCES
 from katib.search.settings import checked
 from katib.text import count, with_unit
@@ -75,7 +75,7 @@ class MedianStop:
 
     `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no further
     than that from the median goes on. Late in a search most trials lie near the best, and among them a bare median ends every
-    second one for the luck of its seed, the best as often as any (benchmarks/search.py); with 0 it is bare.
+    second one for the luck of its seed, the best as often as any (benchmarks/search/compare.py); with 0 it is bare.
     """
 
     maximize: bool

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from katib.foreign import clean
+from katib.untrusted import clean
 
 
 class _OneLine(logging.Formatter):

@@ -13,13 +13,13 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from katib.errors import SepsweepError
-from katib.experiment import Algorithm, Experiment, Parameter
+from katib.manifest.experiment import Algorithm, Experiment, Parameter
 from katib.search.history import Outcome, Past
 from katib.services.stubs import pb
 from katib.services.turns import TooMuchError
 
 if TYPE_CHECKING:
-    from katib.manifest import Distribution, ParameterType
+    from katib.manifest.schema import Distribution, ParameterType
 
 MOST_PARAMETERS = 200
 MOST_TRIALS = 5_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from katib.errors import ClusterError
-from katib.experiment import Algorithm
+from katib.manifest.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
 from katib.services.kubernetes_api import EARLY_STOPPED, EXPERIMENT_LABEL, KubernetesApi
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs

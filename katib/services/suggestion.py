@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from katib.errors import ClusterError
-from katib.experiment import Experiment
+from katib.manifest.experiment import Experiment
 from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests

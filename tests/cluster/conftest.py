@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from katib.__main__ import main
-from katib.cluster.kinds import POD
+from katib.backend.cluster.kinds import POD
 from katib.site import Site, load_site
 from tests.cluster import elsewhere, rig
 from tests.cluster.search import NAME, Katib

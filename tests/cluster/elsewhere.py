@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from katib.cluster.kinds import Object
+from katib.backend.cluster.kinds import Object
 from katib.site import Site
 from tests.cluster import rig
 

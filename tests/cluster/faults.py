@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import (
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import (
     CONFIG_MAP,
     DEFINITION,
     DEPLOYMENT,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import Object
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import Object
 from tests.cluster import rig
 from tests.cluster.faults import with_token
 from tests.cluster.tools import Tools

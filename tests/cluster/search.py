@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from katib.cluster.doctor.admission import trial_job
-from katib.cluster.kinds import (
+from katib.backend.cluster.doctor.admission import trial_job
+from katib.backend.cluster.kinds import (
     EXPERIMENT,
     JOB,
     POD,

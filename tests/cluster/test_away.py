@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-from katib.cluster.answers import UnreachableError
-from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT
-from katib.cluster.mirror import Mirror
-from katib.cluster.status import SELECTORS, Curves, progress
+from katib.backend.cluster.answers import UnreachableError
+from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.kinds import CONFIG_MAP, EXPERIMENT
+from katib.backend.cluster.status import SELECTORS, Curves, progress
 from katib.site import Site
 from tests.cluster import rig
 from tests.cluster.search import Katib

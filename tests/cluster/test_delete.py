@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster import run_directories
-from katib.cluster.kinds import CONFIG_MAP, EXPERIMENT, JOB, POD, SUGGESTION, Object
+from katib.backend.cluster import run_directories
+from katib.backend.cluster.kinds import CONFIG_MAP, EXPERIMENT, JOB, POD, SUGGESTION, Object
+from katib.backend.local.table import read_table
 from katib.errors import ClusterError
-from katib.results.local_table import read_table
 from katib.site import load_site
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, as_json, in_background

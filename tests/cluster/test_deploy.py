@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, NAMESPACE, POD
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE, POD
 from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster.conftest import Begin, Verb

@@ -2,8 +2,8 @@
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.doctor import Patient, Result, examine
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.doctor import Patient, Result, examine
 from katib.site import Site
 from tests.cluster.faults import FAULTS, Fault
 from tests.cluster.tools import Tools, manifest

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from katib.cluster.kinds import EXPERIMENT
-from katib.results.cluster_table import cluster_table
-from katib.results.confirmation import find_verdict
-from katib.results.fixed_runs import plan_of
+from katib.backend.cluster.kinds import EXPERIMENT
+from katib.backend.cluster.table import cluster_table
+from katib.conclude.confirmation import find_verdict
+from katib.conclude.fixed_runs import plan_of
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import ASSIGNMENTS, NAME, Katib
 from tests.cluster.tools import Tools

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.cluster.kinds import INJECTION_LABEL
+from katib.backend.cluster.kinds import INJECTION_LABEL
 from katib.site import load_site
 from tests.cluster import rig
 from tests.cluster.tools import Tools

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster import run_directories
-from katib.cluster.kinds import EXPERIMENT
+from katib.backend.cluster import run_directories
+from katib.backend.cluster.kinds import EXPERIMENT
+from katib.conclude import architecture
 from katib.errors import ResultError
-from katib.results import architecture
 from tests.cluster.conftest import Verb
 from tests.cluster.researcher import researcher
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background

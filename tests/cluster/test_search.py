@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, OWNER_LABEL, POD, TRIAL, TRIAL_LABEL, Object
-from katib.cluster.kubectl import forwarded
-from katib.cluster.model import read_pod, read_search, read_trial
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import EXPERIMENT, OWNER_LABEL, POD, TRIAL, TRIAL_LABEL, Object
+from katib.backend.cluster.kubectl import forwarded
+from katib.backend.cluster.model import read_pod, read_search, read_trial
 from katib.metrics import METRIC
 from katib.services.observations import ObservationLogs
 from katib.site import Site

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster import run_directories
-from katib.cluster.kinds import EXPERIMENT, TRIAL
+from katib.backend.cluster import run_directories
+from katib.backend.cluster.kinds import EXPERIMENT, TRIAL
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background
 from tests.cluster.tools import Tools
@@ -147,7 +147,7 @@ def test_110_trials_of_four_models(
     verb: Verb, tools: Tools, site_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status within ten calls and 200 MB, results and delete right, by a count that the test keeps."""
-    from katib.cluster.status import Curves, look
+    from katib.backend.cluster.status import Curves, look
 
     plan = {"convtasnet": 20, "dprnn": 25, "sepformer": 30, "spmamba": 35}
     assert verb("deploy", "all", "--yes", "--wait", "0")[0] == 0

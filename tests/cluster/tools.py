@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import (
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import (
     CLAIM,
     EXPERIMENT,
     INJECTION_LABEL,
@@ -27,7 +27,7 @@ from katib.cluster.kinds import (
     Kind,
     Object,
 )
-from katib.render import Overrides, render
+from katib.manifest.render import Overrides, render
 from katib.site import Site
 from katib.spec import load_spec
 from tests.cluster import rig

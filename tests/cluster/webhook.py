@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from katib.cluster.kinds import INJECTION_LABEL
+from katib.backend.cluster.kinds import INJECTION_LABEL
 
 NAME = "katib-controller.kubeflow.svc"
 EDITABLE = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")

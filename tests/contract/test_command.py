@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.manifest.render import render
 from katib.metrics import METRIC, MetricParser, metric_filter
-from katib.render import render
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from trainer.command_line import parse
 from trainer.config import Run
-from trainer.metric_line import metric_line, timestamp
+from trainer.training.metric_line import metric_line, timestamp
 
 ASSIGNMENTS = {"lr": "0.00123", "weight_decay": "2e-06", "grad_clip_norm": "7", "lr_factor": "0.45"}
 

@@ -13,11 +13,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from katib.manifest.render import render
 from katib.metrics import METRIC, MetricParser
-from katib.render import render
 from katib.site import load_site
 from katib.spec import load_spec
-from trainer.metric_line import metric_line
+from trainer.training.metric_line import metric_line
 
 WORDS = ("--model", "convtasnet", "--preset", "debug", "--batch-size", "4", "--device", "cpu")
 
@@ -56,10 +56,10 @@ def test_what_is_no_number_is_never_a_line(value: float) -> None:
 NOISE = """
 import os, sys, threading, warnings
 from pathlib import Path
-import torch, trainer.fit
+import torch, trainer.training.fit
 from trainer.__main__ import main
 torch.set_num_threads(1)
-step, texts = trainer.fit.clip_grad_norm_, iter(range(10**9))
+step, texts = trainer.training.fit.clip_grad_norm_, iter(range(10**9))
 NOISE = [
     "  45%|####   | val_si_snr=nan\\r", "val_si_snr: 3.2 dB, ", "\\x1b[32mwandb: val_si_snr", "best/val_si_snr=7.5\\n",
     "Namespace(metric='val_si_snr')\\n", "--metric=val_si_snr stage=val val_si_snr=3", "\\n2026-01-01 val_si_snr =1\\n",
@@ -72,7 +72,7 @@ def noisy(*args):
     if number == BOOM:
         raise KeyError("val_si_snr=3.0")
     return step(*args)
-trainer.fit.clip_grad_norm_ = noisy
+trainer.training.fit.clip_grad_norm_ = noisy
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.manifest.render import Overrides, render_sweep
 from katib.metrics import METRIC
-from katib.render import Overrides, render_sweep
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from tests.trainer.wandb_server import WandbServer, wandb_server

@@ -1,4 +1,5 @@
-"""Every reader of what others may have written, on a few changed inputs and on those that once did harm (benchmarks/fuzz.py)."""
+"""Every reader of what others may have written, on a few changed inputs and on those that once did harm
+(benchmarks/robustness/fuzz.py)."""
 
 from random import Random
 
@@ -6,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz import KEPT, tried
-from benchmarks.fuzz_readers import READERS
+from benchmarks.robustness.fuzz import KEPT, tried
+from benchmarks.robustness.fuzz_readers import READERS
 
 EXAMPLES = 3
 

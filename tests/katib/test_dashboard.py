@@ -11,13 +11,13 @@ from typing import Any
 import optuna
 import pytest
 
-from benchmarks.made_experiment import make_experiment
+from benchmarks.systems.made_experiment import make_experiment
+from katib.backend.local.record import DATABASE, read
+from katib.backend.local.store import Store
+from katib.backend.local.table import read_table
 from katib.cli import _dashboard
-from katib.experiment import load_experiment
-from katib.local.record import DATABASE, Identity, read
-from katib.local.store import Store
-from katib.results.local_table import read_table
-from katib.results.report.importance import importances
+from katib.manifest.experiment import load_experiment
+from katib.report.importance import importances
 from katib.search.sampler import sampler
 from tests.katib.local.rig import manifest
 
@@ -59,7 +59,7 @@ class Page:
 def folder(tmp_path: Path) -> Path:
     """A search with one trial that runs and has reported one epoch."""
     experiment = load_experiment(json.dumps(manifest()), "test")
-    store = Store.create(tmp_path, Identity.of(experiment))
+    store = Store.create(tmp_path, experiment.identity())
     space = sampler(experiment).space
     trial = store.add("test-abcdefgh", dict.fromkeys(space.axes, "1.5"), space)
     store.report(trial, 1, 2.5)

@@ -11,18 +11,18 @@ import pytest
 import yaml
 from rich.cells import cell_len
 
-from benchmarks.made_experiment import make_experiment
+from benchmarks.systems.made_experiment import make_experiment
 from katib.__main__ import main
+from katib.backend.cluster.doctor import Result
+from katib.backend.local.record import Effort
+from katib.backend.local.table import read_table
 from katib.cli import arch, confirm
 from katib.cli._follow import Followed
 from katib.cli.local import _close as close_local
 from katib.cli.searches import print_results
-from katib.cluster.doctor import Result
-from katib.local.record import Effort
-from katib.results.architecture import Variant, plan_architecture
-from katib.results.confirmation import plan_confirmation
-from katib.results.formats import print_table
-from katib.results.local_table import read_table
+from katib.conclude.architecture import Variant, plan_architecture
+from katib.conclude.confirmation import plan_confirmation
+from katib.table.formats import print_table
 from katib.terminal import output, wants_colours
 from tests.katib.results.made import made, trial
 from tests.verbs import Terminal

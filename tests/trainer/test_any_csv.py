@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data import librimix, polsess
-from trainer.data.wav import WavSubset
+from trainer.data.readers import librimix, polsess
+from trainer.data.readers.wav import WavSubset
 from trainer.errors import DataError
 
 COLUMNS = list(polsess.FOLDERS)

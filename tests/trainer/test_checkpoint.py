@@ -14,11 +14,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from trainer import checkpoint
-from trainer.checkpoint import Session, dump, dump_best, new_session, read, restore, resume
 from trainer.config import Training
 from trainer.errors import ConfigError, DamagedCheckpointError
-from trainer.progress import EpochRecord, Progress
+from trainer.training import checkpoint
+from trainer.training.checkpoint import Session, dump, dump_best, new_session, read, restore, resume
+from trainer.training.progress import EpochRecord, Progress
 
 CPU = torch.device("cpu")
 IDENTITY = {"model": "convtasnet", "lr": 0.002}

@@ -19,8 +19,8 @@ from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio as 
 from tests.tiny_corpus import FOLDERS, write_subset
 from trainer.__main__ import main
 from trainer.data.sampling import Excerpt
-from trainer.evaluate import Score, _batches, bootstrap, summarize
-from trainer.separator import load_separator, separate_long
+from trainer.inference.evaluate import Score, _batches, bootstrap, summarize
+from trainer.inference.separator import load_separator, separate_long
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from conftest import Training
 
 from tests.tiny_corpus import FOLDERS
 from trainer.__main__ import main
-from trainer.data import survey
-from trainer.data.corpora import open_corpus
 from trainer.data.pack import main as pack
-from trainer.data.seen import FORGETFUL, Memory
-from trainer.data.subset import load
+from trainer.data.readers import survey
+from trainer.data.readers.corpora import open_corpus
+from trainer.data.readers.seen import FORGETFUL, Memory
+from trainer.data.readers.subset import load
 from trainer.errors import DataError, DataFaultError
 
 
@@ -303,7 +303,7 @@ def test_what_stops_being_sound_during_a_training_ends_with_5(
     file = broken / "val" / "mix" / "001_mixFile.wav"
     soundfile.write(file, soundfile.read(file, dtype="float32")[0], 8000, subtype="FLOAT")
     whole = file.read_bytes()
-    monkeypatch.setattr("trainer.train.hold", _after(lambda: spoil(file, np.nan)))
+    monkeypatch.setattr("trainer.training.train.hold", _after(lambda: spoil(file, np.nan)))
     assert training.here(tmp_path / "trial", data=broken) == 5
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{file} (" in line
@@ -321,7 +321,7 @@ def test_a_pack_of_what_is_no_sound_ends_with_the_mixture_named(
     spoil(file, np.inf)
     with monkeypatch.context() as patch:
         patch.setattr(survey, "fault", lambda samples: "")
-        patch.setattr("trainer.data.wav.fault", lambda samples: "")
+        patch.setattr("trainer.data.readers.wav.fault", lambda samples: "")
         assert pack(["--data-dir", str(broken), "--out", str(tmp_path / "packed")]) == 0
     rows = open_corpus(tmp_path / "packed").validation.rows
     load(rows[1], "C", 0, 4000)

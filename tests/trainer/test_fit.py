@@ -10,10 +10,10 @@ import torch
 from conftest import Training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from trainer.data.corpora import open_subset
+from trainer.data.readers.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
-from trainer.fit import Fit, Scores
-from trainer.gradients import Gradients
+from trainer.training.fit import Fit, Scores
+from trainer.training.gradients import Gradients
 
 
 def summary(run_dir: Path) -> dict[str, Any]:

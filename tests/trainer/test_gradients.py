@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 
-from trainer.gradients import Gradients, Recorded
-from trainer.losses import pit_si_snr
 from trainer.models import build
+from trainer.training.gradients import Gradients, Recorded
+from trainer.training.losses import pit_si_snr
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU that torch can use")
 

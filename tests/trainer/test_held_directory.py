@@ -10,9 +10,9 @@ import pytest
 from test_run_directory import ROOM, descriptors, names
 
 from trainer.errors import ConfigError
-from trainer.room import Room
-from trainer.run_directory import difference, hold, spent_seconds
-from trainer.stop import StopRequest
+from trainer.training.room import Room
+from trainer.training.run_directory import difference, hold, spent_seconds
+from trainer.training.stop import StopRequest
 
 IDENTITY = {"model": "dprnn", "lr": 0.001, "corpus": "v2-1234"}
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import checkpoint
-from trainer.data.corpora import open_corpus, open_subset
 from trainer.data.pack import pack
-from trainer.data.packed import ENTRY, MAGIC, PREFIX, PackedSubset, data_begin
+from trainer.data.readers.corpora import open_corpus, open_subset
+from trainer.data.readers.packed import ENTRY, MAGIC, PREFIX, PackedSubset, data_begin
 from trainer.errors import ConfigError, DamagedCheckpointError, DataError
-from trainer.room import Room
-from trainer.run_directory import hold, spent_seconds
-from trainer.stop import StopRequest
+from trainer.training import checkpoint
+from trainer.training.room import Room
+from trainer.training.run_directory import hold, spent_seconds
+from trainer.training.stop import StopRequest
 
 HEADER = {"mixtures": 2, "dtype": "int16", "sample_rate": 8000, "fingerprint": "0"}
 

@@ -11,10 +11,10 @@ import soundfile
 from conftest import Training
 
 from tests.tiny_corpus import FOLDERS
-from trainer.data.corpora import open_corpus, open_subset
 from trainer.data.pack import main as pack
-from trainer.data.subset import load
-from trainer.data.wav import WavSubset
+from trainer.data.readers.corpora import open_corpus, open_subset
+from trainer.data.readers.subset import load
+from trainer.data.readers.wav import WavSubset
 from trainer.errors import DataError
 
 Edit = Callable[[Path], object]

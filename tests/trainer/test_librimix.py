@@ -11,9 +11,9 @@ import soundfile
 from conftest import Training
 
 from trainer.__main__ import main
-from trainer.data.corpora import open_subset
 from trainer.data.pack import pack
-from trainer.data.subset import load
+from trainer.data.readers.corpora import open_subset
+from trainer.data.readers.subset import load
 from trainer.errors import DataError
 
 

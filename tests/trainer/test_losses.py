@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics.functional.audio import permutation_invariant_training, scale_invariant_signal_noise_ratio
 
-from trainer.losses import aligned, gains, pit_si_snr, si_snr
+from trainer.training.losses import aligned, gains, pit_si_snr, si_snr
 
 SILENCE = -80.0
 

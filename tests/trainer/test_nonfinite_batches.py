@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torchmetrics.functional.audio import permutation_invariant_training, scale_invariant_signal_noise_ratio
 
-from trainer import fit
-from trainer.checkpoint import new_session
 from trainer.config import Training
 from trainer.data.sampling import Batch
-from trainer.gradients import Gradients
 from trainer.models import build
+from trainer.training import fit
+from trainer.training.checkpoint import new_session
+from trainer.training.gradients import Gradients
 
 
 def summary(run_dir: Path) -> dict[str, Any]:

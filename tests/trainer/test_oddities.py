@@ -10,9 +10,9 @@ import soundfile
 from conftest import Training
 from test_layouts import write_libri
 
-from trainer.data.corpora import list_files, open_subset
-from trainer.data.oddities import oddities
-from trainer.data.wav import WavSubset
+from trainer.data.readers.corpora import list_files, open_subset
+from trainer.data.readers.oddities import oddities
+from trainer.data.readers.wav import WavSubset
 
 
 def swap(root: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_few_mixtures_of_a_long_list_are_looked_at(broken: Path) -> None:
 
 def test_of_a_long_mixture_the_beginning_is_looked_at(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A speaker who is silent there may speak later; a sum that is wrong there is wrong."""
-    monkeypatch.setattr("trainer.data.oddities.LONGEST", 400)
+    monkeypatch.setattr("trainer.data.readers.oddities.LONGEST", 400)
     silence(broken)
     assert list(oddities(open_subset(broken, "train"))) == []
     swap(broken)

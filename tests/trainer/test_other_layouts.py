@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_layouts import write_libri
 
-from trainer.data.corpora import open_corpus
+from trainer.data.readers.corpora import open_corpus
 from trainer.errors import DataError
 
 

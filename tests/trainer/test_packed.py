@@ -11,13 +11,13 @@ import soundfile
 from conftest import Training
 from test_resume import assert_same
 
-from trainer.data.corpora import list_files, open_corpus, open_subset
 from trainer.data.mixing import KINDS
 from trainer.data.pack import main, pack
-from trainer.data.packed import PREFIX, PackedSubset
+from trainer.data.readers.corpora import list_files, open_corpus, open_subset
+from trainer.data.readers.packed import PREFIX, PackedSubset
+from trainer.data.readers.subset import load
+from trainer.data.readers.wav import WavSubset
 from trainer.data.sampling import loader, training_batches
-from trainer.data.subset import load
-from trainer.data.wav import WavSubset
 from trainer.errors import DataError
 
 
@@ -167,7 +167,7 @@ def test_a_pack_that_becomes_shorter_ends_with_5(
 
     content = (packed / "train.pack").read_bytes()
     monkeypatch.setattr(
-        "trainer.train.hold", _after(lambda: (packed / "train.pack").write_bytes(content[:5000]))
+        "trainer.training.train.hold", _after(lambda: (packed / "train.pack").write_bytes(content[:5000]))
     )
     assert training.here(tmp_path / "trial", data=packed) == 5
     (line,) = capsys.readouterr().err.splitlines()

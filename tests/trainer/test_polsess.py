@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.corpora import open_subset
 from trainer.data.mixing import INDOOR_VARIANTS, MIX, OUTDOOR_VARIANTS, STEMS, fitting
+from trainer.data.readers.corpora import open_subset
+from trainer.data.readers.subset import Row, load
+from trainer.data.readers.wav import WavSubset
 from trainer.data.sampling import Excerpt, loader, select, training_batches, validation_batches
-from trainer.data.subset import Row, load
-from trainer.data.wav import WavSubset
 
 ROUNDING = 8 / 2**15  # eight stems were rounded to 16 bits
 

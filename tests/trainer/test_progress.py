@@ -6,7 +6,7 @@ import json
 import pytest
 
 from trainer.config import Training
-from trainer.progress import EpochRecord, Partial, Progress, epoch_line, summary
+from trainer.training.progress import EpochRecord, Partial, Progress, epoch_line, summary
 
 TRAINING = Training(model="convtasnet", preset="debug", seed=123)
 

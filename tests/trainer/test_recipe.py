@@ -92,7 +92,7 @@ def test_deterministic_kernels_are_only_used_where_asked_for(training: Training,
 LIMITED = """
 import resource, sys
 from pathlib import Path
-import torch, trainer.train
+import torch, trainer.training.train
 from trainer.__main__ import main
 torch.set_num_threads(1)
 (now,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))

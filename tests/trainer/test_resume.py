@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import Training
 
-from trainer.stop import StopRequest
+from trainer.training.stop import StopRequest
 
 FILTER = re.compile(r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$")
 EPOCHS = 3
@@ -93,8 +93,10 @@ def test_sigterm_saves_in_the_middle_of_an_epoch_and_exits_143(
 def test_sigterm_is_answered_with_the_delay_that_the_collector_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that only sleeping moves stands 2.5 s later when the delay is over."""
     clock = [100.0]
-    monkeypatch.setattr("trainer.stop.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("trainer.stop.time.sleep", lambda seconds: clock.append(clock.pop() + seconds))
+    monkeypatch.setattr("trainer.training.stop.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(
+        "trainer.training.stop.time.sleep", lambda seconds: clock.append(clock.pop() + seconds)
+    )
     stop = StopRequest()
     with stop.listening():
         os.kill(os.getpid(), signal.SIGTERM)

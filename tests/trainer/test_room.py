@@ -15,11 +15,11 @@ import pytest
 from conftest import Training
 from test_resume import assert_same, metric_lines, read_until
 
-from trainer import room
 from trainer.errors import StorageError
-from trainer.fit import Fit
-from trainer.room import Room
-from trainer.stop import StopRequest
+from trainer.training import room
+from trainer.training.fit import Fit
+from trainer.training.room import Room
+from trainer.training.stop import StopRequest
 
 WAITS = re.compile(
     r"waits for room: (\S+) cannot be written \(No space left on device\); tries again every .* s, "
@@ -223,7 +223,7 @@ def test_it_says_that_it_waits_once_and_every_ten_minutes(
 ) -> None:
     """A clock that only waiting moves: 25 minutes without room are three lines, and one when it is there."""
     clock, lines, stop = [0.0], [], StopRequest()
-    monkeypatch.setattr("trainer.room.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("trainer.training.room.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(stop, "wait", lambda seconds: clock.append(clock.pop() + seconds))
     monkeypatch.setattr(room, "say", lines.append)
 

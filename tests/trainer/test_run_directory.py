@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from trainer.errors import StorageError
-from trainer.room import Room
-from trainer.run_directory import RunDirectory
-from trainer.stop import Stopped, StopRequest
+from trainer.training.room import Room
+from trainer.training.run_directory import RunDirectory
+from trainer.training.stop import Stopped, StopRequest
 
 ROOM = Room(0, StopRequest())
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from trainer.data.mixing import KINDS, VARIANTS
+from trainer.data.readers.subset import KIND_NAMES, Samples, Subset
 from trainer.data.sampling import Draw, Excerpt, select, training_batches, validation_batches
-from trainer.data.subset import KIND_NAMES, Samples, Subset
 from trainer.errors import DataError, DataFaultError
 
 SHOWN = {"indoor": "SER SR ER R C", "outdoor": "SE S E C", "noisy": "S C", "clean": "C"}

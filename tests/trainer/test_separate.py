@@ -10,7 +10,7 @@ from conftest import Training
 from torch import Tensor
 
 from trainer.__main__ import main
-from trainer.separator import separate_long
+from trainer.inference.separator import separate_long
 
 RATE = 8000
 
@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_computed(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It lies below a file, or is one."""
-    monkeypatch.setattr("trainer.separate.separate_long", lambda *_: pytest.fail("it separates"))
+    monkeypatch.setattr("trainer.inference.separate.separate_long", lambda *_: pytest.fail("it separates"))
     recording = talk(tmp_path / "talk.wav")
     for out in (recording, recording / "out"):
         assert separate(recording, trained, "--out", str(out)) == 2

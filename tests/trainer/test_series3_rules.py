@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resume import assert_same
 
-from trainer.checkpoint import new_session
 from trainer.config import Training
-from trainer.progress import EpochRecord, Progress
+from trainer.training.checkpoint import new_session
+from trainer.training.progress import EpochRecord, Progress
 
 
 def summary(run_dir: Path) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from killed import killed_training
 from test_resume import assert_same, metric_lines, read_until, state
 
-from trainer import checkpoint
 from trainer.errors import DamagedCheckpointError
-from trainer.run_directory import hold
+from trainer.training import checkpoint
+from trainer.training.run_directory import hold
 
 EVERY_STEP = ("--checkpoint-minutes", "0")
 
@@ -46,7 +46,9 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
     each epoch was told with one time only: no finished epoch was trained twice."""
     # Forked from a process that has imported torch, which takes longer than the training.
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["trainer.train", "trainer.models.convtasnet", "torch._inductor", "killed"])
+    forks.set_forkserver_preload(
+        ["trainer.training.train", "trainer.models.convtasnet", "torch._inductor", "killed"]
+    )
     run_dir, output, draw = tmp_path / "killed" / "trial", tmp_path / "output.log", random.Random(6)
 
     def run(epochs: int, cpu_seconds: float, file_step: int) -> int | None:
@@ -73,13 +75,13 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
 
 
 PHASES = {
-    "data": ("trainer.data.survey.stamp", 5),
-    "fingerprint": ("trainer.data.survey.soundfile.read", 30),
-    "unprocessed mixtures": ("trainer.fit.si_snr", 0),
-    "step": ("trainer.fit.clip_grad_norm_", 4),
-    "validation": ("trainer.gradients.Gradients.estimate", 1),
-    "checkpoint": ("trainer.fit.dump", 1),
-    "best checkpoint": ("trainer.fit.dump_best", 0),
+    "data": ("trainer.data.readers.survey.stamp", 5),
+    "fingerprint": ("trainer.data.readers.survey.soundfile.read", 30),
+    "unprocessed mixtures": ("trainer.training.fit.si_snr", 0),
+    "step": ("trainer.training.fit.clip_grad_norm_", 4),
+    "validation": ("trainer.training.gradients.Gradients.estimate", 1),
+    "checkpoint": ("trainer.training.fit.dump", 1),
+    "best checkpoint": ("trainer.training.fit.dump_best", 0),
     "tracking": ("trainer.tracking.NoTracker.best_epoch", 0),
 }
 """Phase -> what the trainer calls in it, and the how many-th call is interrupted."""
@@ -137,7 +139,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
             assert training.here(run_dir, *flags, "--epochs", "1", data=broken) == 0
         with monkeypatch.context() as patch:
             # After the check of all headers: the damage comes while the training runs.
-            patch.setattr("trainer.train.hold", _after(damage))
+            patch.setattr("trainer.training.train.hold", _after(damage))
             assert training.here(run_dir, *flags, "--epochs", epochs, data=broken) == 5
         (line,) = capsys.readouterr().err.splitlines()
         assert all(part in line for part in ("error: ", "004_speaker1File.wav", "line 6", "copy it anew"))

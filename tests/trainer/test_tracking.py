@@ -18,9 +18,9 @@ import torch
 from conftest import Training
 from wandb_server import KEY, WandbServer, wandb_server
 
-from trainer.gradients import Gradients
-from trainer.losses import gains
 from trainer.tracking.example import Signals, spectrograms
+from trainer.training.gradients import Gradients
+from trainer.training.losses import gains
 
 OFFLINE = {"WANDB_PROJECT": "sepsweep", "WANDB_RUN_GROUP": "exp"}
 

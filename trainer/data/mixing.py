@@ -1,7 +1,7 @@
 """The variants of a mixture: what each keeps, which stems are subtracted for it, which mixtures can show it.
 
 A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps nothing
-(MM-IPC). Pure rules; trainer/data/subset.py and the readers mix by them, trainer/data/sampling.py selects by
+(MM-IPC). Pure rules; trainer/data/readers/subset.py and the readers mix by them, trainer/data/sampling.py selects by
 them.
 """
 

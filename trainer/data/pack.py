@@ -1,4 +1,4 @@
-"""Packs the subsets of a corpus: one memory-mapped file each, in the format of trainer/data/packed.py.
+"""Packs the subsets of a corpus: one memory-mapped file each, in the format of trainer/data/readers/packed.py.
 
 `python -m trainer.data.pack --data-dir DIR`; `make pack` calls it. A pack is written beside its place, read back
 from the disk, and only then renamed into it; one that is there and whole is left alone.
@@ -17,14 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from trainer.command_line import read
-from trainer.data.corpora import SUBSETS, has_files, list_files
 from trainer.data.mixing import KINDS
-from trainer.data.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
-from trainer.data.seen import FORGETFUL, Memory, memory
-from trainer.data.subset import KIND_NAMES, SAMPLE_RATE, SCALE
-from trainer.data.wav import WavSubset
+from trainer.data.readers.corpora import SUBSETS, has_files, list_files
+from trainer.data.readers.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubset, data_begin, pack_path
+from trainer.data.readers.seen import FORGETFUL, Memory, memory
+from trainer.data.readers.subset import KIND_NAMES, SAMPLE_RATE, SCALE
+from trainer.data.readers.wav import WavSubset
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
-from trainer.metric_line import say
+from trainer.training.metric_line import say
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from trainer.data.mixing import fitting
-from trainer.data.subset import KIND_NAMES, Indices, Row, Rows, Subset
+from trainer.data.readers.subset import KIND_NAMES, Indices, Row, Rows, Subset
 from trainer.errors import DataError, DataFaultError
 
 

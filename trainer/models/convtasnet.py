@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.models.checks import check_even, check_types
-from trainer.models.codec import SPEAKERS, Decoder, Encoder
-from trainer.models.convolution import Pointwise, ReflectedDepthwise
-from trainer.models.global_norm import PReLUNorm
+from trainer.kernels.convolution import Pointwise, ReflectedDepthwise
+from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.codec import SPEAKERS, Decoder, Encoder
+from trainer.models.parts.global_norm import PReLUNorm
 
 EPS = 1e-8
 

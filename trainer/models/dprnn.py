@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from trainer.models.checks import check_even, check_types
-from trainer.models.dual_path import DualPathBlock, DualPathNetwork
-from trainer.models.linear import Linear
-from trainer.models.lstm import LSTM
+from trainer.kernels.linear import Linear
+from trainer.kernels.lstm import LSTM
+from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainer.models.checks import check_even, check_types
-from trainer.models.dual_path import DualPathBlock, DualPathNetwork
-from trainer.models.transformer import EPS, TransformerLayer
+from trainer.kernels.transformer import EPS, TransformerLayer
+from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
 
 
 @dataclass(frozen=True, kw_only=True)

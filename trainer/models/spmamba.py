@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.models.checks import check_even, check_types
-from trainer.models.codec import SPEAKERS
-from trainer.models.convolution import CausalDepthwise
-from trainer.models.global_norm import GlobalNorm
-from trainer.models.prelu import PReLU
-from trainer.models.selective_scan import choose, selective_scan
+from trainer.kernels.convolution import CausalDepthwise
+from trainer.kernels.prelu import PReLU
+from trainer.kernels.selective_scan import choose, selective_scan
+from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.codec import SPEAKERS
+from trainer.models.parts.global_norm import GlobalNorm
 
 EPS = 1e-5
 SILENCE = 1e-8

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from trainer.metric_line import METRIC
 from trainer.tracking.example import Signals
+from trainer.training.metric_line import METRIC
 
 FOLDER = "wandb"
 """In the run directory: all that W&B writes, and the reporter's own log."""

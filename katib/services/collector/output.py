@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from katib.foreign import LINE_LIMIT, file_size, open_file
+from katib.untrusted import LINE_LIMIT, file_size, open_file
 
 CHUNK = 1 << 16
 

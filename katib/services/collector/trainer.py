@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from katib.foreign import read_text
+from katib.untrusted import read_text
 
 PROC = Path("/proc")
 COMPLETED, EARLY_STOPPED = "completed", "early-stopped"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from katib.cluster.kinds import NAMESPACE
+from katib.backend.cluster.kinds import NAMESPACE
 from katib.site import Site, load_site
 from tests.cluster import rig
 from tests.cluster.pods.trial_webhook import wrap

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
-from katib.cluster.kinds import EXPERIMENT_LABEL, MANAGER, OWNER_LABEL, SUGGESTION_LABEL, Object
+from katib.backend.cluster.kinds import EXPERIMENT_LABEL, MANAGER, OWNER_LABEL, SUGGESTION_LABEL, Object
 from katib.metrics import METRIC, metric_filter
 from tests.cluster import rig
 from tests.cluster.one_node import images

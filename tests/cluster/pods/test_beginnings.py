@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster.kinds import EXPERIMENT
-from katib.cluster.status import Curves, look
-from katib.cluster.waiting import wait
+from katib.backend.cluster.kinds import EXPERIMENT
+from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.waiting import wait
 from katib.errors import ClusterError
 from katib.site import Site
 from tests.cluster.pods import services

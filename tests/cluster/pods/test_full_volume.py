@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from katib.__main__ import main
-from katib.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, TRIAL
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, TRIAL
 from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster import rig
@@ -103,7 +103,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     assert f'"trial": "{trial}"' in (tmp_path / NAME / "cluster-trials.json").read_text()
     found = place.cluster.get(EXPERIMENT, NAME)
     assert found is not None
-    assert found["metadata"]["uid"] != katib.experiment["metadata"]["uid"]
+    assert found["metadata"]["uid"] != katib.manifest.experiment["metadata"]["uid"]
     settings = {item["name"]: item["value"] for item in found["spec"]["algorithm"]["algorithmSettings"]}
     (first,) = json.loads(settings["first_suggestions"])
     assert (first["trial"], place.cluster.list(TRIAL), place.cluster.list(JOB)) == (trial, [], [])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from katib.cluster.kinds import SIDECAR
+from katib.backend.cluster.kinds import SIDECAR
 from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster import rig

@@ -14,8 +14,8 @@ from typing import Any
 import grpc
 import pytest
 
-from katib.cluster.answers import RefusedError
-from katib.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind, Object
+from katib.backend.cluster.answers import RefusedError
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind, Object
 from katib.services.stubs import pb, rpc
 from katib.site import Site
 from katib.tries import read_record, short

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from katib.__main__ import main
-from katib.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
-from katib.cluster.model import read_pod
+from katib.backend.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
+from katib.backend.cluster.model import read_pod
 from katib.metrics import METRIC
 from katib.site import Site
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line

@@ -1,6 +1,6 @@
 """A trial of the demo's search, begun and looked at. Used by the tests of this folder."""
 
-from katib.cluster.kinds import EXPERIMENT, SIDECAR
+from katib.backend.cluster.kinds import EXPERIMENT, SIDECAR
 from katib.metrics import METRIC, MetricParser, metric_filter
 from katib.site import Site
 from tests.cluster.search import Katib
@@ -24,7 +24,7 @@ def begin(
 
 def shortened(katib: Katib, tries: int = 3) -> Katib:
     """Katib, whose next trials have short segments, and so many tries."""
-    job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    job = katib.manifest.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
     job["backoffLimit"] = tries
     words = job["template"]["spec"]["containers"][0]["command"]
     words[words.index("--segment-seconds") + 1] = "0.5"

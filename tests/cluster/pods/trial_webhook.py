@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from katib.cluster.kinds import SIDECAR
+from katib.backend.cluster.kinds import SIDECAR
 
 LOG = "/var/log/katib/metrics.log"
 MARKER = "/var/log/katib/$$$$.pid"

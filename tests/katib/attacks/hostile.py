@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from katib.experiment import load_experiment
-from katib.local.record import DATABASE, MANIFEST, Effort, Identity
-from katib.local.store import Store
+from katib.backend.local.record import DATABASE, MANIFEST, Effort
+from katib.backend.local.store import Store
+from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
 from tests.katib.local.rig import as_text, manifest
 
@@ -23,7 +23,7 @@ def _made() -> Path:
     folder.mkdir()
     search = manifest(name=NAME)
     experiment = load_experiment(json.dumps(search), "test")
-    store = Store.create(folder, Identity.of(experiment))
+    store = Store.create(folder, experiment.identity())
     space = sampler(experiment).space
     for number, name in enumerate(TRIALS):
         trial = store.add(name, {"x": f"{number + 1.5}"}, space)

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from katib.cluster import causes
-from katib.foreign import clean, web_address
-from katib.local.process import TrialProcess
-from katib.local.record import read
-from katib.results import export
-from katib.results.formats import FORMATS, as_csv, markdown, text
-from katib.results.local_table import read_table
-from katib.results.log import entry, placed
-from katib.results.run_folder import WANDB, wandb_link
-from katib.results.table import Row, TrialTable
+from katib.backend.cluster import causes
+from katib.backend.local.process import TrialProcess
+from katib.backend.local.record import read
+from katib.backend.local.table import read_table
+from katib.report.log import entry, placed
+from katib.table import export
+from katib.table.formats import FORMATS, as_csv, markdown, text
+from katib.table.run_folder import WANDB, wandb_link
+from katib.table.trial_table import Row, TrialTable
 from katib.terminal import output, print_rows
 from katib.text import markdown_text, spreadsheet_cell
+from katib.untrusted import clean, web_address
 from tests.katib.attacks.hostile import NAME, TRIALS, attribute, run_folder
 from tests.katib.results.tables import row as plain_row
 from tests.katib.results.tables import table

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from katib.backend.local import database
+from katib.backend.local.record import DATABASE, read
+from katib.backend.local.store import Store
 from katib.errors import EngineError
-from katib.local import database
-from katib.local.record import DATABASE, read
-from katib.local.store import Store
 from tests.katib.attacks.hostile import NAME, TRIALS, attribute, query, run_folder
 from tests.verbs import katib
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from katib import foreign
+from katib import untrusted as foreign
+from katib.backend.local.process import OUTPUT, TrialProcess
+from katib.backend.local.run import LOCK
+from katib.backend.local.table import read_table
+from katib.conclude.confirmation import _kept, local_manifest
 from katib.errors import FolderError
-from katib.foreign import LARGEST, LINE_LIMIT, folder_inside, is_name, lines, read_bytes, read_json
-from katib.local.process import OUTPUT, TrialProcess
-from katib.local.run import LOCK
-from katib.results import export
-from katib.results.confirmation import _kept, local_manifest
-from katib.results.local_table import read_table
-from katib.results.report.audio import _variants, listen
-from katib.results.run_folder import CONFIG, SUMMARY, WANDB, wandb_link
-from katib.results.run_folder import read_json as read_object
-from katib.whole_file import write_whole
+from katib.files import write_whole
+from katib.report.audio import _variants, listen
+from katib.table import export
+from katib.table.run_folder import CONFIG, SUMMARY, WANDB, wandb_link
+from katib.table.run_folder import read_json as read_object
+from katib.untrusted import LARGEST, LINE_LIMIT, folder_inside, is_name, lines, read_bytes, read_json
 from tests.katib.attacks.hostile import NAME, TRIALS, query, run_folder
 from tests.katib.local.rig import as_text, manifest
 from tests.verbs import katib

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.conclude.own_program import require_own_program
 from katib.errors import ManifestError
-from katib.render import render
-from katib.results.own_program import require_own_program
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from katib.backend.local import family, lock, process
+from katib.backend.local.process import HOLD, TrialProcess, end_leftovers
 from katib.errors import EngineError, FolderError
-from katib.local import family, lock, process
-from katib.local.process import HOLD, TrialProcess, end_leftovers
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 HOLDER = """

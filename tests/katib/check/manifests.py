@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from katib.check import check_text
-from katib.render import render
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
 

@@ -13,7 +13,7 @@ import pytest
 
 from katib.check import check_text
 from katib.errors import ManifestError
-from katib.experiment import load_experiment
+from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
 
 Object = dict[str, Any]

@@ -1,12 +1,13 @@
-"""A slice of benchmarks/manifests.py: changed and damaged manifests give findings and no trace; what passes is read here."""
+"""A slice of benchmarks/robustness/manifests.py: changed and damaged manifests give findings and no trace; what passes is
+read here."""
 
 import json
 from random import Random
 
 import pytest
 
-from benchmarks.fuzz_mutations import content
-from benchmarks.manifests import changed, disagreement, manifest
+from benchmarks.robustness.fuzz_mutations import content
+from benchmarks.robustness.manifests import changed, disagreement, manifest
 from katib.check import check_text
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.check import check_text
-from katib.render import render
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from tests.katib.check.manifests import DROP, spoiled

@@ -4,7 +4,7 @@ import pytest
 
 from katib.check import check_text, require_sound
 from katib.errors import ManifestError
-from katib.render import Overrides, render
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from tests.katib.check.manifests import DROP, spoiled

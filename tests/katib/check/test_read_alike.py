@@ -6,7 +6,7 @@ import pytest
 
 from katib.check import check_text
 from katib.errors import ManifestError, nearest
-from katib.experiment import load_experiment
+from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
 from tests.katib.check.defects_graph import DARTS
 from tests.katib.check.defects_job import training_job
@@ -59,7 +59,7 @@ def test_the_experiment_of_several_documents_is_read() -> None:
     ],
 )
 def test_what_the_check_warns_of_at_most_is_read_here(changes: Changes) -> None:
-    """Found by benchmarks/manifests.py."""
+    """Found by benchmarks/robustness/manifests.py."""
     text = spoiled(changes)
     assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
     sampler(load_experiment(text, "test"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from katib.cluster.images import ROOT
+from katib.install.images import ROOT
 
 Script = Callable[[str, str], Path]
 

@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import pytest
 
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
+from katib.backend.cluster.deploy_diff import plan
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
+from katib.backend.cluster.model import read_search
+from katib.backend.cluster.run_directories import RunDirectory
+from katib.backend.cluster.status import Curves, progress
 from katib.check import require_sound
 from katib.cli._follow import as_deployed
-from katib.cluster.client import Cluster
-from katib.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
-from katib.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
-from katib.cluster.model import read_search
-from katib.cluster.plan import plan
-from katib.cluster.run_directories import RunDirectory
-from katib.cluster.status import Curves, progress
-from katib.experiment import load_experiment
-from katib.results.fixed_runs import PLAN
+from katib.conclude.fixed_runs import PLAN
+from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
 from tests.katib.cluster.test_plan_and_causes import manifest, running
 

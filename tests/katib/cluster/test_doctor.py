@@ -2,11 +2,11 @@
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.doctor.katib import service_account
-from katib.cluster.doctor.result import Patient
-from katib.cluster.images import SERVICES_CONFIG
-from katib.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind, Object
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.doctor.katib import service_account
+from katib.backend.cluster.doctor.result import Patient
+from katib.backend.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind, Object
+from katib.install.images import SERVICES_CONFIG
 from katib.site import load_site
 from tests.katib.cluster.test_plan_and_causes import manifest
 

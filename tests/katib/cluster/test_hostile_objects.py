@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from katib.backend.cluster.answers import one_line, refusal
+from katib.backend.cluster.model import read_search, read_trial
+from katib.backend.cluster.pod import read_pod
+from katib.backend.cluster.run_directories import directories
 from katib.cli.searches import say
-from katib.cluster.answers import one_line, refusal
-from katib.cluster.model import read_search, read_trial
-from katib.cluster.pod import read_pod
-from katib.cluster.run_directories import directories
 from katib.errors import ClusterError
 from katib.tries import read_record
 from tests.katib.cluster.test_plan_and_causes import manifest

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from katib.__main__ import main
-from katib.cluster import images as builder
 from katib.errors import ClusterError, SepsweepError
+from katib.install import images as builder
 from tests.katib.cluster.conftest import Script
 
 

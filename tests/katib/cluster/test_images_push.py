@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from katib.__main__ import main
-from katib.cluster import images as builder
 from katib.errors import ClusterError, FolderError
+from katib.install import images as builder
 from katib.site import SITE, load_site
 from tests.katib.cluster import registry
 from tests.katib.cluster.conftest import Script

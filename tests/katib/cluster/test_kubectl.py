@@ -5,7 +5,7 @@ import re
 import pytest
 
 from katib.__main__ import main
-from katib.cluster.kubectl import kubectl
+from katib.backend.cluster.kubectl import kubectl
 from katib.errors import ClusterError
 from tests.katib.cluster.conftest import Script
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
-from katib.cluster.doctor.admission import trial_job
-from katib.cluster.model import read_job, read_pod, read_search, read_trial
-from katib.cluster.plan import plan, successor
+from katib.backend.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
+from katib.backend.cluster.deploy_diff import plan, successor
+from katib.backend.cluster.doctor.admission import trial_job
+from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
-from katib.render import Overrides, render
+from katib.manifest.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.cluster.run_directories import READ_SCRIPT, SUMMARY_BYTES, directories, job
+from katib.backend.cluster.run_directories import READ_SCRIPT, SUMMARY_BYTES, directories, job
 from katib.errors import ClusterError
-from katib.render import render
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from tests.katib.cluster.test_run_directories import looked_at

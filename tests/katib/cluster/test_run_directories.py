@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.run_directories import READ_SCRIPT, directories, job, read
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.run_directories import READ_SCRIPT, directories, job, read
 from katib.errors import ClusterError
 from katib.site import Site, load_site
 from tests.katib.cluster.test_plan_and_causes import manifest

@@ -6,12 +6,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
-from katib.cluster.status import LOGS, Curves, progress
-from katib.cluster.view import Line, lines
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
+from katib.backend.cluster.status import LOGS, Curves, progress
+from katib.backend.cluster.view import Line, lines
+from katib.manifest.render import render
 from katib.metrics import METRIC
-from katib.render import render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.cluster.test_plan_and_causes import running

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from katib.cluster.causes import Cause
-from katib.cluster.status import Curves, Progress, progress
-from katib.cluster.view import headline, lines, screen
+from katib.backend.cluster.causes import Cause
+from katib.backend.cluster.status import Curves, Progress, progress
+from katib.backend.cluster.view import headline, lines, screen
 from katib.eta import ends_at, seconds_left
 from tests.katib.cluster.test_status import Logs, search, text
 

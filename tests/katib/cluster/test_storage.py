@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.answers import ForbiddenError
-from katib.cluster.client import Cluster
-from katib.cluster.doctor.claims import data_claim, runs_claim
-from katib.cluster.doctor.result import Patient, Result
-from katib.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Kind, Object
+from katib.backend.cluster.answers import ForbiddenError
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.doctor.claims import data_claim, runs_claim
+from katib.backend.cluster.doctor.result import Patient, Result
+from katib.backend.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Kind, Object
 from katib.site import Site, load_site
 from tests.katib.cluster.test_plan_and_causes import manifest
 

@@ -7,10 +7,18 @@ from typing import Any, cast
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import EVENT, EXPERIMENT_LABEL, POD, SUGGESTION, SUGGESTION_LABEL, Kind, Object
-from katib.cluster.model import Search, read_search
-from katib.cluster.suggestions import lacking, warnings_of, why_lacking
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import (
+    EVENT,
+    EXPERIMENT_LABEL,
+    POD,
+    SUGGESTION,
+    SUGGESTION_LABEL,
+    Kind,
+    Object,
+)
+from katib.backend.cluster.model import Search, read_search
+from katib.backend.cluster.suggestions import lacking, warnings_of, why_lacking
 from katib.errors import ClusterError
 from tests.katib.cluster.test_plan_and_causes import running
 

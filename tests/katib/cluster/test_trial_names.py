@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import OURS
-from katib.cluster.logs import find
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import OURS
+from katib.backend.cluster.logs import find
 from katib.errors import ClusterError
 
 NAMES = ("series3-dprnn-ab12cd34", "series3-sepformer-kx11", "series3-dprnn-kx11", "series3-dprnn-zz")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import (
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
     JOB,
@@ -18,7 +18,7 @@ from katib.cluster.kinds import (
     Kind,
     Object,
 )
-from katib.cluster.waiting import wait
+from katib.backend.cluster.waiting import wait
 from katib.errors import ClusterError
 from tests.katib.cluster.test_plan_and_causes import ended, running
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from katib.local.process import HOLD, end_leftovers
-from katib.results.formats import as_json
-from katib.results.local_table import read_table
+from katib.backend.local.process import HOLD, end_leftovers
+from katib.backend.local.table import read_table
+from katib.table.formats import as_json
 from tests.verbs import SECONDS, environment, katib
 
 WORK = Path(__file__).with_name("work.py")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.changes import changes
-from katib.render import Overrides, render
+from katib.manifest.diff import changes
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import Rig, job, manifest, read_until

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from katib.local.view import Lines
+from katib.backend.local.view import Lines
 from tests.katib.local.rig import Rig, job, medianstop, pod, script
 
 

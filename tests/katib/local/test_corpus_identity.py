@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from katib.backend.local.corpus import EARLIER
+from katib.backend.local.launch import Launcher
+from katib.backend.local.record import DATABASE
+from katib.backend.local.run import run
+from katib.backend.local.store import Store
 from katib.errors import FolderError
-from katib.experiment import load_experiment
-from katib.local.corpus import EARLIER
-from katib.local.launch import Launcher
-from katib.local.record import DATABASE, Identity
-from katib.local.run import run
-from katib.local.store import Store
-from katib.render import render
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
 from trainer.__main__ import main
@@ -70,7 +70,7 @@ def test_a_search_of_an_earlier_version_is_told(corpus: Path, tmp_path: Path) ->
     """It knew its corpus by a checksum of the tables."""
     launcher = start(corpus, tmp_path)
     launcher.folder.mkdir()
-    Store.create(launcher.folder, replace(Identity.of(launcher.experiment), corpus="0" * 64)).close()
+    Store.create(launcher.folder, replace(launcher.experiment.identity(), corpus="0" * 64)).close()
     assert (launcher.folder / DATABASE).exists()
     with pytest.raises(FolderError, match=EARLIER):
         run(launcher, "")

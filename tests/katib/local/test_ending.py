@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from katib.experiment import Experiment, load_experiment
-from katib.local.ending import End, Verdict, failure_action, goal_reached, too_many_failures, verdict
-from katib.local.record import Effort, State, Trial
-from katib.local.running import deadline
+from katib.backend.local.ending import End, Verdict, failure_action, goal_reached, too_many_failures, verdict
+from katib.backend.local.record import Effort, Trial
+from katib.backend.local.running import deadline
+from katib.manifest.experiment import Experiment, load_experiment
+from katib.trial import State
 from tests.katib.local.rig import as_text, job, manifest, medianstop
 
 TRIAL = Trial(1, "test-a", {"x": "1"}, state="Running", values=(0.5, 0.9))

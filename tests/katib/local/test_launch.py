@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from katib.backend.local.corpus import of_tables
+from katib.backend.local.launch import Launcher, launcher
+from katib.backend.local.pace import pace
 from katib.errors import ManifestError
-from katib.experiment import load_experiment
-from katib.local.corpus import of_tables
-from katib.local.launch import Launcher, launcher
-from katib.local.pace import pace
-from katib.render import render
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import as_text, job, pod, script

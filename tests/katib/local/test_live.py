@@ -8,14 +8,15 @@ from functools import cache
 import pytest
 from rich.cells import cell_len
 
-from katib.experiment import Experiment, load_experiment
-from katib.local.live import LiveTable, headline, picture, view
-from katib.local.record import Effort, State, Trial
-from katib.local.view import Lines
-from katib.render import Overrides, render
+from katib.backend.local.live import LiveTable, headline, picture, view
+from katib.backend.local.record import Effort, Trial
+from katib.backend.local.view import Lines
+from katib.manifest.experiment import Experiment, load_experiment
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.terminal import output
+from katib.trial import State
 from tests.verbs import Terminal
 
 NAME = "series3-sepformer"

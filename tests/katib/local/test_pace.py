@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from katib.backend.local import pace as module
+from katib.backend.local.launch import Launcher
+from katib.backend.local.pace import Pace, pace
 from katib.errors import ManifestError
-from katib.experiment import load_experiment
-from katib.local import pace as module
-from katib.local.launch import Launcher
-from katib.local.pace import Pace, pace
-from katib.render import Overrides, render
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import Rig, manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from katib.render import Overrides, render
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import Rig, ended, manifest, read_until

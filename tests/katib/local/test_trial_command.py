@@ -2,7 +2,7 @@
 
 import pytest
 
-from katib.local.command import as_run, expand, is_trainer
+from katib.manifest.command import as_run, expand, is_trainer
 
 KNOWN = {"A": "1", "B": "", "C": "$(A)"}
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from katib.backend.local.variables import unset, variables
 from katib.errors import ManifestError
-from katib.experiment import Experiment, TrialPod, load_experiment
-from katib.local.variables import unset, variables
+from katib.manifest.experiment import Experiment, TrialPod, load_experiment
 from tests.katib.local.rig import as_text, job, pod, script
 
 

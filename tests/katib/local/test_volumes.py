@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from katib.backend.local.volumes import corpus_volume, places, stand_ins
 from katib.errors import ManifestError
-from katib.experiment import TrialPod, load_experiment
-from katib.local.volumes import corpus_volume, places, stand_ins
+from katib.manifest.experiment import TrialPod, load_experiment
 from tests.katib.local.rig import as_text, pod, script
 
 FOLDER = Path("/runs-here/test/test-a")

@@ -5,12 +5,13 @@ from typing import Any
 
 import yaml
 
-from katib.local.record import Effort, Identity, Trial
-from katib.render import Overrides, render
-from katib.results.local_table import table
-from katib.results.table import TrialTable
+from katib.backend.local.record import Effort, Trial
+from katib.backend.local.table import table
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import TrialTable
+from katib.trial import Identity
 
 BEST = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from katib.local.record import Identity
-from katib.results.table import Point, Row, TrialTable, best_first
+from katib.table.trial_table import Point, Row, TrialTable, best_first
+from katib.trial import Identity
 
 SPACE = {
     "parameters": [

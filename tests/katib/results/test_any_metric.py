@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from katib.experiment import load_experiment
-from katib.local.record import Effort, Identity, Trial
-from katib.local.view import Lines
-from katib.results.architecture import Variant, front
-from katib.results.fixed_runs import Group, Plan
-from katib.results.local_table import table as local_table
-from katib.results.log import entry
-from katib.results.pareto import page as pareto_page
-from katib.results.report.audio import listen
-from katib.results.report.page import page
-from katib.results.report.summary import conclude, configuration
-from katib.results.selection import candidates
-from katib.results.table import TrialTable
-from katib.results.verdict import judge
+from katib.backend.local.record import Effort, Trial
+from katib.backend.local.table import table as local_table
+from katib.backend.local.view import Lines
+from katib.conclude.architecture import Variant, front
+from katib.conclude.fixed_runs import Group, Plan
+from katib.conclude.selection import candidates
+from katib.conclude.verdict import judge
+from katib.manifest.experiment import load_experiment
+from katib.report.audio import listen
+from katib.report.log import entry
+from katib.report.page import page
+from katib.report.pareto import page as pareto_page
+from katib.report.summary import conclude, configuration
 from katib.search.stopping import Stop, because
+from katib.table.trial_table import TrialTable
+from katib.trial import Identity
 from tests.katib.local.rig import manifest
 from tests.verbs import katib
 

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.errors import ResultError
-from katib.render import Overrides, render
-from katib.results import architecture
-from katib.results.architecture import (
+from katib.conclude import architecture
+from katib.conclude.architecture import (
     Variant,
     batch_size,
     describe,
@@ -24,11 +22,13 @@ from katib.results.architecture import (
     steps,
     variants,
 )
-from katib.results.pareto import page
-from katib.results.table import Point, Row
-from katib.results.verdict import judge
+from katib.conclude.verdict import judge
+from katib.errors import ResultError
+from katib.manifest.render import Overrides, render
+from katib.report.pareto import page
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import Point, Row
 from tests.katib.results.tables import row, table
 
 MANIFEST: dict[str, Any] = yaml.safe_load(

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.made_experiment import make_experiment
+from benchmarks.systems.made_experiment import make_experiment
 from katib.__main__ import main
-from katib.experiment import parameters_of
-from katib.local.record import Effort, Identity, State, Trial
-from katib.local.store import Store
-from katib.results import export
-from katib.results.local_table import read_table
+from katib.backend.local.record import Effort, Trial
+from katib.backend.local.store import Store
+from katib.backend.local.table import read_table
+from katib.manifest.experiment import parameters_of
 from katib.search.space import Space
+from katib.table import export
+from katib.trial import Identity, State
 from tests.katib.results.made import BEST, identity
 
 METRIC = "val_si_snr"

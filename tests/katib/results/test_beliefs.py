@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from katib.results.noise import Noise
-from katib.results.selection import candidates, seed_noise, spanned
-from katib.results.table import Row, TrialTable
+from katib.conclude.noise import Noise
+from katib.conclude.selection import candidates, seed_noise, spanned
 from katib.spec import load_spec
+from katib.table.trial_table import Row, TrialTable
 from tests.katib.results.tables import row, table
 
 QUIET = Noise(0.01, 50.0)

@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import pytest
 
-from katib.cluster.client import Cluster
-from katib.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
-from katib.cluster.status import Curves, progress
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
+from katib.backend.cluster.status import Curves, progress
+from katib.backend.cluster.table import link, logged, observed, table
 from katib.errors import ClusterError
 from katib.metrics import MetricParser
-from katib.results.cluster_table import link, logged, observed, table
-from katib.results.origin import filters_of, metrics_of
-from katib.results.table import TrialTable
+from katib.table.origin import filters_of, metrics_of
+from katib.table.trial_table import TrialTable
 from tests.katib.results.made import BEST, manifest
 from tests.katib.services.rig import METRIC, START, DbManager, stamp
 

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.errors import FolderError, ResultError
-from katib.render import Overrides, render
-from katib.results.confirmation import (
+from katib.conclude.confirmation import (
     conclude,
     find_verdict,
     keep,
@@ -19,10 +17,12 @@ from katib.results.confirmation import (
     plan_confirmation,
     verdict_record,
 )
-from katib.results.fixed_runs import Group, Plan
-from katib.results.table import Budget, Row, TrialTable
+from katib.conclude.fixed_runs import Group, Plan
+from katib.errors import FolderError, ResultError
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import Budget, Row, TrialTable
 from tests.katib.results.tables import row, table
 
 MANIFEST: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test")))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from katib.results.log import entry
-from katib.results.remarks import differences
-from katib.results.report.summary import conclude
-from katib.results.verdict import judge
+from katib.conclude.remarks import differences
+from katib.conclude.verdict import judge
+from katib.report.log import entry
+from katib.report.summary import conclude
 from katib.spec import load_spec
 from tests.katib.results.made import BEST, made, trial
 

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from katib.check import check_text
+from katib.conclude.fixed_runs import Group, Plan, derived, experiment_name, plan_of, seed_of
+from katib.conclude.selection import candidates
 from katib.errors import ManifestError
-from katib.experiment import load_experiment
-from katib.render import Overrides, render
-from katib.results.fixed_runs import Group, Plan, derived, experiment_name, plan_of, seed_of
-from katib.results.selection import candidates
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import Overrides, render
 from katib.search.history import Past
 from katib.search.sampler import sampler
 from katib.site import load_site

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from katib.local.record import read
-from katib.render import Overrides, render
-from katib.results.confirmation import find_verdict
-from katib.results.local_table import read_table
+from katib.backend.local.record import read
+from katib.backend.local.table import read_table
+from katib.conclude.confirmation import find_verdict
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.local.rig import SECONDS, Rig, manifest, read_until

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.__main__ import main
+from katib.backend.local.record import Effort
+from katib.backend.local.table import read_table
 from katib.errors import FolderError
-from katib.local.record import Effort
-from katib.results import export
-from katib.results.formats import as_csv, as_json, markdown, print_table
-from katib.results.local_table import read_table
-from katib.results.table import Row, TrialTable
+from katib.table import export
+from katib.table.formats import as_csv, as_json, markdown, print_table
+from katib.table.trial_table import Row, TrialTable
 from katib.terminal import output
 from tests.katib.results.made import identity, made, trial
 from tests.verbs import Terminal

@@ -1,10 +1,10 @@
-"""The verdict on simulated searches whose truth is known (benchmarks/honesty.py has the table)."""
+"""The verdict on simulated searches whose truth is known (benchmarks/search/honesty.py has the table)."""
 
 from statistics import fmean
 
 import pytest
 
-from benchmarks.honesty import SCENARIOS, WAYS, conclude, table
+from benchmarks.search.honesty import SCENARIOS, WAYS, conclude, table
 
 SEARCHES = 1000
 

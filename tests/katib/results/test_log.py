@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from katib.__main__ import main
+from katib.conclude.verdict import judge
 from katib.errors import FolderError
-from katib.render import render
-from katib.results.log import FILE, TITLE, entry, placed, spec_hash, write
-from katib.results.table import TrialTable
-from katib.results.verdict import judge
+from katib.manifest.render import render
+from katib.report.log import FILE, TITLE, entry, placed, spec_hash, write
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import TrialTable
 from tests.katib.results.made import BEST, identity, made, manifest, trial
 
 DAY = 86400.0
@@ -145,7 +145,7 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path, content: bytes | 
 def test_the_verb_writes_the_log_of_a_search_on_this_machine(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from benchmarks.made_experiment import make_experiment
+    from benchmarks.systems.made_experiment import make_experiment
 
     make_experiment(tmp_path, 6, 20)
     words = ["log", "made", "--out", str(tmp_path), "--file", str(tmp_path / FILE)]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from katib.conclude.noise import PRIOR, Noise, known_beforehand, moderated, pooled
 from katib.metrics import METRIC, SEED_DEVIATION
-from katib.results.noise import PRIOR, Noise, known_beforehand, moderated, pooled
 
 
 def test_a_noise_is_weighed_against_the_prior_by_degrees_of_freedom() -> None:

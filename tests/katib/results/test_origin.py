@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from katib.results.origin import flags_of, is_ours
+from katib.table.origin import flags_of, is_ours
 
 WORDS = ["python", "-m", "trainer", "--model", "dprnn", "--epochs=7", "--lr", "${trialParameters.lr}"]
 

@@ -10,20 +10,20 @@ import pytest
 import yaml
 from scipy import stats
 
-from katib.local.record import Identity
-from katib.render import Overrides, render
-from katib.results.confirmation import hindrance, keep
-from katib.results.local_table import table as local_table
-from katib.results.log import entry
-from katib.results.remarks import no_baseline
-from katib.results.report.cost import cost
-from katib.results.report.search import baseline_line
-from katib.results.report.summary import conclude, configuration, facts, next_steps
-from katib.results.selection import candidates, seed_noise
-from katib.results.table import Budget, Row, TrialTable, best_first
-from katib.results.verdict import judge
+from katib.backend.local.table import table as local_table
+from katib.conclude.confirmation import hindrance, keep
+from katib.conclude.remarks import no_baseline
+from katib.conclude.selection import candidates, seed_noise
+from katib.conclude.verdict import judge
+from katib.manifest.render import Overrides, render
+from katib.report.cost import cost
+from katib.report.log import entry
+from katib.report.search import baseline_line
+from katib.report.summary import conclude, configuration, facts, next_steps
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import Budget, Row, TrialTable, best_first
+from katib.trial import Identity
 from tests.katib.results.made import identity, trial
 from tests.katib.results.tables import row, table
 from tests.verbs import katib

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from katib.results.formats import as_csv, as_json, markdown
-from katib.results.log import entry
-from katib.results.patience import explained, patience_of, reason
-from katib.results.plan import plan
-from katib.results.report.cost import cost, cost_figure
-from katib.results.report.curves import curves
-from katib.results.table import TrialTable
+from katib.budget.estimate import plan
+from katib.report.cost import cost, cost_figure
+from katib.report.curves import curves
+from katib.report.log import entry
 from katib.spec import load_spec
+from katib.table.formats import as_csv, as_json, markdown
+from katib.table.patience import explained, patience_of, reason
+from katib.table.trial_table import TrialTable
 from tests.katib.results.made import made, manifest, trial
 from tests.katib.results.test_cluster_table import katib_trial
 from tests.katib.results.test_cluster_table import made as on_cluster

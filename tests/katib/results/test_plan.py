@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.__main__ import main
+from katib.budget.estimate import ASSUMED_SAVING, Plan, plan
+from katib.budget.schedule import Load, makespan
 from katib.cli.searches import SERIES
 from katib.errors import SpecError
-from katib.results.plan import ASSUMED_SAVING, Plan, plan
-from katib.results.schedule import Load, makespan
-from katib.results.table import TrialTable
 from katib.spec import load_spec
+from katib.table.trial_table import TrialTable
 from tests.katib.results.made import made, trial
 
 HOURS = st.lists(st.floats(0.1, 30), max_size=12).map(tuple)
@@ -131,7 +131,7 @@ def test_ended_trials_take_the_place_of_estimates(tmp_path: Path) -> None:
 def test_a_local_search_that_is_over_is_counted_and_gets_no_advice(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from benchmarks.made_experiment import make_experiment
+    from benchmarks.systems.made_experiment import make_experiment
 
     make_experiment(tmp_path, 5, 100, name="series3-dprnn")
     assert main(["plan", "dprnn", "--json", "--out", str(tmp_path)]) == 0
@@ -157,7 +157,7 @@ def test_a_search_with_other_settings_is_not_counted(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """50 epochs instead of 100, under the name that the spec has."""
-    from benchmarks.made_experiment import make_experiment
+    from benchmarks.systems.made_experiment import make_experiment
 
     make_experiment(tmp_path, 3, 50, name="series3-dprnn")
     assert main(["plan", "dprnn", "--json", "--out", str(tmp_path)]) == 0

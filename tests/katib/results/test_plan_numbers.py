@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from katib.budget.estimate import ASSUMED_SAVING, Plan, as_run, plan
 from katib.errors import SpecError
-from katib.results.plan import ASSUMED_SAVING, Plan, as_run, plan
-from katib.results.table import Budget, Row, TrialTable
 from katib.spec import Spec, load_spec
+from katib.table.trial_table import Budget, Row, TrialTable
 from tests.katib.results.tables import table
 
 SPEC = load_spec("dprnn").model_copy(

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.made_experiment import make_experiment
-from katib.local.record import MANIFEST
-from katib.results.log import entry
-from katib.results.remaining import hours_left
-from katib.results.remarks import progress, remarks
-from katib.results.report.cost import cost
-from katib.results.report.summary import next_steps
-from katib.results.table import Row, TrialTable
+from benchmarks.systems.made_experiment import make_experiment
+from katib.backend.local.record import MANIFEST
+from katib.budget.remaining import hours_left
+from katib.conclude.remarks import progress, remarks
+from katib.report.cost import cost
+from katib.report.log import entry
+from katib.report.summary import next_steps
+from katib.table.trial_table import Row, TrialTable
 from katib.text import difference, roughly
 from tests.katib.results.made import made, trial
 from tests.katib.results.tables import SPACE, row, table

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.run_directories import RunDirectory
+from katib.backend.cluster import saving
+from katib.backend.cluster.run_directories import RunDirectory
+from katib.backend.cluster.table import Gathered
 from katib.errors import ClusterError
-from katib.results import export, saving
-from katib.results.cluster_table import Gathered
-from katib.results.run_folder import history
-from katib.results.table import Budget, Row, TrialTable
+from katib.table import export
+from katib.table.run_folder import history
+from katib.table.trial_table import Budget, Row, TrialTable
 from tests.katib.results.made import BEST, identity, manifest
 
 METRIC = "val_si_snr"

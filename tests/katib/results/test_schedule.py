@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from katib.results.schedule import Load, makespan
+from katib.budget.schedule import Load, makespan
 
 
 def by_the_hour(loads: list[Load], gpus: int) -> int:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from katib.results.noise import PRIOR, Noise
-from katib.results.selection import candidates, seed_noise
-from katib.results.table import Row
+from katib.conclude.noise import PRIOR, Noise
+from katib.conclude.selection import candidates, seed_noise
 from katib.spec import load_spec
+from katib.table.trial_table import Row
 from tests.katib.results.tables import SPACE, row, table
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from katib.backend.local.record import Effort, read
+from katib.backend.local.table import read_table, table
 from katib.errors import EngineError, FolderError
-from katib.local.record import Effort, read
-from katib.results.formats import as_json
-from katib.results.local_table import read_table, table
-from katib.results.origin import budget, origin
+from katib.table.formats import as_json
+from katib.table.origin import budget, origin
 from tests.katib.results.made import identity, made, trial
 
 HISTORY = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from katib.results.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
-from katib.results.verdict import Verdict, _outcome, interval, judge, permutation
+from katib.conclude.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
+from katib.conclude.verdict import Verdict, _outcome, interval, judge, permutation
 
 BASELINE = {42: 3.01, 123: 2.87, 456: 3.20}
 OTHERS = [{42: 4.3, 123: 3.8, 456: 4.0}, {42: 4.2, 123: 3.9, 456: 3.7}]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from katib.experiment import Parameter
+from katib.manifest.experiment import Parameter
 from katib.search.places import Places
 from katib.search.space import Space
 

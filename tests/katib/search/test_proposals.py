@@ -13,7 +13,7 @@ from scipy import stats
 from scipy.stats import qmc
 
 from katib.check.first_suggestions import FirstSuggestion
-from katib.experiment import Parameter
+from katib.manifest.experiment import Parameter
 from katib.search import bayes
 from katib.search import sampler as module
 from katib.search.history import Outcome, Past

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.errors import ManifestError
-from katib.experiment import Experiment, Parameter, load_experiment
-from katib.render import render
+from katib.manifest.experiment import Experiment, Parameter, load_experiment
+from katib.manifest.render import render
 from katib.search.bayes import known
 from katib.search.history import Outcome, Past
 from katib.search.sampler import ALGORITHMS, NEAR, Sampler, idle_settings, sampler

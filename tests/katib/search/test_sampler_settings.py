@@ -11,7 +11,7 @@ import pytest
 
 from katib.check.first_suggestions import FirstSuggestion
 from katib.errors import ManifestError
-from katib.experiment import Algorithm, Experiment
+from katib.manifest.experiment import Algorithm, Experiment
 from katib.search import sampler as module
 from katib.search.sampler import Sampler, idle_settings, sampler
 from tests.katib.search.test_proposals import SQUARE

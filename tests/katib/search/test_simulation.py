@@ -1,4 +1,4 @@
-"""The simulation of benchmarks/search.py: what it counts, by searches whose outcome is known beforehand."""
+"""The simulation of benchmarks/search/compare.py: what it counts, by searches whose outcome is known beforehand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.search import STRATEGIES
-from benchmarks.search_landscapes import WOBBLE, Landscape, synthetic
-from benchmarks.search_simulation import MOST_FAILED, Trial, search
+from benchmarks.search.compare import STRATEGIES
+from benchmarks.search.landscapes import WOBBLE, Landscape, synthetic
+from benchmarks.search.simulation import MOST_FAILED, Trial, search
 from katib.search.space import Space
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from katib.foreign import LINE_LIMIT
 from katib.metrics import MetricParser, metric_filter
 from katib.services.collector.output import CHUNK, Output
 from katib.services.collector.trainer import Trainer
+from katib.untrusted import LINE_LIMIT
 from tests.katib.services.pod import Pods, epoch
 from tests.katib.services.rig import METRIC
 
@@ -123,7 +123,7 @@ def test_a_mark_is_written_through_no_link_and_read_from_no_pipe(pods: Pods) -> 
     folder, victim = pod.output.parent, pod.output.parent / "victim"
     victim.write_text("as it was")
     (folder / f"{trainer.shell.pid}.draft").symlink_to(victim)
-    assert trainer.stop()
+    assert trainer.training.stop()
     assert victim.read_text() == "as it was"
     pod.shell.wait(20)  # type: ignore[union-attr]
     mark = folder / f"{trainer.shell.pid}.pid"

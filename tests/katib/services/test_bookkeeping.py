@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from katib.cluster.hours import hours
-from katib.cluster.kinds import EXPERIMENT_LABEL, TRIAL_LABEL
-from katib.cluster.model import own, read_search
+from katib.backend.cluster.hours import hours
+from katib.backend.cluster.kinds import EXPERIMENT_LABEL, TRIAL_LABEL
+from katib.backend.cluster.model import own, read_search
 from katib.services.bookkeeping import follow
 from tests.katib.cluster.test_plan_and_causes import running
 from tests.katib.services.rig import METRIC, DbManager, TrialServer

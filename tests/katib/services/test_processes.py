@@ -111,7 +111,10 @@ def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("collector.__main__", "pydantic optuna numpy yaml kubernetes kubeflow.katib katib.experiment"),
+        (
+            "collector.__main__",
+            "pydantic optuna numpy yaml kubernetes kubeflow.katib katib.manifest.experiment",
+        ),
         ("early_stopping", "pydantic optuna numpy yaml kubernetes kubeflow.katib"),
         ("suggestion", "torch kubernetes kubeflow.katib scipy.stats pydantic"),
     ],

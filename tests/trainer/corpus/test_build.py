@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from trainer.data.corpora import list_files, open_subset
 from trainer.data.corpus.__main__ import main
 from trainer.data.corpus.build import _pair
 from trainer.data.corpus.recordings import speech
 from trainer.data.mixing import MIX, STEMS
+from trainer.data.readers.corpora import list_files, open_subset
 from trainer.errors import DataError
 
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from recurrence import recurrence, scan_inputs
 from torch import Tensor
 
-from trainer.models.selective_scan.triton_scan import triton_scan
-from trainer.models.triton_depthwise import depthwise
-from trainer.models.triton_lstm import bidirectional_lstm
-from trainer.models.triton_norm import global_norm
+from trainer.kernels.selective_scan.triton_scan import triton_scan
+from trainer.kernels.triton_depthwise import depthwise
+from trainer.kernels.triton_lstm import bidirectional_lstm
+from trainer.kernels.triton_norm import global_norm
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

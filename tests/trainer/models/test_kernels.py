@@ -33,8 +33,8 @@ def test_the_kernels_equal_pytorchs_operations() -> None:
 
 def kernels() -> Iterator[tuple[Any, dict[str, Any], dict[str, str]]]:
     """Each kernel, what it is compiled for at the models' sizes, and the types of its arguments; the others are sizes."""
-    from trainer.models import triton_depthwise, triton_lstm, triton_norm
-    from trainer.models.selective_scan import triton_scan
+    from trainer.kernels import triton_depthwise, triton_lstm, triton_norm
+    from trainer.kernels.selective_scan import triton_scan
 
     norm, scan = (
         triton_norm._tiles(torch.empty(1, 1, 1, 1))[0],

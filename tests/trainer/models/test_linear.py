@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.models import linear
-from trainer.models.linear import Linear, operations
+from trainer.kernels import linear
+from trainer.kernels.linear import Linear, operations
 
 
 def with_gradients(layer: nn.Module, input: Tensor) -> list[Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainer.models.lstm import LSTM
+from trainer.kernels.lstm import LSTM
 
 TOLERANCE = 1e-12
 """In float64."""

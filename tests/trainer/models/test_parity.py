@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.reference import reference
+from benchmarks.steps.reference import reference
 from trainer.models import build, find
 
 PARAMETERS = {"convtasnet": 8_708_672, "dprnn": 2_609_793, "sepformer": 25_679_361}

@@ -11,8 +11,8 @@ import torch
 from recurrence import assert_equal, recurrence, scan_inputs, with_gradients
 from torch import Tensor
 
-from trainer.models import selective_scan as package
-from trainer.models.selective_scan import choose, selective_scan
+from trainer.kernels import selective_scan as package
+from trainer.kernels.selective_scan import choose, selective_scan
 
 needs_triton = pytest.mark.skipif(
     find_spec("triton") is None, reason="triton is not installed; `pip install triton` (Linux) brings it"

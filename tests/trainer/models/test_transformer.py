@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer.models import linear, transformer
-from trainer.models.linear import operations
-from trainer.models.transformer import EPS, TransformerLayer
+from trainer.kernels import linear, transformer
+from trainer.kernels.linear import operations
+from trainer.kernels.transformer import EPS, TransformerLayer
 
 CHANNELS, HEADS, HIDDEN = 8, 2, 12
 NAMES = {

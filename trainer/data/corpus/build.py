@@ -19,12 +19,12 @@ import numpy as np
 import soundfile
 from numpy.random import Generator
 
-from trainer.data.corpora import SUBSETS
 from trainer.data.corpus import recordings, sounds, voices
 from trainer.data.corpus.sounds import Signal
 from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_REVERB
-from trainer.data.polsess import FOLDERS
-from trainer.data.subset import SAMPLE_RATE
+from trainer.data.readers.corpora import SUBSETS
+from trainer.data.readers.polsess import FOLDERS
+from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.errors import ConfigError, DataError
 from trainer.text import count
 

@@ -13,7 +13,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from trainer.data.sound import fault
+from trainer.data.readers.sound import fault
 from trainer.errors import DataError
 from trainer.text import count
 

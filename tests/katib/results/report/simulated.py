@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from katib.local.record import Identity
-from katib.render import Overrides, render
-from katib.results.table import Budget, Point, Row, TrialTable
+from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.trial_table import Budget, Point, Row, TrialTable
+from katib.trial import Identity
 
 METRIC = "val_si_snr"
 START = 1_790_000_000.0

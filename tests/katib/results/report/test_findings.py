@@ -6,18 +6,18 @@ from dataclasses import replace
 import pytest
 from simulated import METRIC, identity, row, searched, table
 
-from katib.local.record import Identity
-from katib.results.report.audio import Listening
-from katib.results.report.axes import axes, ticks
-from katib.results.report.cost import cost, cost_figure
-from katib.results.report.curves import curves
-from katib.results.report.figure import foremost, span, spread
-from katib.results.report.importance import FEWEST, importance_figure, importances
-from katib.results.report.page import page
-from katib.results.report.search import history, parallel
-from katib.results.report.slices import slices
-from katib.results.report.summary import conclude
-from katib.results.table import TrialTable
+from katib.report.audio import Listening
+from katib.report.axes import axes, ticks
+from katib.report.cost import cost, cost_figure
+from katib.report.curves import curves
+from katib.report.figure import foremost, span, spread
+from katib.report.importance import FEWEST, importance_figure, importances
+from katib.report.page import page
+from katib.report.search import history, parallel
+from katib.report.slices import slices
+from katib.report.summary import conclude
+from katib.table.trial_table import TrialTable
+from katib.trial import Identity
 
 
 def test_the_parameter_that_matters_is_told_from_those_that_do_not() -> None:

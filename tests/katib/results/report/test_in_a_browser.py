@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from simulated import row, searched, table
 
-from katib.results.report.audio import Example, Listening, Player
-from katib.results.report.page import page
-from katib.results.report.summary import conclude
-from katib.results.table import TrialTable
-from katib.results.verdict import Verdict, judge
+from katib.conclude.verdict import Verdict, judge
+from katib.report.audio import Example, Listening, Player
+from katib.report.page import page
+from katib.report.summary import conclude
+from katib.table.trial_table import TrialTable
 from tests.browser import MISSING, PROGRAM, Page, browser
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)

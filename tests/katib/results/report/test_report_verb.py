@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from katib.results.report.audio import SIGNALS, Listening, listen
-from katib.results.report.page import FILE
-from katib.results.table import TrialTable
+from katib.report.audio import SIGNALS, Listening, listen
+from katib.report.page import FILE
+from katib.table.trial_table import TrialTable
 from tests.katib.local.rig import Rig, manifest
 from tests.verbs import katib
 
@@ -35,7 +35,7 @@ def runs(searched_runs: Path, tmp_path: Path) -> Path:
 
 
 def best(runs: Path) -> TrialTable:
-    from katib.results.local_table import read_table
+    from katib.backend.local.table import read_table
 
     return read_table(runs, "demo")
 

@@ -1,0 +1,132 @@
+"""One simulated search: trials on several devices, epoch by epoch, without sleeping. Called by benchmarks/search/compare.py."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from benchmarks.search.landscapes import Array, Landscape
+from katib.search.space import Space
+
+MOST_FAILED = 5
+"""maxFailedTrialCount of katib/specs: the search ends when so many trials have failed."""
+PACES = (0.95, 1.05)
+"""Two trials are never equally fast."""
+CLOSE = 0.1
+"""A search has come close when what it would choose is truly this much below the best that any search found, dB."""
+
+
+@dataclass
+class Trial:
+    """A trial as the strategies see it: `values` are its reports so far."""
+
+    number: int
+    assignments: Mapping[str, str]
+    truth: float
+    planned: Array
+    fails_at: int | None
+    pace: float
+    """Time of one epoch, in epochs of an average trial."""
+    state: Literal["running", "completed", "stopped", "failed"] = "running"
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """The best value so far."""
+        return max(self.values, default=-np.inf)
+
+
+class Strategy(Protocol):
+    """A way to search: what to try next, and which running trial to stop after its latest report."""
+
+    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+        """Assignments of the next trial."""
+
+    def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
+        """Whether `trial`, which has just reported, is to end."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a search. Hours are GPU-hours; values are true, dB."""
+
+    chosen: float
+    """Of the trial with the best reported value, which is what a user takes."""
+    best: float
+    """Of the best point that was tried."""
+    hours: float
+    stopped_hours: float
+    failed: int
+    best_stopped: bool
+    """Whether the trial with the truly best point was stopped early."""
+    loss: float
+    """How far the best of the completed trials lies below the best of those tried."""
+    path: tuple[tuple[float, float], ...]
+    """After how many hours which trial would have been chosen: its true value."""
+
+
+def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, parallel: int) -> Result:
+    """Run one search to its end. The n-th trial has the same luck whoever proposes it."""
+    space = Space.of(landscape.parameters)
+    hour = landscape.hours / landscape.epochs
+    done: list[Trial] = []
+    clock: list[tuple[float, int]] = []
+    path: list[tuple[float, float]] = []
+    spent = 0.0
+
+    def begin(now: float) -> None:
+        number = len(done)
+        failed = sum(trial.state == "failed" for trial in done)
+        if failed >= MOST_FAILED or number - failed >= trials:
+            return
+        assignments = strategy.propose(done)
+        luck = np.random.default_rng((seed, number, 9))
+        point = space.shares(assignments)
+        if point is None:
+            raise ValueError(f"{assignments} lies outside the space")
+        values, fails_at = landscape.trial(point, luck)
+        truth = float(landscape.truth(np.array([point]))[0])
+        done.append(Trial(number, assignments, truth, values, fails_at, luck.uniform(*PACES)))
+        heapq.heappush(clock, (now + done[-1].pace, number))
+
+    for _ in range(parallel):
+        begin(0.0)
+    while clock:
+        now, number = heapq.heappop(clock)
+        trial = done[number]
+        spent += hour
+        if trial.fails_at == len(trial.values) + 1:
+            trial.state = "failed"
+            begin(now)
+            continue
+        trial.values.append(float(trial.planned[len(trial.values)]))
+        chosen = max((other for other in done if other.state != "failed"), key=lambda other: other.best)
+        if not path or path[-1][1] != chosen.truth:
+            path.append((spent, chosen.truth))
+        if len(trial.values) == landscape.epochs:
+            trial.state = "completed"
+        elif strategy.stops(trial, done):
+            trial.state = "stopped"
+        if trial.state == "running":
+            heapq.heappush(clock, (now + trial.pace, number))
+        else:
+            begin(now)
+    return _result(done, hour, spent, path)
+
+
+def _result(done: Sequence[Trial], hour: float, spent: float, path: Sequence[tuple[float, float]]) -> Result:
+    whole = [trial for trial in done if trial.state != "failed"]
+    best = max(whole, key=lambda trial: trial.truth)
+    completed = [trial.truth for trial in whole if trial.state == "completed"]
+    return Result(
+        chosen=max(whole, key=lambda trial: trial.best).truth,
+        best=best.truth,
+        hours=spent,
+        stopped_hours=hour * sum(len(trial.values) for trial in whole if trial.state == "stopped"),
+        failed=len(done) - len(whole),
+        best_stopped=best.state == "stopped",
+        loss=best.truth - max(completed, default=-np.inf),
+        path=tuple(path),
+    )

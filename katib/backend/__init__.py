@@ -1,0 +1,1 @@
+"""Where a search runs: on this machine or on a cluster."""

@@ -1,0 +1,242 @@
+"""Kubernetes' API with the kubeconfig of the caller: one method a call, and whatever goes wrong on the way is one line.
+
+The only module that speaks to the API server; answers.py says what its refusals mean.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from katib.backend.cluster.answers import AbsentError, UnreachableError, one_line, refusal
+from katib.backend.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, Kind, Object
+from katib.errors import ClusterError, nearest
+
+TIMEOUT = 20  # seconds an answer of the API server may take
+WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
+_MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+"""What the client library makes of a kubeconfig with a value of another type."""
+PAGE = 500  # objects an answer
+
+
+class Cluster:
+    """One namespace of one cluster. `calls` counts what was asked of the API server."""
+
+    def __init__(self, namespace: str, context: str | None = None, config_file: Path | None = None) -> None:
+        self._api = _client(context, None if config_file is None else str(config_file))
+        self.namespace = namespace
+        self.server: str = self._api.configuration.host
+        self.calls = 0
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """The object `name`, or None where there is none. Raises NoKindError where the server lacks its type."""
+        try:
+            return self._json("GET", kind, name, namespace=namespace)
+        except AbsentError:
+            return None
+
+    def list(
+        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
+    ) -> Sequence[Object]:
+        """All objects of a kind that the label and field selectors match; `namespace` "" means all namespaces."""
+        return self.list_at(kind, selector, namespace, fields)[0]
+
+    def list_at(
+        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
+    ) -> tuple[Sequence[Object], str]:
+        """As `list`, with the resource version from which a watch continues."""
+        found: list[Object] = []
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        query |= {"fieldSelector": fields} if fields else {}
+        while True:
+            answer = self._json("GET", kind, query=query, namespace=namespace)
+            found += answer["items"]
+            if not (rest := answer["metadata"].get("continue")):
+                return found, answer["metadata"]["resourceVersion"]
+            query["continue"] = rest
+
+    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply; a dry run passes admission and changes nothing."""
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", **_dry(dry_run)}
+        name = manifest["metadata"]["name"]
+        return self._json("PATCH", kind, name, manifest, query, content="application/apply-patch+yaml")
+
+    def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+        """A new object; a dry run passes admission and changes nothing."""
+        return self._json("POST", kind, body=body, query={"fieldManager": MANAGER, **_dry(dry_run)})
+
+    def merge(self, kind: Kind, name: str, patch: Object) -> Object:
+        """A JSON merge patch: keys of `patch` replace those of the object. Raises AbsentError."""
+        query = {"fieldManager": MANAGER}
+        return self._json("PATCH", kind, name, patch, query, content="application/merge-patch+json")
+
+    def delete(self, kind: Kind, name: str, uid: str) -> None:
+        """Deletes the very object that was shown, and what it owns after it; a new one of that name is left alone.
+
+        In the foreground, what it owns would go first; Katib's controller makes the service of a Suggestion that still
+        exists anew, deleted or not, and the two would go on like that for minutes, or for ever.
+        """
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        self._json("DELETE", kind, name, options)
+
+    def raw(self, path: str) -> Any:
+        """The JSON that `path` answers with, such as /version."""
+        with self._errors(path):
+            return self._call("GET", path)
+
+    def allowed(
+        self, verb: str, kind: Kind, *, subresource: str = "", name: str = "", namespace: str | None = None
+    ) -> bool:
+        """Whether the caller may do this, as the API server says (SelfSubjectAccessReview); `name`: with this object."""
+        place = self.namespace if namespace is None else namespace
+        what = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
+        if kind.namespaced:
+            what["namespace"] = place
+        if name:
+            what["name"] = name
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        answer = self._json("POST", ACCESS_REVIEW, body={**body, "spec": {"resourceAttributes": what}})
+        return bool(answer["status"]["allowed"])
+
+    def log(self, pod: str, container: str, limit_bytes: int) -> str:
+        """The beginning of a container's log, at most `limit_bytes` of it."""
+        query = {"container": container, "limitBytes": str(limit_bytes)}
+        with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, TIMEOUT)) as answer:
+            return str(answer.read().decode("utf-8", "replace"))
+
+    def follow(self, pod: str, container: str, since: str | None = None) -> Iterator[str]:
+        """The lines of a container's log with their time in front, as they come, until the container ends."""
+        query = {"container": container, "follow": "true", "timestamps": "true"}
+        query |= {"sinceTime": since} if since else {}
+        with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, None)) as answer:
+            yield from _lines(answer)
+
+    def watch(self, kind: Kind, version: str, selector: str = "") -> Iterator[Object]:
+        """Events {type, object} after `version`, until the server ends the watch."""
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
+        query |= {"labelSelector": selector} if selector else {}
+        query["allowWatchBookmarks"] = "true"
+        patience = (TIMEOUT, WATCH_SECONDS + TIMEOUT)
+        with self._stream(kind, "", query, f"watch of {kind.plural}", patience) as answer:
+            for line in _lines(answer):
+                yield json.loads(line)
+
+    def _json(
+        self,
+        method: str,
+        kind: Kind,
+        name: str = "",
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        namespace: str | None = None,
+        content: str = "application/json",
+    ) -> Object:
+        place = self.namespace if namespace is None else namespace
+        with self._errors(_where(kind, name or _name(body), place)):
+            answer: Object = self._call(method, kind.path(place, name), body, query, content)
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        timeout: object = TIMEOUT,
+        stream: bool = False,
+    ) -> Any:
+        """One call. The typed client cannot send an apply patch, so all calls go through its transport."""
+        self.calls += 1
+        return self._api.call_api(
+            path,
+            method,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "*/*" if stream else "application/json", "Content-Type": content},
+            body=body,
+            response_type=None if stream else "object",
+            auth_settings=["BearerToken"],
+            _return_http_data_only=True,
+            _preload_content=not stream,
+            _request_timeout=timeout,
+        )
+
+    @contextmanager
+    def _stream(
+        self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object
+    ) -> Iterator[Any]:
+        with self._errors(where):
+            path = kind.path(self.namespace, name)
+            answer = self._call("GET", path, query=query, timeout=timeout, stream=True)
+            try:
+                yield answer
+            finally:
+                answer.close()
+
+    @contextmanager
+    def _errors(self, where: str) -> Iterator[None]:
+        """Turns whatever goes wrong on the way into one line that says where and what to do."""
+        try:
+            yield
+        except ApiException as cause:
+            raise refusal(cause, where, self.server) from None
+        except (HTTPError, OSError) as cause:
+            raise UnreachableError(
+                f"{self.server} cannot be reached ({_reason(cause)}); see kubectl cluster-info"
+            ) from None
+
+
+def _client(context: str | None, file: str | None) -> ApiClient:
+    # The client library reads this variable when it is imported, which is too early for whoever sets it later.
+    file = file or os.environ.get("KUBECONFIG")
+    try:
+        contexts = [item["name"] for item in config.list_kube_config_contexts(file)[0]]
+        if context is not None and context not in contexts:
+            raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
+        client = config.new_client_from_config(file, context)
+    except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as cause:
+        why = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
+        raise ClusterError(
+            f"no usable kubeconfig: {why}; name one with KUBECONFIG (kubectl config get-contexts shows what it has), or run the"
+            " search on this machine with make local"
+        ) from None
+    # Without this an unreachable server is tried for minutes before it is an error.
+    client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
+    return client
+
+
+def _where(kind: Kind, name: str, namespace: str) -> str:
+    what = f"{kind.name} '{name}'" if name else f"{kind.plural}{'.' + kind.group if kind.group else ''}"
+    return f"{what} in namespace '{namespace}'" if kind.namespaced and namespace else what
+
+
+def _name(body: object) -> str:
+    return str(body.get("metadata", {}).get("name", "")) if isinstance(body, dict) else ""
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _lines(answer: Any) -> Iterator[str]:
+    rest = b""
+    for part in answer.stream(decode_content=False):
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _reason(cause: Exception) -> str:
+    inner = getattr(cause, "reason", None)
+    return type(inner if isinstance(inner, Exception) else cause).__name__

@@ -1,0 +1,136 @@
+"""An ended search begins again with its old trials: what of it continues, and the Experiment that has Katib do so.
+
+A Katib trial that has ended never starts again, so the old Experiment is deleted and a new one made. Its setting
+`first_suggestions` holds the old trials' assignments and names: Katib creates trials of those names (suggestionclient.go,
+SyncAssignments), whose run directories are the old ones, and the trainer resumes there.
+
+Pure. Order: finished trials come first, since the stop rule and the sampler need their curves, and they only replay them;
+then trials that were stopped early, whose replayed curves meet the same rule; then the others, with the most epochs first.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from katib.backend.cluster.kinds import Object
+from katib.backend.cluster.model import HOURS_BEFORE
+from katib.backend.cluster.run_directories import RunDirectory
+from katib.check.first_suggestions import FirstSuggestion, first_suggestions
+
+SETTING = "first_suggestions"
+_DIVERGED, _FINISHED = "diverged", "finished"
+
+
+@dataclass(frozen=True)
+class OldTrial:
+    """One trial of the ended search. `state` is Katib's, `hours` are the GPU-hours that it has taken."""
+
+    name: str
+    assignments: Mapping[str, str]
+    state: str
+    hours: float = 0.0
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The trials that continue, in the order in which they are proposed, with their finished epochs."""
+
+    trials: tuple[OldTrial, ...]
+    epochs: tuple[int, ...]
+    diverged: int
+    """Left out: they would diverge again at the same step."""
+    beyond: int
+    """Left out because the search has fewer trials than that."""
+
+    def __str__(self) -> str:
+        left = [f"{self.diverged} diverged"] if self.diverged else []
+        left += [f"{self.beyond} beyond its number of trials"] if self.beyond else []
+        trials = "1 trial" if len(self.trials) == 1 else f"{len(self.trials)} trials"
+        kept = f"{trials} from their run directories ({sum(self.epochs)} epochs kept)"
+        return f"{kept}, without {' and '.join(left)}" if left else kept
+
+
+def continued(trials: Iterable[OldTrial], directories: Iterable[RunDirectory], max_trials: int) -> Continued:
+    """What of these trials continues: those that have a run directory and have not diverged."""
+    found = {item.trial: item for item in directories}
+    pairs = [(trial, found[trial.name]) for trial in trials if trial.name in found]
+    good = [pair for pair in pairs if pair[1].state != _DIVERGED]
+    good.sort(key=lambda pair: (_rank(*pair), -pair[1].epochs, pair[0].name))
+    kept = good[:max_trials]
+    return Continued(
+        trials=tuple(trial for trial, _ in kept),
+        epochs=tuple(directory.epochs for _, directory in kept),
+        diverged=len(pairs) - len(good),
+        beyond=len(good) - len(kept),
+    )
+
+
+def _rank(trial: OldTrial, directory: RunDirectory) -> int:
+    if directory.state == _FINISHED:
+        return 0
+    return 1 if trial.state == "EarlyStopped" else 2
+
+
+def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
+    """The Experiment that proposes these trials first, by name, and then what it would have proposed first itself."""
+    first = [FirstSuggestion(dict(trial.assignments), trial.name) for trial in trials]
+    return _with_first(manifest, first)
+
+
+def carried(manifest: Object, found: Object) -> Object:
+    """The Experiment with the named first suggestions and the hours that the running one `found` has of an earlier
+    continuation."""
+    named = [first for first in _first(found) if first.trial]
+    text = (found.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
+    made = _annotated(manifest, text) if text else manifest
+    return _with_first(made, named) if named else made
+
+
+def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
+    """The Experiment that keeps what the old trials have taken, those that do not continue among them."""
+    spent = {trial.name: round(trial.hours, 4) for trial in trials if trial.hours}
+    return _annotated(manifest, json.dumps(spent)) if spent else manifest
+
+
+def _annotated(manifest: Object, hours: str) -> Object:
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), HOURS_BEFORE: hours}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:
+    own = [point for point in _first(manifest) if not any(_same(point, other) for other in first)]
+    points = [
+        {"assignments": dict(point.assignments), **({"trial": point.trial} if point.trial else {})}
+        for point in (*first, *own)
+    ]
+    made = copy.deepcopy(manifest)
+    algorithm = made["spec"]["algorithm"]
+    settings = [item for item in algorithm.get("algorithmSettings") or [] if item["name"] != SETTING]
+    setting = {"name": SETTING, "value": json.dumps(points)}
+    algorithm["algorithmSettings"] = sorted([*settings, setting], key=lambda item: str(item["name"]))
+    return made
+
+
+def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
+    settings = manifest["spec"]["algorithm"].get("algorithmSettings") or []
+    text = next((item["value"] for item in settings if item["name"] == SETTING), "[]")
+    try:
+        return first_suggestions(text)
+    except ValueError:
+        return ()  # another's, which Katib's service refuses
+
+
+def _same(one: FirstSuggestion, other: FirstSuggestion) -> bool:
+    """Whether two points are one, whatever the spelling of their numbers."""
+    if one.assignments.keys() != other.assignments.keys():
+        return False
+    return all(_value(text) == _value(other.assignments[name]) for name, text in one.assignments.items())
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,85 @@
+"""Runs all checks in the order in which things must be right. Called by the verbs doctor and deploy."""
+
+import re
+from collections.abc import Iterator
+
+from katib.backend.cluster.answers import ExpiredError, ForbiddenError, NoKindError, UnreachableError
+from katib.backend.cluster.doctor.access import access
+from katib.backend.cluster.doctor.admission import experiments, names, namesakes, trials
+from katib.backend.cluster.doctor.capacity import capacity, queue, quota
+from katib.backend.cluster.doctor.claims import data_claim, runs_claim
+from katib.backend.cluster.doctor.katib import (
+    definitions,
+    deployments,
+    katibs_namespace,
+    mutating_webhook,
+    server,
+    service_account,
+    services,
+    validating_webhook,
+)
+from katib.backend.cluster.doctor.place import accounts, namespace, priority, wandb
+from katib.backend.cluster.doctor.result import Check, Patient, Result, error, unknown
+from katib.errors import ClusterError
+
+_RIGHT = re.compile(r'cannot (\w+) resource "([^"]+)"')
+CHECKS: tuple[Check, ...] = (
+    definitions,
+    deployments,
+    katibs_namespace,
+    validating_webhook,
+    mutating_webhook,
+    services,
+    service_account,
+    namespace,
+    data_claim,
+    runs_claim,
+    wandb,
+    accounts,
+    priority,
+    quota,
+    capacity,
+    queue,
+    access,
+    names,
+    namesakes,
+    experiments,
+    trials,
+)
+"""Each reads one kind of thing, so that what the caller may not read keeps nothing else from being looked at."""
+
+
+def examine(patient: Patient) -> list[Result]:
+    """The results of all checks; never raises ClusterError. Without a server that answers there is only the first."""
+    try:
+        results = list(server(patient))
+    except (UnreachableError, ExpiredError) as cause:
+        return [_unanswered(cause)]
+    for check in CHECKS:
+        results += _of(check, patient)
+    return results
+
+
+def _of(check: Check, patient: Patient) -> Iterator[Result]:
+    name = check.__name__.replace("_", " ")
+    try:
+        yield from check(patient)
+    except ForbiddenError as cause:
+        right = _RIGHT.search(str(cause))
+        what = f"{right[1]} {right[2]}" if right else "look at it"
+        yield unknown(name, f"you may not {what}; an administrator's make doctor looks there")
+    except (UnreachableError, ExpiredError) as cause:
+        yield _unanswered(cause)
+    except NoKindError:
+        return  # `definitions` has named what is not installed
+    except ClusterError as cause:
+        yield error(name, "could not be looked at", str(cause), "make doctor, once that is mended")
+
+
+def _unanswered(cause: ClusterError) -> Result:
+    mend = (
+        "log in again, then kubectl auth whoami"
+        if isinstance(cause, ExpiredError)
+        else "kubectl cluster-info"
+    )
+    return error("API server", str(cause), "nothing can be done on a cluster that does not answer", mend)

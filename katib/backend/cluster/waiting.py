@@ -1,0 +1,173 @@
+"""Waits for the first trial of an Experiment to train, with a reason for every second.
+
+A trial trains once it has printed a metric line, or what our trainer says when all is read and the first batch comes; a
+container that merely runs may be about to die of a volume that it cannot write.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+
+from katib.backend.cluster.causes import (
+    Cause,
+    both,
+    clean,
+    died,
+    why_failed,
+    why_stuck,
+    why_tried_again,
+    why_waiting,
+)
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.kinds import (
+    EXPERIMENT,
+    EXPERIMENT_LABEL,
+    JOB,
+    POD,
+    SIDECAR,
+    SUGGESTION,
+    TRIAL,
+    Kind,
+    Object,
+)
+from katib.backend.cluster.model import Pod, Search, own, read_search
+from katib.backend.cluster.status import LOG_BYTES, steps
+from katib.backend.cluster.storage import lacking_volume
+from katib.backend.cluster.suggestions import lacking, warnings_of
+from katib.errors import ClusterError
+from katib.metrics import MetricParser
+
+NO_SIDECAR = "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
+BEGINS = "unprocessed validation mixtures: "
+"""What our trainer prints when its corpus is read and its run directory is made (trainer/training/train.py)."""
+LOOK_SECONDS = 10.0
+"""The longest time between two looks, and the shortest between two readings of the logs."""
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class _Logs:
+    """The lines of pods' logs: of one that runs read again after LOOK_SECONDS, of one that has ended once more."""
+
+    cluster: Cluster
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    problem: str = ""
+    """Why the last log could not be read."""
+    _read: dict[str, float] = field(default_factory=dict)
+
+    def of(self, pod: Pod) -> list[str]:
+        """The lines of `pod`; none where its log cannot be read."""
+        key = f"{pod.name} {pod.phase}"
+        due = time.monotonic() >= self._read.get(key, 0.0)
+        if pod.phase != "Pending" and due:
+            self._read[key] = time.monotonic() + LOOK_SECONDS if pod.running else inf
+            try:
+                text = self.cluster.log(pod.name, pod.log_container, LOG_BYTES)
+            except ClusterError as error:
+                self.problem = str(error)
+            else:
+                self.problem = ""
+                self.lines[pod.name] = [clean(line) for line in text.splitlines()]
+        return self.lines.get(pod.name, [])
+
+
+def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
+    """Until a trial of experiment `name` trains, at most `seconds`; each new reason for waiting is said once.
+
+    Whether one does. Raises ClusterError where the search has failed before that, or where after that time all that ran has
+    died: what keeps trials from training then is no lack of patience.
+    """
+    only = f"{EXPERIMENT_LABEL}={name}"
+    selectors = {EXPERIMENT: "", SUGGESTION: "", TRIAL: only, JOB: only, POD: only}
+    began, said, logs = time.monotonic(), "", _Logs(cluster)
+    with Mirror(cluster, selectors) as mirror:
+        while (left := began + seconds - time.monotonic()) > 0:
+            mirror.wait(min(left, LOOK_SECONDS))
+            if problem := mirror.problem:
+                reason: str | None = str(problem)
+            elif not mirror.complete:
+                continue
+            else:
+                reason = _reason(mirror.objects(), name, logs, say)
+            if reason is None:
+                return True
+            if reason != said:
+                say(f"{time.monotonic() - began:4.0f} s  {reason}")
+                said = reason
+        died_of = _died_of(mirror.objects(), name, logs) if mirror.complete else None
+    if died_of:
+        raise ClusterError(
+            f"no trial trains after {seconds:.0f} s: {died_of}; Katib goes on trying: make status, make stop"
+        )
+    say(f"no trial trains after {seconds:.0f} s; the search goes on waiting: make status shows it")
+    return False
+
+
+def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say) -> str | None:
+    """Why nothing trains yet; None where something does."""
+    search = _search(objects, name)
+    trials, jobs, tries = own(search, objects[TRIAL], objects[JOB], objects[POD])
+    if search.state == "Failed":
+        died_of = _died_of(objects, name, logs)
+        raise ClusterError(
+            f"experiment '{name}' has failed: {died_of or search.message or 'see make status'}"
+        )
+    reasons: list[tuple[bool, str]] = []
+    for trial in sorted(trials, key=lambda trial: trial.name):
+        job, pods = jobs.get(trial.name), tries.get(trial.name, [])
+        pod = pods[-1] if pods and (job or not pods[-1].owner) else None
+        lines = logs.of(pod) if pod else []
+        if pod and not pod.failed and _trains(search, lines):
+            say(f"trial '{trial.name}' trains on node '{pod.node}'")
+            if SIDECAR not in pod.containers:
+                say(NO_SIDECAR.format(pod.name, SIDECAR))
+            return None
+        for failed in pods:
+            if failed.failed:
+                logs.of(failed)
+        cause = why_failed(trial, job, pods, lines) if trial.finished else why_waiting(job, pods)
+        cause = (
+            lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
+        )
+        tried = why_tried_again(trial, pods, logs.lines)
+        reasons.append((tried is None, f"trial '{trial.name}': {both(cause, tried)}"))
+    if reasons:
+        return min(reasons, key=lambda reason: reason[0])[1]
+    warnings = partial(warnings_of, logs.cluster)
+    return str(
+        lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to make the trials"
+    )
+
+
+def _trains(search: Search, lines: list[str]) -> bool:
+    parser = MetricParser(search.filters, [search.metric])
+    return bool(steps(parser, lines)) or any(line.startswith(BEGINS) for line in lines)
+
+
+def _about_to_train(pod: Pod | None, logs: _Logs) -> Cause:
+    if pod is None or not pod.running:
+        return Cause("is about to start")
+    unread = f" (its log cannot be read: {logs.problem})" if logs.problem else ""
+    return Cause(f"runs on node '{pod.node}', and has not begun to train yet{unread}")
+
+
+def _died_of(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
+    """What the last try that ended badly died of; empty where none has."""
+    trials, _, tries = own(_search(objects, name), objects[TRIAL], objects[JOB], objects[POD])
+    ended = [(pod, trial) for trial in trials for pod in tries.get(trial.name, ()) if pod.failed]
+    if not ended:
+        return ""
+    pod, trial = max(ended, key=lambda pair: (pair[0].created is not None, pair[0].created))
+    cause = died(pod, logs.of(pod))
+    return f"trial '{trial.name}': {cause or 'it failed'}"
+
+
+def _search(objects: dict[Kind, list[Object]], name: str) -> Search:
+    found = next((item for item in objects[EXPERIMENT] if item["metadata"]["name"] == name), None)
+    if found is None:
+        raise ClusterError(f"experiment '{name}' was deleted meanwhile")
+    return read_search(found)

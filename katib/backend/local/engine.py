@@ -1,0 +1,278 @@
+"""The loop of a local search: proposes trials, starts them in free slots, reads their reports, stops and counts them.
+
+One thread waits for output, for ended trials and for signals at once, and sleeps in between. Whatever happens is recorded in
+the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by katib/backend/local/run.py.
+"""
+
+import platform
+import selectors
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from katib.backend.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
+from katib.backend.local.launch import Launcher
+from katib.backend.local.process import OUTPUT, TrialProcess, set_aside
+from katib.backend.local.proposals import past, trial_name
+from katib.backend.local.reasons import unwritable
+from katib.backend.local.record import Trial
+from katib.backend.local.running import SAVE_SECONDS, Running, deadline, seen_for
+from katib.backend.local.signals import STOPS, Signals, listening
+from katib.backend.local.store import Store
+from katib.backend.local.view import View
+from katib.errors import EngineError, FolderError
+from katib.metrics import MetricParser, number
+from katib.search.sampler import preload, sampler
+from katib.search.stopping import because, stop_rule
+from katib.text import count, with_unit
+from katib.trial import WITHOUT_RESULT, State
+from katib.untrusted import folder_inside
+
+
+class Engine:
+    """One run of a search. Raises ManifestError where the manifest's algorithms are not known here."""
+
+    def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
+        experiment = launcher.experiment
+        self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
+        self._sampler = sampler(experiment)
+        stopping = experiment.early_stopping
+        self._rule = stop_rule(stopping, experiment.maximize, experiment.metric) if stopping else None
+        self._parser = MetricParser(experiment.filters, [experiment.metric])
+        self._trials = {trial.name: trial for trial in store.trials()}
+        self._running: dict[str, Running] = {}
+        self._free = list(reversed(launcher.slots))
+        self._selector = selectors.DefaultSelector()
+        self._begun: dict[str, float] = {}
+        """When the first try of a trial began in this run of the engine, on the monotonic clock."""
+        self._halt: Halt | None = None
+        self._exhausted = False
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All, in the order in which they were proposed."""
+        return list(self._trials.values())
+
+    def run(self) -> Halt | None:
+        """Search until the budget is spent (None) or something ends it; no trial runs any more then."""
+        with listening() as signals, self._view:
+            self._selector.register(signals.descriptor, selectors.EVENT_READ)
+            try:
+                self._attempt(self._settle)
+                self._attempt(self._start_trials)
+                if self._running and self._experiment.algorithm.name == "bayesianoptimization":
+                    preload()
+                while True:
+                    self._attempt(self._start_trials)
+                    if not self._running:
+                        return self._halt
+                    self._view.show(self.trials)
+                    self._wait(signals)
+            finally:
+                for running in self._running.values():
+                    running.process.close()
+                self._selector.close()
+
+    def _attempt(self, step: Callable[..., None], *arguments: object) -> None:
+        """A full disk ends the search, but orderly: the other trials save first, wherever they write to."""
+        try:
+            step(*arguments)
+        except (EngineError, FolderError) as error:
+            self._stop_all(Halt(error.exit_code, str(error)))
+
+    def _settle(self) -> None:
+        """Bring to an end what an engine that was killed had decided but not written down to the last."""
+        for trial in self.trials:
+            self._store.close_trial(trial)
+            if trial.finished:
+                continue
+            effort = trial.effort
+            if effort.started is not None:
+                seconds = effort.seconds + seen_for(self._launcher.folder / trial.name, effort.started)
+                effort = replace(effort, seconds=seconds, started=None)
+            state: State = "EarlyStopped" if trial.stop else "Created"
+            self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
+        self._check_failures()
+
+    def _start_trials(self) -> None:
+        while self._free and not self._halt:
+            waiting = (
+                trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running
+            )
+            trial = next(waiting, None) or self._propose()
+            if trial is None:
+                return
+            self._start(trial)
+
+    def _propose(self) -> Trial | None:
+        """A new trial; None where the budget is spent or the goal reached."""
+        experiment = self._experiment
+        if self._exhausted or (experiment.max_trials and len(self._trials) >= experiment.max_trials):
+            return None
+        if goal_reached(self.trials, self._experiment):
+            self._exhausted = True
+            goal = with_unit(experiment.goal or 0.0, experiment.metric)
+            self._view.say(f"goal reached: {experiment.metric} {goal}; no new trials")
+            return None
+        history = [past(trial, experiment.strategy) for trial in self.trials]
+        found = self._sampler.propose(history, names=self._trials)
+        if not found:
+            self._exhausted = True
+            self._view.say("every point of the search space has been tried")
+            return None
+        assignments = found[0]
+        name = self._sampler.trial_name(assignments) or trial_name(experiment.name)
+        trial = self._store.add(name, assignments, self._sampler.space)
+        self._trials[name] = trial
+        self._view.change(trial)
+        return trial
+
+    def _start(self, trial: Trial) -> None:
+        device = self._free[-1]
+        launch = self._launcher.launch(trial.name, trial.assignments, device)
+        folder = self._launcher.folder / trial.name
+        try:
+            search = self._launcher.folder
+            for path in (folder, *launch.volumes):
+                folder_inside(path, search if path.is_relative_to(search) else self._launcher.runs)
+            if launch.place:
+                launch.place.mkdir(parents=True, exist_ok=True)
+            if trial.effort.starts and not launch.ours:
+                set_aside(folder, trial.effort.starts)
+            process = TrialProcess(launch.argv, launch.env, folder, launch.place)
+        except OSError as error:
+            raise unwritable(folder, error) from None
+        first = self._begun.setdefault(trial.name, time.monotonic())
+        # A deadline that was set for a GPU says nothing of a processor.
+        ends = None if self._launcher.without_gpu else deadline(self._experiment, first, time.monotonic())
+        self._running[trial.name] = Running(
+            process, self._free.pop(), launch.ours, self._experiment.grace_seconds, ends
+        )
+        self._selector.register(process, selectors.EVENT_READ, trial.name)
+        effort = replace(
+            trial.effort,
+            started=process.started,
+            starts=trial.effort.starts + 1,
+            node=platform.node(),
+            gpu=device is not None,
+        )
+        self._change(trial, effort=effort, reason="", state="Running")
+
+    def _wait(self, signals: Signals) -> None:
+        """Sleep until something happens, then see to all of it."""
+        wakes = [wake for running in self._running.values() if (wake := running.wakes) is not None]
+        deadlines = [wake - time.monotonic() for wake in wakes]
+        if self._view.refresh:
+            deadlines.append(self._view.refresh)
+        for key, _ in self._selector.select(max(0.0, min(deadlines)) if deadlines else None):
+            if key.data:
+                self._attempt(self._read, key.data)
+        for caught in signals.take():
+            if caught in STOPS:
+                self._stop_by_signal(caught)
+        for name, running in list(self._running.items()):
+            if (code := running.process.poll()) is not None:
+                self._attempt(self._ended, name, code)
+            else:
+                running.check()
+
+    def _read(self, name: str, *, all_of_it: bool = False) -> None:
+        process = self._running[name].process
+        try:
+            lines = process.lines(all_of_it=all_of_it)
+        except OSError as error:
+            raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
+        for line in lines:
+            for printed in self._parser.texts(line):
+                if (value := number(printed.text)) is not None:
+                    self._report(name, value)
+                else:
+                    self._running[name].text = printed.text
+        if process.silent and not all_of_it:
+            self._selector.unregister(process)
+
+    def _report(self, name: str, value: float) -> None:
+        """The next report of the process. Those that the store has already are the history of a resumed trial."""
+        running, trial = self._running[name], self._trials[name]
+        running.step += 1
+        known = trial.values[running.step - 1 : running.step]
+        if trial.stop or known == (value,) or (value != value and known and known[0] != known[0]):
+            return
+        trial = self._trials[name] = self._store.report(trial, running.step, value)
+        self._view.report(trial, running.step)
+        if self._rule is None or self._halt:
+            return
+        others = [other for other in self.trials if other.name != name and other.state not in WITHOUT_RESULT]
+        stop = self._rule.decide(
+            trial.values,
+            [other.values for other in others if other.state != "Succeeded"],
+            [other.values for other in others if other.state == "Succeeded"],
+        )
+        if stop:
+            reason = because(stop, self._experiment.metric, self._experiment.maximize)
+            self._trials[name] = self._store.update(trial, stop=reason)
+            running.process.stop(SAVE_SECONDS)
+            self._view.stopping(self._trials[name])
+
+    def _ended(self, name: str, code: int) -> None:
+        running = self._running[name]
+        try:
+            self._read(name, all_of_it=True)
+        finally:
+            # The slot is free whatever the disk says.
+            del self._running[name]
+            self._free.append(running.device)
+            with suppress(KeyError):
+                self._selector.unregister(running.process)
+            running.process.close()
+        process, trial = running.process, self._trials[name]
+        if process.poll() == 0 and not trial.stop:
+            # What a try that failed has printed counts where this one has printed it too, as our trainer does with its history.
+            trial = self._trials[name] = self._store.keep(trial, running.step)
+        end = running.end(code)
+        if self._parser.parse(end.said):  # a metric is no reason
+            end = replace(end, said="")
+        found = verdict(trial, end, self._experiment, halted=self._halt is not None)
+        effort = replace(
+            trial.effort,
+            seconds=trial.effort.seconds + process.seconds,
+            started=None,
+            failures=trial.effort.failures + found.failed_try,
+        )
+        if found.halt:
+            self._stop_all(found.halt)
+        if found.state == "Created" and found.reason != INTERRUPTED and not running.ours:
+            # Katib reads the last pod's output alone; our trainer continues, and prints its history again.
+            with suppress(OSError):
+                set_aside(self._launcher.folder / name, trial.effort.starts)
+            trial = self._store.keep(trial, 0)
+        self._change(trial, effort=effort, state=found.state, reason=found.reason)
+        self._check_failures()
+
+    def _check_failures(self) -> None:
+        if halt := too_many_failures(self.trials, self._experiment):
+            self._stop_all(halt)
+
+    def _stop_by_signal(self, number: int) -> None:
+        if self._halt and number == signal.SIGINT:
+            for running in self._running.values():
+                running.process.kill()
+            return
+        self._stop_all(Halt(128 + number, f"stopped by {signal.Signals(number).name}"))
+
+    def _stop_all(self, halt: Halt) -> None:
+        """The first reason counts."""
+        if self._halt is None:
+            self._halt = halt
+            if self._running:
+                waits = f"waiting for {count(len(self._running), 'trial')} to save and stop"
+                self._view.say(f"{halt.reason}; {waits}, Ctrl-C kills them")
+        for running in self._running.values():
+            running.process.stop(running.grace)
+
+    def _change(self, trial: Trial, **changes: object) -> None:
+        before, self._trials[trial.name] = trial, self._store.update(trial, **changes)
+        if self._trials[trial.name].state != before.state:
+            self._view.change(self._trials[trial.name])

@@ -1,0 +1,181 @@
+"""A local search on a terminal: its headline and its trials, drawn anew; what concerns all of it scrolls by above."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import fmean
+from time import time
+from types import TracebackType
+
+from rich.console import Group
+from rich.live import Live
+
+from katib.backend.local.record import Trial
+from katib.backend.local.view import Lines, View
+from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
+from katib.eta import ends_at, seconds_left
+from katib.manifest.experiment import Experiment
+from katib.terminal import MARGIN, STATES, Output, assembled, output
+from katib.text import duration, short, with_unit
+from katib.trial import WITHOUT_RESULT, shown
+
+REFRESH_SECONDS = 1.0
+FEWEST = 3
+"""Trials that are shown however low the terminal is."""
+
+
+def view(experiment: Experiment, *, slots: int, gpu: bool) -> View:
+    """The live table where there is a terminal to draw it on, lines elsewhere. `slots` trials run at a time, with a GPU each or
+    without."""
+    out = output()
+    return LiveTable(experiment, out, slots=slots, gpu=gpu) if out.live else Lines(experiment)
+
+
+class LiveTable(Lines):
+    """The picture, drawn anew."""
+
+    refresh = REFRESH_SECONDS
+
+    def __init__(self, experiment: Experiment, out: Output, *, slots: int, gpu: bool) -> None:
+        super().__init__(experiment)
+        self._out, self._slots, self._gpu = out, slots, gpu
+        self._live = Live(console=out.console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "LiveTable":
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Above the table."""
+        self._out.words(text)
+
+    def report(self, trial: Trial, step: int) -> None:
+        """The table shows it."""
+
+    def stopping(self, trial: Trial) -> None:
+        """The table at the end has the reason."""
+
+    def change(self, trial: Trial) -> None:
+        """The table shows the state; only what went wrong is kept in sight."""
+        tried_again = trial.state == "Created" and trial.effort.failures > 0 and "; try " in trial.reason
+        if trial.state in WITHOUT_RESULT or tried_again:
+            super().change(trial)
+
+    def show(self, trials: Sequence[Trial]) -> None:
+        """The picture as it is now."""
+        width, height = self._out.size
+        lines = picture(
+            trials,
+            self._experiment,
+            width=width - MARGIN,
+            height=height - 1,
+            now=time(),
+            slots=self._slots,
+            gpu=self._gpu,
+        )
+        self._live.update(Group(*(assembled(line) for line in lines)), refresh=True)
+
+
+def picture(
+    trials: Sequence[Trial],
+    experiment: Experiment,
+    *,
+    width: int,
+    height: int,
+    now: float,
+    slots: int,
+    gpu: bool,
+) -> list[Sequence[Styled]]:
+    """Returns the lines: the headline, and as many trials as there is room for, those at work first, then the best."""
+    start = f"{experiment.name}-"
+    prefix, _ = without_prefix([trial.name for trial in trials], start)
+    head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu), width)
+    head += wrapped(f"trials {prefix}*", width) if prefix not in ("", start) else []
+    ordered = sorted(trials, key=lambda trial: _place(trial, experiment))
+    number = len(ordered)
+    while True:
+        table = fit(_columns(ordered[:number], experiment, prefix, now), width)
+        below = [
+            line
+            for text in (_rest(ordered[number:]), missing(table.left_out, "", width))
+            if text
+            for line in wrapped(text, width)
+        ]
+        over = len(head) + len(table.lines) + len(below) - height
+        if over <= 0 or number <= FEWEST:
+            break
+        number = max(FEWEST, number - over)
+    return [
+        *([(line, "bold")] for line in head),
+        *table.lines,
+        *([(line, "dim")] for line in below),
+    ]
+
+
+def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slots: int, gpu: bool) -> str:
+    """`series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
+    ended = [trial for trial in trials if trial.finished]
+    planned = f" of {experiment.max_trials}" if experiment.max_trials else ""
+    parts = [f"{experiment.name}: {len(ended)}{planned} trials"]
+    failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
+    parts += [f"{failed} failed"] if failed else []
+    values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
+    if values:
+        best = max(values) if experiment.maximize else min(values)
+        parts.append(f"best {with_unit(best, experiment.metric)}")
+    spent = sum(_seconds(trial, now) for trial in trials)
+    if gpu:
+        parts.append(f"{spent / 3600:.{0 if spent >= 36000 else 2}f} GPU-hours")
+    elif spent:
+        parts.append(f"{duration(spent)} of training")
+    done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
+    if done and experiment.max_trials:
+        begun = [_seconds(trial, now) for trial in trials if not trial.finished]
+        waiting = max(0, experiment.max_trials - len(trials))
+        left = seconds_left(fmean(done), begun, waiting, slots)
+        parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
+    return ", ".join(parts)
+
+
+def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float) -> list[Column]:
+    states = [shown(trial.state, begun=trial.effort.starts > 0) for trial in trials]
+    values = [trial.value(experiment.strategy) for trial in trials]
+    best = ["" if value is None else with_unit(value, experiment.metric) for value in values]
+    spent = [_seconds(trial, now) for trial in trials]
+    columns = [
+        Column("trial", [trial.name.removeprefix(prefix) for trial in trials]),
+        Column("state", states, 1, styles=[STATES[state] for state in states]),
+        Column("epoch", [str(len(trial.values) or "") for trial in trials], 3, right=True),
+        Column("best", best, 2, right=True),
+        Column("time", [duration(seconds) if seconds else "" for seconds in spent], 4, right=True),
+    ]
+    for name in dict.fromkeys(name for trial in trials for name in trial.assignments):
+        cells = [short(trial.assignments.get(name, "")) for trial in trials]
+        columns.append(Column(name, cells, 5, right=True))
+    reasons = [trial.stop or trial.reason for trial in trials]
+    return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
+
+
+def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
+    """Those at work, those that wait, then the best."""
+    value = trial.value(experiment.strategy)
+    if trial.state in ("Running", "Created"):
+        return (0 if trial.state == "Running" else 1, 0.0)
+    return (3, 0.0) if value is None else (2, -value if experiment.maximize else value)
+
+
+def _rest(trials: Sequence[Trial]) -> str:
+    """`and 170 more: 150 Succeeded, 20 Failed`; empty where there are none."""
+    states = Counter(shown(trial.state, begun=trial.effort.starts > 0) for trial in trials)
+    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    return f"and {len(trials)} more: {counts}" if trials else ""
+
+
+def _seconds(trial: Trial, now: float) -> float:
+    running = trial.state == "Running" and trial.effort.started is not None
+    return trial.effort.seconds + (max(0.0, now - (trial.effort.started or 0.0)) if running else 0.0)

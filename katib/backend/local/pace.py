@@ -1,0 +1,107 @@
+"""What a search costs on a machine without a usable GPU, asked of the trainer before the search begins."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from katib.backend.local.corpus import ask
+from katib.backend.local.launch import Launcher
+from katib.errors import ManifestError
+from katib.manifest.command import is_trainer
+from katib.text import count, duration
+
+SMALL = "debug"
+"""The preset that a processor trains in minutes."""
+CPU = "cpu"
+DAY, YEAR = 24 * 3600.0, 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """An epoch on the processor, its mixtures and seconds, and how many of them a search has."""
+
+    model: str
+    mixtures: int
+    seconds: float
+    epochs: int
+    trials: int | None
+    parallel: int
+    reason: str
+    """Why no GPU is used."""
+
+    def __str__(self) -> str:
+        mixtures, seconds = count(self.mixtures, "mixture"), _long(self.seconds)
+        epoch = f"an epoch of {self.model} on {mixtures} takes about {seconds} on the processor"
+        if not self.trials:
+            return f"{self.reason}: {epoch}"
+        total = self.seconds * self.epochs * self.trials / min(self.parallel, self.trials)
+        at_once = f", {self.parallel} at a time," if self.parallel > 1 else ""
+        return (
+            f"{self.reason}: {epoch}, and {count(self.trials, 'trial')} of {count(self.epochs, 'epoch')}{at_once}"
+            f" up to {_long(total)}"
+        )
+
+
+def pace(launcher: Launcher) -> Pace | None:
+    """Returns the pace of a search by our trainer that the processor has to train though its model is not of the small
+    preset; None of any other search. Raises ManifestError with the trainer's own line where it could not train."""
+    experiment, gpu = launcher.experiment, launcher.slots[0]
+    highest = {one.name: one.max or one.values[-1] for one in experiment.parameters}
+    launch = launcher.launch("pace", highest, gpu)
+    words = [
+        part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])
+    ]
+    if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
+        return None
+    if "trainer" not in words:  # a shell alone can read them
+        return None
+    words.insert(words.index("trainer") + 1, "pace")
+    # Asked for whatever is here, the trainer says why it cannot use a GPU.
+    found, warning = _ask(words if gpu else _on(words, "auto"), launcher, launch.env)
+    reason = warning or "there is no GPU here"
+    if found["device"] != CPU:
+        if gpu:
+            return None
+        reason = "nvidia-smi lists no GPU, though PyTorch can use one (CUDA_VISIBLE_DEVICES=0 gives it to the trials)"
+        found, _ = _ask(_on(words, CPU), launcher, launch.env)
+    return Pace(
+        model=_flag(words, "--model"),
+        mixtures=found["mixtures"],
+        seconds=found["seconds"],
+        epochs=int(_flag(words, "--epochs") or 1),
+        trials=experiment.max_trials,
+        parallel=len(launcher.slots),
+        reason=reason,
+    )
+
+
+def _flag(words: Sequence[str], flag: str) -> str:
+    """The value of `flag`; empty where it is not given."""
+    return next((value for word, value in pairwise(words) if word == flag), "")
+
+
+def _on(words: Sequence[str], device: str) -> list[str]:
+    """The words with another `--device`."""
+    kept = [word for before, word in pairwise(("", *words)) if "--device" not in (before, word)]
+    return [*kept, "--device", device]
+
+
+def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """What the trainer found, and its warning about a GPU that cannot be used."""
+    code, answer, said = ask(words, env, launcher.data or launcher.runs)
+    if code:
+        last = said[-1].removeprefix("error: ") if said else f"the trainer ended with exit code {code}"
+        raise ManifestError(f"{launcher.experiment.name}: {last}")
+    found: dict[str, Any] = json.loads(answer)
+    warning = re.search(r"warning: (an NVIDIA GPU .*); the CPU is used", "\n".join(said))
+    return found, warning[1] if warning else ""
+
+
+def _long(seconds: float) -> str:
+    """A duration that may be years."""
+    if seconds < 2 * DAY:
+        return duration(seconds)
+    return f"{seconds / DAY:.0f} days" if seconds < 2 * YEAR else f"{seconds / YEAR:.1f} years"

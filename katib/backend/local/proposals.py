@@ -1,0 +1,30 @@
+"""What the sampler is told of a local search's trials, and how a trial that it proposes is named."""
+
+import secrets
+from collections.abc import Mapping
+
+from katib.backend.local.record import Trial
+from katib.search.history import Outcome, Past
+
+NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "Created": "running",
+    "Running": "running",
+    "Succeeded": "completed",
+    "EarlyStopped": "stopped",
+    "Failed": "failed",
+    "MetricsUnavailable": "failed",
+}
+"""By Katib's state of a trial."""
+
+
+def past(trial: Trial, strategy: str) -> Past:
+    """Returns a trial as the sampler sees it."""
+    return Past(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values)
+
+
+def trial_name(experiment: str) -> str:
+    """Returns a name as Katib makes it."""
+    return f"{experiment}-{''.join(secrets.choice(NAME_LETTERS) for _ in range(8))}"

@@ -1,0 +1,148 @@
+"""Runs an Experiment on this machine, from its folder to its end; called by the verb `local`.
+
+<runs>/<experiment>/study.db         the trials (katib/backend/local/store.py)     experiment.yaml  the manifest
+<runs>/<experiment>/engine.lock      held by the engine at work            <trial>/         output.log and the trial's own files
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from katib.backend.local.another import clear
+from katib.backend.local.corpus import EARLIER, is_earlier
+from katib.backend.local.ending import Halt
+from katib.backend.local.engine import Engine
+from katib.backend.local.launch import Launcher
+from katib.backend.local.live import view
+from katib.backend.local.lock import lock
+from katib.backend.local.process import end_leftovers
+from katib.backend.local.record import DATABASE, MANIFEST, read
+from katib.backend.local.store import Store
+from katib.errors import FolderError
+from katib.files import write_whole
+from katib.manifest.diff import changes
+from katib.search.sampler import idle_settings, sampler
+from katib.search.stopping import stop_rule
+from katib.text import count
+from katib.trial import WITHOUT_RESULT, Identity
+
+LOCK = "engine.lock"
+BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
+"""What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
+
+
+def run(launcher: Launcher, manifest: str) -> Halt | None:
+    """Run or go on with the search; `manifest` is the text of its Experiment. None where it came to its end.
+
+    Raises ManifestError and FolderError before anything is written, EngineError where it cannot be.
+    """
+    experiment = launcher.experiment
+    sampler(experiment)
+    if experiment.early_stopping:
+        stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
+    with _held(launcher.folder):
+        seen = view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
+        store = _open(launcher, manifest, seen.say)
+        try:
+            for name in idle_settings(experiment.algorithm):
+                seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
+            if "warm_start" in experiment.algorithm.settings:
+                seen.say(
+                    "note: warm_start takes the trials of a cluster; here the search begins without them"
+                )
+            for text in launcher.notes():
+                seen.say(f"note: {text}")
+            if launcher.without_gpu:
+                deadline = (
+                    ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
+                )
+                seen.say(
+                    f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}"
+                )
+            unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
+            for folder in end_leftovers(unfinished, experiment.grace_seconds, seen.say):
+                seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
+            return Engine(launcher, store, seen).run()
+        finally:
+            store.close()
+
+
+def is_begun(launcher: Launcher) -> bool:
+    """Whether the folder of this search holds it already, so that a start resumes it."""
+    if not (launcher.folder / DATABASE).exists():
+        return False
+    return _fixed(read(launcher.folder)[0]) == _fixed(launcher.experiment.identity())
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other engines out of it. The kernel lets go of the lock however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = lock(folder / LOCK)
+    except OSError as error:
+        place = error.filename if error.filename == str(folder / LOCK) else f"--out {folder.parent}"
+        raise FolderError(f"{place}: cannot be written ({error.strerror})") from None
+    if descriptor is None:
+        raise FolderError(f"{folder}: another engine is at work on this experiment; stop it first")
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Store:
+    """The store of this experiment, or a new one; a search without a finished epoch is replaced. Raises FolderError where the
+    store belongs to another search."""
+    folder, identity = launcher.folder, launcher.experiment.identity(launcher.corpus())
+    if (folder / DATABASE).exists():
+        store = Store(folder)
+        reason, way_out = _misfit(store.identity, identity, launcher)
+        failed = [trial for trial in store.trials() if trial.state in WITHOUT_RESULT]
+        limit = launcher.experiment.max_failed_trials
+        if reason or (limit is not None and len(failed) >= max(1, limit)):
+            trials = store.trials()
+            store.close()
+            if clear(folder, trials):
+                reason = reason or f"had {count(len(failed), 'failed trial')}"
+                say(f"{folder}: {reason}; no trial had finished an epoch, and this search takes its place")
+                return _new(folder, manifest, identity)
+            if reason:
+                raise FolderError(f"{folder}: {reason}; {way_out}")
+            store = Store(folder)
+        if store.identity != identity:
+            write_whole(folder / MANIFEST, [manifest])
+            store.rebind(identity)
+        return store
+    return _new(folder, manifest, identity)
+
+
+def _new(folder: Path, manifest: str, identity: Identity) -> Store:
+    write_whole(folder / MANIFEST, [manifest])
+    return Store.create(folder, identity)
+
+
+def _misfit(there: Identity, wanted: Identity, launcher: Launcher) -> tuple[str, str]:
+    """Why the search that is there is another one, and what to do about it; two empty texts where it is not."""
+    folder = launcher.folder
+    if _fixed(there) != _fixed(wanted):
+        first, *others = changes(_fixed(there), _fixed(wanted))
+        more = f" and {len(others)} more" if others else ""
+        return (
+            f"holds another search ({first}{more})",
+            f"only TRIALS, PARALLEL and max_failed_trials may change: take another NAME (--name), continue that search with"
+            f" FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
+        )
+    if there.corpus not in ("", wanted.corpus):
+        if is_earlier(there.corpus, wanted.corpus):
+            return EARLIER, "take another NAME (--name), or finish it with that version"
+        return (
+            f"its trials were trained on another corpus than {launcher.data}",
+            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or take another NAME (--name)",
+        )
+    return "", ""
+
+
+def _fixed(identity: Identity) -> dict[str, object]:
+    return {key: value for key, value in identity.spec.items() if key not in BUDGET}

@@ -1,0 +1,175 @@
+"""Writes the record of a local search (katib/backend/local/record.py): an Optuna study bound to the spec of one manifest.
+
+Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by; reports are
+intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them leaves something
+that the next start completes. Called by the engine alone.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+import sqlalchemy.exc
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from katib.backend.local.record import DATABASE, LOCK_SECONDS, Trial, read, unreadable
+from katib.errors import EngineError
+from katib.search.space import Space
+from katib.trial import Identity, State
+
+_DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
+_FOREIGN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What Optuna makes of a study that it has not written."""
+_FINAL: Mapping[State, TrialState] = {
+    "Succeeded": TrialState.COMPLETE,
+    "EarlyStopped": TrialState.PRUNED,
+    "Failed": TrialState.FAIL,
+    "MetricsUnavailable": TrialState.FAIL,
+}
+
+
+class Store:
+    """The study of one experiment. Raises EngineError where the disk does not take a write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / DATABASE
+        self.identity = read(folder)[0]
+        try:
+            self._storage = _storage(self.path)
+            (study,) = self._storage.get_all_studies()
+            self._study = study._study_id
+        except (*_DATABASE_ERRORS, *_FOREIGN) as error:
+            why = (
+                _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
+            )
+            raise unreadable(folder, why) from error
+
+    @staticmethod
+    def create(folder: Path, identity: Identity) -> "Store":
+        """A new one. It is built beside its place and renamed into it: a store is there whole or not at all."""
+        path, building = folder / DATABASE, folder / f"{DATABASE}.new"
+        building.unlink(missing_ok=True)
+        with _writing(path):
+            storage = _storage(building, durable=False)
+            direction = StudyDirection.MAXIMIZE if identity.maximize else StudyDirection.MINIMIZE
+            study = storage.create_new_study([direction], identity.name)
+            storage.set_study_user_attr(study, "experiment", asdict(identity))
+            storage.set_study_system_attr(study, "study:metric_names", [identity.metric])
+            storage.engine.dispose()
+            with building.open("rb") as file:
+                os.fsync(file.fileno())
+            building.replace(path)
+        return Store(folder)
+
+    def rebind(self, identity: Identity) -> None:
+        """Take over a changed budget."""
+        with _writing(self.path):
+            self._storage.set_study_user_attr(self._study, "experiment", asdict(identity))
+        self.identity = identity
+
+    def trials(self) -> list[Trial]:
+        """All trials, in the order in which they were proposed."""
+        return read(self.path.parent)[1]
+
+    def add(self, name: str, assignments: Mapping[str, str], space: Space) -> Trial:
+        """Record a proposal, before anything is done about it."""
+        records = {key: axis.record(assignments[key]) for key, axis in space.axes.items()}
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params={key: value for key, (_, value) in records.items()},
+            distributions={key: distribution for key, (distribution, _) in records.items()},
+            user_attrs={"name": name, "assignments": dict(assignments), "state": "Created"},
+        )
+        with _writing(self.path):
+            return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
+
+    def report(self, trial: Trial, step: int, value: float) -> Trial:
+        """Record the report of `step`, from 1. What stood there and behind it is forgotten: an earlier try printed it, and this
+        one does not continue it."""
+        trial = self.keep(trial, step - 1)
+        with _writing(self.path):
+            self._storage.set_trial_intermediate_value(trial.id, step, value)
+        return replace(trial, values=(*trial.values, value))
+
+    def keep(self, trial: Trial, steps: int) -> Trial:
+        """Forget the reports behind the first `steps`."""
+        if len(trial.values) <= steps:
+            return trial
+        with _writing(self.path), self._storage.engine.begin() as connection:  # Optuna has no call for it
+            connection.execute(
+                sqlalchemy.text(
+                    "DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"
+                ),
+                {"id": trial.id, "steps": steps},
+            )
+        return replace(trial, values=trial.values[:steps])
+
+    def update(self, trial: Trial, **changes: Any) -> Trial:
+        """Record other values of `effort`, `stop`, `reason` and `state`; the state comes last, and then is final or not."""
+        changed = replace(trial, **changes)
+        with _writing(self.path):
+            for key in ("effort", "stop", "reason", "state"):
+                value = getattr(changed, key)
+                if value != getattr(trial, key):
+                    plain = asdict(value) if key == "effort" else value
+                    self._storage.set_trial_user_attr(trial.id, key, plain)
+            if changed.finished:
+                self.close_trial(changed)
+        return changed
+
+    def close_trial(self, trial: Trial) -> None:
+        """Set Optuna's own state of a trial that has finished, where that has not been done."""
+        try:
+            frozen = self._storage.get_trial(trial.id)
+        except _FOREIGN as error:
+            raise unreadable(self.path.parent, "it holds no search of this engine") from error
+        if frozen.state.is_finished() or not trial.finished:
+            return
+        value = trial.value(self.identity.strategy)
+        with _writing(self.path):
+            self._storage.set_trial_state_values(
+                trial.id, _FINAL[trial.state], None if value is None else [value]
+            )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._storage.engine.dispose()
+
+
+def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
+    def pragmas(connection: Any, _: object) -> None:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+
+    return RDBStorage(
+        f"sqlite:///{path}",
+        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}, "pool_events": [(pragmas, "connect")]},
+        skip_table_creation=durable,
+        skip_compatibility_check=True,
+    )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, *_DATABASE_ERRORS) as error:
+        raise EngineError(
+            f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "
+            "make room and start the same command again"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """SQLite's own words, below those of SQLAlchemy and Optuna."""
+    cause: BaseException = error
+    while cause.__cause__:
+        cause = cause.__cause__
+    return " ".join(str(cause).split())

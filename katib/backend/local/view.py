@@ -1,0 +1,84 @@
+"""What the engine tells of a local search, and one line an event of it for a log file or a pipe (live.py: a terminal)."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol
+
+from katib.backend.local.record import Trial
+from katib.manifest.experiment import Experiment
+from katib.text import count, duration, short, with_unit
+
+
+class View(AbstractContextManager["View"], Protocol):
+    """Where the engine tells what happens."""
+
+    refresh: float | None
+    """Seconds after which it wants to be shown the trials again; None: only when something happens."""
+
+    def say(self, text: str) -> None:
+        """Something about the search as a whole."""
+
+    def report(self, trial: Trial, step: int) -> None:
+        """`trial` has reported `step`."""
+
+    def change(self, trial: Trial) -> None:
+        """`trial` has another state."""
+
+    def stopping(self, trial: Trial) -> None:
+        """`trial` has been asked to save and end, for good."""
+
+    def show(self, trials: Sequence[Trial]) -> None:
+        """All trials as they are now."""
+
+
+class Lines:
+    """One line an event, for a log file or a pipe."""
+
+    refresh: float | None = None
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        """The line as it is."""
+        print(text, flush=True)
+
+    def report(self, trial: Trial, step: int) -> None:
+        """`trial demo-ab12cd34  epoch 3  val_si_snr 1.23 dB`."""
+        metric = self._experiment.metric
+        self.say(f"trial {trial.name}  epoch {step}  {metric} {with_unit(trial.values[step - 1], metric)}")
+
+    def change(self, trial: Trial) -> None:
+        """`trial demo-ab12cd34  Succeeded  after 10 epochs in 35 s, best val_si_snr 1.23 dB`."""
+        self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}".rstrip())
+
+    def stopping(self, trial: Trial) -> None:
+        """`trial demo-ab12cd34  stopping  best of epoch 4, ...`."""
+        self.say(f"trial {trial.name}  stopping  {trial.stop}")
+
+    def show(self, trials: Sequence[Trial]) -> None:
+        """Nothing: each change had its line."""
+
+
+def story(trial: Trial, experiment: Experiment) -> str:
+    """What there is to say of a trial's state: its settings as it begins, how it went as it ends."""
+    if trial.state == "Created" and not trial.reason:
+        return ", ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
+    parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []
+    if trial.finished:
+        parts.append(f"{count(len(trial.values), 'epoch')} in {duration(trial.effort.seconds)}")
+        value = trial.value(experiment.strategy)
+        if value is not None:
+            parts.append(f"best {experiment.metric} {with_unit(value, experiment.metric)}")
+    elif trial.values:
+        parts.append(f"goes on after epoch {len(trial.values)}")
+    return ", ".join(parts)

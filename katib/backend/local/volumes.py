@@ -1,0 +1,114 @@
+"""Where the volumes of a trial's pod are on this machine: its container's paths become folders here.
+
+The corpus and the runs have folders of the user's own choice. An emptyDir is an empty folder of the trial, a hostPath the path
+itself. What only a cluster holds (another claim, a ConfigMap, a Secret) is the folder at its mount path, if this machine has one.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from katib.errors import ManifestError
+from katib.manifest.command import expand
+from katib.manifest.experiment import Experiment, TrialPod
+
+DATA_VOLUME, RUNS_VOLUME = "data", "runs"
+HOST_PATH = "hostPath"
+_EMPTY = ("emptyDir", "ephemeral")
+_KINDS = {
+    "configMap": ("ConfigMap", "name"),
+    "secret": ("Secret", "secretName"),
+    "persistentVolumeClaim": ("claim", "claimName"),
+}
+
+
+def corpus_volume(pod: TrialPod) -> str:
+    """Returns the kind of the volume in which the container sees the corpus; empty where it sees none."""
+    mounted = any(mount.name == DATA_VOLUME for mount in pod.container.volume_mounts)
+    kind = _kind(_source(pod, DATA_VOLUME)) if mounted else ""
+    return "" if kind in _EMPTY else kind
+
+
+def places(
+    pod: TrialPod,
+    experiment: Experiment,
+    data: Path | None,
+    runs: Path,
+    folder: Path,
+    variables: Mapping[str, str],
+) -> dict[str, Path]:
+    """Returns the folder here of each of the container's paths that is not the same path here; `folder` is the trial's own.
+
+    Raises ManifestError, with the volume's name, where this machine has nothing that stands for it.
+    """
+    found = {}
+    for mount in pod.container.volume_mounts:
+        source, path = _source(pod, mount.name), mount.mount_path.rstrip("/")
+        kind = _kind(source)
+        below = mount.sub_path or expand(mount.sub_path_expr, variables)
+        if below.startswith("/") or ".." in below.split("/"):
+            raise ManifestError(
+                f"{experiment.name}: volume {mount.name}: subPath {below} leads out of the volume; write a path within it"
+            )
+        if kind not in _EMPTY and mount.name == DATA_VOLUME and data is not None:
+            found[path] = data
+        elif kind not in _EMPTY and mount.name == RUNS_VOLUME:
+            found[path] = runs / below
+        elif kind == HOST_PATH:
+            found[path] = _host_path(experiment, mount.name, source) / below
+        elif not Path(mount.mount_path).exists():
+            if kind not in _EMPTY and not _optional(source):
+                raise ManifestError(
+                    f"{experiment.name}: volume {mount.name}: {_said(source)} is in a cluster; make {path} on this machine with"
+                    " what it holds, or take the volume out"
+                )
+            found[path] = folder / mount.name / below
+    return found
+
+
+def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
+    """Yields what of this machine stands for a volume that a cluster has, in words."""
+    for mount in pod.container.volume_mounts:
+        source = _source(pod, mount.name)
+        kind = _kind(source)
+        if kind in _EMPTY or mount.name == RUNS_VOLUME or (mount.name == DATA_VOLUME and data is not None):
+            continue
+        if kind == HOST_PATH:
+            path = source[kind]["path"]
+            yield f"the volume {mount.name} is {path} of this machine (hostPath)"
+        elif Path(mount.mount_path).exists():
+            yield f"{mount.mount_path} of this machine stands for the volume {mount.name} ({_said(source)})"
+        else:
+            yield f"the volume {mount.name} is an empty folder: {_said(source)} is in a cluster, and optional"
+
+
+def _source(pod: TrialPod, name: str) -> Mapping[str, Any]:
+    """The source of a volume by its kind; one that has none is an emptyDir, as for the API server."""
+    volume = next((one for one in pod.template.spec.volumes if one.get("name") == name), {})
+    return {key: value or {} for key, value in volume.items() if key != "name"}
+
+
+def _kind(source: Mapping[str, Any]) -> str:
+    return next(iter(source), "emptyDir")
+
+
+def _said(source: Mapping[str, Any]) -> str:
+    """`ConfigMap 'settings'`, `claim 'models'`; of another kind its key."""
+    kind = _kind(source)
+    if kind not in _KINDS:
+        return kind
+    word, key = _KINDS[kind]
+    return f"{word} '{source[kind].get(key, '')}'"
+
+
+def _optional(source: Mapping[str, Any]) -> bool:
+    return bool(source[_kind(source)].get("optional"))
+
+
+def _host_path(experiment: Experiment, name: str, source: Mapping[str, Any]) -> Path:
+    path = Path(str(source[HOST_PATH].get("path", "")))
+    if not path.exists():
+        raise ManifestError(
+            f"{experiment.name}: volume {name}: hostPath {path}: no such folder on this machine; make it first"
+        )
+    return path

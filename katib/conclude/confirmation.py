@@ -1,0 +1,256 @@
+"""The confirmation of a search: which runs it takes, where it is found again, and what it comes to.
+
+It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/conclude/fixed_runs.py): the three candidates with
+seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was planned stands in
+the Experiment, so that candidates and baseline are settled before the first seed is run. Called by the verb confirm, the
+report and the log.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from katib.backend.local.record import DATABASE, MANIFEST
+from katib.backend.local.table import read_table
+from katib.conclude.fixed_runs import (
+    RUN,
+    Group,
+    Plan,
+    Purpose,
+    derived,
+    experiment_name,
+    plan_of,
+    require_trainer,
+    seed_of,
+)
+from katib.conclude.remarks import remarks
+from katib.conclude.selection import SEED, Candidate, candidates
+from katib.conclude.verdict import Verdict, judge
+from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
+from katib.files import write_whole
+from katib.manifest.schema import experiment_document
+from katib.table.trial_table import TrialTable
+from katib.untrusted import checked, clean, read_json, read_text
+
+SEEDS = (42, 123, 456)
+"""Of the published baselines (Series 3)."""
+TOP = 3
+VERDICT = "verdict.json"
+"""In the search's folder: the verdict of a confirmation that ran on a cluster."""
+
+
+def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
+    """The verdict on `search`, whose confirmation ran below `runs` or was concluded into it; None before that.
+
+    Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search that it
+    follows from: one on the same backend, among whose trials its configuration is.
+    """
+    found = (
+        _here(runs, search.identity.name) if search.backend == "local" else _kept(runs, search.identity.name)
+    )
+    own = [{name: text for name, text in row.assignments.items() if name != SEED} for row in search.rows]
+    return found if found is not None and dict(found.configuration) in own else None
+
+
+def _here(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict of the confirmation that ran on this machine."""
+    name, plan = experiment_name(experiment, "confirm"), local_plan(runs, experiment, "confirm")
+    there = plan is not None and (runs / name / DATABASE).exists()
+    return conclude(plan, read_table(runs, name)) if plan is not None and there else None
+
+
+def _kept(runs: Path, experiment: str) -> Verdict | None:
+    """The verdict of the confirmation that ran on a cluster, as it was written down then."""
+    try:
+        return _read(read_json(runs / experiment / VERDICT))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def plan_confirmation(
+    table: TrialTable,
+    manifest: Mapping[str, Any],
+    *,
+    seeds: Sequence[int] = SEEDS,
+    top: int = TOP,
+    baseline: Mapping[int, float] | None = None,
+) -> Plan:
+    """What it takes to confirm the search of `table`, whose `manifest` is that document. `baseline` is that of the search's
+    own spec where it is None and was trained for as many epochs. Raises ResultError where there is no candidate.
+    """
+    found = candidates(table, top)
+    if not found:
+        raise ResultError(nothing_to_go_by(table))
+    require_trainer(manifest["spec"].get("trialTemplate"), table.identity.name)
+    seen = seen_seeds(table, manifest)
+    if not set(seeds) - set(seen):
+        told = ", ".join(map(str, seen))
+        raise ResultError(
+            f"{table.identity.name}: the search ran with seed {told}; a confirmation needs seeds that it has not seen"
+        )
+    return Plan(
+        purpose="confirm",
+        search=table.identity.name,
+        seeds=tuple(seeds),
+        seen=seen,
+        groups=tuple(_group(one, table, manifest, seeds) for one in found),
+        baseline=dict(_baseline(table) if baseline is None else baseline),
+    )
+
+
+def hindrance(table: TrialTable) -> str:
+    """Why the verb confirm would refuse the search of `table`; empty where it would run."""
+    manifest = {"metadata": {}, "spec": table.identity.spec}
+    try:
+        if table.folder is not None:
+            require_manifest(table.folder.parent, table.folder.name)
+        derived(manifest, plan_confirmation(table, manifest))
+    except SepsweepError as error:
+        return str(error)
+    return ""
+
+
+def arch_command(table: TrialTable, where: str = "") -> str:
+    """The command that trains the architectures of the next phase; empty where there is none, or where it would not run yet."""
+    spec = table.spec
+    if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
+        return ""
+    named = "" if table.identity.name == spec.name else f" EXPERIMENT={table.identity.name}"
+    return f"make arch MODEL={spec.model}{named}{where}{table.place}"
+
+
+def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+    """The seeds that the search has seen."""
+    return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
+
+
+def nothing_to_go_by(table: TrialTable) -> str:
+    """Why no conclusion can be drawn from a table without a candidate, and what to do."""
+    name = table.identity.name
+    why = next(remarks(table), f"{name}: no trial has ended with a value")
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.place}"
+
+
+def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
+    """The verdict, once every planned run has ended in the confirmation's `table`; None before, and where none ended well.
+
+    It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
+    """
+    if outstanding(plan, table):
+        return None
+    values = plan.values(table)
+    for index, group in enumerate(plan.groups):
+        if set(values[index]) - set(plan.seen):
+            return judge(
+                group.configuration,
+                values[index],
+                others=[one for place, one in enumerate(values) if place != index],
+                baseline=plan.baseline,
+                seen=plan.seen,
+                maximize=table.identity.maximize,
+                metric=table.identity.metric,
+            )
+    return None
+
+
+def outstanding(plan: Plan, table: TrialTable) -> int:
+    """Planned runs that have not ended."""
+    ended = {row.assignments.get(RUN) for row in table.rows if row.state not in ("Created", "Running")}
+    return sum(word not in ended for word in plan.words)
+
+
+def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
+    """Write the verdict into the search's folder. Raises FolderError."""
+    path = runs / experiment / VERDICT
+    write_whole(path, [json.dumps(verdict_record(verdict), indent=2), "\n"])
+    return path
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """The verdict for JSON, which has no NaN: what is not known is null."""
+    seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
+    numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
+    return {
+        "configuration": dict(verdict.configuration),
+        **seeds,
+        **numbers,
+        "sentence": verdict.sentence,
+        "unseen": list(verdict.unseen),
+        "outcome": verdict.outcome,
+    }
+
+
+def _read(record: dict[str, Any]) -> Verdict:
+    seeds = {key: {int(seed): value for seed, value in record[key].items()} for key in _BY_SEED}
+    numbers = {key: math.nan if record[key] is None else record[key] for key in _NUMBERS}
+    texts = {clean(name): clean(value) for name, value in record["configuration"].items()}
+    found = checked(Verdict, record | seeds | numbers | {"configuration": texts})
+    if not found.seeds:
+        raise ValueError("a verdict on no run")
+    return replace(found, sentence=clean(found.sentence))
+
+
+_BY_SEED = ("seeds", "baseline")
+_NUMBERS = ("difference", "low", "high", "p_value")
+
+
+def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
+    """The plan of what follows from `experiment` on this machine; None where nothing does yet."""
+    text = local_manifest(runs, experiment_name(experiment, purpose))
+    plan = plan_of(text) if text is not None else None
+    if text is not None and (plan is None or plan.search != experiment):
+        other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
+        raise FolderError(
+            f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
+        )
+    return plan
+
+
+def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
+    """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
+    path = runs / experiment / MANIFEST
+    try:
+        found = experiment_document(read_text(path), str(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if "spec" not in found:
+        raise ManifestError(f"{path}: is no Experiment")
+    return found
+
+
+def require_manifest(runs: Path, experiment: str) -> dict[str, Any]:
+    """The same. Raises FolderError where there is none."""
+    found = local_manifest(runs, experiment)
+    if found is None:
+        raise FolderError(
+            f"{runs / experiment / MANIFEST}: is not there, and without it no run can be repeated"
+        )
+    return found
+
+
+def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:
+    """The search's own runs of the candidate by their seed. One that was stopped early is no run of its seed: its value is
+    that of an early epoch."""
+    own = [row for row in table.finished if row.trial in candidate.trials]
+    return {seed_of(row, manifest): row.value for row in own if row.value is not None}
+
+
+def _group(
+    candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]
+) -> Group:
+    known = known_runs(candidate, table, manifest)
+    return Group(
+        configuration=dict(candidate.configuration),
+        known={seed: known[seed] for seed in seeds if seed in known},
+        mean=candidate.mean,
+        sd=candidate.sd,
+    )
+
+
+def _baseline(table: TrialTable) -> Mapping[int, float]:
+    return {} if table.baseline is None else table.baseline.seeds

@@ -1,0 +1,115 @@
+"""What is odd about a trial table, one line each, for verbs that draw on it all the same. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from katib.budget.remaining import hours_left, planned_trials
+from katib.metrics import METRIC
+from katib.table.origin import is_ours
+from katib.table.trial_table import TrialTable
+from katib.text import count, roughly, with_unit
+from katib.trial import WITHOUT_RESULT
+
+
+def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
+    """That there is no trial, none that ended well, one only, no difference; with `metrics` also what some did not report,
+    for which all of them are read."""
+    name, rows = table.identity.name, table.rows
+    values = [row.value for row in rows if row.value is not None]
+    if not rows:
+        yield f"{name}: no trial yet"
+    elif all(row.state in WITHOUT_RESULT for row in rows):
+        first = rows[0]
+        remedy = f"; {first.remedy}" if first.remedy else ""
+        number = "its one trial" if len(rows) == 1 else f"all {len(rows)} trials"
+        yield f"{name}: {number} failed, {first.trial}: {first.reason or first.state}{remedy}"
+    elif not values:
+        yield f"{name}: no trial has reported {table.identity.metric} yet"
+    elif len(values) > 1 and len(set(values)) == 1:
+        yield (
+            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is better;"
+            " do the settings reach the trial's command?"
+        )
+    elif not table.finished:
+        yield f"{name}: no trial has run to its end; values are those so far"
+    elif len(values) == 1:
+        yield f"{name}: one trial has a value, with nothing to compare it with"
+    if any(row.state not in WITHOUT_RESULT for row in rows) and (why := too_many_failures(table)):
+        yield f"{name}: {why}"
+    if metrics:
+        yield from _missing(table)
+
+
+def too_many_failures(table: TrialTable) -> str:
+    """Returns that the search was ended by its failed trials; empty where it was not. As in Katib, as many failures as
+    maxFailedTrialCount end a search, unless it has reached its goal before."""
+    spec, best = table.identity.spec, table.best.value if table.best else None
+    allowed, goal = spec.get("maxFailedTrialCount"), (spec.get("objective") or {}).get("goal")
+    failed = sum(row.state in WITHOUT_RESULT for row in table.rows)
+    if not isinstance(allowed, int) or not failed or failed < allowed:
+        return ""
+    if goal is not None and best is not None and (best >= goal if table.identity.maximize else best <= goal):
+        return ""
+    return f"{count(failed, 'failed trial')} ended the search, and maxFailedTrialCount is {allowed}"
+
+
+def progress(table: TrialTable) -> str:
+    """How far a search is whose trials have not all ended, in a sentence."""
+    running = len(table.under_way)
+    trials, left = planned_trials(table), hours_left(table)
+    planned = f" of {trials}" if trials else ""
+    ahead = f", about {roughly(left)} left" if left else ""
+    so_far = ""
+    if table.best is not None and table.best.value is not None:
+        so_far = f"; best so far {with_unit(table.best.value, table.identity.metric)} ({table.best.trial})"
+    if why := too_many_failures(table):
+        return f"Failed: {why}; {running} of {count(len(table.rows), 'trial')} did not end{so_far}."
+    return f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{ahead}{so_far}."
+
+
+def no_baseline(table: TrialTable) -> str:
+    """Why there is nothing to compare with; empty where there is a baseline."""
+    if not is_ours(table.identity.spec):
+        return "no baseline: the trials are not of this trainer"
+    if table.spec is None:
+        return "no baseline: the search was run with other settings than a spec of katib/specs has"
+    if table.spec.baseline is None:
+        return f"no baseline: the spec of '{table.spec.name}' names none"
+    if table.baseline is None and table.identity.metric != METRIC:
+        return f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes by {table.identity.metric}"
+    if table.baseline is None and table.budget:
+        return (
+            f"no baseline: that of '{table.spec.name}' was trained for {count(table.spec.epochs, 'epoch')}, these trials for"
+            f" {table.budget.epochs}"
+        )
+    return ""
+
+
+def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
+    """Returns how the spec's baseline was trained otherwise than the search, in two sentences; empty where the spec says
+    nothing of it. `baseline` is what was compared with, by seed: one that the user gave has no known differences."""
+    own = table.baseline
+    if own is None or not own.differences or (baseline is not None and dict(baseline) != own.seeds):
+        return ""
+    return (
+        f"Besides what was searched, the baseline was trained with {'; with '.join(own.differences)}."
+        " A difference from it may be due to these as well (docs/series3.md)."
+    )
+
+
+def _missing(table: TrialTable) -> Iterator[str]:
+    """Metrics that some trials with epochs have and others have not."""
+    with_epochs = [row for row in table.rows if row.epochs]
+    names = dict.fromkeys(name for row in with_epochs for name in row.metrics)
+    lacking = [row.trial for row in with_epochs if set(names) - set(row.metrics)]
+    gaps = [row.trial for row in with_epochs if len(row.curve) < row.epochs]
+    if lacking:
+        absent = [name for name in names if any(name not in row.metrics for row in with_epochs)]
+        yield (
+            f"{table.identity.name}: {count(len(lacking), 'trial')} of {len(with_epochs)} lack {', '.join(absent)}:"
+            f" {lacking[0]} for one"
+        )
+    if gaps:
+        yield (
+            f"{table.identity.name}: {count(len(gaps), 'trial')} with epochs whose {table.identity.metric} is no finite number:"
+            f" {gaps[0]} for one"
+        )

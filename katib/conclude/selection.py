@@ -1,0 +1,195 @@
+"""Which configurations of a search deserve to be confirmed: by what all trials together say of each, not by its own luck.
+
+The best single value of a search is high because its configuration is good and because its seed was lucky; the more trials,
+the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search itself uses
+(katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from katib.backend.local.proposals import OUTCOMES
+from katib.conclude.noise import PRIOR, Noise, moderated, pooled
+from katib.manifest.experiment import Parameter, parameters_of
+from katib.metrics import METRIC
+from katib.search.bayes import Known, demanded_noise, known, surrogate
+from katib.search.history import Past
+from katib.search.space import Space
+from katib.table.trial_table import Row, TrialTable
+from katib.text import with_unit
+
+SEED = "seed"
+"""A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration twice."""
+FEWEST_TO_FIT = 2
+"""Values that a noise can be fitted to."""
+
+Key = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration. `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their
+    mean where there are several. All in the metric's unit; `sd` is None where a single value is all there is to go by."""
+
+    configuration: Mapping[str, str]
+    mean: float
+    sd: float | None
+    observed: float
+    trials: tuple[str, ...]
+    state: str
+    """Succeeded where one of its trials ran to its end; EarlyStopped: what it would have come to is a guess."""
+    rank: int
+    """Its place by the best observed value, from 1."""
+
+
+def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> list[Candidate]:
+    """The `n` most promising configurations, the first one first; fewer where fewer have a value, none where none has.
+
+    A trial that was stopped early counts as what it would have come to, with the variance of that guess; a failed one as the
+    lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is `seed_noise(table)`
+    by default.
+    """
+    groups = _configurations(table)
+    noise = noise or seed_noise(table)
+    sign = 1.0 if table.identity.maximize else -1.0
+    belief = _belief(table, groups, noise)
+    valued = {key: groups[key] for key in belief}
+    observed = {key: sum(_values(rows)) / len(_values(rows)) for key, rows in valued.items()}
+    order = sorted(valued, key=lambda key: -sign * observed[key])
+    ranks = {key: place for place, key in enumerate(order, 1)}
+    # Where values show no noise, two that lie closer than the fit's own are in the order that was seen.
+    seen = {
+        key
+        for key, rows in valued.items()
+        if noise and noise.least and all(row.state == "Succeeded" for row in rows)
+    }
+    found = [
+        Candidate(
+            configuration=dict(key),
+            mean=observed[key] if key in seen else sign * belief[key][0],
+            sd=belief[key][1],
+            observed=observed[key],
+            trials=tuple(row.trial for row in rows),
+            state="Succeeded" if any(_ran_to_its_end(row) for row in rows) else "EarlyStopped",
+            rank=ranks[key],
+        )
+        for key, rows in valued.items()
+    ]
+    found.sort(key=lambda one: (-sign * one.mean, one.rank))
+    return found[:n]
+
+
+def seed_noise(table: TrialTable) -> Noise | None:
+    """What seeds alone make of a value, and where that is known from. None: one value, or none, tells nothing of it.
+
+    Of validation SI-SNR: from configurations that were trained with several seeds and from the baseline's seeds, weighed
+    against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian process's own fit.
+    """
+    groups = _configurations(table)
+    found = _repeated(table, groups)
+    if found is not None:
+        return found
+    space, told = _space(table), _told(table, groups)
+    if len(told.values) < FEWEST_TO_FIT:
+        return None
+    if exact := demanded_noise(space, told):
+        return Noise(
+            *exact,
+            "the least that is assumed: no trial repeats another, and their values show none",
+            least=True,
+        )
+    fitted = surrogate(space, told).noise
+    return Noise(fitted, 0.0, "by the Gaussian process as it was fitted: no trial repeats another")
+
+
+def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Noise | None:
+    """The noise as far as it is known without a fit; None: not at all."""
+    repeats = [
+        [row.value for row in rows if row.state == "Succeeded" and row.value is not None]
+        for rows in groups.values()
+    ]
+    if table.identity.metric != METRIC:
+        found = pooled(repeats)
+        return found and replace(found, source="from configurations that were trained more than once")
+    if table.baseline is not None:
+        repeats.append(list(table.baseline.seeds.values()))
+    source = f"{with_unit(PRIOR.sd, METRIC)} of other searches"
+    if pooled(repeats):
+        source += ", weighed against the seeds of this one and of its baseline"
+    return replace(moderated(repeats), source=source)
+
+
+def _configurations(table: TrialTable) -> dict[Key, list[Row]]:
+    groups: dict[Key, list[Row]] = {}
+    for row in table.rows:
+        key = tuple((name, text) for name, text in row.assignments.items() if name != SEED)
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+def _ran_to_its_end(row: Row) -> bool:
+    return row.state == "Succeeded" and row.value is not None
+
+
+def _values(rows: Sequence[Row]) -> list[float]:
+    """Of trials that have ended: of one that still runs, nothing is known yet."""
+    return [
+        row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")
+    ]
+
+
+def _belief(
+    table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise | None
+) -> dict[Key, tuple[float, float | None]]:
+    """Mean and deviation of each configuration with a value, greater is better; a noise without degrees of freedom is
+    fitted anew."""
+    space, told = _space(table), _told(table, groups)
+    points = {
+        key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))
+    }
+    if not points:
+        return {}
+    if len(told.values) == 1:
+        # One value says nothing of the surface: it is believed as it is.
+        return {key: (float(told.values[0]), noise.sd if noise else None) for key in points}
+    given = (noise.sd, noise.df) if noise and noise.df else None
+    mean, deviation = surrogate(space, told, given).predict(np.array(list(points.values())))
+    return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
+
+
+def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Known:
+    """What the Gaussian process is told of the trials."""
+    past = [
+        Past(dict(key), OUTCOMES[row.state], row.value, row.values)
+        for key, rows in groups.items()
+        for row in rows
+    ]
+    return known(_space(table), past, (), table.identity.maximize)
+
+
+def _space(table: TrialTable) -> Space:
+    """The space of the manifest, or, where a table has lost it, what the values of most trials span."""
+    axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
+    if not axes and table.rows:
+        ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
+        axes = [spanned(table, name) for name in names]
+    return Space.of([axis for axis in axes if axis.name != SEED])
+
+
+def spanned(table: TrialTable, name: str) -> Parameter:
+    """The axis that the values of a setting span, where the manifest's is lost; logarithmic where they are positive and span
+    more than a decade."""
+    texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
+        return Parameter(name, "categorical", None, None, None, texts, "uniform")
+    low, high = min(numbers), max(numbers)
+    wide = low > 0 and high > 10 * low
+    return Parameter(name, "double", repr(low), repr(high), None, (), "logUniform" if wide else "uniform")

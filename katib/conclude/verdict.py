@@ -1,0 +1,170 @@
+"""Is the configuration that a search found better than the baseline, by how much, and how sure is that.
+
+What the search has seen speaks too well of what it chose: the run that made a configuration a candidate was lucky as well
+(the winner's curse; Cawley and Talbot 2010, JMLR 11, section 5). Therefore
+
+- the configuration to announce is the search's own first choice, settled before the seeds are run, and not the one that comes
+  out best of three;
+- its difference from the baseline is measured on the seeds that the search has not seen, and so are the noise and the
+  permutation test;
+- the interval is Welch's (1947, Biometrika 34), because a model and its baseline need not have the same noise. That of the
+  model is pooled over all candidates, each around its own mean, which gives it more than one degree of freedom.
+
+benchmarks/search/honesty.py shows what this covers, and what other choices would. Pure; called by katib/conclude/confirmation.py.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+from typing import Literal
+
+from scipy.special import stdtrit
+
+from katib.conclude.noise import Noise, known_beforehand, pooled
+from katib.metrics import METRIC
+from katib.text import signed, with_unit
+
+LEVEL = 0.95
+Outcome = Literal["better", "worse", "no better", "unknown"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The conclusion of a search. Numbers are in the metric's unit, better ones greater where the metric is maximized."""
+
+    configuration: Mapping[str, str]
+    seeds: Mapping[int, float]
+    """Every confirmed run of the configuration, the search's own among them."""
+    baseline: Mapping[int, float]
+    """Empty where there is none; then the four numbers below are NaN."""
+    difference: float
+    """Of the configuration's mean over the seeds that the search has not seen from the baseline's mean."""
+    low: float
+    """95 % interval of the difference."""
+    high: float
+    p_value: float
+    """One-sided, exact: the share of all ways to deal the runs out between the two that look as good as this one. With two
+    unseen seeds against three it is never below 0.1, however clear the case; the outcome is the interval's."""
+    sentence: str
+    unseen: tuple[int, ...] = ()
+    """The seeds that the difference is from."""
+    outcome: Outcome = "unknown"
+    """Where the interval lies; unknown without a baseline."""
+
+    @property
+    def heading(self) -> str:
+        """What its configuration is to be called."""
+        return _HEADINGS[self.outcome]
+
+    @property
+    def mean(self) -> float:
+        """Over all seeds."""
+        return fmean(self.seeds.values())
+
+
+_HEADINGS: Mapping[Outcome, str] = {
+    "better": "Confirmed configuration",
+    "no better": "First choice (not shown to be better: keep the baseline)",
+    "worse": "First choice (worse: keep the baseline)",
+    "unknown": "First choice (not compared with a baseline)",
+}
+
+
+def judge(
+    configuration: Mapping[str, str],
+    seeds: Mapping[int, float],
+    *,
+    others: Sequence[Mapping[int, float]],
+    baseline: Mapping[int, float],
+    seen: Collection[int],
+    maximize: bool = True,
+    metric: str = METRIC,
+) -> Verdict:
+    """The verdict on the first candidate. `seeds` are its runs, `others` those of the other candidates, by seed; `seen` the
+    seeds that the search ran with, and at least one of `seeds` is not among them. The baseline may be empty.
+    """
+    unseen = {seed: value for seed, value in seeds.items() if seed not in seen}
+    if not unseen:
+        raise ValueError(f"seeds {', '.join(map(str, seeds))}: the search has seen them all")
+    nothing = Verdict(
+        configuration, seeds, baseline, math.nan, math.nan, math.nan, math.nan, "", tuple(unseen)
+    )
+    if not baseline:
+        return replace(nothing, sentence=_sentence(nothing, metric))
+    fresh = [unseen, *({seed: one[seed] for seed in one if seed not in seen} for one in others)]
+    prior = known_beforehand(metric)
+    own = pooled([list(baseline.values())]) or prior
+    noise = pooled(list(one.values()) for one in fresh) or prior or own
+    if noise is None:
+        return replace(nothing, sentence=_sentence(nothing, metric))
+    low, high = interval(list(unseen.values()), list(baseline.values()), noise, own or noise)
+    found = replace(
+        nothing,
+        difference=(low + high) / 2,
+        low=low,
+        high=high,
+        p_value=permutation(list(unseen.values()), list(baseline.values()), maximize=maximize),
+        outcome=_outcome(low, high, maximize),
+    )
+    return replace(found, sentence=_sentence(found, metric))
+
+
+def interval(
+    values: Sequence[float], baseline: Sequence[float], noise: Noise, own: Noise | None = None
+) -> tuple[float, float]:
+    """95 % interval of the difference of the means (Welch 1947, degrees of freedom by Satterthwaite 1946, Biometrics
+    Bulletin 2, equation 17). `noise` is that of `values`, `own` that of the baseline: by default its seeds' own.
+    """
+    own = own or pooled([baseline]) or noise
+    one, other = noise.sd**2 / len(values), own.sd**2 / len(baseline)
+    df = (one + other) ** 2 / (one**2 / noise.df + other**2 / own.df)
+    half = float(stdtrit(df, (1 + LEVEL) / 2)) * math.sqrt(one + other)
+    difference = fmean(values) - fmean(baseline)
+    return difference - half, difference + half
+
+
+def permutation(values: Sequence[float], baseline: Sequence[float], *, maximize: bool = True) -> float:
+    """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for three
+    against three (Fisher 1935, The Design of Experiments, section 21).
+    """
+    together, count = [*values, *baseline], len(values)
+    sign = 1.0 if maximize else -1.0
+    observed = sign * sum(values)
+    # Equal sums may differ in their last digit by the order in which they were added.
+    slack = 1e-9 * sum(map(abs, together))
+    sums = [sign * sum(chosen) for chosen in combinations(together, count)]
+    return fmean(float(one >= observed - slack) for one in sums)
+
+
+def _outcome(low: float, high: float, maximize: bool) -> Outcome:
+    if not maximize:
+        low, high = -high, -low
+    return "better" if low > 0 else "worse" if high < 0 else "no better"
+
+
+def _sentence(verdict: Verdict, metric: str) -> str:
+    """One sentence that can be read alone."""
+    reached = f"{metric} {with_unit(verdict.mean, metric)} (mean of seeds {_listed(verdict.seeds)})"
+    if not verdict.baseline:
+        return f"No verdict: {reached}, and there is no baseline to compare it with."
+    against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
+    if math.isnan(verdict.difference):
+        return (
+            f"No verdict: {reached} against {against}; each was trained with one seed that counts, and nothing is known of the"
+            " difference that seeds alone make."
+        )
+    difference = ("+" if verdict.difference > 0 else "") + with_unit(verdict.difference, metric)
+    difference += f" ({signed(verdict.low, metric)} to {signed(verdict.high, metric)}, 95 %)"
+    on = (
+        f"{difference} on the seeds that the search has not seen ({_listed(verdict.unseen)}),"
+        f" permutation test p {verdict.p_value:.2f}"
+    )
+    if verdict.outcome == "no better":
+        return f"No better than the baseline, as far as {len(verdict.seeds)} seeds can tell: {reached} against {against}; {on}."
+    return f"{verdict.outcome.capitalize()} than the baseline: {reached} against {against}; {on}."
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))

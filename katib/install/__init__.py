@@ -1,0 +1,1 @@
+"""What a cluster needs before a search: the images, and Katib with our services."""

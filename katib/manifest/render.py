@@ -1,0 +1,183 @@
+"""Spec x site -> the text of one Experiment manifest, or of the same search as a W&B sweep file. Pure but for reading the
+templates; called by render, local, deploy and sweep."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import jinja2
+from pydantic import ValidationError
+
+from katib.defects import defects, shown, worded
+from katib.errors import SpecError
+from katib.metrics import METRIC, metric_filter
+from katib.site import Site
+from katib.spec import Spec, file_of
+from katib.spec_flags import require_flags
+from katib.text import count
+from katib.trainer_flags import flag_of
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+SECONDS_AN_HOUR = 3600
+KEPT_DAYS = 7  # that the Job and pod of an ended trial stay, for their logs
+DEADLINE_MARGIN = 3  # times the estimate: waiting for a GPU counts towards activeDeadlineSeconds too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What a caller may change of a spec for one rendering; None leaves it as it is."""
+
+    preset: str | None = None
+    name: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    parallel: int | None = None
+
+    @property
+    def settings(self) -> list[str]:
+        """The trainer's settings among them."""
+        return [] if self.preset is None else ["preset"]
+
+    def apply(self, spec: Spec) -> Spec:
+        """The spec with these values in place. Raises SpecError where they do not fit together."""
+        given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
+        data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
+        if self.preset is not None:
+            data["fixed"] = data["fixed"] | {"preset": self.preset}
+        # A shortened search must stay valid: it cannot look, or forgive failures, beyond its own end.
+        data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
+        data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
+        if data["epochs_with_patience"] is not None:
+            data["epochs_with_patience"] = min(data["epochs_with_patience"], float(data["epochs"]))
+        data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
+        try:
+            made = Spec.model_validate(data, strict=True)
+        except ValidationError as cause:
+            first = cause.errors()[0]
+            if self.name is not None and first["loc"] == ("name",):
+                raise SpecError(f"name {shown(self.name)}: {worded(first)}") from None
+            raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
+        if (self.parallel or 0) > made.trials:
+            raise SpecError(
+                f"parallel {self.parallel}: the search has {count(made.trials, 'trial')} in all; name at most {made.trials}"
+            )
+        return made
+
+
+def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
+    """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
+    overrides = overrides or Overrides()
+    source, spec = file_of(spec), overrides.apply(spec)
+    words = command(spec, site)
+    require_flags(spec, fixed_flags(spec), words, overrides.settings)
+    return _template("experiment.yaml.j2").render(
+        spec=spec,
+        source=source,
+        site=site,
+        metric=METRIC,
+        settings=_settings(spec),
+        filter=metric_filter(METRIC),
+        parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
+        command=words,
+        prestop=_prestop(spec),
+        kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
+        # A trial that waits for room is at work for its Job, whose clock would end it before the wait is over.
+        deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
+    )
+
+
+def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
+    """The W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started by W&B's agent,
+    on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B project counts."""
+    overrides = overrides or Overrides()
+    source, spec = file_of(spec), overrides.apply(spec)
+    words = ["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)]
+    require_flags(spec, fixed_flags(spec), words, overrides.settings)
+    return _template("wandb-sweep.yaml.j2").render(
+        spec=spec,
+        source=source,
+        metric=METRIC,
+        project=site.wandb.project if site.wandb else "sepsweep",
+        folder=f"{runs}/{spec.name}",
+        words=words,
+    )
+
+
+def command(spec: Spec, site: Site) -> list[str]:
+    """The trainer's argument list; searched values stand as Katib's placeholders.
+
+    Katib's webhook joins it to one shell line without quoting, so no word may hold what a shell reads.
+    """
+    words = ["python", "-m", "trainer", "--model", spec.model]
+    words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
+    words += ["--epochs", str(spec.epochs), "--linger", "20"]
+    words += ["--room-minutes", str(site.room_minutes)]
+    if site.resources.gpus:
+        words += ["--device", "cuda"]  # rather no training than one on the processor of a GPU node
+    words += _fixed(spec)
+    for name in spec.search:
+        words += [flag_of(name), f"${{trialParameters.{name}}}"]
+    return words
+
+
+def fixed_flags(spec: Spec) -> dict[str, list[str]]:
+    """The flags of what is not searched, each with its values as the command has them."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
+    return {
+        flag_of(name): [number(item) if isinstance(item, float) else str(item) for item in values]
+        for name, values in listed.items()
+    }
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def decimal(value: float) -> str:
+    """The same number without an exponent: YAML takes 1e-06 for a text."""
+    return format(Decimal(repr(value)), "f")
+
+
+def _settings(spec: Spec) -> dict[str, str]:
+    """The settings of the algorithm as Katib has them, the points that it tries first among them."""
+    points = [
+        {"assignments": {name: number(point[name]) for name in spec.search}}
+        for point in spec.first_suggestions
+    ]
+    return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
+
+
+def _fixed(spec: Spec) -> list[str]:
+    """What is the same for all trials, as flags of the trainer."""
+    return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal, "flag": flag_of}
+    return environment.get_template(name)
+
+
+def _run_dir(spec: Spec) -> str:
+    return f"/runs/{spec.name}/${{trialParameters.trialName}}"
+
+
+def _prestop(spec: Spec) -> str:
+    """Stops the trainer by its pid file and waits until it has saved and gone.
+
+    What stands in the file is believed only where that process has the run directory as an argument: a training that was killed
+    leaves its file, anybody who writes the volume can write another, and each container of the pod has processes here.
+    """
+    return (
+        f"d={_run_dir(spec)}; f=$d/trainer.pid; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
+        " case $pid in ''|*[!0-9]*) exit 0;; esac;"
+        " ours() { tr '\\0' '\\n' < /proc/$pid/cmdline | grep -qxF -e $d; };"
+        " if ours; then kill -TERM $pid; while ours; do sleep 0.5; done; fi"
+    )

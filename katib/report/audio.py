@@ -1,0 +1,188 @@
+"""What the best trial sounds like: mixture, references and estimates of a few validation mixtures, as data in the page.
+
+The control side has no torch: the trainer separates them, as a process of its own, and leaves them in the trial's folder.
+"""
+
+import base64
+import io
+import os
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from katib.backend.local.launch import ROOT
+from katib.table.trial_table import Row
+from katib.text import count
+from katib.untrusted import clean, read_bytes, read_json
+
+EXAMPLES, SECONDS, BATCH = 3, 4.0, 1
+"""Mixtures, and how much of each is heard."""
+PATIENCE_SECONDS, LARGEST_SOUND = 180, 64 << 20
+FOLDER, SCORES, CHECKPOINT, CONFIG = "evaluation-report", "evaluation.json", "best.pt", "config.json"
+SIGNALS = {
+    "mixture": "mixture",
+    "target1": "reference 1",
+    "target2": "reference 2",
+    "speaker1": "estimate 1",
+    "speaker2": "estimate 2",
+}
+"""By the names of the trainer's files (trainer/inference/evaluate.py)."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """One sound, whose `source` holds it."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One mixture with what belongs to it."""
+
+    title: str
+    players: tuple[Player, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes in the page."""
+        return sum(len(player.source) for player in self.players)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """`says` what is heard, or why there is nothing to hear."""
+
+    says: str
+    examples: tuple[Example, ...] = ()
+
+    def within(self, room: int) -> "Listening":
+        """No more examples than so many bytes hold, and a word about it where some are left out."""
+        kept: list[Example] = []
+        for example in self.examples:
+            if example.size > room:
+                break
+            kept.append(example)
+            room -= example.size
+        if len(kept) == len(self.examples):
+            return self
+        missing = count(len(self.examples) - len(kept), "example")
+        return Listening(f"{self.says} {missing} more would not fit into the file.", tuple(kept))
+
+
+def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Listening:
+    """What the trial in `folder` makes of the first validation mixtures; None where its folder is not on this machine. Another
+    program than our trainer, not `ours`, leaves nothing that could be played."""
+    if best is None:
+        return Listening("Nothing to hear: no trial has reported a value yet.")
+    if not ours:
+        return Listening("Nothing to hear: only runs of `python -m trainer` separate speech.")
+    if folder is None:
+        return Listening(
+            f"Nothing to hear: the run directory of {best.trial} is on the cluster. Copied to this machine, "
+            "`python -m trainer evaluate --run-dir …` writes mixture, references and estimates as WAV files."
+        )
+    if not (folder / CHECKPOINT).is_file():
+        return Listening(
+            f"Nothing to hear: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch."
+        )
+    place = folder / FOLDER
+    if place.is_symlink() or folder.is_symlink():
+        return Listening(f"Nothing to hear: {place} is reached by a symbolic link, which may lead anywhere.")
+    if not _fresh(place, folder / CHECKPOINT) and (problem := _separate(folder, place)):
+        return Listening(f"Nothing to hear: {problem}")
+    try:
+        scores = read_json(place / SCORES)["scores"]
+        examples = tuple(_example(place, score) for score in _one_a_mixture(scores))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, wave.Error) as error:
+        return Listening(f"Nothing to hear: {place} cannot be read ({clean(str(error), 200)}).")
+    return Listening(
+        f"{best.trial} on the first validation mixtures, which were not chosen by how well they came out. "
+        "References are the dry voices; estimates stand in their order.",
+        examples,
+    )
+
+
+def _fresh(place: Path, checkpoint: Path) -> bool:
+    try:
+        return (place / SCORES).stat().st_mtime >= checkpoint.stat().st_mtime
+    except OSError:
+        return False
+
+
+def _separate(folder: Path, place: Path) -> str:
+    """Have the trainer do it, on the processor: the GPUs belong to the search. The reason in one line where it fails."""
+    words = ["evaluate", "--run-dir", str(folder), "--out", str(place), "--device", "cpu"]
+    words += ["--limit", str(EXAMPLES), "--wavs", str(EXAMPLES), "--batch-size", str(BATCH)]
+    if variants := _variants(folder / CONFIG):
+        words += ["--variants", *variants]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "trainer", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the trainer did not separate {EXAMPLES} mixtures within {PATIENCE_SECONDS} s on this machine's processor."
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    if "ModuleNotFoundError" in last:
+        return f"the trainer is not installed here ({last.split(': ', 1)[-1]}); pip install -e '.[trainer]'."
+    return f"the trainer says: {last.removeprefix('error: ')}"
+
+
+def _variants(config: Path) -> list[str]:
+    """Those that the trial was validated on."""
+    try:
+        found = read_json(config)["validation_variants"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return list(filter(_is_variant, found)) if isinstance(found, list) else []
+
+
+def _is_variant(found: object) -> bool:
+    """Whether a word of a file can be a variant: it becomes an argument of the trainer, and part of a file's name."""
+    return isinstance(found, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", found))
+
+
+def _one_a_mixture(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    seen: set[int] = set()
+    for score in sorted(scores, key=lambda score: score["row"]):
+        if score["row"] not in seen and len(seen) < EXAMPLES:
+            seen.add(score["row"])
+            yield score
+
+
+def _example(place: Path, score: dict[str, Any]) -> Example:
+    if not _is_variant(score["variant"]) or score["row"] < 0:
+        raise ValueError("a score without a mixture")
+    stem = f"{score['row']:05d}-{score['variant']}"
+    players = tuple(Player(name, _data(place / f"{stem}-{signal}.wav")) for signal, name in SIGNALS.items())
+    title = (
+        f"Mixture {score['row'] + 1}, {score['variant']}: SI-SNR {score['si_snr']:.2f} dB, "
+        f"{score['improvement']:+.2f} dB over the mixture"
+    )
+    return Example(title, players)
+
+
+def _data(file: Path) -> str:
+    """The first seconds of a WAV file as a data URI."""
+    short = io.BytesIO()
+    whole = io.BytesIO(read_bytes(file, LARGEST_SOUND))
+    with wave.open(whole) as source, wave.open(short, "wb") as copy:
+        copy.setparams(source.getparams())
+        copy.writeframes(source.readframes(round(SECONDS * source.getframerate())))
+    return "data:audio/wav;base64," + base64.b64encode(short.getvalue()).decode("ascii")

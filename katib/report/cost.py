@@ -1,0 +1,160 @@
+"""What the search cost, against what it was meant to cost, and what stopping trials early has spared."""
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from katib.budget.estimate import as_run, plan
+from katib.report.figure import Figure, by_state, drawing
+from katib.report.style import STATES
+from katib.table.patience import patience_of, used
+from katib.table.trial_table import Row, TrialTable
+from katib.text import count, duration
+
+SECONDS_AN_HOUR = 3600
+PLANNED, EXPECTED = "#7d8fa8", "expected"
+SHORT_HOURS = 2.0
+"""Below so many GPU-hours they are counted in minutes."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """GPU-hours of an experiment."""
+
+    planned: float | None
+    """At most, every epoch of every trial; None where nobody has said how long one takes, and no trial has shown it."""
+    expected: float | None
+    """With patience and early stopping as they are assumed beforehand (katib/budget/estimate.py)."""
+    planned_by: str
+    """Where both come from."""
+    used: float
+    spared: float
+
+
+def cost(table: TrialTable) -> Cost:
+    """What there is to say of the experiment's GPU-hours so far."""
+    planned, expected, by = _planned(table)
+    used = sum(row.gpu_hours for row in table.rows)
+    return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
+
+
+def spared(row: Row, table: TrialTable) -> float | None:
+    """GPU-hours of the epochs that a stopped trial was not given, at what its own epochs took; None where it was not
+    stopped, has finished no epoch, or where nobody knows how many it would have run."""
+    epochs = _epochs(table)
+    if row.state != "EarlyStopped" or not row.epochs or epochs is None:
+        return None
+    return max(0.0, epochs - row.epochs) * row.gpu_hours / row.epochs
+
+
+def cost_figure(table: TrialTable) -> Figure:
+    """Planned and used GPU-hours as two bars, the second by how the trials ended."""
+    key, title = "cost", "Plan against actual"
+    found = cost(table)
+    if not found.used:
+        return Figure(key, title, "Nothing to draw: no trial has used any time yet.")
+    longest = max(found.planned or 0.0, found.used + found.spared)
+    factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
+    bars = ["actual"] if found.planned is None else ["actual", "planned"]
+    bars += [] if found.expected is None else [EXPECTED]
+    traces = [
+        _bar(state, "actual", factor * sum(row.gpu_hours for row in rows), STATES[state])
+        for state, rows in reversed(by_state(table.rows).items())
+    ]
+    if found.spared:
+        traces.append(_bar("spared by stopping early", "actual", factor * found.spared, "", hatched=True))
+    if found.planned is not None:
+        traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
+    if found.expected is not None:
+        traces.append(_bar("planned", EXPECTED, factor * found.expected, PLANNED) | {"showlegend": False})
+    layout = {
+        "barmode": "stack",
+        "xaxis": {"title": {"text": f"{table.device}-{unit}"}, "rangemode": "tozero"},
+        "yaxis": {"categoryorder": "array", "categoryarray": bars},
+        "legend": {"traceorder": "normal"},
+    }
+    return Figure(key, title, _finding(table, found), drawing(traces, layout), 250)
+
+
+def hours(value: float) -> str:
+    """`12.5 GPU-hours`, and less than two of them as a time."""
+    return f"{value:.1f} h" if value >= SHORT_HOURS else duration(value * SECONDS_AN_HOUR)
+
+
+def _finding(table: TrialTable, found: Cost) -> str:
+    parts = [f"{hours(found.used)} of {table.device} time in {count(len(table.rows), 'trial')}."]
+    if found.planned is not None:
+        patience = "patience and " if patience_of(table.identity.spec) else ""
+        expected = (
+            ""
+            if found.expected is None
+            else f", about {hours(found.expected)} expected with {patience}early stopping"
+        )
+        parts.append(
+            f"Every epoch of every trial would be {hours(found.planned)}{expected} ({found.planned_by}): "
+            f"{100 * found.used / found.planned:.0f} % of the most were used so far."
+        )
+    else:
+        parts.append("Nobody has said how long a trial takes, so that there is no plan to compare with.")
+    if clause := used(table):
+        parts.append(f"{clause[0].upper()}{clause[1:]}.")
+    if found.spared:
+        share = found.spared / (found.used + found.spared)
+        parts.append(
+            f"Stopping trials early has spared {hours(found.spared)}, {100 * share:.0f} % of what these trials would have used."
+        )
+    else:
+        parts.append("Nothing was spared by stopping trials early.")
+    return " ".join(parts)
+
+
+def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = False) -> dict[str, Any]:
+    marker: dict[str, Any] = {"color": colour}
+    if hatched:
+        stripes = {"shape": "/", "size": 7, "fgcolor": STATES["EarlyStopped"], "bgcolor": "rgba(0,0,0,0)"}
+        marker = {
+            "color": "rgba(0,0,0,0)",
+            "pattern": stripes,
+            "line": {"color": STATES["EarlyStopped"], "width": 1},
+        }
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": name,
+        "y": [bar],
+        "x": [length],
+        "marker": marker,
+        "hovertemplate": f"{name}: %{{x:.3g}}<extra></extra>",
+    }
+
+
+def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
+    """GPU-hours of all trials to their end, those expected with early stopping, and where both come from."""
+    spec = as_run(table)
+    if spec is not None and not table.gpus and any(row.gpu_hours for row in table.rows):
+        # The spec's estimate is one of GPU-hours, and says nothing of a processor.
+        made = plan([spec], {spec.name: table}, gpus=1, gpus_per_trial=1, site_parallel=1)
+        if not made.models[0].measured:
+            return None, None, ""
+        return made.gpu_hours, made.gpu_hours_stopping, "at what an epoch took in the trials that ended"
+    if spec is not None:
+        gpus = max(1, table.gpus)
+        made = plan([spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)
+        return made.gpu_hours, made.gpu_hours_stopping, "the spec's estimate"
+    budget = table.budget
+    ended = [row.gpu_hours / row.epochs for row in table.rows if row.state == "Succeeded" and row.epochs]
+    if budget is None or not ended:
+        return None, None, ""
+    hours = budget.trials * budget.epochs * sum(ended) / len(ended)
+    return hours, None, "at what an epoch took in the finished trials"
+
+
+def _epochs(table: TrialTable) -> float | None:
+    """Of a trial that nothing stops: with patience as many as others ran to their own end, or as its spec expects."""
+    completed = [row.epochs for row in table.rows if row.state == "Succeeded"]
+    if table.budget is None:
+        return max(completed, default=None)
+    if patience_of(table.identity.spec) is None:
+        return table.budget.epochs
+    expected = table.spec.epochs_with_patience if table.spec else None
+    return fmean(completed) if completed else min(expected or table.budget.epochs, table.budget.epochs)

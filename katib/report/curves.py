@@ -1,0 +1,208 @@
+"""The learning curves, and where and why trials were stopped early."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from katib.report.figure import (
+    MARGIN,
+    Figure,
+    about,
+    by_state,
+    drawing,
+    foremost,
+    plain,
+    span,
+    spread,
+    unit_of,
+)
+from katib.report.search import baseline_line, baseline_mean
+from katib.report.style import BEST, STATES
+from katib.table.patience import used
+from katib.table.trial_table import Point, Row, TrialTable
+from katib.text import count, with_unit
+
+MOST_CURVES, MOST_POINTS = 120, 120
+STEEP = 10
+"""The worst one of so many values does not count for the length of the axis."""
+
+
+def curves(table: TrialTable) -> Figure:
+    """The objective by epoch of each trial, a cross where one was stopped, and the median that the stop rule goes by."""
+    key, title = "curves", "Learning curves"
+    drawn = [row for row in table.rows if row.curve]
+    if not drawn:
+        return Figure(key, title, "Nothing to draw: no trial has reported an epoch yet.")
+    kept = foremost(drawn, MOST_CURVES)
+    best = table.best if table.best and table.best.curve else None
+    traces = [
+        _lines(rows, table, state)
+        for state, rows in by_state([row for row in kept if row is not best]).items()
+    ]
+    if middle := _median(drawn, maximize=table.identity.maximize):
+        traces.append(middle)
+    if best:
+        traces.append(_line(best, table))
+    stopped = [row for row in kept if row.state == "EarlyStopped"]
+    traces += [_crosses(stopped, table)] if stopped else []
+    seen = _interesting(kept, table)
+    layout = {
+        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": plain(unit_of(table))}, **seen},
+        **baseline_line(table, side="left"),
+    }
+    thinned = any(len(row.curve) > MOST_POINTS for row in kept)
+    return Figure(
+        key,
+        title,
+        _finding(table),
+        drawing(traces, layout),
+        440,
+        f"{_left_out(len(drawn), len(kept), thinned)} {_outside(kept, seen)}".strip(),
+    )
+
+
+def _finding(table: TrialTable) -> str:
+    stopped = [row for row in table.rows if row.state == "EarlyStopped"]
+    best = table.best
+    parts = []
+    if best is not None and best.best_epoch is not None:
+        value = with_unit(best.value or 0.0, table.identity.metric)
+        parts.append(f"The best trial (orange) came to {value} at epoch {best.best_epoch} of {best.epochs}.")
+        if best.best_epoch == best.epochs and best.state == "Succeeded":
+            parts.append(
+                "That was its last epoch: it was still getting better, and more epochs may gain more."
+            )
+    if stopped:
+        epochs = [row.epochs for row in stopped]
+        after = count(epochs[0], "epoch")
+        if min(epochs) < max(epochs):
+            after = f"{min(epochs)} to {max(epochs)} epochs, {median(epochs):g} in the median"
+        parts.append(
+            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were stopped early, after {after}."
+        )
+    else:
+        parts.append("No trial was stopped early.")
+    if clause := used(table):
+        parts.append(f"{clause[0].upper()}{clause[1:]}.")
+    parts.append(
+        "The dotted line is the median of the best so far over all trials, by which the median rule stops."
+    )
+    return " ".join(parts)
+
+
+def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
+    """The part of the axis where curves differ: they begin far below, and the steep part would press the rest together. Where
+    a trial came to, it is seen."""
+    values = sorted(point.value for row in rows for point in row.curve)
+    ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
+    if table.identity.maximize:
+        low, high = min(values[len(values) // STEEP], *ends), max(values[-1], *ends, *baseline_mean(table))
+    else:
+        low, high = (
+            min(values[0], *ends, *baseline_mean(table)),
+            max(values[-1 - len(values) // STEEP], *ends),
+        )
+    margin = MARGIN * (high - low)
+    return {"range": [low - margin, high + margin]} if margin else {}
+
+
+def _left_out(curves: int, kept: int, thinned: bool) -> str:
+    parts = []
+    if kept < curves:
+        parts.append(
+            f"Of {curves} curves the better {kept // 2} are drawn, and {kept - kept // 2} evenly from the others."
+        )
+    if thinned:
+        parts.append(f"Of a curve at most {MOST_POINTS} epochs are drawn.")
+    return " ".join(parts)
+
+
+def _outside(rows: Sequence[Row], seen: dict[str, Any]) -> str:
+    low, high = seen.get("range", (-math.inf, math.inf))
+    beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
+    return f"Outside of the figure: {count(beyond, 'epoch')} of the steep beginning." if beyond else ""
+
+
+def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]:
+    """The curves of one state as one trace, with gaps between them."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for row in rows:
+        points = spread(row.curve, MOST_POINTS)
+        x += [*(point.step for point in points), None]
+        y += [*(point.value for point in points), None]
+        # One text a curve, at its end: one a point would be most of the file.
+        text += [*[""] * (len(points) - 1), about(row, table), ""]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": state,
+        "x": x,
+        "y": y,
+        "text": text,
+        "hoverinfo": "text",
+        "line": {"color": STATES[rows[0].state], "width": 1.2},
+        "opacity": 0.75,
+        "showlegend": rows[0].state != "EarlyStopped",  # their crosses have an entry
+    }
+
+
+def _line(best: Row, table: TrialTable) -> dict[str, Any]:
+    points = spread(best.curve, MOST_POINTS)
+    metric = table.identity.metric
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "best trial",
+        "x": [point.step for point in points],
+        "y": [point.value for point in points],
+        "text": [f"epoch {point.step}: {with_unit(point.value, metric)}" for point in points],
+        "hoverinfo": "text",
+        "line": {"color": BEST, "width": 3},
+    }
+
+
+def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
+    ends: list[Point] = [row.curve[-1] for row in rows]
+    colour = STATES["EarlyStopped"]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "EarlyStopped",
+        "x": [point.step for point in ends],
+        "y": [point.value for point in ends],
+        "text": [about(row, table) for row in rows],
+        "hoverinfo": "text",
+        "marker": {"symbol": "x-thin", "size": 9, "line": {"color": colour, "width": 2}},
+    }
+
+
+def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
+    """The median at each epoch over the best so far of all trials that got there, or that ran to their own end before: what a
+    stop rule compares a trial with."""
+    better = max if maximize else min
+    last = max(row.curve[-1].step for row in rows)
+    bests: dict[int, list[float]] = {}
+    for row in rows:
+        points = {point.step: point.value for point in row.curve}
+        so_far: float | None = None
+        for step in range(1, 1 + (last if row.state == "Succeeded" else max(points))):
+            if (value := points.get(step)) is not None:
+                so_far = value if so_far is None else better(so_far, value)
+            if so_far is not None:
+                bests.setdefault(step, []).append(so_far)
+    steps = spread(sorted(step for step, found in bests.items() if len(found) >= 3), MOST_POINTS)
+    if len(steps) < 2:
+        return None
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "median",
+        "x": steps,
+        "y": [median(bests[step]) for step in steps],
+        "line": {"dash": "dot", "width": 2},
+        "hoverinfo": "skip",
+    }

@@ -1,0 +1,155 @@
+"""A figure of the report: what is drawn, what it shows in words, and what was left out. Used by all modules that draw."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any, TypeVar
+
+from katib.table.trial_table import Row, TrialTable
+from katib.text import short, with_unit
+from katib.trial import State
+
+T = TypeVar("T")
+DIGITS = 5
+FAR = 3.0
+"""A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977): it would
+press all others together at the other end of the axis."""
+MARGIN = 0.06
+"""Of an axis beyond the outermost value."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`finding` is the caption and the text for those who do not see the figure; `drawing` Plotly's JSON, or empty where there
+    is nothing to draw, and then the finding says why."""
+
+    key: str
+    title: str
+    finding: str
+    drawing: str = ""
+    height: int = 0
+    """Pixels on a screen."""
+    note: str = ""
+    """What was left out."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The values that an axis shows; those far out on the worse side are drawn at its end."""
+
+    low: float
+    high: float
+    outside: int
+    """So many are far out."""
+
+    def held(self, value: float) -> float:
+        """Where a value is drawn."""
+        return min(max(value, self.low), self.high)
+
+    def note(self, metric: str, *, maximize: bool) -> str:
+        """What to say of those far out; nothing where there are none."""
+        if not self.outside:
+            return ""
+        where = ("below", self.low) if maximize else ("above", self.high)
+        who = "1 trial" if self.outside == 1 else f"{self.outside} trials"
+        return f"{who} {where[0]} {with_unit(where[1], metric)}, far from the others, drawn at the edge."
+
+    def range(self, *more: float) -> list[float]:
+        """For an axis, with a margin, and wide enough for `more`."""
+        low, high = min(self.low, *more, math.inf), max(self.high, *more, -math.inf)
+        margin = MARGIN * (high - low) or 0.5
+        return [low - margin, high + margin]
+
+
+def span(table: TrialTable) -> Span:
+    """Of the objective over all trials; at least one has a value."""
+    values = sorted(row.value for row in table.rows if row.value is not None)
+    low, high = values[0], values[-1]
+    if len(values) >= 4:
+        lower, _, upper = quantiles(values, n=4, method="inclusive")
+        reach = FAR * (upper - lower)
+        if table.identity.maximize and reach:
+            low = max(low, lower - reach)
+        elif reach:
+            high = min(high, upper + reach)
+    return Span(low, high, sum(not low <= value <= high for value in values))
+
+
+def drawing(traces: Sequence[dict[str, Any]], layout: dict[str, Any]) -> str:
+    """Plotly's JSON of these traces, which Plotly has found to be ones. Raises ValueError for a misspelt property."""
+    import plotly.graph_objects as go
+
+    made = go.Figure(list(traces), layout=layout).to_plotly_json()
+    made["layout"].pop("template", None)  # the page has its own, one a colour scheme
+    return json.dumps(_rounded(made), allow_nan=False, separators=(",", ":"))
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to a few digits: a figure shows no more, and the file stays small. What is not finite is a gap."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return value.item() if hasattr(value, "item") else value
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """All items, or `most` of them evenly over the sequence, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
+
+
+def foremost(rows: Sequence[Row], most: int) -> list[Row]:
+    """Of rows with the best first: all, or the better half of `most` and the rest evenly from the others."""
+    if len(rows) <= most:
+        return list(rows)
+    half = most // 2
+    return [*rows[:half], *spread(rows[half:], most - half)]
+
+
+def about(row: Row, table: TrialTable) -> str:
+    """What a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
+    metric = table.identity.metric
+    lines = [f"<b>{plain(row.trial)}</b> {row.state}"]
+    if row.value is not None:
+        lines.append(
+            f"{plain(metric)} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}"
+        )
+    lines += [f"{plain(name)} {plain(short(text))}" for name, text in row.assignments.items()]
+    if row.reason:
+        lines.append(plain(row.reason[:120]))
+    return "<br>".join(lines)
+
+
+def plain(text: str) -> str:
+    """Text that Plotly takes for text: it reads tags and entities in what it draws."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unit_of(table: TrialTable) -> str:
+    """The objective as an axis is titled."""
+    text = with_unit(0.0, table.identity.metric).partition(" ")[2]
+    return f"{table.identity.metric} ({text})" if text else table.identity.metric
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def by_state(rows: Sequence[Row]) -> dict[State, list[Row]]:
+    """Rows by state, the states in the order in which they are drawn: what matters most comes last, on top."""
+    order: tuple[State, ...] = (
+        "Created",
+        "Failed",
+        "MetricsUnavailable",
+        "EarlyStopped",
+        "Running",
+        "Succeeded",
+    )
+    return {state: found for state in order if (found := [row for row in rows if row.state == state])}

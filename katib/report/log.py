@@ -1,0 +1,250 @@
+"""EXPERIMENT_LOG.md: one entry an experiment, with what it was, what it took, what it found and what to try next.
+
+An entry stands between two comments that name its experiment, so that writing it again replaces it and leaves the rest of the
+file, which may be anybody's, alone. Pure but for `write`; called by the verb log.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from katib.conclude.confirmation import arch_command, hindrance
+from katib.conclude.remarks import differences, no_baseline, progress
+from katib.conclude.selection import Candidate, candidates
+from katib.conclude.verdict import Verdict
+from katib.errors import FolderError
+from katib.files import write_whole
+from katib.manifest.experiment import Parameter, parameters_of
+from katib.search.axis import Axis
+from katib.table.origin import flags_of
+from katib.table.patience import used
+from katib.table.trial_table import Row, TrialTable
+from katib.text import count, markdown_text, short, signed, with_unit
+from katib.trial import WITHOUT_RESULT
+
+FILE = "EXPERIMENT_LOG.md"
+TITLE = (
+    "# Experiment log\n\nWritten by `make log EXPERIMENT=NAME`; text outside the marked entries is kept.\n"
+)
+AT_BOUND = 0.05
+"""Share of an axis, on its own scale, within which a value counts as lying at its bound."""
+DEFINING = ("parameters", "algorithm", "earlyStopping")
+"""What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills in."""
+
+PLACES = ("--data-dir", "--run-dir", "--device", "--linger", "--room-minutes")
+"""Flags that say where and beside what a trial runs, not what it trains."""
+
+
+def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
+    """Put the entry of `table` into the log at `path`; whether it stands in place of an earlier one. Raises FolderError."""
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else TITLE
+        after, replaced = placed(before, table.identity.name, entry(table, commit, verdict))
+    except UnicodeDecodeError:
+        raise FolderError(f"{path}: is not text in UTF-8; name another --file") from None
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be read ({error.strerror}); name another --file") from None
+    write_whole(path, [after], "; name another --file")
+    return replaced
+
+
+def placed(text: str, name: str, body: str) -> tuple[str, bool]:
+    """The log `text` with the entry `body` of experiment `name`: in place of its earlier one, or at the end. Raises
+    FolderError where an earlier one has no end."""
+    begin, end = f"<!-- experiment {name} -->\n", f"<!-- end of {name} -->\n"
+    block = f"{begin}{body.rstrip()}\n{end}"
+    if begin not in text:
+        return f"{text.rstrip()}\n\n{block}", False
+    head, rest = text.split(begin, 1)
+    if end not in rest:
+        raise FolderError(
+            f"{FILE}: the entry of '{name}' has lost its last line, {end.strip()}; put it back, or delete the entry"
+        )
+    return f"{head}{block}{rest.split(end, 1)[1]}", True
+
+
+def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
+    """The entry as Markdown; the same table, commit and verdict give the same text."""
+    first = None if verdict else next(iter(candidates(table, 1)), None)
+    chosen = verdict or first
+    best = dict(chosen.configuration) if chosen else {}
+    parts = [
+        f"## {table.identity.name}",
+        "\n".join(f"- {line}" for line in _facts(table, commit)),
+        "### Space",
+        _space(table, best),
+        "### Result",
+        "\n\n".join(_result(table, verdict, first)),
+        f"### {verdict.heading if verdict else 'First choice (not confirmed)'}",
+        _block(best) if best else "None: no trial that ended well has a value.",
+        "### What to try next",
+        "\n".join(f"- {line}" for line in _next(table, best, verdict)),
+    ]
+    return "\n\n".join(parts)
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and command."""
+    flags = {flag: values for flag, values in flags_of(spec).items() if flag not in PLACES}
+    what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _facts(table: TrialTable, commit: str) -> Iterator[str]:
+    started = min((row.started for row in table.rows if row.started is not None), default=None)
+    ended = max((row.ended for row in table.rows if row.ended is not None), default=None)
+    dates = dict.fromkeys(_date(time) for time in (started, ended) if time is not None)
+    yield f"Date: {' to '.join(dates) or 'no trial has begun'}"
+    yield f"Commit: {commit}"
+    yield f"Spec: {spec_hash(table.identity.spec)}" + (f" ({table.spec.name})" if table.spec else "")
+    if table.model:
+        yield f"Model: {markdown_text(table.model)}, on {'the cluster' if table.backend == 'cluster' else 'one machine'}"
+    if table.budget:
+        whole = table.budget.trials * table.budget.epochs
+        hours = table.budget.hours_per_run
+        yield (
+            f"Budget planned, at most: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')},"
+            f" {whole} epochs"
+            + (f", {table.budget.trials * hours * table.gpus:.1f} GPU-hours" if hours and table.gpus else "")
+        )
+    counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
+    epochs = sum(row.epochs for row in table.rows)
+    hours_used = sum(row.gpu_hours for row in table.rows)
+    yield (
+        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} epochs, {hours_used:.1f} {table.device}-hours"
+        + (f"; {clause}" if (clause := used(table)) else "")
+    )
+
+
+def _space(table: TrialTable, best: Mapping[str, str]) -> str:
+    lines = ["| setting | from | to | scale | best |", "|---|---:|---:|---|---:|"]
+    for axis in parameters_of(table.identity.spec, table.identity.name):
+        low, high = (axis.min, axis.max) if axis.min is not None else (", ".join(axis.values), "")
+        cells = (axis.name, low, high, axis.distribution, short(best.get(axis.name, "")))
+        lines.append(f"| {' | '.join(markdown_text(str(cell)) for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None) -> Iterator[str]:
+    metric = table.identity.metric
+    if verdict is None:
+        if table.best is None:
+            yield "No trial has a value."
+            return
+        value = with_unit(table.best.value or 0.0, metric)
+        if table.under_way:
+            yield progress(table)
+        yield (
+            f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, which says more of its luck than three"
+            " seeds would."
+        )
+        if first:
+            yield (
+                f"First choice by all trials together: the settings of {first.trials[0]}, {with_unit(first.mean, metric)}"
+                " expected over seeds"
+                + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
+            )
+        if table.baseline:
+            seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.baseline.seeds.items())
+            yield f"Baseline to beat: {with_unit(table.baseline.mean, metric)} (seeds {seeds})."
+            yield from filter(None, [differences(table)])
+        else:
+            yield f"{no_baseline(table).capitalize()}."
+        return
+    yield markdown_text(verdict.sentence)
+    lines = [f"| seed | this configuration, {metric} | baseline |", "|---:|---:|---:|"]
+    for seed in dict.fromkeys((*verdict.seeds, *verdict.baseline)):
+        pair = (verdict.seeds.get(seed), verdict.baseline.get(seed))
+        lines.append(
+            f"| {seed} | " + " | ".join("" if v is None else with_unit(v, metric) for v in pair) + " |"
+        )
+    yield "\n".join(lines)
+    if math.isfinite(verdict.difference):
+        yield (
+            f"Difference {signed(verdict.difference, metric)}, 95 % interval {signed(verdict.low, metric)} to"
+            f" {signed(verdict.high, metric)},"
+            f" permutation test p = {verdict.p_value:.2g}."
+        )
+        yield from filter(None, [differences(table, verdict.baseline)])
+
+
+def _block(best: Mapping[str, str]) -> str:
+    """For `fixed` of a spec; numbers are read back as numbers, which YAML does not do for every text of one."""
+    values = {name: _number(text) for name, text in best.items()}
+    return f"```yaml\n{yaml.safe_dump(values, sort_keys=False, width=math.inf)}```"
+
+
+def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -> Iterator[str]:
+    """Ranges that are too narrow first, then what of the budget is left, then what comes after the search."""
+    narrow = at_bounds(table, best)
+    yield from map(markdown_text, narrow.values())
+    failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
+    if failed:
+        yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
+    missing = table.budget.trials - len(table.rows) if table.budget else 0
+    if missing > 0:
+        yield f"{count(missing, 'trial')} of the budget are still to be run: the same command goes on"
+    if verdict is not None and verdict.outcome in ("no better", "worse"):
+        yield "keep the baseline's configuration: this one is not shown to be better"
+    if best and verdict is None and not table.under_way and not hindrance(table):
+        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.place}"
+    if table.spec and table.spec.next_phase:
+        values = ", ".join(map(str, table.spec.next_phase.values))
+        command = arch_command(table)
+        yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({command})" if command else "")
+    if best and not narrow:
+        yield "no range needs widening: the best lies at no bound"
+
+
+def at_bounds(table: TrialTable, best: Mapping[str, str]) -> dict[str, str]:
+    """What to widen, by the parameter whose best value lies at an end of its range."""
+    return {axis.name: text for axis in _ranges(table) if (text := _bound(axis, best))}
+
+
+def _ranges(table: TrialTable) -> list[Parameter]:
+    axes = parameters_of(table.identity.spec, table.identity.name)
+    return [axis for axis in axes if axis.type in ("double", "int")]
+
+
+def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
+    """The range whose best lies at its end, and one that reaches half as far again; empty where it lies within."""
+    share = Axis(axis).share(best[axis.name]) if axis.name in best else None
+    if share is None or AT_BOUND <= share <= 1 - AT_BOUND:
+        return ""
+    low, high = float(axis.min or "nan"), float(axis.max or "nan")
+    upper = share > 0.5
+    if axis.distribution == "logUniform":
+        factor = math.sqrt(high / low)
+        further = high * factor if upper else low / factor
+    else:
+        further = high + (high - low) / 2 if upper else low - (high - low) / 2
+    end, bound = ("upper", high) if upper else ("lower", low)
+    advice = f"try up to {further:.2g}" if upper else f"try down to {further:.2g}"
+    if further <= 0 < low:
+        advice = "try nearer to 0"
+    return f"{axis.name}: the best, {short(best[axis.name])}, lies at the {end} bound {bound:g} of its range; {advice}"
+
+
+def _why(row: Row) -> str:
+    return markdown_text(
+        f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else "")
+    )
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).date().isoformat()
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,198 @@
+"""The report in a few numbers and sentences: what came out, at what cost, and what to do next."""
+
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from katib.budget.remaining import planned_trials
+from katib.conclude.confirmation import arch_command, hindrance
+from katib.conclude.remarks import differences, no_baseline, progress, remarks
+from katib.report.cost import cost, hours
+from katib.report.log import at_bounds
+from katib.table.origin import model_of
+from katib.table.trial_table import TrialTable
+from katib.text import count, difference, short, signed, with_unit
+
+if TYPE_CHECKING:
+    from katib.conclude.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number with its name and what belongs to it."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The sentence that the search ends in; `verdict` is None before it has been confirmed."""
+
+    sentence: str
+    lines: tuple[str, ...]
+    verdict: "Verdict | None" = None
+
+    @property
+    def look(self) -> str:
+        """The class of its box: better, no-better, worse or unknown; open before it has been confirmed."""
+        return self.verdict.outcome.replace(" ", "-") if self.verdict else "open"
+
+
+def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
+    """What can be said: the verdict, or why there is none yet and the command that leads to one."""
+    name = table.identity.name
+    where += table.place
+    if verdict is not None:
+        runs = [
+            f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()
+        ]
+        base = [
+            f"seed {seed}: {with_unit(value, table.identity.metric)}"
+            for seed, value in verdict.baseline.items()
+        ]
+        lines = [f"This configuration: {', '.join(runs)}."]
+        lines += [f"The baseline: {', '.join(base)}."] if base else []
+        lines += filter(None, [differences(table, verdict.baseline)] if base else [])
+        settings = ", ".join(f"{key} {short(text)}" for key, text in verdict.configuration.items())
+        return Conclusion(verdict.sentence, (*lines, f"The configuration: {settings}."), verdict)
+    if table.best is None:
+        return Conclusion("No conclusion: no trial has come to a value.", (_states(table),))
+    if not table.finished and not table.under_way:
+        return Conclusion(
+            "No conclusion yet: no trial has run to its end.",
+            (f"{_states(table)} What follows is as far as it got.",),
+        )
+    if table.under_way:
+        return Conclusion(progress(table), ("What follows is as far as it got.",))
+    ended = [
+        row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None
+    ]
+    return Conclusion(
+        f"Not confirmed yet: the best of {count(len(ended), 'single run')} is no proof.",
+        (
+            "Its value is high because its settings are good and because its seed was lucky, and nobody knows which.",
+            hindrance(table) or f"Three seeds tell: make confirm EXPERIMENT={name}{where}",
+            *filter(None, [differences(table)]),
+        ),
+    )
+
+
+def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
+    """The row of numbers at the top."""
+    metric = table.identity.metric
+    found = []
+    if best := table.best:
+        gain = "" if best.gain is None else f", {difference(best.gain, metric)} over the unprocessed mixture"
+        found.append(
+            Fact(
+                f"best {metric}",
+                with_unit(best.value or 0.0, metric),
+                f"{best.trial}, epoch {best.best_epoch}{gain}",
+            )
+        )
+    if (compared := _compared(table, conclusion)) is not None:
+        found.append(compared)
+    budget = planned_trials(table)
+    total = f"{len(table.rows)} of {budget}" if budget and budget != len(table.rows) else str(len(table.rows))
+    found.append(
+        Fact("trials", total, ", ".join(f"{number} {state}" for state, number in table.counts.items()))
+    )
+    spent = cost(table)
+    share = (
+        f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
+    )
+    found.append(Fact(f"{table.device} time", hours(spent.used), share))
+    found.append(Fact("spared by early stopping", hours(spent.spared), _spared(table)))
+    return found
+
+
+def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
+    """A heading, and the configuration of the verdict or else the best trial's: as flags of our trainer, to be pasted, or as
+    the names of the search, because nobody knows the flags of another one."""
+    if conclusion.verdict is not None:
+        heading, settings = conclusion.verdict.heading, conclusion.verdict.configuration
+    elif table.best is not None:
+        heading, settings = "Configuration of the best trial", table.best.assignments
+    else:
+        return "", ""
+    if model_of(table.identity.spec) or table.spec:
+        return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
+    return heading, "\n".join(f"{name}={text}" for name, text in settings.items())
+
+
+def summary_notes(table: TrialTable) -> list[str]:
+    """What a reader has to know before believing the rest."""
+    notes = [*table.notes, *remarks(table, metrics=True)]
+    if table.best is not None:
+        notes += at_bounds(table, table.best.assignments).values()
+        notes += filter(None, [no_baseline(table)])
+    if running := sum(row.state in ("Running", "Created") for row in table.rows):
+        notes.append(f"{count(running, 'trial')} had not ended when this was written")
+    return notes
+
+
+def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
+    """What to do now, each with its command."""
+    name = table.identity.name
+    asked, where = where, where + table.place
+    steps = []
+    if table.best is not None:
+        steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
+        if not table.under_way and not hindrance(table):
+            steps.append(
+                ("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}")
+            )
+        steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
+    steps.append(("this report anew", f"make report EXPERIMENT={name}{where}"))
+    steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
+    if table.spec and table.spec.next_phase and (command := arch_command(table, asked)):
+        steps.append((f"then the architecture: {table.spec.next_phase.field}", command))
+    return steps
+
+
+def subtitle(table: TrialTable) -> str:
+    """What the report is of."""
+    direction = "greater" if table.identity.maximize else "smaller"
+    parts = [table.model or "", f"{table.identity.metric}, the {direction} the better"]
+    parts.append("on a cluster" if table.backend == "cluster" else "on this machine")
+    parts.append(f"searched: {', '.join(table.settings)}" if table.settings else "")
+    return " · ".join(filter(None, parts))
+
+
+def _compared(table: TrialTable, conclusion: Conclusion) -> Fact | None:
+    verdict, metric = conclusion.verdict, table.identity.metric
+    if verdict is not None and verdict.outcome != "unknown":
+        detail = (
+            f"{signed(verdict.low, metric)} to {difference(verdict.high, metric)} with 95 % confidence,"
+            f" p {verdict.p_value:.2f}"
+        )
+        return Fact(_AGAINST[verdict.outcome], difference(verdict.difference, metric), detail)
+    baseline = table.baseline
+    if baseline is None or table.best is None or table.best.value is None:
+        return None
+    mean = fmean(baseline.seeds.values())
+    return Fact(
+        "best single run against the baseline",
+        difference(table.best.value - mean, metric),
+        f"baseline {with_unit(mean, metric)}, {count(len(baseline.seeds), 'seed')}; not confirmed",
+    )
+
+
+_AGAINST = {
+    "better": "better than the baseline by",
+    "no better": "not shown to be better than the baseline",
+    "worse": "worse than the baseline",
+}
+
+
+def _spared(table: TrialTable) -> str:
+    stopped = table.counts.get("EarlyStopped", 0)
+    return f"{count(stopped, 'trial')} stopped" if stopped else "no trial was stopped"
+
+
+def _states(table: TrialTable) -> str:
+    if not table.rows:
+        return "There is no trial yet."
+    return ", ".join(f"{number} {state}" for state, number in table.counts.items()) + "."

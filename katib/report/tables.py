@@ -1,0 +1,183 @@
+"""The tables of the report: all trials, those that were stopped, and those that failed with cause and remedy."""
+
+from dataclasses import dataclass
+
+from katib.metrics import UNIT
+from katib.report.cost import hours, spared
+from katib.table.trial_table import Row, TrialTable
+from katib.text import count, difference, duration, short, with_unit
+from katib.trial import WITHOUT_RESULT
+from katib.untrusted import web_address
+
+MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; `number` is set to the right, `text` may run over several lines."""
+
+    name: str
+    number: bool = False
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row; its first cell leads to `link` where there is one."""
+
+    cells: tuple[str, ...]
+    link: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table with a sentence about it."""
+
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[Line, ...]
+    id: str = ""
+
+
+def all_trials(table: TrialTable) -> Grid:
+    """Every trial, the best first; columns in which nothing stands are left out."""
+    metric = table.identity.metric
+    columns: list[tuple[Column, list[str]]] = [
+        (Column("trial"), [row.trial for row in table.rows]),
+        (Column("state"), [row.state for row in table.rows]),
+        (Column(metric, number=True), [_value(row, metric) for row in table.rows]),
+        (Column("over mixture", number=True), [_gain(row, metric) for row in table.rows]),
+        (Column("best epoch", number=True), [str(row.best_epoch or "") for row in table.rows]),
+        (Column("epochs", number=True), [str(row.epochs or "") for row in table.rows]),
+        (Column("time", number=True), [duration(row.seconds) for row in table.rows]),
+        (Column("GPU-hours", number=True), [_hours(row) if table.gpus else "" for row in table.rows]),
+        *(
+            (Column(name, number=True), [short(row.assignments.get(name, "")) for row in table.rows])
+            for name in table.settings
+        ),
+        (Column("restarts", number=True), [str(row.restarts or "") for row in table.rows]),
+        (Column("node"), [row.node for row in table.rows]),
+        (Column("reason", text=True), [row.reason for row in table.rows]),
+    ]
+    kept = [(column, cells) for column, cells in columns if any(cells)]
+    rows = tuple(
+        Line(tuple(cells[index] for _, cells in kept), web_address(row.wandb), row is table.best)
+        for index, row in enumerate(table.rows[:MOST_ROWS])
+    )
+    links = sum(bool(row.link) for row in rows)
+    label = "The best first. " + (
+        "The name of a trial leads to its run in Weights & Biases. "
+        if links
+        else "No trial has a Weights & Biases run that is known here. "
+    )
+    if len(table.rows) > MOST_ROWS:
+        label += f"The best {MOST_ROWS} of {len(table.rows)} trials; `make results` has them all. "
+    return Grid(label, tuple(column for column, _ in kept), rows, "trials")
+
+
+def promising(table: TrialTable) -> Grid | None:
+    """The configurations that all trials together speak for, which confirm would run; None where none has a value."""
+    from katib.conclude.selection import candidates
+
+    found = candidates(table)
+    if not found:
+        return None
+    metric = table.identity.metric
+    columns = (
+        Column("trial"),
+        Column(f"expected {metric}", number=True),
+        Column("observed", number=True),
+        Column("by observed value", number=True),
+        *(Column(name, number=True) for name in found[0].configuration),
+    )
+    rows = tuple(
+        Line(
+            (
+                one.trials[0],
+                with_unit(one.mean, metric) + _deviation(one.sd, metric),
+                with_unit(one.observed, metric),
+                f"place {one.rank}",
+                *(short(text) for text in one.configuration.values()),
+            )
+        )
+        for one in found
+    )
+    return Grid("The most promising configurations", columns, rows)
+
+
+def failures(table: TrialTable) -> Grid:
+    """Trials that failed, with what happened and what to do."""
+    failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
+    columns = (
+        Column("trial"),
+        Column("state"),
+        Column("epochs", number=True),
+        Column("cause", text=True),
+        Column("remedy", text=True),
+    )
+    rows = tuple(
+        Line(
+            (
+                row.trial,
+                row.state,
+                str(row.epochs),
+                row.reason or "no reason was recorded",
+                row.remedy or "none is known",
+            ),
+            web_address(row.wandb),
+        )
+        for row in failed[:MOST_FAILURES]
+    )
+    if not failed:
+        return Grid("No trial failed.", columns, ())
+    lost = sum(row.gpu_hours for row in failed)
+    label = f"{count(len(failed), 'trial')} of {len(table.rows)} failed, after {hours(lost)} in all."
+    if len(failed) > MOST_FAILURES:
+        label += f" The first {MOST_FAILURES} are listed."
+    return Grid(label, columns, rows)
+
+
+def stop_decisions(table: TrialTable) -> Grid | None:
+    """Where and why trials were ended early, and what that spared; None where none was."""
+    stopped = [row for row in table.rows if row.state == "EarlyStopped"]
+    if not stopped:
+        return None
+    columns = (
+        Column("trial"),
+        Column("epochs", number=True),
+        Column("spared", number=True),
+        Column("why", text=True),
+    )
+    rows = tuple(
+        Line(
+            (row.trial, str(row.epochs), _spared(row, table), row.reason or "no reason was recorded"),
+            web_address(row.wandb),
+        )
+        for row in stopped[:MOST_DECISIONS]
+    )
+    label = count(len(stopped), "trial") + (
+        f", the first {MOST_DECISIONS} of them" if len(stopped) > MOST_DECISIONS else ""
+    )
+    return Grid(label, columns, rows)
+
+
+def _deviation(sd: float | None, metric: str) -> str:
+    return "" if sd is None else f" ± {with_unit(sd, metric).removesuffix(f' {UNIT}')}"
+
+
+def _value(row: Row, metric: str) -> str:
+    return "" if row.value is None else with_unit(row.value, metric)
+
+
+def _gain(row: Row, metric: str) -> str:
+    return "" if row.gain is None else difference(row.gain, metric)
+
+
+def _hours(row: Row) -> str:
+    return f"{row.gpu_hours:.2f}" if row.gpu_hours else ""
+
+
+def _spared(row: Row, table: TrialTable) -> str:
+    found = spared(row, table)
+    return "" if found is None else hours(found)

@@ -1,1 +1,0 @@
-"""The trial table of an experiment and what is read off it."""

@@ -1,0 +1,74 @@
+"""Which trials patience ended, from their own rows and the command of their manifest: the same on either backend. Pure.
+
+The trainer ends a training after --patience epochs in a row without a validation better than the best
+(trainer/training/progress.py). For
+Katib and for the local engine such a trial has simply succeeded.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from katib.table.origin import EPOCHS, trainer_flags
+from katib.table.trial_table import Row, TrialTable
+from katib.text import count
+
+PATIENCE = "--patience"
+BEGIN = "patience: "
+"""What the reason of a trial that patience ended begins with."""
+
+
+def patience_of(spec: Mapping[str, Any]) -> int | None:
+    """Returns the patience in the command of the manifest's `spec`; None where a trial has none."""
+    return _number(spec, PATIENCE)
+
+
+def explained(rows: Iterable[Row], spec: Mapping[str, Any], *, maximize: bool) -> list[Row]:
+    """Returns the rows, with the reason of each that patience ended."""
+    epochs, patience = _number(spec, EPOCHS), patience_of(spec)
+    if epochs is None or patience is None:
+        return list(rows)
+    return [
+        replace(row, reason=reason(row.values, epochs, patience, maximize=maximize))
+        if row.state == "Succeeded" and row.value is not None and not row.reason
+        else row
+        for row in rows
+    ]
+
+
+def reason(values: Sequence[float], epochs: int, patience: int, *, maximize: bool = True) -> str:
+    """Returns why a trial that succeeded ran fewer than `epochs`; empty where patience did not end it.
+
+    `values` are its reports by epoch from 1; one that is not finite is no better epoch. Of equal bests the first counts.
+    """
+    sign = 1.0 if maximize else -1.0
+    worth = [sign * value if math.isfinite(value) else -math.inf for value in values]
+    if not worth or max(worth) == -math.inf or len(worth) >= epochs:
+        return ""
+    best = worth.index(max(worth)) + 1
+    waited = len(worth) - best
+    return f"{BEGIN}no better epoch than {best} in {count(waited, 'epoch')}" if waited >= patience else ""
+
+
+def ended_by_patience(table: TrialTable) -> list[Row]:
+    """Returns the trials that patience ended."""
+    return [row for row in table.rows if row.state == "Succeeded" and row.reason.startswith(BEGIN)]
+
+
+def used(table: TrialTable) -> str:
+    """Returns how many epochs patience left of the planned ones, in a clause; empty where it ended no trial."""
+    rows = ended_by_patience(table)
+    if not rows:
+        return ""
+    planned = f" of {table.budget.epochs}" if table.budget else ""
+    return f"patience ended {count(len(rows), 'trial')}, after {fmean(row.epochs for row in rows):.3g}{planned} epochs on average"
+
+
+def _number(spec: Mapping[str, Any], flag: str) -> int | None:
+    try:
+        (word,) = trainer_flags(spec)[flag]
+        return int(word)
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,123 @@
+"""What a run has written about itself, in its folder: the trainer's summary, what it printed, its W&B run.
+
+The folder may be of any trainer and from anybody, or be missing: whatever cannot be read (katib/untrusted.py) is not there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from katib import untrusted as foreign
+from katib.metrics import MetricParser, Report
+from katib.table.trial_table import Point
+from katib.untrusted import clean, finite
+
+SUMMARY, CONFIG, OUTPUT, WANDB = "summary.json", "config.json", "output.log", "wandb/url"
+"""The trainer's (trainer/training/progress.py, run_directory.py), the engine's (katib/backend/local/process.py), the reporter's
+(trainer/tracking/reporter.py)."""
+_NO_METRICS = ("epoch", "time")
+
+Metrics = dict[str, tuple[Point, ...]]
+
+
+class Later(Mapping[str, tuple[Point, ...]]):
+    """Metrics that are read when somebody first asks: most verbs never do, and of 2 000 trials they are 200 MB."""
+
+    def __init__(self, load: Callable[[], Metrics]) -> None:
+        self._load = load
+
+    @cached_property
+    def _found(self) -> Metrics:
+        return self._load()
+
+    def __getitem__(self, name: str) -> tuple[Point, ...]:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object in `path`; an empty one where there is none."""
+    try:
+        found = foreign.read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def history(summary: Mapping[str, Any], objective: str) -> Metrics:
+    """Every metric by epoch from the trainer's summary; validation by variant goes by the objective's name, as on W&B."""
+    listed = summary.get("history")
+    records = [
+        record
+        for record in (listed if isinstance(listed, list) else [])
+        if isinstance(record, dict) and foreign.is_epoch(record.get("epoch"))
+    ]
+    steps = [(record["epoch"], _time(record.get("time"))) for record in records]
+    variants = [found if isinstance(found := record.get("variants"), dict) else {} for record in records]
+    columns = {name: [record.get(name) for record in records] for name in _names(records)}
+    columns |= {f"{objective}_{name}": [record.get(name) for record in variants] for name in _names(variants)}
+    found = {
+        name: tuple(
+            Point(step, number, time)
+            for (step, time), value in zip(steps, values, strict=True)
+            if (number := finite(value)) is not None
+        )
+        for name, values in columns.items()
+        if name not in _NO_METRICS
+    }
+    return {clean(name): points for name, points in found.items() if points}
+
+
+def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record))
+
+
+def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
+    """Every metric by step from what a trial printed, read as Katib's collector would. A resumed trial prints its
+    history again with the times of old: a time is one step."""
+    names = list(names)
+    parser = MetricParser(filters, names)
+    try:
+        found = (report for line in foreign.lines(output, names) for report in parser.parse(line))
+        return points(islice(found, foreign.MOST_EPOCHS))
+    except OSError:
+        return {}
+
+
+def points(reports: Iterable[Report]) -> Metrics:
+    """Reports as points, one a time, in the order in which they came; each report without a time is a step of its own."""
+    found: dict[str, dict[object, Report]] = {}
+    for report in reports:
+        steps = found.setdefault(report.name, {})
+        steps[report.time or len(steps)] = report
+    return {
+        name: tuple(
+            Point(step, report.value, report.time.timestamp() if report.time else None)
+            for step, report in enumerate(steps.values(), 1)
+            if finite(report.value) is not None
+        )
+        for name, steps in found.items()
+    }
+
+
+def wandb_link(folder: Path) -> str:
+    """The address of the run on W&B; empty where it was not online, or where this is no address."""
+    try:
+        return foreign.web_address(foreign.read_text(folder / WANDB).strip())
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _time(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,1 @@
+"""Readers of corpora in WAV files or packs, and the checks of their files."""

@@ -1,0 +1,112 @@
+"""Opens a corpus with the reader that fits what is there: a pack, or WAV files in PolSESS's or LibriMix's layout.
+
+Called by trainer/training/train.py and by what evaluates a run.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from trainer.data.mixing import MIX
+from trainer.data.readers import librimix, polsess
+from trainer.data.readers.listing import Listing
+from trainer.data.readers.packed import PackedSubset, pack_path
+from trainer.data.readers.seen import FORGETFUL, Memory
+from trainer.data.readers.subset import Subset
+from trainer.data.readers.wav import WavSubset
+from trainer.errors import DataError
+
+SUBSETS = ("train", "val", "test")
+FINGERPRINT = "v2"
+"""How a corpus's fingerprint begins; those of before this was written covered the CSV and a few mixtures only."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a training reads of a corpus."""
+
+    train: Subset
+    validation: Subset
+
+    def fingerprint(self) -> str:
+        """Hash of all that is trained and validated on, by which a run directory knows its corpus again, wherever it
+        lies and however it is stored. Raises DataError where a file is no sound."""
+        return f"{FINGERPRINT}-{self.train.fingerprint()}-{self.validation.fingerprint()}"
+
+
+def open_corpus(root: Path, memory: Memory = FORGETFUL) -> Corpus:
+    """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset`
+    does."""
+    return Corpus(open_subset(root, "train", memory), open_subset(root, "val", memory))
+
+
+def open_subset(root: Path, name: str, memory: Memory = FORGETFUL) -> Subset:
+    """Open and check `name` ('train', 'val' or 'test') of the corpus in `root`; its pack where there is one.
+
+    Raises DataError that names the folder, or the file with the line of the CSV, that is at fault.
+    """
+    pack = pack_path(root, name)
+    if not pack.exists():
+        return WavSubset(list_files(root, name), memory)
+    subset = PackedSubset(pack)
+    if has_files(root, name):
+        _check_same(subset, list_files(root, name), memory)
+    return subset
+
+
+def has_files(root: Path, name: str) -> bool:
+    """Whether `root` has WAV files of subset `name`."""
+    return (root / name).is_dir() or bool(librimix.folders(root, name))
+
+
+def list_files(root: Path, name: str) -> Listing:
+    """The WAV files of a subset, not looked at yet. Raises DataError."""
+    if librimix.folders(root, name):
+        return librimix.listing(root, name)
+    if (root / name / librimix.SPEECH_FOLDERS[0]).is_dir():
+        raise DataError(
+            f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or link it so"
+        )
+    if (root / name).is_dir():
+        return polsess.listing(root, name)
+    if not root.is_dir():
+        raise DataError(
+            f"{root}: no such directory; --data-dir names the root of a corpus in PolSESS format, or "
+            "LibriMix's folder min/ or max/"
+        )
+    if any(librimix.folders(root, other) for other in SUBSETS):
+        raise DataError(
+            f"{root}: has no folder {librimix.PATTERNS[name]}/ with mixtures, as LibriMix calls {name}; copy it too"
+        )
+    raise DataError(
+        f"{root}: has no folder {name}/, so it is no corpus in PolSESS format, nor {name}.pack; {_hint(root, name)}"
+    )
+
+
+def _hint(root: Path, name: str) -> str:
+    """What may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!, which is LibriMix's but for
+    names."""
+    for path in (root, *_below(root)):
+        if has_files(path, name):
+            return f"did you mean --data-dir {path}?"
+        if other := librimix.renamed(path):
+            return f"{other}, and name that folder"
+    return "build a corpus there with `make corpus`"
+
+
+def _below(root: Path) -> list[Path]:
+    """Returns the folders in `root`, down to the third level: Libri2Mix/wav8k/min beside wav16k/ and max/."""
+    found = [path for pattern in ("*/", "*/*/", "*/*/*/") for path in islice(root.glob(pattern), 2000)]
+    return sorted(found, key=lambda path: ("wav8k" not in path.parts, path.name != "min", path))
+
+
+def _check_same(subset: PackedSubset, listing: Listing, memory: Memory) -> None:
+    """Raises DataError where a pack lies beside files that it was not made of, unless all of these have been removed
+    since: it would train on something else than is there."""
+    if not any(Path(listing.path(index, MIX)).exists() for index in range(len(listing))):
+        return
+    if WavSubset(listing, memory).fingerprint() != subset.fingerprint():
+        raise DataError(
+            f"{subset.source}: was packed from other files than those of {listing.source}; "
+            "make it anew with `make pack`, or remove it"
+        )

@@ -1,0 +1,124 @@
+"""Which files a subset has, before any of them has been looked at, and the check of their headers."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import soundfile
+
+from trainer.data.mixing import MIX, STEMS
+from trainer.data.readers.subset import SAMPLE_RATE
+from trainer.errors import DataError
+
+UNKNOWN_LENGTHS = tuple(size.to_bytes(4, "little") for size in (0xFFFFFFFF, 0x7FFFF024))
+"""What ffmpeg and SoX write as the length where they write to a pipe, and cannot come back to the header."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The mixtures of a subset, each with the names of its files."""
+
+    source: Path
+    """The CSV or folder that lists them."""
+    folders: Mapping[str, Path]
+    """Stem -> folder of its files."""
+    names: Mapping[str, Sequence[str]]
+    """Stem -> name of the file of each mixture, empty where it has none. An absolute one stands for itself."""
+    kinds: Sequence[str]
+    """Of each mixture."""
+    lines: Sequence[int]
+    """Of the CSV, for messages."""
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def file(self, index: int, stem: str) -> Path:
+        """The WAV file of a stem of a mixture."""
+        return Path(self.path(index, stem))
+
+    def path(self, index: int, stem: str) -> str:
+        """The same as text, which takes a tenth of the time."""
+        return os.path.join(self.folders[stem], self.names[stem][index])  # noqa: PTH118
+
+    def stems(self, index: int) -> tuple[str, ...]:
+        """Those that the mixture has, the mix first."""
+        return STEMS[self.kinds[index]]
+
+    def where(self, index: int) -> str:
+        """The mixture's place in the listing."""
+        return f"{self.source.name}, line {self.lines[index]}"
+
+
+class Header(NamedTuple):
+    """What the headers of a mixture's WAV files tell."""
+
+    frames: int
+    sixteen_bits: bool
+    """Whether all of them have integers of 16 bits."""
+
+
+def common_header(listing: Listing, index: int) -> Header:
+    """Reads the headers of a mixture's files, which must have one length. Raises DataError that names the first file
+    at fault."""
+    frames, sixteen_bits = 0, True
+    for stem in listing.stems(index):
+        file = listing.file(index, stem)
+        where = f"{file} ({listing.where(index)})"
+        try:
+            found, subtype = _checked_header(file, where)
+        except FileNotFoundError as error:
+            raise DataError(f"{where}: there is no such file{_hint(listing, index, stem)}") from error
+        if stem == MIX:
+            frames = found
+        elif found != frames:
+            raise DataError(f"{where}: {found} samples, its mixture has {frames}")
+        sixteen_bits = sixteen_bits and subtype == "PCM_16"
+    return Header(frames, sixteen_bits)
+
+
+def _checked_header(file: Path, where: str) -> tuple[int, str]:
+    """Samples and subtype of a WAV file that is whole, mono and of the corpus's rate. Raises FileNotFoundError."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise DataError(f"{where}: is no file; copy it anew")
+        with file.open("rb") as stream:
+            _check_whole(stream, where)
+        header = soundfile.info(file)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, soundfile.SoundFileError) as error:
+        raise DataError(f"{where}: is no WAV file that can be read ({error})") from error
+    if header.samplerate != SAMPLE_RATE:
+        raise DataError(f"{where}: {header.samplerate} Hz, a corpus has {SAMPLE_RATE} Hz; resample it")
+    if header.channels != 1:
+        raise DataError(f"{where}: {header.channels} channels, expected one; mix it down to mono")
+    if header.frames == 0:
+        raise DataError(f"{where}: holds no samples")
+    return int(header.frames), str(header.subtype)
+
+
+def _check_whole(stream: BinaryIO, where: str) -> None:
+    """A RIFF header says how long its file is; libsndfile reads what is left of a truncated one without a
+    word. Where ffmpeg or SoX wrote to a pipe, it does not, and equal lengths of the stems are the only check."""
+    start = stream.read(8)
+    announced = int.from_bytes(start[4:], "little") + 8
+    present = stream.seek(0, 2)
+    if len(start) < 8 or (start[:4] == b"RIFF" and present < announced and start[4:] not in UNKNOWN_LENGTHS):
+        raise DataError(
+            f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it anew"
+        )
+
+
+def _hint(listing: Listing, index: int, stem: str) -> str:
+    """What to do about a file that is missing."""
+    folder, name = listing.folders[stem], listing.names[stem][index]
+    last = name.replace("\\", "/").rpartition("/")[2]
+    if last != name:
+        path = "a Windows path" if "\\" in name else "a path"
+        where = "which is there" if last and (folder / last).is_file() else f"a file of {folder.name}/"
+        return f"; '{name}' is {path}, the column names files of {folder.name}/: write {last}, {where}"
+    gone = "" if folder.is_dir() else f", nor its folder {folder.name}/"
+    return f"{gone}; copy or build the corpus anew"

@@ -1,0 +1,68 @@
+"""Reads the CSV that lists the mixtures of a subset, and refuses what would shift, drop or swallow a cell without a word.
+
+A byte order mark, either end of line, blank lines and further columns are taken; a third speaker is not.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.data.readers.regular import read_regular
+from trainer.errors import DataError
+
+THIRD_SPEAKER = re.compile(r"(?:speaker|source)_?(?:[3-9]|[1-9]\d+)(?!\d)", re.IGNORECASE)
+"""Columns such as LibriMix's source_3_path or PolSESS's speaker3File and reverbForSpeaker3."""
+
+
+def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str, str]]]:
+    """Returns the rows of `path`, each with the number of its line, as stripped cells by column.
+
+    Raises DataError that names the line, where one of the `needed` columns is missing or a row does not fit.
+    """
+    try:
+        text = read_regular(path).decode("utf-8-sig")
+        # Without strict a quote that is never closed would swallow the rest of the file without a word.
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        columns = [name.strip() for name in next(reader, [])]
+        _check_columns(path, columns, needed)
+        rows: list[tuple[int, Mapping[str, str]]] = []
+        for cells in reader:
+            if not cells:
+                continue
+            where = f"{path}, line {reader.line_num}"
+            if len(cells) != len(columns):
+                raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(columns)}; write the CSV anew")
+            row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+            _check_two_speakers(where, row)
+            rows.append((reader.line_num, row))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error}); save it in UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+    if not rows:
+        raise DataError(f"{path}: has no rows; build or copy the corpus anew")
+    return rows
+
+
+def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    twice = [column for column in columns if column and columns.count(column) > 1]
+    if twice:
+        raise DataError(f"{path}, line 1: column {twice[0]} is there twice; leave one of them")
+    missing = [column for column in needed if column not in columns]
+    if not missing:
+        return
+    if len(columns) < 2:
+        found = f"line 1 is '{columns[0][:60]}'" if columns else "the file is empty"
+        hint = "; separate the columns by commas" if columns and re.search("[;\t]", columns[0]) else ""
+        raise DataError(f"{path}, line 1: column {missing[0]} is missing, {found}{hint}")
+    raise DataError(f"{path}, line 1: column {missing[0]} is missing; needed are {', '.join(needed)}")
+
+
+def _check_two_speakers(where: str, row: Mapping[str, str]) -> None:
+    for column, cell in row.items():
+        if cell and THIRD_SPEAKER.search(column):
+            raise DataError(
+                f"{where}: column {column} names a third speaker; this trainer separates mixtures of two"
+            )

@@ -1,0 +1,83 @@
+"""Mixtures in WAV files, one file a stem: the reading.
+
+trainer/data/readers/polsess.py and trainer/data/readers/librimix.py say which files there are;
+trainer/data/readers/survey.py looks at all of
+them when a subset is opened, so that a damaged file ends the training before its first epoch.
+"""
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from trainer.data.mixing import MIX, SPEECH, subtracted
+from trainer.data.readers.listing import Listing
+from trainer.data.readers.seen import FORGETFUL, Memory
+from trainer.data.readers.sound import fault
+from trainer.data.readers.subset import KIND_NAMES, SCALE, Samples, Subset
+from trainer.data.readers.survey import Survey
+from trainer.errors import DataFaultError
+
+
+class WavSubset(Subset):
+    """A subset whose stems are WAV files."""
+
+    def __init__(self, listing: Listing, memory: Memory = FORGETFUL) -> None:
+        """Looks at every file of `listing`. Raises DataError that names the first at fault."""
+        self.listing = listing
+        self.source = listing.source
+        self.survey = Survey(listing, memory)
+        self.frames = self.survey.frames
+        self.kinds = np.array([KIND_NAMES.index(kind) for kind in listing.kinds], np.uint8)
+        # libsndfile takes twice as long where it has to make floats of them.
+        self._sixteen_bits = self.survey.sixteen_bits
+
+    @property
+    def storage(self) -> str:
+        """Files."""
+        return "WAV files"
+
+    @property
+    def repeated(self) -> int:
+        """As `Subset.repeated`."""
+        return self.survey.repeated
+
+    def fingerprint(self) -> str:
+        """Of the files. Raises DataError."""
+        return self.survey.fingerprint
+
+    def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
+        """As `Subset.read`."""
+        for stem, target in zip(SPEECH, targets, strict=True):
+            self._fill(target, index, stem, start)
+        self._fill(mixture, index, MIX, start)
+        dropped = subtracted(variant, KIND_NAMES[self.kinds[index]])
+        if self._sixteen_bits:
+            whole = np.empty(len(mixture), np.int16)
+            for stem in dropped:
+                self._fill(whole, index, stem, start)
+                mixture -= whole * SCALE
+        else:
+            samples = np.empty_like(mixture)
+            for stem in dropped:
+                self._fill(samples, index, stem, start)
+                mixture -= samples
+
+    def _fill(self, out: Samples | NDArray[np.int16], index: int, stem: str, start: int) -> None:
+        file = self.listing.path(index, stem)
+        try:
+            read = soundfile.read(file, start=start, dtype=out.dtype.name, out=out)[0]
+        except (OSError, ValueError, soundfile.SoundFileError) as error:
+            raise DataFaultError(
+                f"{file} ({self.listing.where(index)}): cannot be read any more ({error}); copy it anew, "
+                "the run then goes on where it was"
+            ) from error
+        if len(read) < len(out):
+            raise DataFaultError(
+                f"{file} ({self.listing.where(index)}): has become shorter since the training began; "
+                "copy it anew, the run then goes on where it was"
+            )
+        if not self._sixteen_bits and (what := fault(read)):
+            raise DataFaultError(
+                f"{file} ({self.listing.where(index)}): is no sound, {what} from {start} on; make it anew, "
+                "the run then continues where it was"
+            )

@@ -1,0 +1,1 @@
+"""Uses a trained model: evaluates it on a corpus, and separates recordings."""

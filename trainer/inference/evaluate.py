@@ -1,0 +1,286 @@
+"""`python -m trainer evaluate`: how well a trained model separates, by variant, in evaluation.json and WAV files.
+
+Each mixture is shown in every variant that it can show and scored as in validation, SI-SNR of the best assignment, but
+whole, as published figures are, unless a segment is asked for; always in fp32 and without padding. The intervals are
+percentiles of means over mixtures drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter
+13), from a fixed seed.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainer.data.mixing import VARIANTS, fitting
+from trainer.data.readers.corpora import FINGERPRINT, open_subset
+from trainer.data.readers.seen import memory
+from trainer.data.readers.subset import SAMPLE_RATE, Subset
+from trainer.data.sampling import Excerpt, loader, select
+from trainer.device import find_device
+from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
+from trainer.inference.separator import Separator, load_separator
+from trainer.requests import Evaluate
+from trainer.training.losses import aligned, gains, pit_si_snr, si_snr
+from trainer.training.memory import is_out_of_memory
+from trainer.training.metric_line import say
+from trainer.training.run_directory import BEST, LAST, SUMMARY
+from trainer.training.stop import Stopped, StopRequest
+
+CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
+ROOM = 4 * SAMPLE_RATE
+"""Samples of a mixture of the usual length."""
+REPORT = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean over mixtures in dB, and the ends of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Mean":
+        """Of one value a mixture."""
+        return Mean(float(np.mean(values)), *bootstrap(np.asarray(values)))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the mixtures of one variant, or all of them, score."""
+
+    mixtures: int
+    si_snr: Mean
+    improvement: Mean
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one mixture in one variant, in dB."""
+
+    row: int
+    """In the subset, from 0."""
+    variant: str
+    si_snr: float
+    improvement: float
+    """Over the unprocessed mixture."""
+
+
+def evaluate(request: Evaluate) -> int:
+    """Evaluate, write the folder, print the table, and return the exit code. Raises TrainerError."""
+    stop = StopRequest()
+    device = find_device(request.device)
+    separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
+    data_dir = request.data_dir or _data_dir(request.run_dir)
+    out = request.out or request.run_dir / f"evaluation-{request.subset}"
+    if out.exists() and not (out / REPORT).is_file():
+        raise ConfigError(
+            f"--out {out}: is no earlier evaluation, which this one would replace; choose another"
+        )
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        with stop.listening(), stop.leaving_at_once():
+            subset = open_subset(data_dir, request.subset, memory(say, request.run_dir.parent))
+            _compare(separator, subset, request)
+            _make_empty(partial)
+            scores = list(_scores(request, separator, subset, partial))
+            results = summarize(scores)
+            _write(partial / REPORT, request, separator, data_dir, results, scores)
+    except Stopped:
+        return stop.exit_code
+    except (OSError, soundfile.SoundFileError) as error:
+        raise StorageError(f"{partial}: cannot be written ({error}); choose another --out") from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryExhaustedError(
+            f"out of memory on {device} with {request.batch_size} mixtures of 4 s, or a longer one, at once; "
+            "try a smaller --batch-size, or --segment-seconds"
+        ) from error
+    else:
+        _replace(out, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    seconds = request.segment_seconds
+    say(
+        f"scored: the first {seconds:g} s of each mixture" if seconds else "scored: each mixture as a whole",
+        *_table(results),
+        f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures a variant",
+    )
+    return 0
+
+
+def summarize(scores: Sequence[Score]) -> dict[str, Result]:
+    """Results by variant, and under `all` those of the mixtures themselves, each with the mean of its variants: those
+    are what was drawn."""
+    results = {}
+    for variant in VARIANTS:
+        if mine := [score for score in scores if score.variant == variant]:
+            results[variant] = _result([[score] for score in mine])
+    by_row = sorted(scores, key=lambda score: score.row)
+    return results | {
+        "all": _result([list(group) for _, group in groupby(by_row, key=lambda score: score.row)])
+    }
+
+
+def bootstrap(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The ends of the confidence interval of the mean of `values` [N]."""
+    draw, size = np.random.default_rng(SEED), len(values)
+    step = max(1, 1_000_000 // size)  # so that the drawn indices take some megabytes only
+    means = [
+        values[draw.integers(size, size=(min(step, RESAMPLES - first), size))].mean(1)
+        for first in range(0, RESAMPLES, step)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
+    return Result(
+        len(mixtures),
+        Mean.of([float(np.mean([score.si_snr for score in scores])) for scores in mixtures]),
+        Mean.of([float(np.mean([score.improvement for score in scores])) for scores in mixtures]),
+    )
+
+
+def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
+    """One mixture after the other in each variant; the first of each variant are written to `folder` too."""
+    seconds = request.segment_seconds
+    frames = round(seconds * SAMPLE_RATE) if seconds else int(subset.frames.max())
+    variants = request.variants or subset.shown
+    rows = select(subset, variants, request.limit, "--variants")
+    for variant in variants:
+        mine = [row for row in rows if fitting([variant], row.kind)]
+        if not mine:
+            say(f"note: none of the {len(rows)} mixtures can show {variant}")
+        batches = _batches([Excerpt(row, variant, 0) for row in mine], frames, request.batch_size)
+        chosen = {row.index for row in mine[: request.wavs]}
+        for batch, audio in zip(batches, loader(batches, frames=frames, workers=0, pin=False), strict=True):
+            estimates = aligned(separator(audio.mixtures), audio.targets)
+            levelled = estimates * gains(estimates, audio.mixtures)
+            before = si_snr(audio.mixtures.unsqueeze(1).expand_as(audio.targets), audio.targets).mean(1)
+            after = pit_si_snr(estimates, audio.targets)
+            for index, excerpt in enumerate(batch):
+                if excerpt.row.index in chosen:
+                    _write_wavs(folder, excerpt, audio.mixtures[index], audio.targets[index], levelled[index])
+                gained = float(after[index] - before[index])
+                yield Score(excerpt.row.index, variant, float(after[index]), gained)
+
+
+def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[Excerpt]]:
+    """Batches of one length each, so that nothing is padded, with fewer mixtures the longer they are: they take as much
+    memory as `size` of ROOM samples, or one mixture."""
+
+    def length(excerpt: Excerpt) -> int:
+        return min(frames, excerpt.row.frames)
+
+    batches = []
+    for samples, group in groupby(sorted(excerpts, key=length), key=length):
+        same = list(group)
+        step = max(1, min(size, size * ROOM // samples))
+        batches += [same[first : first + step] for first in range(0, len(same), step)]
+    return batches
+
+
+def _write_wavs(folder: Path, excerpt: Excerpt, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
+    """`mixture` [T], and `targets` and `estimates` [2, T] in the same order; all quieter together where one would be
+    clipped."""
+    names = ("mixture", "target1", "target2", "speaker1", "speaker2")
+    signals = torch.cat([mixture.unsqueeze(0), targets, estimates])
+    loudest = max(1.0, float(signals.abs().max()))
+    for name, samples in zip(names, signals.numpy() / loudest, strict=True):
+        file = folder / f"{excerpt.row.index:05d}-{excerpt.variant}-{name}.wav"
+        soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16")
+
+
+def _write(
+    file: Path,
+    request: Evaluate,
+    separator: Separator,
+    data_dir: Path,
+    results: dict[str, Result],
+    scores: Sequence[Score],
+) -> None:
+    content: dict[str, Any] = {
+        "checkpoint": request.checkpoint,
+        "epoch": separator.epoch,
+        "model": separator.identity["model"],
+        "seed": separator.identity["seed"],
+        "data_dir": str(data_dir.absolute()),
+        "subset": request.subset,
+        "segment_seconds": request.segment_seconds,
+        "interval": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
+        "results": {name: asdict(result) for name, result in results.items()},
+        "scores": [asdict(score) for score in scores],
+    }
+    try:
+        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    except ValueError as error:
+        raise DataError(
+            f"{data_dir}: a score is no number; the corpus or the checkpoint holds NaN"
+        ) from error
+
+
+def _table(results: dict[str, Result]) -> list[str]:
+    def cell(mean: Mean, sign: str) -> str:
+        return f"{mean.mean:{sign}6.2f} dB [{mean.low:{sign}.2f}, {mean.high:{sign}.2f}]"
+
+    return [
+        f"{name:<4} {result.mixtures:>6} mixtures  SI-SNR {cell(result.si_snr, '')}  "
+        f"improvement {cell(result.improvement, '+')}"
+        for name, result in results.items()
+    ]
+
+
+def _data_dir(run_dir: Path) -> Path:
+    try:
+        return Path(json.loads((run_dir / SUMMARY).read_text())["data_dir"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{run_dir / SUMMARY}: does not say where the corpus is; name it with --data-dir"
+        ) from error
+
+
+def _compare(separator: Separator, subset: Subset, request: Evaluate) -> None:
+    """Another corpus may be meant, but is not passed over in silence."""
+    version, _, trained_on = str(separator.identity["corpus"]).partition("-")
+    if request.subset != "val":
+        return
+    if version != FINGERPRINT:
+        say(
+            f"note: {request.run_dir} is of an earlier version; whether it was validated on {subset.source} is not known"
+        )
+    elif subset.fingerprint() != trained_on.rpartition("-")[2]:
+        say(f"note: {subset.source} is another corpus than the one that {request.run_dir} was validated on")
+
+
+def _make_empty(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder.parent}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+
+
+def _replace(out: Path, partial: Path) -> None:
+    old = partial.with_suffix(".old")
+    try:
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            out.rename(old)
+        partial.rename(out)
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be replaced ({error.strerror}); choose another --out") from error
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,204 @@
+"""A layer of a transformer, trained in less time on a CPU than from PyTorch's own parts. SepFormer is made of it.
+
+Sequences do not see one another, so that a CPU takes a few at a time through the whole layer, forwards and backwards:
+what passes from one operation to the next stays in the processor's caches. On a GPU, and under torch.compile or autocast,
+PyTorch's own way is taken.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from trainer.kernels.linear import Linear, add_product, plain, product
+
+EPS = 1e-6
+ROWS = 1024
+"""Of all sequences that are taken at a time; at least one sequence is."""
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and a feed-forward network, each normed before and added to its input."""
+
+    def __init__(self, channels: int, heads: int, feedforward_size: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(channels, EPS)
+        self.attention = SelfAttention(channels, heads)
+        self.feedforward_norm = nn.LayerNorm(channels, EPS)
+        self.feedforward = nn.Sequential(
+            Linear(channels, feedforward_size),
+            nn.ReLU(inplace=True),  # the layer's largest tensor, and nothing needs what stood there before
+            Linear(feedforward_size, channels),
+        )
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B, T, N] to [B, T, N]."""
+        if plain(sequences, self.attention.qkv.weight):
+            grouped: Tensor = _Grouped.apply(self.attention.heads, sequences.contiguous(), *self.parameters())
+            return grouped
+        sequences = sequences + self.attention(self.attention_norm(sequences))  # [B, T, N]
+        output: Tensor = sequences + self.feedforward(self.feedforward_norm(sequences))  # [B, T, N]
+        return output
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence to itself, queries, keys and values from one projection."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = Linear(channels, 3 * channels)
+        self.output = Linear(channels, channels)
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """[B, T, N] to [B, T, N]."""
+        query, key, value = _heads(self.qkv(sequences), self.heads)
+        attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, N / heads]
+        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B, T, N]
+        return output
+
+
+class _Pair(NamedTuple):
+    """A part's weight and bias, or their gradients."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class _Parts(NamedTuple):
+    """The layer's parts in the order of its parameters."""
+
+    attention_norm: _Pair
+    qkv: _Pair
+    output: _Pair
+    feedforward_norm: _Pair
+    inner: _Pair
+    outer: _Pair
+
+
+class _Kept(NamedTuple):
+    """What the backward pass of a group of sequences needs, each [B, T, ...] but for `logsumexp`."""
+
+    normed: Tensor
+    mean: Tensor
+    deviation: Tensor
+    qkv: Tensor
+    attended: Tensor
+    logsumexp: Tensor
+    between: Tensor
+    between_normed: Tensor
+    between_mean: Tensor
+    between_deviation: Tensor
+    hidden: Tensor
+
+
+class _Grouped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, heads: int, sequences: Tensor, *parameters: Tensor) -> Tensor:
+        parts, output = _parts(parameters), torch.empty_like(sequences)
+        kept: list[Tensor] = []
+        for group, place in zip(_groups(sequences), _groups(output), strict=True):
+            kept += _forward(group, heads, parts, place)
+        ctx.heads, ctx.parameters = heads, len(parameters)
+        ctx.save_for_backward(sequences, *parameters, *kept)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        sequences, *saved = ctx.saved_tensors
+        parameters, kept = saved[: ctx.parameters], saved[ctx.parameters :]
+        of_sequences, of_parameters = torch.empty_like(sequences), list(map(torch.zeros_like, parameters))
+        parts, of_parts = _parts(parameters), _parts(of_parameters)
+        groups = zip(_groups(sequences), _groups(gradient), _groups(of_sequences), strict=True)
+        for group, outer, place in groups:
+            mine, kept = _Kept(*kept[: len(_Kept._fields)]), kept[len(_Kept._fields) :]
+            _backward(group, outer, ctx.heads, mine, parts, of_parts, place)
+        return None, of_sequences, *of_parameters
+
+
+def _forward(group: Tensor, heads: int, parts: _Parts, place: Tensor) -> _Kept:
+    """The layer's output for the sequences [B, T, N], into `place`."""
+    normed = _norm(group, parts.attention_norm)
+    qkv = product(normed[0], *parts.qkv)  # [B, T, 3 N]
+    attended, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*_heads(qkv, heads))
+    attended = attended.transpose(1, 2).flatten(2)  # [B, T, N]
+    between = add_product(group + parts.output.bias, attended, parts.output.weight)  # [B, T, N]
+    between_normed = _norm(between, parts.feedforward_norm)
+    hidden = product(between_normed[0], *parts.inner, "relu")  # [B, T, H]
+    add_product(torch.add(between, parts.outer.bias, out=place), hidden, parts.outer.weight)
+    return _Kept(*normed, qkv, attended, logsumexp, between, *between_normed, hidden)
+
+
+def _backward(
+    group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Parts, of: _Parts, place: Tensor
+) -> None:
+    """The gradient of the sequences [B, T, N] from `outer`, their output's, into `place`; adds to those of the parts."""
+    inner = _linear_backward(outer, kept.hidden, parts.outer, of.outer)  # [B, T, H]
+    torch.ops.aten.threshold_backward.grad_input(inner, kept.hidden, 0, grad_input=inner)
+    inner = _linear_backward(inner, kept.between_normed, parts.inner, of.inner)  # [B, T, N]
+    moments = kept.between_mean, kept.between_deviation
+    inner = _norm_backward(inner, kept.between, *moments, parts.feedforward_norm, of.feedforward_norm)
+    outer = outer + inner  # [B, T, N]
+
+    inner = _linear_backward(outer, kept.attended, parts.output, of.output)  # [B, T, N]
+    inner, attended = (
+        part.view(*part.shape[:2], heads, -1).transpose(1, 2) for part in (inner, kept.attended)
+    )
+    # Of queries, keys and values: [B, heads, T, N / heads] each.
+    of_heads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        inner, *_heads(kept.qkv, heads), attended, kept.logsumexp, dropout_p=0.0, is_causal=False
+    )
+    inner = torch.stack([part.transpose(1, 2) for part in of_heads], dim=2).flatten(2)  # [B, T, 3 N]
+    inner = _linear_backward(inner, kept.normed, parts.qkv, of.qkv)  # [B, T, N]
+    inner = _norm_backward(inner, group, kept.mean, kept.deviation, parts.attention_norm, of.attention_norm)
+    torch.add(outer, inner, out=place)
+
+
+def _linear_backward(outer: Tensor, input: Tensor, part: _Pair, of: _Pair) -> Tensor:
+    """The gradient of the input [..., N] of a linear layer from that of its output [..., M]."""
+    rows = outer.flatten(0, -2)  # [R, M]
+    of.weight.addmm_(rows.t(), input.flatten(0, -2))
+    of.bias.addmv_(rows.t(), rows.new_ones(len(rows)))  # in less time than a sum over the rows
+    return product(outer, part.weight.t())
+
+
+def _norm(input: Tensor, part: _Pair) -> tuple[Tensor, Tensor, Tensor]:
+    """The normed input [..., N], and the means and the reciprocal deviations [..., 1] for the backward pass."""
+    return torch.native_layer_norm(input, part.weight.shape, *part, EPS)
+
+
+def _norm_backward(
+    outer: Tensor, input: Tensor, mean: Tensor, deviation: Tensor, part: _Pair, of: _Pair
+) -> Tensor:
+    """The gradient of the norm's input [..., N] from that of its output [..., N]."""
+    of_input: Tensor
+    of_input, *mine = torch.ops.aten.native_layer_norm_backward(
+        outer, input, part.weight.shape, mean, deviation, *part, [True, True, True]
+    )
+    for total, one in zip(of, mine, strict=True):
+        total += one
+    return of_input
+
+
+def _parts(parameters: Sequence[Tensor]) -> _Parts:
+    """The parameters, or their gradients, by parts."""
+    return _Parts(*map(_Pair, parameters[::2], parameters[1::2]))
+
+
+def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """[B, T, 3 N] to queries, keys and values, [B, heads, T, N / heads] each."""
+    # Split before the heads come first: so the gradients of the three meet in the layout of the projection.
+    query, key, value = torch.unflatten(qkv, -1, (3, heads, -1)).unbind(2)  # [B, T, heads, N / heads] each
+    return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+
+
+def _groups(sequences: Tensor) -> tuple[Tensor, ...]:
+    """[B, T, N] in groups of whole sequences."""
+    return torch.split(sequences, max(1, ROWS // sequences.shape[1]))

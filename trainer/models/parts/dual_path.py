@@ -1,0 +1,104 @@
+"""What DPRNN and SepFormer share: masks from a sequence model that runs within chunks, then across them.
+
+The frames are cut into chunks that overlap by half. Every block sends one sequence model along each chunk
+(intra) and another one along the same place of all chunks (inter); overlap-add joins the chunks again (Luo,
+Chen and Yoshioka 2020, arXiv:1910.06379). Chunks are [B, S, K, N], channels last, so that every projection is
+one matrix product over contiguous rows. DPRNN and SepFormer derive from DualPathNetwork.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.kernels.linear import Linear
+from trainer.kernels.prelu import PReLU
+from trainer.models.parts.codec import SPEAKERS, Decoder, Encoder
+from trainer.models.parts.global_norm import GlobalNorm
+
+EPS = 1e-8
+
+
+class DualPathNetwork(nn.Module):
+    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples, through the given dual-path blocks."""
+
+    def __init__(self, filters: int, kernel_size: int, chunk_size: int, blocks: Iterable[nn.Module]) -> None:
+        """`chunk_size`: frames in a chunk, even; a block maps [B, S, K, filters] to the same shape."""
+        super().__init__()
+        self.chunk_size = chunk_size
+        self.encoder = Encoder(filters, kernel_size)
+        self.norm = GlobalNorm(filters, EPS)
+        self.bottleneck = Linear(filters, filters, bias=False)
+        self.blocks = nn.Sequential(*blocks)
+        self.activation = PReLU()
+        self.speakers = Linear(filters, SPEAKERS * filters)
+        self.gate = Linear(filters, 2 * filters)
+        self.mask = Linear(filters, filters, bias=False)
+        self.decoder = Decoder(filters, kernel_size)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """[B, T] to [B, 2, T]."""
+        frames = self.encoder(mixture)  # [B, N, L]
+        features = self.bottleneck(self.norm(frames).transpose(1, 2))  # [B, L, N]
+        chunks = self.activation(self.blocks(split(features, self.chunk_size)))  # [B, S, K, N]
+        masks = self.masks(overlap_add(chunks, features.shape[1]))  # [B, 2, L, N]
+        masked = masks.transpose(2, 3) * frames.unsqueeze(1)  # [B, 2, N, L]
+        estimates: Tensor = self.decoder(masked, mixture.shape[-1])  # [B, 2, T]
+        return estimates
+
+    def masks(self, features: Tensor) -> Tensor:
+        """The overlap-added features [B, L, N] to a mask for each speaker, [B, 2, L, N]."""
+        # The papers project each chunk and overlap-add afterwards. Both are linear, so the other order gives
+        # the same from half the rows; the bias counts twice because two chunks cover every frame.
+        speakers = F.linear(features, self.speakers.weight, 2 * self.speakers.bias)  # [B, L, 2 N]
+        speakers = speakers.view(*speakers.shape[:2], SPEAKERS, -1).transpose(1, 2)  # [B, 2, L, N]
+        output, gate = self.gate(speakers).chunk(2, dim=-1)  # [B, 2, L, N] each
+        return F.relu(self.mask(torch.tanh(output) * torch.sigmoid(gate)))  # [B, 2, L, N]
+
+
+class DualPathBlock(nn.Module):
+    """One sequence model along the chunks and one across them, each normed and added to its input."""
+
+    def __init__(self, channels: int, intra: nn.Module, inter: nn.Module) -> None:
+        """`intra` and `inter` map [B, X, T, channels], sequences along T, to the same shape."""
+        super().__init__()
+        self.intra = intra
+        self.intra_norm = ChunkNorm(channels, EPS)
+        self.inter = inter
+        self.inter_norm = ChunkNorm(channels, EPS)
+
+    def forward(self, chunks: Tensor) -> Tensor:
+        """[B, S, K, N] to [B, S, K, N]."""
+        chunks = chunks + self.intra_norm(self.intra(chunks))  # [B, S, K, N]
+        across = self.inter(chunks.transpose(1, 2)).transpose(1, 2)  # [B, S, K, N]
+        output: Tensor = chunks + self.inter_norm(across)  # [B, S, K, N]
+        return output
+
+
+class ChunkNorm(GlobalNorm):
+    """GlobalNorm with the channels last: over all chunks, frames and channels of a mixture."""
+
+    def forward(self, chunks: Tensor) -> Tensor:
+        """[B, S, K, N] to [B, S, K, N]."""
+        return super().forward(chunks.movedim(-1, 1)).movedim(1, -1)  # [B, S, K, N]
+
+
+def split(features: Tensor, chunk_size: int) -> Tensor:
+    """Features [B, L, N] to chunks [B, S, K, N] that overlap by half a chunk, zeros where the features end.
+
+    Half a chunk of zeros stands before the first frame, and as much and 1 to K more behind the last one, so
+    that every frame lies in exactly two chunks.
+    """
+    half = chunk_size // 2
+    gap = chunk_size - (half + features.shape[1]) % chunk_size  # 1..K frames that fill the last chunk
+    padded = F.pad(features, (0, 0, half, gap + half))  # [B, (S + 1) K / 2, N]
+    halves = padded.view(len(padded), -1, half, padded.shape[-1])  # [B, S + 1, K / 2, N]
+    return torch.cat((halves[:, :-1], halves[:, 1:]), dim=2)  # [B, S, K, N]
+
+
+def overlap_add(chunks: Tensor, length: int) -> Tensor:
+    """The chunks [B, S, K, N] of `split` to features [B, length, N]: twice the features that were split."""
+    half = chunks.shape[2] // 2
+    summed = chunks[:, 1:, :half] + chunks[:, :-1, half:]  # [B, S - 1, K / 2, N]
+    return summed.flatten(1, 2)[:, :length]  # [B, L, N]

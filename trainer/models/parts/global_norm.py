@@ -1,0 +1,48 @@
+"""The norm over all channels and places of a mixture, which every model here has, and PReLU in front of it.
+
+PyTorch's GroupNorm kernel for CUDA takes the moments of a group in one block of threads, and here a group is a whole mixture:
+in Conv-TasNet that was half of the step. There our own kernels run (triton_norm.py), which take PReLU along. Elsewhere, and
+under torch.compile, nn.GroupNorm is left as it is. Used by convtasnet, dual_path and spmamba.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.kernels.in_triton import in_triton
+from trainer.kernels.prelu import PReLU
+
+
+class GlobalNorm(nn.GroupNorm):
+    """Norm over all but the first dimension of [B, C, …], with a gain and a bias for each channel."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__(1, channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, …] to the same shape; fp32 under autocast."""
+        if not in_triton(x):
+            return nn.functional.group_norm(x, 1, self.weight, self.bias, self.eps)
+        from trainer.kernels.triton_norm import global_norm
+
+        dtype = torch.float32 if torch.is_autocast_enabled("cuda") else x.dtype
+        return global_norm(x, self.weight, self.bias, self.eps, None, dtype)
+
+
+class PReLUNorm(nn.Module):
+    """PReLU and a GlobalNorm: [B, C, …] to the same shape."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.activation = PReLU()
+        self.norm = GlobalNorm(channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, …] to the same shape; under autocast on a GPU in its precision, as a convolution wants it."""
+        if not in_triton(x):
+            output: Tensor = self.norm(self.activation(x))
+            return output
+        from trainer.kernels.triton_norm import global_norm
+
+        norm = self.norm
+        dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
+        return global_norm(x, norm.weight, norm.bias, norm.eps, self.activation.weight, dtype)

@@ -1,0 +1,1 @@
+"""Trains one model once: the epoch loop, its checkpoints, and the run directory."""

@@ -1,0 +1,190 @@
+"""What a checkpoint holds, as bytes: everything that a training needs to go on as if it had never stopped.
+
+Weights, optimiser, scheduler, scaler, random numbers, the config, and the progress: finished epochs with their
+times, and how far the epoch under way is, from which the place in the curriculum and in the data follows. It is
+a file of torch.save with a checksum as the comment of its zip archive, and it is read with weights_only, so that
+one from elsewhere cannot run code. Called by the epoch loop and trainer/training/train.py; trainer/training/run_directory.py puts
+the bytes on the disk.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from trainer.config import Training
+from trainer.data.readers.regular import read_regular
+from trainer.errors import ConfigError, DamagedCheckpointError
+from trainer.models import build
+from trainer.training.progress import Progress
+from trainer.training.run_directory import LAST, PREVIOUS, difference
+
+_COMMENT = b"sha256="
+"""Before the checksum, in 64 hexadecimal digits, of all that comes before this word."""
+_LENGTH = len(_COMMENT) + 64
+
+
+@dataclass
+class Session:
+    """A training in memory."""
+
+    training: Training
+    device: torch.device
+    model: nn.Module
+    optimizer: Adam
+    scheduler: ReduceLROnPlateau
+    scaler: GradScaler
+    progress: Progress
+
+    @property
+    def parameters(self) -> int:
+        """Number of the model's parameters."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+def new_session(training: Training, device: torch.device) -> Session:
+    """A training before its first epoch; its weights depend on the seed alone."""
+    torch.manual_seed(training.seed)
+    model = build(training.model, training.preset, **training.architecture).to(device)
+    optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
+    # Its other settings are torch's defaults, as published: a validation is better that exceeds 1.0001 times the best.
+    scheduler = ReduceLROnPlateau(
+        optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience
+    )
+    scaler = GradScaler(device.type, enabled=training.precision == "fp16")
+    return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))
+
+
+def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
+    """The whole session, for `restore`; `identity` as config.json has it."""
+    state = {
+        "model": session.model.state_dict(),
+        "optimizer": session.optimizer.state_dict(),
+        "scheduler": session.scheduler.state_dict(),
+        "scaler": session.scaler.state_dict(),
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state(session.device) if session.device.type == "cuda" else None,
+        "progress": session.progress.to_dict(),
+        "identity": dict(identity),
+    }
+    return _dump(state)
+
+
+def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
+    """The weights of the epoch that has just ended, with what is needed to build the model and to name it."""
+    record = session.progress.history[-1]
+    return _dump(
+        {
+            "model": session.model.state_dict(),
+            "identity": dict(identity),
+            "epoch": record.epoch,
+            "val_si_snr": record.val_si_snr,
+        }
+    )
+
+
+def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list[str]:
+    """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is
+    damaged; a directory without any leaves it as it is.
+
+    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the
+    fields that differ, DamagedCheckpointError where none can be read.
+    """
+    damages: list[str] = []
+    for name in (LAST, PREVIOUS):
+        if not (run_dir / name).exists():
+            continue
+        try:
+            restore(session, run_dir / name, identity)
+        except DamagedCheckpointError as error:
+            damages.append(str(error))
+        else:
+            return [f"{damage}; continues from {name}, the one before" for damage in damages]
+    if damages:
+        raise DamagedCheckpointError(
+            f"{'; '.join(damages)}; no other checkpoint is there: copy one back, or choose another --run-dir"
+        )
+    return []
+
+
+def restore(session: Session, file: Path, identity: Mapping[str, Any]) -> None:
+    """Bring a session to where `file` was written. Raises as `resume` does."""
+    state = read(file)
+    if different := difference(state.get("identity") or {}, identity):
+        raise ConfigError(f"{file}: is of another training, with {different}; choose another --run-dir")
+    try:
+        session.model.load_state_dict(state["model"])
+        session.optimizer.load_state_dict(state["optimizer"])
+        session.scheduler.load_state_dict(state["scheduler"])
+        session.scaler.load_state_dict(state["scaler"])
+        session.progress = Progress.from_dict(state["progress"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and session.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], session.device)
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DamagedCheckpointError(
+            f"{file}: its parts are not those of this version ({_first_line(error)})"
+        ) from error
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The content of a checkpoint, last or best, on the CPU. Raises DamagedCheckpointError where it is not what
+    was written."""
+    try:
+        content = read_regular(file)
+    except OSError as error:
+        raise DamagedCheckpointError(f"{file}: cannot be read ({error.strerror})") from error
+    body, comment = content[:-_LENGTH], content[-_LENGTH:]
+    if not comment.startswith(_COMMENT):
+        raise DamagedCheckpointError(f"{file}: is damaged, it has no checksum at its end")
+    if comment != _comment(body):
+        raise DamagedCheckpointError(f"{file}: is damaged, its checksum is wrong")
+    try:
+        _check_unpacked_size(content)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (
+        Exception
+    ) as error:  # whatever torch may raise: the file is what was written, but not by this version
+        raise DamagedCheckpointError(
+            f"{file}: cannot be read by this version ({_first_line(error)})"
+        ) from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpointError(f"{file}: is no checkpoint of this version")
+    return state
+
+
+def _check_unpacked_size(content: bytes) -> None:
+    """Raises ValueError where the archive would fill more memory than the file: torch.save packs nothing, so that it was
+    made by somebody else, to exhaust it."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > len(content):
+        raise ValueError(f"{len(content)} bytes that unpack to {unpacked}")
+
+
+def _dump(state: dict[str, Any]) -> memoryview:
+    # Into memory first: on a full disk torch's own file writer fails with an error that does not say so.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    # The last field of a zip archive is the length of the comment that follows it.
+    buffer.seek(-2, io.SEEK_END)
+    buffer.write(_LENGTH.to_bytes(2, "little"))
+    buffer.write(_comment(buffer.getbuffer()))
+    return buffer.getbuffer()
+
+
+def _comment(body: bytes | memoryview) -> bytes:
+    return _COMMENT + hashlib.sha256(body).hexdigest().encode()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

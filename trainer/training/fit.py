@@ -1,0 +1,298 @@
+"""The epoch loop: train, validate, step the scheduler, keep a checkpoint, and only then tell the result.
+
+Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines were
+trained. Called by trainer/training/train.py.
+"""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from trainer.config import Run
+from trainer.data.readers.corpora import Corpus
+from trainer.data.readers.subset import SAMPLE_RATE
+from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
+from trainer.errors import DataFaultError, DivergedError, StorageError
+from trainer.text import count
+from trainer.tracking import Tracker
+from trainer.tracking.example import Signals
+from trainer.training.checkpoint import Session, dump, dump_best
+from trainer.training.gradients import Gradients
+from trainer.training.losses import gains, pit_si_snr, si_snr
+from trainer.training.metric_line import metric_line, say, timestamp
+from trainer.training.progress import EpochRecord, Partial, epoch_line, summary
+from trainer.training.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
+from trainer.training.stop import Stopped, StopRequest
+
+EXAMPLES = 3
+"""Validation mixtures that the tracker gets to hear."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Validation SI-SNR in dB: the mean, and the mean of the mixtures shown in each variant."""
+
+    mean: float
+    variants: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A separated validation mixture, on the CPU: mixture [T], estimates and targets [2, T] in the same order
+    of speakers, float32 at 8 kHz."""
+
+    variant: str
+    mixture: Tensor
+    estimates: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training and all that it touches."""
+
+    run: Run
+    corpus: Corpus
+    session: Session
+    gradients: Gradients
+    folder: RunDirectory
+    identity: dict[str, object]
+    stop: StopRequest
+    tracker: Tracker
+    spent: Callable[[], float]
+    """Seconds that the processes of this run have taken until now, those that were cut off among them."""
+
+    def epochs(self) -> None:
+        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError,
+        DataFaultError or StorageError."""
+        while not self.finished:
+            epoch = self.session.progress.epoch
+            started = time.monotonic() - self.session.progress.partial.seconds
+            self._leave_if_asked(started)
+            try:
+                self._train(epoch, started)
+                scores = self._validate(started)
+            except DataFaultError:
+                self._checkpoint(started)  # between two steps, so that the run can go on with the mended data
+                raise
+            self._end_epoch(epoch, scores, time.monotonic() - started)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.session.progress.finished(self.run.epochs, self.run.patience)
+
+    def mixture_si_snr(self) -> float:
+        """What the unprocessed mixtures score on the validation set, in dB."""
+
+        def score(batch: Batch) -> Tensor:
+            if self.stop.requested:
+                raise Stopped
+            return si_snr(batch.mixtures.unsqueeze(1).expand_as(batch.targets), batch.targets).mean(1)
+
+        return self._over_validation(score).mean
+
+    def examples(self, count: int) -> list[Example]:
+        """The first `count` validation mixtures as the model separates them now, for the tracker."""
+        self.session.model.eval()
+        batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
+        found = []
+        with torch.inference_mode():
+            for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
+                estimates = self.gradients.estimate(batch.mixtures)[0].float()
+                orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
+                best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
+                found.append(
+                    Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu())
+                )
+        return found
+
+    def summarize(self, state: str, reason: str | None = None) -> None:
+        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory, `reason`
+        what was wrong. A finished run has a reason where patience ended it."""
+        if math.isnan(self.session.progress.mixture_val_si_snr):
+            return  # ended before there was anything to tell
+        run, session = self.run, self.session
+        if state == "finished":
+            reason = session.progress.patience_reason(run.epochs, run.patience)
+        content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
+        # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
+        content |= {"data_dir": str(self.run.data_dir.absolute()), "spent_seconds": self.spent()}
+        self.folder.write_json(SUMMARY, content)
+        self.tracker.update()
+
+    def _train(self, epoch: int, started: float) -> None:
+        """One pass over the training set, or what a stopped process left of it."""
+        training, partial = self.run.training, self.session.progress.partial
+        variants = training.stages.variants(epoch, self.corpus.train.shown)
+        batches = training_batches(
+            select(self.corpus.train, variants, training.train_limit),
+            variants,
+            seed=training.seed,
+            epoch=epoch,
+            frames=self._frames,
+            batch_size=training.batch_size,
+        )
+        self.session.model.train()
+        saved = asked = time.monotonic()
+        for batch in self._load(batches[partial.batches :]):
+            partial.waited += time.monotonic() - asked
+            self._step(batch, epoch, partial)
+            partial.batches += 1
+            self._leave_if_asked(started)
+            if time.monotonic() - saved >= 60 * self.run.checkpoint_minutes:
+                self._checkpoint(started)
+                self.summarize("running")
+                saved = time.monotonic()
+            asked = time.monotonic()
+
+    def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
+        session, training = self.session, self.run.training
+        self.gradients.zero()
+        loss = 0.0
+        for part in batch.split(self.run.rows):
+            loss += self.gradients(part.mixtures, part.targets, 1 / len(batch.mixtures)).item()
+        if not math.isfinite(loss):  # before fp16's scaler hears of the step
+            self._leave_out(epoch, "loss", loss)
+            return
+        session.scaler.unscale_(session.optimizer)
+        norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
+        if math.isfinite(norm):
+            partial.steps += 1
+            partial.norm_sum += norm
+        elif not session.scaler.is_enabled():  # with fp16 it leaves such a step out and halves its scale
+            self._leave_out(epoch, "gradient", norm)
+            return
+        session.scaler.step(session.optimizer)
+        session.scaler.update()
+        partial.mixtures += len(batch.mixtures)
+        partial.loss_sum += loss * len(batch.mixtures)
+
+    def _leave_out(self, epoch: int, what: str, value: float) -> None:
+        """Count a batch that nothing is learned from. Raises DivergedError where there are too many of them."""
+        partial, most = self.session.progress.partial, self.run.nonfinite_batches
+        partial.nonfinite_batches += 1
+        if partial.nonfinite_batches > most:
+            batches = count(partial.nonfinite_batches, "batch", "batches")
+            many = f" in {batches} of the epoch, and --nonfinite-batches allows {most}" if most else ""
+            raise self._diverged(epoch, what, f"{value}{many}")
+        say(
+            f"epoch {epoch}: batch {partial.batches + 1} is left out, its {what} is {value} "
+            f"({partial.nonfinite_batches} of at most {most})"
+        )
+
+    def _validate(self, started: float) -> Scores:
+        """The model's SI-SNR on the validation set."""
+
+        def score(batch: Batch) -> Tensor:
+            self._leave_if_asked(started)
+            return pit_si_snr(self.gradients.estimate(batch.mixtures), batch.targets)
+
+        self.session.model.eval()
+        scores = self._over_validation(score)
+        if not math.isfinite(scores.mean):
+            raise self._diverged(self.session.progress.epoch, "validation", str(scores.mean))
+        return scores
+
+    def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
+        session, partial = self.session, self.session.progress.partial
+        record = EpochRecord(
+            epoch=epoch,
+            time=timestamp(),
+            val_si_snr=scores.mean,
+            train_loss=partial.loss_sum / partial.mixtures if partial.mixtures else None,
+            lr=session.optimizer.param_groups[0]["lr"],
+            grad_norm=partial.norm_sum / max(1, partial.steps),
+            seconds=seconds,
+            variants=scores.variants,
+            mixtures=partial.mixtures,
+            waited=partial.waited,
+            nonfinite_batches=partial.nonfinite_batches,
+        )
+        session.progress.history.append(record)
+        session.progress.partial = Partial()
+        if self.run.training.stages.steps_scheduler(epoch):
+            session.scheduler.step(scores.mean)
+        try:
+            # The best one first: a process that is killed in between trains this epoch again and writes
+            # the same weights.
+            if session.progress.best is record:
+                self.folder.write(BEST, dump_best(session, self.identity))
+            self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
+        except (Stopped, StorageError):
+            session.progress.history.pop()  # the summary tells what is on the disk
+            raise
+        self.summarize("finished" if self.finished else "running")
+        say(epoch_line(record, self.run.epochs), metric_line(record.time, scores.mean))
+        if session.progress.best is record:
+            self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
+
+    def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
+        """Mean of `score`, [B] a batch, over the validation set."""
+        batches, values = self._validation(), defaultdict[str, list[float]](list)
+        total = 0.0
+        with torch.inference_mode():
+            for excerpts, batch in zip(batches, self._load(batches), strict=True):
+                scored = score(batch).double()
+                total += scored.sum().item()
+                for excerpt, value in zip(excerpts, scored.tolist(), strict=True):
+                    values[excerpt.variant].append(value)
+        variants = {name: math.fsum(found) / len(found) for name, found in sorted(values.items())}
+        return Scores(total / sum(map(len, values.values())), variants)
+
+    def _validation(self) -> list[list[Excerpt]]:
+        training, subset = self.run.training, self.corpus.validation
+        variants = training.validation_variants or subset.whole
+        return validation_batches(
+            select(subset, variants, training.validation_limit),
+            variants,
+            frames=self._frames,
+            batch_size=self.run.rows,
+        )
+
+    def _load(self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None) -> Iterator[Batch]:
+        workers = self.run.workers if workers is None else workers
+        pin = self.session.device.type == "cuda"
+        for batch in loader(batches, frames=self._frames, workers=workers, pin=pin):
+            yield batch.to(self.session.device)
+
+    @property
+    def _frames(self) -> int:
+        return round(self.run.training.segment_seconds * SAMPLE_RATE)
+
+    def _leave_if_asked(self, started: float) -> None:
+        if self.stop.requested:
+            if self.session.progress.partial.batches:
+                self._checkpoint(started)
+            raise Stopped
+
+    def _checkpoint(self, started: float) -> None:
+        self.session.progress.partial.seconds = time.monotonic() - started
+        self.folder.write(LAST, dump(self.session, self.identity), keep=PREVIOUS)
+
+    def _diverged(self, epoch: int, what: str, value: str) -> DivergedError:
+        training = self.run.training
+        remedies = (
+            f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
+        )
+        if training.precision != "fp32":
+            remedies += f", or --precision fp32 (now {training.precision})"
+        lr = self.session.optimizer.param_groups[0]["lr"]
+        return DivergedError(
+            f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
+        )
+
+
+def signals(example: Example) -> Signals:
+    """What the tracker shows of `example`; the estimates get the level that they have in the mixture."""
+    mixture = example.mixture.unsqueeze(0)  # [1, T]
+    estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
+    score = si_snr(estimates, example.targets).mean()
+    channels = torch.cat([mixture, estimates, example.targets])
+    return Signals(f"{example.variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)

@@ -1,0 +1,140 @@
+"""How far a training has come: its finished epochs, the epoch under way, and the summary for those who read
+results.
+
+Data only. Filled by the epoch loop (trainer/training/fit.py), kept in each checkpoint.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainer.config import Training
+from trainer.text import count
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A finished epoch."""
+
+    epoch: int
+    """From 1."""
+    time: str
+    """When it ended, RFC 3339 in UTC; printed again after a resume."""
+    val_si_snr: float
+    """dB, mean over the validation set."""
+    train_loss: float | None
+    """Negative SI-SNR in dB, mean over the mixtures trained on; None where every batch was left out."""
+    lr: float
+    """That the epoch was trained with."""
+    grad_norm: float
+    """L2 norm before clipping, mean over the steps."""
+    seconds: float
+    """Training and validation; without what was lost when the run was killed."""
+    variants: dict[str, float]
+    """Validation SI-SNR in dB of the mixtures shown in each variant."""
+    mixtures: int
+    """Trained on in the epoch."""
+    waited: float
+    """Seconds of training in which no batch was there yet."""
+    nonfinite_batches: int = 0
+    """Left out because their loss or gradient was not finite."""
+
+
+@dataclass
+class Partial:
+    """The epoch under way, so that a stopped training goes on in the middle of it."""
+
+    batches: int = 0
+    """Taken so far, those that were left out among them."""
+    mixtures: int = 0
+    """Trained on so far."""
+    loss_sum: float = 0.0
+    """Over the mixtures."""
+    steps: int = 0
+    """Of the optimiser; fewer than batches where fp16 overflowed or a batch was not finite."""
+    norm_sum: float = 0.0
+    """Over the steps."""
+    seconds: float = 0.0
+    """Spent on this epoch before this process."""
+    waited: float = 0.0
+    """Seconds in which no batch was there yet."""
+    nonfinite_batches: int = 0
+    """Left out so far because their loss or gradient was not finite."""
+
+
+@dataclass
+class Progress:
+    """Everything about a training that is not a tensor."""
+
+    mixture_val_si_snr: float
+    """dB; what the unprocessed mixtures score on the validation set."""
+    history: list[EpochRecord] = field(default_factory=list)
+    partial: Partial = field(default_factory=Partial)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way or to come next, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch with the best validation, the first of equals; None before one has ended."""
+        return max(self.history, key=lambda record: record.val_si_snr, default=None)
+
+    def finished(self, epochs: int, patience: int | None) -> bool:
+        """Whether `epochs` are done, or `patience` of them in a row without a better validation."""
+        done, best = len(self.history), self.best
+        return done >= epochs or (patience is not None and best is not None and done - best.epoch >= patience)
+
+    def patience_reason(self, epochs: int, patience: int | None) -> str | None:
+        """Why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
+        if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
+            return None
+        waited = len(self.history) - self.best.epoch
+        return f"patience: no better epoch than {self.best.epoch} in {count(waited, 'epoch')}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, so that a checkpoint can be loaded without running code from it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Progress":
+        """The inverse of `to_dict`."""
+        history = [EpochRecord(**record) for record in values["history"]]
+        return Progress(values["mixture_val_si_snr"], history, Partial(**values["partial"]))
+
+
+def epoch_line(record: EpochRecord, epochs: int) -> str:
+    """Returns the line of a finished epoch for people, which lacks the metric's name."""
+    training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
+    left_out = count(record.nonfinite_batches, "batch", "batches")
+    end = f", {left_out} left out (not finite)" if record.nonfinite_batches else ""
+    return (
+        f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
+        f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
+        f"{record.waited / max(record.seconds, 1e-9):.1%} of it waiting for data{end}"
+    )
+
+
+def summary(
+    training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
+) -> dict[str, Any]:
+    """The content of summary.json. `state` and `reason` are as Fit.summarize has them; SI-SNR in dB, times in
+    seconds."""
+    best = progress.best
+    return {
+        "model": training.model,
+        "preset": training.preset,
+        "seed": training.seed,
+        "epochs": epochs,
+        "best_epoch": best and best.epoch,
+        "best_val_si_snr": best and best.val_si_snr,
+        "mixture_val_si_snr": progress.mixture_val_si_snr,
+        "improvement_db": best and best.val_si_snr - progress.mixture_val_si_snr,
+        "state": state,
+        "reason": reason,
+        "seconds": sum(record.seconds for record in progress.history),
+        "nonfinite_batches": progress.partial.nonfinite_batches
+        + sum(record.nonfinite_batches for record in progress.history),
+        "parameters": parameters,
+        "history": [asdict(record) for record in progress.history],
+    }

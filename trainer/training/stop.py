@@ -1,0 +1,79 @@
+"""Ends a training on SIGTERM or Ctrl-C between two batches, where a checkpoint can be written.
+
+The epoch loop asks `requested` after each batch; trainer/training/train.py listens and makes the exit code of it.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the way out of the training when a signal has come
+    """A signal has come, and what had to be saved is on the disk."""
+
+
+class StopRequest:
+    """Remembers the first SIGTERM or SIGINT. A second Ctrl-C kills at once, as if there were no handler."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+        self._time = 0.0
+        self._at_once = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over SIGTERM and SIGINT inside the block. To be entered in the main thread."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """Inside the block a signal raises Stopped wherever the main thread is; nothing may be written there."""
+        self._at_once = True
+        try:
+            if self.requested:
+                raise Stopped
+            yield
+        finally:
+            self._at_once = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self._signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal, as a shell reports it: 143 after SIGTERM. Never 0, so that an eviction is not
+        taken for a finished training."""
+        return 128 + (self._signal or 0)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until `seconds` are over or a signal comes."""
+        end = time.monotonic() + seconds
+        while not self.requested and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def delay_exit(self, seconds: float) -> None:
+        """After SIGTERM, sleep until `seconds` have passed since it came; Ctrl-C needs no delay.
+
+        When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also
+        looks once a second whether the training has ended, and if so exits at once, in the middle of that
+        report.
+        """
+        if self._signal == signal.SIGTERM:
+            time.sleep(max(0.0, self._time + seconds - time.monotonic()))
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            self._signal, self._time = number, time.monotonic()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self._at_once:
+            raise Stopped
