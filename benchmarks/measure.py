@@ -1,7 +1,7 @@
 """One training step of our network or of the reference's: its time and its peak memory.
 
-`python -m benchmarks.measure` is the process it runs in, which benchmarks/steps/models.py starts. A step is the forward pass,
-the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
+`python -m benchmarks.measure` is the process it runs in, which benchmarks/steps/models.py starts. A step is the forward
+pass, the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Side = Literal["ours", "compiled", "reference"]
 
 
 def at_least_one(text: str) -> int:
-    """A whole number of an option, for argparse."""
+    """Returns a whole number of an option, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' does not fit, expected 1, 2, 3, ...")
     return int(text)
@@ -126,8 +126,10 @@ def times(load: Load, rounds: int) -> Spread:
 
 
 def peak_memory(load: Load, sides: Sequence[Side] = ()) -> dict[Side, float]:
-    """Gigabytes that two steps of `sides`, or of all that take part, need beyond the imports, weights included;
-    each in a fresh process."""
+    """Gigabytes that two steps of `sides`, or of all that take part, need beyond the imports, weights included.
+
+    Each in a fresh process.
+    """
     peaks = {}
     for side in sides or load.sides:
         command = _command("peak", load, [side])

@@ -1,6 +1,9 @@
-"""Which columns of a table a width has room for, and the lines that they make. Every verb's table goes through here. Pure.
+"""Which columns of a table a width has room for, and the lines that they make.
 
-No cell is ever cut: a column is shown whole or left out, the one of the highest rank first, and a line says which are missing.
+Every verb's table goes through here. Pure.
+
+No cell is ever cut: a column is shown whole or left out, the one of the highest rank first, and a line says which are
+missing.
 """
 
 import re
@@ -55,9 +58,7 @@ class Table:
         return ["".join(text for text, _ in line) for line in self.lines]
 
 
-def columns(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], ranks: Sequence[int] = ()
-) -> list[Column]:
+def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], ranks: Sequence[int] = ()) -> list[Column]:
     """Returns the columns of `rows`, numbers to the right; without `ranks` the last one gives way first."""
     made = []
     for index, heading in enumerate(headings):
@@ -68,7 +69,10 @@ def columns(
 
 
 def fit(found: Sequence[Column], width: int | None) -> Table:
-    """Returns the table of these columns as wide as `width` at most; None is a pipe or a file, which takes everything."""
+    """Returns the table of these columns as wide as `width` at most.
+
+    None is a pipe or a file, which takes everything.
+    """
     found = [_clean(column, EMPTY if width is None else "") for column in found]
     if width is None:
         return _table(found, [_laid(column, 1) for column in found], ())
@@ -82,8 +86,9 @@ def fit(found: Sequence[Column], width: int | None) -> Table:
 
 
 def missing(left_out: Sequence[str], elsewhere: str, width: int) -> str:
-    """Returns the sentence that names what was left out, as much of it as there are lines for, and where it can be seen; empty
-    where nothing was."""
+    """Returns the sentence that names what was left out, as much of it as there are lines for, and where it can be
+    seen; empty where nothing was.
+    """
     if not left_out:
         return ""
     verb = "does" if len(left_out) == 1 else "do"
@@ -127,7 +132,7 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def _pieces(line: str, width: int, indent: int) -> Iterator[str]:
-    """A line in as many as it takes."""
+    """Yields a line in as many as it takes."""
     while cell_len(line) > width:
         first = chop_cells(line, width)[0] or line[0]
         yield first
@@ -138,9 +143,7 @@ def _pieces(line: str, width: int, indent: int) -> Iterator[str]:
 def _clean(column: Column, empty: str) -> Column:
     """In one line, without what a terminal would obey."""
     cells = [_one_line(cell) or empty for cell in column.cells]
-    return Column(
-        _one_line(column.heading[:LONGEST_HEADING]), cells, column.rank, column.right, column.styles
-    )
+    return Column(_one_line(column.heading[:LONGEST_HEADING]), cells, column.rank, column.right, column.styles)
 
 
 def _one_line(text: str) -> str:
@@ -175,7 +178,7 @@ def _widened(
 
 
 def _laid(column: Column, lines: int) -> tuple[int, list[str]]:
-    """The narrowest width under a heading of at most so many lines, and that heading."""
+    """Returns the narrowest width under a heading of at most so many lines, and that heading."""
     # So many lines hold no more than this; a blank between two of them is lost.
     width = max([*map(cell_len, column.cells), (cell_len(column.heading) - lines + 1) // lines])
     while len(heading := _broken(column.heading, width)) > lines:
@@ -184,7 +187,7 @@ def _laid(column: Column, lines: int) -> tuple[int, list[str]]:
 
 
 def _broken(heading: str, width: int) -> list[str]:
-    """A heading in lines, broken behind blanks, underscores and the like."""
+    """Returns a heading in lines, broken behind blanks, underscores and the like."""
     pieces = [part for piece in RANGE.split(heading) for part in chop_cells(piece, PIECE)]
     lines = [""]
     for piece in pieces:
@@ -200,7 +203,7 @@ def _total(laid: Sequence[tuple[int, list[str]]]) -> int:
 
 
 def _folded(column: Column, width: int) -> tuple[list[Column], list[tuple[int, list[str]]]]:
-    """One column alone that is wider than all there is: its cells take several lines."""
+    """Returns one column alone that is wider than all there is: its cells take several lines."""
     cells, styles = [], []
     for index, cell in enumerate(column.cells):
         parts = chop_cells(cell, width) or [""]
@@ -210,9 +213,7 @@ def _folded(column: Column, width: int) -> tuple[list[Column], list[tuple[int, l
     return [Column(column.heading, cells, styles=styles)], [(width, heading)]
 
 
-def _table(
-    found: Sequence[Column], laid: Sequence[tuple[int, list[str]]], left_out: tuple[str, ...]
-) -> Table:
+def _table(found: Sequence[Column], laid: Sequence[tuple[int, list[str]]], left_out: tuple[str, ...]) -> Table:
     height = max((len(heading) for _, heading in laid), default=0)
     above = [[""] * (height - len(heading)) + heading for _, heading in laid]
     lines = [_line(found, laid, [(heading[line], "bold") for heading in above]) for line in range(height)]

@@ -20,14 +20,14 @@ KEY = "[key]"
 
 
 def defects(cause: ValidationError, model: type[BaseModel]) -> str:
-    """All defects in one line, each with its key and the nearest valid one."""
+    """Returns all defects in one line, each with its key and the nearest valid one."""
     found = list(dict.fromkeys(_line(item, model) for item in cause.errors()))
     more = [f"and {len(found) - MOST_DEFECTS} more"] if len(found) > MOST_DEFECTS else []
     return "; ".join([*found[:MOST_DEFECTS], *more])
 
 
 def worded(item: ErrorDetails) -> str:
-    """What is wrong with one value."""
+    """Returns what is wrong with one value."""
     kind, context = item["type"], item.get("ctx", {})
     if kind == "value_error":
         return item["msg"].removeprefix("Value error, ")
@@ -43,8 +43,10 @@ def worded(item: ErrorDetails) -> str:
 
 
 def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], str] = str) -> AfterValidator:
-    """A validator of texts that match `pattern` whole and have at most `longest` characters. `rule` says in words what they
-    must be, and `near` makes of a wrong text one that may do."""
+    """Returns a validator of texts that match `pattern` whole and have at most `longest` characters.
+
+    `rule` says in words what they must be, and `near` makes of a wrong text one that may do.
+    """
     whole = re.compile(pattern)
 
     def fits(text: str) -> bool:
@@ -60,7 +62,7 @@ def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], 
 
 
 def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:
-    """A function that makes of a text a name of Kubernetes: small letters and digits with '-' between them."""
+    """Returns a function that makes of a text a name of Kubernetes: small letters and digits with '-' between them."""
 
     def near(text: str) -> str:
         bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
@@ -71,20 +73,14 @@ def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:
 
 
 def shown(value: object) -> str:
-    """A wrong value as a reader of YAML knows it."""
+    """Returns a wrong value as a reader of YAML knows it."""
     if value is None or value == "":
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a mapping"
-    text = (
-        value.isoformat()
-        if isinstance(value, date)
-        else repr(value)
-        if isinstance(value, str)
-        else f"{value}"
-    )
+    text = value.isoformat() if isinstance(value, date) else repr(value) if isinstance(value, str) else f"{value}"
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
@@ -138,7 +134,10 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:
-    """The keys that the section at `keys` may hold; a mapping with free keys (search, fixed) has those of its values."""
+    """Returns the keys that the section at `keys` may hold.
+
+    A mapping with free keys (search, fixed) has those of its values.
+    """
     section: type[BaseModel] = model
     for key in keys:
         field = section.model_fields.get(key)

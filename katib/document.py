@@ -19,7 +19,7 @@ class Strict(BaseModel):
 
 
 def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
-    """The `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
+    """Returns the `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
     data = _data(path, error)
     if not isinstance(data, dict):
         raise error(f"{path}: holds no keys; it must be a mapping of {', '.join(sorted(model.model_fields))}")
@@ -30,7 +30,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
 
 
 def _data(path: Path, error: type[SepsweepError]) -> Any:
-    """The value of the one document of `path`, as kubectl would read it. Raises `error`."""
+    """Returns the value of the one document of `path`, as kubectl would read it. Raises `error`."""
     try:
         documents = read_documents(path.read_text(encoding="utf-8-sig"))
     except OSError as cause:

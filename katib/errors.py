@@ -70,7 +70,8 @@ class UnansweredError(SepsweepError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word that `word` was probably meant to be, or the list of all of them, as the tail of a message.
+    """Returns the valid word that `word` was probably meant to be, or the list of all of them, as the tail of a
+    message.
 
     Of very many words only those that come next in the alphabet are looked at, and the first are listed.
     """
@@ -81,18 +82,19 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     if len(options) > MOST_OPTIONS:
         place = bisect(near, plain)
         near = near[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
-    # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters alone.
+    # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters
+    # alone.
     begun = [option for option in near if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
-    longer = sorted(
-        (option for option in near if len(option) >= LEAST_LETTERS and plain.startswith(option)), key=len
-    )
+    longer = sorted((option for option in near if len(option) >= LEAST_LETTERS and plain.startswith(option)), key=len)
     close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1) or longer[-1:]
     return f"did you mean '{options[close[0]]}'?" if close else f"valid: {listed}"
 
 
 @lru_cache(maxsize=16)
 def _options(valid: tuple[str, ...]) -> tuple[dict[str, str], list[str], str]:
-    """The valid words by their small letters, these in order, and all words as a list to print: made once for many slips."""
+    """Returns the valid words by their small letters, these in order, and all words as a list to print: made once for
+    many slips.
+    """
     options = {option.lower(): option for option in sorted(valid)}
     shown = [word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}..." for word in options.values()]
     if len(shown) > MOST_OPTIONS:

@@ -1,4 +1,7 @@
-"""Writes a file that is there whole or not at all: beside its place, then renamed into it. Called by whoever keeps results."""
+"""Writes a file that is there whole or not at all: beside its place, then renamed into it.
+
+Called by whoever keeps results.
+"""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,7 +11,10 @@ from katib.errors import FolderError
 
 
 def write_whole(path: Path, pieces: Iterable[str], advice: str = "") -> None:
-    """Make or replace `path`, its folder too. Raises FolderError, which ends with `advice`; nothing half-written stays."""
+    """Make or replace `path`, its folder too.
+
+    Raises FolderError, which ends with `advice`; nothing half-written stays.
+    """
     building = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

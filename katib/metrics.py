@@ -19,28 +19,29 @@ _GO_NUMBER = re2.compile(
 )
 RFC3339 = re2.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 SEED_DEVIATION = 0.13
-"""Standard deviation of METRIC between seeds of one configuration, dB: 0.127 between replicates of public DPRNN trainings on
-PolSESS."""
+"""Standard deviation of METRIC between seeds of one configuration, dB: 0.127 between replicates of public DPRNN
+trainings on PolSESS."""
 TOLERANCES = {METRIC: 0.35}
-"""By how much a trial of a known metric may lie below the median and still go on: two values of the same configuration differ by
-so much in 1 of 17 cases (0.35 / (0.13 * sqrt 2) = 1.9 deviations). Another metric has none unless its manifest says so."""
+"""By how much a trial of a known metric may lie below the median and still go on: two values of the same configuration
+differ by so much in 1 of 17 cases (0.35 / (0.13 * sqrt 2) = 1.9 deviations). Another metric has none unless its
+manifest says so."""
 DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
 """Katib's filter where a manifest names none (pkg/metricscollector/v1beta1/common/const.go)."""
 
 
 def metric_filter(name: str) -> str:
-    """The filter that matches a whole metric line of `name` and nothing else a trainer prints."""
+    """Returns the filter that matches a whole metric line of `name` and nothing else a trainer prints."""
     return rf"^\S+ ({name})=([-+]?\d+(?:\.\d+)?)$"
 
 
 def metrics_of(spec: Mapping[str, Any]) -> list[str]:
-    """The metrics that the `spec` of an Experiment collects, the objective first."""
+    """Returns the metrics that the `spec` of an Experiment collects, the objective first."""
     objective = spec.get("objective") or {}
     return [objective.get("objectiveMetricName", ""), *(objective.get("additionalMetricNames") or ())]
 
 
 def filters_of(spec: Mapping[str, Any]) -> list[str]:
-    """The filters that find them in what a trial prints."""
+    """Returns the filters that find them in what a trial prints."""
     source = (spec.get("metricsCollectorSpec") or {}).get("source") or {}
     return (source.get("filter") or {}).get("metricsFormat") or [DEFAULT_FILTER]
 
@@ -56,7 +57,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Printed:
-    """What a line says of one metric, as the trainer wrote it; `text` is empty where the filter's second group took no part."""
+    """What a line says of one metric, as the trainer wrote it.
+
+    `text` is empty where the filter's second group took no part.
+    """
 
     name: str
     text: str
@@ -66,8 +70,8 @@ class Printed:
 class MetricParser:
     """Finds reports in lines as Katib's file collector does (file-metricscollector.go, parseLogs).
 
-    Group 1 of a filter must equal one of `names` and group 2 is the value, both without white space around them; a filter
-    without two groups finds nothing. A line may hold several.
+    Group 1 of a filter must equal one of `names` and group 2 is the value, both without white space around them; a
+    filter without two groups finds nothing. A line may hold several.
     """
 
     def __init__(self, filters: Sequence[str], names: Sequence[str]) -> None:
@@ -75,15 +79,13 @@ class MetricParser:
         self._names = frozenset(names)
 
     def parse(self, line: str) -> list[Report]:
-        """All reports of one line without its line end; a value that is no number is left out."""
+        """Returns all reports of one line without its line end; a value that is no number is left out."""
         return [
-            Report(one.name, value, one.time)
-            for one in self.texts(line)
-            if (value := number(one.text)) is not None
+            Report(one.name, value, one.time) for one in self.texts(line) if (value := number(one.text)) is not None
         ]
 
     def texts(self, line: str) -> list[Printed]:
-        """All that one line without its line end says of the metrics, numbers or not, as Katib stores it."""
+        """Returns all that one line without its line end says of the metrics, numbers or not, as Katib stores it."""
         if not any(name in line for name in self._names):
             return []
         stamp = _time(line)
@@ -97,7 +99,7 @@ class MetricParser:
 
 
 def compile_filter(text: str) -> Any:
-    """The compiled RE2 of a filter. Raises re2.error, whose text says what RE2 does not accept."""
+    """Returns the compiled RE2 of a filter. Raises re2.error, whose text says what RE2 does not accept."""
     options = re2.Options()
     options.log_errors = False
     return re2.compile(text, options)
@@ -113,7 +115,10 @@ def _time(line: str) -> datetime | None:
 
 
 def number(text: str) -> float | None:
-    """Returns the number that Katib reads (Go, strconv.ParseFloat); None for any other text, such as "1_000" or "1e999"."""
+    """Returns the number that Katib reads (Go, strconv.ParseFloat).
+
+    None for any other text, such as "1_000" or "1e999".
+    """
     if not _GO_NUMBER.fullmatch(text):
         return None
     try:

@@ -17,7 +17,7 @@ HIGHEST_ID = 2**31 - 1  # Kubernetes refuses a greater runAsUser
 
 
 def _quantity(text: str) -> str:
-    """The quantity that was probably meant: `32 GB` is 32G, `32gib` is 32Gi."""
+    """Returns the quantity that was probably meant: `32 GB` is 32G, `32gib` is 32Gi."""
     found = re.fullmatch(r"(\d+)\s*([A-Za-z]*?)[Bb]?", text.strip())
     suffixes = {suffix.lower(): suffix for suffix in SUFFIXES}
     return f"{found[1]}{suffixes.get(found[2].lower(), found[2])}" if found else text
@@ -121,5 +121,5 @@ class Site(Strict):
 
 
 def load_site(path: Path | None = None) -> Site:
-    """The site of `path`, by default k8s/site.yaml. Raises SiteError."""
+    """Returns the site of `path`, by default k8s/site.yaml. Raises SiteError."""
     return load(path or SITE, Site, SiteError)

@@ -1,4 +1,7 @@
-"""What is searched: one short YAML a model (katib/specs/), read into a frozen `Spec`. Called by the renderer and by plan."""
+"""What is searched: one short YAML a model (katib/specs/), read into a frozen `Spec`.
+
+Called by the renderer and by plan.
+"""
 
 import math
 import re
@@ -32,7 +35,7 @@ Name = Annotated[
 
 
 def _setting(value: object) -> object:
-    """The value of a fixed setting. Raises ValueError in one line for all of its types."""
+    """Returns the value of a fixed setting. Raises ValueError in one line for all of its types."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be a finite number")
     words = value if isinstance(value, list) else [value]
@@ -49,7 +52,7 @@ Setting = Annotated[bool | int | float | str | list[str], BeforeValidator(_setti
 
 
 def _seed(key: object) -> object:
-    """A key is a text to kubectl, as in JSON; the text of a whole number is that number."""
+    """Returns a key is a text to kubectl, as in JSON; the text of a whole number is that number."""
     return int(key) if isinstance(key, str) and re.fullmatch(r"\d{1,18}", key, re.ASCII) else key
 
 
@@ -93,7 +96,8 @@ class Baseline(Strict):
 
     seeds: dict[Seed, float] = Field(min_length=1)
     differences: list[Text] = Field(default_factory=list)
-    """How its runs were trained otherwise than this search's, beside what is searched; each a phrase without a full stop."""
+    """How its runs were trained otherwise than this search's, beside what is searched; each a phrase without a full
+    stop."""
 
     @property
     def mean(self) -> float:
@@ -117,7 +121,8 @@ class Spec(Strict):
     epochs: Count
     hours_per_run: float = Field(gt=0)
     epochs_with_patience: float | None = Field(default=None, gt=0)
-    """Epochs after which a trial that nothing stops is expected to end, where it has a patience; None: nothing is known."""
+    """Epochs after which a trial that nothing stops is expected to end, where it has a patience; None: nothing is
+    known."""
     max_failed_trials: Count
     algorithm: Algorithm
     early_stopping: EarlyStopping
@@ -133,9 +138,7 @@ class Spec(Strict):
         if both:
             raise ValueError(f"'{both[0]}' is both searched and fixed; keep one")
         if (self.epochs_with_patience or 0) > self.epochs:
-            raise ValueError(
-                f"epochs_with_patience {self.epochs_with_patience:g} exceeds epochs {self.epochs}"
-            )
+            raise ValueError(f"epochs_with_patience {self.epochs_with_patience:g} exceeds epochs {self.epochs}")
         if self.early_stopping.start_step > self.epochs:
             raise ValueError(
                 f"early stop looks after epoch {self.early_stopping.start_step}, but there are {self.epochs}"
@@ -160,26 +163,27 @@ class Spec(Strict):
                 if name not in point:
                     raise ValueError(f"{where} the parameter '{name}' is missing")
                 if not searched.min <= point[name] <= searched.max:
-                    raise ValueError(
-                        f"{where} {name} {point[name]:g} is outside {searched.min:g} to {searched.max:g}"
-                    )
+                    raise ValueError(f"{where} {name} {point[name]:g} is outside {searched.min:g} to {searched.max:g}")
             if point in self.first_suggestions[: number - 1]:
                 raise ValueError(f"{where} it is there twice, and no point is tried twice")
 
 
 def specs() -> list[str]:
-    """The names of all specs: one a model of Series 3, and the demo."""
+    """Returns the names of all specs: one a model of Series 3, and the demo."""
     return sorted(path.stem for path in SPECS.glob("*.yaml"))
 
 
 def file_of(spec: Spec) -> str:
-    """The file that `spec` was read from, from the folder of Sepsweep; that of its model where it was changed since."""
+    """Returns the file that `spec` was read from, from the folder of Sepsweep.
+
+    That of its model where it was changed since.
+    """
     names = sorted(specs(), key=lambda name: name != spec.model)
     return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.model)}.yaml"
 
 
 def load_spec(model: str) -> Spec:
-    """The spec of `model` (or demo). Raises SpecError where there is none or it is not valid."""
+    """Returns the spec of `model` (or demo). Raises SpecError where there is none or it is not valid."""
     if model not in specs():
         raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
     return load(SPECS / f"{model}.yaml", Spec, SpecError)

@@ -15,8 +15,8 @@ def require_flags(
 ) -> None:
     """Raises SpecError for the first setting of `spec` that its trainer does not take.
 
-    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` are the caller's
-    and not the spec's.
+    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` are the
+    caller's and not the spec's.
     """
     for problem in _problems(spec, fixed, given):
         raise SpecError(problem)
@@ -64,7 +64,7 @@ def _phase(spec: Spec) -> Iterator[str]:
 
 
 def _unknown(spec: Spec, name: str) -> str:
-    """Why the trainer has no setting `name` for the spec's model."""
+    """Returns why the trainer has no setting `name` for the spec's model."""
     if flag_of(name) not in trainer().flags:
         keys = [flag.removeprefix("--").replace("-", "_") for flag in trainer().flags]
         return f"the trainer has no such setting: {nearest(name, keys)}"
@@ -72,7 +72,7 @@ def _unknown(spec: Spec, name: str) -> str:
 
 
 def _outside(name: str, searched: Range) -> str:
-    """How the range reaches outside what the flag takes."""
+    """Returns how the range reaches outside what the flag takes."""
     flag = trainer().flags[flag_of(name)]
     if flag.type != "float":
         return f"a spec searches real numbers, and {flag_of(name)} takes none; fix it, or search it in a manifest of your own"

@@ -1,4 +1,6 @@
-"""What the output is, a terminal with a width or a pipe that has none, whether colours are wanted on it, and printing to it."""
+"""What the output is, a terminal with a width or a pipe that has none, whether colours are wanted on it, and printing
+to it.
+"""
 
 import os
 import sys
@@ -63,7 +65,9 @@ class Output:
         self.console.print(assembled(parts), soft_wrap=True)
 
     def words(self, text: str, style: str = "", *, lead: Styled = ("", ""), indent: int = 0) -> None:
-        """Prints a sentence behind `lead`, without what a terminal would obey, in lines of its width, the later ones indented."""
+        """Prints a sentence behind `lead`, without what a terminal would obey, in lines of its width, the later ones
+        indented.
+        """
         start, own = lead
         text = clean(start + text)
         lines = wrapped(text, self.width, indent) if self.width else [text]
@@ -95,8 +99,9 @@ def output(file: IO[str] | None = None) -> Output:
 
 
 def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
-    """NO_COLOR forbids them anywhere (no-color.org), FORCE_COLOR asks for them on a pipe too (force-color.org) unless it is 0;
-    else a terminal has them, unless it is a dumb one."""
+    """NO_COLOR forbids them anywhere (no-color.org), FORCE_COLOR asks for them on a pipe too (force-color.org) unless
+    it is 0; else a terminal has them, unless it is a dumb one.
+    """
     if environment.get("NO_COLOR"):
         return False
     forced = environment.get("FORCE_COLOR", "").lower()
@@ -110,10 +115,11 @@ def assembled(parts: Iterable[Styled]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")
 
 
-def print_columns(
-    found: Sequence[Column], out: Output, *, elsewhere: str, title: str = ""
-) -> tuple[str, ...]:
-    """Prints a table under its title, and below it what a terminal has no room for, which is returned; `elsewhere` shows it."""
+def print_columns(found: Sequence[Column], out: Output, *, elsewhere: str, title: str = "") -> tuple[str, ...]:
+    """Prints a table under its title, and below it what a terminal has no room for, which is returned.
+
+    `elsewhere` shows it.
+    """
     made = fit(found, out.width)
     if title and out.terminal:
         out.words(title, "bold")
@@ -147,6 +153,6 @@ def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -
 
 
 def rule(table: Table, out: Output) -> str:
-    """The line below the headings."""
+    """Returns the line below the headings."""
     width = min(table.width, out.width or table.width)
     return ("─" if out.console.encoding.lower().startswith("utf") else "-") * width

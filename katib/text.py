@@ -6,34 +6,35 @@ from katib.metrics import METRIC, UNIT
 
 
 def with_unit(value: float, metric: str) -> str:
-    """`1.23 dB` of the metric whose unit is known, the bare number of another."""
+    """Returns `1.23 dB` of the metric whose unit is known, the bare number of another."""
     return f"{value:.2f} {UNIT}" if metric == METRIC else f"{value:.6g}"
 
 
 def signed(value: float, metric: str) -> str:
-    """`+1.23` or `-1.23` of the metric whose unit is known, with as many digits as `with_unit` has of another."""
+    """Returns `+1.23` or `-1.23` of the metric whose unit is known, with as many digits as `with_unit` has of another."""
     return f"{value:+.2f}" if metric == METRIC else f"{value:+.6g}"
 
 
 def difference(value: float, metric: str) -> str:
-    """`+1.23 dB` of the metric whose unit is known, a signed number of another."""
+    """Returns `+1.23 dB` of the metric whose unit is known, a signed number of another."""
     return f"{signed(value, metric)} {UNIT}" if metric == METRIC else signed(value, metric)
 
 
 def roughly(hours: float) -> str:
-    """`12 min`, `5 h` or `6 d`: a time that is an estimate."""
+    """Returns `12 min`, `5 h` or `6 d`: a time that is an estimate."""
     if hours < 1.5:
         return f"{max(1, round(60 * hours))} min"
     return f"{round(hours)} h" if hours < 48 else f"{round(hours / 24)} d"
 
 
 def count(number: int, noun: str) -> str:
-    """`1 epoch`, `2 epochs`."""
+    """Returns `1 epoch`, `2 epochs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def spreadsheet_cell(value: object) -> object:
-    """Returns a value as a spreadsheet may open it: a number stays one, and a text that would be a formula is shown as text.
+    """Returns a value as a spreadsheet may open it: a number stays one, and a text that would be a formula is shown as
+    text.
 
     What begins a formula, and the apostrophe against it, are OWASP's (CSV Injection).
     """
@@ -49,13 +50,15 @@ def spreadsheet_cell(value: object) -> object:
 
 
 def markdown_text(text: str) -> str:
-    """Returns a text of others as Markdown that shows it on one line: no HTML, link, image, code, emphasis or next cell of it."""
+    """Returns a text of others as Markdown that shows it on one line: no HTML, link, image, code, emphasis or next cell
+    of it.
+    """
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`|*\[\]])", r"\\\1", plain)
 
 
 def short(text: str) -> str:
-    """A number to four digits, for reading; a whole number and anything else as it is."""
+    """Returns a number to four digits, for reading; a whole number and anything else as it is."""
     if text.removeprefix("-").isdecimal():
         return text
     try:
@@ -65,7 +68,7 @@ def short(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`35 s`, `12 min`, `3 h 05 min`."""
+    """Returns `35 s`, `12 min`, `3 h 05 min`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -39,7 +39,7 @@ class Flag(BaseModel):
     expected: str = ""
 
     def problem(self, text: str) -> str:
-        """What is wrong with `text` as its value; empty where nothing is."""
+        """Returns what is wrong with `text` as its value; empty where nothing is."""
         choices = self.choices or (("True", "False") if self.type == "bool" else ())
         if choices:
             # cuda:1 is among the choices as cuda:N.
@@ -73,7 +73,7 @@ class Trainer(BaseModel):
     models: dict[str, Model]
 
     def unknown(self, flag: str, model: str | None) -> str:
-        """Why a training of `model` (None: of any) does not have `flag`; empty where it does."""
+        """Returns why a training of `model` (None: of any) does not have `flag`; empty where it does."""
         if flag not in self.flags and self.switched(flag) is None:
             return f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
         owners = [name for name, known in self.models.items() if flag in known.flags]
@@ -83,7 +83,7 @@ class Trainer(BaseModel):
         return ""
 
     def problem(self, flag: str, values: Sequence[str], model: str | None) -> str:
-        """What is wrong with `flag` and the words behind it; empty where nothing is."""
+        """Returns what is wrong with `flag` and the words behind it; empty where nothing is."""
         if list(values) == [NONE] and flag in self.flags and self.flags[flag].optional:
             return ""
         if found := self.unknown(flag, model):
@@ -102,25 +102,21 @@ class Trainer(BaseModel):
         return next(filter(None, map(known.problem, values)), "")
 
     def switched(self, flag: str) -> str | None:
-        """The switch that `flag` (--no-compile) turns off; None where it turns none."""
+        """Returns the switch that `flag` (--no-compile) turns off; None where it turns none."""
         positive = "--" + flag.removeprefix("--no-")
-        return (
-            positive
-            if flag.startswith("--no-") and positive in self.flags and self.flags[positive].switch
-            else None
-        )
+        return positive if flag.startswith("--no-") and positive in self.flags and self.flags[positive].switch else None
 
     def missing(self, given: Sequence[str]) -> list[str]:
-        """The flags that have to be given and are not."""
+        """Returns the flags that have to be given and are not."""
         return [name for name, flag in self.flags.items() if flag.required and name not in given]
 
 
 @cache
 def trainer() -> Trainer:
-    """The trainer of this project."""
+    """Returns the trainer of this project."""
     return Trainer.model_validate_json(FILE.read_text(encoding="utf-8"))
 
 
 def flag_of(name: str) -> str:
-    """The flag of a setting as specs and manifests call it."""
+    """Returns the flag of a setting as specs and manifests call it."""
     return "--" + name.replace("_", "-")

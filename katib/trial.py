@@ -63,7 +63,7 @@ def shown(state: State, *, begun: bool) -> str:
 
 
 def objective_value(values: Sequence[float], strategy: str) -> float | None:
-    """What the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
+    """Returns what the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
     finite = [value for value in values if abs(value) < float("inf")]
     if not finite:
         return None
@@ -71,7 +71,7 @@ def objective_value(values: Sequence[float], strategy: str) -> float | None:
 
 
 def identity_from(found: Any) -> Identity:
-    """The identity of a search that somebody has written down. Raises ValueError where it is none."""
+    """Returns the identity of a search that somebody has written down. Raises ValueError where it is none."""
     made = checked(Identity, found)
     if not is_name(made.name):
         raise ValueError(f"a search of the name {clean(made.name)!r}")

@@ -1,8 +1,8 @@
 """The tries of a trial: when each of its pods ran, and how far the trial has come, as one line in the trial's status.
 
-A pod that is gone takes its times along, and a pause or a drain leaves none. So our suggestion service notes them in the
-message of the Trial's condition Running (services/bookkeeping.py), which Katib's controller carries along unchanged to the
-trial's end and beyond (trials/v1beta1/util.go); whoever counts hours reads them there. Pure.
+A pod that is gone takes its times along, and a pause or a drain leaves none. So our suggestion service notes them in
+the message of the Trial's condition Running (services/bookkeeping.py), which Katib's controller carries along unchanged
+to the trial's end and beyond (trials/v1beta1/util.go); whoever counts hours reads them there. Pure.
 """
 
 import re
@@ -28,7 +28,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Record:
-    """What a trial's status says of its tries: a span for each pod by its name, and the epochs of which Katib's store knew."""
+    """What a trial's status says of its tries: a span for each pod by its name, and the epochs of which Katib's store
+    knew.
+    """
 
     spans: Mapping[str, Span] = field(default_factory=dict)
     epochs: int = 0
@@ -43,7 +45,7 @@ class Record:
 
 
 def read_record(trial: Mapping[str, Any]) -> Record:
-    """The record of a Trial object; an empty one where nobody keeps it."""
+    """Returns the record of a Trial object; an empty one where nobody keeps it."""
     conditions = (trial.get("status") or {}).get("conditions") or []
     text = next((item.get("message", "") for item in conditions if item.get("type") == "Running"), "")
     if not text.startswith(f"{KATIBS_WORDS}; tries: "):
@@ -66,9 +68,7 @@ def span_of(pod: Mapping[str, Any]) -> Span | None:
     listed = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
     states = [item.get("state") or {} for item in listed]
     ends = [state["terminated"] for state in states if "terminated" in state]
-    starts = [
-        instant((state.get("running") or state.get("terminated") or {}).get("startedAt")) for state in states
-    ]
+    starts = [instant((state.get("running") or state.get("terminated") or {}).get("startedAt")) for state in states]
     start = min((found for found in starts if found), default=instant(status.get("startTime")))
     if start is None:
         return None
@@ -77,14 +77,18 @@ def span_of(pod: Mapping[str, Any]) -> Span | None:
 
 
 def seconds(spans: Mapping[str, Span], running: Container[str], now: datetime, over: datetime) -> float:
-    """The time of all `spans`; those of pods that are `running` last until `now`, others at most until all was `over`."""
+    """Returns the time of all `spans`.
+
+    Those of pods that are `running` last until `now`, others at most until all was `over`.
+    """
     known = closed(spans, running, over).values()
     return sum(max(0.0, ((span.end or now) - span.start).total_seconds()) for span in known)
 
 
 def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -> dict[str, Span]:
-    """The `spans` of pods of which only `running` are there: the others ended when the next began, the last one when all was
-    `over`."""
+    """Returns the `spans` of pods of which only `running` are there: the others ended when the next began, the last one
+    when all was `over`.
+    """
     listed = sorted(spans.items(), key=lambda item: item[1].start)
     following = [*(span.start for _, span in listed), over][1:]
     return {
@@ -94,12 +98,12 @@ def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -
 
 
 def short(pod: str, trial: str) -> str:
-    """The name of a pod within its trial: the five letters that its Job has added."""
+    """Returns the name of a pod within its trial: the five letters that its Job has added."""
     return pod.removeprefix(f"{trial}-")
 
 
 def instant(text: object) -> datetime | None:
-    """A time of the API server, with its zone."""
+    """Returns a time of the API server, with its zone."""
     try:
         found = datetime.fromisoformat(str(text)) if text else None
     except ValueError:

@@ -1,7 +1,7 @@
 """What somebody else may have written, read with care: a run folder is data, and may come from anybody.
 
-A file is opened only where it is a regular one under its own name, so that no link leads out of the folder and no pipe hangs
-the reader; JSON has an end in depth and size; text loses what a terminal, a spreadsheet or a page would obey.
+A file is opened only where it is a regular one under its own name, so that no link leads out of the folder and no pipe
+hangs the reader; JSON has an end in depth and size; text loses what a terminal, a spreadsheet or a page would obey.
 """
 
 import errno
@@ -38,12 +38,16 @@ _OBEYED = re.compile(
 
 
 def clean(text: str, most: int = LINE_LIMIT) -> str:
-    """Returns `text` as one line that can be shown anywhere: each run of control characters and turning marks is one blank."""
+    """Returns `text` as one line that can be shown anywhere: each run of control characters and turning marks is one
+    blank.
+    """
     return _OBEYED.sub(" ", text[:most])
 
 
 def is_name(text: object) -> bool:
-    """Whether `text` can be the name of an Experiment or a Trial (a DNS subdomain of RFC 1123), and so of a folder of its own."""
+    """Returns whether `text` can be the name of an Experiment or a Trial (a DNS subdomain of RFC 1123), and so of a
+    folder of its own.
+    """
     return isinstance(text, str) and len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
@@ -58,7 +62,10 @@ def web_address(text: str) -> str:
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Returns a descriptor of the regular file `path`, which is no link. Raises OSError, whose text says what it is instead."""
+    """Returns a descriptor of the regular file `path`, which is no link.
+
+    Raises OSError, whose text says what it is instead.
+    """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -132,14 +139,14 @@ def checked(kind: type[Kind], found: object) -> Kind:
 
 @cache
 def _reader(kind: Any) -> Callable[[object], Any]:
-    """What checks the types; pydantic is loaded where something is read."""
+    """Returns what checks the types; pydantic is loaded where something is read."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind).validate_python
 
 
 def is_epoch(value: object) -> bool:
-    """Whether a value of a JSON text counts an epoch, from 0: of a metric, those from 1 have one."""
+    """Returns whether a value of a JSON text counts an epoch, from 0: of a metric, those from 1 have one."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_EPOCHS
 
 
@@ -154,14 +161,19 @@ def finite(value: object) -> float | None:
 
 
 def line_text(line: bytes) -> str:
-    """Returns a line without its end; an empty text where it is longer than LINE_LIMIT, for a number that was cut would be
-    another number."""
+    """Returns a line without its end.
+
+    An empty text where it is longer than LINE_LIMIT, for a number that was cut would be another number.
+    """
     return line.decode(errors="replace").rstrip("\r") if len(line) <= LINE_LIMIT else ""
 
 
 def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
-    """The lines of a file as `line_text` has them, in memory for a block; where `words` are given, no block in
-    which none of them stands, so that 10 GB of anything else take seconds. Raises OSError."""
+    """Yields the lines of a file as `line_text` has them, in memory for a block.
+
+    Where `words` are given, no block in which none of them stands, so that 10 GB of anything else take seconds. Raises
+    OSError.
+    """
     needles = [word.encode(errors="replace") for word in words]
     with os.fdopen(open_file(path), "rb") as file:
         begins = True
@@ -175,7 +187,10 @@ def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
 
 
 def folder_inside(path: Path, root: Path) -> Path:
-    """Returns `path`, which lies below `root`, as a folder that is there. Raises OSError where a link leads out of `root`."""
+    """Returns `path`, which lies below `root`, as a folder that is there.
+
+    Raises OSError where a link leads out of `root`.
+    """
     if not path.resolve().is_relative_to(root.resolve()):
         raise OSError(errno.ELOOP, f"is a link to {path.resolve()}", str(path))
     path.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Reads YAML as kubectl does (sigs.k8s.io/yaml over goyaml v2): 1e-4 is a number, yes is true, a date is a text.
 
-PyYAML's parser gives the events. Its resolver is not used: it reads 1e-4 as a text and a date as a date. Each value keeps its
-line.
+PyYAML's parser gives the events. Its resolver is not used: it reads 1e-4 as a text and a date as a date. Each value
+keeps its line.
 """
 
 import json
@@ -61,7 +61,7 @@ class Document:
 
 
 def read_documents(text: str) -> list[Document]:
-    """The documents of `text` that hold more than null. Raises YamlError."""
+    """Returns the documents of `text` that hold more than null. Raises YamlError."""
     if len(text) > LARGEST:
         raise YamlError(f"it has {len(text)} characters, and {LARGEST} are read", too_large=True)
     text = _joined(text)
@@ -84,7 +84,7 @@ def read_documents(text: str) -> list[Document]:
 
 
 def read_yaml(text: str) -> Any:
-    """The value of the one document of `text`, None where there is none. Raises YamlError."""
+    """Returns the value of the one document of `text`, None where there is none. Raises YamlError."""
     documents = read_documents(text)
     if len(documents) > 1:
         raise YamlError(f"holds {len(documents)} documents where one belongs", documents[1].lines[()])
@@ -92,13 +92,14 @@ def read_yaml(text: str) -> Any:
 
 
 def _joined(text: str) -> str:
-    """The text; where it is JSON, with each character that is written as two escapes in one (half a pair is U+FFFD, as in Go)."""
+    """Returns the text; where it is JSON, with each character that is written as two escapes in one (half a pair is
+    U+FFFD, as in Go).
+    """
     if not text.lstrip().startswith("{"):
         return text
     return ESCAPED.sub(
         lambda match: (
-            match[1]
-            + json.loads(f'"{match[2]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            match[1] + json.loads(f'"{match[2]}"').encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         ),
         text,
     )
@@ -116,7 +117,7 @@ class _Tree:
 
 
 def _trees(text: str) -> list[_Tree]:
-    """The documents as trees; an alias is the very node of its anchor."""
+    """Returns the documents as trees; an alias is the very node of its anchor."""
     roots: list[_Tree] = []
     stack: list[_Tree] = []
     anchors: dict[str, _Tree] = {}
@@ -168,7 +169,7 @@ class _Reader:
         self._repeated = 0
 
     def value(self, tree: _Tree, path: Path, line: int | None = None) -> Any:
-        """The value of `tree`, whose line is that of its key where it has one."""
+        """Returns the value of `tree`, whose line is that of its key where it has one."""
         self.document.lines[path] = line or tree.line
         self._repeated += id(tree) in self._seen
         self._seen.add(id(tree))
@@ -192,9 +193,7 @@ class _Reader:
                 continue
             value = self.value(value_tree, (*path, key), key_tree.line)
             if key in own:
-                self.document.faults.append(
-                    Fault("twice", (*path, key), f"key '{key}' stands here a second time")
-                )
+                self.document.faults.append(Fault("twice", (*path, key), f"key '{key}' stands here a second time"))
             own[key] = value
         return merged | own
 
@@ -208,7 +207,7 @@ class _Reader:
 
 
 def resolve(text: str) -> Any:
-    """What a plain scalar is."""
+    """Returns what a plain scalar is."""
     if text in NULLS:
         return None
     if text in TRUE or text in FALSE:

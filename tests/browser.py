@@ -48,7 +48,7 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """What a method of the protocol answers."""
+        """Returns what a method of the protocol answers."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
@@ -60,7 +60,7 @@ class Page:
             self.events.append(message)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, awaited where it is a promise."""
+        """Returns the value of a JavaScript expression, awaited where it is a promise."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -91,7 +91,7 @@ class Page:
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def complaints(self) -> list[str]:
-        """What stands in the console, and exceptions."""
+        """Returns what stands in the console, and exceptions."""
         found = []
         for event in self.events:
             kind, detail = event["method"], event["params"]
@@ -102,11 +102,9 @@ class Page:
         return found
 
     def requests(self) -> list[str]:
-        """Every address that was asked for; data URIs lie in the page itself."""
+        """Returns every address that was asked for; data URIs lie in the page itself."""
         sent = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
-        return [
-            detail["request"]["url"] for detail in sent if not detail["request"]["url"].startswith("data:")
-        ]
+        return [detail["request"]["url"] for detail in sent if not detail["request"]["url"].startswith("data:")]
 
     def screenshot(self, file: Path) -> None:
         """The whole page, not only what is in the window."""
@@ -128,7 +126,7 @@ class Page:
 
 @contextmanager
 def browser() -> Iterator[Page]:
-    """A browser with one page, on a profile of its own."""
+    """Yields a browser with one page, on a profile of its own."""
     assert PROGRAM is not None, MISSING
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(

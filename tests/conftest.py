@@ -19,7 +19,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the trainer remembers of the tests' corpora is not the user's."""
+    """Yields what the trainer remembers of the tests' corpora is not the user's."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TRAINER_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -29,7 +29,7 @@ def make(*words: str, folder: Path = ROOT, **variables: str) -> "subprocess.Comp
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The Makefile beside an environment whose Python prints the words that it is given, one a line."""
+    """Yields the Makefile beside an environment whose Python prints the words that it is given, one a line."""
     for name in ("Makefile", "katib", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).symlink_to(ROOT / name)
     python = tmp_path / ".venv" / "bin" / "python"
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def options(verb: str) -> tuple[set[str], set[str]]:
-    """The verb's options as variables of make, and those among them that take no value."""
+    """Returns the verb's options as variables of make, and those among them that take no value."""
     app = typer.Typer(add_completion=False)
     app.command()(getattr(_module(verb), verb.replace("-", "_")))
     found: set[str] = set()
@@ -108,9 +108,7 @@ def test_a_variable_that_the_target_does_not_know_is_an_error(target: str) -> No
         (["lcoal", "PYTHON=no-such-program"], "make lcoal: no such target; make help lists them"),
     ],
 )
-def test_the_line_names_the_slip_before_anything_is_set_up(
-    words: list[str], message: str, project: Path
-) -> None:
+def test_the_line_names_the_slip_before_anything_is_set_up(words: list[str], message: str, project: Path) -> None:
     shutil.rmtree(project / ".venv")
     for dry in (["-n"], []):
         done = make(*dry, *words, folder=project)

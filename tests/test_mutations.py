@@ -64,10 +64,7 @@ def test_what_toy_tests_do_not_notice(tmp_path: Path) -> None:
 
 def test_an_endless_loop_ends_and_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "test_endless.py").write_text("def test_endless():\n    while True:\n        pass\n")
-    assert (
-        python(tmp_path, "-c", "from benchmarks.robustness.mutations import run; print(run(['.'], 0.5))")
-        == "-9\n"
-    )
+    assert python(tmp_path, "-c", "from benchmarks.robustness.mutations import run; print(run(['.'], 0.5))") == "-9\n"
 
 
 CHANGES = {

@@ -19,7 +19,9 @@ PACKAGES = " ".join(f"asterisk-core-sounds-{language}-wav" for language in ("en"
     reason=f"no recorded speech below {SOUNDS}; to get it: apt-get install {PACKAGES}",
 )
 def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> None:
-    """Two trials of five epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed mixtures."""
+    """Two trials of five epochs on 2-s mixtures of telephone prompts: the best lies well above the unprocessed
+    mixtures.
+    """
     speech = tmp_path / "speech"
     speech.mkdir()
     for name in SPEAKERS:
@@ -36,7 +38,7 @@ def test_a_search_on_recorded_speech_rises_above_the_mixture(tmp_path: Path) -> 
 
 
 def katib(verb: str, *words: object) -> str:
-    """What the verb prints; fails the test with what it says where it fails."""
+    """Returns what the verb prints; fails the test with what it says where it fails."""
     command = [sys.executable, "-m", "katib", verb, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

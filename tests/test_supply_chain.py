@@ -23,9 +23,7 @@ def test_each_pinned_version_has_hashes() -> None:
     """Of the very version that is tested; none more and none less."""
     text = (ROOT / "hashes.txt").read_text()
     assert pins(text) == pins((ROOT / "constraints.txt").read_text())
-    entries = re.split(
-        r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE
-    )[1:]
+    entries = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE)[1:]
     assert len(entries) == len(pins(text))
     for entry in entries:
         lines = entry.replace("\\\n", " ").split()
@@ -36,13 +34,14 @@ def test_each_pinned_version_has_hashes() -> None:
 def test_katib_is_installed_from_a_commit() -> None:
     """A tag can be moved, a commit cannot."""
     remote, *_ = yaml.safe_load((ROOT / "k8s" / "katib" / "kustomization.yaml").read_text())["resources"]
-    assert remote == (
-        f"https://github.com/kubeflow/katib//manifests/v1beta1/installs/katib-standalone?ref={COMMIT}"
-    )
+    assert remote == (f"https://github.com/kubeflow/katib//manifests/v1beta1/installs/katib-standalone?ref={COMMIT}")
 
 
 def test_the_bill_of_materials_has_what_is_installed(tmp_path: Path) -> None:
-    """As an image runs it, from standard input; Python's distributions against importlib, Debian's against dpkg's own list."""
+    """As an image runs it, from standard input.
+
+    Python's distributions against importlib, Debian's against dpkg's own list.
+    """
     done = subprocess.run(
         [sys.executable, "-"],
         input=(ROOT / "images" / "sbom.py").read_text(),
@@ -61,8 +60,6 @@ def test_the_bill_of_materials_has_what_is_installed(tmp_path: Path) -> None:
         check=False,
     )
     if listed.returncode == 0:
-        installed = {
-            name for state, name in map(str.split, listed.stdout.splitlines()) if state == "installed"
-        }
+        installed = {name for state, name in map(str.split, listed.stdout.splitlines()) if state == "installed"}
         debian = {item["name"] for item in bill["components"] if item.get("purl", "").startswith("pkg:deb/")}
         assert debian == installed

@@ -20,8 +20,10 @@ FOLDERS = {
 
 
 def write_subset(root: Path, name: str, count: int, seconds: float, seed: int) -> None:
-    """Mixtures of two harmonic voices, noise and a click; the even ones indoors, with a delayed copy as
-    reverberation."""
+    """Mixtures of two harmonic voices, noise and a click.
+
+    The even ones indoors, with a delayed copy as reverberation.
+    """
     folder, draw = root / name, np.random.default_rng(seed)
     for stem in FOLDERS.values():
         (folder / stem).mkdir(parents=True, exist_ok=True)

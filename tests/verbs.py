@@ -26,7 +26,10 @@ class Terminal(io.StringIO):
 
 
 def katib(*words: str, stdin: str = "", seconds: float = SECONDS) -> "CompletedProcess[str]":
-    """What `python -m katib` prints and returns; stopped after so many seconds, which fails the test that waits."""
+    """Returns what `python -m katib` prints and returns.
+
+    Stopped after so many seconds, which fails the test that waits.
+    """
     out, err = io.StringIO(), io.StringIO()
     watchdog = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     watchdog.start()

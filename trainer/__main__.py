@@ -1,10 +1,11 @@
-"""`python -m trainer`: trains one separation model once. `--help` lists the flags; trainer/training/train.py does the
-work. `python -m trainer describe` says what a model is and takes, `evaluate` how well a trained one separates,
-`separate` separates a recording, `fingerprint` says what a run directory knows a corpus by, and `pace` how long an
-epoch would take here.
+"""`python -m trainer`: trains one separation model once.
 
-Exit codes: 0 done, 1 a bug or a disk that stays full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was
-there at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
+`--help` lists the flags; trainer/training/train.py does the work. `python -m trainer describe` says what a model is and
+takes, `evaluate` how well a trained one separates, `separate` separates a recording, `fingerprint` says what a run
+directory knows a corpus by, and `pace` how long an epoch would take here.
+
+Exit codes: 0 done, 1 a bug or a disk that stays full, 2 bad input, 3 diverged, 4 out of memory, 5 data that was there
+at the start cannot be read any more, 143 stopped by SIGTERM (130 by Ctrl-C).
 """
 
 import errno
@@ -55,9 +56,7 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return _without_stdout(
-            f"{error.filename or 'stdout'} cannot be written ({error.strerror}); make room"
-        )
+        return _without_stdout(f"{error.filename or 'stdout'} cannot be written ({error.strerror}); make room")
 
 
 def _without_stdout(why: str) -> int:

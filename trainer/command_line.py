@@ -1,7 +1,7 @@
 """Command line -> what it asks for, by tyro from the config's own types and docstrings; each error becomes one line.
 
-A caller that can pass one word only, such as a Katib parameter whose values are whole configurations, writes
-`--set lr=0.001,seed=123` for `--lr 0.001 --seed 123`. Called by trainer/__main__.py.
+A caller that can pass one word only, such as a Katib parameter whose values are whole configurations, writes `--set
+lr=0.001,seed=123` for `--lr 0.001 --seed 123`. Called by trainer/__main__.py.
 """
 
 import contextlib
@@ -30,22 +30,24 @@ VERBS: dict[str, type[Command]] = {
 
 
 def parse(argv: list[str]) -> Command:
-    """What `argv` asks for: a training, or what its first word names. Raises ConfigError that names the flag; exits
-    where `--help` was asked for."""
+    """Returns what `argv` asks for: a training, or what its first word names.
+
+    Raises ConfigError that names the flag; exits where `--help` was asked for.
+    """
     command: type[Command] = Run
     words, program = argv, "python -m trainer"
     if argv and not argv[0].startswith("-"):
         if argv[0] not in VERBS:
-            raise ConfigError(
-                f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help"
-            )
+            raise ConfigError(f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help")
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
     return read(command, spelled_out(words), program)
 
 
 def read(command: type[C], words: list[str], program: str) -> C:
-    """Returns the dataclass `command` with its fields set by the flags in `words`. Raises ConfigError that names the flag;
-    exits where `--help` was asked for."""
+    """Returns the dataclass `command` with its fields set by the flags in `words`.
+
+    Raises ConfigError that names the flag; exits where `--help` was asked for.
+    """
     if not {"-h", "--help"} & set(words):
         _check_flags(words, command)
     if os.environ.get("NO_COLOR"):  # no-color.org; tyro asks only whether stdout is a terminal
@@ -70,8 +72,10 @@ def read(command: type[C], words: list[str], program: str) -> C:
 
 
 def spelled_out(words: list[str]) -> list[str]:
-    """Returns `words` with each `--set name=value,name=value` as the flags that it stands for. Raises ConfigError for a
-    part without a value."""
+    """Returns `words` with each `--set name=value,name=value` as the flags that it stands for.
+
+    Raises ConfigError for a part without a value.
+    """
     found: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -88,8 +92,9 @@ def spelled_out(words: list[str]) -> list[str]:
 
 
 def _check_flags(words: list[str], command: type) -> None:
-    """Raises ConfigError for a flag that the command lacks, with the nearest that it has, and for one that is given twice,
-    in whatever form: which of them counts should not have to be guessed. Abbreviations are not taken."""
+    """Raises ConfigError for a flag that the command lacks, with the nearest that it has, and for one that is given
+    twice, in whatever form: which of them counts should not have to be guessed. Abbreviations are not taken.
+    """
     known = flags(command)
     seen = set()
     for word in words:
@@ -104,7 +109,7 @@ def _check_flags(words: list[str], command: type) -> None:
 
 
 def _one_line(box: str) -> str:
-    """What tyro printed as a box, up to its first rule: what is wrong, without the help text that follows."""
+    """Returns what tyro printed as a box, up to its first rule: what is wrong, without the help text that follows."""
     sentences: list[str] = []
     for line in box.splitlines()[1:]:
         text = line.strip("│╰╯| ")

@@ -35,8 +35,7 @@ class Training:
     """sepformer: layers of each transformer stack. Default: the preset's."""
 
     positional_encoding: bool | None = None
-    """sepformer: whether sinusoidal positions are added (the published baseline lacks them). Default: the
-    preset's."""
+    """sepformer: whether sinusoidal positions are added (the published baseline lacks them). Default: the preset's."""
 
     layers: int | None = None
     """spmamba: number of blocks. Default: the preset's."""
@@ -64,16 +63,16 @@ class Training:
     precision."""
 
     curriculum: str = "auto"
-    """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the
-    model's own, or all where it has none."""
+    """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the model's own, or
+    all where it has none."""
 
     validation_variants: tuple[str, ...] | None = None
-    """Variants to validate on, one a mixture and always the same. Default: each mixture with all that is in it,
-    which is SER indoors and SE outdoors (Series 3), S with LibriMix's mix_both and C with its mix_clean."""
+    """Variants to validate on, one a mixture and always the same. Default: each mixture with all that is in it, which
+    is SER indoors and SE outdoors (Series 3), S with LibriMix's mix_both and C with its mix_clean."""
 
     segment_seconds: float = 4.0
-    """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay
-    whole and are repeated in training where others of their batch are longer."""
+    """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay whole and are
+    repeated in training where others of their batch are longer."""
 
     train_limit: int | None = None
     """Only the first so many fitting mixtures of train/. Default: all."""
@@ -82,8 +81,7 @@ class Training:
     """Only the first so many fitting mixtures of val/. Default: all."""
 
     seed: int = 42
-    """Of the weights and of all that is drawn in training. Series 3 searches with 42, confirms with 42, 123
-    and 456."""
+    """Of the weights and of all that is drawn in training. Series 3 searches with 42, confirms with 42, 123 and 456."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -109,8 +107,11 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Train one model once. Prints one metric line an epoch; stopped and started again, it goes on where it
-    was. `--set lr=0.001,seed=123` is short for `--lr 0.001 --seed 123`."""
+    """Train one model once.
+
+    Prints one metric line an epoch; stopped and started again, it goes on where it was. `--set lr=0.001,seed=123` is
+    short for `--lr 0.001 --seed 123`.
+    """
 
     training: Training
 
@@ -121,20 +122,20 @@ class Run:
     """Where checkpoints and summary go. Its last part names the run; it is made if need be."""
 
     epochs: int = 50
-    """Epochs to train in all; a finished run that is started with more of them goes on. Series 3: 30 to 100
-    by model."""
+    """Epochs to train in all; a finished run that is started with more of them goes on. Series 3: 30 to 100 by
+    model."""
 
     patience: int | None = None
-    """Epochs in a row without a validation strictly better than the best after which the training ends. Series
-    3: 10. Default: none."""
+    """Epochs in a row without a validation strictly better than the best after which the training ends. Series 3: 10.
+    Default: none."""
 
     nonfinite_batches: int = 0
-    """Batches an epoch whose loss or gradient is not finite and that are left out; one more ends the run as
-    diverged. The published trainings leave out any number."""
+    """Batches an epoch whose loss or gradient is not finite and that are left out; one more ends the run as diverged.
+    The published trainings leave out any number."""
 
     micro_batch: int | None = None
-    """Mixtures computed at once; gradients of a larger batch are accumulated, with the same result in less
-    memory. Default: the whole batch."""
+    """Mixtures computed at once; gradients of a larger batch are accumulated, with the same result in less memory.
+    Default: the whole batch."""
 
     compile: bool = False
     """Whether torch.compile makes kernels for the model; the first steps then take minutes."""
@@ -158,12 +159,12 @@ class Run:
     """Minutes that the run waits for room where the volume of its run directory is full, before it fails."""
 
     linger: float = 0.0
-    """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it
-    alive. None where TRAINER_READ_TO_END is set, as the local engine does."""
+    """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it alive.
+    None where TRAINER_READ_TO_END is set, as the local engine does."""
 
     stop_delay: float = 2.5
-    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3. None where
-    TRAINER_READ_TO_END is set."""
+    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3. None where TRAINER_READ_TO_END is
+    set."""
 
     @property
     def rows(self) -> int:
@@ -176,20 +177,23 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace(Run):
-    """How long an epoch of this very training would take on this machine's processor, as one JSON object: a few steps are
-    timed, and nothing is written. What has a GPU is not timed."""
+    """How long an epoch of this very training would take on this machine's processor, as one JSON object: a few steps
+    are timed, and nothing is written. What has a GPU is not timed.
+    """
 
 
 def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
-    """The model's config. Raises ConfigError that lists the options the model has, where it lacks one, or names
-    what does not fit; imports the model and with it torch."""
+    """Returns the model's config.
+
+    Raises ConfigError that lists the options the model has, where it lacks one, or names what does not fit; imports the
+    model and with it torch.
+    """
     entry = find(model)
     options = [name for name in ARCHITECTURE if name in entry.fields]
     for name in architecture:
         if name not in options:
             raise ConfigError(
-                f"{flag(name)}: {model} has no such option; "
-                f"those it has: {', '.join(map(flag, options)) or 'none'}"
+                f"{flag(name)}: {model} has no such option; those it has: {', '.join(map(flag, options)) or 'none'}"
             )
     try:
         return entry.config(preset, **architecture)
@@ -198,7 +202,7 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
 
 
 def flags(command: type) -> dict[str, str]:
-    """All flags of a command, by each form that they can be given in."""
+    """Returns all flags of a command, by each form that they can be given in."""
     kinds = (Training, Run) if command in (Run, Pace) else (command,)
     own = [field for kind in kinds for field in fields(kind) if field.name not in ("training", "recording")]
     negated = [flag(field.name) for field in own if field.type is bool]

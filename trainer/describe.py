@@ -1,7 +1,7 @@
 """`python -m trainer describe`: what a model is and what a step of it takes, before it is trained.
 
-The numbers are taken from one step on the CPU, not from formulas that a changed model would leave behind.
-Called by trainer/__main__.py.
+The numbers are taken from one step on the CPU, not from formulas that a changed model would leave behind. Called by
+trainer/__main__.py.
 """
 
 import json
@@ -32,27 +32,24 @@ class Description:
     multiply_adds: int
     """Of a forward pass over one mixture: matrix products, convolutions and attention."""
     receptive_field: int | None
-    """Samples of the mixture that an estimate's sample is computed from; None: all of them. Global norms, which
-    every model has, are left out."""
+    """Samples of the mixture that an estimate's sample is computed from; None: all of them. Global norms, which every
+    model has, are left out."""
     seconds: float
     """Length of a mixture."""
     batch_size: int
     memory: int
-    """Bytes of a training step in fp32: weights, gradients, Adam's two moments, and what the backward pass needs
-    of each mixture."""
+    """Bytes of a training step in fp32: weights, gradients, Adam's two moments, and what the backward pass needs of
+    each mixture."""
 
 
 def describe(request: Describe) -> Description:
-    """Build the model and take one step of one mixture on the CPU. Raises ConfigError where an option does not
-    fit."""
+    """Build the model and take one step of one mixture on the CPU. Raises ConfigError where an option does not fit."""
     config = check_architecture(request.model, request.preset, request.architecture)
     network = find(request.model).network(config)
     samples = round(request.segment_seconds * SAMPLE_RATE)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     in_onednn = (
-        {torch.ops.mkldnn._linear_pointwise: operations}
-        if hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        else {}
+        {torch.ops.mkldnn._linear_pointwise: operations} if hasattr(torch.ops.mkldnn, "_linear_pointwise") else {}
     )
     with FlopCounterMode(display=False, custom_mapping=in_onednn) as counter:
         kept = _kept_bytes(network, samples)
@@ -87,8 +84,10 @@ def text(description: Description, as_json: bool) -> str:
 
 
 def _kept_bytes(network: torch.nn.Module, samples: int) -> int:
-    """Bytes of the tensors that a forward pass of one mixture leaves for the backward pass, weights aside; of
-    tensors that share their memory, once."""
+    """Bytes of the tensors that a forward pass of one mixture leaves for the backward pass, weights aside.
+
+    Of tensors that share their memory, once.
+    """
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, Tensor] = {}
 

@@ -13,14 +13,18 @@ from trainer.text import count
 
 LEAST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """By CUDA's major version, for Linux: NVIDIA's CUDA Compatibility, "Minor Version Compatibility", table 1
-(docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html), in full in the CUDA Toolkit's release notes."""
+(docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html), in full in the CUDA Toolkit's release
+notes."""
 DRIVER = Path("/proc/driver/nvidia/version")
 NODES = Path("/dev")
 
 
 def find_device(name: str) -> torch.device:
-    """Returns `name` as a device of this machine; auto: a GPU where there is one that works, and a warning where there is
-    one that does not. Raises ConfigError, and MemoryExhaustedError where the GPU has no memory left for anything."""
+    """Returns `name` as a device of this machine.
+
+    Auto: a GPU where there is one that works, and a warning where there is one that does not. Raises ConfigError, and
+    MemoryExhaustedError where the GPU has no memory left for anything.
+    """
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
     if not found:
         raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N")
@@ -39,8 +43,7 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(f"--device {name}: CUDA does not work here: {why_not()}; --device cpu does without")
     if found[1] and int(found[1]) >= gpus:
         raise ConfigError(
-            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; "
-            "--device cpu does without"
+            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu does without"
         )
     device = torch.device("cuda" if name == "auto" else name)
     _try(device)
@@ -49,7 +52,8 @@ def find_device(name: str) -> torch.device:
 
 def why_not() -> str:
     """Returns why CUDA does not work on this machine: what PyTorch is built for, the least driver that this takes, the
-    driver that is there, and, where that is new enough, what CUDA says."""
+    driver that is there, and, where that is new enough, what CUDA says.
+    """
     if torch.version.cuda is None:
         return f"PyTorch {torch.__version__} is built without CUDA"
     built = f"PyTorch {torch.__version__} is built for CUDA {torch.version.cuda}"
@@ -71,13 +75,13 @@ def _gpus() -> int:
 
 
 def _is_gpu_there() -> bool:
-    """Whether the machine has an NVIDIA GPU that nobody has hidden on purpose."""
+    """Returns whether the machine has an NVIDIA GPU that nobody has hidden on purpose."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
     return not hidden and any(NODES.glob("nvidia[0-9]*"))
 
 
 def _driver() -> str | None:
-    """The version of the NVIDIA driver that the kernel has loaded."""
+    """Returns the version of the NVIDIA driver that the kernel has loaded."""
     try:
         found = re.search(r"\s(\d{3,}\.\d+(?:\.\d+)*)\s", DRIVER.read_text())
     except OSError:
@@ -101,7 +105,8 @@ def _cuda_error() -> str:
 
 def _try(device: torch.device) -> None:
     """Lets the GPU compute one number: a GPU that PyTorch was not built for, or that another process has for itself, is
-    counted too."""
+    counted too.
+    """
     try:
         if device.index is not None:
             torch.cuda.set_device(device)  # where Triton starts its kernels and graphs are recorded

@@ -1,5 +1,7 @@
-"""Errors that end a training run with one line and an exit code of their own. Raised anywhere, printed by
-trainer/__main__.py."""
+"""Errors that end a training run with one line and an exit code of their own.
+
+Raised anywhere, printed by trainer/__main__.py.
+"""
 
 
 class TrainerError(Exception):

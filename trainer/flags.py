@@ -1,7 +1,8 @@
 """`python -m trainer.flags`: the flags of a training as data, for a side that must not import this one.
 
-It prints what katib/trainer_flags.json holds: each flag's type, whether it has to be given, the values that it takes, and of
-each model the presets and the flags that are its own. Taken from the config's fields, their types and trainer/limits.py.
+It prints what katib/trainer_flags.json holds: each flag's type, whether it has to be given, the values that it takes,
+and of each model the presets and the flags that are its own. Taken from the config's fields, their types and
+trainer/limits.py.
 """
 
 import json
@@ -17,7 +18,7 @@ from trainer.models import MODELS
 
 
 def written() -> str:
-    """The text of the file."""
+    """Returns the text of the file."""
     found = {
         flag(field.name): _described(field, get_type_hints(kind)[field.name])
         for kind in (Training, Run)
@@ -35,7 +36,7 @@ def written() -> str:
 
 
 def _described(field: "Field[Any]", hint: Any) -> dict[str, Any]:
-    """The field's row; keys that say nothing are left out."""
+    """Returns the field's row; keys that say nothing are left out."""
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
     optional = NoneType in get_args(hint)
     row: dict[str, Any] = {}

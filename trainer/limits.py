@@ -27,7 +27,7 @@ class Limits:
     below: float = math.inf
 
     def hold(self, value: float) -> bool:
-        """Whether `value` is one of them. NaN never is."""
+        """Returns whether `value` is one of them. NaN never is."""
         above = self.above is None or value > self.above
         return above and (self.least is None or value >= self.least) and value < self.below
 
@@ -87,9 +87,7 @@ def check(config: Any) -> None:
             raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected {limits.expected}")
         for word in value if isinstance(value, tuple) else (value,):
             if field.name in CHOICES and word is not None and not _is_among(word, CHOICES[field.name]):
-                raise ConfigError(
-                    f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}"
-                )
+                raise ConfigError(f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}")
         if isinstance(value, tuple) and len(set(value)) < len(value):
             twice = next(word for word in value if value.count(word) > 1)
             raise ConfigError(f"{flag(field.name)}: {twice} is given twice; leave one of the two out")
@@ -100,12 +98,12 @@ def _is_among(word: str, choices: Iterable[str]) -> bool:
 
 
 def flag(name: str) -> str:
-    """The flag of a field."""
+    """Returns the flag of a field."""
     return "--" + name.replace("_", "-")
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
+    """Returns the valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
     options = list(valid)
     # In a word of three letters another letter is another word: gpu is not meant to be cpu.
     close = get_close_matches(word, options, n=1, cutoff=0.7 if len(word) == 3 else 0.6)

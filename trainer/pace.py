@@ -1,7 +1,8 @@
 """`python -m trainer pace`: how long an epoch of a training takes on this machine's processor, before it is begun.
 
-Measured with the training's own settings on excerpts of noise, from 1 s on, that grow until a step takes a second or so; longer
-ones are taken to need time in proportion to their length. (SepFormer's chunks overlap: 1 s gives 10 % too much, 0.25 s 70 %.)
+Measured with the training's own settings on excerpts of noise, from 1 s on, that grow until a step takes a second or
+so; longer ones are taken to need time in proportion to their length. (SepFormer's chunks overlap: 1 s gives 10 % too
+much, 0.25 s 70 %.)
 """
 
 import json

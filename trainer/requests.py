@@ -15,8 +15,9 @@ from trainer.limits import check
 
 @dataclass(frozen=True, kw_only=True)
 class Describe:
-    """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive
-    field, memory."""
+    """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive field,
+    memory.
+    """
 
     model: str
     """convtasnet, dprnn, sepformer or spmamba."""
@@ -57,7 +58,8 @@ class Describe:
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """How well a trained model separates: SI-SNR and its improvement over the mixture, by variant, with confidence
-    intervals. Writes evaluation.json and separated WAV files."""
+    intervals. Writes evaluation.json and separated WAV files.
+    """
 
     run_dir: Path
     """Of the training."""
@@ -100,7 +102,8 @@ class Evaluate:
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
     """What a run directory knows a corpus by: a hash of all that is trained and validated on, wherever it lies and
-    however it is stored. What has not changed since it was read last is not read again."""
+    however it is stored. What has not changed since it was read last is not read again.
+    """
 
     data_dir: Path
     """Root of a corpus in PolSESS format or LibriMix's."""
@@ -111,8 +114,11 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Separate:
-    """Separates the two speakers of a recording of any length and sample rate. Writes <name>.speaker1.wav and
-    <name>.speaker2.wav, as long as the recording and at its rate; several channels are mixed down to one."""
+    """Separates the two speakers of a recording of any length and sample rate.
+
+    Writes <name>.speaker1.wav and <name>.speaker2.wav, as long as the recording and at its rate; several channels are
+    mixed down to one.
+    """
 
     recording: Annotated[Positional[Path], arg(metavar="RECORDING")]
     """A WAV file, or any other that libsndfile reads."""

@@ -1,8 +1,9 @@
-"""Fuzzing of every reader of what others may have written: `python -m benchmarks.robustness.fuzz READER --minutes 30 [--seed N]`.
+"""Fuzzing of every reader of what others may have written: `python -m benchmarks.robustness.fuzz READER --minutes 30
+[--seed N]`.
 
-A trace (any exception but the errors of ours, which are one line), 5 s of the processor for one input, or 1 GB is a failure. Its
-input is kept in tests/fuzz/kept/READER-….bin, which `make test` reads from then on, beside a few new inputs a reader. The
-clock gives the seed of a run by hand, so that each tries other inputs; --seed repeats one.
+A trace (any exception but the errors of ours, which are one line), 5 s of the processor for one input, or 1 GB is a
+failure. Its input is kept in tests/fuzz/kept/READER-….bin, which `make test` reads from then on, beside a few new
+inputs a reader. The clock gives the seed of a run by hand, so that each tries other inputs; --seed repeats one.
 """
 
 import argparse
@@ -35,7 +36,7 @@ class _HangError(BaseException):
 
 
 def tried(name: str, data: bytes) -> bool:
-    """Whether the reader takes the input; raises FailureError where it does neither that nor refuse it."""
+    """Returns whether the reader takes the input; raises FailureError where it does neither that nor refuse it."""
     folder = Path(mkdtemp())
     try:
         with _limited():
@@ -108,7 +109,7 @@ def fuzz(name: str, minutes: float, seed: int) -> int:
 
 
 def main() -> int:
-    """The command line; exit code 1 where a reader failed."""
+    """Returns the command line; exit code 1 where a reader failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"default: all of {', '.join(READERS)}")
     parser.add_argument("--minutes", type=float, default=1.0, help="a reader")

@@ -1,4 +1,5 @@
-"""Changes of a valid file as a stranger or an accident makes them: of JSON by its structure, of any other file by its bytes.
+"""Changes of a valid file as a stranger or an accident makes them: of JSON by its structure, of any other file by its
+bytes.
 
 Each takes a `random.Random`, so that the same seed makes the same change; hypothesis gives one that it can shrink.
 """
@@ -64,7 +65,7 @@ TOKENS = (
 
 
 def value(draw: Random) -> Any:
-    """A value that nobody expects."""
+    """Returns a value that nobody expects."""
     kind = draw.randrange(8)
     if kind < 3:
         return draw.choice(TEXTS)
@@ -79,7 +80,7 @@ def value(draw: Random) -> Any:
 
 
 def document(draw: Random, seed: Any) -> Any:
-    """A JSON value of which one to four places are replaced, removed, doubled, renamed or exchanged."""
+    """Returns a JSON value of which one to four places are replaced, removed, doubled, renamed or exchanged."""
     made = copy.deepcopy(seed)
     for _ in range(1 + draw.randrange(4)):
         places = list(_places(made))
@@ -102,7 +103,7 @@ def document(draw: Random, seed: Any) -> Any:
 
 
 def as_json(draw: Random, seed: Any) -> bytes:
-    """The text of a changed JSON value, now and then with its bytes changed as well."""
+    """Returns the text of a changed JSON value, now and then with its bytes changed as well."""
     text = json.dumps(document(draw, seed)).encode()
     return content(draw, text) if draw.randrange(6) == 0 else text
 
@@ -128,7 +129,7 @@ def content(draw: Random, seed: bytes) -> bytes:
 
 
 def _places(found: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place of a JSON value: what holds it, and the key or index there."""
+    """Yields every place of a JSON value: what holds it, and the key or index there."""
     waiting = [found]
     while waiting:
         holder = waiting.pop()

@@ -32,7 +32,7 @@ def _text(file: Path) -> Callable[[Random], bytes]:
 
 @cache
 def _search() -> Path:
-    """A search of three trials on this machine, with all that a run writes about itself."""
+    """Returns a search of three trials on this machine, with all that a run writes about itself."""
     from tests.katib.attacks.hostile import TRIALS, run_folder
 
     folder = run_folder(Path(mkdtemp()))
@@ -95,7 +95,7 @@ def _concluded(folder: Path) -> None:
 
 
 def _beside(name: str, change: Callable[[Random], bytes]) -> Reader:
-    """A reader of one file of a run folder, whose other files are valid."""
+    """Returns a reader of one file of a run folder, whose other files are valid."""
 
     def read(data: bytes, folder: Path) -> None:
         place = folder / _search().name
@@ -131,7 +131,7 @@ def _read_table(data: bytes, folder: Path) -> None:
 
 
 def _change_study(draw: Random) -> bytes:
-    """The database with other attributes, other values in other tables, or other bytes."""
+    """Returns the database with other attributes, other values in other tables, or other bytes."""
     whole = (_search() / "study.db").read_bytes()
     if draw.randrange(3) == 0:
         return content(draw, whole)
@@ -148,10 +148,7 @@ def _change_study(draw: Random) -> bytes:
 
 
 def _change_row(draw: Random, database: sqlite3.Connection) -> None:
-    tables = [
-        name
-        for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
-    ]
+    tables = [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
     table = draw.choice(tables)
     columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
     column = draw.choice(columns)

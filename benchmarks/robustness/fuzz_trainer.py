@@ -27,7 +27,7 @@ def _corpus() -> Path:
 
 
 def _corpus_file(pattern: str) -> Reader:
-    """A reader of one file of a corpus whose other files are valid."""
+    """Returns a reader of one file of a corpus whose other files are valid."""
 
     def change(draw: Random) -> bytes:
         return content(draw, next(_corpus().glob(pattern)).read_bytes())
@@ -90,7 +90,7 @@ def _read_checkpoint(data: bytes, folder: Path) -> None:
 
 
 def _change_pack(draw: Random) -> bytes:
-    """A changed pack, most often with a checksum that is right, as only somebody who means it makes it."""
+    """Returns a changed pack, most often with a checksum that is right, as only somebody who means it makes it."""
     import zlib
 
     import numpy as np

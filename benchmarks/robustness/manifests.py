@@ -1,9 +1,10 @@
 """Checks changed manifests of every shape in Katib's documentation, and damaged texts: no trace, and none above 2 s.
 
-    python -m benchmarks.robustness.manifests [--changed 10000] [--damaged 2000] [--seed 0]
+python -m benchmarks.robustness.manifests [--changed 10000] [--damaged 2000] [--seed 0]
 
-What the check passes is then read as `local` reads it, without a trial: it is read, or refused by the name of what only a cluster
-runs. Prints the counts, the slowest (processor seconds), and what disagrees; the same seed makes the same manifests.
+What the check passes is then read as `local` reads it, without a trial: it is read, or refused by the name of what only
+a cluster runs. Prints the counts, the slowest (processor seconds), and what disagrees; the same seed makes the same
+manifests.
 """
 
 import argparse
@@ -82,7 +83,7 @@ WORDS: tuple[Any, ...] = (
 
 
 def manifest(draw: Random) -> Object:
-    """A sound manifest of some shape."""
+    """Returns a sound manifest of some shape."""
     algorithm, kind = draw.choice([*SETTINGS]), draw.choice(["Job", "Job", "Job", *KINDS])
     parameters = [
         {
@@ -97,9 +98,7 @@ def manifest(draw: Random) -> Object:
     references = list(ANSWERS.get(algorithm, [str(item["name"]) for item in parameters]))
     listed = [{"name": name, "reference": name} for name in references]
     if draw.random() < 0.3:
-        listed.append(
-            {"name": "own", "reference": draw.choice(("${trialSpec.Name}", "${trialSpec.Namespace}"))}
-        )
+        listed.append({"name": "own", "reference": draw.choice(("${trialSpec.Name}", "${trialSpec.Namespace}"))})
     count = 9 if algorithm == "hyperband" else 2 if algorithm in ANSWERS else draw.choice((4, 12))
     at_a_time = count if algorithm in ("hyperband", *ANSWERS) else 2
     spec: Object = {
@@ -110,9 +109,7 @@ def manifest(draw: Random) -> Object:
         },
         "algorithm": {
             "algorithmName": algorithm,
-            "algorithmSettings": [
-                {"name": name, "value": value} for name, value in SETTINGS[algorithm].items()
-            ],
+            "algorithmSettings": [{"name": name, "value": value} for name, value in SETTINGS[algorithm].items()],
         },
         "maxTrialCount": count,
         "parallelTrialCount": at_a_time,
@@ -145,7 +142,7 @@ def manifest(draw: Random) -> Object:
 
 
 def template(draw: Random, kind: str, listed: list[Object]) -> Object:
-    """The trial of this kind, or now and then one in a ConfigMap."""
+    """Returns the trial of this kind, or now and then one in a ConfigMap."""
     if draw.random() < 0.05:
         return {
             "primaryContainerName": "train",
@@ -156,9 +153,7 @@ def template(draw: Random, kind: str, listed: list[Object]) -> Object:
     name, (version, key) = CONTAINER.get(kind, "train"), KINDS[kind]
     words = [f"--{item['name']}=${{trialParameters.{item['name']}}}" for item in listed]
     command = (
-        ["python", "/app/train.py", *words]
-        if draw.random() < 0.7
-        else ["sh", "-c", " ".join(["python3 t.py", *words])]
+        ["python", "/app/train.py", *words] if draw.random() < 0.7 else ["sh", "-c", " ".join(["python3 t.py", *words])]
     )
     container: Object = {"name": name, "image": "docker.io/lab/train:1", "command": command}
     if draw.random() < 0.4:
@@ -176,7 +171,7 @@ def template(draw: Random, kind: str, listed: list[Object]) -> Object:
 
 
 def changed(draw: Random) -> str:
-    """A sound manifest with one to three changes, some of them of words that belong into such a file."""
+    """Returns a sound manifest with one to three changes, some of them of words that belong into such a file."""
     made = manifest(draw)
     if draw.random() < 0.4:
         return json.dumps(document(draw, made))
@@ -198,7 +193,7 @@ def _leaves(node: Any) -> Any:
 
 
 def disagreement(text: str) -> str:
-    """What `local` says of a manifest that the check passes, if not by name that only a cluster runs it."""
+    """Returns what `local` says of a manifest that the check passes, if not by name that only a cluster runs it."""
     try:
         experiment = load_experiment(text, "it")
         sampler(experiment)
@@ -206,9 +201,7 @@ def disagreement(text: str) -> str:
             stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
     except ManifestError as refusal:
         return (
-            ""
-            if any(word in str(refusal) for word in ("cluster", "not run here", "not known here"))
-            else str(refusal)
+            "" if any(word in str(refusal) for word in ("cluster", "not run here", "not known here")) else str(refusal)
         )
     return ""
 

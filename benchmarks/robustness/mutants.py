@@ -1,5 +1,6 @@
 """The single changes that benchmarks/robustness/mutations.py makes to a module, each as the source of the whole changed
-module."""
+module.
+"""
 
 import ast
 from collections import Counter
@@ -42,8 +43,9 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the number and the text of its line, `old -> new` with a (2) where the line has the same once more, and the
-    source of the changed module."""
+    """One change: the number and the text of its line, `old -> new` with a (2) where the line has the same once more,
+    and the source of the changed module.
+    """
 
     number: int
     line: str
@@ -86,23 +88,19 @@ def _words(node: ast.AST) -> str:
 def _places(
     node: ast.AST, number: int, names: Counter[str]
 ) -> Iterator[tuple[Any, str, int | None, int, Counter[str]]]:
-    """Yields where each node that may change stands: parent, field, index, line, and how often its function sets each name."""
+    """Yields where each node that may change stands: parent, field, index, line, and how often its function sets each
+    name.
+    """
     if isinstance(node, FUNCTIONS):
         arguments = (one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg))
-        stored = (
-            one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-        )
+        stored = (one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
         names = Counter([*arguments, *stored])
     for field, value in ast.iter_fields(node):
         for place, child in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(child, ast.AST) or _left_alone(node, field, place, child):
                 continue
             # The parts of an f-string have no place of their own before Python 3.12.
-            line = (
-                number
-                if isinstance(node, ast.JoinedStr | ast.FormattedValue)
-                else getattr(child, "lineno", number)
-            )
+            line = number if isinstance(node, ast.JoinedStr | ast.FormattedValue) else getattr(child, "lineno", number)
             yield node, field, place if isinstance(value, list) else None, line, names
             yield from _places(child, line, names)
 

@@ -3,14 +3,15 @@
     python -m benchmarks.robustness.mutations katib/search/stopping.py [MODULE …] [--tests PATH …] [--sample 60] [--seed 0]
     [--workers 1]
 
-Comparisons, arithmetic, and/or/not, conditions, min/max, constants, bounds of slices, return values, break/continue and whole
-statements are changed. Left alone are docstrings, annotations, `__all__`, what only a type checker reads, and two guards against
-ourselves that change no result: the arguments of @dataclass, and the `strict=` of zip.
+Comparisons, arithmetic, and/or/not, conditions, min/max, constants, bounds of slices, return values, break/continue and
+whole statements are changed. Left alone are docstrings, annotations, `__all__`, what only a type checker reads, and two
+guards against ourselves that change no result: the arguments of @dataclass, and the `strict=` of zip.
 
-A change runs against the tests that import the module, and where those pass, against the others that mirror its package, without
-those marked long. It is written into a copy of the tree, where subprocesses see it as well, and the tests run in a fork of a
-process that has loaded every library that they need. Tests that crash, run out of memory or take too long have noticed it, too.
-Changes without effect are listed, each with the reason, in mutations.yaml, and do not count.
+A change runs against the tests that import the module, and where those pass, against the others that mirror its
+package, without those marked long. It is written into a copy of the tree, where subprocesses see it as well, and the
+tests run in a fork of a process that has loaded every library that they need. Tests that crash, run out of memory or
+take too long have noticed it, too. Changes without effect are listed, each with the reason, in mutations.yaml, and do
+not count.
 """
 
 import argparse
@@ -56,7 +57,8 @@ FORK = multiprocessing.get_context("fork")
 MEMORY = 8 << 30
 """Bytes that tests may take beyond what is loaded already."""
 PATIENCE, LEAST_SECONDS = 5.0, 10.0
-"""Tests that take so many times as long as they do without the change are ended; and how long they may take in any case."""
+"""Tests that take so many times as long as they do without the change are ended; and how long they may take in any
+case."""
 
 
 def near(module: str) -> tuple[list[str], list[str]]:
@@ -68,9 +70,7 @@ def near(module: str) -> tuple[list[str], list[str]]:
     mirror = next(folder for folder in Path("tests", module).parents if folder.is_dir())
     inside = files if len(mirror.parts) > 2 else mirror.glob("test_*.py")
     rest = sorted(path for path in inside if path.is_relative_to(mirror) and path not in first)
-    return [str(path) for path in sorted(first, key=lambda path: stem not in path.stem)], [
-        str(path) for path in rest
-    ]
+    return [str(path) for path in sorted(first, key=lambda path: stem not in path.stem)], [str(path) for path in rest]
 
 
 class Loaded:
@@ -83,8 +83,10 @@ class Loaded:
 
 
 def run(tests: Sequence[str], seconds: float | None = None, *, note: bool = False) -> int:
-    """Runs tests in a fork, in the current folder; returns pytest's exit code, or minus the signal that ended it. Where they are
-    to be noted, the modules that were loaded for them are listed in loaded.txt."""
+    """Runs tests in a fork, in the current folder; returns pytest's exit code, or minus the signal that ended it.
+
+    Where they are to be noted, the modules that were loaded for them are listed in loaded.txt.
+    """
     child = FORK.Process(target=_tests, args=(tests, note))
     child.start()
     child.join(seconds)
@@ -124,7 +126,10 @@ def _tests(tests: Sequence[str], note: bool) -> None:
 
 
 def prepare(module: str, tests: Sequence[str]) -> float:
-    """Loads what the tests load and writes the module as its mutants are written; returns the seconds that the tests take."""
+    """Loads what the tests load and writes the module as its mutants are written.
+
+    Returns the seconds that the tests take.
+    """
     _passes(module, tests, note=True)
     with warnings.catch_warnings(action="ignore"):
         for name in Path("loaded.txt").read_text().split():
@@ -145,7 +150,10 @@ def _passes(module: str, tests: Sequence[str], *, note: bool = False) -> float:
 
 
 def noticed(module: str, tests: Sequence[str], seconds: float, mutant: Mutant) -> bool:
-    """Whether the tests fail with this change. One that ends them by time or crash is named: the machine may be to blame."""
+    """Returns whether the tests fail with this change.
+
+    One that ends them by time or crash is named: the machine may be to blame.
+    """
     Path(module).write_text(mutant.source)
     code = run(tests, max(LEAST_SECONDS, PATIENCE * seconds))
     if code < 0:
@@ -165,9 +173,7 @@ def survivors(module: str, found: Sequence[Mutant], tests: Sequence[str], worker
         folders = FORK.SimpleQueue()
         for number in range(workers):
             copy = Path(folder, str(number))
-            shutil.copytree(
-                here, copy, ignore=lambda of, names: NOT_COPIED & {*names} if Path(of) == here else ()
-            )
+            shutil.copytree(here, copy, ignore=lambda of, names: NOT_COPIED & {*names} if Path(of) == here else ())
             folders.put(str(copy))
             os.chdir(copy)
             sys.path[0] = os.environ["PYTHONPATH"] = str(copy)
@@ -206,12 +212,8 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="by its path or its dotted name")
-    parser.add_argument(
-        "--tests", nargs="+", metavar="PATH", help="instead of the tests that are near the module"
-    )
-    parser.add_argument(
-        "--sample", type=int, default=0, metavar="N", help="so many changes at random (default: all)"
-    )
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="instead of the tests that are near the module")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="so many changes at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     chosen = parser.parse_args()

@@ -1,7 +1,8 @@
-"""Whole searches on simulated models: ours against random search, stock Katib, W&B's Bayes with Hyperband, Optuna's defaults.
+"""Whole searches on simulated models: ours against random search, stock Katib, W&B's Bayes with Hyperband, Optuna's
+defaults.
 
-`make bench-search LEDGER=runs.csv CURVES=curves.csv SEEDS=200`. Each seed draws a landscape, and each strategy searches it
-with the same luck: differences are paired. Intervals are 95 %, bootstrapped over seeds.
+`make bench-search LEDGER=runs.csv CURVES=curves.csv SEEDS=200`. Each seed draws a landscape, and each strategy searches
+it with the same luck: differences are paired. Intervals are 95 %, bootstrapped over seeds.
 """
 
 import argparse
@@ -33,7 +34,7 @@ Make = Callable[[Landscape, int], Strategy]
 
 
 def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> Make:
-    """A sampler and a rule of katib/search, with the settings of katib/specs unless told otherwise."""
+    """Returns a sampler and a rule of katib/search, with the settings of katib/specs unless told otherwise."""
 
     def make(landscape: Landscape, seed: int) -> Strategy:
         common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
@@ -66,7 +67,7 @@ DEFAULT = ("ours", "bare median", "random", "stock Katib", "W&B", "Optuna")
 
 @cache
 def families(ledger: str, curves: str) -> dict[str, list[Family]]:
-    """The landscapes that there are data for."""
+    """Returns the landscapes that there are data for."""
     found: dict[str, list[Family]] = {"synthetic": [synthetic]}
     if ledger:
         found["ledger"] = ledgers(Path(ledger))
@@ -76,7 +77,7 @@ def families(ledger: str, curves: str) -> dict[str, list[Family]]:
 
 
 def one(task: tuple[str, str, str, str, int, int, int]) -> dict[str, object]:
-    """One search, as a row."""
+    """Returns one search, as a row."""
     ledger, curves, source, name, seed, trials, parallel = task
     warnings.filterwarnings("ignore")
     every = families(ledger, curves)[source]
@@ -97,9 +98,7 @@ def main() -> None:
     parser.add_argument("--sources", nargs="+", default=["ledger", "curves", "synthetic"])
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(DEFAULT))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument(
-        "--rows", default="", help="JSON lines of single searches: what is there is not run again"
-    )
+    parser.add_argument("--rows", default="", help="JSON lines of single searches: what is there is not run again")
     options = parser.parse_args()
     kept = Path(options.rows) if options.rows else None
     rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
@@ -141,7 +140,9 @@ Row = dict[str, Any]
 
 
 def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
-    """One table for each source and number of parallel trials, in Markdown; differences and ratios are the first one's to each.
+    """Yields one table for each source and number of parallel trials, in Markdown.
+
+    Differences and ratios are the first one's to each.
 
     Only seeds that every strategy has finished count.
     """
@@ -182,7 +183,7 @@ def _column(rows: Sequence[Row], name: str) -> Array:
 
 
 def _percent(cases: Sequence[bool]) -> str:
-    """The share with its 95 % interval (Wilson 1927)."""
+    """Returns the share with its 95 % interval (Wilson 1927)."""
     count, share, z = len(cases), float(np.mean(cases)), 1.96
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

@@ -1,11 +1,11 @@
 """Is the verdict honest: simulated searches whose truth is known, from the first trial to the sentence.
 
-    python -m benchmarks.search.honesty [--searches 1000] [--processes 2] [--out FILE]
+python -m benchmarks.search.honesty [--searches 1000] [--processes 2] [--out FILE]
 
 Each search has 25 trials on a surface of its own, closes in on the best, stops what lies far below the median, and is
-concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. Beside it what
-others would say of the same search: the best single run, and the luckiest of three candidates by the mean of its three seeds.
-tests/katib/results/test_honesty.py runs the same with fewer searches.
+concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. Beside it
+what others would say of the same search: the best single run, and the luckiest of three candidates by the mean of its
+three seeds. tests/katib/results/test_honesty.py runs the same with fewer searches.
 """
 
 import argparse
@@ -40,8 +40,9 @@ STEP = 0.12
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is true: by how much the best of the surface exceeds the baseline, dB (None: the surface is flat and level with
-    the baseline, so that nothing is better than anything), and the noise of seeds, dB."""
+    """What is true: by how much the best of the surface exceeds the baseline, dB (None: the surface is flat and level
+    with the baseline, so that nothing is better than anything), and the noise of seeds, dB.
+    """
 
     name: str
     effect: float | None
@@ -114,7 +115,7 @@ def conclude(scenario: Scenario, seed: int) -> dict[str, Said]:
 
 
 def _surface(scenario: Scenario, seed: int) -> tuple[Surface, float, Space]:
-    """The true values, dB, and the baseline's among them."""
+    """Returns the true values, dB, and the baseline's among them."""
     landscape = synthetic(seed)
     space = Space.of(landscape.parameters)
     if scenario.effect is None:
@@ -126,7 +127,7 @@ def _surface(scenario: Scenario, seed: int) -> tuple[Surface, float, Space]:
 def _search(
     scenario: Scenario, truth: Surface, space: Space, generator: np.random.Generator
 ) -> tuple[TrialTable, dict[str, float]]:
-    """The table of a search, and what each of its trials came to, or would have."""
+    """Returns the table of a search, and what each of its trials came to, or would have."""
     rows: list[Row] = []
     ends: dict[str, float] = {}
     points: list[np.ndarray] = []
@@ -166,7 +167,7 @@ def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stoppe
 
 
 def table(scenarios: Sequence[Scenario], searches: int, processes: int = 1) -> Iterator[str]:
-    """One line a scenario and way."""
+    """Yields one line a scenario and way."""
     headings = ("what is true", "who says it", "95 % interval covers", "falsely better", "says better")
     yield "| " + " | ".join((*headings, "half width, dB", "true gain of the choice, dB")) + " |"
     yield "|" + "---|" * (len(headings) + 2)
@@ -179,7 +180,7 @@ def table(scenarios: Sequence[Scenario], searches: int, processes: int = 1) -> I
 
 
 def line(scenario: str, way: str, said: Sequence[Said]) -> str:
-    """One line of the table."""
+    """Returns one line of the table."""
     half = median((one.high - one.low) / 2 for one in said)
     return (
         f"| {scenario} | {way} | {_share(one.covers for one in said)} | {_share(one.falsely_better for one in said)}"

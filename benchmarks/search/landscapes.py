@@ -1,7 +1,7 @@
 """What the simulated searches search: models whose result, learning curve and failures are known for every point.
 
-Each is drawn anew for every seed, so that no strategy is tuned to one surface. Three sources: a ledger of real runs (CSV),
-real learning curves (CSV), and a synthetic family. Called by benchmarks/search/compare.py.
+Each is drawn anew for every seed, so that no strategy is tuned to one surface. Three sources: a ledger of real runs
+(CSV), real learning curves (CSV), and a synthetic family. Called by benchmarks/search/compare.py.
 """
 
 import csv
@@ -67,9 +67,7 @@ class Landscape:
         progress = np.clip((mean - mean[0]) / max(mean[-1] - mean[0], 1e-6), 0.2, 1.0)
         luck, ways, (fate, when) = generator.normal(), generator.normal(size=len(mean)), generator.random(2)
         fails = fate < 1 - (1 - BROKEN) * (1 - float(self.diverges(place[None])[0]))
-        return mean + SEED_NOISE * luck * progress + WOBBLE * ways, 1 + int(
-            when * self.epochs / 2
-        ) if fails else None
+        return mean + SEED_NOISE * luck * progress + WOBBLE * ways, 1 + int(when * self.epochs / 2) if fails else None
 
 
 Family = Callable[[int], Landscape]
@@ -77,16 +75,14 @@ Family = Callable[[int], Landscape]
 
 
 def ledgers(path: Path) -> list[Family]:
-    """One family for each group of the ledger that searched at least a decade of lr with enough runs."""
+    """Returns one family for each group of the ledger that searched at least a decade of lr with enough runs."""
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["best_val_sisdr"] and row["last_epoch"] and all(row[name] for name in RANGES):
                 groups[row["sweep_group"]].append(row)
     wide = [
-        rows
-        for rows in groups.values()
-        if len(rows) >= LEAST_RUNS and _decades(float(row["lr"]) for row in rows) >= 1
+        rows for rows in groups.values() if len(rows) >= LEAST_RUNS and _decades(float(row["lr"]) for row in rows) >= 1
     ]
     return [_ledger(rows) for rows in wide]
 
@@ -99,7 +95,8 @@ def _decades(values: "Sequence[float] | map[float]") -> float:
 def _ledger(rows: Sequence[Mapping[str, str]]) -> Family:
     """Surfaces that the runs may well have come from: draws from a Gaussian posterior, and forests of trees, in turn.
 
-    A run that was cut early has the value of its last epoch: what it would still have gained is a coefficient of the fit.
+    A run that was cut early has the value of its last epoch: what it would still have gained is a coefficient of the
+    fit.
     """
     columns = {name: [float(row[name]) for row in rows] for name in RANGES}
     parameters = _parameters({name: (min(values), max(values)) for name, values in columns.items()})
@@ -107,10 +104,7 @@ def _ledger(rows: Sequence[Mapping[str, str]]) -> Family:
     values = np.maximum([float(row["best_val_sisdr"]) for row in rows], FLOOR)
     whole = np.median([float(row["last_epoch"]) for row in rows if row["completed"] == "True"])
     cut = np.array(
-        [
-            0.0 if row["completed"] == "True" else max(0.0, math.log(whole / float(row["last_epoch"])))
-            for row in rows
-        ]
+        [0.0 if row["completed"] == "True" else max(0.0, math.log(whole / float(row["last_epoch"]))) for row in rows]
     )
 
     def family(seed: int) -> Landscape:
@@ -123,7 +117,9 @@ def _ledger(rows: Sequence[Mapping[str, str]]) -> Family:
 
 
 def _posterior(points: Array, values: Array, cut: Array, generator: np.random.Generator) -> Surface:
-    """A draw from a quadratic trend plus a Gaussian process, given the runs (Wilson et al. 2020, ICML, equation 4)."""
+    """Returns a draw from a quadratic trend plus a Gaussian process, given the runs (Wilson et al. 2020, ICML, equation
+    4).
+    """
     design = np.column_stack([np.ones(len(points)), points, points**2, cut])
     penalty = np.diag([1e-6] + [1e-2] * (design.shape[1] - 1))
     trend = np.linalg.solve(design.T @ design + penalty, design.T @ values)
@@ -143,7 +139,9 @@ def _posterior(points: Array, values: Array, cut: Array, generator: np.random.Ge
 
 
 def _forest(points: Array, values: Array, cut: Array, generator: np.random.Generator) -> Surface:
-    """A random forest on the runs, as in surrogate benchmarks (Eggensperger et al. 2015, AAAI): nothing of it is Gaussian."""
+    """Returns a random forest on the runs, as in surrogate benchmarks (Eggensperger et al. 2015, AAAI): nothing of it
+    is Gaussian.
+    """
     from sklearn.ensemble import ExtraTreesRegressor
 
     forest = ExtraTreesRegressor(
@@ -154,7 +152,9 @@ def _forest(points: Array, values: Array, cut: Array, generator: np.random.Gener
 
 
 def real_curves(path: Path) -> Family:
-    """The curves of the file, carried to every point of the space by a Gaussian process over where they were measured."""
+    """Returns the curves of the file, carried to every point of the space by a Gaussian process over where they were
+    measured.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name.startswith("epoch_")]
@@ -162,9 +162,7 @@ def real_curves(path: Path) -> Family:
     points = _points(parameters, rows)
     curves = np.array([[float(row[name]) for name in names] for row in rows])
     middle, spread = curves.mean(0), curves[:, -1].std()
-    process = fit(
-        points, (curves[:, -1] - middle[-1]) / spread, np.zeros(len(points)), np.arange(points.shape[1])
-    )
+    process = fit(points, (curves[:, -1] - middle[-1]) / spread, np.zeros(len(points)), np.arange(points.shape[1]))
     weights = cho_solve(process.factor, curves - middle)
     hours = float(np.mean([float(row["seconds"]) for row in rows])) / 3600
 
@@ -173,22 +171,21 @@ def real_curves(path: Path) -> Family:
 
         def shape(point: Array) -> Array:
             at = point[None]
-            return np.asarray(
-                middle + (process.cross(at) @ weights)[0] + np.linspace(0, 1, len(names)) * tilt(at)
-            )
+            return np.asarray(middle + (process.cross(at) @ weights)[0] + np.linspace(0, 1, len(names)) * tilt(at))
 
         def truth(at: Array) -> Array:
             return np.asarray(middle[-1] + process.cross(at) @ weights[:, -1] + tilt(at))
 
-        return Landscape(
-            "real curves", parameters, len(names), 4, hours, truth, shape, lambda at: np.zeros(len(at))
-        )
+        return Landscape("real curves", parameters, len(names), 4, hours, truth, shape, lambda at: np.zeros(len(at)))
 
     return family
 
 
 def synthetic(seed: int) -> Landscape:
-    """A ridge that is not parallel to the axes, a second hill, and a cliff where training diverges; all at random places."""
+    """Returns a ridge that is not parallel to the axes, a second hill, and a cliff where training diverges.
+
+    All at random places.
+    """
     generator = np.random.default_rng((seed, 3))
     width = len(RANGES)
     rotation = np.linalg.qr(generator.normal(size=(width, width)))[0] * 0.35 + np.eye(width)
@@ -214,11 +211,13 @@ def _with_curves(
     generator: np.random.Generator,
     diverges: Surface | None = None,
 ) -> Landscape:
-    """Learning curves for a surface: early winners, late bloomers, and curricula whose stages each unlock a part of the gain.
+    """Learning curves for a surface: early winners, late bloomers, and curricula whose stages each unlock a part of the
+    gain.
 
-    A low learning rate learns late, a high one early; beside it every point has a pace of its own, which says nothing of the
-    result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were cut after 25
-    to 30 epochs had 2.6 to 3.1 dB where whole neighbours came to 3.6 to 3.9 dB; the paces are as fast, and spread no less.
+    A low learning rate learns late, a high one early; beside it every point has a pace of its own, which says nothing
+    of the result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were
+    cut after 25 to 30 epochs had 2.6 to 3.1 dB where whole neighbours came to 3.6 to 3.9 dB; the paces are as fast, and
+    spread no less.
     """
     epochs, start_step, hours = SERIES_3
     own = _waves(generator, np.full(len(parameters), 0.3), generator.uniform(0.08, 0.3))
@@ -252,7 +251,7 @@ def _with_curves(
 
 
 def _waves(generator: np.random.Generator, lengths: Array, deviation: float) -> Surface:
-    """A draw from a Matérn 5/2 process, as a sum of waves (Rahimi and Recht 2007, NeurIPS)."""
+    """Returns a draw from a Matérn 5/2 process, as a sum of waves (Rahimi and Recht 2007, NeurIPS)."""
     count = 500
     # Its frequencies are Student's with 5 degrees of freedom.
     frequencies = generator.normal(size=(count, len(lengths))) / lengths

@@ -1,4 +1,7 @@
-"""One simulated search: trials on several devices, epoch by epoch, without sleeping. Called by benchmarks/search/compare.py."""
+"""One simulated search: trials on several devices, epoch by epoch, without sleeping.
+
+Called by benchmarks/search/compare.py.
+"""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -45,7 +48,7 @@ class Strategy(Protocol):
         """Assignments of the next trial."""
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Whether `trial`, which has just reported, is to end."""
+        """Returns whether `trial`, which has just reported, is to end."""
 
 
 @dataclass(frozen=True)

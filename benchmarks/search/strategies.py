@@ -24,7 +24,10 @@ REQUIRED = 3
 
 
 class Ours:
-    """A sampler and a stop rule of katib/search. With `curves` the sampler is told each trial's reports, else its value."""
+    """A sampler and a stop rule of katib/search.
+
+    With `curves` the sampler is told each trial's reports, else its value.
+    """
 
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
@@ -48,11 +51,11 @@ class Ours:
 class StockKatib:
     """Katib v0.19's skopt and medianstop services, with what they do not see.
 
-    Every double is log-uniform; failed and running trials are unknown to the optimiser, and its model answers the same point
-    until something is told (the random points of the start are drawn anew here, which is kinder); a stopped trial is told with
-    what it had. The rule is made when a trial is created, of the trials that
-    have succeeded by then: the mean of their means up to the start step; it is compared once.
-    (suggestion/v1beta1/skopt/base_service.py and earlystopping/v1beta1/medianstop/service.py.)
+    Every double is log-uniform; failed and running trials are unknown to the optimiser, and its model answers the same
+    point until something is told (the random points of the start are drawn anew here, which is kinder); a stopped trial
+    is told with what it had. The rule is made when a trial is created, of the trials that have succeeded by then: the
+    mean of their means up to the start step; it is compared once. (suggestion/v1beta1/skopt/base_service.py and
+    earlystopping/v1beta1/medianstop/service.py.)
     """
 
     def __init__(self, landscape: Landscape, seed: int) -> None:
@@ -75,12 +78,8 @@ class StockKatib:
         self._rules: dict[int, float] = {}
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """What has ended is told in one batch, then one point asked for."""
-        new = [
-            trial
-            for trial in trials
-            if trial.state in ("completed", "stopped") and trial.number not in self._told
-        ]
+        """Returns what has ended is told in one batch, then one point asked for."""
+        new = [trial for trial in trials if trial.state in ("completed", "stopped") and trial.number not in self._told]
         if new:
             self._told |= {trial.number for trial in new}
             points = [[float(trial.assignments[name]) for name in self._names] for trial in new]

@@ -1,9 +1,9 @@
 """`make bench`, second part: how fast mixtures are read, how long a training waits for them, and what memory the
 reading takes, as Markdown tables.
 
-A corpus of noise in PolSESS format, which lies in the system's file cache, is read by the WAV reader, by a plain
-loop of soundfile.read over the very same files, and from its pack; they take turns. A value is the median of the
-rounds, with the least and the greatest behind it.
+A corpus of noise in PolSESS format, which lies in the system's file cache, is read by the WAV reader, by a plain loop
+of soundfile.read over the very same files, and from its pack; they take turns. A value is the median of the rounds,
+with the least and the greatest behind it.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def write_subset(root: Path, name: str, count: int) -> None:
 
 
 def draw(subset: Subset, epoch: int) -> Draw:
-    """What an epoch of the full curriculum draws."""
+    """Returns what an epoch of the full curriculum draws."""
     return training_batches(subset.rows, VARIANTS, seed=1, epoch=epoch, frames=SEGMENT, batch_size=BATCH)
 
 
@@ -129,7 +129,7 @@ def waits(root: Path, alone: Path, folder: Path) -> Iterator[str]:
 
 
 def memory(subsets: dict[str, Subset]) -> Iterator[str]:
-    """What a reading process has in memory at most in an epoch, with what it shares with its parent."""
+    """Yields what a reading process has in memory at most in an epoch, with what it shares with its parent."""
     yield f"| corpus | worker in epoch 1 (MB) | in epoch {EPOCHS} (MB) | greatest (MB) |"
     yield "|---|---|---|---|"
     for name, subset in subsets.items():

@@ -21,9 +21,7 @@ def gpu_report(load: Load, rounds: int) -> Iterator[str]:
     tflops = counter.get_total_flops() / seconds / 1e12
     name = torch.cuda.get_device_name()
     peak = next((value for part, value in PEAK_TFLOPS.items() if part in name), None)
-    share = (
-        f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
-    )
+    share = f", {tflops / peak:.1%} of the peak of {peak}" if peak else f", the peak of {name} is not known here"
     if load.precision != "bf16":  # of which the peaks are
         share = ""
     yield ""

@@ -1,8 +1,8 @@
 """`make bench`: the time and memory of a training step of our models against speechbrain's, as Markdown tables.
 
-Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the
-least and the greatest behind it. On a CPU one thread, one mixture, fp32, each side in a process of its own; on a
-GPU bf16 and the batch of the model's published training, in one process, and what benchmarks/steps/gpu.py adds.
+Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the least and
+the greatest behind it. On a CPU one thread, one mixture, fp32, each side in a process of its own; on a GPU bf16 and the
+batch of the model's published training, in one process, and what benchmarks/steps/gpu.py adds.
 """
 
 import argparse
@@ -27,7 +27,7 @@ DEBUG_SECONDS = 0.5
 
 
 def report(load: Load, models: list[str], rounds: int, together: bool) -> Iterator[str]:
-    """The lines of the report, each as soon as it is known; `load.model` counts for nothing."""
+    """Yields the lines of the report, each as soon as it is known; `load.model` counts for nothing."""
     yield f"{_machine(load.device)}; mixtures of {load.seconds:g} s, {load.precision}."
     where = "in one process" if together else "each side in a process of its own"
     yield f"A step is forward, loss and backward, {where}. Median of the rounds (least–greatest)."
@@ -73,7 +73,7 @@ def _load(load: Load, model: str) -> Load:
 
 
 def _machine(device: str) -> str:
-    """What was measured on, in words."""
+    """Returns what was measured on, in words."""
     if device == "cuda":
         name = torch.cuda.get_device_name()
     else:
@@ -86,9 +86,7 @@ def _machine(device: str) -> str:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument(
-        "--rounds", type=at_least_one, default=3, help="of one step of each side, after two to warm up"
-    )
+    parser.add_argument("--rounds", type=at_least_one, default=3, help="of one step of each side, after two to warm up")
     parser.add_argument("--preset", choices=("paper", "debug"), default="paper")
     parser.add_argument(
         "--batch",

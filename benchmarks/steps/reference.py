@@ -36,7 +36,7 @@ class Reference(nn.Module):
         self.decoder = dual_path.Decoder(filters, 1, kernel_size, stride=kernel_size // 2, bias=False)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """[B, T] to [B, 2, T'], T' whole frames of T: what does not fill a frame is left out."""
+        """Returns [B, T] to [B, 2, T'], T' whole frames of T: what does not fill a frame is left out."""
         frames = self.encoder(mixture)  # [B, N, L]
         masked = torch.stack([frames] * 2) * self.masknet(frames)  # [2, B, N, L]
         return torch.stack([self.decoder(speaker) for speaker in masked], dim=1)  # [B, 2, T']

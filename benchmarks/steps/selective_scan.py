@@ -1,12 +1,12 @@
 """Times the selective scan, forward and backward, against mamba-ssm's pure-PyTorch path, and prints a table.
 
-    python -m benchmarks.steps.selective_scan [--rounds 5] [--device cpu] [--mamba-ssm FOLDER]
+python -m benchmarks.steps.selective_scan [--rounds 5] [--device cpu] [--mamba-ssm FOLDER]
 
-In each round every implementation runs once, one after the other in one process, on the same inputs with SPMamba's
-256 channels and 16 states; the ratio is taken round by round. The batch is 4 wherever the reference runs too,
-because its backward pass takes time with the square of the length; the rows of SPMamba's own batch are ours alone.
-With --mamba-ssm the reference is `selective_scan_ref` of that unpacked source distribution (needs einops);
-without, it is the imitation below. On CUDA it is mamba-ssm's kernel, where that is installed.
+In each round every implementation runs once, one after the other in one process, on the same inputs with SPMamba's 256
+channels and 16 states; the ratio is taken round by round. The batch is 4 wherever the reference runs too, because its
+backward pass takes time with the square of the length; the rows of SPMamba's own batch are ours alone. With --mamba-ssm
+the reference is `selective_scan_ref` of that unpacked source distribution (needs einops); without, it is the imitation
+below. On CUDA it is mamba-ssm's kernel, where that is installed.
 """
 
 import argparse
@@ -44,13 +44,9 @@ Scan = Callable[..., Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=at_least_one, default=5)
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu"
-    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=at_least_one, default=1)
     parser.add_argument("--mamba-ssm", type=Path, help="an unpacked source distribution")
     options = parser.parse_args()
@@ -62,14 +58,10 @@ def main() -> None:
     device = torch.device(options.device)
     name, reference = rival(device, options.mamba_ssm)
     ours = contestant(device)
-    where = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{options.threads} CPU thread(s)"
-    )
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{options.threads} CPU thread(s)"
     print(f"{where}, torch {torch.__version__}, float32, {CHANNELS} channels, {STATES} states")
     print(f"{choose(device)}; {options.rounds} alternating rounds after one that does not count\n")
-    print(
-        "| length | batch | implementation | forward + backward, ms | reference / this | peak memory, MiB |"
-    )
+    print("| length | batch | implementation | forward + backward, ms | reference / this | peak memory, MiB |")
     print("|---:|---:|---|---:|---:|---:|")
     for length, batch, with_reference in CASES:
         both = with_reference or "kernel" in name
@@ -77,7 +69,7 @@ def main() -> None:
 
 
 def rival(device: torch.device, folder: Path | None) -> tuple[str, Scan]:
-    """The reference and what to call it."""
+    """Returns the reference and what to call it."""
     if device.type == "cuda" and (kernel := mamba_ssm()[0]) is not None:
         return "mamba-ssm's kernel", kernel
     if folder is not None:
@@ -115,7 +107,10 @@ def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device
 
 
 def example(batch: int, length: int, device: torch.device) -> dict[str, Tensor]:
-    """Inputs as a Mamba starts with: A from -1 to -16, steps from 0.001 to 0.1; rows of channels, as SPMamba has them."""
+    """Inputs as a Mamba starts with: A from -1 to -16, steps from 0.001 to 0.1.
+
+    Rows of channels, as SPMamba has them.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -142,7 +137,7 @@ def step(scan: Scan, inputs: dict[str, Tensor]) -> None:
 
 
 def prepared(scan: Scan, inputs: dict[str, Tensor]) -> Callable[[], None]:
-    """A step; on a GPU recorded, as in training, so that its time is the kernels'."""
+    """Returns a step; on a GPU recorded, as in training, so that its time is the kernels'."""
     if not inputs["u"].is_cuda:
         return lambda: step(scan, inputs)
     step(scan, inputs)
@@ -173,16 +168,14 @@ def peak(scan: Scan, inputs: dict[str, Tensor]) -> float:
         step(scan, inputs)
         return torch.cuda.max_memory_allocated() - before
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free already must not hide what the step takes
-    Path("/proc/self/clear_refs").write_text(
-        "5"
-    )  # the high-water mark falls to what is resident now (proc(5))
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is resident now (proc(5))
     before = resident("VmHWM")
     step(scan, inputs)
     return resident("VmHWM") - before
 
 
 def resident(field: str) -> float:
-    """A line of /proc/self/status, which has kB, in bytes."""
+    """Returns a line of /proc/self/status, which has kB, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * float(next(line for line in lines if line.startswith(field)).split()[1])
 
@@ -193,10 +186,10 @@ def synchronize(inputs: dict[str, Tensor]) -> None:
 
 
 def imitation(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> Tensor:
-    """The published recurrence as an autograd loop over steps that indexes tensors [B, D, L, N] made before it.
+    """Returns the published recurrence as an autograd loop over steps that indexes tensors [B, D, L, N] made before it.
 
-    That is how mamba-ssm's pure-PyTorch path is built, and why its backward pass is quadratic: the gradient of
-    every index is a tensor of the whole length.
+    That is how mamba-ssm's pure-PyTorch path is built, and why its backward pass is quadratic: the gradient of every
+    index is a tensor of the whole length.
     """
     delta = F.softplus(delta + delta_bias[:, None])
     decay = torch.exp(delta[..., None] * A[:, None])  # [B, D, L, N]
@@ -209,7 +202,7 @@ def imitation(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> Tensor:
 
 
 def published(folder: Path) -> Scan:
-    """`selective_scan_ref` out of mamba-ssm's own file; its module as a whole wants the CUDA extension."""
+    """Returns `selective_scan_ref` out of mamba-ssm's own file; its module as a whole wants the CUDA extension."""
     import einops
 
     file = folder / INTERFACE

@@ -1,8 +1,10 @@
-"""What the differences of docs/series3.md make: `python -m benchmarks.steps.series3 CORPUS [NAME …] [--epochs 8] [--out FOLDER]`.
+"""What the differences of docs/series3.md make: `python -m benchmarks.steps.series3 CORPUS [NAME …] [--epochs 8] [--out
+FOLDER]`.
 
-Trains the debug model as Series 3 does and with one thing changed, with the same seeds, on one thread of the processor, and
-compares the best validation SI-SNR seed by seed. What no flag of the trainer says is changed in its modules for the one run.
-Trainings stay below FOLDER (default runs/series3-benchmark): started again, the benchmark continues where it was.
+Trains the debug model as Series 3 does and with one thing changed, with the same seeds, on one thread of the processor,
+and compares the best validation SI-SNR seed by seed. What no flag of the trainer says is changed in its modules for the
+one run. Trainings stay below FOLDER (default runs/series3-benchmark): started again, the benchmark continues where it
+was.
 """
 
 import argparse
@@ -38,7 +40,7 @@ class Difference:
 
 
 def _own_kind_alone(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
-    """The rule for the rows of a stage that this trainer had before: C alone is no reason to take part."""
+    """Returns the rule for the rows of a stage that this trainer had before: C alone is no reason to take part."""
     from trainer.data.mixing import KINDS
 
     own, allowed = KINDS[kind], tuple(allowed)
@@ -121,9 +123,7 @@ def main() -> None:
             patience(partial(train, epochs=PATIENT_EPOCHS), words.seeds)
             continue
         each = DIFFERENCES[name]
-        here = {
-            seed: max(train(f"{each.model}-{seed}", each.model, seed, words.epochs)) for seed in words.seeds
-        }
+        here = {seed: max(train(f"{each.model}-{seed}", each.model, seed, words.epochs)) for seed in words.seeds}
         other = {
             seed: max(train(f"{name}-{seed}", each.model, seed, words.epochs, each.other, each.modules))
             for seed in words.seeds

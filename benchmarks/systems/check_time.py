@@ -1,8 +1,9 @@
 """Times `check` on the worst inputs that are known: much of one kind, all of it wrong, and patterns that backtrack.
 
-    python -m benchmarks.systems.check_time [--many 3000]
+python -m benchmarks.systems.check_time [--many 3000]
 
-Prints the processor seconds of each and the slowest; 2 s is the limit for any manifest that Kubernetes would store (1.5 MiB).
+Prints the processor seconds of each and the slowest; 2 s is the limit for any manifest that Kubernetes would store (1.5
+MiB).
 """
 
 import argparse
@@ -29,9 +30,7 @@ def spoil(spec: Object, pod: Object, many: int) -> dict[str, Callable[[], None]]
     """By name what makes a sound manifest slow to check."""
     trainer, template = pod["containers"][0], spec["trialTemplate"]
     space = {"min": "1", "max": "2"}
-    parameters = [
-        {"name": name, "parameterType": "double", "feasibleSpace": space} for name in names(many, "p")
-    ]
+    parameters = [{"name": name, "parameterType": "double", "feasibleSpace": space} for name in names(many, "p")]
     listed = [{"name": name, "reference": f"q{name}"} for name in names(many, "p")]
     placeholders = [f"--{name}=${{trialParameters.{name}}}" for name in names(many, "p")]
     settings = [{"name": name, "value": "1"} for name in names(many, "s")]
@@ -39,9 +38,7 @@ def spoil(spec: Object, pod: Object, many: int) -> dict[str, Callable[[], None]]
     return {
         "volumes and wrong mounts": lambda: (
             pod.update(volumes=[{"name": name, "emptyDir": {}} for name in names(many, "v")]),
-            trainer.update(
-                volumeMounts=[{"name": f"x{name}", "mountPath": f"/{name}"} for name in names(many, "v")]
-            ),
+            trainer.update(volumeMounts=[{"name": f"x{name}", "mountPath": f"/{name}"} for name in names(many, "v")]),
         )[0],
         "parameters, wrong references": lambda: spec.update(
             parameters=parameters, trialTemplate={**template, "trialParameters": listed}
@@ -56,13 +53,9 @@ def spoil(spec: Object, pod: Object, many: int) -> dict[str, Callable[[], None]]
             containers=[{**trainer, "name": name, "imagge": "x"} for name in names(many // 10, "c")]
         ),
         "containers of one name": lambda: pod.update(containers=[trainer] * (many // 10)),
-        "init containers": lambda: pod.update(
-            initContainers=[{**trainer, "name": n} for n in names(many // 10, "c")]
-        ),
+        "init containers": lambda: pod.update(initContainers=[{**trainer, "name": n} for n in names(many // 10, "c")]),
         "environment": lambda: trainer.update(env=[{"name": "A", "value": "$(B)"}] * many),
-        "flags of the trainer": lambda: trainer.update(
-            command=["python", "-m", "trainer", *["--lr=1"] * many]
-        ),
+        "flags of the trainer": lambda: trainer.update(command=["python", "-m", "trainer", *["--lr=1"] * many]),
         "words of a shell": lambda: trainer.update(command=["sh", "-c", "echo 'a' && " * many]),
         "here-documents": lambda: trainer.update(command=["sh", "-c", "cat <<A <<B\nA\n" * many]),
         "quotes that stay open": lambda: trainer.update(command=["sh", "-c", "\"$(`'" * many]),
@@ -74,16 +67,12 @@ def spoil(spec: Object, pod: Object, many: int) -> dict[str, Callable[[], None]]
             metricStrategies=[{"name": name, "value": "max"} for name in names(many, "n")],
         ),
         "filters": lambda: filters(spec, [rf"({name}|val)=([\d.]+)" for name in names(many // 10, "m")]),
-        "a filter that is large to compile": lambda: filters(
-            spec, ["((a{1,99}){1,9}|b)=(((c{1,99}){1,9})d)"] * 30
-        ),
+        "a filter that is large to compile": lambda: filters(spec, ["((a{1,99}){1,9}|b)=(((c{1,99}){1,9})d)"] * 30),
         "first suggestions": lambda: spec.update(
             parameters=parameters[: many // 10],
             algorithm={
                 "algorithmName": "random",
-                "algorithmSettings": [
-                    {"name": "first_suggestions", "value": json.dumps([point] * (many // 10))}
-                ],
+                "algorithmSettings": [{"name": "first_suggestions", "value": json.dumps([point] * (many // 10))}],
             },
         ),
         "labels": lambda: pod.update(nodeSelector=dict.fromkeys(names(many, "bad label"), "x")),
@@ -129,7 +118,7 @@ def main() -> None:
 
 
 def parts(document: Object) -> tuple[Object, Object]:
-    """The spec, and the pod of its trials."""
+    """Returns the spec, and the pod of its trials."""
     spec: Object = document["spec"]
     return spec, spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
 

@@ -1,9 +1,10 @@
-"""The verbs of the cluster against what they may take: `python -m benchmarks.systems.cluster`, as root on Linux after make
-test-cluster.
+"""The verbs of the cluster against what they may take: `python -m benchmarks.systems.cluster`, as root on Linux after
+make test-cluster.
 
-On the API server of the one-node Kubernetes with a stand-in for Katib and a made-up node (tests/cluster): deploy without
-waiting, and status of the 110 trials of a series, four of which run. Each verb is a process of its own, interpreter and imports
-included. A figure stands beside its limit; where the machine was not quiet, times are upper bounds.
+On the API server of the one-node Kubernetes with a stand-in for Katib and a made-up node (tests/cluster): deploy
+without waiting, and status of the 110 trials of a series, four of which run. Each verb is a process of its own,
+interpreter and imports included. A figure stands beside its limit; where the machine was not quiet, times are upper
+bounds.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What the local engine adds to its trials: 12 trials that sleep and report 5 times in 1 s, two at a time.
 
-Rounds alternate between the engine and the same work by Optuna with a subprocess objective written by hand; the floor is 6 s.
-Run by hand: `python benchmarks/systems/engine.py [ROUNDS]`.
+Rounds alternate between the engine and the same work by Optuna with a subprocess objective written by hand; the floor
+is 6 s. Run by hand: `python benchmarks/systems/engine.py [ROUNDS]`.
 """
 
 import os
@@ -68,16 +68,12 @@ def main(rounds: int) -> None:
     print(f"engine while trials sleep       {100 * _idle():.2f} % of a core")
 
 
-def _measure(
-    command: list[str], starts: Callable[[], list[float]], folder: Path
-) -> tuple[float, float, float]:
+def _measure(command: list[str], starts: Callable[[], list[float]], folder: Path) -> tuple[float, float, float]:
     """Seconds to the first trial's first line, in all, and of processor time, that of the trials included."""
     (folder / "trial.py").write_text(TRIAL)
     began = time.time()
     with (folder / "out").open("w") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment()
-        )
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=_environment())
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     total = time.time() - began
@@ -96,9 +92,7 @@ def _optuna(folder: Path) -> tuple[list[str], Callable[[], list[float]]]:
     (folder / "reference.py").write_text(REFERENCE)
     command = [sys.executable, "reference.py", "trial.py", ".", str(TRIALS), str(PARALLEL)]
     return command, lambda: [
-        float(line.split()[1])
-        for line in (folder / "out").read_text().splitlines()
-        if line.startswith("started")
+        float(line.split()[1]) for line in (folder / "out").read_text().splitlines() if line.startswith("started")
     ]
 
 

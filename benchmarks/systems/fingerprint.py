@@ -1,10 +1,11 @@
-"""What the fingerprint of a corpus costs: when it is read first, when it was seen before, and after some files have changed.
+"""What the fingerprint of a corpus costs: when it is read first, when it was seen before, and after some files have
+changed.
 
-    python -m benchmarks.systems.fingerprint --mixtures 16000 --folder /mnt/volume/try
+python -m benchmarks.systems.fingerprint --mixtures 16000 --folder /mnt/volume/try
 
-A corpus in PolSESS format of 4-s mixtures, every other one indoors, is written as sparse files, so that the first reading
-is what the processor takes; on a volume of one's own it takes what the volume does, with --full, which writes all of it.
-Each figure is of `python -m trainer fingerprint` as a process of its own.
+A corpus in PolSESS format of 4-s mixtures, every other one indoors, is written as sparse files, so that the first
+reading is what the processor takes; on a volume of one's own it takes what the volume does, with --full, which writes
+all of it. Each figure is of `python -m trainer fingerprint` as a process of its own.
 """
 
 import argparse
@@ -64,9 +65,7 @@ def seconds(root: Path, cache: Path) -> tuple[float, str]:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mixtures", type=at_least_one, default=16_000)
-    parser.add_argument(
-        "--folder", type=Path, help="where the corpus is written, and removed (default: TMPDIR)"
-    )
+    parser.add_argument("--folder", type=Path, help="where the corpus is written, and removed (default: TMPDIR)")
     parser.add_argument("--full", action="store_true", help="noise instead of sparse files: 8 GB for 16 000")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:

@@ -1,9 +1,10 @@
 """The services under floods, inside the limits of their containers: `python -m benchmarks.systems.flood`.
 
-Each service runs as its own process with the memory and the processor time that k8s/katib/katib-config.yaml gives its container,
-where this machine lets a control group be made (root, cgroup v1). Beside each flood another experiment asks a small question
-twenty times a second. Printed are the longest of its answers, the service's peak of memory, and what became of the flood.
-A flood of one experiment comes from the same address as that question, one of a stranger from another.
+Each service runs as its own process with the memory and the processor time that k8s/katib/katib-config.yaml gives its
+container, where this machine lets a control group be made (root, cgroup v1). Beside each flood another experiment asks
+a small question twenty times a second. Printed are the longest of its answers, the service's peak of memory, and what
+became of the flood. A flood of one experiment comes from the same address as that question, one of a stranger from
+another.
 """
 
 import multiprocessing
@@ -52,11 +53,9 @@ class Limits(NamedTuple):
 
 
 def limits(kind: str) -> Limits:
-    """Those of a container of the configuration, `suggestions` or `earlyStoppings`."""
+    """Returns those of a container of the configuration, `suggestions` or `earlyStoppings`."""
     runtime = yaml.safe_load(CONFIG.read_text())["runtime"]
-    found = next(entry for entry in runtime[kind] if entry["image"].startswith("sepsweep/"))["resources"][
-        "limits"
-    ]
+    found = next(entry for entry in runtime[kind] if entry["image"].startswith("sepsweep/"))["resources"]["limits"]
     mebibytes, cores = re.fullmatch(r"(\d+)Mi", found["memory"]), str(found["cpu"])
     assert mebibytes
     return Limits(int(mebibytes[1]) << 20, float(cores[:-1]) / 1e3 if cores.endswith("m") else float(cores))
@@ -93,7 +92,7 @@ def contained(pid: int, most: Limits) -> Iterator[bool]:
 
 
 def suggestions(name: str, trials: int, algorithm: str = "tpe", long: str = "") -> bytes:
-    """A question for two proposals after so many trials, each with a value like `long`."""
+    """Returns a question for two proposals after so many trials, each with a value like `long`."""
     listed = [
         trial(
             f"{name}-{index:08}",
@@ -114,7 +113,7 @@ def suggestions(name: str, trials: int, algorithm: str = "tpe", long: str = "") 
 
 
 def rules(name: str, trials: int = 3) -> bytes:
-    """The question of Katib's controller, with trials that nobody has."""
+    """Returns the question of Katib's controller, with trials that nobody has."""
     listed = [trial(f"{name}-{index}", {}, Condition.SUCCEEDED) for index in range(trials)]
     asked = pb.GetEarlyStoppingRulesRequest(
         experiment=experiment(name, stopping={}), trials=listed, db_manager_address="10.0.0.1:6789"
@@ -124,7 +123,7 @@ def rules(name: str, trials: int = 3) -> bytes:
 
 
 def of_trial(name: str) -> bytes:
-    """The question of a trial's collector."""
+    """Returns the question of a trial's collector."""
     found: bytes = pb.GetEarlyStoppingRulesRequest(trials=[pb.Trial(name=name)]).SerializeToString()
     return found
 
@@ -188,7 +187,10 @@ FLOODS: dict[str, tuple[bool, Callable[[], Send]]] = {
 
 
 def flood(name: str, address: str) -> Counter[str]:
-    """Sends a flood from CLIENTS threads, each on connections of its own; what became of its calls. In a process of its own."""
+    """Sends a flood from CLIENTS threads, each on connections of its own; what became of its calls.
+
+    In a process of its own.
+    """
     send, codes = FLOODS[name][1](), Counter[str]()
     end = time.monotonic() + SECONDS
 
@@ -224,7 +226,7 @@ def connections(address: tuple[str, int], count: int = 2_000) -> list[socket.soc
 
 
 def asked(ask: Callable[[], object], end: Callable[[], bool]) -> list[float]:
-    """The seconds of each small question until `end`; infinite for one that was not answered."""
+    """Returns the seconds of each small question until `end`; infinite for one that was not answered."""
     found = []
     while not end():
         begin = time.perf_counter()
@@ -239,7 +241,7 @@ def asked(ask: Callable[[], object], end: Callable[[], bool]) -> list[float]:
 
 
 def other_address() -> str:
-    """An address of this machine besides 127.0.0.1, so that two callers can be told apart."""
+    """Returns an address of this machine besides 127.0.0.1, so that two callers can be told apart."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
@@ -248,10 +250,7 @@ def other_address() -> str:
 def under(kind: str, process: Any, port: int, ask: Callable[[], object], names: list[str]) -> None:
     most = limits(kind)
     with contained(process.pid, most) as bounded:
-        print(
-            f"{kind}: {most.memory >> 20} MiB, {most.cores:g} cores"
-            + ("" if bounded else " (not enforced here)")
-        )
+        print(f"{kind}: {most.memory >> 20} MiB, {most.cores:g} cores" + ("" if bounded else " (not enforced here)"))
         begin = time.monotonic()
         quiet = asked(ask, lambda: time.monotonic() > begin + 2)
         print(f"  no flood: longest answer {max(quiet):.3f} s, peak {memory(process):.0f} MB")
@@ -271,9 +270,7 @@ def under(kind: str, process: Any, port: int, ask: Callable[[], object], names: 
             connection.close()
 
 
-def report(
-    name: str, times: list[float], process: Any, most: Limits, codes: dict[str, int], used: float
-) -> None:
+def report(name: str, times: list[float], process: Any, most: Limits, codes: dict[str, int], used: float) -> None:
     alive = process.poll() is None
     peak = memory(process) * 1e6 if alive else float("nan")
     good = alive and max(times) <= LONGEST and peak < most.memory

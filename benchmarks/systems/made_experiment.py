@@ -1,8 +1,8 @@
 """An experiment that looks as if it had been run here: its store, manifest and runs, of any size, in seconds.
 
-The store and the manifest come from the product's own code; only the trials are written into the store's tables at once,
-which takes a transaction instead of one a report. Used by benchmarks/systems/results.py and by tests; by hand: `python -m
-benchmarks.systems.made_experiment RUNS NAME TRIALS EPOCHS`.
+The store and the manifest come from the product's own code; only the trials are written into the store's tables at
+once, which takes a transaction instead of one a report. Used by benchmarks/systems/results.py and by tests; by hand:
+`python -m benchmarks.systems.made_experiment RUNS NAME TRIALS EPOCHS`.
 """
 
 import json
@@ -28,7 +28,7 @@ OPTUNA_STATES = {"Succeeded": "COMPLETE", "EarlyStopped": "PRUNED", "Failed": "F
 
 
 def make_experiment(runs: Path, trials: int, epochs: int, model: str = "dprnn", name: str = "made") -> Path:
-    """The folder of an experiment of finished trials: 6 of 10 succeeded, 3 stopped early, 1 failed on its way."""
+    """Returns the folder of an experiment of finished trials: 6 of 10 succeeded, 3 stopped early, 1 failed on its way."""
     folder = runs / name
     folder.mkdir(parents=True)
     overrides = Overrides(name=name, trials=trials, epochs=epochs)
@@ -83,9 +83,7 @@ def _trial(
     if state == "Failed":
         attributes["reason"] = "diverged: the loss is nan"
     rows = [(key, attribute, json.dumps(value)) for attribute, value in attributes.items()]
-    connection.executemany(
-        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", rows
-    )
+    connection.executemany("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", rows)
     connection.executemany(
         "INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)"
         " VALUES (?, ?, ?, 'FINITE')",

@@ -1,4 +1,5 @@
-"""Measures what the verbs that conclude take: `python -m benchmarks.systems.results [--trials N …] [--rounds 3] [VERB …]`.
+"""Measures what the verbs that conclude take: `python -m benchmarks.systems.results [--trials N …] [--rounds 3] [VERB
+…]`.
 
 Builds a local experiment of so many finished trials (made_experiment.py) and runs each verb on it as a process of its
 own: seconds from its start to its end and of the processor, medians of the rounds, and the most memory that it held.

@@ -1,7 +1,7 @@
 """The services beside Katib against what they may take: `python -m benchmarks.systems.services`.
 
-Each runs as its own process, as in its pod, with a DB manager in this one. Times are of whole calls over gRPC. A figure stands
-beside its limit; where the machine was not quiet, times are upper bounds.
+Each runs as its own process, as in its pod, with a DB manager in this one. Times are of whole calls over gRPC. A figure
+stands beside its limit; where the machine was not quiet, times are upper bounds.
 """
 
 import os
@@ -150,9 +150,7 @@ def paced(db: DbManager) -> None:
         before, begin = cpu(pod.collector), time.perf_counter()
         for number in range(2, 2 + EPOCHS):
             time.sleep(EPOCH_SECONDS)
-            pod.print(
-                f"epoch {number}: validation and training losses, the rate and the time", epoch(number, 1)
-            )
+            pod.print(f"epoch {number}: validation and training losses, the rate and the time", epoch(number, 1))
         db.wait_for("paced", 1 + EPOCHS)
         share = (cpu(pod.collector) - before) / (time.perf_counter() - begin)
         what = f"collector, an epoch every {EPOCH_SECONDS} s"
@@ -182,7 +180,7 @@ def resumed(db: DbManager) -> None:
 
 
 def started(folder: Path, db: DbManager, name: str) -> Pod:
-    """A pod whose containers' output is read, as containerd does."""
+    """Returns a pod whose containers' output is read, as containerd does."""
     pod = Pod(folder / "pod", db, trial=name).start()
     assert pod.collector
     for stream in (pod.collector.stdout, pod.collector.stderr):
@@ -204,7 +202,10 @@ class Service(subprocess.Popen[bytes]):
 
 @contextmanager
 def service(name: str, *arguments: str, code: str = "") -> Iterator[tuple[Service, Any, float]]:
-    """A service as its own process, a stub of it, and the seconds until it answered; `code` starts it in another way."""
+    """Yields a service as its own process, a stub of it, and the seconds until it answered.
+
+    `code` starts it in another way.
+    """
     begin = time.perf_counter()
     started = ["-c", code] if code else ["-m", f"katib.services.{name}"]
     command = [sys.executable, *started, "--port", "0", *arguments]
@@ -240,7 +241,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
-    """The most that it has had in memory, in MB."""
+    """Returns the most that it has had in memory, in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) * 1024 / 1e6
 

@@ -1,8 +1,8 @@
 """What W&B costs a training: `python -m benchmarks.systems.tracking [--rounds 3] [--epochs 4] [--mixtures 400]`.
 
 A training of the debug ConvTasNet on 4-s mixtures of noise, each time in a process of its own, with W&B offline and
-without, in turns. In the training with W&B each call of the tracker is timed, its start and its end included. The
-last line says what the calls of one epoch and the two ends come to in the shortest of the real trainings.
+without, in turns. In the training with W&B each call of the tracker is timed, its start and its end included. The last
+line says what the calls of one epoch and the two ends come to in the shortest of the real trainings.
 """
 
 import argparse
@@ -45,9 +45,7 @@ def main() -> None:
     print(f"time in W&B calls: {median(shares):.2%} of the run ({min(shares):.2%} to {max(shares):.2%})")
     print(f"whole run with W&B over without: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
     start, epoch, end = (median(run[name] for run in runs) for name in ("start", "epoch", "end"))
-    print(
-        f"start {1e3 * start:.1f} ms, an epoch that is the best {1e3 * epoch:.1f} ms, end {1e3 * end:.0f} ms"
-    )
+    print(f"start {1e3 * start:.1f} ms, an epoch that is the best {1e3 * epoch:.1f} ms, end {1e3 * end:.0f} ms")
     seconds, epochs = SHORTEST
     print(f"in {epochs} epochs of {seconds / 3600:g} h: {(start + epochs * epoch + end) / seconds:.4%}")
 

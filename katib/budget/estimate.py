@@ -1,8 +1,8 @@
 """What searches will take, before anything is spent and beside what has been used so far: runs, GPU-hours, days, money.
 
-Hours of an epoch come from the spec's estimate until trials have ended, then from those. What patience and early stopping
-save comes from the epochs that ended trials really ran; before there are any, what patience leaves stands in the spec, and
-what early stopping saves of that is one documented assumption. Pure.
+Hours of an epoch come from the spec's estimate until trials have ended, then from those. What patience and early
+stopping save comes from the epochs that ended trials really ran; before there are any, what patience leaves stands in
+the spec, and what early stopping saves of that is one documented assumption. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from katib.spec import Spec
 from katib.table.trial_table import Row, TrialTable
 
 ASSUMED_SAVING = 0.36
-"""Share that early stopping saves of the epochs behind its first look, as many as patience leaves: simulated searches of 25
-trials took 0.71 of the hours of searches without it, and 0.8 of their epochs lay behind the first look (docs/search.md, ledger:
-ours against random)."""
+"""Share that early stopping saves of the epochs behind its first look, as many as patience leaves: simulated searches
+of 25 trials took 0.71 of the hours of searches without it, and 0.8 of their epochs lay behind the first look
+(docs/search.md, ledger: ours against random)."""
 HOURS_A_DAY = 24
 
 
@@ -121,7 +121,7 @@ class Plan:
         return sum(model.used.gpu_hours for model in self.models)
 
     def record(self) -> dict[str, Any]:
-        """What `plan --json` prints: times in hours and days, money in the currency of the price."""
+        """Returns what `plan --json` prints: times in hours and days, money in the currency of the price."""
         return {
             "runs": sum(model.spec.trials for model in self.models),
             "gpu_hours": _rounded(self.gpu_hours),
@@ -154,13 +154,14 @@ def plan(
     price: float | None = None,
     parallel: int | None = None,
 ) -> Plan:
-    """The plan of `specs`, with what has been done so far by name of experiment. As many trials of a search are in being
-    as there are GPUs, or `parallel`. Raises SpecError where a trial needs more GPUs than there are."""
+    """Returns the plan of `specs`, with what has been done so far by name of experiment.
+
+    As many trials of a search are in being as there are GPUs, or `parallel`. Raises SpecError where a trial needs more
+    GPUs than there are.
+    """
     each = max(1, gpus_per_trial)
     if each > gpus:
-        raise SpecError(
-            f"--gpus {gpus}: a trial has {each} (resources.gpus in k8s/site.yaml); name at least {each}"
-        )
+        raise SpecError(f"--gpus {gpus}: a trial has {each} (resources.gpus in k8s/site.yaml); name at least {each}")
     wide = parallel or gpus // each
     models = tuple(_model(spec, tables.get(spec.name), each, wide) for spec in specs)
     return Plan(
@@ -171,15 +172,16 @@ def plan(
         days_patience=_days(models, gpus, [model.epochs_patience for model in models]),
         days_stopping=_days(models, gpus, [model.epochs_expected for model in models]),
         days_left=_days(models, gpus),
-        days_site=_days(
-            models, gpus, [model.spec.epochs for model in models], parallel=parallel or site_parallel
-        ),
+        days_site=_days(models, gpus, [model.spec.epochs for model in models], parallel=parallel or site_parallel),
         days_left_site=_days(models, gpus, parallel=parallel or site_parallel),
     )
 
 
 def as_run(table: TrialTable) -> Spec | None:
-    """The spec of `table` with the trials and epochs that its manifest really has; None where it comes from no spec."""
+    """Returns the spec of `table` with the trials and epochs that its manifest really has.
+
+    None where it comes from no spec.
+    """
     spec, budget = table.spec, table.budget
     if spec is None or budget is None:
         return spec

@@ -16,10 +16,13 @@ def planned_trials(table: TrialTable) -> int | None:
 
 
 def hours_left(table: TrialTable) -> float | None:
-    """Returns the hours until the last trial ends; None where no trial has ended or nobody knows how many there will be.
+    """Returns the hours until the last trial ends.
 
-    A trial is expected to take what the ended ones took on average, and one that has passed that as long as one epoch more. On
-    this machine as many run at a time as run now, which is fewer than the manifest allows where there are fewer GPUs.
+    None where no trial has ended or nobody knows how many there will be.
+
+    A trial is expected to take what the ended ones took on average, and one that has passed that as long as one epoch
+    more. On this machine as many run at a time as run now, which is fewer than the manifest allows where there are
+    fewer GPUs.
     """
     trials = planned_trials(table)
     ended = [row for row in table.rows if row not in table.under_way and row.epochs and row.seconds]

@@ -28,9 +28,7 @@ def makespan(loads: Sequence[Load], gpus: int) -> float:
     left = [deque(load.hours) for load in loads]
     # The first trial of each search, then the second of each, and so on.
     places = (
-        (place, number)
-        for number, load in enumerate(loads)
-        for place in range(min(load.parallel, len(load.hours)))
+        (place, number) for number, load in enumerate(loads) for place in range(min(load.parallel, len(load.hours)))
     )
     waiting = deque(number for _, number in sorted(places))
     running: list[tuple[float, int]] = []

@@ -13,7 +13,7 @@ MOST_FINDINGS = 500  # of one part of the rules; more of them nobody reads, and 
 
 
 def check_text(text: str, source: str) -> list[Finding]:
-    """Every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
+    """Returns every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
 
     `source` is what the caller calls the text; findings say their line and path in it.
     """
@@ -48,9 +48,7 @@ def check_text(text: str, source: str) -> list[Finding]:
         ):
             found_here = rules(top)
             findings += islice(found_here, MOST_FINDINGS)
-            findings += [
-                MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(found_here, 1)
-            ]
+            findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(found_here, 1)]
         # What another rule has found at a place is the nearer cause.
         places = {found.path for found in findings}
         own = (found for found in training(top) if found.path not in places)

@@ -62,7 +62,7 @@ NEVER_STOPS = warning(
 
 
 def algorithms(top: Node) -> Iterator[Finding]:
-    """The search algorithm and, where there is one, the early stopper."""
+    """Yields the search algorithm and, where there is one, the early stopper."""
     spec = top["spec"]
     if spec.missing:
         return

@@ -51,7 +51,7 @@ NO_STOPPING = warning(
 
 
 def collector(top: Node) -> Iterator[Finding]:
-    """The collector; where it reads lines, the filter that it reads them with."""
+    """Yields the collector; where it reads lines, the filter that it reads them with."""
     spec = top["spec"]
     if spec.missing:
         return
@@ -72,7 +72,7 @@ def collector(top: Node) -> Iterator[Finding]:
 
 
 def collector_kind(top: Node) -> str | None:
-    """The collector's kind after Katib's defaults; None where it is no text, empty where Katib finds none."""
+    """Returns the collector's kind after Katib's defaults; None where it is no text, empty where Katib finds none."""
     node = top["spec"]["metricsCollectorSpec"]["collector"]
     if node.missing:
         return "StdOut"

@@ -1,6 +1,6 @@
 """The trial's command, which Katib rewrites to one shell line without quoting (pod/utils.go, wrapWorkerContainer).
 
-    <words joined by blanks> 1>/var/log/katib/metrics.log 2>&1 [|| if test … early-stopped …; fi] && echo completed > …
+<words joined by blanks> 1>/var/log/katib/metrics.log 2>&1 [|| if test … early-stopped …; fi] && echo completed > …
 
 `sh -c` or `bash -c` in front is kept; anything else is put behind `sh -c`. Called by katib/check/pod.py.
 """
@@ -81,7 +81,7 @@ OF_IMAGE = warning(
 
 
 def command(container: Node, kind: str | None) -> Iterator[Finding]:
-    """The command of the primary container, as the collector's `kind` makes Katib rewrite it."""
+    """Yields the command of the primary container, as the collector's `kind` makes Katib rewrite it."""
     words = [*container["command"].items, *container["args"].items]
     texts = [word.text or "" for word in words]
     if kind not in WRAPPED or any(word.text is None for word in words):
@@ -103,12 +103,9 @@ def command(container: Node, kind: str | None) -> Iterator[Finding]:
 
 
 def values(container: Node, spec: Node) -> Iterator[Finding]:
-    """The values of lists that reach the command through a placeholder."""
+    """Yields the values of lists that reach the command through a placeholder."""
     held = {
-        name
-        for key in ("command", "args")
-        for _, text in container[key].texts()
-        for name in PLACEHOLDER.findall(text)
+        name for key in ("command", "args") for _, text in container[key].texts() for name in PLACEHOLDER.findall(text)
     }
     listed = spec["trialTemplate"]["trialParameters"].items
     reaching = {item["reference"].text for item in listed if item["name"].text in held}
@@ -135,7 +132,7 @@ def _word(word: Node) -> Iterator[Finding]:
 
 
 def _quoted_whole(text: str) -> bool:
-    """Whether a shell reads the word as one, and its quotes are all that it changes."""
+    """Returns whether a shell reads the word as one, and its quotes are all that it changes."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -158,11 +155,7 @@ def _script(node: Node, text: str) -> Iterator[Finding]:
     elif not commands and not text.strip():
         yield NO_SCRIPT.at(node, "is empty")
     elif script.end:
-        mend = (
-            "write the block with |- or >-, which drop the last line end"
-            if "line end" in script.end
-            else None
-        )
+        mend = "write the block with |- or >-, which drop the last line end" if "line end" in script.end else None
         yield SCRIPT.at(node, script.end, mend=mend)
     elif _ends_shell(commands):
         yield SCRIPT.at(node, "ends the shell itself, with exec or exit")
@@ -171,7 +164,9 @@ def _script(node: Node, text: str) -> Iterator[Finding]:
 
 
 def _ends_shell(commands: list[Command]) -> bool:
-    """Whether exec replaces the shell, or an exit under no condition, or at the end, keeps it from what Katib appends."""
+    """Returns whether exec replaces the shell, or an exit under no condition, or at the end, keeps it from what Katib
+    appends.
+    """
     words = [command.word for command in commands]
     last = words[-1] if words else ""
     always = (command.word == "exit" and command.after not in ("&&", "||") for command in commands)

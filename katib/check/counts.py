@@ -72,7 +72,7 @@ POPULATION = error(
 
 
 def counts(spec: Node, service: Service) -> Iterator[Finding]:
-    """The counts under one algorithm."""
+    """Yields the counts under one algorithm."""
     algorithm, trials = spec["algorithm"], spec["maxTrialCount"]
     name, count = algorithm["algorithmName"].text, trials.integer
     if name == "bayesianoptimization":
@@ -92,9 +92,7 @@ def counts(spec: Node, service: Service) -> Iterator[Finding]:
         if points is not None and count is not None and count > points:
             stock = _points(spec, service, multiples=service.leaves_range)
             effect = OURS_ALONE if stock is None or stock >= count else None
-            yield SMALL.at(
-                trials, f"is {count}; the space has {points} point{'s' * (points != 1)}", effect=effect
-            )
+            yield SMALL.at(trials, f"is {count}; the space has {points} point{'s' * (points != 1)}", effect=effect)
 
 
 def _pbt(spec: Node) -> Iterator[Finding]:
@@ -107,9 +105,7 @@ def _pbt(spec: Node) -> Iterator[Finding]:
         # The first call leaves a population over, the second makes one more.
         rest = math.inf if count is None else count - parallel
         if rest > min(parallel, 2 * population):
-            yield POPULATION.at(
-                spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials"
-            )
+            yield POPULATION.at(spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials")
     for parameter in spec["parameters"].items:
         space, kind = parameter["feasibleSpace"], parameter["parameterType"].text
         low, high, step = number(space["min"]), number(space["max"]), number(space["step"])
@@ -126,7 +122,7 @@ def _pbt(spec: Node) -> Iterator[Finding]:
 
 
 def setting_number(node: Node, name: str, default: float | None) -> float | None:
-    """The number that the setting `name` has, None where it is none."""
+    """Returns the number that the setting `name` has, None where it is none."""
     setting = named(node["algorithmSettings"].items).get(name)
     return default if setting is None else number(setting["value"])
 
@@ -154,13 +150,9 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
     if most is not None and eta is not None and parallel is not None and most >= 1 and eta >= 2:
         bracket = int(eta) ** int(math.log(most) / math.log(int(eta)))
         if parallel < bracket:
-            yield HYPERBAND.at(
-                spec["parallelTrialCount"], f"is {parallel}; the first bracket has {bracket} trials"
-            )
+            yield HYPERBAND.at(spec["parallelTrialCount"], f"is {parallel}; the first bracket has {bracket} trials")
     for parameter in spec["parameters"].items:
-        for value in (
-            parameter["feasibleSpace"]["list"].items if parameter["parameterType"].text == "discrete" else ()
-        ):
+        for value in parameter["feasibleSpace"]["list"].items if parameter["parameterType"].text == "discrete" else ():
             if value.text is not None and not re.fullmatch(r"\s*[-+]?\d+\s*", value.text):
                 yield HYPERBAND.at(
                     value,
@@ -204,7 +196,7 @@ def _asked_again(spec: Node) -> str:
 
 
 def _points(spec: Node, service: Service | None, *, multiples: bool = False) -> int | None:
-    """How many points the space has, a grid's where `service` is None; None where that cannot be said.
+    """Returns how many points the space has, a grid's where `service` is None; None where that cannot be said.
 
     With `multiples` those of hyperopt, whose steps begin at 0 and not at min.
     """

@@ -1,4 +1,6 @@
-"""What a rule is and what it reports. A rule is declared once, beside the code that applies it; docs/check.md lists them all.
+"""What a rule is and what it reports.
+
+A rule is declared once, beside the code that applies it; docs/check.md lists them all.
 
 Called by every module of this package.
 """
@@ -43,7 +45,7 @@ class Rule:
     mend: str
 
     def at(self, node: Node, what: str, *, effect: str | None = None, mend: str | None = None) -> Finding:
-        """The finding of this rule at `node`; `effect` and `mend` where they can be told more closely."""
+        """Returns the finding of this rule at `node`; `effect` and `mend` where they can be told more closely."""
         return Finding(
             rule=self.name,
             severity=self.severity,
@@ -56,10 +58,10 @@ class Rule:
 
 
 def error(name: str, *, finds: str, effect: str, mend: str) -> Rule:
-    """A rule whose findings are errors."""
+    """Returns a rule whose findings are errors."""
     return Rule(name=name, severity="error", finds=finds, effect=effect, mend=mend)
 
 
 def warning(name: str, *, finds: str, effect: str, mend: str) -> Rule:
-    """A rule whose findings are warnings."""
+    """Returns a rule whose findings are warnings."""
     return Rule(name=name, severity="warning", finds=finds, effect=effect, mend=mend)

@@ -1,4 +1,5 @@
-"""Reads the setting `first_suggestions`, the points that a search tries before all others, and compares them with its space.
+"""Reads the setting `first_suggestions`, the points that a search tries before all others, and compares them with its
+space.
 
 The check, the suggestion service and the search on this machine read it here, so that all three accept the same points.
 """
@@ -92,6 +93,4 @@ def _of_one(
         elif place(name, values[name]) is None:
             yield f"{name} {values[name]} is outside its feasibleSpace"
     if suggestion.trial and not TRIAL_NAME.fullmatch(suggestion.trial):
-        yield (
-            f"'{suggestion.trial}' cannot be a trial's name: at most 63 of a-z, 0-9 and '-', a letter first"
-        )
+        yield (f"'{suggestion.trial}' cannot be a trial's name: at most 63 of a-z, 0-9 and '-', a letter first")

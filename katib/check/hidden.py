@@ -19,15 +19,13 @@ HIDDEN = error(
 
 
 def hidden(container: Node, folder: str | None) -> Iterator[Finding]:
-    """The program of the primary container below `folder`, where Katib mounts its volume (None: nowhere)."""
+    """Yields the program of the primary container below `folder`, where Katib mounts its volume (None: nowhere)."""
     if not folder or not folder.startswith("/"):
         return
     place = PurePosixPath(folder)
     words = [*container["command"].items, *container["args"].items]
     if str(place) in SYSTEM or str(place).startswith("/usr/"):
-        yield HIDDEN.at(
-            words[0] if words else container, f"the mount at {place} hides what the image has there"
-        )
+        yield HIDDEN.at(words[0] if words else container, f"the mount at {place} hides what the image has there")
         return
     mounts = [PurePosixPath(mount["mountPath"].text or "/") for mount in container["volumeMounts"].items]
     base = PurePosixPath(container["workingDir"].text or "/?")

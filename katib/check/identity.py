@@ -1,4 +1,7 @@
-"""The names that an Experiment gives to other things: trials, Jobs, and the Service of its algorithm. Called by `check_text`."""
+"""The names that an Experiment gives to other things: trials, Jobs, and the Service of its algorithm.
+
+Called by `check_text`.
+"""
 
 import re
 from collections.abc import Iterator
@@ -72,7 +75,7 @@ LABELS = error(
 
 
 def identity(top: Node) -> Iterator[Finding]:
-    """What is wrong with the name, the namespace and the labels, which Katib copies to every trial."""
+    """Yields what is wrong with the name, the namespace and the labels, which Katib copies to every trial."""
     metadata = top["metadata"]
     name, generated = metadata["name"], metadata["generateName"]
     if name.empty and not generated.empty:

@@ -71,7 +71,7 @@ POD_LABELS = error(
 
 
 def job(top: Node) -> Iterator[Finding]:
-    """The Job, and the pods and the command of any kind that Katib watches."""
+    """Yields the Job, and the pods and the command of any kind that Katib watches."""
     spec = top["spec"]
     template = spec["trialTemplate"]
     trial = template["trialSpec"]
@@ -136,7 +136,7 @@ def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Finding]:
 
 
 def _folder(top: Node, kind: str | None) -> str | None:
-    """Where Katib mounts the volume that trainer and collector share (pod/utils.go, getMountPath)."""
+    """Returns where Katib mounts the volume that trainer and collector share (pod/utils.go, getMountPath)."""
     place = top["spec"]["metricsCollectorSpec"]["source"]["fileSystemPath"]
     path = place["path"].text
     if kind == "StdOut":

@@ -18,7 +18,10 @@ MASTERS = ("Master", "Chief", "Launcher")
 
 
 def pods(trial: Node, labels: Node) -> Iterator[tuple[Node, bool]]:
-    """The pod template of each replica of the trial, and whether its pod is a primary one; `labels` are primaryPodLabels."""
+    """Yields the pod template of each replica of the trial, and whether its pod is a primary one.
+
+    `labels` are primaryPodLabels.
+    """
     kind = trial["kind"].text or ""
     if kind == "Job" and trial["apiVersion"].text == "batch/v1":
         yield trial["spec"]["template"], True
@@ -29,7 +32,10 @@ def pods(trial: Node, labels: Node) -> Iterator[tuple[Node, bool]]:
 
 
 def _primary(replicas: list[str], labels: Node) -> list[str]:
-    """The replicas with a primary pod; none where labels of its own say which, and what has them cannot be said here."""
+    """Returns the replicas with a primary pod.
+
+    None where labels of its own say which, and what has them cannot be said here.
+    """
     if labels.entries and labels[ROLE].text != "master":
         wanted = labels[REPLICA].text
         return [name for name in replicas if name.lower() == wanted]

@@ -1,4 +1,6 @@
-"""The filter that finds metrics in a trial's lines, tried on lines that trainers print. Called by katib/check/collector.py.
+"""The filter that finds metrics in a trial's lines, tried on lines that trainers print.
+
+Called by katib/check/collector.py.
 
 While a stop rule is active, the collector exits on a match whose value is no number (file-metricscollector/main.go);
 without one it stores whatever text it found.
@@ -98,7 +100,7 @@ NASTY = {
 
 
 def filters(node: Node, spec: Node) -> Iterator[Finding]:
-    """All filters of a collector that reads lines; `node` is metricsFormat."""
+    """Yields all filters of a collector that reads lines; `node` is metricsFormat."""
     metric = spec["objective"]["objectiveMetricName"]
     if node.empty:
         yield from _default(node, spec)

@@ -30,7 +30,7 @@ FAILS = "the service fails at every call, and no trial starts"
 
 
 def nas(spec: Node, service: Service) -> Iterator[Finding]:
-    """The graph and its operations, where the algorithm searches one."""
+    """Yields the graph and its operations, where the algorithm searches one."""
     config = spec["nasConfig"]
     algorithm = spec["algorithm"]["algorithmName"].text
     if not service.answers:
@@ -65,9 +65,7 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
     if kind.text in LISTED and space["list"].empty:
         yield OPERATION.at(space["list"], "is missing")
     elif enas and kind.text == "discrete":
-        yield OPERATION.at(
-            kind, "is discrete, for which enas has no code", effect=FAILS, mend="write categorical"
-        )
+        yield OPERATION.at(kind, "is discrete, for which enas has no code", effect=FAILS, mend="write categorical")
     if kind.text not in NUMERIC:
         return
     if space["min"].empty and space["max"].empty:
@@ -81,7 +79,9 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
 
 
 def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Finding]:
-    """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a double."""
+    """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a
+    double.
+    """
     read = python_int if whole else python_float
     low, high, step = (read(space[key].text or "") for key in ("min", "max", "step"))
     for key, value in (("min", low), ("max", high), ("step", step)):
@@ -91,22 +91,21 @@ def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Finding]:
     if low is None or high is None or step is None:
         return
     if low > high:
-        yield OPERATION.at(
-            space["min"], f"is above max {space['max'].text}", effect=NEVER if whole else FAILS
-        )
+        yield OPERATION.at(space["min"], f"is above max {space['max'].text}", effect=NEVER if whole else FAILS)
         return
     count = min((high - low) / step, 1e18)
     if count > MOST_VALUES:
         yield OPERATION.at(space["step"], f"makes a list of about {count:.1e} values", effect=FAILS)
     # A last value above max is deleted from an array, which cannot be done.
     elif not whole and low + (math.ceil((high + step - low) / step) - 1) * ((low + step) - low) > high:
-        yield OPERATION.at(
-            space["step"], "leaves a rest below max", effect=FAILS, mend="let a step end at max"
-        )
+        yield OPERATION.at(space["step"], "leaves a rest below max", effect=FAILS, mend="let a step end at max")
 
 
 def _is_infinite(step: Node) -> bool:
-    """Whether the step is a number, though none that an arithmetic could use; darts only asks whether it is above 0."""
+    """Returns whether the step is a number, though none that an arithmetic could use.
+
+    Darts only asks whether it is above 0.
+    """
     try:
         return not math.isfinite(float(step.text or "")) and not float(step.text or "") <= 0
     except ValueError:

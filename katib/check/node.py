@@ -81,7 +81,7 @@ class Node:
         return parts.removeprefix(".") or "."
 
     def texts(self) -> Iterator[tuple["Node", str]]:
-        """Every text at or below this place, keys of mappings included."""
+        """Yields every text at or below this place, keys of mappings included."""
         if isinstance(self.value, str):
             yield self, self.value
         for item in self.items:
@@ -92,5 +92,5 @@ class Node:
 
 
 def named(items: list[Node], key: str = "name") -> dict[str, Node]:
-    """The items of a list by their name; of two with one name the last, as Go's maps have it."""
+    """Returns the items of a list by their name; of two with one name the last, as Go's maps have it."""
     return {name: item for item in items if (name := item[key].text)}

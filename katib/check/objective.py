@@ -95,7 +95,7 @@ RESUME_POLICY = error(
 
 
 def objective(top: Node) -> Iterator[Finding]:
-    """The objective and its metrics."""
+    """Yields the objective and its metrics."""
     spec = top["spec"]
     if spec.missing:
         yield REQUIRED.at(spec, "is missing")
@@ -121,7 +121,7 @@ def objective(top: Node) -> Iterator[Finding]:
 
 
 def budget(top: Node) -> Iterator[Finding]:
-    """How many trials, how many at a time, how many may fail, and what happens afterwards."""
+    """Yields how many trials, how many at a time, how many may fail, and what happens afterwards."""
     spec = top["spec"]
     if spec.missing:
         return
@@ -159,8 +159,6 @@ def _strategies(node: Node, metrics: set[str | None]) -> Iterator[Finding]:
             yield STRATEGY_NAME.at(name, f"metric '{name.text}' stands here a second time")
         elif name.text is not None and name.text not in metrics:
             yield STRATEGY_NAME.at(name, f"metric '{name.text}' is not collected")
-        elif name.text == node["objectiveMetricName"].text and value.text == AGAINST.get(
-            node["type"].text or ""
-        ):
+        elif name.text == node["objectiveMetricName"].text and value.text == AGAINST.get(node["type"].text or ""):
             yield STRATEGY_AGAINST.at(value, f"is '{value.text}' of a metric to {node['type'].text}")
         seen.add(name.text)

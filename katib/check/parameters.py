@@ -18,9 +18,7 @@ from katib.manifest.schema import Distribution, ParameterType
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
 UNREAD = "Sepsweep's services and the search on this machine refuse it; the stock service does not look at it"
-UNIFORM = (
-    "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly"
-)
+UNIFORM = "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly"
 OPPOSITE = "hyperopt takes it for its opposite; Sepsweep's services and the search on this machine refuse it"
 NORMAL = ("normal", "logNormal")
 LUCKY = "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some out of range"
@@ -132,7 +130,7 @@ QUOTED = error(
 
 
 def parameters(top: Node) -> Iterator[Finding]:
-    """Every parameter of the search."""
+    """Yields every parameter of the search."""
     spec = top["spec"]
     nodes, nas = spec["parameters"], spec["nasConfig"]
     if spec.missing:
@@ -148,7 +146,7 @@ def parameters(top: Node) -> Iterator[Finding]:
 
 
 def number(node: Node) -> float | None:
-    """The finite number that a text is."""
+    """Returns the finite number that a text is."""
     return python_float(node.text or "")
 
 
@@ -165,9 +163,7 @@ def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Finding
         yield TYPE.at(kind, found)
     distribution = space["distribution"]
     if distribution.text and distribution.text not in DISTRIBUTIONS:
-        yield DISTRIBUTION.at(
-            distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}"
-        )
+        yield DISTRIBUTION.at(distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}")
     if kind.text in NUMERIC:
         yield from _numeric(space, service, whole=kind.text == "int")
     elif kind.text in LISTED:
@@ -207,13 +203,11 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Finding]
 
 
 def reads_step(space: Node, service: Service) -> bool:
-    """Whether the service looks at the step: optuna does not where it draws on a logarithmic scale."""
+    """Returns whether the service looks at the step: optuna does not where it draws on a logarithmic scale."""
     return service.step and not (service.uniform_step and space["distribution"].text == "logUniform")
 
 
-def _bounds(
-    space: Node, service: Service, low: float | None, high: float | None, *, whole: bool
-) -> Iterator[Finding]:
+def _bounds(space: Node, service: Service, low: float | None, high: float | None, *, whole: bool) -> Iterator[Finding]:
     if low is not None and high is not None and (low > high or (low == high and not service.single)):
         rule = SWAPPED if service.swapped else ORDER
         lucky = service.leaves_range and (high == 0 or (low == high and space["distribution"].text in NORMAL))
@@ -222,12 +216,7 @@ def _bounds(
             f"{space['min'].text} does not lie below max {space['max'].text}",
             effect=LUCKY if lucky else None,
         )
-    elif (
-        service.logarithm
-        and low is not None
-        and low <= 0
-        and (space["distribution"].text or "").startswith("log")
-    ):
+    elif service.logarithm and low is not None and low <= 0 and (space["distribution"].text or "").startswith("log"):
         yield LOG.at(
             space["min"],
             f"is {space['min'].text}, with distribution {space['distribution'].text}",
@@ -235,9 +224,7 @@ def _bounds(
         )
 
 
-def _step(
-    space: Node, service: Service, low: float | None, high: float | None, step: float
-) -> Iterator[Finding]:
+def _step(space: Node, service: Service, low: float | None, high: float | None, step: float) -> Iterator[Finding]:
     node, width = space["step"], f"{space['min'].text} to {space['max'].text}"
     if step <= 0:
         yield STEP.at(node, f"is {node.text}", effect=OPPOSITE if step < 0 and service.leaves_range else None)

@@ -77,12 +77,13 @@ HOST_PID = error(
 )
 
 
-def pod(
-    node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True
-) -> Iterator[Finding]:
-    """The pod spec at `node`; `name` is primaryContainerName, `folder` where the collector reads (None: nowhere).
+def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True) -> Iterator[Finding]:
+    """Yields the pod spec at `node`.
 
-    `stopping` is whether trials are stopped early, `restarts` whether restartPolicy is the pod's own and not its replica's.
+    `name` is primaryContainerName, `folder` where the collector reads (None: nowhere).
+
+    `stopping` is whether trials are stopped early, `restarts` whether restartPolicy is the pod's own and not its
+    replica's.
     """
     if not isinstance(node.value, dict):
         return
@@ -131,9 +132,7 @@ def _ids(node: Node, primary: Node | None) -> Iterator[Finding]:
     context = node["securityContext"]
     user = context["runAsUser"]
     if context["runAsNonRoot"].value is True and not user.value and (user.missing or user.integer == 0):
-        yield NON_ROOT.at(
-            context["runAsNonRoot"], f"without runAsUser{'' if user.missing else ' other than 0'}"
-        )
+        yield NON_ROOT.at(context["runAsNonRoot"], f"without runAsUser{'' if user.missing else ' other than 0'}")
     elif primary is not None and user.missing:
         own = primary["securityContext"]["runAsUser"]
         if own.integer:

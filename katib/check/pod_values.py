@@ -40,7 +40,7 @@ FIELDS = re.compile(
 
 
 def pod_values(template: Node) -> Iterator[Finding]:
-    """The pod template of a trial."""
+    """Yields the pod template of a trial."""
     spec = template["spec"]
     yield from _ids(spec["securityContext"])
     if (spec["terminationGracePeriodSeconds"].integer or 0) < 0:
@@ -64,7 +64,7 @@ def pod_values(template: Node) -> Iterator[Finding]:
 
 
 def job_values(job: Node) -> Iterator[Finding]:
-    """The spec of a batch/v1 Job."""
+    """Yields the spec of a batch/v1 Job."""
     if job["completionMode"].text == "Indexed" and job["completions"].missing:
         yield VALUE.at(job["completions"], "is missing, which Indexed needs")
     pod = job["template"]["spec"]

@@ -17,7 +17,7 @@ NANO = Fraction(1, 10**9)  # finer than this Go rounds up
 
 
 def value_of(text: str) -> Fraction | None:
-    """What the quantity is worth (500m is 1/2), or None where `text` is no quantity."""
+    """Returns what the quantity is worth (500m is 1/2), or None where `text` is no quantity."""
     match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
@@ -26,7 +26,7 @@ def value_of(text: str) -> Fraction | None:
 
 
 def canonical(text: str) -> str | None:
-    """The quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m), or None where `text` is no quantity."""
+    """Returns the quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m), or None where `text` is no quantity."""
     match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
@@ -45,7 +45,7 @@ def canonical(text: str) -> str | None:
 
 
 def _scaled(number: Fraction, base: int, suffixes: dict[int, str]) -> str:
-    """The largest power of `base` that leaves a whole number, and its suffix."""
+    """Returns the largest power of `base` that leaves a whole number, and its suffix."""
     number = ceil(number / NANO) * NANO
     if number == 0:
         return "0"

@@ -13,7 +13,7 @@ Reader = Callable[[str], float | None]
 
 
 def python_float(text: str) -> float | None:
-    """The finite number that Python's float makes of `text`, which may have blanks around it."""
+    """Returns the finite number that Python's float makes of `text`, which may have blanks around it."""
     try:
         value = float(text)
     except ValueError:
@@ -22,7 +22,7 @@ def python_float(text: str) -> float | None:
 
 
 def python_int(text: str) -> float | None:
-    """The number that Python's int makes of `text`."""
+    """Returns the number that Python's int makes of `text`."""
     try:
         return float(int(text))
     except (ValueError, OverflowError):
@@ -30,12 +30,12 @@ def python_int(text: str) -> float | None:
 
 
 def go_float(text: str) -> float | None:
-    """The finite number that strconv.ParseFloat makes of `text`."""
+    """Returns the finite number that strconv.ParseFloat makes of `text`."""
     return python_float(text) if GO_FLOAT.fullmatch(text) else None
 
 
 def go_int(text: str) -> float | None:
-    """The number that strconv.Atoi makes of `text`."""
+    """Returns the number that strconv.Atoi makes of `text`."""
     value = python_int(text) if GO_WHOLE.fullmatch(text) else None
     return value if value is not None and abs(value) < INT64 else None
 

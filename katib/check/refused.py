@@ -1,4 +1,6 @@
-"""What the API server refuses of a pod (Kubernetes, pkg/apis/core/validation): names, words, amounts and contradictions."""
+"""What the API server refuses of a pod (Kubernetes, pkg/apis/core/validation): names, words, amounts and
+contradictions.
+"""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +54,7 @@ CLASH = error(
 
 
 def refused(template: Node) -> Iterator[Finding]:
-    """The pod template of a trial, whatever its kind."""
+    """Yields the pod template of a trial, whatever its kind."""
     spec, metadata = template["spec"], template["metadata"]
     yield from _labels(metadata["labels"], values=True)
     yield from _labels(metadata["annotations"], values=False)
@@ -140,10 +142,6 @@ def _toleration(node: Node) -> Iterator[Finding]:
     if node["operator"].text == "Exists" and not node["value"].empty:
         yield CLASH.at(node["value"], "stands beside operator Exists")
     if node["key"].empty and node["operator"].text != "Exists":
-        yield CLASH.at(
-            node["key"], "is missing, which needs operator Exists", mend="add key, or operator: Exists"
-        )
+        yield CLASH.at(node["key"], "is missing, which needs operator Exists", mend="add key, or operator: Exists")
     if not node["tolerationSeconds"].missing and node["effect"].text != "NoExecute":
-        yield CLASH.at(
-            node["tolerationSeconds"], "needs effect NoExecute", mend="remove it, or write that effect"
-        )
+        yield CLASH.at(node["tolerationSeconds"], "needs effect NoExecute", mend="remove it, or write that effect")

@@ -1,4 +1,6 @@
-"""What an algorithm makes of the search space: distributions, steps and bounds that its service does not take as written."""
+"""What an algorithm makes of the search space: distributions, steps and bounds that its service does not take as
+written.
+"""
 
 import math
 from collections.abc import Iterator
@@ -65,7 +67,7 @@ PASSES = "the step that is nearest to max is taken, and it lies above: values ou
 
 
 def sampling(spec: Node, service: Service) -> Iterator[Finding]:
-    """What the service makes of each parameter."""
+    """Yields what the service makes of each parameter."""
     algorithm = spec["algorithm"]["algorithmName"].text or ""
     numeric = 0
     for node in spec["parameters"].items:
@@ -79,28 +81,19 @@ def sampling(spec: Node, service: Service) -> Iterator[Finding]:
             yield ABOVE_ZERO.at(space["min"], f"is {space['min'].text}, under {algorithm}")
             continue
         yield from _distribution(space, kind, service, algorithm)
-        if (
-            service.uniform_step
-            and low is not None
-            and low <= 0
-            and space["distribution"].text == "logUniform"
-        ):
+        if service.uniform_step and low is not None and low <= 0 and space["distribution"].text == "logUniform":
             least = "1" if kind == "int" else "1e-10"
             high = number(space["max"])
             rule = LOG if high is not None and high < float(least) else CLIPPED
             yield rule.at(space["min"], f"is {space['min'].text}, and {algorithm} draws from {least} on")
     if numeric < service.dimensions and spec["parameters"].items:
-        yield DIMENSIONS.at(
-            spec["parameters"], f"{algorithm} needs {service.dimensions} numbers, and finds {numeric}"
-        )
+        yield DIMENSIONS.at(spec["parameters"], f"{algorithm} needs {service.dimensions} numbers, and finds {numeric}")
 
 
 def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Finding]:
     node, step = space["step"], number(space["step"])
     if node.empty and kind in service.needs_step:
-        yield SETTING_MISSING.at(
-            node, f"{algorithm} needs the step of a {kind}", effect=service.without_step or None
-        )
+        yield SETTING_MISSING.at(node, f"{algorithm} needs the step of a {kind}", effect=service.without_step or None)
     elif node.text and not service.step:
         yield STEP_IGNORED.at(node, f"{algorithm} does not know of steps")
     elif step is None or step <= 0:
@@ -114,15 +107,16 @@ def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[
         # pyll/stochastic.py of hyperopt: round(uniform(low, high) / q) * q
         first, last, slack = round(low / step) * step, round(high / step) * step, step * 1e-6
         if first < low - slack or last > high + slack:
-            yield STEP_LEAVES.at(
-                node, f"is {node.text}: {algorithm} tries multiples of it, from {first:g} to {last:g}"
-            )
+            yield STEP_LEAVES.at(node, f"is {node.text}: {algorithm} tries multiples of it, from {first:g} to {last:g}")
     elif kind in service.passes_max:
         yield from _passes(space, step, half=service.reading is GO)
 
 
 def _passes(space: Node, step: float, *, half: bool) -> Iterator[Finding]:
-    """pbt/service.py ends its list half a step above max; goptuna's DiscreteUniformDistribution rounds to the nearest step."""
+    """pbt/service.py ends its list half a step above max.
+
+    Goptuna's DiscreteUniformDistribution rounds to the nearest step.
+    """
     low, high = number(space["min"]), number(space["max"])
     if low is None or high is None or low >= high or not math.isfinite((high - low) / step):
         return

@@ -49,9 +49,7 @@ class Service:
     is_ours: bool = False  # whether Sepsweep's services have it too, which try no point twice
     min_above_zero: bool = False
     dimensions: int = 0
-    answers: tuple[
-        str, ...
-    ] = ()  # the names that a search of a network's graph gives in the place of parameters
+    answers: tuple[str, ...] = ()  # the names that a search of a network's graph gives in the place of parameters
 
 
 SEED = {"random_state": whole(0, 2**32 - 1)}  # numpy.random.RandomState
@@ -74,7 +72,8 @@ SERVICES: Mapping[str, Service] = {
         settings={
             "base_estimator": one_of("GP", "RF", "ET", "GBRT"),
             "n_initial_points": whole(0),
-            # The service takes EIps and PIps as well, and then fails at the first result: they want a time with each value.
+            # The service takes EIps and PIps as well, and then fails at the first result: they want a time with each
+            # value.
             "acq_func": one_of("gp_hedge", "LCB", "EI", "PI"),
             "acq_optimizer": one_of("auto", "sampling", "lbfgs"),
             **SEED,
@@ -162,9 +161,7 @@ SERVICES: Mapping[str, Service] = {
             "n_population": whole(5, 100_000),
             "truncation_threshold": real(lambda value: 0 <= value <= 1, "a number from 0 to 1"),
             # The service compares the text with 0 (pbt/service.py), which fails whatever is written.
-            "resample_probability": Setting(
-                lambda _: False, "to be left out: the service fails on any value"
-            ),
+            "resample_probability": Setting(lambda _: False, "to be left out: the service fails on any value"),
         },
         needs=("suggestion_trial_dir", "n_population", "truncation_threshold"),
         strict=False,
@@ -199,9 +196,7 @@ SERVICES: Mapping[str, Service] = {
         settings={
             "batch_size": or_none(whole(1)),
             "num_workers": whole(0),
-            **dict.fromkeys(
-                ("num_epochs", "init_channels", "print_step", "num_nodes", "stem_multiplier"), whole(1)
-            ),
+            **dict.fromkeys(("num_epochs", "init_channels", "print_step", "num_nodes", "stem_multiplier"), whole(1)),
             **dict.fromkeys(
                 (
                     "w_lr",

@@ -13,7 +13,7 @@ class Setting:
     says: str
 
     def takes(self, text: str) -> bool:
-        """Whether the service takes this value; one that it cannot even convert it does not."""
+        """Returns whether the service takes this value; one that it cannot even convert it does not."""
         try:
             return self.accepts(text)
         except (ValueError, OverflowError):
@@ -21,18 +21,18 @@ class Setting:
 
 
 def whole(least: int, most: float = math.inf) -> Setting:
-    """A whole number from `least` to `most`."""
+    """Returns a whole number from `least` to `most`."""
     bound = "" if most == math.inf else f" and at most {most:.0f}"
     return Setting(lambda text: least <= int(text) <= most, f"a whole number of at least {least}{bound}")
 
 
 def real(accepts: Callable[[float], bool], says: str) -> Setting:
-    """A number that `accepts` takes."""
+    """Returns a number that `accepts` takes."""
     return Setting(lambda text: accepts(float(text)), says)
 
 
 def one_of(*words: str) -> Setting:
-    """One of these words."""
+    """Returns one of these words."""
     return Setting(lambda text: text in words, "one of " + ", ".join(words))
 
 
@@ -45,5 +45,5 @@ def numbers(least: int) -> Setting:
 
 
 def or_none(setting: Setting) -> Setting:
-    """The word None, or what `setting` takes."""
+    """Returns the word None, or what `setting` takes."""
     return Setting(lambda text: text == "None" or setting.takes(text), f"{setting.says}, or None")

@@ -59,7 +59,7 @@ MORE = error(
 
 
 def read(text: str) -> tuple[Node | None, list[Finding]]:
-    """The Experiment of `text`, or None where there is none to continue with, and what is wrong with the YAML."""
+    """Returns the Experiment of `text`, or None where there is none to continue with, and what is wrong with the YAML."""
     try:
         documents = read_documents(text)
     except YamlError as cause:
@@ -74,9 +74,7 @@ def read(text: str) -> tuple[Node | None, list[Finding]]:
         return None, [DOCUMENTS.at(_top(line), found if documents else "is empty")]
     top = Node(document.value, (), document.lines)
     findings = [
-        (DUPLICATE_KEY if fault.kind == "twice" else NOT_FINITE).at(
-            Node(None, fault.path, document.lines), fault.what
-        )
+        (DUPLICATE_KEY if fault.kind == "twice" else NOT_FINITE).at(Node(None, fault.path, document.lines), fault.what)
         for fault in document.faults
     ]
     if not isinstance(document.value, dict):
@@ -90,7 +88,7 @@ def _is_experiment(document: Document) -> bool:
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in the words of a message."""
+    """Returns what a value is, in the words of a message."""
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):

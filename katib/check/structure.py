@@ -1,9 +1,9 @@
 """Holds a document against Katib's and Kubernetes' own types: unknown keys, wrong types, missing keys.
 
-The types stand in types.json beside this file, taken from the package kubeflow-katib-api, whose import takes longer than a whole
-check: tests/katib/check/katib_types.py writes the file, and a test holds it to the package. In a trial Job Katib is stricter than
-Kubernetes: it converts the template to Go's type and back and refuses whatever comes back otherwise (validator.go,
-validatePatchJob), so null, empty lists and Go's zero values are refused too.
+The types stand in types.json beside this file, taken from the package kubeflow-katib-api, whose import takes longer
+than a whole check: tests/katib/check/katib_types.py writes the file, and a test holds it to the package. In a trial Job
+Katib is stricter than Kubernetes: it converts the template to Go's type and back and refuses whatever comes back
+otherwise (validator.go, validatePatchJob), so null, empty lists and Go's zero values are refused too.
 """
 
 import json
@@ -64,7 +64,8 @@ OMITTED_ZERO = """
 readOnly stdin stdinOnce tty hostNetwork hostPID hostIPC hostPort partition sslEnabled chapAuthDiscovery chapAuthSession
 initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
 """
-# Of one type alone: what is a pointer, or has no omitempty, and is kept though fields of that name elsewhere are left out,
+# Of one type alone: what is a pointer, or has no omitempty, and is kept though fields of that name elsewhere are left
+# out,
 KEPT_ZERO = """
 HostPathVolumeSource.type AzureDiskVolumeSource.kind AzureDiskVolumeSource.readOnly AzureDiskVolumeSource.fsType
 CSIVolumeSource.readOnly CSIVolumeSource.fsType ClusterTrustBundleProjection.name ClusterTrustBundleProjection.signerName
@@ -109,12 +110,12 @@ class Field(NamedTuple):
     owner: str = ""
 
     def key(self, name: object) -> str:
-        """The key `name` with the type that has it."""
+        """Returns the key `name` with the type that has it."""
         return f"{self.owner.removeprefix(CORE)}.{name}"
 
 
 def structure(top: Node) -> Iterator[Finding]:
-    """What of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
+    """Yields what of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
     yield from _mapping(top, "Experiment", in_job=False)
     job = top["spec"]["trialTemplate"]["trialSpec"]
     if is_job(job):
@@ -122,7 +123,7 @@ def structure(top: Node) -> Iterator[Finding]:
 
 
 def is_job(trial: Node) -> bool:
-    """Whether the trial is a batch/v1 Job, the only kind that Katib and this program look into."""
+    """Returns whether the trial is a batch/v1 Job, the only kind that Katib and this program look into."""
     return (trial["apiVersion"].text, trial["kind"].text) == ("batch/v1", "Job")
 
 
@@ -131,10 +132,7 @@ def _types() -> Mapping[str, Mapping[str, Field]]:
     """Of each of Katib's and Kubernetes' mappings its keys."""
     found = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
     return {
-        name: {
-            key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED), name)
-            for key, text in keys.items()
-        }
+        name: {key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED), name) for key, text in keys.items()}
         for name, keys in found.items()
     }
 
@@ -175,9 +173,7 @@ def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
         yield from _model(node, expected, in_job=in_job)
 
 
-def _many(
-    node: Node, container: type, name: str, items: list[Node], field: Field, in_job: bool
-) -> Iterator[Finding]:
+def _many(node: Node, container: type, name: str, items: list[Node], field: Field, in_job: bool) -> Iterator[Finding]:
     if not isinstance(node.value, container):
         yield _wrong(node, name, in_job=in_job)
     elif in_job and not items and not field.required and field.key(node.path[-1]) not in KEPT_ZERO.split():
@@ -225,9 +221,7 @@ def _wrong(node: Node, expected: str, *, in_job: bool) -> Finding:
     name = TEXTS.get(expected, expected)
     mend = None
     if expected == "str" and isinstance(node.value, bool | int | float):
-        mend = (
-            f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
-        )
+        mend = f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
     elif expected in ("int", "float", "bool") and node.text is not None:
         mend = f"write {name}, without quotes"
     effect = JOB_EFFECT if in_job else None

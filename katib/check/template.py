@@ -13,7 +13,8 @@ from katib.check.services import SERVICES
 from katib.errors import nearest
 
 NO_TRIAL = "no trial can be created; the webhook does not look at it"
-# controller.v1beta1/consts; of nested ones the innermost, which Katib replaces first: so a search is linear in the text.
+# controller.v1beta1/consts; of nested ones the innermost, which Katib replaces first: so a search is linear in the
+# text.
 PLACEHOLDER = re.compile(r"\$\{trialParameters\.((?:(?!\$\{trialParameters\.).)+?)\}")
 META = re.compile(r"\$\{trialSpec\.((?:(?!\$\{trialSpec\.).)+?)\}")
 META_KEYS = ("Name", "Namespace", "Kind", "APIVersion", "Annotations", "Labels")
@@ -125,7 +126,7 @@ UNREFERENCED = error(
 
 
 def template(top: Node) -> Iterator[Finding]:
-    """The template; whether the trial can be made of it."""
+    """Yields the template; whether the trial can be made of it."""
     spec, node = top["spec"], top["spec"]["trialTemplate"]
     if spec.missing:
         return
@@ -199,9 +200,7 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
         name, reference = item["name"], item["reference"]
         yield from _trial_parameter(item, names, references)
         if name.text and name.text not in used and not trial.missing and not {"{", "}"} & set(name.text):
-            yield UNUSED.at(
-                name, f"the trial holds no ${{trialParameters.{name.text}}}: {_hint(name.text, used)}"
-            )
+            yield UNUSED.at(name, f"the trial holds no ${{trialParameters.{name.text}}}: {_hint(name.text, used)}")
         if reference.text:
             yield from _reference(reference, parameters, answers, trial)
         names.add(name.text or "")
@@ -219,7 +218,7 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
 
 
 def _answers(spec: Node) -> tuple[str, ...]:
-    """The names that the algorithm answers with where it searches a network's graph."""
+    """Returns the names that the algorithm answers with where it searches a network's graph."""
     service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
     return service.answers if service else ()
 
@@ -235,9 +234,7 @@ def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Itera
         yield PARAMETER.at(item["name"], f"'{item['name'].text}' holds a brace")
 
 
-def _reference(
-    node: Node, parameters: dict[str, Node], answers: tuple[str, ...], trial: Node
-) -> Iterator[Finding]:
+def _reference(node: Node, parameters: dict[str, Node], answers: tuple[str, ...], trial: Node) -> Iterator[Finding]:
     names = [*parameters] or answers
     text = node.text or ""
     meta = META.search(text)
@@ -263,8 +260,7 @@ def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:
         for match in ALMOST.finditer(text):
             word = match[0].strip("${} ")
             if not PLACEHOLDER.fullmatch(match[0]) and (
-                (word.lower().startswith("trial") and "." in word)
-                or (match[0] == f"${{{word}}}" and word in known)
+                (word.lower().startswith("trial") and "." in word) or (match[0] == f"${{{word}}}" and word in known)
             ):
                 yield MISSPELT.at(place, f"'{match[0]}' is no placeholder")
 

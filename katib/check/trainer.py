@@ -63,7 +63,7 @@ class Given:
 
 
 def training(top: Node) -> Iterator[Finding]:
-    """The flags of our trainer in the command of a Job's primary container, and what the search puts into them."""
+    """Yields the flags of our trainer in the command of a Job's primary container, and what the search puts into them."""
     spec = top["spec"]
     template = spec["trialTemplate"]
     containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"].items
@@ -76,9 +76,7 @@ def training(top: Node) -> Iterator[Finding]:
     references = {item["name"].text: item["reference"].text for item in listed}
     parameters = _parameters(spec)
     searched = {
-        name: parameters[reference]
-        for name, reference in references.items()
-        if name and reference in parameters
+        name: parameters[reference] for name, reference in references.items() if name and reference in parameters
     }
     model = next((item.values[0][0] for item in given if item.flag == MODEL and item.values), None)
     model = model if model in trainer().models else None
@@ -89,7 +87,7 @@ def training(top: Node) -> Iterator[Finding]:
 
 
 def _words(container: Node) -> list[tuple[str, Node]]:
-    """The command's words; those of a shell's script are at the place of the script."""
+    """Returns the command's words; those of a shell's script are at the place of the script."""
     words = [*container["command"].items, *container["args"].items]
     texts = [(word.text or "", word) for word in words]
     if len(texts) > 2 and texts[0][0] in ("sh", "bash") and texts[1][0] == "-c":
@@ -101,19 +99,15 @@ def _words(container: Node) -> list[tuple[str, Node]]:
 
 
 def _parameters(spec: Node) -> dict[str, Node]:
-    """The parameters of the search by their name; those whose name stands there twice are another rule's."""
+    """Returns the parameters of the search by their name; those whose name stands there twice are another rule's."""
     times = Counter(item["name"].text for item in spec["parameters"].items)
     return {name: item for name, item in named(spec["parameters"].items).items() if times[name] == 1}
 
 
 def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    """The words from `trainer` on, where they are a training of ours; none elsewhere."""
+    """Returns the words from `trainer` on, where they are a training of ours; none elsewhere."""
     texts = [text for text, _ in words]
-    if (
-        not texts
-        or not re.fullmatch(r"python(3(\.\d+)?)?", PurePosixPath(texts[0]).name)
-        or "-m" not in texts
-    ):
+    if not texts or not re.fullmatch(r"python(3(\.\d+)?)?", PurePosixPath(texts[0]).name) or "-m" not in texts:
         return []
     module = texts.index("-m") + 1
     if not all(text.startswith("-") for text in texts[1:module]) or texts[module : module + 1] != ["trainer"]:
@@ -125,7 +119,10 @@ def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
 
 
 def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
-    """The flags; --weight_decay=1 is --weight-decay 1. Words that follow none are reported as a flag of their own."""
+    """Yields the flags; --weight_decay=1 is --weight-decay 1.
+
+    Words that follow none are reported as a flag of their own.
+    """
     found: Given | None = None
     for text, node in words[1:]:
         if text.startswith("--"):
@@ -156,10 +153,8 @@ def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator
         yield from _value(item.flag, text, node, searched, model)
 
 
-def _value(
-    flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None
-) -> Iterator[Finding]:
-    """A value as it stands there, or all that a placeholder can become."""
+def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
+    """Yields a value as it stands there, or all that a placeholder can become."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None and whole[1] in searched:
         for place, what in _drawn(flag, searched[whole[1]], model):
@@ -169,7 +164,7 @@ def _value(
 
 
 def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node, str]]:
-    """The ends of a range, or the values of a list, that `flag` does not take."""
+    """Yields the ends of a range, or the values of a list, that `flag` does not take."""
     space, kind = parameter["feasibleSpace"], parameter["parameterType"]
     if kind.text in LISTED:
         for value in space["list"].items:
@@ -186,8 +181,10 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
 
 
 def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Finding]:
-    """The settings of --set name=value,name=value, be they written there or in the list of a parameter. `others` are the flags
-    that the command gives itself."""
+    """Yields the settings of --set name=value,name=value, be they written there or in the list of a parameter.
+
+    `others` are the flags that the command gives itself.
+    """
     for text, node in item.values or [("", item.node)]:
         whole = PLACEHOLDER.fullmatch(text)
         places = [(text, node)]

@@ -1,4 +1,6 @@
-"""What Kubeflow's training operators ask of their jobs: v1 by its webhooks (pkg/webhooks of v1.9), v2 by its runtimes' names."""
+"""What Kubeflow's training operators ask of their jobs: v1 by its webhooks (pkg/webhooks of v1.9), v2 by its runtimes'
+names.
+"""
 
 from collections.abc import Iterator
 
@@ -27,7 +29,7 @@ TRAIN_JOB = warning(
 
 
 def training_job(trial: Node, primary: Node) -> Iterator[Finding]:
-    """A trial of one of Kubeflow's kinds; `primary` is primaryContainerName."""
+    """Yields a trial of one of Kubeflow's kinds; `primary` is primaryContainerName."""
     kind, version = trial["kind"].text or "", trial["apiVersion"].text
     if kind == "TrainJob" and version == "trainer.kubeflow.org/v1alpha1":
         reference = trial["spec"]["runtimeRef"]["name"]

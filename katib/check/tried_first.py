@@ -1,4 +1,6 @@
-"""The points of the setting `first_suggestions`: whether each is one of the search space, and whether it comes to its turn."""
+"""The points of the setting `first_suggestions`: whether each is one of the search space, and whether it comes to its
+turn.
+"""
 
 import re
 from collections.abc import Iterator
@@ -28,9 +30,7 @@ CLASH = warning(
     " with the first one's",
     mend="leave `trial` out, or give each trial of the cluster a name of its own",
 )
-RANDOM = re.compile(
-    r".+-[a-z0-9]{8}"
-)  # suggestionclient.go: utilrand.String(8) behind the name of the experiment
+RANDOM = re.compile(r".+-[a-z0-9]{8}")  # suggestionclient.go: utilrand.String(8) behind the name of the experiment
 
 
 def tried_first(top: Node) -> Iterator[Finding]:
@@ -57,7 +57,10 @@ def tried_first(top: Node) -> Iterator[Finding]:
 
 
 def _place(parameter: Node, text: str) -> float | str | None:
-    """Where a value lies on a parameter's axis; None where it is outside. A bound that is no number has a finding of its own."""
+    """Returns where a value lies on a parameter's axis; None where it is outside.
+
+    A bound that is no number has a finding of its own.
+    """
     space = parameter["feasibleSpace"]
     if parameter["parameterType"].text in LISTED:
         return text if text in [item.text for item in space["list"].items] else None

@@ -10,8 +10,9 @@ from katib.errors import SepsweepError, nearest
 
 
 def require_filled(verb: str, words: Sequence[str], takes: Sequence[Any]) -> None:
-    """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable, or where
-    an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them."""
+    """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable,
+    or where an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them.
+    """
     options = [item for item in takes if item.opts[0].startswith("-") and not getattr(item, "is_flag", False)]
     valued = [name for item in options for name in item.opts]
     once = [name for item in options if not getattr(item, "multiple", False) for name in item.opts]
@@ -43,7 +44,7 @@ def _none(argument: Any) -> str:
 
 
 def complaint(error: typer.TyperException, words: Sequence[str] = ()) -> str:
-    """What is wrong with the `words` behind a verb, as its parser found it and not in the parser's words."""
+    """Returns what is wrong with the `words` behind a verb, as its parser found it and not in the parser's words."""
     found = _COMPLAINTS.get(type(error).__name__)
     return found(error, words) if found else error.format_message().rstrip(".")
 
@@ -66,7 +67,7 @@ def _bad_value(error: Any, _: Sequence[str]) -> str:
 
 
 def _no_such_option(error: Any, words: Sequence[str]) -> str:
-    """The nearest option; that an argument has no name before it; or all options."""
+    """Returns the nearest option; that an argument has no name before it; or all options."""
     dashed = [word for word in words if word.startswith("-")]
     typed = next((word for word in dashed if word.startswith(error.option_name)), dashed[-1])
     typed = typed.partition("=")[0]
@@ -82,15 +83,17 @@ def _no_such_option(error: Any, words: Sequence[str]) -> str:
 
 
 def _bad_use(error: Any, words: Sequence[str]) -> str:
-    """An option without its value, or a switch with one."""
+    """Returns an option without its value, or a switch with one."""
     given = next((word for word in words if word.startswith(f"{error.option_name}=")), "")
     if given:
-        return f"{error.option_name} is a switch and takes no value; write it without '{given[len(error.option_name) :]}'"
+        return (
+            f"{error.option_name} is a switch and takes no value; write it without '{given[len(error.option_name) :]}'"
+        )
     return f"{error.option_name} is without a value; give it one or leave it out"
 
 
 def _usage(error: Any, _: Sequence[str]) -> str:
-    """A word too many, which is all that is left."""
+    """Returns a word too many, which is all that is left."""
     extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message)
     if not extra or error.ctx is None:
         return str(error.format_message()).rstrip(".")
@@ -99,7 +102,7 @@ def _usage(error: Any, _: Sequence[str]) -> str:
 
 
 def _arguments(error: Any) -> list[str]:
-    """The names of the verb's arguments."""
+    """Returns the names of the verb's arguments."""
     params = error.ctx.command.params
     return [(item.metavar or item.name).strip("[]{}") for item in params if not item.opts[0].startswith("-")]
 

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 def with_old_trials(
     cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], *, anew: bool = False
 ) -> "Plan":
-    """The plan with the trials that continue, of the Experiment that has ended or of one that `delete` has written down.
+    """Returns the plan with the trials that continue, of the Experiment that has ended or of one that `delete` has
+    written down.
 
-    With `anew` nothing of the latter does. Raises ClusterError where an Experiment has ended and nothing of it can continue.
+    With `anew` nothing of the latter does. Raises ClusterError where an Experiment has ended and nothing of it can
+    continue.
     """
     from katib.errors import ClusterError, SepsweepError
 
@@ -89,9 +91,7 @@ def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str]
     return made if made.continued else item
 
 
-def _with(
-    cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]
-) -> "Plan":
+def _with(cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]) -> "Plan":
     from katib.backend.cluster.continuing import continued, with_hours, with_trials
     from katib.backend.cluster.run_directories import read
 
@@ -105,10 +105,11 @@ def _with(
     return replace(item, manifest=manifest, continued=made)
 
 
-def delete_ended(
-    cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], context: str | None
-) -> None:
-    """Deletes the ended Experiment after its table is in `out`; returns when a trial of an old name can be made again."""
+def delete_ended(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], context: str | None) -> None:
+    """Deletes the ended Experiment after its table is in `out`.
+
+    Returns when a trial of an old name can be made again.
+    """
     from katib.backend.cluster import lifecycle
     from katib.backend.cluster.model import read_search
     from katib.backend.cluster.saving import saving

@@ -1,7 +1,7 @@
 """Optuna's dashboard of one study as a server that only reads: nobody deletes or renames the study through it.
 
-Two barriers: requests other than GET and HEAD, and those that a foreign web page may have caused, are refused before the
-dashboard sees them; and its connections to the database cannot write, whatever a route does.
+Two barriers: requests other than GET and HEAD, and those that a foreign web page may have caused, are refused before
+the dashboard sees them; and its connections to the database cannot write, whatever a route does.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,15 +20,18 @@ POLICY = (
     " font-src 'self' data:; worker-src 'self' blob:; frame-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'"
 )
-"""What a browser may do with the page: it draws its own figures, and runs or fetches nothing that a note in the study holds."""
+"""What a browser may do with the page: it draws its own figures, and runs or fetches nothing that a note in the study
+holds."""
 
 Environment = dict[str, Any]
 Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
 
 
 def serve(database: Path, port: int) -> WSGIServer:
-    """A server on this machine alone that shows the study in `database`. Raises EngineError where the port is taken, and where
-    the study is none of this engine."""
+    """Returns a server on this machine alone that shows the study in `database`.
+
+    Raises EngineError where the port is taken, and where the study is none of this engine.
+    """
     from optuna_dashboard import wsgi
 
     from katib.backend.local.record import read
@@ -45,7 +48,10 @@ def serve(database: Path, port: int) -> WSGIServer:
 
 
 def read_only(application: Application, port: int) -> Application:
-    """`application` for requests that read, made by a page of this server on `port` or by no page; 405 or 403 for others."""
+    """Returns `application` for requests that read, made by a page of this server on `port` or by no page.
+
+    405 or 403 for others.
+    """
     names = ("localhost", ADDRESS, "[::1]")
     hosts = [f"{name}:{port}" for name in names] + [name for name in names if port == HTTP_PORT]
     origins = [f"http://{host}" for host in hosts]
@@ -54,7 +60,9 @@ def read_only(application: Application, port: int) -> Application:
         method = environment["REQUEST_METHOD"]
         host, origin = environment.get("HTTP_HOST"), environment.get("HTTP_ORIGIN")
         if method not in READING:
-            line = f"{clean(method, 100)}: this dashboard only shows the search; nothing is changed or deleted through it"
+            line = (
+                f"{clean(method, 100)}: this dashboard only shows the search; nothing is changed or deleted through it"
+            )
             return _refusal(start, "405 Method Not Allowed", line)
         if host is None or host.lower() not in hosts:
             return _refusal(
@@ -74,7 +82,9 @@ def read_only(application: Application, port: int) -> Application:
 
 
 def _unframed(start: Callable[..., Any]) -> Callable[..., Any]:
-    """`start` with headers that keep the dashboard out of another page's frame, and its answers out of its scripts."""
+    """Returns `start` with headers that keep the dashboard out of another page's frame, and its answers out of its
+    scripts.
+    """
 
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
         own = [("Content-Security-Policy", POLICY), ("X-Content-Type-Options", "nosniff")]
@@ -91,7 +101,10 @@ def _refusal(start: Callable[..., Any], status: str, line: str) -> list[bytes]:
 
 
 def _storage(database: Path) -> Any:
-    """The study's storage. A connection that only queries may still take back what a killed engine left half written."""
+    """Returns the study's storage.
+
+    A connection that only queries may still take back what a killed engine left half written.
+    """
     from optuna.storages import RDBStorage
 
     from katib.backend.local.record import LOCK_SECONDS

@@ -1,4 +1,6 @@
-"""What confirm and arch share: the Experiment that follows from a search, planned once, run here or deployed, found again."""
+"""What confirm and arch share: the Experiment that follows from a search, planned once, run here or deployed, found
+again.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,13 +16,9 @@ if TYPE_CHECKING:
     Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
     """Of a search's table and manifest the plan of what follows."""
 
-Data = Annotated[
-    Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")
-]
+Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
 OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster, not on this machine")]
-Seeds = Annotated[
-    str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")
-]
+Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,9 @@ class How:
 
 @dataclass(frozen=True)
 class Followed:
-    """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its first
-    trial, `code` what a search that was broken off exits with."""
+    """What follows from a search, and how far it is: `manifest` is that of its Experiment, `table` None before its
+    first trial, `code` what a search that was broken off exits with.
+    """
 
     plan: "Plan"
     manifest: Mapping[str, Any]
@@ -84,7 +83,7 @@ class Followed:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """The seeds of `--seeds`."""
+    """Returns the seeds of `--seeds`."""
     from katib.errors import SepsweepError
     from katib.trainer_flags import trainer
 
@@ -99,17 +98,13 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def follow(
-    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
-) -> Followed:
+def follow(experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How) -> Followed:
     """Plan what follows from a search, or find it as it was planned; show it, ask, and have run what is missing."""
     where = _on_cluster if how.on_cluster else _here
     return where(experiment, purpose, make, show, how)
 
 
-def _here(
-    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
-) -> Followed:
+def _here(experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How) -> Followed:
     """On this machine, until it has ended."""
     import sys
 
@@ -207,7 +202,9 @@ def _on_cluster(
 
 
 def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
-    """An Experiment of the cluster as a manifest that makes it anew: without what Katib, Kubernetes and `stop` noted on it."""
+    """Returns an Experiment of the cluster as a manifest that makes it anew: without what Katib, Kubernetes and `stop`
+    noted on it.
+    """
     from katib.conclude.fixed_runs import PLAN
 
     metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
@@ -221,7 +218,7 @@ def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table_here(out: Path, name: str) -> "TrialTable | None":
-    """The table of an experiment on this machine; None where there is none."""
+    """Returns the table of an experiment on this machine; None where there is none."""
     from katib.backend.local.record import DATABASE
     from katib.backend.local.table import read_table
 
@@ -253,7 +250,7 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
 
 
 def _recorded(out: Path, search: "TrialTable") -> Path | None:
-    """Where the search's runs found their corpus (trainer/training/fit.py writes it down)."""
+    """Returns where the search's runs found their corpus (trainer/training/fit.py writes it down)."""
     from katib.table.run_folder import SUMMARY, read_json
 
     for row in search.rows:

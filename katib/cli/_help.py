@@ -26,7 +26,7 @@ WIDEST, NAME = 100, 16
 
 
 def overview(summary: Callable[[str], str]) -> str:
-    """The page; `summary` gives a verb's own sentence. No word of it is broken at the end of a line."""
+    """Returns the page; `summary` gives a verb's own sentence. No word of it is broken at the end of a line."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     head = (
         "Sepsweep finds the training hyperparameters of speech-separation models.",

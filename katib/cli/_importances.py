@@ -1,7 +1,7 @@
 """The report's importances in Optuna's dashboard, which else has others of the same search.
 
-The dashboard goes by the trials that completed, a tenth of them as good ones; the report by stopped trials too and by more good
-ones, since that named the right parameter more often in simulated searches (katib/report/importance.py).
+The dashboard goes by the trials that completed, a tenth of them as good ones; the report by stopped trials too and by
+more good ones, since that named the right parameter more often in simulated searches (katib/report/importance.py).
 """
 
 import json
@@ -16,7 +16,10 @@ ROUTE = re.compile(r"/api/studies/\d+/param_importances")
 
 
 def with_ours(application: Application, folder: Path) -> Application:
-    """`application`, whose importances are those that a report of the search in `folder` shows; none where it shows none."""
+    """Returns `application`, whose importances are those that a report of the search in `folder` shows.
+
+    None where it shows none.
+    """
     shares = _Shares(folder)
 
     def answer(environment: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,4 +1,5 @@
-"""Names the variables and the target of make's command line that it does not know, each with the nearest one that it does.
+"""Names the variables and the target of make's command line that it does not know, each with the nearest one that it
+does.
 
 The Makefile calls it with the machine's own Python, before there is an environment: it needs nothing but the standard
 library, of Python 3.9 or later.
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 
 
 def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] = ()) -> str:
-    """One line about the `unknown` variables, in the order of make's own list, which has the last one first."""
+    """Returns one line about the `unknown` variables, in the order of make's own list, which has the last one first."""
     order = [word.partition("=")[0].rstrip(":?+!") for word in reversed(typed)]
     first, *others = sorted(unknown, key=lambda name: order.index(name) if name in order else len(order))
     near = _nearest(first, known)
@@ -23,7 +24,10 @@ def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] =
 
 
 def target(unknown: str, known: Sequence[str], arguments: Sequence[str] = ()) -> str:
-    """One line about a target that there is not; behind one that takes `arguments` it was meant for one of these."""
+    """Returns one line about a target that there is not.
+
+    Behind one that takes `arguments` it was meant for one of these.
+    """
     if arguments:
         return f"no such target, did you mean {arguments[0]}={unknown}?"
     near = get_close_matches(unknown.lower().replace("_", "-"), known, n=1)
@@ -31,12 +35,12 @@ def target(unknown: str, known: Sequence[str], arguments: Sequence[str] = ()) ->
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    """The known variable that `name` was probably meant to be; empty where none is near."""
+    """Returns the known variable that `name` was probably meant to be; empty where none is near."""
     return next(iter(get_close_matches(name.upper().replace("-", "_"), known, n=1)), "")
 
 
 def _groups(words: Sequence[str]) -> Iterator[list[str]]:
-    """The words between the separators `--`."""
+    """Yields the words between the separators `--`."""
     rest = iter(words)
     while True:
         yield list(itertools.takewhile(lambda word: word != "--", rest))

@@ -34,8 +34,11 @@ def arch(
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Run each architecture of MODEL's next phase with three seeds, as an Experiment of its own; then a table and a plot of
-    the result against parameters, multiply-adds and step time. Started again it goes on; with --json it starts nothing."""
+    """Run each architecture of MODEL's next phase with three seeds, as an Experiment of its own.
+
+    Then a table and a plot of the result against parameters, multiply-adds and step time. Started again it goes on;
+    with --json it starts nothing.
+    """
     import sys
 
     from katib.cli._follow import How, follow, numbers
@@ -60,9 +63,7 @@ def arch(
             )
         own = _own(manifest, phase, kept, notes)
         verdict = find_verdict(out, table)
-        return plan_architecture(
-            table, manifest, phase.field, phase.values, seeds=wanted, verdict=verdict, own=own
-        )
+        return plan_architecture(table, manifest, phase.field, phase.values, seeds=wanted, verdict=verdict, own=own)
 
     how = How(out=out, data=data, cluster=cluster, site=site, context=context, yes=yes, look=as_json)
     found = follow(name, "arch", make, _show, how)
@@ -76,9 +77,7 @@ def arch(
     if as_json:
         return _print_json(found, made)
     if all(one.mean is None for one in made) and not found.outstanding:
-        raise ResultError(
-            f"none of the runs of '{found.name}' ended with a value: {'; '.join(found.failures[:1])}"
-        )
+        raise ResultError(f"none of the runs of '{found.name}' ended with a value: {'; '.join(found.failures[:1])}")
     return _close(found, made, out)
 
 
@@ -96,10 +95,8 @@ def _next_phase(model: str) -> "Architecture":
     return phase
 
 
-def _own(
-    manifest: "Mapping[str, Any]", phase: "Architecture", kept: Path, notes: "dict[str, None]"
-) -> int | None:
-    """The value that the search's own architecture has; None where the trainer cannot be asked."""
+def _own(manifest: "Mapping[str, Any]", phase: "Architecture", kept: Path, notes: "dict[str, None]") -> int | None:
+    """Returns the value that the search's own architecture has; None where the trainer cannot be asked."""
     from katib.conclude.architecture import sizes
     from katib.errors import ResultError
 
@@ -145,8 +142,7 @@ def _show(found: "Followed") -> None:
     )
     settings = {name: text for name, text in plan.groups[0].configuration.items() if name != plan.field}
     print_words(
-        f"      the best of '{plan.search}': "
-        + ", ".join(f"{name} {short(text)}" for name, text in settings.items())
+        f"      the best of '{plan.search}': " + ", ".join(f"{name} {short(text)}" for name, text in settings.items())
     )
 
 
@@ -191,7 +187,10 @@ def _headings(plan: "Plan", made: "list[Variant]") -> list[str]:
 
 
 def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, maximize: bool) -> list[str]:
-    """`step` is an epoch by its training steps, validation included; an epoch where no run says how many steps it has."""
+    """Returns `step` is an epoch by its training steps, validation included.
+
+    An epoch where no run says how many steps it has.
+    """
     from katib.conclude.architecture import front
     from katib.report.pareto import AXES
     from katib.text import duration, with_unit
@@ -205,9 +204,7 @@ def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, max
         "" if one.parameters is None else f"{one.parameters:,}",
         "" if one.multiply_adds is None else f"{one.multiply_adds / 1e9:.3g} G",
         "" if time is None else f"{1e3 * time:.3g} ms" if time < 1 else duration(time),
-        ", ".join(
-            AXES[cost][0].split(",")[0] for cost in AXES if one in front(made, cost, maximize=maximize)
-        ),
+        ", ".join(AXES[cost][0].split(",")[0] for cost in AXES if one in front(made, cost, maximize=maximize)),
     ]
 
 

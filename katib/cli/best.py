@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def best(
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or a model")
-    ],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or a model")],
     out: Out = Path("runs"),
     top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     cluster: OfCluster = False,
@@ -90,7 +88,10 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
 
 
 def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
-    """The verdict where there is one; else how far the search is, why it cannot be confirmed, or the command that does so."""
+    """Returns the verdict where there is one.
+
+    Else how far the search is, why it cannot be confirmed, or the command that does so.
+    """
     from katib.conclude.confirmation import find_verdict, hindrance
     from katib.conclude.remarks import differences, progress
 

@@ -23,17 +23,17 @@ def confirm(
     out: Out = Path("runs"),
     seeds: Seeds = None,
     top: Annotated[int, typer.Option(help="how many configurations", min=1, max=MOST)] = 3,
-    baseline: Annotated[
-        str, typer.Option(help="values to beat by seed, 42=3.01,123=2.87 (default: the spec's)")
-    ] = "",
+    baseline: Annotated[str, typer.Option(help="values to beat by seed, 42=3.01,123=2.87 (default: the spec's)")] = "",
     cluster: OnCluster = False,
     site: SiteFile = None,
     context: Context = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Run the best configurations of EXPERIMENT with each seed, as an Experiment of its own, and state the verdict. Started
-    again it goes on, and says how far it is; with --json it starts nothing."""
+    """Run the best configurations of EXPERIMENT with each seed, as an Experiment of its own, and state the verdict.
+
+    Started again it goes on, and says how far it is; with --json it starts nothing.
+    """
     from katib.cli._follow import How, follow, numbers
     from katib.cli.searches import search_name
     from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
@@ -76,9 +76,7 @@ def _baseline(text: str) -> "dict[int, float] | None":
     return found
 
 
-def _require_same(
-    found: "Followed", seeds: "tuple[int, ...] | None", baseline: "dict[int, float] | None"
-) -> None:
+def _require_same(found: "Followed", seeds: "tuple[int, ...] | None", baseline: "dict[int, float] | None") -> None:
     """What was planned before the runs stays: a plan that follows the results proves nothing."""
     import sys
 
@@ -141,9 +139,7 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
         print_words(verdict.sentence, told)
         first = plan.groups[0].configuration
         if dict(verdict.configuration) != first:
-            print_words(
-                "note: the search's first choice did not come through; the verdict is on the next one"
-            )
+            print_words("note: the search's first choice did not come through; the verdict is on the next one")
         settings = ", ".join(f"{name} {text}" for name, text in verdict.configuration.items())
         print_words(f"      {settings}", indent=6)
         return 0

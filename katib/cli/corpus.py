@@ -9,9 +9,9 @@ from katib.cli.options import MOST
 
 
 def corpus(
-    out: Annotated[
-        Path, typer.Option(help="folder to make; its name becomes part of the CSV files' names")
-    ] = Path("data/corpus"),
+    out: Annotated[Path, typer.Option(help="folder to make; its name becomes part of the CSV files' names")] = Path(
+        "data/corpus"
+    ),
     mixtures: Annotated[
         int, typer.Option(help="training mixtures; val and test get a fifth of that each", min=1, max=MOST)
     ] = 300,

@@ -76,9 +76,7 @@ def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, r
         f"  {len(rows)} trials and their pods go, with their metrics in Katib's database; {active} of them still run"
     )
     gone = (
-        "and all its run directories on the runs claim"
-        if runs
-        else "checkpoints and summaries on the runs claim stay"
+        "and all its run directories on the runs claim" if runs else "checkpoints and summaries on the runs claim stay"
     )
     print_words(f"  {gone}; its trial table is written to {out / search.name / export.JSON} and .csv first")
     for line in found.unsaved:
@@ -105,9 +103,7 @@ def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes:
         f"delete: {len(found)} run directories of '{experiment}' on claim '{site.claims.runs}', {size / 1e9:.2f} GB"
     )
     for item in found:
-        print_words(
-            f"  {item.trial}: {item.epochs} epochs, {item.state or 'no summary'}, {item.bytes / 1e6:.1f} MB"
-        )
+        print_words(f"  {item.trial}: {item.epochs} epochs, {item.state or 'no summary'}, {item.bytes / 1e6:.1f} MB")
     confirm("Delete?", yes)
     run_directories.remove(cluster, manifest, experiment)
     print_words("run directories removed")

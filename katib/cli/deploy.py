@@ -27,18 +27,14 @@ def deploy(
     context: Context = None,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="stop after the server's dry run")] = False,
-    wait: Annotated[
-        int, typer.Option(help="seconds to wait for the first trial to train", min=0, max=MOST)
-    ] = 600,
+    wait: Annotated[int, typer.Option(help="seconds to wait for the first trial to train", min=0, max=MOST)] = 600,
     out: Out = Path("runs"),
-    anew: Annotated[
-        bool, typer.Option("--anew", help="continue nothing of a search that was deleted")
-    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="continue nothing of a search that was deleted")] = False,
 ) -> None:
     """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial.
 
-    A search that has failed or was stopped continues from its run directories, and so does one that was deleted where OUT
-    has its table.
+    A search that has failed or was stopped continues from its run directories, and so does one that was deleted where
+    OUT has its table.
     """
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.deploy_diff import plan, running
@@ -66,8 +62,10 @@ def apply(
     out: Path = Path("runs"),
     context: str | None = None,
 ) -> None:
-    """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial; what confirm and
-    arch do as well."""
+    """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial.
+
+    What confirm and arch do as well.
+    """
     from katib.backend.cluster.kinds import EXPERIMENT
     from katib.backend.cluster.waiting import wait as wait_for_trial
     from katib.cli._continue import delete_ended
@@ -99,11 +97,7 @@ def apply(
         done.append(item.name)
         say(f"applied: experiment '{item.name}'")
     for item in due:
-        if (
-            wait
-            and item.action in ("create", "continue")
-            and not wait_for_trial(cluster, item.name, wait, say)
-        ):
+        if wait and item.action in ("create", "continue") and not wait_for_trial(cluster, item.name, wait, say):
             break
     print("watch it with: make status, or python -m katib status -w")
 
@@ -132,13 +126,13 @@ def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
     print_results(results, all_of_them=False)
     if errors := [result for result in results if result.status == "error"]:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ClusterError(
-            f"nothing was applied: {errors[0].check}: {errors[0].found}{more}; {errors[0].mend}"
-        )
+        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].found}{more}; {errors[0].mend}")
 
 
 def _tried(item: "Plan") -> "Object":
-    """What the API server is asked whether it would take it: a new Experiment under a free name where the old one goes first."""
+    """Returns what the API server is asked whether it would take it: a new Experiment under a free name where the old
+    one goes first.
+    """
     from katib.backend.cluster.deploy_diff import successor
 
     if item.action != "continue":
@@ -154,9 +148,7 @@ def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
 
     budget = item.manifest["spec"]
     image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
-    print_words(
-        f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}"
-    )
+    print_words(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
     if item.continued is not None:
         ended = "ended" if item.action == "continue" else "deleted"
         print_words(f"  of the {ended} search it continues {item.continued}", indent=4)

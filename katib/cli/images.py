@@ -14,14 +14,10 @@ if TYPE_CHECKING:
 
 
 def images(
-    registry: Annotated[
-        str, typer.Option(help="where they go: host/project (default: that of the site's image)")
-    ] = "",
+    registry: Annotated[str, typer.Option(help="where they go: host/project (default: that of the site's image)")] = "",
     push: Annotated[
         bool,
-        typer.Option(
-            "--push", help="push them, and write their digests into the site file and Katib's configuration"
-        ),
+        typer.Option("--push", help="push them, and write their digests into the site file and Katib's configuration"),
     ] = False,
     build_arg: Annotated[
         list[str] | None,

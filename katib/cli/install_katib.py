@@ -30,14 +30,10 @@ def install_katib(
             "name a folder with a copy, OVERLAY=folder"
         ) from None
     count = text.count("\nkind: ") + text.startswith("kind: ")
-    where = kubectl(
-        "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}", context=context
-    )
+    where = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}", context=context)
     print(f"install: {count} objects of {overlay} on {where}, in namespace kubeflow")
     confirm("Apply?", yes)
-    say(
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, context=context).strip()
-    )
+    say(kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text, context=context).strip())
     for name in DEPLOYMENTS:
         say(f"waits for {name}")
         kubectl(

@@ -20,9 +20,7 @@ def local(
             help="convtasnet, dprnn, sepformer, spmamba or demo; or an Experiment manifest, x.yaml",
         ),
     ],
-    data: Annotated[
-        Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")] = None,
     out: Out = Path("runs"),
     preset: Preset = None,
     name: Name = None,
@@ -32,7 +30,10 @@ def local(
     site: SiteFile = None,
     yes: Yes = False,
 ) -> int:
-    """Run the Experiment of MODEL, or that of a manifest FILE, on this machine; stopped and started again, it goes on."""
+    """Run the Experiment of MODEL, or that of a manifest FILE, on this machine.
+
+    Stopped and started again, it goes on.
+    """
     from katib.backend.local.launch import launcher
     from katib.backend.local.pace import pace
     from katib.backend.local.run import is_begun, run
@@ -55,7 +56,7 @@ def local(
 
 
 def _is_file(search: str) -> bool:
-    """Whether `search` names a file. Raises SpecError where it names neither that nor a model."""
+    """Returns whether `search` names a file. Raises SpecError where it names neither that nor a model."""
     from katib.errors import SpecError, nearest
     from katib.spec import specs
 
@@ -80,8 +81,9 @@ def _ask(cost: str, yes: bool) -> None:
 
 
 def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
-    """The manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than it can hold, and
-    none waits for room: the engine ends the search on a full disk and says so."""
+    """Returns the manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than
+    it can hold, and none waits for room: the engine ends the search on a full disk and says so.
+    """
     import os
 
     from katib.backend.local.launch import gpus
@@ -110,7 +112,7 @@ def _read(path: Path, overrides: "Overrides", site: Path | None) -> str:
 
 
 def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
-    """The table, what ended the search, and how to go on."""
+    """Returns the table, what ended the search, and how to go on."""
     import sys
 
     from katib.backend.local.table import read_table

@@ -18,7 +18,5 @@ SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/sit
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Out = Annotated[Path, typer.Option(help="folder of all runs, with one folder for each experiment")]
-OfCluster = Annotated[
-    bool, typer.Option("--cluster", help="the search on the cluster, not the one on this machine")
-]
+OfCluster = Annotated[bool, typer.Option("--cluster", help="the search on the cluster, not the one on this machine")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]

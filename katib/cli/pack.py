@@ -13,7 +13,10 @@ def pack(
         typer.Option(help="folder for the packs, a corpus by itself (default: beside the WAV files)"),
     ] = None,
 ) -> int:
-    """Pack a corpus into one memory-mapped file a subset, with checksums; a pack that is there and whole is left alone."""
+    """Pack a corpus into one memory-mapped file a subset, with checksums.
+
+    A pack that is there and whole is left alone.
+    """
     from katib.backend.local.launch import require_corpus
     from katib.cli.corpus import run_trainer
 

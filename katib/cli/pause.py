@@ -14,9 +14,7 @@ def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes
     search = lifecycle.find(cluster, search_name(model))
     now = lifecycle.work(cluster, search)
     running = sum(not job.suspended for job in now.jobs)
-    print(
-        f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and let their GPUs go"
-    )
+    print(f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and let their GPUs go")
     confirm("Pause?", yes)
     lifecycle.pause(cluster, search, say)
     print(f"paused; it goes on with: make resume MODEL={model}")

@@ -18,9 +18,7 @@ def plan(
         str, typer.Argument(metavar="[MODEL]", help="one search; default: the four of Series 3 together")
     ] = "all",
     gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1, max=MOST)] = 1,
-    price: Annotated[
-        float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)
-    ] = None,
+    price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)] = None,
     parallel: Parallel = None,
     out: Out = Path("runs"),
     cluster: OfCluster = False,
@@ -38,9 +36,7 @@ def plan(
     place = site_of(site)
     specs = [load_spec(one) for one in models(model)]
     tables = _tables(specs, out, site, context, cluster=cluster)
-    unit = next(
-        (found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU"
-    )
+    unit = next((found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU")
     made = planned(
         specs,
         tables,
@@ -59,7 +55,10 @@ def plan(
 def _tables(
     specs: "list[Spec]", out: Path, site: Path | None, context: str | None, *, cluster: bool
 ) -> "dict[str, TrialTable]":
-    """What of `specs` has been run already, by name of experiment; what was run with other settings is no part of it."""
+    """Returns what of `specs` has been run already, by name of experiment.
+
+    What was run with other settings is no part of it.
+    """
     from katib.cli.tables import tell, trial_table
     from katib.errors import SepsweepError
 
@@ -107,9 +106,7 @@ def _print(made: "Plan", site_parallel: int, unit: str) -> None:
         hours = (made.gpu_hours, made.gpu_hours_patience, made.gpu_hours_stopping)
         rows.append(["together", str(runs), "", "", *(f"{value:.1f}" for value in hours)])
         if used:
-            ended, running = (
-                sum(getattr(model.used, name) for model in made.models) for name in ("ended", "running")
-            )
+            ended, running = (sum(getattr(model.used, name) for model in made.models) for name in ("ended", "running"))
             rows[-1] += [f"{made.gpu_hours_used:.1f}", str(ended), str(running)]
     out = output()
     ranks = [0, 1, 7, 8, 2, 5, 6]
@@ -136,7 +133,10 @@ def _cells(model: "ModelPlan", *, used: bool) -> list[str]:
 
 
 def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
-    """Days and money, of searches that are over what they took; `unit` is whose hours they are, a GPU's or a process's."""
+    """Days and money, of searches that are over what they took.
+
+    `unit` is whose hours they are, a GPU's or a process's.
+    """
     if made.over:
         ended, spent = sum(model.used.ended for model in made.models), made.gpu_hours_used
         cost = "" if made.price is None else f", {spent * made.price:.2f} at {made.price:g} a {unit}-hour"
@@ -170,7 +170,7 @@ def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
 
 
 def _grounds(made: "Plan") -> list[str]:
-    """What the numbers rest on."""
+    """Returns what the numbers rest on."""
     from katib.budget.estimate import ASSUMED_SAVING
 
     lines = []

@@ -1,4 +1,7 @@
-"""What the verbs of the cluster share: which models, rendered and checked; printing; asking. Called by those verbs alone."""
+"""What the verbs of the cluster share: which models, rendered and checked; printing; asking.
+
+Called by those verbs alone.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,12 +25,12 @@ COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"
 
 
 def models(model: str) -> tuple[str, ...]:
-    """The models that MODEL means."""
+    """Returns the models that MODEL means."""
     return SERIES if model == ALL else (model,)
 
 
 def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str, Any]]:
-    """The checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
+    """Returns the checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
     from katib.check import require_sound
     from katib.errors import SpecError
     from katib.manifest.render import render
@@ -45,7 +48,7 @@ def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str
 
 
 def any_manifest(site: "Site") -> dict[str, Any]:
-    """An Experiment of `site`, whose trials show how a pod gets at the site's claims."""
+    """Returns an Experiment of `site`, whose trials show how a pod gets at the site's claims."""
     from katib.manifest.render import Overrides, render
     from katib.spec import load_spec
     from katib.yaml_reader import read_yaml
@@ -55,14 +58,14 @@ def any_manifest(site: "Site") -> dict[str, Any]:
 
 
 def search_name(model: str) -> str:
-    """The experiment that MODEL means: that of the spec, or else the word itself."""
+    """Returns the experiment that MODEL means: that of the spec, or else the word itself."""
     from katib.spec import load_spec, specs
 
     return load_spec(model).name if model in specs() else model
 
 
 def site_of(path: Path | None) -> "Site":
-    """The site file."""
+    """Returns the site file."""
     from katib.site import load_site
 
     return load_site(path)

@@ -14,9 +14,7 @@ LOG_SECONDS = 10.0
 
 
 def status(
-    model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="model or experiment; default: all of ours")
-    ] = "",
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="model or experiment; default: all of ours")] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="go on showing it, until Ctrl-C")] = False,
     site: SiteFile = None,
     context: Context = None,

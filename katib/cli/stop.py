@@ -13,9 +13,7 @@ def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes:
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))
     active = len(lifecycle.work(cluster, search).active)
-    print(
-        f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed"
-    )
+    print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
     print(
         f"  {search.trials - active} ended trials and all checkpoints stay; make deploy begins it again from its run directories"
     )

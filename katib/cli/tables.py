@@ -11,18 +11,17 @@ if TYPE_CHECKING:
     from katib.table.trial_table import TrialTable
 
 
-def trial_table(
-    experiment: str, out: Path, site: Path | None, context: str | None, *, cluster: bool
-) -> "TrialTable":
-    """The table of `experiment`, with --cluster or --context that of the cluster; what could not be read is told on stderr."""
+def trial_table(experiment: str, out: Path, site: Path | None, context: str | None, *, cluster: bool) -> "TrialTable":
+    """Returns the table of `experiment`, with --cluster or --context that of the cluster.
+
+    What could not be read is told on stderr.
+    """
     if cluster or context is not None:
         from katib.backend.cluster.client import Cluster
         from katib.backend.cluster.table import cluster_table
         from katib.cli.searches import search_name, site_of
 
-        table = cluster_table(
-            Cluster(site_of(site).namespace, context), search_name(experiment), context=context
-        )
+        table = cluster_table(Cluster(site_of(site).namespace, context), search_name(experiment), context=context)
     else:
         from katib.backend.local.table import read_table
 

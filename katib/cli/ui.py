@@ -12,19 +12,17 @@ from katib.cli.options import Context, Out, SiteFile
 
 
 def ui(
-    experiment: Annotated[
-        str | None, typer.Argument(metavar="[EXPERIMENT]", help="default: the latest")
-    ] = None,
+    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="default: the latest")] = None,
     out: Out = Path("runs"),
     port: Annotated[int, typer.Option(help="of the dashboard on this machine", min=1, max=65535)] = 8080,
-    cluster: Annotated[
-        bool, typer.Option("--cluster", help="Katib's UI rather than the local dashboard")
-    ] = False,
+    cluster: Annotated[bool, typer.Option("--cluster", help="Katib's UI rather than the local dashboard")] = False,
     site: SiteFile = None,
     context: Context = None,
 ) -> None:
-    """Serve Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C; it follows a search that
-    runs."""
+    """Serve Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C.
+
+    It follows a search that runs.
+    """
     if cluster or context is not None:
         _of_the_cluster(experiment, port, site, context)
         return
@@ -41,7 +39,8 @@ def ui(
     server = serve(database, port)
 
     def end(*_: object) -> None:
-        # No exception: wsgiref swallows any that comes in the middle of a request. Not here: shutdown waits for the loop.
+        # No exception: wsgiref swallows any that comes in the middle of a request. Not here: shutdown waits for the
+        # loop.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,8 +55,9 @@ def ui(
 
 
 def _of_the_cluster(experiment: str | None, port: int, site: Path | None, context: str | None) -> None:
-    """Katib's UI through a forwarded port, on this machine alone: it asks nobody who they are, and deletes on a GET as well, so
-    that filtering methods would not make it safe."""
+    """Katib's UI through a forwarded port, on this machine alone: it asks nobody who they are, and deletes on a GET as
+    well, so that filtering methods would not make it safe.
+    """
     from contextlib import suppress
 
     from katib.backend.cluster.kubectl import forwarded

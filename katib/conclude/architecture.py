@@ -1,8 +1,8 @@
 """The architecture sweep of a model's next phase: which runs it takes, and what each variant gives for what it costs.
 
-It is an Experiment of its own, `<search>-arch`, of fixed runs: each value of the field that the spec names, with the best
-hyperparameters of the search and three seeds. They were found for the architecture of the search, so that a variant that
-comes close without a search of its own may come out ahead with one. Called by the verb arch.
+It is an Experiment of its own, `<search>-arch`, of fixed runs: each value of the field that the spec names, with the
+best hyperparameters of the search and three seeds. They were found for the architecture of the search, so that a
+variant that comes close without a search of its own may come out ahead with one. Called by the verb arch.
 """
 
 import json
@@ -38,7 +38,10 @@ Cost = Literal["parameters", "multiply_adds", "step_seconds"]
 
 @dataclass(frozen=True)
 class Size:
-    """What the trainer's own `describe` says of a variant; multiply-adds of one forward pass over `seconds` of audio."""
+    """What the trainer's own `describe` says of a variant.
+
+    Multiply-adds of one forward pass over `seconds` of audio.
+    """
 
     parameters: int
     multiply_adds: int
@@ -72,10 +75,11 @@ def plan_architecture(
     verdict: Verdict | None = None,
     own: int | None = None,
 ) -> Plan:
-    """The sweep of `field` with the confirmed configuration of the search, or its first candidate where none is confirmed.
+    """Returns the sweep of `field` with the confirmed configuration of the search, or its first candidate where none is
+    confirmed.
 
-    `own` is the value that the search itself had: its runs, and the confirming ones, are not repeated. Raises ResultError
-    where the search has no candidate.
+    `own` is the value that the search itself had: its runs, and the confirming ones, are not repeated. Raises
+    ResultError where the search has no candidate.
     """
     found = candidates(table, 1)
     if not found:
@@ -105,12 +109,13 @@ def variants(
     sizes: Sequence[Size | None],
     before: Sequence[Row] = (),
 ) -> list[Variant]:
-    """What is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step. `before` are trials
-    of the search and its confirmation, among which those of the search's own architecture are found."""
+    """Returns what is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step.
+
+    `before` are trials of the search and its confirmation, among which those of the search's own architecture are
+    found.
+    """
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
-    noise = pooled(list(one.values()) for one in values) or known_beforehand(
-        table.identity.metric if table else METRIC
-    )
+    noise = pooled(list(one.values()) for one in values) or known_beforehand(table.identity.metric if table else METRIC)
     quantile = float(stdtrit(noise.df, (1 + LEVEL) / 2)) * noise.sd if noise else None
     found = []
     for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):
@@ -131,7 +136,7 @@ def variants(
 
 
 def _rows(plan: Plan, group: Group, swept: Sequence[Row], before: Sequence[Row]) -> list[Row]:
-    """The trials of one variant; those of before only where their values were taken over."""
+    """Returns the trials of one variant; those of before only where their values were taken over."""
     words = {group.word(seed) for seed in plan.seeds}
     rows = [row for row in swept if row.assignments.get(RUN) in words]
     if group.known:
@@ -142,13 +147,11 @@ def _rows(plan: Plan, group: Group, swept: Sequence[Row], before: Sequence[Row])
 
 
 def front(found: Sequence[Variant], cost: Cost, *, maximize: bool = True) -> list[Variant]:
-    """The variants that no other beats in both result and `cost`, the cheapest first (Pareto's front)."""
+    """Returns the variants that no other beats in both result and `cost`, the cheapest first (Pareto's front)."""
     sign = 1.0 if maximize else -1.0
     priced = [(getattr(one, cost), -sign * one.mean, one) for one in found if one.mean is not None]
     best, chosen = math.inf, []
-    for _, loss, one in sorted(
-        (entry for entry in priced if entry[0] is not None), key=lambda entry: entry[:2]
-    ):
+    for _, loss, one in sorted((entry for entry in priced if entry[0] is not None), key=lambda entry: entry[:2]):
         if loss < best:
             best = loss
             chosen.append(one)
@@ -174,7 +177,10 @@ def steps(row: Row, batch: int | None) -> list[float]:
 
 
 def describe(words: Sequence[str]) -> Size:
-    """What the trainer says of the model that `words` name. Raises ResultError with its own line where it cannot."""
+    """Returns what the trainer says of the model that `words` name.
+
+    Raises ResultError with its own line where it cannot.
+    """
     command = [sys.executable, "-P", "-m", "trainer", "describe", *words, "--json"]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
@@ -199,13 +205,12 @@ def describe(words: Sequence[str]) -> Size:
 
 
 def described_words(manifest: Mapping[str, Any], field: str = "", value: int | str = "") -> list[str]:
-    """The arguments of `describe` for the model that the trials of the search train, with another `value` of `field`."""
+    """Returns the arguments of `describe` for the model that the trials of the search train, with another `value` of
+    `field`.
+    """
     given = flags_of(manifest["spec"])
     words = [
-        word
-        for flag in ("--model", "--preset", "--segment-seconds")
-        if flag in given
-        for word in (flag, *given[flag])
+        word for flag in ("--model", "--preset", "--segment-seconds") if flag in given for word in (flag, *given[flag])
     ]
     return [*words, *(["--" + field.replace("_", "-"), str(value)] if field else [])]
 
@@ -217,7 +222,7 @@ def batch_size(manifest: Mapping[str, Any]) -> int | None:
 
 
 def record(one: Variant) -> dict[str, Any]:
-    """The variant for JSON."""
+    """Returns the variant for JSON."""
     return {
         "value": one.value,
         "seeds": {str(seed): value for seed, value in one.seeds.items()},
@@ -235,9 +240,11 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: Path) -> list[Size]:
-    """`describe` of each variant; of the search's own architecture where a value is empty. What was described before is read
-    from the file `kept`, because a large model takes a minute; so is the variant that is the search's own. Raises ResultError,
-    and FolderError where it cannot be written."""
+    """Returns `describe` of each variant; of the search's own architecture where a value is empty.
+
+    What was described before is read from the file `kept`, because a large model takes a minute; so is the variant that
+    is the search's own. Raises ResultError, and FolderError where it cannot be written.
+    """
     known = _kept(kept)
     own = " ".join(described_words(manifest))
     found = []

@@ -1,9 +1,9 @@
 """The confirmation of a search: which runs it takes, where it is found again, and what it comes to.
 
-It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/conclude/fixed_runs.py): the three candidates with
-seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was planned stands in
-the Experiment, so that candidates and baseline are settled before the first seed is run. Called by the verb confirm, the
-report and the log.
+It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/conclude/fixed_runs.py): the three candidates
+with seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was
+planned stands in the Experiment, so that candidates and baseline are settled before the first seed is run. Called by
+the verb confirm, the report and the log.
 """
 
 import json
@@ -43,27 +43,25 @@ VERDICT = "verdict.json"
 
 
 def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
-    """The verdict on `search`, whose confirmation ran below `runs` or was concluded into it; None before that.
+    """Returns the verdict on `search`, whose confirmation ran below `runs` or was concluded into it; None before that.
 
-    Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search that it
-    follows from: one on the same backend, among whose trials its configuration is.
+    Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search
+    that it follows from: one on the same backend, among whose trials its configuration is.
     """
-    found = (
-        _here(runs, search.identity.name) if search.backend == "local" else _kept(runs, search.identity.name)
-    )
+    found = _here(runs, search.identity.name) if search.backend == "local" else _kept(runs, search.identity.name)
     own = [{name: text for name, text in row.assignments.items() if name != SEED} for row in search.rows]
     return found if found is not None and dict(found.configuration) in own else None
 
 
 def _here(runs: Path, experiment: str) -> Verdict | None:
-    """The verdict of the confirmation that ran on this machine."""
+    """Returns the verdict of the confirmation that ran on this machine."""
     name, plan = experiment_name(experiment, "confirm"), local_plan(runs, experiment, "confirm")
     there = plan is not None and (runs / name / DATABASE).exists()
     return conclude(plan, read_table(runs, name)) if plan is not None and there else None
 
 
 def _kept(runs: Path, experiment: str) -> Verdict | None:
-    """The verdict of the confirmation that ran on a cluster, as it was written down then."""
+    """Returns the verdict of the confirmation that ran on a cluster, as it was written down then."""
     try:
         return _read(read_json(runs / experiment / VERDICT))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -78,8 +76,10 @@ def plan_confirmation(
     top: int = TOP,
     baseline: Mapping[int, float] | None = None,
 ) -> Plan:
-    """What it takes to confirm the search of `table`, whose `manifest` is that document. `baseline` is that of the search's
-    own spec where it is None and was trained for as many epochs. Raises ResultError where there is no candidate.
+    """Returns what it takes to confirm the search of `table`, whose `manifest` is that document.
+
+    `baseline` is that of the search's own spec where it is None and was trained for as many epochs. Raises ResultError
+    where there is no candidate.
     """
     found = candidates(table, top)
     if not found:
@@ -102,7 +102,7 @@ def plan_confirmation(
 
 
 def hindrance(table: TrialTable) -> str:
-    """Why the verb confirm would refuse the search of `table`; empty where it would run."""
+    """Returns why the verb confirm would refuse the search of `table`; empty where it would run."""
     manifest = {"metadata": {}, "spec": table.identity.spec}
     try:
         if table.folder is not None:
@@ -114,7 +114,10 @@ def hindrance(table: TrialTable) -> str:
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:
-    """The command that trains the architectures of the next phase; empty where there is none, or where it would not run yet."""
+    """Returns the command that trains the architectures of the next phase.
+
+    Empty where there is none, or where it would not run yet.
+    """
     spec = table.spec
     if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
         return ""
@@ -123,19 +126,21 @@ def arch_command(table: TrialTable, where: str = "") -> str:
 
 
 def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
-    """The seeds that the search has seen."""
+    """Returns the seeds that the search has seen."""
     return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
 
 
 def nothing_to_go_by(table: TrialTable) -> str:
-    """Why no conclusion can be drawn from a table without a candidate, and what to do."""
+    """Returns why no conclusion can be drawn from a table without a candidate, and what to do."""
     name = table.identity.name
     why = next(remarks(table), f"{name}: no trial has ended with a value")
     return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.place}"
 
 
 def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
-    """The verdict, once every planned run has ended in the confirmation's `table`; None before, and where none ended well.
+    """Returns the verdict, once every planned run has ended in the confirmation's `table`.
+
+    None before, and where none ended well.
 
     It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
     """
@@ -170,7 +175,7 @@ def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
 
 
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
-    """The verdict for JSON, which has no NaN: what is not known is null."""
+    """Returns the verdict for JSON, which has no NaN: what is not known is null."""
     seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
     numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
     return {
@@ -198,19 +203,17 @@ _NUMBERS = ("difference", "low", "high", "p_value")
 
 
 def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
-    """The plan of what follows from `experiment` on this machine; None where nothing does yet."""
+    """Returns the plan of what follows from `experiment` on this machine; None where nothing does yet."""
     text = local_manifest(runs, experiment_name(experiment, purpose))
     plan = plan_of(text) if text is not None else None
     if text is not None and (plan is None or plan.search != experiment):
         other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
-        raise FolderError(
-            f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away"
-        )
+        raise FolderError(f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away")
     return plan
 
 
 def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
-    """The manifest that `experiment` runs or ran with on this machine; None where there is none."""
+    """Returns the manifest that `experiment` runs or ran with on this machine; None where there is none."""
     path = runs / experiment / MANIFEST
     try:
         found = experiment_document(read_text(path), str(path))
@@ -224,25 +227,23 @@ def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
 
 
 def require_manifest(runs: Path, experiment: str) -> dict[str, Any]:
-    """The same. Raises FolderError where there is none."""
+    """Returns the same. Raises FolderError where there is none."""
     found = local_manifest(runs, experiment)
     if found is None:
-        raise FolderError(
-            f"{runs / experiment / MANIFEST}: is not there, and without it no run can be repeated"
-        )
+        raise FolderError(f"{runs / experiment / MANIFEST}: is not there, and without it no run can be repeated")
     return found
 
 
 def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:
-    """The search's own runs of the candidate by their seed. One that was stopped early is no run of its seed: its value is
-    that of an early epoch."""
+    """Returns the search's own runs of the candidate by their seed.
+
+    One that was stopped early is no run of its seed: its value is that of an early epoch.
+    """
     own = [row for row in table.finished if row.trial in candidate.trials]
     return {seed_of(row, manifest): row.value for row in own if row.value is not None}
 
 
-def _group(
-    candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]
-) -> Group:
+def _group(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]) -> Group:
     known = known_runs(candidate, table, manifest)
     return Group(
         configuration=dict(candidate.configuration),

@@ -1,10 +1,11 @@
 """An Experiment of runs that are fixed beforehand, made from the manifest of the search that they follow from.
 
-Katib draws each parameter on its own, so a handful of whole configurations is one categorical parameter, `run`, whose values
-are the runs (`lr=0.0021,weight_decay=1.2e-05,seed=123`), and grid as its algorithm: every run once, on stock Katib, on our
-services and on one machine. The trainer takes the word with --set and reads each setting by its own flag's type. All else is
-the search's: image, epochs, curriculum, resources, metric filter. What is planned stands in an annotation of the Experiment,
-so that whoever finds it knows what it is for. Pure; called by katib/conclude/confirmation.py and architecture.py.
+Katib draws each parameter on its own, so a handful of whole configurations is one categorical parameter, `run`, whose
+values are the runs (`lr=0.0021,weight_decay=1.2e-05,seed=123`), and grid as its algorithm: every run once, on stock
+Katib, on our services and on one machine. The trainer takes the word with --set and reads each setting by its own
+flag's type. All else is the search's: image, epochs, curriculum, resources, metric filter. What is planned stands in an
+annotation of the Experiment, so that whoever finds it knows what it is for. Pure; called by
+katib/conclude/confirmation.py and architecture.py.
 """
 
 import copy
@@ -39,8 +40,10 @@ Purpose = Literal["confirm", "arch"]
 
 
 class Group(BaseModel):
-    """One configuration that is trained with every seed. `known` are the values, by seed, of runs that are there already;
-    `mean` and `sd` what the search believed of it."""
+    """One configuration that is trained with every seed.
+
+    `known` are the values, by seed, of runs that are there already; `mean` and `sd` what the search believed of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +53,7 @@ class Group(BaseModel):
     sd: float | None = None
 
     def word(self, seed: int) -> str:
-        """The run with `seed`, as the trial's parameter has it."""
+        """Returns the run with `seed`, as the trial's parameter has it."""
         return ",".join(f"{name}={text}" for name, text in {**self.configuration, "seed": str(seed)}.items())
 
 
@@ -93,7 +96,8 @@ def experiment_name(search: str, purpose: Purpose) -> str:
 
 
 def derived(search: Mapping[str, Any], plan: Plan) -> str:
-    """The manifest of `plan` as text, made from that of its search as it was read (a file, an object of a cluster).
+    """Returns the manifest of `plan` as text, made from that of its search as it was read (a file, an object of a
+    cluster).
 
     Raises ManifestError where the trials of the search are not of our trainer, which alone takes a run in one word.
     """
@@ -101,9 +105,7 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     for group in plan.groups:
         for part in (*group.configuration, *group.configuration.values()):
             if not _WORD.fullmatch(part):
-                raise ManifestError(
-                    f"{old}: '{part}' is no setting that can be passed in one word with others"
-                )
+                raise ManifestError(f"{old}: '{part}' is no setting that can be passed in one word with others")
     spec = copy.deepcopy(dict(search["spec"]))
     metadata = search["metadata"]
     for key in ("earlyStopping", "algorithm", "parameters"):
@@ -132,7 +134,7 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
 
 
 def plan_of(manifest: Mapping[str, Any]) -> Plan | None:
-    """The plan of an Experiment of fixed runs; None of any other Experiment."""
+    """Returns the plan of an Experiment of fixed runs; None of any other Experiment."""
     text = ((manifest.get("metadata") or {}).get("annotations") or {}).get(PLAN)
     if text is None:
         return None
@@ -143,7 +145,7 @@ def plan_of(manifest: Mapping[str, Any]) -> Plan | None:
 
 
 def seed_of(row: Row, search: Mapping[str, Any]) -> int:
-    """The seed that a trial of the search was trained with: a parameter's, or else that of the command of all.
+    """Returns the seed that a trial of the search was trained with: a parameter's, or else that of the command of all.
 
     Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
     """
@@ -174,7 +176,7 @@ def require_trainer(template: Any, search: str) -> None:
 
 
 def _command(template: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The trial's container and the words that it runs."""
+    """Returns the trial's container and the words that it runs."""
     containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
     container = next(one for one in containers if one["name"] == template["primaryContainerName"])
     return container, list(as_run([*(container.get("command") or []), *(container.get("args") or [])]))
@@ -188,9 +190,7 @@ def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]],
     kept = {name for name, reference in names.items() if reference.startswith("${trialSpec.")}
     command = words[:3]
     for flag, values in flags.items():
-        searched = any(
-            f"${{trialParameters.{name}}}" in value for name in names.keys() - kept for value in values
-        )
+        searched = any(f"${{trialParameters.{name}}}" in value for name in names.keys() - kept for value in values)
         if not searched:
             command += [flag, *values]
     container.pop("args", None)

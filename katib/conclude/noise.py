@@ -24,9 +24,9 @@ class Noise:
 
 
 PRIOR = Noise(SEED_DEVIATION, 4.0)
-"""dB of validation SI-SNR, and of nothing else: replicated seeds of public DPRNN searches on PolSESS differ by 0.127 dB. Counted
-as four degrees of freedom, because another model has another noise: the three seeds of the Series 3 baselines differ by 0.12
-(SPMamba), 0.17 (DPRNN), 0.19 (SepFormer) and 0.30 dB (ConvTasNet)."""
+"""dB of validation SI-SNR, and of nothing else: replicated seeds of public DPRNN searches on PolSESS differ by 0.127
+dB. Counted as four degrees of freedom, because another model has another noise: the three seeds of the Series 3
+baselines differ by 0.12 (SPMamba), 0.17 (DPRNN), 0.19 (SepFormer) and 0.30 dB (ConvTasNet)."""
 LEAST_SD = 1e-6
 """Runs that agree to the last digit are one run twice, and no proof that seeds make no difference."""
 
@@ -44,8 +44,9 @@ def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:
 
 
 def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
-    """The same weighed against what is known beforehand (Smyth 2004, Stat Appl Genet Mol Biol 3, section 3: a variance with
-    a scaled inverse chi-square prior has the mean of both, weighted by their degrees of freedom)."""
+    """Returns the same weighed against what is known beforehand (Smyth 2004, Stat Appl Genet Mol Biol 3, section 3: a
+    variance with a scaled inverse chi-square prior has the mean of both, weighted by their degrees of freedom).
+    """
     found = pooled(groups)
     if found is None:
         return prior
@@ -54,5 +55,5 @@ def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
 
 
 def known_beforehand(metric: str) -> Noise | None:
-    """The prior where it is one of `metric`; None of any other, whose seeds nobody has compared."""
+    """Returns the prior where it is one of `metric`; None of any other, whose seeds nobody has compared."""
     return PRIOR if metric == METRIC else None

@@ -1,7 +1,9 @@
-"""Whether a manifest that lies in a run folder may be started: a run folder is data, which perhaps nobody has looked at.
+"""Whether a manifest that lies in a run folder may be started: a run folder is data, which perhaps nobody has looked
+at.
 
-`local FILE=` runs any manifest, because its caller has named the file. What follows from a search (confirm, arch) starts what the
-folder of the search says, and so takes no more of it than our trainer with its flags, in the folder of runs.
+`local FILE=` runs any manifest, because its caller has named the file. What follows from a search (confirm, arch)
+starts what the folder of the search says, and so takes no more of it than our trainer with its flags, in the folder of
+runs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,11 +47,7 @@ def _foreign(spec: Mapping[str, Any]) -> Iterator[str]:
     except (KeyError, TypeError, AttributeError):
         yield "its trials are no Jobs with containers"
         return
-    if (
-        len(words) != 1
-        or words[0][:3] != ["python", "-m", "trainer"]
-        or not str((*words[0], "--")[3]).startswith("-")
-    ):
+    if len(words) != 1 or words[0][:3] != ["python", "-m", "trainer"] or not str((*words[0], "--")[3]).startswith("-"):
         yield "it runs another program than `python -m trainer`"
     for name in variables:
         if name not in VARIABLES:

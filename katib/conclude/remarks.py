@@ -11,8 +11,10 @@ from katib.trial import WITHOUT_RESULT
 
 
 def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
-    """That there is no trial, none that ended well, one only, no difference; with `metrics` also what some did not report,
-    for which all of them are read."""
+    """That there is no trial, none that ended well, one only, no difference.
+
+    With `metrics` also what some did not report, for which all of them are read.
+    """
     name, rows = table.identity.name, table.rows
     values = [row.value for row in rows if row.value is not None]
     if not rows:
@@ -40,8 +42,10 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
 
 
 def too_many_failures(table: TrialTable) -> str:
-    """Returns that the search was ended by its failed trials; empty where it was not. As in Katib, as many failures as
-    maxFailedTrialCount end a search, unless it has reached its goal before."""
+    """Returns that the search was ended by its failed trials; empty where it was not.
+
+    As in Katib, as many failures as maxFailedTrialCount end a search, unless it has reached its goal before.
+    """
     spec, best = table.identity.spec, table.best.value if table.best else None
     allowed, goal = spec.get("maxFailedTrialCount"), (spec.get("objective") or {}).get("goal")
     failed = sum(row.state in WITHOUT_RESULT for row in table.rows)
@@ -53,7 +57,7 @@ def too_many_failures(table: TrialTable) -> str:
 
 
 def progress(table: TrialTable) -> str:
-    """How far a search is whose trials have not all ended, in a sentence."""
+    """Returns how far a search is whose trials have not all ended, in a sentence."""
     running = len(table.under_way)
     trials, left = planned_trials(table), hours_left(table)
     planned = f" of {trials}" if trials else ""
@@ -67,7 +71,7 @@ def progress(table: TrialTable) -> str:
 
 
 def no_baseline(table: TrialTable) -> str:
-    """Why there is nothing to compare with; empty where there is a baseline."""
+    """Returns why there is nothing to compare with; empty where there is a baseline."""
     if not is_ours(table.identity.spec):
         return "no baseline: the trials are not of this trainer"
     if table.spec is None:
@@ -85,8 +89,11 @@ def no_baseline(table: TrialTable) -> str:
 
 
 def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
-    """Returns how the spec's baseline was trained otherwise than the search, in two sentences; empty where the spec says
-    nothing of it. `baseline` is what was compared with, by seed: one that the user gave has no known differences."""
+    """Returns how the spec's baseline was trained otherwise than the search, in two sentences.
+
+    Empty where the spec says nothing of it. `baseline` is what was compared with, by seed: one that the user gave has
+    no known differences.
+    """
     own = table.baseline
     if own is None or not own.differences or (baseline is not None and dict(baseline) != own.seeds):
         return ""

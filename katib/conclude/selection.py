@@ -1,8 +1,9 @@
-"""Which configurations of a search deserve to be confirmed: by what all trials together say of each, not by its own luck.
+"""Which configurations of a search deserve to be confirmed: by what all trials together say of each, not by its own
+luck.
 
-The best single value of a search is high because its configuration is good and because its seed was lucky; the more trials,
-the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search itself uses
-(katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
+The best single value of a search is high because its configuration is good and because its seed was lucky; the more
+trials, the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search
+itself uses (katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
 """
 
 import math
@@ -23,7 +24,8 @@ from katib.table.trial_table import Row, TrialTable
 from katib.text import with_unit
 
 SEED = "seed"
-"""A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration twice."""
+"""A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration
+twice."""
 FEWEST_TO_FIT = 2
 """Values that a noise can be fitted to."""
 
@@ -32,8 +34,11 @@ Key = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One configuration. `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their
-    mean where there are several. All in the metric's unit; `sd` is None where a single value is all there is to go by."""
+    """One configuration.
+
+    `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their mean where
+    there are several. All in the metric's unit; `sd` is None where a single value is all there is to go by.
+    """
 
     configuration: Mapping[str, str]
     mean: float
@@ -47,11 +52,13 @@ class Candidate:
 
 
 def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> list[Candidate]:
-    """The `n` most promising configurations, the first one first; fewer where fewer have a value, none where none has.
+    """Returns the `n` most promising configurations, the first one first.
 
-    A trial that was stopped early counts as what it would have come to, with the variance of that guess; a failed one as the
-    lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is `seed_noise(table)`
-    by default.
+    Fewer where fewer have a value, none where none has.
+
+    A trial that was stopped early counts as what it would have come to, with the variance of that guess; a failed one
+    as the lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is
+    `seed_noise(table)` by default.
     """
     groups = _configurations(table)
     noise = noise or seed_noise(table)
@@ -63,9 +70,7 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     ranks = {key: place for place, key in enumerate(order, 1)}
     # Where values show no noise, two that lie closer than the fit's own are in the order that was seen.
     seen = {
-        key
-        for key, rows in valued.items()
-        if noise and noise.least and all(row.state == "Succeeded" for row in rows)
+        key for key, rows in valued.items() if noise and noise.least and all(row.state == "Succeeded" for row in rows)
     }
     found = [
         Candidate(
@@ -84,10 +89,13 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
 
 
 def seed_noise(table: TrialTable) -> Noise | None:
-    """What seeds alone make of a value, and where that is known from. None: one value, or none, tells nothing of it.
+    """Returns what seeds alone make of a value, and where that is known from.
 
-    Of validation SI-SNR: from configurations that were trained with several seeds and from the baseline's seeds, weighed
-    against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian process's own fit.
+    None: one value, or none, tells nothing of it.
+
+    Of validation SI-SNR: from configurations that were trained with several seeds and from the baseline's seeds,
+    weighed against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian
+    process's own fit.
     """
     groups = _configurations(table)
     found = _repeated(table, groups)
@@ -107,10 +115,9 @@ def seed_noise(table: TrialTable) -> Noise | None:
 
 
 def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Noise | None:
-    """The noise as far as it is known without a fit; None: not at all."""
+    """Returns the noise as far as it is known without a fit; None: not at all."""
     repeats = [
-        [row.value for row in rows if row.state == "Succeeded" and row.value is not None]
-        for rows in groups.values()
+        [row.value for row in rows if row.state == "Succeeded" and row.value is not None] for rows in groups.values()
     ]
     if table.identity.metric != METRIC:
         found = pooled(repeats)
@@ -137,20 +144,18 @@ def _ran_to_its_end(row: Row) -> bool:
 
 def _values(rows: Sequence[Row]) -> list[float]:
     """Of trials that have ended: of one that still runs, nothing is known yet."""
-    return [
-        row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")
-    ]
+    return [row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")]
 
 
 def _belief(
     table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise | None
 ) -> dict[Key, tuple[float, float | None]]:
-    """Mean and deviation of each configuration with a value, greater is better; a noise without degrees of freedom is
-    fitted anew."""
+    """Mean and deviation of each configuration with a value, greater is better.
+
+    A noise without degrees of freedom is fitted anew.
+    """
     space, told = _space(table), _told(table, groups)
-    points = {
-        key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))
-    }
+    points = {key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))}
     if not points:
         return {}
     if len(told.values) == 1:
@@ -162,17 +167,13 @@ def _belief(
 
 
 def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Known:
-    """What the Gaussian process is told of the trials."""
-    past = [
-        Past(dict(key), OUTCOMES[row.state], row.value, row.values)
-        for key, rows in groups.items()
-        for row in rows
-    ]
+    """Returns what the Gaussian process is told of the trials."""
+    past = [Past(dict(key), OUTCOMES[row.state], row.value, row.values) for key, rows in groups.items() for row in rows]
     return known(_space(table), past, (), table.identity.maximize)
 
 
 def _space(table: TrialTable) -> Space:
-    """The space of the manifest, or, where a table has lost it, what the values of most trials span."""
+    """Returns the space of the manifest, or, where a table has lost it, what the values of most trials span."""
     axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
     if not axes and table.rows:
         ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
@@ -181,8 +182,10 @@ def _space(table: TrialTable) -> Space:
 
 
 def spanned(table: TrialTable, name: str) -> Parameter:
-    """The axis that the values of a setting span, where the manifest's is lost; logarithmic where they are positive and span
-    more than a decade."""
+    """Returns the axis that the values of a setting span, where the manifest's is lost.
+
+    Logarithmic where they are positive and span more than a decade.
+    """
     texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
     try:
         numbers = [float(text) for text in texts]

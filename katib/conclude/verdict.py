@@ -1,7 +1,7 @@
 """Is the configuration that a search found better than the baseline, by how much, and how sure is that.
 
-What the search has seen speaks too well of what it chose: the run that made a configuration a candidate was lucky as well
-(the winner's curse; Cawley and Talbot 2010, JMLR 11, section 5). Therefore
+What the search has seen speaks too well of what it chose: the run that made a configuration a candidate was lucky as
+well (the winner's curse; Cawley and Talbot 2010, JMLR 11, section 5). Therefore
 
 - the configuration to announce is the search's own first choice, settled before the seeds are run, and not the one that comes
   out best of three;
@@ -10,7 +10,8 @@ What the search has seen speaks too well of what it chose: the run that made a c
 - the interval is Welch's (1947, Biometrika 34), because a model and its baseline need not have the same noise. That of the
   model is pooled over all candidates, each around its own mean, which gives it more than one degree of freedom.
 
-benchmarks/search/honesty.py shows what this covers, and what other choices would. Pure; called by katib/conclude/confirmation.py.
+benchmarks/search/honesty.py shows what this covers, and what other choices would. Pure; called by
+katib/conclude/confirmation.py.
 """
 
 import math
@@ -32,7 +33,10 @@ Outcome = Literal["better", "worse", "no better", "unknown"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion of a search. Numbers are in the metric's unit, better ones greater where the metric is maximized."""
+    """The conclusion of a search.
+
+    Numbers are in the metric's unit, better ones greater where the metric is maximized.
+    """
 
     configuration: Mapping[str, str]
     seeds: Mapping[int, float]
@@ -45,8 +49,8 @@ class Verdict:
     """95 % interval of the difference."""
     high: float
     p_value: float
-    """One-sided, exact: the share of all ways to deal the runs out between the two that look as good as this one. With two
-    unseen seeds against three it is never below 0.1, however clear the case; the outcome is the interval's."""
+    """One-sided, exact: the share of all ways to deal the runs out between the two that look as good as this one. With
+    two unseen seeds against three it is never below 0.1, however clear the case; the outcome is the interval's."""
     sentence: str
     unseen: tuple[int, ...] = ()
     """The seeds that the difference is from."""
@@ -82,15 +86,15 @@ def judge(
     maximize: bool = True,
     metric: str = METRIC,
 ) -> Verdict:
-    """The verdict on the first candidate. `seeds` are its runs, `others` those of the other candidates, by seed; `seen` the
-    seeds that the search ran with, and at least one of `seeds` is not among them. The baseline may be empty.
+    """Returns the verdict on the first candidate.
+
+    `seeds` are its runs, `others` those of the other candidates, by seed; `seen` the seeds that the search ran with,
+    and at least one of `seeds` is not among them. The baseline may be empty.
     """
     unseen = {seed: value for seed, value in seeds.items() if seed not in seen}
     if not unseen:
         raise ValueError(f"seeds {', '.join(map(str, seeds))}: the search has seen them all")
-    nothing = Verdict(
-        configuration, seeds, baseline, math.nan, math.nan, math.nan, math.nan, "", tuple(unseen)
-    )
+    nothing = Verdict(configuration, seeds, baseline, math.nan, math.nan, math.nan, math.nan, "", tuple(unseen))
     if not baseline:
         return replace(nothing, sentence=_sentence(nothing, metric))
     fresh = [unseen, *({seed: one[seed] for seed in one if seed not in seen} for one in others)]
@@ -126,8 +130,8 @@ def interval(
 
 
 def permutation(values: Sequence[float], baseline: Sequence[float], *, maximize: bool = True) -> float:
-    """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for three
-    against three (Fisher 1935, The Design of Experiments, section 21).
+    """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for
+    three against three (Fisher 1935, The Design of Experiments, section 21).
     """
     together, count = [*values, *baseline], len(values)
     sign = 1.0 if maximize else -1.0
@@ -145,7 +149,7 @@ def _outcome(low: float, high: float, maximize: bool) -> Outcome:
 
 
 def _sentence(verdict: Verdict, metric: str) -> str:
-    """One sentence that can be read alone."""
+    """Returns one sentence that can be read alone."""
     reached = f"{metric} {with_unit(verdict.mean, metric)} (mean of seeds {_listed(verdict.seeds)})"
     if not verdict.baseline:
         return f"No verdict: {reached}, and there is no baseline to compare it with."

@@ -49,14 +49,14 @@ class Image:
         return self.reference.rpartition(":")[0]
 
     def named_in(self, site: Path) -> tuple[Path, re.Pattern[str]]:
-        """The file that names it, and the lines there that do."""
+        """Returns the file that names it, and the lines there that do."""
         if self.dockerfile.parent.name == "trainer":
             return site, TRAINER_LINE
         return SERVICES_CONFIG, SERVICES_LINE
 
 
 def images(registry: str, root: Path = ROOT) -> list[Image]:
-    """One for each folder of images/, tagged with the commit. Raises ClusterError where there is none."""
+    """Returns one for each folder of images/, tagged with the commit. Raises ClusterError where there is none."""
     found = sorted((root / "images").glob("*/Dockerfile"))
     if not found:
         raise ClusterError(f"{root / 'images'}: no Dockerfile; is this a checkout of the repository?")
@@ -94,7 +94,8 @@ def _host(name: str) -> str:
 
 
 def commit(root: Path) -> str:
-    """The short hash of the checkout, `-dirty` where what goes into images has changed or is new: a tag never lies.
+    """Returns the short hash of the checkout, `-dirty` where what goes into images has changed or is new: a tag never
+    lies.
 
     What goes into them is what .dockerignore lets through; k8s/, which a push changes, is not among it.
     """
@@ -108,14 +109,12 @@ def commit(root: Path) -> str:
         missing = "git is not installed" if error.filename == "git" else f"{error.filename} is missing"
         raise ClusterError(f"{missing}; image tags come from the commit of a checkout") from None
     except ClusterError as error:
-        raise ClusterError(
-            f"{error}; image tags come from the commit that 'git -C {root} log -1' must show"
-        ) from None
+        raise ClusterError(f"{error}; image tags come from the commit that 'git -C {root} log -1' must show") from None
     return f"{name}-dirty" if changed else name
 
 
 def tool() -> str:
-    """The first container tool that is installed and answers. Raises ClusterError that says why none does."""
+    """Returns the first container tool that is installed and answers. Raises ClusterError that says why none does."""
     reasons = []
     for name in TOOLS:
         if shutil.which(name) is None:
@@ -131,7 +130,7 @@ def tool() -> str:
 
 
 def build_arguments(words: Iterable[str], wanted: Sequence[Image]) -> dict[str, str]:
-    """`NAME=VALUE` words as a dictionary. Raises SepsweepError for a NAME that no Dockerfile declares."""
+    """Returns `NAME=VALUE` words as a dictionary. Raises SepsweepError for a NAME that no Dockerfile declares."""
     valid = set().union(*map(_declared, wanted))
     found = {}
     for word in words:
@@ -191,7 +190,10 @@ def push(name: str, image: Image, folder: Path) -> str:
 
 
 def pinned(file: Path, line: re.Pattern[str], reference: str) -> str:
-    """The text of a file with `reference` wherever `line` matches an image; all else stays. Raises ClusterError."""
+    """Returns the text of a file with `reference` wherever `line` matches an image; all else stays.
+
+    Raises ClusterError.
+    """
     try:
         text, count = line.subn(lambda match: match[1] + reference, file.read_bytes().decode())
     except OSError as error:
@@ -222,7 +224,10 @@ def _run(words: list[str], *, show: bool = False) -> str:
 
 
 def _reason(said: str) -> str:
-    """What is wrong: git says it first and then what to type; of a container tool's chain of causes it is the last."""
+    """Returns what is wrong: git says it first and then what to type.
+
+    Of a container tool's chain of causes it is the last.
+    """
     lines = ["", *(line.strip() for line in said.splitlines() if line.strip())]
     fatal = [line for line in lines if line.startswith("fatal: ")]
     return (fatal or lines)[-1].rpartition('": ')[2]

@@ -1,7 +1,7 @@
 """What a manifest may ask of a cluster that this side has no runner for, each said by name. Pure.
 
-The keys are read as they stand in the document, because the models of katib/manifest/schema.py hold no more than what is run
-here.
+The keys are read as they stand in the document, because the models of katib/manifest/schema.py hold no more than what
+is run here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ def _all(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _several_pods(job: Mapping[str, Any]) -> Iterator[str]:
-    """What makes anything but one process of a Job."""
+    """Yields what makes anything but one process of a Job."""
     for key in ("parallelism", "completions"):
         if job.get(key, 1) not in (1, None):
             yield f"trialSpec.spec.{key} is {job[key]}: a trial here is one process; write 1, or run it on a cluster"

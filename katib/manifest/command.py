@@ -18,8 +18,9 @@ _PLACEHOLDER = re.compile(r"\$\{trialParameters\.[^{}]+\}")
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """Returns `text` as the kubelet passes it on (k8s.io/kubernetes, third_party/forked/golang/expansion): `$(NAME)` is the value
-    of a variable, `$$` is `$`, and a reference to nothing known stays as it is."""
+    """Returns `text` as the kubelet passes it on (k8s.io/kubernetes, third_party/forked/golang/expansion): `$(NAME)` is
+    the value of a variable, `$$` is `$`, and a reference to nothing known stays as it is.
+    """
 
     def value(match: re.Match[str]) -> str:
         return "$" if match[1] is None else known.get(match[1], match[0])
@@ -28,8 +29,8 @@ def expand(text: str, known: Mapping[str, str]) -> str:
 
 
 def as_run(argv: Sequence[str]) -> tuple[str, ...]:
-    """Returns a container's words as Katib's pod webhook has them run (pod/utils.go, wrapWorkerContainer): it joins them with
-    blanks for a shell, which takes quotes away, and so the words behind a script belong to the script.
+    """Returns a container's words as Katib's pod webhook has them run (pod/utils.go, wrapWorkerContainer): it joins
+    them with blanks for a shell, which takes quotes away, and so the words behind a script belong to the script.
 
     A shell whose script is no more than the words of our trainer is left out: they are run themselves.
     """
@@ -44,10 +45,11 @@ def as_run(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_trainer(argv: Sequence[str]) -> bool:
-    """Whether a command is our trainer's training or one of its own verbs, so that it exits with the trainer's exit code.
+    """Returns whether a command is our trainer's training or one of its own verbs, so that it exits with the trainer's
+    exit code.
 
-    That is `python -m trainer`, with `env`, settings of variables or `exec` before it, or behind `sh -c` where the script holds
-    no other command: of several nobody knows whose exit code it is.
+    That is `python -m trainer`, with `env`, settings of variables or `exec` before it, or behind `sh -c` where the
+    script holds no other command: of several nobody knows whose exit code it is.
     """
     script = " ".join(argv[2:]) if tuple(argv[:2]) in _SHELLS else ""
     read = read_script(script)
@@ -57,12 +59,12 @@ def is_trainer(argv: Sequence[str]) -> bool:
 
 
 def _joined(script: str) -> str:
-    """A script with the lines in one that a backslash continues."""
+    """Returns a script with the lines in one that a backslash continues."""
     return script.replace("\\\n", " ").strip()
 
 
 def _unquoted(word: str) -> str:
-    """The word without the quotes that a shell takes away; where they are no pairs it stays as it is."""
+    """Returns the word without the quotes that a shell takes away; where they are no pairs it stays as it is."""
     if not _QUOTE.search(word):
         return word
     try:

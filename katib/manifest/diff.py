@@ -7,7 +7,9 @@ from typing import Any
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """How the specs of two manifests differ, one text a setting: `preset: huge became debug`, `search.lr.max: 1 became 2`."""
+    """Yields how the specs of two manifests differ, one text a setting: `preset: huge became debug`, `search.lr.max: 1
+    became 2`.
+    """
     found = list(_named_changes(before, after))
     yield from found or map(_leaf, differences(before, after))
 
@@ -21,7 +23,7 @@ def _named_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Itera
 
 
 def leaf(path: str) -> str:
-    """The last key of a path, by the name that a flag has for it."""
+    """Returns the last key of a path, by the name that a flag has for it."""
     key = re.sub(r".*[.]", "", path)
     return _FLAGS.get(key, key)
 
@@ -39,7 +41,7 @@ def _leaf(text: str) -> str:
 
 
 def pairs(before: Mapping[str, str], after: Mapping[str, str], between: str = "became") -> Iterator[str]:
-    """What differs between two sets of named values, one text a name."""
+    """Yields what differs between two sets of named values, one text a name."""
     for key in dict.fromkeys((*before, *after)):
         if before.get(key) != after.get(key):
             yield f"{key}: {before.get(key, 'none')} {between} {after.get(key, 'none')}"
@@ -53,7 +55,7 @@ def _container(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flags(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that the command of a trial fixes, by their name in a spec."""
+    """Returns the settings that the command of a trial fixes, by their name in a spec."""
     container = _container(spec)
     found: dict[str, str] = {}
     name = "command"
@@ -68,7 +70,7 @@ def flags(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def searched(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The space of the search, by the keys of a spec."""
+    """Returns the space of the search, by the keys of a spec."""
     found = {}
     for parameter in spec.get("parameters", ()):
         label = f"search.{parameter['name']}"
@@ -79,7 +81,7 @@ def searched(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def settings(spec: Mapping[str, Any], section: str, label: str) -> dict[str, str]:
-    """The name and settings of a service, by the keys of a spec's section `label`."""
+    """Returns the name and settings of a service, by the keys of a spec's section `label`."""
     service = spec.get(section) or {}
     found = {f"{label}.name": service["algorithmName"]} if service else {}
     for setting in service.get("algorithmSettings", ()):
@@ -89,7 +91,7 @@ def settings(spec: Mapping[str, Any], section: str, label: str) -> dict[str, str
 
 
 def _rest(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec without what has a name of its own, as the trial is with no command."""
+    """Returns the spec without what has a name of its own, as the trial is with no command."""
     named = ("parameters", "algorithm", "earlyStopping")
     rest = {key: value for key, value in spec.items() if key not in named}
     bare = {key: value for key, value in _container(spec).items() if key not in ("command", "args")}
@@ -101,7 +103,7 @@ def _rest(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
-    """Where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text a place."""
+    """Yields where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text a place."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             yield from differences(before.get(key), after.get(key), f"{path}.{key}")

@@ -1,7 +1,7 @@
 """Typed view of an Experiment manifest (kubeflow.org/v1beta1): the search, its trials' command and reports.
 
-The manifest is read once, here; nothing after it sees YAML. Called by the local engine, results and cluster.
-What Katib would refuse or misread is the business of katib/check.py; this raises where it cannot read on.
+The manifest is read once, here; nothing after it sees YAML. Called by the local engine, results and cluster. What Katib
+would refuse or misread is the business of katib/check.py; this raises where it cannot read on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from katib.metrics import DEFAULT_FILTER, compile_filter
 from katib.trial import Identity
 
 if TYPE_CHECKING:
-    # At work it is loaded with the first manifest: pydantic takes 20 MB, and a service that is asked over gRPC has none.
+    # At work it is loaded with the first manifest: pydantic takes 20 MB, and a service that is asked over gRPC has
+    # none.
     from katib.manifest import schema as schema
     from katib.manifest.schema import Distribution, ParameterType, Strategy
 
@@ -119,7 +120,7 @@ class Experiment:
         return Identity(self.name, self.metric, self.maximize, self.strategy, dict(self.spec), corpus)
 
     def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
-        """The pod of the trial that Katib would create for these assignments (manifest/generator.go).
+        """Returns the pod of the trial that Katib would create for these assignments (manifest/generator.go).
 
         Raises ManifestError where a placeholder refers to nothing.
         """
@@ -135,17 +136,15 @@ class Experiment:
         known = {**assignments, **self.trial_meta}
         known |= {"${trialSpec.Name}": trial_name, "${trialSpec.Namespace}": self.namespace}
         if reference not in known:
-            raise ManifestError(
-                f"trialParameters: nothing is called '{reference}' ({nearest(reference, known)})"
-            )
+            raise ManifestError(f"trialParameters: nothing is called '{reference}' ({nearest(reference, known)})")
         return known[reference]
 
 
 def load_experiment(text: str, source: str) -> Experiment:
     """Read one manifest; `source` is what messages call it (a file name, a model).
 
-    Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a
-    trial that is not a Job, a filter that RE2 does not accept.
+    Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a trial
+    that is not a Job, a filter that RE2 does not accept.
     """
     from katib.manifest.schema import parse
 
@@ -187,7 +186,9 @@ def load_experiment(text: str, source: str) -> Experiment:
 
 
 def parameters_of(spec: Mapping[str, Any], source: str) -> tuple[Parameter, ...]:
-    """The axes of a search whose manifest's `spec` was read before, as a store keeps it; none where it holds none.
+    """Returns the axes of a search whose manifest's `spec` was read before, as a store keeps it.
+
+    None where it holds none.
 
     Raises ManifestError as `load_experiment` does.
     """
@@ -225,13 +226,9 @@ def _parameter(raw: schema.Parameter, source: str) -> Parameter:
     else:
         lacks = "" if space.values else "list"
     if lacks:
-        raise ManifestError(
-            f"{source}: parameter '{raw.name}': {raw.parameter_type} needs feasibleSpace {lacks}"
-        )
+        raise ManifestError(f"{source}: parameter '{raw.name}': {raw.parameter_type} needs feasibleSpace {lacks}")
     values = tuple(space.values)
-    return Parameter(
-        raw.name, raw.parameter_type, space.min, space.max, space.step, values, space.distribution
-    )
+    return Parameter(raw.name, raw.parameter_type, space.min, space.max, space.step, values, space.distribution)
 
 
 def _algorithm(raw: schema.Algorithm) -> Algorithm:
@@ -240,9 +237,7 @@ def _algorithm(raw: schema.Algorithm) -> Algorithm:
 
 def _primary_container(template: schema.TrialTemplate, source: str) -> schema.Container:
     name = template.primary_container_name
-    containers = {
-        container.name: container for container in template.trial_spec.spec.template.spec.containers
-    }
+    containers = {container.name: container for container in template.trial_spec.spec.template.spec.containers}
     if name not in containers:
         where = f"{source}: spec.trialTemplate.primaryContainerName"
         raise ManifestError(f"{where}: no container '{name}' ({nearest(name, containers)})")
@@ -250,7 +245,10 @@ def _primary_container(template: schema.TrialTemplate, source: str) -> schema.Co
 
 
 def _failure_rules(job: schema.JobSpec, pod: schema.Pod) -> tuple[FailureRule, ...]:
-    """Those that look at exit codes of the primary container; the others see what happens to nodes and to other containers."""
+    """Returns those that look at exit codes of the primary container.
+
+    The others see what happens to nodes and to other containers.
+    """
     name = pod.containers[0].name
     return tuple(
         FailureRule(rule.action, frozenset(codes.values), codes.operator == "NotIn", not codes.container_name)

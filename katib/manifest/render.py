@@ -1,5 +1,7 @@
-"""Spec x site -> the text of one Experiment manifest, or of the same search as a W&B sweep file. Pure but for reading the
-templates; called by render, local, deploy and sweep."""
+"""Spec x site -> the text of one Experiment manifest, or of the same search as a W&B sweep file.
+
+Pure but for reading the templates; called by render, local, deploy and sweep.
+"""
 
 import json
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ class Overrides:
         return [] if self.preset is None else ["preset"]
 
     def apply(self, spec: Spec) -> Spec:
-        """The spec with these values in place. Raises SpecError where they do not fit together."""
+        """Returns the spec with these values in place. Raises SpecError where they do not fit together."""
         given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
         data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
         if self.preset is not None:
@@ -66,7 +68,7 @@ class Overrides:
 
 
 def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
-    """The Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
+    """Returns the Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
     overrides = overrides or Overrides()
     source, spec = file_of(spec), overrides.apply(spec)
     words = command(spec, site)
@@ -88,8 +90,10 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
 
 
 def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
-    """The W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started by W&B's agent,
-    on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B project counts."""
+    """Returns the W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started
+    by W&B's agent, on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B
+    project counts.
+    """
     overrides = overrides or Overrides()
     source, spec = file_of(spec), overrides.apply(spec)
     words = ["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)]
@@ -105,7 +109,7 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
 
 
 def command(spec: Spec, site: Site) -> list[str]:
-    """The trainer's argument list; searched values stand as Katib's placeholders.
+    """Returns the trainer's argument list; searched values stand as Katib's placeholders.
 
     Katib's webhook joins it to one shell line without quoting, so no word may hold what a shell reads.
     """
@@ -122,7 +126,7 @@ def command(spec: Spec, site: Site) -> list[str]:
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
-    """The flags of what is not searched, each with its values as the command has them."""
+    """Returns the flags of what is not searched, each with its values as the command has them."""
     listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
     return {
         flag_of(name): [number(item) if isinstance(item, float) else str(item) for item in values]
@@ -131,26 +135,23 @@ def fixed_flags(spec: Spec) -> dict[str, list[str]]:
 
 
 def number(value: float) -> str:
-    """The shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
+    """Returns the shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
 def decimal(value: float) -> str:
-    """The same number without an exponent: YAML takes 1e-06 for a text."""
+    """Returns the same number without an exponent: YAML takes 1e-06 for a text."""
     return format(Decimal(repr(value)), "f")
 
 
 def _settings(spec: Spec) -> dict[str, str]:
-    """The settings of the algorithm as Katib has them, the points that it tries first among them."""
-    points = [
-        {"assignments": {name: number(point[name]) for name in spec.search}}
-        for point in spec.first_suggestions
-    ]
+    """Returns the settings of the algorithm as Katib has them, the points that it tries first among them."""
+    points = [{"assignments": {name: number(point[name]) for name in spec.search}} for point in spec.first_suggestions]
     return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
 
 
 def _fixed(spec: Spec) -> list[str]:
-    """What is the same for all trials, as flags of the trainer."""
+    """Returns what is the same for all trials, as flags of the trainer."""
     return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
 
 
@@ -172,8 +173,9 @@ def _run_dir(spec: Spec) -> str:
 def _prestop(spec: Spec) -> str:
     """Stops the trainer by its pid file and waits until it has saved and gone.
 
-    What stands in the file is believed only where that process has the run directory as an argument: a training that was killed
-    leaves its file, anybody who writes the volume can write another, and each container of the pod has processes here.
+    What stands in the file is believed only where that process has the run directory as an argument: a training that
+    was killed leaves its file, anybody who writes the volume can write another, and each container of the pod has
+    processes here.
     """
     return (
         f"d={_run_dir(spec)}; f=$d/trainer.pid; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"

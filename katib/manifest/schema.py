@@ -29,7 +29,7 @@ DEFAULT_GRACE_SECONDS = 30
 
 
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
-    """The one document of `text`, typed and as it was read. Raises ManifestError."""
+    """Returns the one document of `text`, typed and as it was read. Raises ManifestError."""
     document = experiment_document(text, source)
     if found := not_here(document.get("spec")):
         raise ManifestError(f"{source}: {found}")
@@ -47,12 +47,8 @@ class Node(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, data: Any) -> Any:
-        """A key that is null is a key that is missing, as in Go."""
-        return (
-            {key: value for key, value in data.items() if value is not None}
-            if isinstance(data, dict)
-            else data
-        )
+        """Returns a key that is null is a key that is missing, as in Go."""
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 class Metadata(Node):
@@ -122,7 +118,7 @@ class EnvVar(Node):
 
 
 def _absolute(path: str) -> str:
-    """The kubelet takes a relative path from / (kubelet_pods.go, makeMounts)."""
+    """Returns the kubelet takes a relative path from / (kubelet_pods.go, makeMounts)."""
     return path if path.startswith("/") else f"/{path}"
 
 
@@ -225,7 +221,7 @@ class Manifest(Node):
 
 
 def chosen(documents: list[Document]) -> Document | None:
-    """The one document of a file, or of several the one Experiment; None where that is none or ambiguous."""
+    """Returns the one document of a file, or of several the one Experiment; None where that is none or ambiguous."""
     if len(documents) == 1:
         return documents[0]
     experiments = [
@@ -235,7 +231,7 @@ def chosen(documents: list[Document]) -> Document | None:
 
 
 def experiment_document(text: str, source: str) -> dict[str, Any]:
-    """The one Experiment of `text` as it was read. Raises ManifestError."""
+    """Returns the one Experiment of `text` as it was read. Raises ManifestError."""
     try:
         documents = read_documents(text)
     except YamlError as error:
@@ -248,14 +244,12 @@ def experiment_document(text: str, source: str) -> dict[str, Any]:
     document = found.value
     if not isinstance(document, dict) or document.get("kind") != "Experiment":
         kind = document.get("kind") if isinstance(document, dict) else type(document).__name__
-        raise ManifestError(
-            f"{source}: kind: found {kind!r}, expected 'Experiment' (apiVersion kubeflow.org/v1beta1)"
-        )
+        raise ManifestError(f"{source}: kind: found {kind!r}, expected 'Experiment' (apiVersion kubeflow.org/v1beta1)")
     return document
 
 
 def _first(error: ValidationError) -> str:
-    """The first problem as `spec.objective.type: text`, and how many there are beside it."""
+    """Returns the first problem as `spec.objective.type: text`, and how many there are beside it."""
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

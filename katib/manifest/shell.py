@@ -64,7 +64,7 @@ def read_script(text: str) -> Script:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """The kind and text of each piece; the kind is `open` for a quote or a here-document that nothing ends."""
+    """Yields the kind and text of each piece; the kind is `open` for a quote or a here-document that nothing ends."""
     place = 0
     marks: list[str] = []
     while place < len(text):

@@ -1,6 +1,7 @@
 """What the best trial sounds like: mixture, references and estimates of a few validation mixtures, as data in the page.
 
-The control side has no torch: the trainer separates them, as a process of its own, and leaves them in the trial's folder.
+The control side has no torch: the trainer separates them, as a process of its own, and leaves them in the trial's
+folder.
 """
 
 import base64
@@ -77,8 +78,11 @@ class Listening:
 
 
 def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Listening:
-    """What the trial in `folder` makes of the first validation mixtures; None where its folder is not on this machine. Another
-    program than our trainer, not `ours`, leaves nothing that could be played."""
+    """Returns what the trial in `folder` makes of the first validation mixtures.
+
+    None where its folder is not on this machine. Another program than our trainer, not `ours`, leaves nothing that
+    could be played.
+    """
     if best is None:
         return Listening("Nothing to hear: no trial has reported a value yet.")
     if not ours:
@@ -89,9 +93,7 @@ def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Liste
             "`python -m trainer evaluate --run-dir …` writes mixture, references and estimates as WAV files."
         )
     if not (folder / CHECKPOINT).is_file():
-        return Listening(
-            f"Nothing to hear: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch."
-        )
+        return Listening(f"Nothing to hear: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch.")
     place = folder / FOLDER
     if place.is_symlink() or folder.is_symlink():
         return Listening(f"Nothing to hear: {place} is reached by a symbolic link, which may lead anywhere.")
@@ -117,14 +119,15 @@ def _fresh(place: Path, checkpoint: Path) -> bool:
 
 
 def _separate(folder: Path, place: Path) -> str:
-    """Have the trainer do it, on the processor: the GPUs belong to the search. The reason in one line where it fails."""
+    """Have the trainer do it, on the processor: the GPUs belong to the search.
+
+    The reason in one line where it fails.
+    """
     words = ["evaluate", "--run-dir", str(folder), "--out", str(place), "--device", "cpu"]
     words += ["--limit", str(EXAMPLES), "--wavs", str(EXAMPLES), "--batch-size", str(BATCH)]
     if variants := _variants(folder / CONFIG):
         words += ["--variants", *variants]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "trainer", *words],
@@ -135,7 +138,9 @@ def _separate(folder: Path, place: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"the trainer did not separate {EXAMPLES} mixtures within {PATIENCE_SECONDS} s on this machine's processor."
+        return (
+            f"the trainer did not separate {EXAMPLES} mixtures within {PATIENCE_SECONDS} s on this machine's processor."
+        )
     if done.returncode == 0:
         return ""
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -145,7 +150,7 @@ def _separate(folder: Path, place: Path) -> str:
 
 
 def _variants(config: Path) -> list[str]:
-    """Those that the trial was validated on."""
+    """Returns those that the trial was validated on."""
     try:
         found = read_json(config)["validation_variants"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -154,7 +159,9 @@ def _variants(config: Path) -> list[str]:
 
 
 def _is_variant(found: object) -> bool:
-    """Whether a word of a file can be a variant: it becomes an argument of the trainer, and part of a file's name."""
+    """Returns whether a word of a file can be a variant: it becomes an argument of the trainer, and part of a file's
+    name.
+    """
     return isinstance(found, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", found))
 
 
@@ -179,7 +186,7 @@ def _example(place: Path, score: dict[str, Any]) -> Example:
 
 
 def _data(file: Path) -> str:
-    """The first seconds of a WAV file as a data URI."""
+    """Returns the first seconds of a WAV file as a data URI."""
     short = io.BytesIO()
     whole = io.BytesIO(read_bytes(file, LARGEST_SOUND))
     with wave.open(whole) as source, wave.open(short, "wb") as copy:

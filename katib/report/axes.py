@@ -1,4 +1,6 @@
-"""What was searched, as axes that a figure draws: the manifest's own, or where it is not known what the trials' values span."""
+"""What was searched, as axes that a figure draws: the manifest's own, or where it is not known what the trials' values
+span.
+"""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ class Line:
         return float(self.axis.low), float(self.axis.high)
 
     def place(self, text: str | None) -> float | None:
-        """Where a value lies between the ends, 0 to 1; None for a value of another search."""
+        """Returns where a value lies between the ends, 0 to 1; None for a value of another search."""
         if text is None:
             return None
         if self.listed:
@@ -53,9 +55,7 @@ class Line:
     def ticks(self) -> list[tuple[float, str]]:
         """Places between the ends with their labels."""
         if self.listed:
-            return [
-                (self.place(text) or 0.0, text) for text in spread(self.axis.parameter.values, MOST_TICKS)
-            ]
+            return [(self.place(text) or 0.0, text) for text in spread(self.axis.parameter.values, MOST_TICKS)]
         return ticks(*self.bounds, logarithmic=self.logarithmic)
 
     def layout(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Line:
 
 
 def axes(table: TrialTable) -> list[Line]:
-    """One a searched parameter, in the manifest's order."""
+    """Returns one a searched parameter, in the manifest's order."""
     try:
         parameters = parameters_of(table.identity.spec, table.identity.name)
     except ManifestError:
@@ -87,7 +87,7 @@ def axes(table: TrialTable) -> list[Line]:
 
 
 def place(value: float, low: float, high: float, *, logarithmic: bool) -> float | None:
-    """How far `value` is from `low` to `high`, 0 to 1; None outside."""
+    """Returns how far `value` is from `low` to `high`, 0 to 1; None outside."""
     if not low <= value <= high:
         return None
     if logarithmic:

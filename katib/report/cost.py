@@ -32,15 +32,17 @@ class Cost:
 
 
 def cost(table: TrialTable) -> Cost:
-    """What there is to say of the experiment's GPU-hours so far."""
+    """Returns what there is to say of the experiment's GPU-hours so far."""
     planned, expected, by = _planned(table)
     used = sum(row.gpu_hours for row in table.rows)
     return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
 
 
 def spared(row: Row, table: TrialTable) -> float | None:
-    """GPU-hours of the epochs that a stopped trial was not given, at what its own epochs took; None where it was not
-    stopped, has finished no epoch, or where nobody knows how many it would have run."""
+    """GPU-hours of the epochs that a stopped trial was not given, at what its own epochs took.
+
+    None where it was not stopped, has finished no epoch, or where nobody knows how many it would have run.
+    """
     epochs = _epochs(table)
     if row.state != "EarlyStopped" or not row.epochs or epochs is None:
         return None
@@ -77,7 +79,7 @@ def cost_figure(table: TrialTable) -> Figure:
 
 
 def hours(value: float) -> str:
-    """`12.5 GPU-hours`, and less than two of them as a time."""
+    """Returns `12.5 GPU-hours`, and less than two of them as a time."""
     return f"{value:.1f} h" if value >= SHORT_HOURS else duration(value * SECONDS_AN_HOUR)
 
 
@@ -86,9 +88,7 @@ def _finding(table: TrialTable, found: Cost) -> str:
     if found.planned is not None:
         patience = "patience and " if patience_of(table.identity.spec) else ""
         expected = (
-            ""
-            if found.expected is None
-            else f", about {hours(found.expected)} expected with {patience}early stopping"
+            "" if found.expected is None else f", about {hours(found.expected)} expected with {patience}early stopping"
         )
         parts.append(
             f"Every epoch of every trial would be {hours(found.planned)}{expected} ({found.planned_by}): "

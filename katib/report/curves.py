@@ -29,17 +29,16 @@ STEEP = 10
 
 
 def curves(table: TrialTable) -> Figure:
-    """The objective by epoch of each trial, a cross where one was stopped, and the median that the stop rule goes by."""
+    """Returns the objective by epoch of each trial, a cross where one was stopped, and the median that the stop rule
+    goes by.
+    """
     key, title = "curves", "Learning curves"
     drawn = [row for row in table.rows if row.curve]
     if not drawn:
         return Figure(key, title, "Nothing to draw: no trial has reported an epoch yet.")
     kept = foremost(drawn, MOST_CURVES)
     best = table.best if table.best and table.best.curve else None
-    traces = [
-        _lines(rows, table, state)
-        for state, rows in by_state([row for row in kept if row is not best]).items()
-    ]
+    traces = [_lines(rows, table, state) for state, rows in by_state([row for row in kept if row is not best]).items()]
     if middle := _median(drawn, maximize=table.identity.maximize):
         traces.append(middle)
     if best:
@@ -71,9 +70,7 @@ def _finding(table: TrialTable) -> str:
         value = with_unit(best.value or 0.0, table.identity.metric)
         parts.append(f"The best trial (orange) came to {value} at epoch {best.best_epoch} of {best.epochs}.")
         if best.best_epoch == best.epochs and best.state == "Succeeded":
-            parts.append(
-                "That was its last epoch: it was still getting better, and more epochs may gain more."
-            )
+            parts.append("That was its last epoch: it was still getting better, and more epochs may gain more.")
     if stopped:
         epochs = [row.epochs for row in stopped]
         after = count(epochs[0], "epoch")
@@ -86,15 +83,14 @@ def _finding(table: TrialTable) -> str:
         parts.append("No trial was stopped early.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
-    parts.append(
-        "The dotted line is the median of the best so far over all trials, by which the median rule stops."
-    )
+    parts.append("The dotted line is the median of the best so far over all trials, by which the median rule stops.")
     return " ".join(parts)
 
 
 def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
-    """The part of the axis where curves differ: they begin far below, and the steep part would press the rest together. Where
-    a trial came to, it is seen."""
+    """Returns the part of the axis where curves differ: they begin far below, and the steep part would press the rest
+    together. Where a trial came to, it is seen.
+    """
     values = sorted(point.value for row in rows for point in row.curve)
     ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
     if table.identity.maximize:
@@ -126,7 +122,7 @@ def _outside(rows: Sequence[Row], seen: dict[str, Any]) -> str:
 
 
 def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]:
-    """The curves of one state as one trace, with gaps between them."""
+    """Returns the curves of one state as one trace, with gaps between them."""
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
@@ -181,8 +177,9 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
 
 
 def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
-    """The median at each epoch over the best so far of all trials that got there, or that ran to their own end before: what a
-    stop rule compares a trial with."""
+    """Returns the median at each epoch over the best so far of all trials that got there, or that ran to their own end
+    before: what a stop rule compares a trial with.
+    """
     better = max if maximize else min
     last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}

@@ -1,7 +1,8 @@
-"""A page with figures as one HTML file: everything it needs lies in it, and its own policy forbids it to ask for anything else.
+"""A page with figures as one HTML file: everything it needs lies in it, and its own policy forbids it to ask for
+anything else.
 
-Text from outside (names, reasons, addresses) passes Jinja's escaping; scripts are allowed by their checksums alone. Used by the
-report and by the plot of an architecture sweep.
+Text from outside (names, reasons, addresses) passes Jinja's escaping; scripts are allowed by their checksums alone.
+Used by the report and by the plot of an architecture sweep.
 """
 
 import base64
@@ -19,7 +20,7 @@ from katib.report.style import template as colours
 
 
 def document(template: str, figures: Sequence[Figure], **values: object) -> str:
-    """The HTML text of a template that extends document.html.j2 and shows these figures and `values`."""
+    """Returns the HTML text of a template that extends document.html.j2 and shows these figures and `values`."""
     from plotly.offline import get_plotlyjs
 
     plotly, script = get_plotlyjs(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ def document(template: str, figures: Sequence[Figure], **values: object) -> str:
 
 
 def _drawings(figures: Sequence[Figure]) -> str:
-    """Both colour schemes and all figures as one JSON text."""
+    """Returns both colour schemes and all figures as one JSON text."""
     themes = json.dumps({"light": colours(dark=False), "dark": colours(dark=True)})
     drawn = ",".join(f"{json.dumps(figure.key)}:{figure.drawing}" for figure in figures if figure.drawing)
     return f'{{"themes":{themes},"figures":{{{drawn}}}}}'
@@ -53,7 +54,9 @@ def _embedded(text: str) -> Markup:
 
 
 def _policy(*scripts: str) -> str:
-    """The page's Content-Security-Policy: nothing from anywhere, but its own scripts, styles, pictures and sounds."""
+    """Returns the page's Content-Security-Policy: nothing from anywhere, but its own scripts, styles, pictures and
+    sounds.
+    """
     sums = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{one}'" for one in sums)
     return (

@@ -1,4 +1,7 @@
-"""A figure of the report: what is drawn, what it shows in words, and what was left out. Used by all modules that draw."""
+"""A figure of the report: what is drawn, what it shows in words, and what was left out.
+
+Used by all modules that draw.
+"""
 
 import json
 import math
@@ -14,16 +17,18 @@ from katib.trial import State
 T = TypeVar("T")
 DIGITS = 5
 FAR = 3.0
-"""A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977): it would
-press all others together at the other end of the axis."""
+"""A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977):
+it would press all others together at the other end of the axis."""
 MARGIN = 0.06
 """Of an axis beyond the outermost value."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """`finding` is the caption and the text for those who do not see the figure; `drawing` Plotly's JSON, or empty where there
-    is nothing to draw, and then the finding says why."""
+    """`finding` is the caption and the text for those who do not see the figure.
+
+    `drawing` Plotly's JSON, or empty where there is nothing to draw, and then the finding says why.
+    """
 
     key: str
     title: str
@@ -45,11 +50,11 @@ class Span:
     """So many are far out."""
 
     def held(self, value: float) -> float:
-        """Where a value is drawn."""
+        """Returns where a value is drawn."""
         return min(max(value, self.low), self.high)
 
     def note(self, metric: str, *, maximize: bool) -> str:
-        """What to say of those far out; nothing where there are none."""
+        """Returns what to say of those far out; nothing where there are none."""
         if not self.outside:
             return ""
         where = ("below", self.low) if maximize else ("above", self.high)
@@ -98,7 +103,7 @@ def _rounded(value: Any) -> Any:
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """All items, or `most` of them evenly over the sequence, the first and the last among them."""
+    """Returns all items, or `most` of them evenly over the sequence, the first and the last among them."""
     if len(items) <= most:
         return list(items)
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
@@ -113,13 +118,11 @@ def foremost(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def about(row: Row, table: TrialTable) -> str:
-    """What a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
+    """Returns what a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
     metric = table.identity.metric
     lines = [f"<b>{plain(row.trial)}</b> {row.state}"]
     if row.value is not None:
-        lines.append(
-            f"{plain(metric)} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}"
-        )
+        lines.append(f"{plain(metric)} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}")
     lines += [f"{plain(name)} {plain(short(text))}" for name, text in row.assignments.items()]
     if row.reason:
         lines.append(plain(row.reason[:120]))
@@ -132,13 +135,13 @@ def plain(text: str) -> str:
 
 
 def unit_of(table: TrialTable) -> str:
-    """The objective as an axis is titled."""
+    """Returns the objective as an axis is titled."""
     text = with_unit(0.0, table.identity.metric).partition(" ")[2]
     return f"{table.identity.metric} ({text})" if text else table.identity.metric
 
 
 def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Returns `a`, `a and b`, `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 

@@ -1,8 +1,9 @@
 """Which parameters told good trials from bad ones, by PED-ANOVA, and which of them no more than chance would.
 
-PED-ANOVA (Watanabe et al. 2023, IJCAI, in Optuna) measures how differently a parameter is distributed among the best trials
-and among all. With a few dozen trials that differs by luck as well; so the values are dealt anew to the trials 39 times, and a
-parameter counts as told from chance where it exceeds all but one of them (a permutation test at 5 %, Phipson and Smyth 2010).
+PED-ANOVA (Watanabe et al. 2023, IJCAI, in Optuna) measures how differently a parameter is distributed among the best
+trials and among all. With a few dozen trials that differs by luck as well; so the values are dealt anew to the trials
+39 times, and a parameter counts as told from chance where it exceeds all but one of them (a permutation test at 5 %,
+Phipson and Smyth 2010).
 """
 
 import warnings
@@ -21,13 +22,14 @@ from katib.table.trial_table import TrialTable
 from katib.text import count
 
 FEWEST, MOST = 12, 200
-"""Trials. With 12 the right one of four parameters came first in 23 of 30 simulated searches, with 8 in 16. Of more than the
-most, as many evenly from the best to the worst."""
+"""Trials. With 12 the right one of four parameters came first in 23 of 30 simulated searches, with 8 in 16. Of more
+than the most, as many evenly from the best to the worst."""
 DEALS, BEYOND, SEED = 39, 2, 0
-"""So often the values are dealt anew, and the second greatest of what that gives is the bar: 2 in 40 are 5 %, and one wild deal
-does not hide what matters."""
+"""So often the values are dealt anew, and the second greatest of what that gives is the bar: 2 in 40 are 5 %, and one
+wild deal does not hide what matters."""
 BEST_TRIALS = 25
-"""So many count as good ones, but at most half of all; with fewer, simulated searches named the wrong parameter more often."""
+"""So many count as good ones, but at most half of all; with fewer, simulated searches named the wrong parameter more
+often."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class Importance:
 
 
 def importances(table: TrialTable) -> list[Importance]:
-    """All searched parameters, the most important first. Raises ValueError, with the reason, where nothing can be said."""
+    """Returns all searched parameters, the most important first.
+
+    Raises ValueError, with the reason, where nothing can be said.
+    """
     lines = [line for line in axes(table) if line.axis.levels != 1]
     rows = [
         row
         for row in table.rows
-        if row.value is not None
-        and all(line.place(row.assignments.get(line.name)) is not None for line in lines)
+        if row.value is not None and all(line.place(row.assignments.get(line.name)) is not None for line in lines)
     ]
     if len(rows) < FEWEST:
         raise ValueError(
@@ -82,7 +86,7 @@ def importances(table: TrialTable) -> list[Importance]:
 
 
 def importance_figure(table: TrialTable) -> Figure:
-    """A bar a parameter, and the mark that chance reaches."""
+    """Returns a bar a parameter, and the mark that chance reaches."""
     key, title = "importance", "Hyperparameter importance"
     try:
         found = importances(table)

@@ -1,7 +1,7 @@
 """EXPERIMENT_LOG.md: one entry an experiment, with what it was, what it took, what it found and what to try next.
 
-An entry stands between two comments that name its experiment, so that writing it again replaces it and leaves the rest of the
-file, which may be anybody's, alone. Pure but for `write`; called by the verb log.
+An entry stands between two comments that name its experiment, so that writing it again replaces it and leaves the rest
+of the file, which may be anybody's, alone. Pure but for `write`; called by the verb log.
 """
 
 import hashlib
@@ -29,20 +29,22 @@ from katib.text import count, markdown_text, short, signed, with_unit
 from katib.trial import WITHOUT_RESULT
 
 FILE = "EXPERIMENT_LOG.md"
-TITLE = (
-    "# Experiment log\n\nWritten by `make log EXPERIMENT=NAME`; text outside the marked entries is kept.\n"
-)
+TITLE = "# Experiment log\n\nWritten by `make log EXPERIMENT=NAME`; text outside the marked entries is kept.\n"
 AT_BOUND = 0.05
 """Share of an axis, on its own scale, within which a value counts as lying at its bound."""
 DEFINING = ("parameters", "algorithm", "earlyStopping")
-"""What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills in."""
+"""What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills
+in."""
 
 PLACES = ("--data-dir", "--run-dir", "--device", "--linger", "--room-minutes")
 """Flags that say where and beside what a trial runs, not what it trains."""
 
 
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
-    """Put the entry of `table` into the log at `path`; whether it stands in place of an earlier one. Raises FolderError."""
+    """Put the entry of `table` into the log at `path`; whether it stands in place of an earlier one.
+
+    Raises FolderError.
+    """
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else TITLE
         after, replaced = placed(before, table.identity.name, entry(table, commit, verdict))
@@ -55,8 +57,10 @@ def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -
 
 
 def placed(text: str, name: str, body: str) -> tuple[str, bool]:
-    """The log `text` with the entry `body` of experiment `name`: in place of its earlier one, or at the end. Raises
-    FolderError where an earlier one has no end."""
+    """Returns the log `text` with the entry `body` of experiment `name`: in place of its earlier one, or at the end.
+
+    Raises FolderError where an earlier one has no end.
+    """
     begin, end = f"<!-- experiment {name} -->\n", f"<!-- end of {name} -->\n"
     block = f"{begin}{body.rstrip()}\n{end}"
     if begin not in text:
@@ -70,7 +74,7 @@ def placed(text: str, name: str, body: str) -> tuple[str, bool]:
 
 
 def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
-    """The entry as Markdown; the same table, commit and verdict give the same text."""
+    """Returns the entry as Markdown; the same table, commit and verdict give the same text."""
     first = None if verdict else next(iter(candidates(table, 1)), None)
     chosen = verdict or first
     best = dict(chosen.configuration) if chosen else {}
@@ -90,7 +94,9 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
-    """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and command."""
+    """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and
+    command.
+    """
     flags = {flag: values for flag, values in flags_of(spec).items() if flag not in PLACES}
     what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
@@ -147,8 +153,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         if first:
             yield (
                 f"First choice by all trials together: the settings of {first.trials[0]}, {with_unit(first.mean, metric)}"
-                " expected over seeds"
-                + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
+                " expected over seeds" + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
             )
         if table.baseline:
             seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.baseline.seeds.items())
@@ -161,9 +166,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
     lines = [f"| seed | this configuration, {metric} | baseline |", "|---:|---:|---:|"]
     for seed in dict.fromkeys((*verdict.seeds, *verdict.baseline)):
         pair = (verdict.seeds.get(seed), verdict.baseline.get(seed))
-        lines.append(
-            f"| {seed} | " + " | ".join("" if v is None else with_unit(v, metric) for v in pair) + " |"
-        )
+        lines.append(f"| {seed} | " + " | ".join("" if v is None else with_unit(v, metric) for v in pair) + " |")
     yield "\n".join(lines)
     if math.isfinite(verdict.difference):
         yield (
@@ -203,7 +206,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
 
 
 def at_bounds(table: TrialTable, best: Mapping[str, str]) -> dict[str, str]:
-    """What to widen, by the parameter whose best value lies at an end of its range."""
+    """Returns what to widen, by the parameter whose best value lies at an end of its range."""
     return {axis.name: text for axis in _ranges(table) if (text := _bound(axis, best))}
 
 
@@ -213,7 +216,10 @@ def _ranges(table: TrialTable) -> list[Parameter]:
 
 
 def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
-    """The range whose best lies at its end, and one that reaches half as far again; empty where it lies within."""
+    """Returns the range whose best lies at its end, and one that reaches half as far again.
+
+    Empty where it lies within.
+    """
     share = Axis(axis).share(best[axis.name]) if axis.name in best else None
     if share is None or AT_BOUND <= share <= 1 - AT_BOUND:
         return ""
@@ -232,9 +238,7 @@ def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
 
 
 def _why(row: Row) -> str:
-    return markdown_text(
-        f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else "")
-    )
+    return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else ""))
 
 
 def _date(time: float) -> str:

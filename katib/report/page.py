@@ -34,7 +34,8 @@ SECTIONS = (
 
 
 def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where: str = "") -> str:
-    """The HTML text of the report, of at most 8 MB: what does not fit of the sounds is left out, with a word about it.
+    """Returns the HTML text of the report, of at most 8 MB: what does not fit of the sounds is left out, with a word
+    about it.
 
     `where` are the words that every command needs beside the experiment's name, as ` OUT=elsewhere`.
     """
@@ -47,7 +48,7 @@ def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where:
 
 
 def write(text: str, folder: Path) -> Path:
-    """The report's file in `folder`, replaced as a whole. Raises FolderError."""
+    """Returns the report's file in `folder`, replaced as a whole. Raises FolderError."""
     file = folder / FILE
     write_whole(file, [text])
     return file

@@ -1,4 +1,5 @@
-"""The plot of an architecture sweep: result against each cost, with Pareto's front, in one HTML file that needs no network.
+"""The plot of an architecture sweep: result against each cost, with Pareto's front, in one HTML file that needs no
+network.
 
 Called by the verb arch.
 """
@@ -23,7 +24,7 @@ HEIGHT = 380
 
 
 def page(plan: Plan, found: Sequence[Variant], metric: str, *, maximize: bool = True) -> str:
-    """The page: a figure for each cost. One that no variant has is left out, with a word about it."""
+    """Returns the page: a figure for each cost. One that no variant has is left out, with a word about it."""
     figures = [_figure(plan, found, cost, metric, maximize=maximize) for cost in AXES]
     return document(
         "pareto.html.j2",
@@ -39,9 +40,7 @@ def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, ma
     known = [one for one in found if one.mean is not None and getattr(one, cost) is not None]
     heading = title.split(",")[0].capitalize()
     if not known:
-        return Figure(
-            cost, heading, "Nothing to draw: this cost is not known of any variant that has a value."
-        )
+        return Figure(cost, heading, "Nothing to draw: this cost is not known of any variant that has a value.")
     chosen = front(known, cost, maximize=maximize)
     line = {
         "type": "scatter",

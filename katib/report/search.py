@@ -24,7 +24,7 @@ MOST_LINES, MOST_POINTS, SHADES = 300, 1500, 8
 
 
 def parallel(table: TrialTable) -> Figure:
-    """Each trial a line over the axes of what was searched, the better the bluer, the best one thick."""
+    """Returns each trial a line over the axes of what was searched, the better the bluer, the best one thick."""
     key, title = "parallel", "Parallel coordinates"
     lines = axes(table)
     best = table.best
@@ -61,7 +61,7 @@ def parallel(table: TrialTable) -> Figure:
 
 
 def history(table: TrialTable) -> Figure:
-    """Each trial's value in the order in which they were started, and the best so far."""
+    """Returns each trial's value in the order in which they were started, and the best so far."""
     key, title = "history", "Search history"
     order = sorted(table.rows, key=lambda row: (row.started is None, row.started or 0.0))
     numbers = {row.trial: number for number, row in enumerate(order, 1)}
@@ -112,7 +112,7 @@ def history(table: TrialTable) -> Figure:
 
 
 def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, Any]:
-    """A line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
+    """Returns a line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
     baseline = table.baseline
     if baseline is None:
         return {}
@@ -144,7 +144,7 @@ def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -
 
 
 def baseline_mean(table: TrialTable) -> tuple[float, ...]:
-    """The mean of the baseline, for an axis that has to show it; empty where there is none."""
+    """Returns the mean of the baseline, for an axis that has to show it; empty where there is none."""
     return () if table.baseline is None else (table.baseline.mean,)
 
 
@@ -189,9 +189,7 @@ def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
     return [*(line.place(row.assignments.get(line.name)) for line in lines), value]
 
 
-def _grouped(
-    rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable
-) -> list[dict[str, Any]]:
+def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> list[dict[str, Any]]:
     """Trials of one shade, which goes by their rank, as one trace, the worst first: a trace a trial would be slow."""
     groups: dict[int, list[Row]] = {}
     for rank, row in enumerate(rows):
@@ -225,16 +223,14 @@ def _line(
     }
 
 
-def _valueless(
-    rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable
-) -> dict[str, Any]:
+def _valueless(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> dict[str, Any]:
     made = _line(rows, places, table, color=STATES["Failed"], width=1.2)
     made["line"]["dash"] = "dot"
     return made | {"name": "no value", "showlegend": bool(rows)}
 
 
 def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, Any]:
-    """The axes: a vertical line each, with its name above and its numbers at its side."""
+    """Returns the axes: a vertical line each, with its name above and its numbers at its side."""
     marks = [line.ticks() for line in lines] + [ticks(seen.low, seen.high, logarithmic=False)]
     names = [*(line.name for line in lines), unit_of(table)]
     shapes = [
@@ -276,7 +272,7 @@ def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, An
 
 
 def _broken(name: str) -> str:
-    """A long name on several lines: five axes have to fit on a phone."""
+    """Returns a long name on several lines: five axes have to fit on a phone."""
     lines = [""]
     for part in plain(name).replace("_", "_\n").replace(" ", " \n").split("\n"):
         if lines[-1] and len(lines[-1]) + len(part) > 10:
@@ -286,14 +282,12 @@ def _broken(name: str) -> str:
 
 
 def _near(rows: Sequence[Row], lines: Sequence[Line]) -> str:
-    """Which parameters the five best agree on: where they lie within a quarter of the axis."""
+    """Returns which parameters the five best agree on: where they lie within a quarter of the axis."""
     if len(rows) < 10:
         return ""
     agreed = []
     for line in lines:
-        found = [
-            where for row in rows[:5] if (where := line.place(row.assignments.get(line.name))) is not None
-        ]
+        found = [where for row in rows[:5] if (where := line.place(row.assignments.get(line.name))) is not None]
         if len(found) == 5 and max(found) - min(found) < 0.25 and not line.listed:
             texts = sorted((row.assignments[line.name] for row in rows[:5]), key=float)
             agreed.append(f"{line.name} ({short(texts[0])} to {short(texts[-1])})")

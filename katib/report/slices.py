@@ -14,7 +14,7 @@ MOST_POINTS, MOST_SLICES = 600, 12
 
 
 def slices(table: TrialTable) -> list[Figure]:
-    """One a parameter; none where no trial has a value."""
+    """Returns one a parameter; none where no trial has a value."""
     if table.best is None:
         return []
     return [_slice(line, table) for line in axes(table)[:MOST_SLICES]]

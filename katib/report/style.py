@@ -1,7 +1,7 @@
 """Colours and layout that every figure of the report shares, light and dark.
 
-The colours are told apart by all kinds of colour vision (Okabe and Ito 2008, Color Universal Design) and stand out from both
-backgrounds; what matters is told by shape or line as well.
+The colours are told apart by all kinds of colour vision (Okabe and Ito 2008, Color Universal Design) and stand out from
+both backgrounds; what matters is told by shape or line as well.
 """
 
 from typing import Any
@@ -31,13 +31,13 @@ WORST, GOOD = (176, 184, 194), (26, 127, 196)
 
 
 def shade(share: float) -> str:
-    """The colour of a value that is so far, 0 to 1, from the worst to the best."""
+    """Returns the colour of a value that is so far, 0 to 1, from the worst to the best."""
     mixed = (round(low + share * (high - low)) for low, high in zip(WORST, GOOD, strict=True))
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
 def marker(state: State) -> dict[str, Any]:
-    """How a trial in this state is drawn; crosses have a line and no area."""
+    """Returns how a trial in this state is drawn; crosses have a line and no area."""
     colour = STATES[state]
     return {
         "color": colour,

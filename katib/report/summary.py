@@ -41,17 +41,12 @@ class Conclusion:
 
 
 def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
-    """What can be said: the verdict, or why there is none yet and the command that leads to one."""
+    """Returns what can be said: the verdict, or why there is none yet and the command that leads to one."""
     name = table.identity.name
     where += table.place
     if verdict is not None:
-        runs = [
-            f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()
-        ]
-        base = [
-            f"seed {seed}: {with_unit(value, table.identity.metric)}"
-            for seed, value in verdict.baseline.items()
-        ]
+        runs = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()]
+        base = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.baseline.items()]
         lines = [f"This configuration: {', '.join(runs)}."]
         lines += [f"The baseline: {', '.join(base)}."] if base else []
         lines += filter(None, [differences(table, verdict.baseline)] if base else [])
@@ -66,9 +61,7 @@ def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> C
         )
     if table.under_way:
         return Conclusion(progress(table), ("What follows is as far as it got.",))
-    ended = [
-        row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None
-    ]
+    ended = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None]
     return Conclusion(
         f"Not confirmed yet: the best of {count(len(ended), 'single run')} is no proof.",
         (
@@ -80,7 +73,7 @@ def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> C
 
 
 def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
-    """The row of numbers at the top."""
+    """Returns the row of numbers at the top."""
     metric = table.identity.metric
     found = []
     if best := table.best:
@@ -96,21 +89,18 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
         found.append(compared)
     budget = planned_trials(table)
     total = f"{len(table.rows)} of {budget}" if budget and budget != len(table.rows) else str(len(table.rows))
-    found.append(
-        Fact("trials", total, ", ".join(f"{number} {state}" for state, number in table.counts.items()))
-    )
+    found.append(Fact("trials", total, ", ".join(f"{number} {state}" for state, number in table.counts.items())))
     spent = cost(table)
-    share = (
-        f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
-    )
+    share = f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     found.append(Fact(f"{table.device} time", hours(spent.used), share))
     found.append(Fact("spared by early stopping", hours(spent.spared), _spared(table)))
     return found
 
 
 def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
-    """A heading, and the configuration of the verdict or else the best trial's: as flags of our trainer, to be pasted, or as
-    the names of the search, because nobody knows the flags of another one."""
+    """Returns a heading, and the configuration of the verdict or else the best trial's: as flags of our trainer, to be
+    pasted, or as the names of the search, because nobody knows the flags of another one.
+    """
     if conclusion.verdict is not None:
         heading, settings = conclusion.verdict.heading, conclusion.verdict.configuration
     elif table.best is not None:
@@ -123,7 +113,7 @@ def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
 
 
 def summary_notes(table: TrialTable) -> list[str]:
-    """What a reader has to know before believing the rest."""
+    """Returns what a reader has to know before believing the rest."""
     notes = [*table.notes, *remarks(table, metrics=True)]
     if table.best is not None:
         notes += at_bounds(table, table.best.assignments).values()
@@ -134,16 +124,14 @@ def summary_notes(table: TrialTable) -> list[str]:
 
 
 def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
-    """What to do now, each with its command."""
+    """Returns what to do now, each with its command."""
     name = table.identity.name
     asked, where = where, where + table.place
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
         if not table.under_way and not hindrance(table):
-            steps.append(
-                ("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}")
-            )
+            steps.append(("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}"))
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
     steps.append(("this report anew", f"make report EXPERIMENT={name}{where}"))
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
@@ -153,7 +141,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
 
 
 def subtitle(table: TrialTable) -> str:
-    """What the report is of."""
+    """Returns what the report is of."""
     direction = "greater" if table.identity.maximize else "smaller"
     parts = [table.model or "", f"{table.identity.metric}, the {direction} the better"]
     parts.append("on a cluster" if table.backend == "cluster" else "on this machine")

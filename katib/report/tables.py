@@ -41,7 +41,7 @@ class Grid:
 
 
 def all_trials(table: TrialTable) -> Grid:
-    """Every trial, the best first; columns in which nothing stands are left out."""
+    """Returns every trial, the best first; columns in which nothing stands are left out."""
     metric = table.identity.metric
     columns: list[tuple[Column, list[str]]] = [
         (Column("trial"), [row.trial for row in table.rows]),
@@ -77,7 +77,10 @@ def all_trials(table: TrialTable) -> Grid:
 
 
 def promising(table: TrialTable) -> Grid | None:
-    """The configurations that all trials together speak for, which confirm would run; None where none has a value."""
+    """Returns the configurations that all trials together speak for, which confirm would run.
+
+    None where none has a value.
+    """
     from katib.conclude.selection import candidates
 
     found = candidates(table)
@@ -139,7 +142,7 @@ def failures(table: TrialTable) -> Grid:
 
 
 def stop_decisions(table: TrialTable) -> Grid | None:
-    """Where and why trials were ended early, and what that spared; None where none was."""
+    """Returns where and why trials were ended early, and what that spared; None where none was."""
     stopped = [row for row in table.rows if row.state == "EarlyStopped"]
     if not stopped:
         return None

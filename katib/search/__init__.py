@@ -1,1 +1,3 @@
-"""What to propose and what to stop: pure functions over trials, called by the local engine (and by services beside Katib)."""
+"""What to propose and what to stop: pure functions over trials, called by the local engine (and by services beside
+Katib).
+"""

@@ -1,7 +1,7 @@
 """One parameter of a search as an axis that a sampler can move on, and back to Katib's strings.
 
-A sampler sees an Optuna distribution; a trial gets the text that Katib would put into its command. The normal distributions,
-which Optuna lacks, are an axis of quantiles. Pure.
+A sampler sees an Optuna distribution; a trial gets the text that Katib would put into its command. The normal
+distributions, which Optuna lacks, are an axis of quantiles. Pure.
 """
 
 import math
@@ -15,7 +15,8 @@ from katib.errors import ManifestError
 from katib.manifest.experiment import Parameter
 
 if TYPE_CHECKING:
-    # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for it.
+    # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for
+    # it.
     from optuna.distributions import BaseDistribution
 
 SIGMAS = 3
@@ -61,7 +62,7 @@ class Axis:
         return FloatDistribution(float(low), float(high), step=float(self.step) if self.step else None)
 
     def text(self, coordinate: Coordinate) -> str:
-        """The value that a trial at `coordinate` is given, within the bounds and on a step."""
+        """Returns the value that a trial at `coordinate` is given, within the bounds and on a step."""
         if self._listed:
             return str(coordinate)
         value = self._from_quantile(float(coordinate)) if self._normal else float(coordinate)
@@ -70,7 +71,7 @@ class Axis:
         return _plain(self._on_step(value))
 
     def coordinate(self, text: str) -> Coordinate | None:
-        """Where a trial with this value stands, on a step; None where the value is not one of this axis."""
+        """Returns where a trial with this value stands, on a step; None where the value is not one of this axis."""
         if self._listed:
             return text if text in self._choices else None
         try:
@@ -93,13 +94,13 @@ class Axis:
         return self._steps + 1
 
     def level(self, index: int) -> str:
-        """One of the countable values, by its place in their order."""
+        """Returns one of the countable values, by its place in their order."""
         if self._listed:
             return self._choices[index]
         return _plain(self.low + index * self.step) if self.step is not None else self.text(float(self.low))
 
     def at(self, share: float) -> str:
-        """The value that has `share` of the distribution below it; 0 <= share < 1."""
+        """Returns the value that has `share` of the distribution below it; 0 <= share < 1."""
         if self.even:
             return self.level(int(share * (self.levels or 1)))
         if self._normal:
@@ -108,7 +109,9 @@ class Axis:
         return self.text(self._unscaled(low + share * (high - low)))
 
     def share(self, text: str) -> float | None:
-        """The share of the distribution below this value, the middle of its part where it has one: `at` leads back to it."""
+        """Returns the share of the distribution below this value, the middle of its part where it has one: `at` leads
+        back to it.
+        """
         coordinate = self.coordinate(text)
         if coordinate is None:
             return None
@@ -128,7 +131,9 @@ class Axis:
 
     @property
     def ordered(self) -> bool:
-        """Whether a value lies between its neighbours: all but categorical ones, and lists that are not numbers in order."""
+        """Whether a value lies between its neighbours: all but categorical ones, and lists that are not numbers in
+        order.
+        """
         if not self._listed:
             return True
         if self.parameter.type == "categorical":
@@ -140,7 +145,7 @@ class Axis:
         return sorted(numbers) in (numbers, numbers[::-1])
 
     def record(self, text: str) -> "tuple[BaseDistribution, float | int | str]":
-        """The value as a record of trials shows it, with the bounds and the scale that a chart needs."""
+        """Returns the value as a record of trials shows it, with the bounds and the scale that a chart needs."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self._listed:
@@ -207,13 +212,13 @@ class Axis:
         return math.exp(value) if self._logarithmic else value
 
     def _on_step(self, value: float) -> Decimal:
-        """The nearest of the values that there are."""
+        """Returns the nearest of the values that there are."""
         step = self.step or Decimal(1)
         index = round((Decimal(value) - self.low) / step)
         return self.low + min(max(index, 0), self._steps) * step
 
     def _index(self, text: str) -> int:
-        """The place of a value, which is one of the axis, among the countable ones."""
+        """Returns the place of a value, which is one of the axis, among the countable ones."""
         if self._listed:
             return self._choices.index(text)
         return round((Decimal(float(text)) - self.low) / self.step) if self.step is not None else 0

@@ -1,9 +1,11 @@
-"""Bayesian optimisation: where on the unit cube the next trial promises most, by a Gaussian process of the trials so far.
+"""Bayesian optimisation: where on the unit cube the next trial promises most, by a Gaussian process of the trials so
+far.
 
-The promise is the expected improvement (Mockus 1978) over the best that the process believes in, and not over the luckiest
-value, because values are noisy (Gramacy 2020, Surrogates, section 7.2.4); in logarithms (Ament et al. 2023, NeurIPS), which
-tell points apart far from the best as well. Running trials are believed to come to what the process predicts (Ginsbourger et
-al. 2010). Called by katib/search/sampler.py, and by katib/conclude/selection.py for what the process believes.
+The promise is the expected improvement (Mockus 1978) over the best that the process believes in, and not over the
+luckiest value, because values are noisy (Gramacy 2020, Surrogates, section 7.2.4); in logarithms (Ament et al. 2023,
+NeurIPS), which tell points apart far from the best as well. Running trials are believed to come to what the process
+predicts (Ginsbourger et al. 2010). Called by katib/search/sampler.py, and by katib/conclude/selection.py for what the
+process believes.
 """
 
 import math
@@ -28,21 +30,23 @@ EXPLORE = 0.4
 Without it a search of 25 trials crowds around its first find: of 0, 0.3, 0.45 and 0.6, the benchmark was best between 0.3 and
 0.45, and points that prove worse are cheap where a stop rule ends them."""
 HUGE, TINY = 1e100, 1e-100
-"""A value beyond the one counts as that, values that differ by less than the other as equal: their squares are numbers still."""
+"""A value beyond the one counts as that, values that differ by less than the other as equal: their squares are numbers
+still."""
 WORST = 2.0
 """Values further below the median than so many times the distance from the median to the best count as that far below:
 how badly a trial diverged says nothing of where the best lies, and would stretch the scale of what does."""
 EXACT, RATIO = 1e-3, 1.92
-"""Noise as a share of the values' deviation that counts as none, and the logarithm of the likelihood ratio beyond which a noise
-is demanded: half of 3.84, the 95 % quantile of chi-square with one degree of freedom."""
+"""Noise as a share of the values' deviation that counts as none, and the logarithm of the likelihood ratio beyond which
+a noise is demanded: half of 3.84, the 95 % quantile of chi-square with one degree of freedom."""
 FAILED_QUANTILE = 0.25
 """A failed trial counts as the lower quarter of the others: its surroundings are bad, but not proven the worst."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the process is told: `points` [N, D] on the unit cube with `values` [N], greater is better, each of a `variance` of
-    its own beyond the noise of all; `source` [N] is 1 for a trial of an earlier search; `pending` [P, D] are without value.
+    """What the process is told: `points` [N, D] on the unit cube with `values` [N], greater is better, each of a
+    `variance` of its own beyond the noise of all; `source` [N] is 1 for a trial of an earlier search; `pending` [P, D]
+    are without value.
     """
 
     points: Array
@@ -53,7 +57,7 @@ class Known:
 
 
 def known(space: Space, history: Sequence[Past], earlier: Sequence[Past], maximize: bool) -> Known:
-    """Both histories as the process is told them; a trial of another space is left out."""
+    """Returns both histories as the process is told them; a trial of another space is left out."""
     sign = 1.0 if maximize else -1.0
     told = [*_told(space, history, sign), *(replace(one, source=1.0) for one in _told(space, earlier, sign))]
     values = [one.value for one in told if one.value is not None]
@@ -111,17 +115,18 @@ class Surrogate:
         return self.scale * math.exp(float(self.process.theta[-1]) / 2)
 
     def standard(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation at `points` [M, D] of the cube, without noise, where the values told have mean 0 and
-        variance 1."""
+        """Mean and standard deviation at `points` [M, D] of the cube, without noise, where the values told have mean 0
+        and variance 1.
+        """
         return self.process.predict(self._encoded(points))
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """The same in the unit of the values, greater is better."""
+        """Returns the same in the unit of the values, greater is better."""
         mean, deviation = self.standard(points)
         return self.middle + self.scale * mean, self.scale * deviation
 
     def believe(self, points: Array) -> "Surrogate":
-        """The same, told that `points` [P, D] came to what it predicts."""
+        """Returns the same, told that `points` [P, D] came to what it predicts."""
         return replace(self, process=self.process.believe(self._encoded(points)))
 
     def _encoded(self, points: Array) -> Array:
@@ -131,8 +136,11 @@ class Surrogate:
 
 
 def surrogate(space: Space, told: Known, noise: tuple[float, float] | None = None) -> Surrogate:
-    """The process fitted to what is told, at least one value. `noise` is the standard deviation between trials of one point,
-    in the unit of the values, and the degrees of freedom that it was found with; None: nothing is known of it."""
+    """Returns the process fitted to what is told, at least one value.
+
+    `noise` is the standard deviation between trials of one point, in the unit of the values, and the degrees of freedom
+    that it was found with; None: nothing is known of it.
+    """
     features, chosen = _Features.of(space), _chosen(told)
     values = told.values[chosen]
     floor = np.median(values) - WORST * (values.max() - np.median(values))
@@ -164,7 +172,7 @@ class _Told:
 
 
 def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
-    """The trials of one search, in an order that does not hang on how they were listed."""
+    """Returns the trials of one search, in an order that does not hang on how they were listed."""
     gains = _Gains.of(history, sign)
     found: list[_Told] = []
     for past in history:
@@ -184,7 +192,9 @@ def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
 
 @dataclass(frozen=True)
 class _Gains:
-    """What the completed trials of a search came to, and how: `bests` are their best so far at each step, greater is better."""
+    """What the completed trials of a search came to, and how: `bests` are their best so far at each step, greater is
+    better.
+    """
 
     sign: float
     ends: list[float]
@@ -202,10 +212,10 @@ class _Gains:
         return cls(sign, ends, [list(accumulate(values, max)) for values in finite])
 
     def expected(self, past: Past) -> tuple[float, float]:
-        """What a trial that was stopped would have come to, and the variance of that guess.
+        """Returns what a trial that was stopped would have come to, and the variance of that guess.
 
-        It would have gained from its last step on what the completed trials gained from that step on. Where its steps are
-        not known, it would have ended between what it had and the median of the completed ones.
+        It would have gained from its last step on what the completed trials gained from that step on. Where its steps
+        are not known, it would have ended between what it had and the median of the completed ones.
         """
         value, gain = self.sign * _worth(past), self._from(len(past.values))
         if gain is not None:
@@ -220,9 +230,7 @@ class _Gains:
         """
         if step not in self.by_step:
             reached = [
-                (end, bests[:step][-1])
-                for end, bests in zip(self.ends, self.bests, strict=True)
-                if bests[:step]
+                (end, bests[:step][-1]) for end, bests in zip(self.ends, self.bests, strict=True) if bests[:step]
             ]
             gains = [end - best for end, best in reached if best > -math.inf]
             self.by_step[step] = (fmean(gains), float(np.var(gains))) if gains else None
@@ -244,10 +252,12 @@ def _chosen(told: Known) -> np.ndarray:
 
 
 def demanded_noise(space: Space, told: Known) -> tuple[float, float] | None:
-    """What of noise the values alone speak for, as `surrogate` takes it; None where a fit to them shall find it.
+    """Returns what of noise the values alone speak for, as `surrogate` takes it.
 
-    Single values never prove that there is none; but where a process without noise explains them as well, by a likelihood
-    ratio test at 5 %, their order stands (Rasmussen and Williams 2006, section 5.4).
+    None where a fit to them shall find it.
+
+    Single values never prove that there is none; but where a process without noise explains them as well, by a
+    likelihood ratio test at 5 %, their order stands (Rasmussen and Williams 2006, section 5.4).
     """
     none = max(float(told.values.std()), TINY) * EXACT, 50.0
     gain = surrogate(space, told).process.log_likelihood - surrogate(space, told, none).process.log_likelihood
@@ -287,7 +297,5 @@ class _Features:
             count = axis.levels or 1
             places = (column * count).astype(int)
             # Two different values of an unordered axis are as far apart as the ends of an ordered one.
-            columns.append(
-                ((places + 0.5) / count)[:, None] if axis.ordered else np.eye(count)[places] / math.sqrt(2)
-            )
+            columns.append(((places + 0.5) / count)[:, None] if axis.ordered else np.eye(count)[places] / math.sqrt(2))
         return np.hstack(columns)

@@ -1,8 +1,8 @@
 """Gaussian-process regression on a few hundred points: a Matérn 5/2 kernel with one length a group of features.
 
-Rasmussen and Williams 2006, sections 2.2 (prediction), 4.2.1 (kernel) and 5.4.1 (gradient of the marginal likelihood). The
-hyperparameters are the maximum a posteriori under log-normal priors, which a handful of trials needs (Hvarfner et al. 2024,
-ICML, on lengths that grow with the dimension). Called by katib/search/bayes.py.
+Rasmussen and Williams 2006, sections 2.2 (prediction), 4.2.1 (kernel) and 5.4.1 (gradient of the marginal likelihood).
+The hyperparameters are the maximum a posteriori under log-normal priors, which a handful of trials needs (Hvarfner et
+al. 2024, ICML, on lengths that grow with the dimension). Called by katib/search/bayes.py.
 """
 
 import math
@@ -15,7 +15,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-# For matrices as small as these, threads wait for each other longer than they work, and most of all where trials have the cores.
+# For matrices as small as these, threads wait for each other longer than they work, and most of all where trials have
+# the cores.
 threadpool_limits(1, user_api="blas")
 
 Array = NDArray[np.float64]
@@ -32,7 +33,10 @@ BOUNDS = 6.0
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """Fitted to `x` [N, D] with values `y` [N] of mean near 0 and variance near 1; `groups` [D] names each feature's length."""
+    """Fitted to `x` [N, D] with values `y` [N] of mean near 0 and variance near 1.
+
+    `groups` [D] names each feature's length.
+    """
 
     x: Array
     y: Array
@@ -61,7 +65,9 @@ class GaussianProcess:
         return math.exp(self.theta[-2]) * _matern(_squares(points, self.x, self.groups, self.theta))[0]
 
     def believe(self, points: Array) -> "GaussianProcess":
-        """The same process, told that `points` came to what it predicts (kriging believer, Ginsbourger et al. 2010)."""
+        """Returns the same process, told that `points` came to what it predicts (kriging believer, Ginsbourger et al.
+        2010).
+        """
         mean, _ = self.predict(points)
         x, y = np.vstack([self.x, points]), np.append(self.y, mean)
         return _conditioned(x, y, np.append(self.extra, np.zeros(len(points))), self.groups, self.theta)
@@ -70,8 +76,10 @@ class GaussianProcess:
 def fit(
     x: Array, y: Array, extra: Array, groups: NDArray[np.intp], noise: tuple[float, float] | None = None
 ) -> GaussianProcess:
-    """The process with the most probable hyperparameters; `noise` is the mean and the deviation of ln noise variance, where
-    something is known of it."""
+    """Returns the process with the most probable hyperparameters.
+
+    `noise` is the mean and the deviation of ln noise variance, where something is known of it.
+    """
     start, deviation = _prior_mean(groups), _prior_deviation(groups)
     if noise is not None:
         start[-1], deviation[-1] = noise

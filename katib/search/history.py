@@ -1,4 +1,5 @@
-"""What a search knows of its trials: the history that a sampler is asked with, and a trial's curve from its reported rows.
+"""What a search knows of its trials: the history that a sampler is asked with, and a trial's curve from its reported
+rows.
 
 Pure; filled by the local engine from its store and by the services from Katib's requests.
 """
@@ -31,7 +32,7 @@ class Past:
 
 
 def curve(rows: Iterable[tuple[str, str]]) -> tuple[float, ...]:
-    """A trial's values, one a step from 1, from its rows (RFC 3339 timestamp, value as text) in any order.
+    """Returns a trial's values, one a step from 1, from its rows (RFC 3339 timestamp, value as text) in any order.
 
     A resumed trial reports its history again with the timestamps of old: a timestamp is one step, and its last readable
     row counts. A row that cannot be read takes up its step with NaN, which no rule counts.
@@ -52,5 +53,7 @@ def _number(text: str) -> float:
 
 
 def _instant(stamp: str) -> str:
-    """A key that sorts stamps of one zone by time: `…:00Z` lies before `…:00.5Z`, which plain text does not see."""
+    """Returns a key that sorts stamps of one zone by time: `…:00Z` lies before `…:00.5Z`, which plain text does not
+    see.
+    """
     return stamp.removesuffix("Z")

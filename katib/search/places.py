@@ -17,7 +17,7 @@ class Places:
         self._levels = np.array([axes[index].levels or 1 for index in self._unordered], dtype=float)
 
     def distance(self, shares: Sequence[float]) -> float:
-        """The distance to the nearest: the greatest difference on any axis, in shares; 1 where there is none.
+        """Returns the distance to the nearest: the greatest difference on any axis, in shares; 1 where there is none.
 
         Two values of an unordered axis have nothing in common.
         """

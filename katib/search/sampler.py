@@ -1,11 +1,12 @@
 """What to try next: the trials so far -> assignments of the next ones, by the algorithm that the manifest names.
 
-`Sampler.propose` is a function of the history alone: the same seed and the same trials, in any order, give the same proposals,
-whoever asks and however often it was started again. Pure; called by the local engine and by the suggestion service.
+`Sampler.propose` is a function of the history alone: the same seed and the same trials, in any order, give the same
+proposals, whoever asks and however often it was started again. Pure; called by the local engine and by the suggestion
+service.
 
-bayesianoptimization is a Gaussian process (katib/search/bayes.py); multivariate-tpe is Optuna's multivariate TPE (Bergstra et
-al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each parameter alone; sobol is the scrambled sequence
-(Owen 1998), grid goes through its points in order.
+bayesianoptimization is a Gaussian process (katib/search/bayes.py); multivariate-tpe is Optuna's multivariate TPE
+(Bergstra et al. 2011, NeurIPS; Falkner et al. 2018, ICML, section 4.1), tpe treats each parameter alone; sobol is the
+scrambled sequence (Owen 1998), grid goes through its points in order.
 """
 
 import importlib
@@ -41,8 +42,9 @@ NEAR = 0.02
 BATCH = 16
 """Points of one answer that are the model's; what it would say of more at once is no better than an even spread."""
 DRAWS, FEW_DRAWS, TPE_DRAWS = 2000, 50, 20
-"""Points looked at, TPE's own among them, before a free one must be searched for, or the farthest from failed ones taken: many
-for the first BATCH of an answer, so that one for a thousand points has an end within the minute that Katib waits."""
+"""Points looked at, TPE's own among them, before a free one must be searched for, or the farthest from failed ones
+taken: many for the first BATCH of an answer, so that one for a thousand points has an end within the minute that
+Katib waits."""
 
 _FIELDS = {
     "random_state": "seed",
@@ -117,7 +119,7 @@ class Sampler:
         return next((first.trial for first in self.first if first.assignments == point), "")
 
     def _next(self, past: "_Trials", position: int, *, modelled: bool) -> dict[str, str] | None:
-        """The next point; None where all have been tried."""
+        """Returns the next point; None where all have been tried."""
         for first in self.first:
             if _key(self.space, first.assignments) not in past.tried:
                 return {name: first.assignments[name] for name in self.space.axes}
@@ -181,7 +183,7 @@ class Sampler:
         return self.space.assignments(study.ask(self.space.distributions).params)
 
     def _trial(self, past: Past) -> FrozenTrial | None:
-        """A trial as Optuna has it; None where it tells nothing of this space."""
+        """Returns a trial as Optuna has it; None where it tells nothing of this space."""
         coordinates = self.space.coordinates(past.assignments)
         if coordinates is None:
             return None
@@ -193,13 +195,11 @@ class Sampler:
             params=coordinates,
             distributions=self.space.distributions,
             value=past.worth if state == TrialState.COMPLETE else None,
-            intermediate_values={len(past.values): past.worth}
-            if stopped and past.worth is not None
-            else None,
+            intermediate_values={len(past.values): past.worth} if stopped and past.worth is not None else None,
         )
 
     def _untried(self, tried: Container[object], start: int) -> dict[str, str] | None:
-        """The first of a countable space's points from the place `start` on that is none of `tried`."""
+        """Returns the first of a countable space's points from the place `start` on that is none of `tried`."""
         size = self.space.size or 0
         points = (self.space.point((start + index) % size) for index in range(size))
         return next((point for point in points if _key(self.space, point) not in tried), None)
@@ -221,7 +221,7 @@ class _Trials:
 
     @classmethod
     def of(cls, space: Space, history: Sequence[Past], earlier: Sequence[Past]) -> "_Trials":
-        """The history in an order that does not hang on how its trials were listed."""
+        """Returns the history in an order that does not hang on how its trials were listed."""
         listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
         tried = {key for past in listed if (key := _key(space, past.assignments))}
         before = {key for past in earlier if (key := _key(space, past.assignments))}
@@ -256,13 +256,14 @@ def preload() -> None:
 
 
 def sampler(experiment: Experiment) -> Sampler:
-    """What the manifest's `algorithm` and `parameters` ask for. Raises ManifestError where that cannot be done."""
+    """Returns what the manifest's `algorithm` and `parameters` ask for.
+
+    Raises ManifestError where that cannot be done.
+    """
     algorithm = experiment.algorithm
     if algorithm.name in ELSEWHERE:
         ours = ", ".join(ALGORITHMS)
-        raise ManifestError(
-            f"algorithm {algorithm.name}: only Katib's own service on a cluster has it; here: {ours}"
-        )
+        raise ManifestError(f"algorithm {algorithm.name}: only Katib's own service on a cluster has it; here: {ours}")
     if algorithm.name not in ALGORITHMS:
         raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
     space = Space.of(experiment.parameters)
@@ -275,9 +276,7 @@ def sampler(experiment: Experiment) -> Sampler:
             raise ManifestError(f"algorithm grid: parameter '{endless[0]}' needs a feasibleSpace step")
     numbers = {_FIELDS[name]: int(text) for name, text in settings.items() if name in _FIELDS}
     if numbers.get("candidates", 0) > MOST_CANDIDATES:
-        raise ManifestError(
-            f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}"
-        )
+        raise ManifestError(f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}")
     first = _first(settings.get("first_suggestions", "[]"), space)
     return Sampler(space, algorithm.name, experiment.maximize, **numbers, first=first)
 

@@ -12,9 +12,12 @@ from katib.manifest.experiment import Algorithm
 
 
 def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, str]:
-    """Returns the settings that the algorithm has; raises ManifestError for one that is unknown or has a value that is not taken.
+    """Returns the settings that the algorithm has.
 
-    A service that ignores unknown settings in Katib (goptuna) ignores them here: whatever their values, they are left out.
+    Raises ManifestError for one that is unknown or has a value that is not taken.
+
+    A service that ignores unknown settings in Katib (goptuna) ignores them here: whatever their values, they are left
+    out.
     """
     valid = {**service.settings, **OURS.get(algorithm.name, {})}
     for name, text in algorithm.settings.items():

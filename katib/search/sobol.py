@@ -1,7 +1,7 @@
 """Points that fill the unit cube evenly: Sobol's sequence, scrambled; called by sampler.py. Pure.
 
-Written out because SciPy's own (scipy.stats.qmc) comes with all of scipy.stats, whose import takes as long as everything else
-that a search does before its first trial.
+Written out because SciPy's own (scipy.stats.qmc) comes with all of scipy.stats, whose import takes as long as
+everything else that a search does before its first trial.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 BITS = 30
 """Of each coordinate, and so the binary logarithm of the sequence's length."""
 
-# Joe and Kuo 2008, SIAM J. Sci. Comput. 30(5), the file new-joe-kuo-6.21201: the polynomial over GF(2) of each axis, as a
-# number with its leading and its last coefficient, and the first direction numbers. The first axis is van der Corput's sequence.
+# Joe and Kuo 2008, SIAM J. Sci. Comput. 30(5), the file new-joe-kuo-6.21201: the polynomial over GF(2) of each axis, as
+# a number with its leading and its last coefficient, and the first direction numbers. The first axis is van der
+# Corput's sequence.
 _AXES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (1, ()),
     (3, (1,)),
@@ -37,15 +38,15 @@ WIDEST = len(_AXES)
 
 
 def points(width: int, start: int, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
-    """The sequence from its point `start` on, in `width` dimensions, scrambled by what `generator` draws.
+    """Yields the sequence from its point `start` on, in `width` dimensions, scrambled by what `generator` draws.
 
     Beyond WIDEST axes the coordinates are drawn at random (a mixed sequence: Spanier 1995, LNS 106).
     """
     directions = _directions(min(width, WIDEST))  # (axes, directions, bits)
     axes = len(directions)
-    # Matousek 1998, J. Complexity 14: a random lower triangle over GF(2) times each direction number, and a random shift. It
-    # keeps what is even about the sequence and makes each point by itself uniform.
-    # Drawn as SciPy does, so that a seed gives the same points.
+    # Matousek 1998, J. Complexity 14: a random lower triangle over GF(2) times each direction number, and a random
+    # shift. It keeps what is even about the sequence and makes each point by itself uniform. Drawn as SciPy does, so
+    # that a seed gives the same points.
     (generator,) = generator.spawn(1)
     shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1].astype(np.int64)
     drawn = np.tril(generator.integers(0, 2, (axes, BITS, BITS), dtype=np.uint32), -1)
@@ -56,7 +57,7 @@ def points(width: int, start: int, generator: np.random.Generator) -> Iterator[t
 
 
 def _at(directions: NDArray[np.int64], shift: NDArray[np.int64], index: int) -> list[float]:
-    """One point, (axes,): the sum over GF(2) of the directions at which the Gray code of its index has a one."""
+    """Returns one point, (axes,): the sum over GF(2) of the directions at which the Gray code of its index has a one."""
     code = index ^ index >> 1
     ones = [place for place in range(BITS) if code >> place & 1]
     bits = (directions[:, ones].sum(axis=1) + shift) % 2
@@ -65,7 +66,7 @@ def _at(directions: NDArray[np.int64], shift: NDArray[np.int64], index: int) -> 
 
 
 def _directions(axes: int) -> NDArray[np.int64]:
-    """The direction numbers as bits, the most significant first: (axes, BITS, BITS)."""
+    """Returns the direction numbers as bits, the most significant first: (axes, BITS, BITS)."""
     numbers = np.zeros((axes, BITS), dtype=np.int64)
     for axis, (polynomial, given) in enumerate(_AXES[:axes]):
         degree = len(given)

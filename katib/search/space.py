@@ -1,4 +1,7 @@
-"""The search space of an Experiment: one axis a parameter. A point is shares of the unit cube, coordinates, or texts. Pure."""
+"""The search space of an Experiment: one axis a parameter.
+
+A point is shares of the unit cube, coordinates, or texts. Pure.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +24,7 @@ class Space:
 
     @classmethod
     def of(cls, parameters: Sequence[Parameter]) -> "Space":
-        """The space of these parameters. Raises ManifestError."""
+        """Returns the space of these parameters. Raises ManifestError."""
         return cls({parameter.name: Axis(parameter) for parameter in parameters})
 
     @property
@@ -30,7 +33,7 @@ class Space:
         return {name: axis.distribution for name, axis in self.axes.items()}
 
     def assignments(self, coordinates: Mapping[str, Coordinate]) -> dict[str, str]:
-        """What a trial at these coordinates is given."""
+        """Returns what a trial at these coordinates is given."""
         return {name: axis.text(coordinates[name]) for name, axis in self.axes.items()}
 
     @cached_property
@@ -40,7 +43,7 @@ class Space:
         return None if None in levels else math.prod(level for level in levels if level is not None)
 
     def point(self, index: int) -> dict[str, str]:
-        """One of the countable points, in the order of a grid: the last parameter changes first."""
+        """Returns one of the countable points, in the order of a grid: the last parameter changes first."""
         found: dict[str, str] = {}
         for name, axis in reversed(list(self.axes.items())):
             index, level = divmod(index, axis.levels or 1)
@@ -48,18 +51,21 @@ class Space:
         return {name: found[name] for name in self.axes}
 
     def at(self, shares: Sequence[float]) -> dict[str, str]:
-        """What a trial at this place of the unit cube is given; 0 <= share < 1, one an axis."""
+        """Returns what a trial at this place of the unit cube is given; 0 <= share < 1, one an axis."""
         return {name: axis.at(share) for (name, axis), share in zip(self.axes.items(), shares, strict=True)}
 
     def shares(self, assignments: Mapping[str, str]) -> tuple[float, ...] | None:
-        """Where on the unit cube a trial with these values stands; None where it is a trial of another space."""
+        """Returns where on the unit cube a trial with these values stands.
+
+        None where it is a trial of another space.
+        """
         if not self.axes.keys() <= assignments.keys():
             return None
         found = [axis.share(assignments[name]) for name, axis in self.axes.items()]
         return None if None in found else tuple(share for share in found if share is not None)
 
     def coordinates(self, assignments: Mapping[str, str]) -> dict[str, Coordinate] | None:
-        """Where a trial with these values stands; None where it is a trial of another space."""
+        """Returns where a trial with these values stands; None where it is a trial of another space."""
         if not self.axes.keys() <= assignments.keys():
             return None
         found = {name: axis.coordinate(assignments[name]) for name, axis in self.axes.items()}

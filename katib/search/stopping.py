@@ -1,13 +1,13 @@
 """The stop rules: whether the trial that has just reported is to end, by the curves of all trials.
 
-medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: compared at every
-step from `start_step` on, with the true median over every other trial that got that far, be it running or stopped, or that ran
-to its own end before.
-Katib's own (v0.19, earlystopping/v1beta1/medianstop/service.py) compares once, with a mean of means over succeeded trials.
+medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: compared at
+every step from `start_step` on, with the true median over every other trial that got that far, be it running or
+stopped, or that ran to its own end before. Katib's own (v0.19, earlystopping/v1beta1/medianstop/service.py) compares
+once, with a mean of means over succeeded trials.
 
-successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2; the trial that
-reaches a rung goes on at once or ends for good): at each rung the trial goes on while it is among the best 1/eta of those that
-reached the rung, itself included.
+successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2; the trial
+that reaches a rung goes on at once or ends for good): at each rung the trial goes on while it is among the best 1/eta
+of those that reached the rung, itself included.
 
 Pure; called by the local engine after each report, and by the early-stopping service when a trial's collector asks.
 """
@@ -45,7 +45,7 @@ class Stop:
 
 
 def because(stop: Stop, metric: str, maximize: bool) -> str:
-    """What the rule found, as the table of either backend has it."""
+    """Returns what the rule found, as the table of either backend has it."""
     others = count(stop.trials, "other trial")
     bar = {
         "medianstop": f"the median of {others}",
@@ -63,9 +63,9 @@ class StopRule(Protocol):
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
         """Returns why the trial that has just reported `own[-1]` is to end; None where it continues.
 
-        `completed` are the curves of the other trials that ran to their own end, `others` those of the rest, in any order. A
-        completed trial counts at every step with its best up to then, also after its last one: patience may have ended it,
-        and more epochs would not have been trained.
+        `completed` are the curves of the other trials that ran to their own end, `others` those of the rest, in any
+        order. A completed trial counts at every step with its best up to then, also after its last one: patience may
+        have ended it, and more epochs would not have been trained.
         """
 
 
@@ -73,9 +73,10 @@ class StopRule(Protocol):
 class MedianStop:
     """Katib's settings of the rule, and two of ours.
 
-    `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no further
-    than that from the median goes on. Late in a search most trials lie near the best, and among them a bare median ends every
-    second one for the luck of its seed, the best as often as any (benchmarks/search/compare.py); with 0 it is bare.
+    `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no
+    further than that from the median goes on. Late in a search most trials lie near the best, and among them a bare
+    median ends every second one for the luck of its seed, the best as often as any (benchmarks/search/compare.py); with
+    0 it is bare.
     """
 
     maximize: bool
@@ -131,12 +132,13 @@ class SuccessiveHalving:
 
 
 def stop_rule(algorithm: Algorithm, maximize: bool, metric: str) -> StopRule:
-    """The rule that a manifest's `earlyStopping` asks for, on its objective. Raises ManifestError for another rule or setting."""
+    """Returns the rule that a manifest's `earlyStopping` asks for, on its objective.
+
+    Raises ManifestError for another rule or setting.
+    """
     services = {**EARLY_STOPPING, **OUR_EARLY_STOPPING}
     if algorithm.name not in services:
-        raise ManifestError(
-            f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, services)}"
-        )
+        raise ManifestError(f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, services)}")
     settings = checked("earlyStopping", algorithm, services[algorithm.name])
     required = int(settings.get("min_trials_required", MedianStop.min_trials_required))
     start = int(settings.get("start_step", MedianStop.start_step))

@@ -1,7 +1,7 @@
 """The image's entrypoint: `python -m katib.services`, with what Katib gives to each of its containers.
 
-katib-config can set a command for a suggestion service alone. The container of an early-stopping service is started without
-arguments and a metrics collector with flags, so these two are told apart by that.
+katib-config can set a command for a suggestion service alone. The container of an early-stopping service is started
+without arguments and a metrics collector with flags, so these two are told apart by that.
 """
 
 import sys

@@ -1,7 +1,8 @@
-"""Notes the tries of a search's trials in their status, so that the hours of pods that are gone stay known (katib/tries.py).
+"""Notes the tries of a search's trials in their status, so that the hours of pods that are gone stay known
+(katib/tries.py).
 
-A thread of the suggestion service, which each search has. It changes nothing that Katib reads and remembers nothing that it
-needs: after a start in the middle of a search it looks at the pods that are there and at what it noted before.
+A thread of the suggestion service, which each search has. It changes nothing that Katib reads and remembers nothing
+that it needs: after a start in the middle of a search it looks at the pods that are there and at what it noted before.
 """
 
 import logging
@@ -77,7 +78,10 @@ def follow(api: KubernetesApi, experiment: str, curve: Curve) -> None:
 def note(
     api: KubernetesApi, trial: str, spans: Mapping[str, Span], curve: Curve, *, others_are_gone: bool = False
 ) -> None:
-    """Adds `spans` to the record of `trial`, and how far it has come where one of them has ended. Raises ClusterError."""
+    """Adds `spans` to the record of `trial`, and how far it has come where one of them has ended.
+
+    Raises ClusterError.
+    """
 
     def words(found: Mapping[str, Any]) -> str:
         record = read_record(found)
@@ -103,7 +107,10 @@ def note(
 
 
 def _spans(pod: Mapping[str, Any], *, deleted: bool = False) -> dict[str, Span]:
-    """The span of a pod by its short name; none of one that has not started. One that was deleted has ended by now."""
+    """Returns the span of a pod by its short name; none of one that has not started.
+
+    One that was deleted has ended by now.
+    """
     if (span := span_of(pod)) is None:
         return {}
     if deleted and span.end is None:

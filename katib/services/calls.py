@@ -1,12 +1,13 @@
 """A call from its first byte to its answer, within bounds of memory and time: read, given a turn, parsed, answered.
 
-Handlers are plain methods that run in threads, a few at a time. Small questions have threads of their own, so that they wait
-for no proposal that takes seconds. A caller that opens a call and sends nothing holds no thread, and is left after READ_SECONDS.
+Handlers are plain methods that run in threads, a few at a time. Small questions have threads of their own, so that they
+wait for no proposal that takes seconds. A caller that opens a call and sends nothing holds no thread, and is left after
+READ_SECONDS.
 
-A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail the
-experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN, for what
-is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another service refused, and
-RESOURCE_EXHAUSTED for too much, upon which Katib's client asks again.
+A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail
+the experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN,
+for what is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another
+service refused, and RESOURCE_EXHAUSTED for too much, upon which Katib's client asks again.
 """
 
 import asyncio
@@ -27,15 +28,16 @@ from katib.services.turns import TooMuchError, Turns
 from katib.services.wire import FEW_BYTES, MOST_FIELDS, WireError, first_text, too_many_fields
 
 MESSAGE_BYTES = 2 << 20
-"""A request with 5 000 trials has 0.7 MB. Katib keeps all proposals of an experiment in one object, and Kubernetes stores none of
-more than 1.5 MB, so a real request is smaller."""
+"""A request with 5 000 trials has 0.7 MB. Katib keeps all proposals of an experiment in one object, and Kubernetes
+stores none of more than 1.5 MB, so a real request is smaller."""
 READ_SECONDS = 2.0
 """For a request to arrive whole."""
 LONGEST_MESSAGE = 1_000
 """Characters: gRPC sends an error's text as a header, and a header of more than 8 KB is refused."""
 
 _counting = threading.Lock()
-"""Held while a large message is counted, a tenth of a second: several at once would take the interpreter from small questions."""
+"""Held while a large message is counted, a tenth of a second: several at once would take the interpreter from small
+questions."""
 Status = tuple[grpc.StatusCode, str]
 Handler = Callable[[Any, Any], Any]
 log = logging.getLogger("sepsweep")
@@ -54,7 +56,7 @@ class Lane:
 
     @classmethod
     def of(cls, places: int, of_caller: int) -> "Lane":
-        """A lane in which as many calls are answered at once as it has places."""
+        """Returns a lane in which as many calls are answered at once as it has places."""
         return cls(Turns(places, of_caller), ThreadPoolExecutor(places))
 
 
@@ -78,7 +80,9 @@ class Calls(grpc.GenericRpcHandler):
         """Nothing: they are the same methods by their names, which newer generated code passes on as well."""
 
     def service(self, details: Any) -> Any:
-        """The handler of a call: one that reads the request's bytes itself, since gRPC would wait for them without end."""
+        """Returns the handler of a call: one that reads the request's bytes itself, since gRPC would wait for them
+        without end.
+        """
         found = (handlers.service(details) for handlers in self._methods)
         method = next(filter(None, found), None)
         if method is None or method.unary_unary is None:
@@ -128,7 +132,7 @@ class Calls(grpc.GenericRpcHandler):
 
 
 def _work(name: str, method: Any, data: bytes) -> bytes | Status:
-    """The answer, or why there is none; the process continues whatever a handler raises."""
+    """Returns the answer, or why there is none; the process continues whatever a handler raises."""
     try:
         made: bytes = method.response_serializer(method.unary_unary(_parsed(method, data), None))
     except Exception as error:
@@ -171,5 +175,5 @@ def _status(error: Exception) -> Status:
 
 
 def _host(peer: str) -> str:
-    """The address of a caller without its port, such as `ipv4:10.0.0.7`."""
+    """Returns the address of a caller without its port, such as `ipv4:10.0.0.7`."""
     return peer.rpartition(":")[0]

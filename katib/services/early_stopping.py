@@ -1,12 +1,13 @@
 """Katib's early-stopping service: `python -m katib.services.early_stopping` answers on port 6788.
 
-Two ask it. Katib's controller, with all trials, before it creates new ones: it gets a rule that never fires, since Katib's
-wrapper around the trainer forgives a stop only where the trial was made with a rule. And the collector beside each trial,
-after each epoch, with its own trial alone: it gets a rule that is met now, or none. The decision is that of katib/search.
+Two ask it. Katib's controller, with all trials, before it creates new ones: it gets a rule that never fires, since
+Katib's wrapper around the trainer forgives a stop only where the trial was made with a rule. And the collector beside
+each trial, after each epoch, with its own trial alone: it gets a rule that is met now, or none. The decision is that of
+katib/search.
 
-Whoever asks decides nothing: settings and trials are those of the API server, curves those of one DB manager, and only a trial
-that the service itself has decided to stop is marked. What it remembers it can do without: all of it comes back from these two
-when its pod is started again in the middle of a search.
+Whoever asks decides nothing: settings and trials are those of the API server, curves those of one DB manager, and only
+a trial that the service itself has decided to stop is marked. What it remembers it can do without: all of it comes back
+from these two when its pod is started again in the middle of a search.
 """
 
 import logging
@@ -59,13 +60,11 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return pb.ValidateEarlyStoppingSettingsReply()
 
     def GetEarlyStoppingRules(self, request: Any, context: object) -> Any:  # noqa: N802
-        """A rule that never fires for the controller; for a trial's collector one that is met, or none."""
+        """Returns a rule that never fires for the controller; for a trial's collector one that is met, or none."""
         if request.experiment.spec.HasField("early_stopping"):
             return pb.GetEarlyStoppingRulesReply(early_stopping_rules=[self._for_new_trials(request)])
         if len(request.trials) != 1 or not request.trials[0].name:
-            raise RequestError(
-                "a question without earlyStopping settings must have one trial, that of who asks"
-            )
+            raise RequestError("a question without earlyStopping settings must have one trial, that of who asks")
         return pb.GetEarlyStoppingRulesReply(early_stopping_rules=self._met(request.trials[0].name))
 
     def SetTrialStatus(self, request: Any, context: object) -> Any:  # noqa: N802
@@ -86,7 +85,10 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return pb.SetTrialStatusReply()
 
     def _for_new_trials(self, request: Any) -> Any:
-        """The controller's question, upon which the experiment is read anew. It is answered from itself alone."""
+        """Returns the controller's question, upon which the experiment is read anew.
+
+        It is answered from itself alone.
+        """
         name, spec = request.experiment.name, request.experiment.spec
         metric, maximize = requests.objective(spec.objective)
         stop_rule(requests.algorithm(spec.early_stopping), maximize, metric)
@@ -98,7 +100,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return _rule(metric, maximize, -NEVER if maximize else NEVER, step=1)
 
     def _met(self, trial: str) -> list[Any]:
-        """The rules that `trial` meets now."""
+        """Returns the rules that `trial` meets now."""
         rules, why = self._decide(trial)
         if why:
             with self._lock:
@@ -109,7 +111,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return rules
 
     def _decide(self, trial: str, last: int = 1) -> tuple[list[Any], str]:
-        """The rules that `trial` meets at one of its `last` steps, and why it meets them."""
+        """Returns the rules that `trial` meets at one of its `last` steps, and why it meets them."""
         begin = time.perf_counter()
         search = self._searches.of(trial) if self._searches is not None else None
         if search is None:

@@ -1,8 +1,8 @@
 """The few calls of the Kubernetes API that a service in a pod makes, with the pod's own service account.
 
-Over the standard library: the kubernetes package alone takes 50 MB, which is what the early-stopping service may have. The
-rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of trials, list and
-watch pods.
+Over the standard library: the kubernetes package alone takes 50 MB, which is what the early-stopping service may have.
+The rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of
+trials, list and watch pods.
 """
 
 import json
@@ -36,9 +36,7 @@ PAGE = 100
 class KubernetesApi:
     """Katib's objects in one namespace. Each call raises ClusterError: refused, or no answer."""
 
-    def __init__(
-        self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None
-    ) -> None:
+    def __init__(self, server: str, namespace: str, token: Path | None = None, ca: Path | None = None) -> None:
         self.server = server
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
         self._pods = f"{server}/api/v1/namespaces/{namespace}/pods"
@@ -46,17 +44,18 @@ class KubernetesApi:
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
     def experiment(self, name: str) -> Mapping[str, Any]:
-        """An Experiment as the API has it."""
+        """Returns an Experiment as the API has it."""
         found: Mapping[str, Any] = self._call("GET", f"experiments/{_quoted(name)}")
         return found
 
     def trial(self, name: str) -> Mapping[str, Any]:
-        """A Trial as the API has it."""
+        """Returns a Trial as the API has it."""
         found: Mapping[str, Any] = self._call("GET", f"trials/{_quoted(name)}")
         return found
 
     def trials(self, experiment: str) -> Iterator[Mapping[str, Any]]:
-        """The trials of an experiment, without those that are being deleted: they may be of an earlier one of that name.
+        """Yields the trials of an experiment, without those that are being deleted: they may be of an earlier one of
+        that name.
 
         They come by pages, because a trial has some 10 KB and not all of them need be in memory at once.
         """
@@ -68,12 +67,12 @@ class KubernetesApi:
             more = (page.get("metadata") or {}).get("continue") or None
 
     def pods(self, experiment: str) -> tuple[list[Mapping[str, Any]], str]:
-        """The pods of an experiment's trials, and the version from which a watch continues."""
+        """Returns the pods of an experiment's trials, and the version from which a watch continues."""
         answer = self._call("GET", _of_trials(experiment), root=self._pods)
         return answer["items"], answer["metadata"]["resourceVersion"]
 
     def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """What becomes of them after `version`, as type and object, until the server ends the watch."""
+        """Yields what becomes of them after `version`, as type and object, until the server ends the watch."""
         more = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         where = f"{_of_trials(experiment)}&{urllib.parse.urlencode(more)}"
         with self._open("GET", where, root=self._pods, timeout=WATCH_SECONDS + TIMEOUT) as answer:
@@ -95,7 +94,10 @@ class KubernetesApi:
         return self._change_status(name, marked)
 
     def note_running(self, name: str, words: Callable[[Mapping[str, Any]], str]) -> bool:
-        """Makes what `words` says of the trial the message of its condition Running; False where it has it, or has none."""
+        """Makes what `words` says of the trial the message of its condition Running.
+
+        False where it has it, or has none.
+        """
 
         def noted(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
             conditions = trial.get("status", {}).get("conditions") or []
@@ -107,7 +109,9 @@ class KubernetesApi:
         return self._change_status(name, noted)
 
     def _change_status(self, name: str, change: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> bool:
-        """Patches the status of the very trial that was read, and reads it again where the controller has written since."""
+        """Patches the status of the very trial that was read, and reads it again where the controller has written
+        since.
+        """
         for _ in range(TRIES):
             trial = self.trial(name)
             if not (operations := change(trial)):
@@ -129,7 +133,7 @@ class KubernetesApi:
     def _open(
         self, method: str, path: str, body: Any = None, root: str = "", timeout: float = TIMEOUT
     ) -> Iterator[Any]:
-        """An answer that is being read. Whatever goes wrong until its end is a ClusterError."""
+        """Yields an answer that is being read. Whatever goes wrong until its end is a ClusterError."""
         where = f"{root or self._path}{path if root else f'/{path}'}"
         request = urllib.request.Request(where, method=method)  # noqa: S310 (https, or a test's server)
         request.add_header("Accept", "application/json")
@@ -160,7 +164,7 @@ class _ChangedError(ClusterError):
 
 
 def in_cluster() -> KubernetesApi | None:
-    """The API of the cluster that this pod runs in; None outside, or where the pod has no token."""
+    """Returns the API of the cluster that this pod runs in; None outside, or where the pod has no token."""
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (ACCOUNT / "token").exists():
         return None
@@ -170,7 +174,9 @@ def in_cluster() -> KubernetesApi | None:
 
 
 def _condition(reason: str) -> dict[str, str]:
-    """As Katib's own service writes it (medianstop/service.py), but for the zone: that one gives local time the Z of UTC."""
+    """As Katib's own service writes it (medianstop/service.py), but for the zone: that one gives local time the Z of
+    UTC.
+    """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "type": EARLY_STOPPED,

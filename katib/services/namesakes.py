@@ -1,7 +1,7 @@
 """Leaves out of Katib's requests what belongs to an experiment of the same name in another namespace.
 
-Katib lists the trials of a request by their labels alone (suggestion_controller.go), so those of a namesake come along, and
-nothing in a request says whose a trial is. The API server does: it lists the trials of the service's own namespace.
+Katib lists the trials of a request by their labels alone (suggestion_controller.go), so those of a namesake come along,
+and nothing in a request says whose a trial is. The API server does: it lists the trials of the service's own namespace.
 """
 
 import logging
@@ -14,10 +14,10 @@ log = logging.getLogger("sepsweep")
 
 
 def own_trials(trials: Sequence[Any], experiment: str, api: KubernetesApi) -> list[Any]:
-    """The `trials` of a request that the API server has in this namespace, in their order.
+    """Returns the `trials` of a request that the API server has in this namespace, in their order.
 
-    Of two trials with one name that one counts whose parameters are those that the API server has. Raises ClusterError where
-    it does not say.
+    Of two trials with one name that one counts whose parameters are those that the API server has. Raises ClusterError
+    where it does not say.
     """
     if not trials:
         return []

@@ -21,7 +21,8 @@ AT_ONCE = 16
 """Questions under way at once, each of which may be answered with PAGE_BYTES."""
 
 PAGE_BYTES = 1 << 18
-"""Of one answer, some 4 000 rows: a longer one is asked for in parts, so that nobody's memory grows with a trial's rows."""
+"""Of one answer, some 4 000 rows: a longer one is asked for in parts, so that nobody's memory grows with a trial's
+rows."""
 
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -40,7 +41,7 @@ class Row(NamedTuple):
 
 
 def timestamp(instant: datetime) -> str:
-    """The one form of an instant here: UTC, to the microsecond.
+    """Returns the one form of an instant here: UTC, to the microsecond.
 
     Raises OverflowError for the first and the last hours of the calendar, which another zone has and UTC has not.
     """
@@ -58,19 +59,12 @@ class ObservationLogs:
 
     def report(self, trial: str, rows: Sequence[Row]) -> None:
         """Adds rows; the manager looks for no doubles, and fails on none at all."""
-        logs = [
-            pb.MetricLog(time_stamp=row.time, metric=pb.Metric(name=row.name, value=row.value))
-            for row in rows
-        ]
-        request = pb.ReportObservationLogRequest(
-            trial_name=trial, observation_log=pb.ObservationLog(metric_logs=logs)
-        )
+        logs = [pb.MetricLog(time_stamp=row.time, metric=pb.Metric(name=row.name, value=row.value)) for row in rows]
+        request = pb.ReportObservationLogRequest(trial_name=trial, observation_log=pb.ObservationLog(metric_logs=logs))
         self._manager.ReportObservationLog(request, timeout=TIMEOUT)
 
-    def read(
-        self, trial: str, start: datetime = FIRST, end: datetime = LAST, metric: str = ""
-    ) -> Iterator[Row]:
-        """The rows of a trial from `start` to `end`, both included, by time; `metric` "" means all metrics."""
+    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST, metric: str = "") -> Iterator[Row]:
+        """Yields the rows of a trial from `start` to `end`, both included, by time; `metric` "" means all metrics."""
         try:
             answer = self._ask(trial, metric, start, end).result()
         except AWAY as error:
@@ -84,14 +78,15 @@ class ObservationLogs:
             yield Row(log.metric.name, _normal(log.time_stamp), log.metric.value)
 
     def read_all(self, trials: Iterable[str]) -> Iterator[tuple[str, list[Row]]]:
-        """Each of `trials` with all of its rows, by time."""
+        """Yields each of `trials` with all of its rows, by time."""
         for name, rows in self._rows(trials):
             yield name, [row._replace(time=_normal(row.time)) for row in rows]
 
-    def curves(
-        self, trials: Iterable[str], metric: str, most: int = MOST_ROWS
-    ) -> dict[str, tuple[float, ...]]:
-        """The values of a metric a step, for each of `trials`, of its first `most` rows; empty for one that has reported none."""
+    def curves(self, trials: Iterable[str], metric: str, most: int = MOST_ROWS) -> dict[str, tuple[float, ...]]:
+        """Returns the values of a metric a step, for each of `trials`, of its first `most` rows.
+
+        Empty for one that has reported none.
+        """
         most = min(most, MOST_ROWS)
         return {
             name: curve((row.time, row.value) for row in islice(rows, most))
@@ -99,7 +94,7 @@ class ObservationLogs:
         }
 
     def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[Row]]]:
-        """Each of `trials` with its rows, those of `metric` alone where it is named."""
+        """Yields each of `trials` with its rows, those of `metric` alone where it is named."""
         names = list(trials)
         for start in range(0, len(names), AT_ONCE):
             asked = {name: self._ask(name, metric) for name in names[start : start + AT_ONCE]}
@@ -113,7 +108,7 @@ class ObservationLogs:
                     yield name, self.read(name, metric=metric)
 
     def _ask(self, trial: str, metric: str = "", start: datetime = FIRST, end: datetime = LAST) -> Any:
-        """The manager's answer, as a future."""
+        """Returns the manager's answer, as a future."""
         request = pb.GetObservationLogRequest(
             trial_name=trial,
             metric_name=metric,
@@ -129,12 +124,15 @@ class ObservationLogs:
 
 @lru_cache(maxsize=4)
 def observation_logs(address: str) -> ObservationLogs:
-    """The manager at an address that Katib has named; Katib has one, and a stranger's request opens no more than a few."""
+    """Returns the manager at an address that Katib has named.
+
+    Katib has one, and a stranger's request opens no more than a few.
+    """
     return ObservationLogs(address)
 
 
 def reason(error: grpc.RpcError) -> str:
-    """Why a call failed, for a message."""
+    """Returns why a call failed, for a message."""
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     return f"{code().name}: {' '.join((details() or '').split())}"[:200] if code and details else str(error)
 
@@ -148,7 +146,7 @@ def _middle(start: datetime, end: datetime) -> datetime:
 
 
 def _normal(time: str) -> str:
-    """The manager leaves out zeros at the end of a fraction."""
+    """Returns the manager leaves out zeros at the end of a fraction."""
     try:
         return timestamp(datetime.fromisoformat(time))
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
 """Katib's requests in the terms of the search: an Experiment, the history of its trials, the rule that may stop them.
 
 Messages are read here alone and checked on the way: a request comes from Katib's controller, which checks little of the
-manifest, and through a port that anybody in the namespace can reach. What cannot be read raises RequestError; a result that
-is no number is a trial without result, since an error there would end the search for ever.
+manifest, and through a port that anybody in the namespace can reach. What cannot be read raises RequestError; a result
+that is no number is a trial without result, since an error there would end the search for ever.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RequestError(SepsweepError):
 
 
 def experiment(message: Any) -> Experiment:
-    """The search of an `Experiment` message; what only the manifest knows of it (the trial's pod) is empty."""
+    """Returns the search of an `Experiment` message; what only the manifest knows of it (the trial's pod) is empty."""
     spec = message.spec
     metric, maximize = objective(spec.objective)
     early_stopping = algorithm(spec.early_stopping) if spec.HasField("early_stopping") else None
@@ -88,7 +88,7 @@ def experiment(message: Any) -> Experiment:
 
 
 def objective(message: Any) -> tuple[str, bool]:
-    """The objective's metric, and whether more of it is better."""
+    """Returns the objective's metric, and whether more of it is better."""
     if not message.objective_metric_name:
         raise RequestError("objective: objectiveMetricName is missing")
     if message.type not in (pb.MINIMIZE, pb.MAXIMIZE):
@@ -97,7 +97,7 @@ def objective(message: Any) -> tuple[str, bool]:
 
 
 def algorithm(message: Any) -> Algorithm:
-    """An algorithm or an early-stopping rule with its settings."""
+    """Returns an algorithm or an early-stopping rule with its settings."""
     settings = {setting.name: setting.value for setting in message.algorithm_settings}
     for name, value in settings.items():
         _require_short(f"{message.algorithm_name[:100]}: a setting", name)
@@ -108,7 +108,7 @@ def algorithm(message: Any) -> Algorithm:
 
 
 def parameters(messages: Sequence[Any]) -> tuple[Parameter, ...]:
-    """The axes of the search."""
+    """Returns the axes of the search."""
     found = tuple(_parameter(message) for message in messages)
     names = [parameter.name for parameter in found]
     if not found:
@@ -121,7 +121,7 @@ def parameters(messages: Sequence[Any]) -> tuple[Parameter, ...]:
 
 
 def requested(message: Any) -> int:
-    """How many assignments a GetSuggestions request asks for."""
+    """Returns how many assignments a GetSuggestions request asks for."""
     count = int(message.current_request_number)
     if not 1 <= count <= MOST_REQUESTED:
         raise RequestError(f"{count} assignments are asked for; 1 to {MOST_REQUESTED} can be given at once")
@@ -129,7 +129,10 @@ def requested(message: Any) -> int:
 
 
 def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[float]]) -> list[Past]:
-    """The trials of a GetSuggestions request; `curves` are the values a step, by trial, where they are known."""
+    """Returns the trials of a GetSuggestions request.
+
+    `curves` are the values a step, by trial, where they are known.
+    """
     total, names = message.total_request_number, {parameter.name for parameter in search.parameters}
     _require_feasible(len(message.trials), message.current_request_number, len(names))
     if 0 < total < len(message.trials):
@@ -155,7 +158,7 @@ def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[floa
 
 
 def listed(trial: Mapping[str, Any], search: Experiment) -> Past:
-    """A Trial as the API server has it, from the view of another search."""
+    """Returns a Trial as the API server has it, from the view of another search."""
     assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
     status = trial.get("status") or {}
     conditions = {item["type"] for item in status.get("conditions") or [] if item.get("status") == "True"}
@@ -169,16 +172,15 @@ def listed(trial: Mapping[str, Any], search: Experiment) -> Past:
 
 
 def curves_needed(message: Any) -> list[str]:
-    """The trials whose values a step say something: none, or those that were stopped early and those that were not.
+    """Returns the trials whose values a step say something: none, or those that were stopped early and those that were
+    not.
 
     What a stopped trial would have come to is judged by those that went on from where it stood.
     """
     states = {trial.name: trial.status.condition for trial in message.trials}
     if _CONDITIONS.EARLYSTOPPED not in states.values():
         return []
-    return [
-        name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)
-    ]
+    return [name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)]
 
 
 def _past(assignments: Mapping[str, str], status: Any, search: Experiment, values: Sequence[float]) -> Past:

@@ -1,7 +1,8 @@
-"""The searches of this namespace as the API server has them, with the curves of their trials as the DB manager has them.
+"""The searches of this namespace as the API server has them, with the curves of their trials as the DB manager has
+them.
 
-Nothing of it is taken from who asks: anybody in the namespace can send what Katib's controller sends, with other settings, states
-and trials. A request only says what to look up, and what the API server does not confirm is not kept.
+Nothing of it is taken from who asks: anybody in the namespace can send what Katib's controller sends, with other
+settings, states and trials. A request only says what to look up, and what the API server does not confirm is not kept.
 """
 
 import logging
@@ -50,7 +51,10 @@ class Search:
     """Held while curves are read, so that several that ask at once read none of them twice."""
 
     def listed(self, states: Mapping[str, Set[str]]) -> None:
-        """Takes these for all the trials, each with its conditions. What was known of others is forgotten: they were deleted."""
+        """Takes these for all the trials, each with its conditions.
+
+        What was known of others is forgotten: they were deleted.
+        """
         with self._lock:
             self.ended = {name: bool(held & _OVER) for name, held in states.items()}
             # A trial that was stopped early may hold both conditions.
@@ -111,7 +115,10 @@ class Searches:
         self._lock = threading.Lock()
 
     def refresh(self, name: str) -> Search | None:
-        """Reads an experiment and its trials anew; None where the API server has none that stops trials. Raises ClusterError."""
+        """Reads an experiment and its trials anew; None where the API server has none that stops trials.
+
+        Raises ClusterError.
+        """
         spec = self._api.experiment(name)["spec"]
         made = _search(name, spec)
         if made is None:
@@ -128,7 +135,10 @@ class Searches:
         return search
 
     def of(self, trial: str) -> Search | None:
-        """The search of a trial that the API server has; None where nothing is known of it, or nothing to be had."""
+        """Returns the search of a trial that the API server has.
+
+        None where nothing is known of it, or nothing to be had.
+        """
         with self._lock:
             if found := next((search for search in self._known.values() if trial in search.ended), None):
                 return found
@@ -146,7 +156,7 @@ class Searches:
 
 
 def conditions(trial: Mapping[str, Any]) -> set[str]:
-    """The types of the conditions that a trial is in."""
+    """Returns the types of the conditions that a trial is in."""
     listed = (trial.get("status") or {}).get("conditions") or []
     return {item.get("type", "") for item in listed if item.get("status") == "True"}
 

@@ -76,9 +76,7 @@ class Server:
         except RuntimeError:
             bound = 0
         if not bound:
-            self._begun.set_exception(
-                OSError(f"port {port} is taken or not allowed; choose another with --port")
-            )
+            self._begun.set_exception(OSError(f"port {port} is taken or not allowed; choose another with --port"))
             return
         await server.start()
         self._begun.set_result(bound)
@@ -102,7 +100,7 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the gene
 def start(
     port: int, health_name: str, register: Register, heavy: Iterable[str] = (), readers: int = READERS
 ) -> tuple[Server, int]:
-    """A server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError.
+    """Returns a server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError.
 
     `heavy` are the methods that compute.
     """
@@ -139,7 +137,7 @@ def serve(
 
 
 def arguments(name: str, port: int) -> argparse.ArgumentParser:
-    """The command line that both services have."""
+    """Returns the command line that both services have."""
     to_stderr("%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(prog=f"python -m katib.services.{name}", allow_abbrev=False)
     parser.add_argument("--port", type=_port, default=port, help=f"Katib asks on {port}; 0 takes a free one")

@@ -1,4 +1,5 @@
-"""Katib's gRPC messages (`pb`) and services (`rpc`) from the package kubeflow-katib, without that package's own __init__.
+"""Katib's gRPC messages (`pb`) and services (`rpc`) from the package kubeflow-katib, without that package's own
+__init__.
 
 That one loads the whole SDK: half a second and 60 MB that a sidecar of a trial cannot spend. Everything else in
 katib/services takes the two names from here.

@@ -1,10 +1,10 @@
 """Katib's suggestion service: `python -m katib.services.suggestion` answers on port 6789.
 
-It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that is
-started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing. Three
-things are not in a request and are looked up: the values a step, without which a trial that was stopped early would count by
-its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names, and which trials
-belong to an experiment of the same name in another namespace (namesakes.py).
+It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that
+is started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing.
+Three things are not in a request and are looked up: the values a step, without which a trial that was stopped early
+would count by its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names,
+and which trials belong to an experiment of the same name in another namespace (namesakes.py).
 """
 
 import hashlib
@@ -35,7 +35,8 @@ HEALTH = "manager.v1beta1.Suggestion"
 """What Katib's probes ask for (consts/const.go)."""
 
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
-"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are noted."""
+"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are
+noted."""
 HEAVY = ("GetSuggestions",)
 READERS = 9
 """This service has the memory to read so many requests at once."""
@@ -60,7 +61,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         self.bookkeeper = Bookkeeper(api, db_manager)
 
     def GetSuggestions(self, request: Any, context: object) -> Any:  # noqa: N802
-        """The next assignments, as many as were asked for."""
+        """Returns the next assignments, as many as were asked for."""
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.experiment(request.experiment)
@@ -71,9 +72,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         # Katib leaves trials without metrics out of the request; the points that they had must not come again.
         position = max(len(history), request.total_request_number - count)
         names = {trial.name for trial in request.trials}
-        points = proposer.propose(
-            history, count, earlier=self._earlier(search), position=position, names=names
-        )
+        points = proposer.propose(history, count, earlier=self._earlier(search), position=position, names=names)
         if len(points) < count:
             raise RequestError(
                 f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
@@ -86,12 +85,12 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             len(history),
             1e3 * (time.perf_counter() - begin),
         )
-        return pb.GetSuggestionsReply(
-            parameter_assignments=[_assignments(point, proposer) for point in points]
-        )
+        return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point, proposer) for point in points])
 
     def ValidateAlgorithmSettings(self, request: Any, context: object) -> Any:  # noqa: N802
-        """The one chance to make an experiment fail for what is wrong with it: Katib asks any other question for ever."""
+        """Returns the one chance to make an experiment fail for what is wrong with it: Katib asks any other question
+        for ever.
+        """
         search = requests.experiment(request.experiment)
         proposer = _sampler(search)
         parallel = search.parallel_trials
@@ -110,8 +109,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
     def _keep_own_trials(self, request: Any) -> None:
         """Takes the trials of namesakes in other namespaces out of `request`.
 
-        Without the right to list trials the request stays as it is, and is refused where it has more trials than were asked
-        for. Raises ClusterError where the API server does not answer: Katib asks again.
+        Without the right to list trials the request stays as it is, and is refused where it has more trials than were
+        asked for. Raises ClusterError where the API server does not answer: Katib asks again.
         """
         if self._api is None:
             return
@@ -141,7 +140,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             return {}
 
     def _earlier(self, search: Experiment) -> list[Past]:
-        """The trials of the experiments that the setting warm_start names."""
+        """Returns the trials of the experiments that the setting warm_start names."""
         found: list[Past] = []
         names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
         if len(names) > MOST_EARLIER:
@@ -152,15 +151,16 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             trials = islice(self._api.trials(name), requests.MOST_TRIALS - len(found))
             past = [requests.listed(trial, search) for trial in trials]
             if not past:
-                raise RequestError(
-                    f"warm_start: there are no trials of an experiment '{name}' in this namespace"
-                )
+                raise RequestError(f"warm_start: there are no trials of an experiment '{name}' in this namespace")
             found += past
         return found
 
 
 def _sampler(search: Experiment) -> Sampler:
-    """The sampler of `search`. Raises RequestError for more first suggestions than a search has trials to begin with."""
+    """Returns the sampler of `search`.
+
+    Raises RequestError for more first suggestions than a search has trials to begin with.
+    """
     proposer = sampler(search)
     if len(proposer.first) > MOST_FIRST:
         raise RequestError(f"first_suggestions: {len(proposer.first)} points; {MOST_FIRST} can be given")

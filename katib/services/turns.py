@@ -1,8 +1,8 @@
 """Hands out turns fairly: among callers first, then among the experiments that one caller asks for.
 
-However much one caller sends, a free place is left to the others, and each of its experiments has one turn at a time. What
-waits is bounded in number and in bytes; what comes beyond that is refused at once, so that no queue grows with a flood.
-Everything here runs on one event loop, which is why nothing is locked.
+However much one caller sends, a free place is left to the others, and each of its experiments has one turn at a time.
+What waits is bounded in number and in bytes; what comes beyond that is refused at once, so that no queue grows with a
+flood. Everything here runs on one event loop, which is why nothing is locked.
 """
 
 import asyncio
@@ -21,7 +21,9 @@ class TooMuchError(SepsweepError):
 
 @dataclass
 class Turns:
-    """`places` turns at once, one caller having `of_caller` of them at most and each of its experiments `of_experiment`."""
+    """`places` turns at once, one caller having `of_caller` of them at most and each of its experiments
+    `of_experiment`.
+    """
 
     places: int
     of_caller: int
@@ -35,9 +37,7 @@ class Turns:
     _queued: Counter[object] = field(default_factory=Counter)
     """Who waits, counted in the same way."""
     _bytes: Counter[object] = field(default_factory=Counter)
-    _waiting: "OrderedDict[str, OrderedDict[str, deque[asyncio.Future[None]]]]" = field(
-        default_factory=OrderedDict
-    )
+    _waiting: "OrderedDict[str, OrderedDict[str, deque[asyncio.Future[None]]]]" = field(default_factory=OrderedDict)
     """By caller and experiment; whoever had a turn longest ago comes first."""
 
     async def take(self, caller: str, experiment: str = "", size: int = 0) -> Key:

@@ -1,6 +1,7 @@
 """Looks at the bytes of a request before it is parsed: protobuf makes 36 bytes of memory of one byte of empty messages.
 
-The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag, that is its number and its type, and a value.
+The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag, that is its number and its type, and
+a value.
 """
 
 from functools import lru_cache
@@ -19,7 +20,7 @@ class WireError(ValueError):
 
 
 def too_many_fields(data: bytes, descriptor: Any) -> bool:
-    """Whether a message of this descriptor has more than MOST_FIELDS. Raises WireError."""
+    """Returns whether a message of this descriptor has more than MOST_FIELDS. Raises WireError."""
     if len(data) <= FEW_BYTES:
         return False
     try:
@@ -59,12 +60,15 @@ def _too_many(data: bytes, descriptor: Any) -> bool:
 
 @lru_cache(maxsize=100)
 def _messages(descriptor: Any) -> dict[int, Any]:
-    """The descriptors of the fields of a message that are messages, by number."""
+    """Returns the descriptors of the fields of a message that are messages, by number."""
     return {field.number: field.message_type for field in descriptor.fields if field.message_type is not None}
 
 
 def first_text(data: bytes, *numbers: int) -> str:
-    """The text in the first field of the first field, as far as `numbers` lead; empty where another field comes first."""
+    """Returns the text in the first field of the first field, as far as `numbers` lead.
+
+    Empty where another field comes first.
+    """
     start, end = 0, len(data)
     for number in numbers:
         try:
@@ -79,7 +83,7 @@ def first_text(data: bytes, *numbers: int) -> str:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """The varint at `place`, and what comes after it."""
+    """Returns the varint at `place`, and what comes after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[place]

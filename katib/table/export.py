@@ -1,4 +1,6 @@
-"""The trial table in files beside the experiment, so that it is there when the cluster has forgotten it; and back again.
+"""The trial table in files beside the experiment, so that it is there when the cluster has forgotten it.
+
+And back again.
 
 Written by the verb delete before it deletes; read by local_table.py in place of a store.
 """
@@ -24,20 +26,23 @@ JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
 
 
 def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
-    """The whole table as JSON and, a line a trial, as CSV in `folder`; an earlier table with other trials is kept as
-    cluster-trials-1.json, -2, …. Raises FolderError where that cannot be written."""
+    """Returns the whole table as JSON and, a line a trial, as CSV in `folder`.
+
+    An earlier table with other trials is kept as cluster-trials-1.json, -2, …. Raises FolderError where that cannot be
+    written.
+    """
     _keep_earlier(folder, {row.trial for row in table.rows})
     about = {"experiment": asdict(table.identity), "gpus": table.gpus, "notes": table.notes}
     body = ",\n".join(json.dumps(record, allow_nan=False) for record in records(table))
-    write_whole(
-        folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"], "; nothing was deleted"
-    )
+    write_whole(folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"], "; nothing was deleted")
     write_whole(folder / CSV, as_csv(table), "; nothing was deleted")
     return folder / JSON, folder / CSV
 
 
 def _keep_earlier(folder: Path, trials: Container[str]) -> None:
-    """A search of the same name that was deleted before had other trials, and its table may be all that is left of them."""
+    """A search of the same name that was deleted before had other trials, and its table may be all that is left of
+    them.
+    """
     if not (folder / JSON).exists():
         return
     try:
@@ -51,9 +56,7 @@ def _keep_earlier(folder: Path, trials: Container[str]) -> None:
             with suppress(FileNotFoundError):
                 (folder / name).rename(folder / _numbered(name, number))
     except OSError as error:
-        raise FolderError(
-            f"{folder / JSON}: cannot be kept ({error.strerror}); nothing was deleted"
-        ) from None
+        raise FolderError(f"{folder / JSON}: cannot be kept ({error.strerror}); nothing was deleted") from None
 
 
 def _numbered(name: str, number: int) -> str:
@@ -61,7 +64,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def read(folder: Path) -> TrialTable:
-    """What `write` wrote. Raises FolderError where it is damaged."""
+    """Returns what `write` wrote. Raises FolderError where it is damaged."""
     path = folder / JSON
     try:
         found = read_json(path, LARGEST_TABLE)
@@ -86,7 +89,10 @@ def read(folder: Path) -> TrialTable:
 
 
 def _row(record: Mapping[str, Any], metric: str) -> Row:
-    """One trial of the file, whose texts are cleaned and whose numbers are finite. Raises ValueError, KeyError and TypeError."""
+    """Returns one trial of the file, whose texts are cleaned and whose numbers are finite.
+
+    Raises ValueError, KeyError and TypeError.
+    """
     if not is_name(record["trial"]):
         raise ValueError("a trial without a name of Kubernetes")
     same = ("trial", "state", "best_epoch", "epochs", "restarts")
@@ -111,9 +117,7 @@ def _row(record: Mapping[str, Any], metric: str) -> Row:
 
 def _points(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = {"step": "epoch", "value": "value", "time": "time"}
-    points = [
-        dict(zip(names, point, strict=True)) for point in zip(*map(columns.get, names.values()), strict=True)
-    ]
+    points = [dict(zip(names, point, strict=True)) for point in zip(*map(columns.get, names.values()), strict=True)]
     for point in points:
         dated = point["time"] is None or finite(point["time"]) is not None
         if not is_epoch(point["step"]) or finite(point["value"]) is None or not dated:

@@ -27,12 +27,14 @@ FACTS = (
 
 
 def text(table: TrialTable, format: Format) -> Iterator[str]:
-    """The table in one of the formats but that of the terminal, piece by piece: a large one need not fit the memory twice."""
+    """Yields the table in one of the formats but that of the terminal, piece by piece: a large one need not fit the
+    memory twice.
+    """
     yield from {"markdown": markdown, "csv": as_csv, "json": as_json}[format](table)
 
 
 def records(table: TrialTable) -> Iterator[dict[str, Any]]:
-    """One object a trial, as in JSON; the value goes by the metric's own name, times are RFC 3339.
+    """Yields one object a trial, as in JSON; the value goes by the metric's own name, times are RFC 3339.
 
     `metrics` has for each metric the lists `epoch`, `value` and `time` (Unix s), as long as each other.
     """
@@ -59,7 +61,7 @@ def records(table: TrialTable) -> Iterator[dict[str, Any]]:
 
 
 def as_json(table: TrialTable) -> Iterator[str]:
-    """A list of `records`, one a line."""
+    """Yields a list of `records`, one a line."""
     before = "[\n"
     for record in records(table):
         yield f"{before}{json.dumps(record, allow_nan=False)}"
@@ -68,26 +70,24 @@ def as_json(table: TrialTable) -> Iterator[str]:
 
 
 def as_csv(table: TrialTable) -> Iterator[str]:
-    """One line a trial; of each other metric the value at the best epoch, as `at_best_…`. Numbers are whole, times RFC 3339.
+    """Yields one line a trial; of each other metric the value at the best epoch, as `at_best_…`.
+
+    Numbers are whole, times RFC 3339.
 
     A text that a spreadsheet would take for a formula begins with an apostrophe.
 
     Lines end as RFC 4180 says, by which a reader tells them from an end of line in a cell.
     """
     metric, others = table.identity.metric, _other_metrics(table)
-    yield _line(
-        ["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)]
-    )
+    yield _line(["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)])
     for row, record in zip(table.rows, records(table), strict=True):
         settings = [row.assignments.get(name, "") for name in table.settings]
         values = [_at_best(row, name) for name in others]
-        yield _line(
-            [row.trial, row.state, row.reason, *settings, row.value, *(record[key] for key in FACTS), *values]
-        )
+        yield _line([row.trial, row.state, row.reason, *settings, row.value, *(record[key] for key in FACTS), *values])
 
 
 def markdown(table: TrialTable) -> Iterator[str]:
-    """A table as GitHub draws it."""
+    """Yields a table as GitHub draws it."""
     columns = _cells(table)
     yield "| " + " | ".join(markdown_text(cell.heading) for cell in columns) + " |\n"
     yield "|" + "|".join("---:" if cell.right else "---" for cell in columns) + "|\n"
@@ -118,7 +118,9 @@ def print_table(table: TrialTable, out: Output) -> None:
 
 
 def _failures(table: TrialTable, names: Mapping[str, str]) -> Iterator[str]:
-    """Why trials failed, where a table has no room for it: the most frequent causes, with the first trials of each."""
+    """Yields why trials failed, where a table has no room for it: the most frequent causes, with the first trials of
+    each.
+    """
     found: dict[str, list[str]] = {}
     for row in table.rows:
         if row.state in WITHOUT_RESULT and row.reason:
@@ -132,7 +134,7 @@ def _failures(table: TrialTable, names: Mapping[str, str]) -> Iterator[str]:
 
 
 def instant(time: float | None) -> str | None:
-    """A Unix time as RFC 3339 in UTC."""
+    """Returns a Unix time as RFC 3339 in UTC."""
     return None if time is None else datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
@@ -147,7 +149,7 @@ class _Cell:
 
 
 def _cells(table: TrialTable) -> list[_Cell]:
-    """A column that would be empty is left out."""
+    """Returns a column that would be empty is left out."""
     metric, rows = table.identity.metric, table.rows
     columns = [
         _Cell(TRIAL, 0, lambda row: row.trial, right=False),
@@ -155,9 +157,7 @@ def _cells(table: TrialTable) -> list[_Cell]:
         _Cell(metric, 2, lambda row: "" if row.value is None else with_unit(row.value, metric)),
     ]
     if any(row.gain is not None for row in rows):
-        columns.append(
-            _Cell("over mixture", 6, lambda row: "" if row.gain is None else difference(row.gain, metric))
-        )
+        columns.append(_Cell("over mixture", 6, lambda row: "" if row.gain is None else difference(row.gain, metric)))
     columns += [
         _Cell("best epoch", 3, lambda row: str(row.best_epoch or "")),
         _Cell("of", 3, lambda row: str(row.epochs or "")),
@@ -187,7 +187,7 @@ def _columns(points: tuple[Point, ...]) -> dict[str, list[Any]]:
 
 
 def _other_metrics(table: TrialTable) -> tuple[str, ...]:
-    """Those that are not the objective, in the order in which they are met."""
+    """Returns those that are not the objective, in the order in which they are met."""
     names = dict.fromkeys(name for row in table.rows for name in row.metrics)
     return tuple(name for name in names if name != table.identity.metric)
 

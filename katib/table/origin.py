@@ -17,12 +17,12 @@ MODEL, EPOCHS = "--model", "--epochs"
 
 
 def model_of(spec: Mapping[str, Any]) -> str:
-    """The model of ours that the command of the manifest's `spec` trains; empty where it trains none."""
+    """Returns the model of ours that the command of the manifest's `spec` trains; empty where it trains none."""
     return " ".join(trainer_flags(spec).get(MODEL, []))
 
 
 def origin(spec: Mapping[str, Any]) -> Spec | None:
-    """The spec of the same model all of whose fixed settings stand in the command of the manifest's `spec`.
+    """Returns the spec of the same model all of whose fixed settings stand in the command of the manifest's `spec`.
 
     None where there is none: another preset, or a manifest of somebody else. Its baseline would be no measure there.
     """
@@ -35,7 +35,7 @@ def origin(spec: Mapping[str, Any]) -> Spec | None:
 
 
 def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
-    """The budget in the manifest's `spec`; None where its command does not say how many epochs a trial has.
+    """Returns the budget in the manifest's `spec`; None where its command does not say how many epochs a trial has.
 
     Hours are those of `source`, for fewer epochs so many the fewer.
     """
@@ -50,7 +50,7 @@ def budget(spec: Mapping[str, Any], source: Spec | None) -> Budget | None:
 
 
 def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Each flag of the trial's command in the manifest's `spec`, with the words behind it."""
+    """Returns each flag of the trial's command in the manifest's `spec`, with the words behind it."""
     found: dict[str, list[str]] = {}
     for word in _command(spec):
         flag, sign, value = word.partition("=")
@@ -63,28 +63,33 @@ def flags_of(spec: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def trainer_flags(spec: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The same of our trainer alone; none of another program, whose --epochs or --patience may mean something else."""
+    """Returns the same of our trainer alone.
+
+    None of another program, whose --epochs or --patience may mean something else.
+    """
     return flags_of(spec) if is_ours(spec) else {}
 
 
 def is_ours(spec: Mapping[str, Any]) -> bool:
-    """Whether trials of the manifest's `spec` are trainings of our trainer, whose exit codes and words are known."""
+    """Returns whether trials of the manifest's `spec` are trainings of our trainer, whose exit codes and words are
+    known.
+    """
     return is_trainer(_command(spec))
 
 
 def is_tracked(spec: Mapping[str, Any]) -> bool:
-    """Whether trials of the manifest's `spec` report to W&B."""
+    """Returns whether trials of the manifest's `spec` report to W&B."""
     return any(item.get("name") == "WANDB_PROJECT" for item in _container(spec).get("env", ()))
 
 
 def _command(spec: Mapping[str, Any]) -> list[str]:
-    """The words of the trial's command; empty where the manifest has none that can be read."""
+    """Returns the words of the trial's command; empty where the manifest has none that can be read."""
     container = _container(spec)
     return list(as_run([str(word) for word in (*container.get("command", ()), *container.get("args", ()))]))
 
 
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The primary container of a trial; empty where the manifest has another form."""
+    """Returns the primary container of a trial; empty where the manifest has another form."""
     try:
         template = spec["trialTemplate"]
         listed = template["trialSpec"]["spec"]["template"]["spec"]["containers"]

@@ -1,8 +1,7 @@
 """Which trials patience ended, from their own rows and the command of their manifest: the same on either backend. Pure.
 
 The trainer ends a training after --patience epochs in a row without a validation better than the best
-(trainer/training/progress.py). For
-Katib and for the local engine such a trial has simply succeeded.
+(trainer/training/progress.py). For Katib and for the local engine such a trial has simply succeeded.
 """
 
 import math
@@ -41,7 +40,8 @@ def explained(rows: Iterable[Row], spec: Mapping[str, Any], *, maximize: bool) -
 def reason(values: Sequence[float], epochs: int, patience: int, *, maximize: bool = True) -> str:
     """Returns why a trial that succeeded ran fewer than `epochs`; empty where patience did not end it.
 
-    `values` are its reports by epoch from 1; one that is not finite is no better epoch. Of equal bests the first counts.
+    `values` are its reports by epoch from 1; one that is not finite is no better epoch. Of equal bests the first
+    counts.
     """
     sign = 1.0 if maximize else -1.0
     worth = [sign * value if math.isfinite(value) else -math.inf for value in values]

@@ -1,6 +1,7 @@
 """What a run has written about itself, in its folder: the trainer's summary, what it printed, its W&B run.
 
-The folder may be of any trainer and from anybody, or be missing: whatever cannot be read (katib/untrusted.py) is not there.
+The folder may be of any trainer and from anybody, or be missing: whatever cannot be read (katib/untrusted.py) is not
+there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from katib.table.trial_table import Point
 from katib.untrusted import clean, finite
 
 SUMMARY, CONFIG, OUTPUT, WANDB = "summary.json", "config.json", "output.log", "wandb/url"
-"""The trainer's (trainer/training/progress.py, run_directory.py), the engine's (katib/backend/local/process.py), the reporter's
-(trainer/tracking/reporter.py)."""
+"""The trainer's (trainer/training/progress.py, run_directory.py), the engine's (katib/backend/local/process.py), the
+reporter's (trainer/tracking/reporter.py)."""
 _NO_METRICS = ("epoch", "time")
 
 Metrics = dict[str, tuple[Point, ...]]
@@ -44,7 +45,7 @@ class Later(Mapping[str, tuple[Point, ...]]):
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """The JSON object in `path`; an empty one where there is none."""
+    """Returns the JSON object in `path`; an empty one where there is none."""
     try:
         found = foreign.read_json(path)
     except (OSError, ValueError):
@@ -53,7 +54,10 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def history(summary: Mapping[str, Any], objective: str) -> Metrics:
-    """Every metric by epoch from the trainer's summary; validation by variant goes by the objective's name, as on W&B."""
+    """Returns every metric by epoch from the trainer's summary.
+
+    Validation by variant goes by the objective's name, as on W&B.
+    """
     listed = summary.get("history")
     records = [
         record
@@ -81,8 +85,10 @@ def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
-    """Every metric by step from what a trial printed, read as Katib's collector would. A resumed trial prints its
-    history again with the times of old: a time is one step."""
+    """Returns every metric by step from what a trial printed, read as Katib's collector would.
+
+    A resumed trial prints its history again with the times of old: a time is one step.
+    """
     names = list(names)
     parser = MetricParser(filters, names)
     try:
@@ -93,7 +99,10 @@ def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metri
 
 
 def points(reports: Iterable[Report]) -> Metrics:
-    """Reports as points, one a time, in the order in which they came; each report without a time is a step of its own."""
+    """Reports as points, one a time, in the order in which they came.
+
+    Each report without a time is a step of its own.
+    """
     found: dict[str, dict[object, Report]] = {}
     for report in reports:
         steps = found.setdefault(report.name, {})
@@ -109,7 +118,7 @@ def points(reports: Iterable[Report]) -> Metrics:
 
 
 def wandb_link(folder: Path) -> str:
-    """The address of the run on W&B; empty where it was not online, or where this is no address."""
+    """Returns the address of the run on W&B; empty where it was not online, or where this is no address."""
     try:
         return foreign.web_address(foreign.read_text(folder / WANDB).strip())
     except (OSError, UnicodeDecodeError):

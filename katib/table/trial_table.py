@@ -1,7 +1,7 @@
 """The trial table of an experiment: one row a trial, best on top. The one form in which results are read.
 
-Data only. Filled from the local store (local_table.py), from a cluster (cluster_table.py) or from a table that was written
-before its experiment was deleted (export.py); read by every verb that draws a conclusion.
+Data only. Filled from the local store (local_table.py), from a cluster (cluster_table.py) or from a table that was
+written before its experiment was deleted (export.py); read by every verb that draws a conclusion.
 """
 
 import math
@@ -17,7 +17,10 @@ from katib.trial import Identity, State, shown
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a metric. `step` is the epoch, from 1; `time` the Unix time in s at which it ended, None where nobody says."""
+    """One value of a metric.
+
+    `step` is the epoch, from 1; `time` the Unix time in s at which it ended, None where nobody says.
+    """
 
     step: int
     value: float
@@ -56,9 +59,11 @@ class Row:
     metrics: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
     """Every metric by its name, the objective among them; finite values only, so that steps may be missing."""
     reports: tuple[float, ...] = ()
-    """The objective by epoch as the local store has it, at hand without reading the run's own files; empty elsewhere."""
+    """The objective by epoch as the local store has it, at hand without reading the run's own files; empty
+    elsewhere."""
     gpu_hours: float = 0.0
-    """Hours times the GPUs of a trial. Of a trial without a GPU the hours of its process: the processor is its device."""
+    """Hours times the GPUs of a trial. Of a trial without a GPU the hours of its process: the processor is its
+    device."""
     node: str = ""
     """The machine it ran on last; empty where that was not recorded."""
     restarts: int = 0
@@ -163,6 +168,6 @@ class TrialTable:
 
 
 def best_first(rows: Iterable[Row], maximize: bool) -> tuple[Row, ...]:
-    """The order of a table: those without a value last."""
+    """Returns the order of a table: those without a value last."""
     sign = -1 if maximize else 1
     return tuple(sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0))))

@@ -1,7 +1,7 @@
 """A real API server with a Katib stand-in, and a fresh namespace for every test.
 
-With --context the cluster is one that is there already, with a real Katib (elsewhere.py): tests that need a cluster of their
-own are skipped then, and those of a whole search run.
+With --context the cluster is one that is there already, with a real Katib (elsewhere.py): tests that need a cluster of
+their own are skipped then, and those of a whole search run.
 """
 
 import json
@@ -23,9 +23,7 @@ from tests.cluster.tools import HOSTNAME, Tools
 from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
-ONE_NODE_ONLY = (
-    "breaks the cluster, or plays Katib's controller: on the one-node Kubernetes alone (no CONTEXT=)"
-)
+ONE_NODE_ONLY = "breaks the cluster, or plays Katib's controller: on the one-node Kubernetes alone (no CONTEXT=)"
 REAL_ONLY = "needs a cluster with a real Katib: make test-cluster CONTEXT=name SITE=file"
 
 
@@ -74,7 +72,7 @@ def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    """The stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    """Yields the stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
     with stand_in(kubeconfig, tmp_path_factory.mktemp("webhook")) as webhook:
         yield webhook
 
@@ -108,7 +106,7 @@ def site(context: str, pytestconfig: pytest.Config) -> Site:
 
 @pytest.fixture
 def site_file(site: Site, tmp_path: Path) -> Path:
-    """The same as a file, for the command line."""
+    """Yields the same as a file, for the command line."""
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(site.model_dump()))
     return path
@@ -122,7 +120,7 @@ def tools(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Tools]:
-    """A namespace that is fit for the searches of `site`; removed afterwards."""
+    """Yields a namespace that is fit for the searches of `site`; removed afterwards."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     made = Tools(kubeconfig, site.namespace)
     if context:

@@ -1,7 +1,7 @@
 """A cluster that is there already, with a real Katib: `make test-cluster CONTEXT=name SITE=file`. Used by conftest.py.
 
-Nothing of the cluster is touched but a namespace that each test makes and removes: k8s/base with claims of 1 GiB, one access
-mode and the default storage class.
+Nothing of the cluster is touched but a namespace that each test makes and removes: k8s/base with claims of 1 GiB, one
+access mode and the default storage class.
 """
 
 import io
@@ -20,13 +20,11 @@ from tests.cluster import rig
 
 BASE = Path(__file__).parents[2] / "k8s" / "base"
 # All is read before anything can go wrong: kubectl waits for ever for a process that has ended and not read its input.
-UNPACK = (
-    "import io, sys, tarfile; tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())).extractall('/data')"
-)
+UNPACK = "import io, sys, tarfile; tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())).extractall('/data')"
 
 
 def kubeconfig(context: str, folder: Path) -> Path:
-    """A kubeconfig with this context alone, which is its current one."""
+    """Returns a kubeconfig with this context alone, which is its current one."""
     path = folder / "kubeconfig"
     words = ["kubectl", "config", "view", "--minify", "--flatten", "--raw", "--context", context]
     path.write_text(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
@@ -34,20 +32,18 @@ def kubeconfig(context: str, folder: Path) -> Path:
 
 
 def host(context: str) -> str:
-    """Where the context's API server is."""
+    """Returns where the context's API server is."""
     words = ["kubectl", "config", "view", "--minify", "--context", context]
     words += ["-o", "jsonpath={.clusters[0].cluster.server}"]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     found = urlsplit(done.stdout).hostname
     if found is None:
-        raise pytest.UsageError(
-            f"--context {context}: {done.stderr.strip()}; see kubectl config get-contexts"
-        )
+        raise pytest.UsageError(f"--context {context}: {done.stderr.strip()}; see kubectl config get-contexts")
     return found
 
 
 def base(namespace: str) -> list[Object]:
-    """The objects of k8s/base, in another namespace."""
+    """Returns the objects of k8s/base, in another namespace."""
     made = subprocess.run(["kubectl", "kustomize", str(BASE)], check=True, capture_output=True, text=True)
     found: list[Object] = list(yaml.safe_load_all(made.stdout))
     for item in found:

@@ -78,7 +78,7 @@ def removed(kind: Kind, name: str) -> Injection:
 
 
 def labelled(label: str, value: str | None) -> Injection:
-    """A label of the namespace is changed; None takes it away."""
+    """Yields a label of the namespace is changed; None takes it away."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -99,9 +99,7 @@ def config(**runtime: list[dict[str, str]] | None) -> Injection:
         document = yaml.safe_load(text)
         document["runtime"] |= runtime
         changed = {"data": {"katib-config.yaml": yaml.safe_dump(document)}}
-        with tools.patched(
-            CONFIG_MAP, "katib-config", changed, {"data": {"katib-config.yaml": text}}, SYSTEM
-        ):
+        with tools.patched(CONFIG_MAP, "katib-config", changed, {"data": {"katib-config.yaml": text}}, SYSTEM):
             yield None
 
     return inject
@@ -113,9 +111,7 @@ def no_injected_context(tools: Tools, site: Site) -> Iterator[None]:
     assert found is not None
     text = found["data"]["katib-config.yaml"]
     changed = {
-        "data": {
-            "katib-config.yaml": text.replace("injectSecurityContext: true", "injectSecurityContext: false")
-        }
+        "data": {"katib-config.yaml": text.replace("injectSecurityContext: true", "injectSecurityContext: false")}
     }
     tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {ENFORCE: "restricted"}}})
     with tools.patched(CONFIG_MAP, "katib-config", changed, {"data": {"katib-config.yaml": text}}, SYSTEM):
@@ -124,7 +120,7 @@ def no_injected_context(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def unready(tools: Tools, site: Site) -> Iterator[None]:
-    """The controller's pod stops being ready; its deployment notices."""
+    """Yields the controller's pod stops being ready; its deployment notices."""
     (pod,) = tools.cluster.list(POD, "katib.kubeflow.org/component=controller", SYSTEM)
     other = Tools(tools.kubeconfig, SYSTEM)
     down = {
@@ -175,9 +171,7 @@ def full_quota(tools: Tools, site: Site) -> Iterator[None]:
     tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/gpus", "--timeout=300s")
     limits = {"limits": {"nvidia.com/gpu": "1"}}
     container = {"name": "busy", "image": "other/thing:1", "resources": limits}
-    tools.make(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "busy"}, "spec": {"containers": [container]}}
-    )
+    tools.make({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "busy"}, "spec": {"containers": [container]}})
     path = "--for=jsonpath={.status.used.requests\\.nvidia\\.com/gpu}=1"
     tools.kubectl("wait", path, "quota/gpus", "--timeout=300s")
     yield None
@@ -188,9 +182,7 @@ def quota(**hard: str) -> Injection:
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
-        tools.make(
-            {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": limits}}
-        )
+        tools.make({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": limits}})
         tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/q", "--timeout=300s")
         yield None
 
@@ -198,7 +190,7 @@ def quota(**hard: str) -> Injection:
 
 
 def claim(use: str, **spec: Any) -> Injection:
-    """The claim is replaced by another."""
+    """Yields the claim is replaced by another."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -242,22 +234,19 @@ def one_node_class(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def failed_volume(tools: Tools, site: Site) -> Iterator[None]:
-    """A claim without a class, of which the real controller says that there is no volume for it."""
+    """Yields a claim without a class, of which the real controller says that there is no volume for it."""
     with claim("runs", storageClassName="")(tools, site):
         tools.first(EVENT, "", lambda found: found.get("reason") == "FailedBinding")
         yield None
 
 
 def denied(*rules: tuple[str, str, str]) -> Injection:
-    """The caller is a user who has only these rights: (group, resource, verb)."""
+    """Yields the caller is a user who has only these rights: (group, resource, verb)."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[Cluster]:
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "visitor"}}
-        allowed = [
-            {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
-            for group, resource, verb in rules
-        ]
+        allowed = [{"apiGroups": [group], "resources": [resource], "verbs": [verb]} for group, resource, verb in rules]
         kinds = "rbac.authorization.k8s.io/v1"
         tools.make(account)
         tools.make({"apiVersion": kinds, "kind": "Role", "metadata": {"name": "visitor"}, "rules": allowed})
@@ -274,7 +263,7 @@ def denied(*rules: tuple[str, str, str]) -> Injection:
 
 
 def with_token(tools: Tools, token: str, server: str | None = None) -> Cluster:
-    """A cluster as the bearer of `token` sees it."""
+    """Returns a cluster as the bearer of `token` sees it."""
     found = json.loads(rig.kubectl("config", "view", "--raw", "-o", "json", kubeconfig=tools.kubeconfig))
     found["users"] = [{"name": "u", "user": {"token": token}}]
     found["contexts"] = [{"name": "c", "context": {"cluster": "k", "user": "u"}}]
@@ -297,16 +286,14 @@ def unreachable(tools: Tools, site: Site) -> Iterator[Cluster]:
 
 @contextmanager
 def nobody_there(tools: Tools, site: Site) -> Iterator[None]:
-    """The webhook's endpoints are gone, as when the controller's pod is."""
+    """Yields the webhook's endpoints are gone, as when the controller's pod is."""
     endpoints = [{"addresses": [rig.HOST]}]
-    with tools.patched(
-        ENDPOINT_SLICE, "katib-controller", {"endpoints": []}, {"endpoints": endpoints}, SYSTEM
-    ):
+    with tools.patched(ENDPOINT_SLICE, "katib-controller", {"endpoints": []}, {"endpoints": endpoints}, SYSTEM):
         yield None
 
 
 def bare(kind: Kind) -> Injection:
-    """A webhook configuration without its certificate."""
+    """Yields a webhook configuration without its certificate."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -315,9 +302,7 @@ def bare(kind: Kind) -> Injection:
         without = json.loads(json.dumps(found["webhooks"]))
         for hook in without:
             hook["clientConfig"]["caBundle"] = None
-        with tools.patched(
-            kind, "katib.kubeflow.org", {"webhooks": without}, {"webhooks": found["webhooks"]}
-        ):
+        with tools.patched(kind, "katib.kubeflow.org", {"webhooks": without}, {"webhooks": found["webhooks"]}):
             yield None
 
     return inject
@@ -397,9 +382,7 @@ def queue(*, exists: bool) -> Injection:
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
         tools.make(QUEUE_TYPE)
-        tools.kubectl(
-            "wait", "--for=condition=Established", "crd/localqueues.kueue.x-k8s.io", "--timeout=300s"
-        )
+        tools.kubectl("wait", "--for=condition=Established", "crd/localqueues.kueue.x-k8s.io", "--timeout=300s")
         if exists:
             inactive = {
                 "type": "Active",

@@ -18,13 +18,13 @@ NAME = "sepsweep-researcher"
 
 
 def roles(path: Path, kind: str = "Role") -> list[Object]:
-    """The roles in a file of k8s/."""
+    """Returns the roles in a file of k8s/."""
     return [item for item in yaml.safe_load_all(path.read_text()) if item["kind"] == kind]
 
 
 @contextmanager
 def researcher(tools: Tools, *, katib: bool = True) -> Iterator[Path]:
-    """The kubeconfig of such an account; `katib`: with the binding in Katib's namespace."""
+    """Yields the kubeconfig of such an account; `katib`: with the binding in Katib's namespace."""
     account = f"--serviceaccount={tools.namespace}:researcher"
     tools.kubectl("create", "serviceaccount", "researcher")
     for role in roles(BASE):

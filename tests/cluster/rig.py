@@ -1,4 +1,6 @@
-"""The cluster that the tests of this folder run on: the one-node Kubernetes of one_node/, which `make test-cluster` builds."""
+"""The cluster that the tests of this folder run on: the one-node Kubernetes of one_node/, which `make test-cluster`
+builds.
+"""
 
 import fcntl
 import os
@@ -15,8 +17,7 @@ from pathlib import Path
 
 ONE_NODE = Path(__file__).with_name("one_node")
 HOME = Path(
-    os.environ.get("ONE_NODE_HOME")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "one-node"
+    os.environ.get("ONE_NODE_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "one-node"
 )
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_BINARIES = ("kubelet", "kube-proxy", "coredns", "pause")
@@ -42,7 +43,7 @@ HOST, API = "10.251.0.1", "10.251.0.2"
 
 
 def missing(node: bool = False) -> str:
-    """What the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
+    """Returns what the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
     if reason := forbidden():
         return reason
     tools = ("kubectl", "ip", "nsenter", "openssl", *(("containerd", "runc", "iptables") if node else ()))
@@ -56,7 +57,7 @@ def missing(node: bool = False) -> str:
 
 @lru_cache
 def forbidden() -> str:
-    """Why this machine cannot have a one-node Kubernetes, whatever were installed; '' where it can."""
+    """Returns why this machine cannot have a one-node Kubernetes, whatever were installed; '' where it can."""
     if platform.system() != "Linux" or os.geteuid() != 0:
         return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
     if foreign := _foreign_kubelet():
@@ -67,14 +68,12 @@ def forbidden() -> str:
 def _not_allowed(tried: Mapping[str, Sequence[str]]) -> str:
     for what, words in tried.items():
         if problem := _refused(*words):
-            return (
-                f"not allowed here: {what} ({problem}); it takes a whole machine, or a privileged container"
-            )
+            return f"not allowed here: {what} ({problem}); it takes a whole machine, or a privileged container"
     return ""
 
 
 def _refused(*words: str) -> str:
-    """Why a program does not succeed; '' where it does."""
+    """Returns why a program does not succeed; '' where it does."""
     try:
         run(*words)
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
@@ -83,7 +82,10 @@ def _refused(*words: str) -> str:
 
 
 def _foreign_kubelet() -> int | None:
-    """The process of a kubelet that is not the one-node's own; clearing up after ours would take its pods down."""
+    """Returns the process of a kubelet that is not the one-node's own.
+
+    Clearing up after ours would take its pods down.
+    """
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
@@ -100,7 +102,7 @@ def _foreign_kubelet() -> int | None:
 
 @contextmanager
 def control_plane() -> Iterator[Path]:
-    """A fresh API server with its controllers and scheduler; yields the administrator's kubeconfig.
+    """Yields a fresh API server with its controllers and scheduler; yields the administrator's kubeconfig.
 
     What an earlier, killed run left is cleared first. ONE_NODE_KEEP=1 leaves it running and takes up one that runs.
     """
@@ -137,7 +139,7 @@ def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
 
 
 def run(*words: str, seconds: float = 60) -> str:
-    """A program of the system; its output."""
+    """Returns a program of the system; its output."""
     env = {**os.environ, "PATH": _path()}
     done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=seconds, check=False)
     if done.returncode:
@@ -174,7 +176,7 @@ def _path() -> str:
 
 @contextmanager
 def api_server_away() -> Iterator[None]:
-    """The API server is killed, and started again afterwards just as it was."""
+    """Yields the API server is killed, and started again afterwards just as it was."""
     record = HOME / "run" / "pids" / "kube-apiserver"
     process = int(record.read_text())
     words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
@@ -184,9 +186,7 @@ def api_server_away() -> Iterator[None]:
     finally:
         with (HOME / "run" / "log" / "kube-apiserver.log").open("ab") as log:
             inside = ["nsenter", "--net=/run/netns/k8s", *words]
-            started = subprocess.Popen(
-                inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            started = subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         record.write_text(f"{started.pid}\n")
         _CHILDREN.append(started)
         end = time.monotonic() + 300
@@ -201,10 +201,8 @@ _CHILDREN: list["subprocess.Popen[bytes]"] = []
 
 
 def main() -> int:
-    """Whether the one-node Kubernetes can be built here: 0, or 1 and why not."""
-    reason = forbidden() or (
-        "" if shutil.which("go") else "Go is not installed, by which Kubernetes is built"
-    )
+    """Returns whether the one-node Kubernetes can be built here: 0, or 1 and why not."""
+    reason = forbidden() or ("" if shutil.which("go") else "Go is not installed, by which Kubernetes is built")
     if reason:
         print(f"nothing is built: {reason}", file=sys.stderr)
     return bool(reason)

@@ -1,4 +1,7 @@
-"""Plays Katib's controller: makes the trials of an Experiment and writes their states. Used by the tests of the verbs."""
+"""Plays Katib's controller: makes the trials of an Experiment and writes their states.
+
+Used by the tests of the verbs.
+"""
 
 import json
 import threading
@@ -36,7 +39,7 @@ class Katib:
         self.name = experiment
 
     def trial(self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS) -> str:
-        """A new trial with its Job, running as far as Katib knows."""
+        """Returns a new trial with its Job, running as far as Katib knows."""
         labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
         labels[PROPOSED_LABEL] = PROPOSER
         owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
@@ -105,20 +108,18 @@ class Katib:
     def count(self, **status: Any) -> None:
         """The counters of the Experiment's status, and its conditions."""
         trials = len(self.tools.cluster.list(TRIAL, f"katib.kubeflow.org/experiment={self.name}"))
-        self.tools.status(
-            EXPERIMENT, self.name, {"trials": trials, "conditions": [_condition("Running")], **status}
-        )
+        self.tools.status(EXPERIMENT, self.name, {"trials": trials, "conditions": [_condition("Running")], **status})
 
     def end(self, state: str) -> None:
         """The Experiment has ended."""
         self.count(conditions=[_condition("Running", False), _condition(state)])
 
     def pod(self, trial: str, after: str = "") -> Object:
-        """The pod that the Job controller makes for the trial; `after` is the name of the one before."""
+        """Returns the pod that the Job controller makes for the trial; `after` is the name of the one before."""
         return self.tools.first(POD, f"{TRIAL_LABEL}={trial}", lambda pod: pod["metadata"]["name"] != after)
 
     def train(self, trial: str) -> Object:
-        """The trial's pod runs."""
+        """Returns the trial's pod runs."""
         pod = self.pod(trial)
         self.tools.run(pod)
         return pod
@@ -131,12 +132,12 @@ def _condition(kind: str, true: bool = True) -> dict[str, str]:
 
 
 def as_json(text: str) -> Any:
-    """What a verb printed with --json."""
+    """Returns what a verb printed with --json."""
     return json.loads(text)
 
 
 def in_background(work: Callable[[], object]) -> threading.Thread:
-    """What the test plays while a verb runs."""
+    """Returns what the test plays while a verb runs."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
@@ -149,8 +150,6 @@ def bury(tools: Tools, count: int) -> None:
     while gone < count and time.monotonic() < end:
         for pod in tools.cluster.list(POD):
             if "deletionTimestamp" in pod["metadata"]:
-                tools.kubectl(
-                    "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false"
-                )
+                tools.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false")
                 gone += 1
         time.sleep(0.1)

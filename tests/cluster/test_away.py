@@ -53,7 +53,9 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
 
 
 def test_status_watches_on_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
-    """`status -w`, in a pipe and on a terminal, says that it is not up to date meanwhile, and then shows what has changed."""
+    """`status -w`, in a pipe and on a terminal, says that it is not up to date meanwhile, and then shows what has
+    changed.
+    """
     tools.cluster.apply(EXPERIMENT, manifest(site))
     katib = Katib(tools, "series3-dprnn")
     katib.trial("series3-dprnn-a")

@@ -1,6 +1,7 @@
 """delete against the real API server, by its command line: what goes, what stays, what is kept of it first.
 
-Here is no DB manager and no node that runs a pod, so a curve is nowhere unless a test plays it; tests/cluster/pods has a node.
+Here is no DB manager and no node that runs a pod, so a curve is nowhere unless a test plays it; tests/cluster/pods has
+a node.
 """
 
 from contextlib import suppress
@@ -30,10 +31,7 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     monkeypatch.setattr(run_directories, "PATIENCE", 1.0)
     code, out, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
     assert code == 1
-    assert (
-        f"experiment '{NAME}' is not deleted: 1 of 1 trials cannot be saved ({NAME}-done: 0 of up to 100"
-        in err
-    )
+    assert f"experiment '{NAME}' is not deleted: 1 of 1 trials cannot be saved ({NAME}-done: 0 of up to 100" in err
     assert "katib-db-manager does not answer" in err
     assert err.endswith("UNSAVED=1 (--unsaved) gives these epochs up\n")
     assert not (tmp_path / NAME).exists()
@@ -56,7 +54,9 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
 def test_delete_is_not_undone_by_katibs_suggestion_controller(
     verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
 ) -> None:
-    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being deleted."""
+    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being
+    deleted.
+    """
     experiment = katib_of().experiment
     made = tools.cluster.create(SUGGESTION, _owned("Suggestion", NAME, experiment))
     service = _owned("ConfigMap", f"{NAME}-service", made)
@@ -69,9 +69,7 @@ def test_delete_is_not_undone_by_katibs_suggestion_controller(
     player = in_background(play)
     code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
     assert code == 0, err
-    assert err.startswith(
-        "note: katib-db-manager does not answer"
-    )  # here is none; the trials' table goes without
+    assert err.startswith("note: katib-db-manager does not answer")  # here is none; the trials' table goes without
     assert err.count("\n") == 1
     assert tools.cluster.get(SUGGESTION, NAME) is None
     tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", "--timeout=300s")
@@ -79,9 +77,7 @@ def test_delete_is_not_undone_by_katibs_suggestion_controller(
     assert not player.is_alive()
 
 
-def test_delete_that_cannot_export_deletes_nothing(
-    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
-) -> None:
+def test_delete_that_cannot_export_deletes_nothing(verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path) -> None:
     katib_of()
     (tmp_path / "file").write_text("")
     code, _, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path / "file"))
@@ -114,7 +110,7 @@ def _cleans(pod: Object) -> bool:
 
 
 def _owned(kind: str, name: str, owner: Object) -> Object:
-    """An object that goes with its owner, and keeps it from going before."""
+    """Returns an object that goes with its owner, and keeps it from going before."""
     reference = {key: owner[key] for key in ("apiVersion", "kind")}
     reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
     reference |= {"controller": True, "blockOwnerDeletion": True}

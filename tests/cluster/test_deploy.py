@@ -104,7 +104,7 @@ def test_deploy_refuses_what_katib_would_once_all_trials_exist(verb: Verb, katib
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The made-up node has no kubelet that could be asked for a log: each has one epoch."""
+    """Yields the made-up node has no kubelet that could be asked for a log: each has one epoch."""
     line = f"2026-11-28T10:00:00.000000Z {METRIC}=-1.2500"
     monkeypatch.setattr(Cluster, "log", lambda *_: line)
 
@@ -163,9 +163,7 @@ def test_deploy_says_why_a_pod_cannot_start(tools: Tools, site_file: Path) -> No
             "restartCount": 0,
             "state": waiting,
         }
-        tools.kubectl(
-            "wait", "--for=jsonpath={.spec.nodeName}", f"pod/{pod['metadata']['name']}", "--timeout=300s"
-        )
+        tools.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{pod['metadata']['name']}", "--timeout=300s")
         tools.status(POD, pod["metadata"]["name"], {"phase": "Pending", "containerStatuses": [state]})
 
     player = in_background(play)

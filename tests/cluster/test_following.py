@@ -14,10 +14,11 @@ from tests.cluster.tools import Tools
 VALUES = (3.9, 3.6, 3.1, 2.0)
 
 
-def test_a_search_is_confirmed_on_the_cluster(
-    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
-) -> None:
-    """Deployed once, with the runs that are missing; the verdict comes when Katib has ended them, and stays on this machine."""
+def test_a_search_is_confirmed_on_the_cluster(verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path) -> None:
+    """Deployed once, with the runs that are missing.
+
+    The verdict comes when Katib has ended them, and stays on this machine.
+    """
     search = katib_of()
     for number, value in enumerate(VALUES):
         trial = search.trial(f"{NAME}-{number}", assignments=ASSIGNMENTS | {"lr": f"0.00{number + 1}"})

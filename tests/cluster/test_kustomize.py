@@ -28,7 +28,9 @@ def build(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> list[dict[str, Any]]:
-    """k8s/katib on a base of the objects that it patches, named as Katib v0.19.0 names them (its manifests lie elsewhere)."""
+    """k8s/katib on a base of the objects that it patches, named as Katib v0.19.0 names them (its manifests lie
+    elsewhere).
+    """
     (tmp_path / "base").mkdir()
     shutil.copytree(K8S / "katib", tmp_path / "katib")
     stand_in = list(yaml.safe_load_all((Path(__file__).parent / "katib_stand_in.yaml").read_text()))
@@ -99,9 +101,7 @@ def test_the_role_in_katibs_namespace_stays_there(overlay: list[dict[str, Any]])
     """A researcher reads there, and forwards ports; nothing is hers to change."""
     role = named(overlay, "Role", "sepsweep-researcher")
     assert role["metadata"]["namespace"] == "kubeflow"
-    verbs = {
-        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
-    }
+    verbs = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
     assert {pair for pair in verbs if pair[1] not in ("get", "list")} == {("pods/portforward", "create")}
     everywhere = named(overlay, "ClusterRole", "sepsweep-onlooker")
     assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"get", "list"}
@@ -113,9 +113,7 @@ def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
     policy = named(build(K8S / "base"), "NetworkPolicy", "trials")["spec"]
     assert "ingress" not in policy
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
-    (block,) = [
-        peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer
-    ]
+    (block,) = [peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer]
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
 
 

@@ -22,7 +22,7 @@ Answer = tuple[int, str, str]
 
 
 def lacks(answer: Answer) -> bool:
-    """Whether the API server, or kubectl, has refused a right."""
+    """Returns whether the API server, or kubectl, has refused a right."""
     return any(word in text for word in ("forbidden", "you may not", " 403") for text in answer[1:])
 
 
@@ -109,9 +109,7 @@ def test_doctor_asks_a_researcher_for_no_role_that_she_has(
         "runs claim",
     ):
         assert results[check]["status"] == "ok"
-    assert (
-        results["capacity"]["found"] == "you may not list nodes; an administrator's make doctor looks there"
-    )
+    assert results["capacity"]["found"] == "you may not list nodes; an administrator's make doctor looks there"
     assert set(bad) == (set() if both else {"rights"})
     if not both:
         assert "in namespace 'kubeflow' you may not get services 'katib-db-manager'" in bad["rights"]["found"]

@@ -36,7 +36,7 @@ def name() -> str:
 
 @pytest.fixture
 def place(tools: Tools, site: Site, tmp_path: Path) -> Tools:
-    """The namespace, with a corpus in its data claim."""
+    """Yields the namespace, with a corpus in its data claim."""
     root = tmp_path / (site.data_folder or "corpus")
     write_subset(root, "train", 16, 2.0, seed=1)
     write_subset(root, "val", 4, 2.0, seed=2)
@@ -65,7 +65,7 @@ def deploy(verb: Verb, name: str, trials: int, epochs: int = EPOCHS) -> None:
 
 
 def wait_for_epoch(tools: Tools, experiment: str) -> Object:
-    """The first pod of a trial of `experiment` whose log has a metric line."""
+    """Returns the first pod of a trial of `experiment` whose log has a metric line."""
     only = f"katib.kubeflow.org/experiment={experiment},{TRIAL_LABEL}"
     pod = tools.first(POD, only, lambda found: read_pod(found).running, PATIENCE)
     assert any(f" {METRIC}=" in line for line in _log(tools.cluster, pod))
@@ -78,7 +78,7 @@ def _log(cluster: Cluster, pod: Object) -> Iterator[str]:
 
 
 def ended(tools: Tools, experiment: str) -> str:
-    """How the experiment has ended, once it has."""
+    """Returns how the experiment has ended, once it has."""
     found = tools.first(
         EXPERIMENT,
         "",
@@ -91,7 +91,10 @@ def ended(tools: Tools, experiment: str) -> str:
 def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
     place: Tools, verb: Verb, name: str, observations: ObservationLogs, tmp_path: Path
 ) -> None:
-    """deploy, status, a trial's pod deleted in the middle, Succeeded, results, delete; rows of the DB against the epochs."""
+    """deploy, status, a trial's pod deleted in the middle, Succeeded, results, delete.
+
+    Rows of the DB against the epochs.
+    """
     deploy(verb, name, trials=3)
     pod = wait_for_epoch(place, name)
     trial = read_pod(pod).trial
@@ -123,9 +126,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
 
     code, out, err = verb("delete", name, "--runs", "--yes", "--out", str(tmp_path))
     assert (code, err) == (0, ""), out
-    place.kubectl(
-        "wait", "--for=delete", f"experiment/{name}", *(f"trial/{one}" for one in records), "--timeout=120s"
-    )
+    place.kubectl("wait", "--for=delete", f"experiment/{name}", *(f"trial/{one}" for one in records), "--timeout=120s")
     left = ("pods,jobs,suggestions.kubeflow.org", "-l", f"katib.kubeflow.org/experiment={name}")
     place.kubectl("wait", "--for=delete", *left, "--timeout=120s")
     assert not list(observations.read(trial))
@@ -134,17 +135,16 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
 
 
 def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Verb, name: str) -> None:
-    """While paused no pod is left and Katib begins no other trial; after stop the experiment has ended, with its results."""
+    """While paused no pod is left and Katib begins no other trial.
+
+    After stop the experiment has ended, with its results.
+    """
     deploy(verb, name, trials=8, epochs=400)
     wait_for_epoch(place, name)
     code, out, err = verb("pause", name, "--yes")
     assert (code, err) == (0, ""), out
     before = {item["metadata"]["name"] for item in place.cluster.list(TRIAL)}
-    alive = [
-        pod
-        for pod in map(read_pod, place.cluster.list(POD, TRIAL_LABEL))
-        if pod.phase in ("Pending", "Running")
-    ]
+    alive = [pod for pod in map(read_pod, place.cluster.list(POD, TRIAL_LABEL)) if pod.phase in ("Pending", "Running")]
     assert not alive
     (found,) = as_json(verb("status", name, "--json")[1])
     assert {row["state"] for row in found["rows"]} == {"Paused"}

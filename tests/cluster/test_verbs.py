@@ -1,4 +1,6 @@
-"""status, pause, resume, stop and results against the real API server, by their command lines, and what all verbs share."""
+"""status, pause, resume, stop and results against the real API server, by their command lines, and what all verbs
+share.
+"""
 
 import os
 import re
@@ -38,9 +40,7 @@ def test_status_shows_states_nodes_causes_and_remedies(verb: Verb, katib_of: Beg
     katib.state(f"{NAME}-good", "Succeeded", 3.5)
     katib.state(f"{NAME}-early", "EarlyStopped", 1.5)
     pod = katib.pod(f"{NAME}-oom")
-    tools.run(
-        pod, trainer={"exitCode": 137, "reason": "OOMKilled"}, metrics_logger_and_collector={"exitCode": 255}
-    )
+    tools.run(pod, trainer={"exitCode": 137, "reason": "OOMKilled"}, metrics_logger_and_collector={"exitCode": 255})
     katib.state(f"{NAME}-oom", "Failed")
     pod = katib.pod(f"{NAME}-diverged")
     tools.run(pod, trainer={"exitCode": 3, "reason": "Error"}, metrics_logger_and_collector={"exitCode": 255})
@@ -63,9 +63,7 @@ def test_status_shows_states_nodes_causes_and_remedies(verb: Verb, katib_of: Beg
     assert "out of memory" in out
 
 
-def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(
-    verb: Verb, katib_of: Begin, tools: Tools
-) -> None:
+def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(verb: Verb, katib_of: Begin, tools: Tools) -> None:
     katib = katib_of()
     trials = [katib.trial(f"{NAME}-{letter}") for letter in "ab"]
     for trial in trials:

@@ -55,9 +55,7 @@ class Tools:
         self.claim(site.claims.data, site.claims.runs)
         self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
 
-    def apply(
-        self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any
-    ) -> None:
+    def apply(self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any) -> None:
         """One object by the API itself; a process of kubectl's takes many times as long."""
         metadata = {"name": name, "labels": labels or {}}
         self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
@@ -122,7 +120,7 @@ class Tools:
         wanted: Callable[[Object], bool] = lambda found: True,
         seconds: float = 300,
     ) -> Object:
-        """The first object that is `wanted`, as soon as there is one."""
+        """Returns the first object that is `wanted`, as soon as there is one."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             there, version = self.cluster.list_at(kind, selector)
@@ -143,9 +141,7 @@ class Tools:
         name = pod["metadata"]["name"]
         self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        terminated = {
-            key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()
-        }
+        terminated = {key.replace("_", "-"): {"startedAt": now, "finishedAt": now, **end} for key, end in ends.items()}
         states = [
             {"name": item["name"], "image": item["image"], "imageID": "", "restartCount": 0,
              "ready": item["name"] not in terminated, "started": True,
@@ -169,11 +165,9 @@ class Tools:
 
     @contextmanager
     def without(self, kind: Kind, name: str, namespace: str | None = None) -> Iterator[None]:
-        """The object is away, and back afterwards."""
+        """Yields the object is away, and back afterwards."""
         place = ("-n", namespace) if namespace is not None else ("-n", self.namespace)
-        kept = json.loads(
-            rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig)
-        )
+        kept = json.loads(rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig))
         rig.kubectl(*place, "delete", _resource(kind), name, kubeconfig=self.kubeconfig)
         try:
             yield
@@ -186,7 +180,7 @@ class Tools:
     def patched(
         self, kind: Kind, name: str, patch: Object, back: Object, namespace: str | None = None
     ) -> Iterator[None]:
-        """The object is changed by a merge patch, and changed back afterwards."""
+        """Yields the object is changed by a merge patch, and changed back afterwards."""
         other = Tools(self.kubeconfig, self.namespace if namespace is None else namespace)
         other.cluster.merge(kind, name, patch)
         try:
@@ -195,8 +189,11 @@ class Tools:
             other.cluster.merge(kind, name, back)
 
     def end(self) -> None:
-        """Removes the namespace. What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no
-        kubelet would ever report as gone, and experiments, whose names doctor looks up in all namespaces."""
+        """Removes the namespace.
+
+        What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no kubelet would ever
+        report as gone, and experiments, whose names doctor looks up in all namespaces.
+        """
         if found := self.cluster.get(NAMESPACE, self.namespace):
             self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])
         if self.cluster.list(EXPERIMENT):
@@ -206,7 +203,7 @@ class Tools:
 
 
 def manifest(site: Site, model: str = "dprnn", **overrides: Any) -> Object:
-    """The Experiment of `model` on `site`."""
+    """Returns the Experiment of `model` on `site`."""
     found: Object = yaml.safe_load(render(load_spec(model), site, Overrides(**overrides)))
     return found
 

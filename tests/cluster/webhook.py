@@ -1,7 +1,7 @@
 """Stands in for the admission side of Katib v0.19 where its controller cannot run: the rules that our verbs meet.
 
-Answers the API server over HTTPS as Katib's webhook does: it validates changes of an Experiment (validator.go) and puts the
-labels and the collector into the pods of trials (inject_webhook.go, pod/utils.go).
+Answers the API server over HTTPS as Katib's webhook does: it validates changes of an Experiment (validator.go) and puts
+the labels and the collector into the pods of trials (inject_webhook.go, pod/utils.go).
 """
 
 import base64
@@ -77,7 +77,7 @@ class Webhook:
         ]
 
     def review(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        """The AdmissionResponse to one request."""
+        """Returns the AdmissionResponse to one request."""
         answer: dict[str, Any] = {"uid": request["uid"], "allowed": True}
         if path == "/validate-experiment" and (refusal := _refusal(request)):
             answer |= {"allowed": False, "status": {"code": 400, "message": refusal}}
@@ -93,9 +93,7 @@ def registrations(webhook: Webhook) -> list[dict[str, Any]]:
     """Katib's two webhook configurations and the place where its service is found."""
 
     def hook(name: str, path: str, resource: str, **more: Any) -> dict[str, Any]:
-        group, operations = (
-            ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
-        )
+        group, operations = ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
         version = "v1beta1" if group else "v1"
         service = {"name": "katib-controller", "namespace": "kubeflow", "path": path}
         return {
@@ -143,7 +141,7 @@ def _refusal(request: dict[str, Any]) -> str:
 
 
 def _labels(pod: dict[str, Any]) -> dict[str, str]:
-    """The trial's labels, for the pod of a Job; the Job is called like its trial."""
+    """Returns the trial's labels, for the pod of a Job; the Job is called like its trial."""
     owners = pod["metadata"].get("ownerReferences") or []
     if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith(("clean-", "read-")):
         return {}
@@ -152,7 +150,7 @@ def _labels(pod: dict[str, Any]) -> dict[str, str]:
 
 
 def _collected(pod: dict[str, Any]) -> dict[str, Any]:
-    """The collector's container, where nothing runs it."""
+    """Returns the collector's container, where nothing runs it."""
     spec = pod["spec"]
     first = spec["containers"][0]
     sidecar = {**COLLECTOR, "image": first["image"], "securityContext": first.get("securityContext", {})}

@@ -1,4 +1,6 @@
-"""The two sides that never import each other, held against each other: what the manifest passes and what the trainer takes."""
+"""The two sides that never import each other, held against each other: what the manifest passes and what the trainer
+takes.
+"""
 
 from typing import Any
 
@@ -17,7 +19,9 @@ ASSIGNMENTS = {"lr": "0.00123", "weight_decay": "2e-06", "grad_clip_norm": "7", 
 
 
 def trial_words(model: str) -> list[str]:
-    """The command of one trial of the rendered Experiment, without `python -m trainer`, filled in as Katib does."""
+    """Returns the command of one trial of the rendered Experiment, without `python -m trainer`, filled in as Katib
+    does.
+    """
     data: Any = yaml.safe_load(render(load_spec(model), load_site()))
     pod = data["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     values = ASSIGNMENTS | {"trialName": f"{model}-abcd1234"}

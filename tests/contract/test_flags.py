@@ -23,7 +23,7 @@ CASES = [(flag, text) for flag in trainer().flags for text in (*WORDS.get(flag, 
 
 
 def accepted(*words: str) -> bool:
-    """Whether the trainer itself would begin a training."""
+    """Returns whether the trainer itself would begin a training."""
     try:
         others = [word for pair in REQUIRED.items() if pair[0] not in words for word in pair]
         run = parse([*others, *words])

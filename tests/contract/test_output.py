@@ -36,9 +36,7 @@ def parser(manifest: Any) -> MetricParser:
     value=st.floats(allow_nan=False, allow_infinity=False, min_value=-1e6, max_value=1e6),
     time=st.datetimes(min_value=datetime(2000, 1, 1)),
 )
-def test_any_value_at_any_time_is_read_as_it_was_written(
-    value: float, time: datetime, parser: MetricParser
-) -> None:
+def test_any_value_at_any_time_is_read_as_it_was_written(value: float, time: datetime, parser: MetricParser) -> None:
     """To four decimals, and to the microsecond."""
     stamp = time.replace(tzinfo=UTC)
     (report,) = parser.parse(metric_line(stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), value))
@@ -80,9 +78,11 @@ sys.exit(main(sys.argv[1:]))
 def test_nothing_that_libraries_print_spoils_or_feigns_a_metric_line(
     corpus: Path, tmp_path: Path, parser: MetricParser
 ) -> None:
-    """Both streams go to one file, as Katib's wrapper has it, unbuffered, as the manifest has it. Progress bars,
-    warnings, coloured and half lines that name the metric, and in the end a traceback: the filter finds the
-    finished epochs and nothing else. The second run replays them."""
+    """Both streams go to one file, as Katib's wrapper has it, unbuffered, as the manifest has it.
+
+    Progress bars, warnings, coloured and half lines that name the metric, and in the end a traceback: the filter finds
+    the finished epochs and nothing else. The second run replays them.
+    """
     run_dir, log = tmp_path / "trial", tmp_path / "metrics.log"
     arguments = [*WORDS, "--data-dir", str(corpus), "--run-dir", str(run_dir), "--epochs", "4"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
@@ -100,11 +100,10 @@ def test_nothing_that_libraries_print_spoils_or_feigns_a_metric_line(
     assert len({report.time for report in found[1]}) == 4
 
 
-def test_the_manifests_prestop_hook_saves_and_stops_the_trainer(
-    corpus: Path, tmp_path: Path, manifest: Any
-) -> None:
-    """The very shell command, with the run directory's place here: it returns when the trainer has gone, with
-    143, and its checkpoint is on the disk."""
+def test_the_manifests_prestop_hook_saves_and_stops_the_trainer(corpus: Path, tmp_path: Path, manifest: Any) -> None:
+    """The very shell command, with the run directory's place here: it returns when the trainer has gone, with 143, and
+    its checkpoint is on the disk.
+    """
     pod = manifest["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     folder = "/runs/series3-convtasnet/${trialParameters.trialName}"

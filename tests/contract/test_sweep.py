@@ -39,7 +39,10 @@ def sweep(model: str, data: str = "data/mine", runs: str = "runs", **overrides: 
 
 @pytest.mark.parametrize("model", specs())
 def test_wandb_finds_nothing_wrong_with_the_sweep(model: str) -> None:
-    """Version 0.2.0 of W&B's package is older than run_cap; its later ones, which need an older numpy, ask for a whole number."""
+    """Version 0.2.0 of W&B's package is older than run_cap.
+
+    Its later ones, which need an older numpy, ask for a whole number.
+    """
     config = yaml.safe_load(sweep(model))
     spec = load_spec(model)
     assert config.pop("run_cap") == spec.trials
@@ -120,11 +123,11 @@ def server() -> Iterator[_Sweep]:
 def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_the_stop(
     server: _Sweep, corpus: Path, tmp_path: Path
 ) -> None:
-    """The real agent and the real trainer: the values of the sweep arrive, the run is W&B's own, hyperband's end is clean."""
+    """The real agent and the real trainer: the values of the sweep arrive, the run is W&B's own, hyperband's end is
+    clean.
+    """
     out = tmp_path / "runs with a blank"
-    spec = load_spec(
-        "demo"
-    )  # patience would end the run before the stop, which comes with the agent's next heartbeat
+    spec = load_spec("demo")  # patience would end the run before the stop, which comes with the agent's next heartbeat
     patient = spec.model_copy(update={"fixed": {**spec.fixed, "patience": 100_000}})
     server.config = render_sweep(patient, load_site(), str(corpus), str(out), Overrides(epochs=100_000))
     scripts = Path(sys.executable).parent
@@ -154,8 +157,6 @@ def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_th
     assert server.runs[0]["name"] == RUN, output
     config = json.loads((folder / "config.json").read_text())
     assert {name: config[name] for name in VALUES} == VALUES
-    assert (
-        server.history[0][METRIC] == json.loads((folder / "summary.json").read_text())["history"][0][METRIC]
-    )
+    assert server.history[0][METRIC] == json.loads((folder / "summary.json").read_text())["history"][0][METRIC]
     assert server.exit_codes == [143]
     assert (folder / "last.pt").is_file()

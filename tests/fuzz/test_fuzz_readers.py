@@ -1,5 +1,6 @@
 """Every reader of what others may have written, on a few changed inputs and on those that once did harm
-(benchmarks/robustness/fuzz.py)."""
+(benchmarks/robustness/fuzz.py).
+"""
 
 from random import Random
 

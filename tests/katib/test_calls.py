@@ -45,9 +45,7 @@ def test_a_wrong_word_is_answered_in_one_plain_line(words: list[str], line: str)
     assert not any(word in said for word in FOREIGN)
 
 
-@pytest.mark.parametrize(
-    "words", [["results", "-h"], ["help", "results"], ["--help", "results"], ["-h", "results"]]
-)
+@pytest.mark.parametrize("words", [["results", "-h"], ["help", "results"], ["--help", "results"], ["-h", "results"]])
 def test_each_way_to_ask_for_a_verbs_help_gives_it(words: list[str]) -> None:
     done = katib(*words)
     assert (done.returncode, done.stdout) == (0, katib("results", "--help").stdout)
@@ -55,9 +53,7 @@ def test_each_way_to_ask_for_a_verbs_help_gives_it(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 100, 120])
-def test_the_overview_names_every_verb_and_breaks_no_word(
-    columns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_overview_names_every_verb_and_breaks_no_word(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The verbs are read off the files, one a verb; `demo` comes first, and so does its command."""
     files = {
         path.stem.replace("_", "-")

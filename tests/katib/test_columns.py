@@ -1,6 +1,7 @@
 """Tables of any content at any width: what is shown is whole, no line is too long, and what is left out is named.
 
-Widths are measured with wcwidth's rules as rich has them (rich.cells), the numbers of a line are found by a plain expression.
+Widths are measured with wcwidth's rules as rich has them (rich.cells), the numbers of a line are found by a plain
+expression.
 """
 
 import random
@@ -120,9 +121,7 @@ def test_any_text_fits_any_width(cells: list[list[str]], headings: list[str], wi
 def test_what_is_left_out_is_named_in_two_lines_at_most() -> None:
     names = [f"hyperparameter_{number}" for number in range(40)]
     assert missing((), "--json", 80) == ""
-    assert missing(("reason",), "--json", 80) == (
-        "1 column does not fit: reason; a wider terminal or --json shows it"
-    )
+    assert missing(("reason",), "--json", 80) == ("1 column does not fit: reason; a wider terminal or --json shows it")
     line = missing(names, "--json", 80)
     assert line.startswith("40 columns do not fit: hyperparameter_0, hyperparameter_1")
     assert re.search(r"hyperparameter_\d+ and \d+ more; a wider terminal or --json shows them$", line)
@@ -142,9 +141,7 @@ def test_what_is_left_out_is_named_in_two_lines_at_most() -> None:
         (["plain"], "", ""),
     ],
 )
-def test_the_prefix_ends_at_a_hyphen_and_leaves_every_name_something(
-    names: list[str], start: str, prefix: str
-) -> None:
+def test_the_prefix_ends_at_a_hyphen_and_leaves_every_name_something(names: list[str], start: str, prefix: str) -> None:
     assert without_prefix(names, start) == (prefix, [name[len(prefix) :] for name in names])
 
 

@@ -1,4 +1,6 @@
-"""The dashboard of `make ui` on a real server: it shows the study, and no request changes it or comes from another page."""
+"""The dashboard of `make ui` on a real server: it shows the study, and no request changes it or comes from another
+page.
+"""
 
 import http.client
 import json
@@ -57,7 +59,7 @@ class Page:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A search with one trial that runs and has reported one epoch."""
+    """Yields a search with one trial that runs and has reported one epoch."""
     experiment = load_experiment(json.dumps(manifest()), "test")
     store = Store.create(tmp_path, experiment.identity())
     space = sampler(experiment).space
@@ -99,10 +101,7 @@ def test_no_request_changes_the_study(page: Page, folder: Path) -> None:
     for method, path, body in WRITES:
         status, text = page.ask(method, path, body)
         assert status == 405, (method, path)
-        assert (
-            text
-            == f"{method}: this dashboard only shows the search; nothing is changed or deleted through it\n"
-        )
+        assert text == f"{method}: this dashboard only shows the search; nothing is changed or deleted through it\n"
     for header in ("X_HTTP_Method_Override", "X_Method_Override", "X_HTTP_Method"):
         assert page.ask("GET", "/api/studies/1?_method=DELETE", **{header: "DELETE"})[0] == 200
         assert page.ask("POST", "/api/studies/1", {}, **{header: "GET"})[0] == 405
@@ -157,9 +156,7 @@ def test_a_browsers_own_spelling_of_this_machine_is_answered(port: int, host: st
         return [b""]
 
     environment = {"REQUEST_METHOD": "GET", "HTTP_HOST": host}
-    _dashboard.read_only(application, port)(
-        environment, lambda status, headers: answered.append((status, headers))
-    )
+    _dashboard.read_only(application, port)(environment, lambda status, headers: answered.append((status, headers)))
     ((line, headers),) = answered
     assert line.startswith(status)
     if status == "200":

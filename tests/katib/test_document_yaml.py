@@ -59,9 +59,7 @@ def test_mark_of_order_and_marks_of_a_document_are_no_part_of_it(text: str, tmp_
     assert read(text.encode(), tmp_path) == Pair(key=1, other=2)
 
 
-LAUGHS = "key:\n- &a0 [x, x]\n" + "".join(
-    f"- &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
-)
+LAUGHS = "key:\n- &a0 [x, x]\n" + "".join(f"- &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 
 
 @pytest.mark.parametrize(

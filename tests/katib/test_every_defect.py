@@ -1,7 +1,7 @@
 """Every key of a spec and of a site with every kind of wrong value: one plain line, and nothing of pydantic's own text.
 
-The fields are read off the models, so that a new one is tried too. What a line must say comes from a table by the type of the
-field and that of the value.
+The fields are read off the models, so that a new one is tried too. What a line must say comes from a table by the type
+of the field and that of the value.
 """
 
 import copy
@@ -71,7 +71,7 @@ PYDANTIC = [
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of each key and item below `value`."""
+    """Yields the path of each key and item below `value`."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, below in pairs:
         yield (*path, key)
@@ -88,7 +88,7 @@ def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def problem(model: type[BaseModel], document: Any) -> str:
-    """What is said of `document`; empty where it is valid."""
+    """Returns what is said of `document`; empty where it is valid."""
     try:
         model.model_validate(document, strict=True)
     except ValidationError as error:
@@ -103,9 +103,7 @@ def lines(model: type[BaseModel], document: dict[str, Any]) -> Iterator[tuple[tu
 
 
 @pytest.mark.parametrize(("model", "document"), [(Spec, SPEC), (Site, SITE_)])
-def test_no_value_of_any_field_brings_out_a_librarys_words(
-    model: type[BaseModel], document: dict[str, Any]
-) -> None:
+def test_no_value_of_any_field_brings_out_a_librarys_words(model: type[BaseModel], document: dict[str, Any]) -> None:
     assert problem(model, document) == ""
     assert {path[0] for path in places(document)} == set(model.model_fields)
     foreign = re.compile("|".join(PYDANTIC))
@@ -119,9 +117,7 @@ def test_no_value_of_any_field_brings_out_a_librarys_words(
 
 
 @pytest.mark.parametrize(("model", "document"), [(Spec, SPEC), (Site, SITE_)])
-def test_a_key_that_is_missing_misspelt_or_no_text_is_named(
-    model: type[BaseModel], document: dict[str, Any]
-) -> None:
+def test_a_key_that_is_missing_misspelt_or_no_text_is_named(model: type[BaseModel], document: dict[str, Any]) -> None:
     for path in places(document):
         *above, key = path
         holder = document

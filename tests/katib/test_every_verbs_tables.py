@@ -1,4 +1,6 @@
-"""Every verb's tables on terminals of several widths and on a pipe: nothing is cut or too long, and colours are as asked for."""
+"""Every verb's tables on terminals of several widths and on a pipe: nothing is cut or too long, and colours are as
+asked for.
+"""
 
 import io
 import re
@@ -39,9 +41,7 @@ def _followed(runs: Path, purpose: str) -> Followed:
     table = read_table(runs, NAME)
     if purpose == "confirm":
         return Followed(plan_confirmation(table, manifest), manifest)
-    return Followed(
-        plan_architecture(table, manifest, "num_layers", (2, 4, 6), seeds=(42, 123, 456)), manifest
-    )
+    return Followed(plan_architecture(table, manifest, "num_layers", (2, 4, 6), seeds=(42, 123, 456)), manifest)
 
 
 def _arch(runs: Path) -> None:
@@ -96,7 +96,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., str]:
-    """What a verb prints on stdout."""
+    """Yields what a verb prints on stdout."""
 
     def of(verb: str, file: io.StringIO | None = None, **environment: str) -> str:
         out = file or Terminal()
@@ -125,15 +125,11 @@ def test_a_terminal_shows_whole_cells_in_lines_of_its_width(verb: str, printed: 
         rule = next((number for number, line in enumerate(lines) if set(line) == {"─"}), -1)
         shown = re.sub(r"\d+ columns? do(es)? not fit: .*?shows? (it|them)", "", " ".join(lines[rule + 1 :]))
         cut = {word for word in shown.split() if word.rstrip(",:") not in known and re.search(r"[\d…]", word)}
-        assert not {
-            word for word in cut if not any(word in whole and len(whole) > width - 16 for whole in words)
-        }
+        assert not {word for word in cut if not any(word in whole and len(whole) > width - 16 for whole in words)}
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_pipe_has_no_blanks_at_the_ends_no_colours_and_no_rule(
-    verb: str, printed: Callable[..., str]
-) -> None:
+def test_a_pipe_has_no_blanks_at_the_ends_no_colours_and_no_rule(verb: str, printed: Callable[..., str]) -> None:
     text = printed(verb, io.StringIO(), COLUMNS="80")
     assert "\x1b" not in text
     assert "─" not in text

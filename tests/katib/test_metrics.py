@@ -1,4 +1,6 @@
-"""The one parser of metric lines, against what Katib's collector does (v0.19, file-metricscollector.go) and Go's ParseFloat."""
+"""The one parser of metric lines, against what Katib's collector does (v0.19, file-metricscollector.go) and Go's
+ParseFloat.
+"""
 
 import math
 from datetime import UTC, datetime
@@ -41,9 +43,7 @@ def test_groups_that_are_absent_are_empty_and_white_space_is_cut(
     """Go's FindAllStringSubmatch has an empty text for a group that took no part; parseLogs trims name and value."""
     parser = MetricParser([pattern], ["acc"])
     assert [(one.name, one.text) for one in parser.texts(line)] == texts
-    assert [one.value for one in parser.parse(line)] == [
-        float(text) for _, text in texts if text in ("0.5", "2")
-    ]
+    assert [one.value for one in parser.parse(line)] == [float(text) for _, text in texts if text in ("0.5", "2")]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,8 @@ def test_groups_that_are_absent_are_empty_and_white_space_is_cut(
 )  # fmt: skip
 def test_a_number_is_what_go_reads(text: str, value: float | None) -> None:
     """strconv.ParseFloat(text, 64) as its documentation has it: no blanks, no digits of other scripts, and underscores
-    only behind a base prefix."""
+    only behind a base prefix.
+    """
     assert number(text) == value
     assert math.isnan(number("NaN") or 0.0)
 
@@ -84,7 +85,9 @@ def test_katibs_default_filter_finds_what_it_finds_there(line: str, texts: list[
 
 
 def test_of_two_metrics_one_on_the_line_is_found() -> None:
-    """parseLogs skips a line only where it holds none of the names, and takes from it those alone that it was asked for."""
+    """parseLogs skips a line only where it holds none of the names, and takes from it those alone that it was asked
+    for.
+    """
     parser = MetricParser([DEFAULT_FILTER], ["loss", "acc"])
     assert [(one.name, one.value) for one in parser.parse("acc=0.5 other=3")] == [("acc", 0.5)]
     assert [(one.name, one.value) for one in parser.parse("loss=2 acc=0.5")] == [("loss", 2.0), ("acc", 0.5)]

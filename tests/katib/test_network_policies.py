@@ -1,8 +1,8 @@
 """Who reaches whom in the namespace of the trials: the policies of k8s/base, read as Kubernetes defines them.
 
-A pod that a policy selects is reached, and reaches, by what some rule of some policy lets through; a peer without a namespace is
-one of the policy's own (kubernetes.io/docs/concepts/services-networking/network-policies). Whether a cluster enforces them is its
-network plugin's affair.
+A pod that a policy selects is reached, and reaches, by what some rule of some policy lets through; a peer without a
+namespace is one of the policy's own (kubernetes.io/docs/concepts/services-networking/network-policies). Whether a
+cluster enforces them is its network plugin's affair.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def is_peer(peer: Mapping[str, Any], pod: Pod) -> bool:
 
 
 def lets(direction: str, pod: Pod, other: Pod, port: int, protocol: str) -> bool:
-    """Whether `pod` may be reached by `other` (Ingress), or reach it (Egress)."""
+    """Returns whether `pod` may be reached by `other` (Ingress), or reach it (Egress)."""
     if pod.namespace != NAMESPACE:
         return True
     chosen = [policy for policy in POLICIES if selects(policy["podSelector"], pod.labels)]
@@ -132,7 +132,10 @@ def test_what_no_search_needs_does_not(what: str) -> None:
 
 
 def test_nothing_is_let_through_on_every_port_or_beside_every_policy() -> None:
-    """A rule without ports would be all of them, an empty rule anybody; and one policy selects every pod for both ways."""
+    """A rule without ports would be all of them, an empty rule anybody.
+
+    And one policy selects every pod for both ways.
+    """
     for policy in POLICIES:
         for rule in [*policy.get("ingress", []), *policy.get("egress", [])]:
             assert rule["ports"]

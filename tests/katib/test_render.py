@@ -151,10 +151,8 @@ def test_filter_finds_the_metric_line_and_nothing_that_looks_like_it() -> None:
 
 
 def with_first(*learning_rates: float) -> Spec:
-    """The spec of ConvTasNet with the published configuration, at these learning rates, as first suggestions."""
-    points = [
-        {"lr": lr, "weight_decay": 1e-6, "grad_clip_norm": 5, "lr_factor": 0.5} for lr in learning_rates
-    ]
+    """Returns the spec of ConvTasNet with the published configuration, at these learning rates, as first suggestions."""
+    points = [{"lr": lr, "weight_decay": 1e-6, "grad_clip_norm": 5, "lr_factor": 0.5} for lr in learning_rates]
     data = load_spec("convtasnet").model_dump() | {"first_suggestions": points}
     return Spec.model_validate(data, strict=True)
 
@@ -170,9 +168,7 @@ def test_first_suggestions_of_a_spec_are_the_setting_of_the_manifest() -> None:
 
 
 @pytest.mark.parametrize("model", specs())
-def test_the_first_suggestion_that_a_spec_holds_is_off_and_at_work_without_its_hash(
-    model: str, tmp_path: Path
-) -> None:
+def test_the_first_suggestion_that_a_spec_holds_is_off_and_at_work_without_its_hash(model: str, tmp_path: Path) -> None:
     """It is one line: the nearest point to the baseline, whose weight decay of 0 lies outside the space."""
     assert load_spec(model).first_suggestions == []
     path = tmp_path / "spec.yaml"

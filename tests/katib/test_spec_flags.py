@@ -37,7 +37,7 @@ DEFECTS = {
 
 
 def changed(line: str, folder: Path) -> Spec:
-    """The spec of dprnn with other entries in its sections."""
+    """Returns the spec of dprnn with other entries in its sections."""
     document: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
     for key, value in yaml.safe_load(line).items():
         if key == "fixed":
@@ -52,9 +52,7 @@ def changed(line: str, folder: Path) -> Spec:
 
 
 @pytest.mark.parametrize(("line", "message"), DEFECTS.items())
-def test_a_setting_that_the_trainer_does_not_take_is_named_by_its_key(
-    line: str, message: str, tmp_path: Path
-) -> None:
+def test_a_setting_that_the_trainer_does_not_take_is_named_by_its_key(line: str, message: str, tmp_path: Path) -> None:
     spec = changed(line, tmp_path)
     for rendered in (lambda: render(spec, load_site()), lambda: render_sweep(spec, load_site(), "d", "runs")):
         with pytest.raises(SpecError) as error:

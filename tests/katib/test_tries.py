@@ -27,9 +27,7 @@ def trial(message: str, status: str = "True") -> dict[str, Any]:
     st.dictionaries(pods, spans, min_size=1, max_size=6),
     st.none() | st.tuples(st.integers(1, 999), st.floats(-99, 99)),
 )
-def test_a_record_is_read_back_as_it_was_written(
-    found: dict[str, Span], progress: tuple[int, float] | None
-) -> None:
+def test_a_record_is_read_back_as_it_was_written(found: dict[str, Span], progress: tuple[int, float] | None) -> None:
     """The value of the last epoch to six digits."""
     record = Record(found, *(progress or ()))
     back = read_record(trial(str(record), "False"))
@@ -77,11 +75,7 @@ def test_a_pod_lasts_from_its_first_container_to_its_last() -> None:
         }
     }
     ended = {"status": {"containerStatuses": [state("a", 1, 3), state("b", 2, 4)]}}
-    pulling = {
-        "status": {
-            "containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ContainerCreating"}}}]
-        }
-    }
+    pulling = {"status": {"containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "ContainerCreating"}}}]}}
     assert span_of(running) == Span(at(1))
     assert span_of(ended) == Span(at(1), at(4))
     assert span_of(pulling) is None

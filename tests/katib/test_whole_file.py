@@ -11,7 +11,7 @@ from katib.files import write_whole
 
 
 def test_a_file_whose_writing_breaks_off_stays_as_it_was(tmp_path: Path) -> None:
-    """The disk is full after the first piece: the old text is there, and nothing beside it."""
+    """Yields the disk is full after the first piece: the old text is there, and nothing beside it."""
     path = tmp_path / "log.md"
     path.write_text("old")
 
@@ -19,9 +19,7 @@ def test_a_file_whose_writing_breaks_off_stays_as_it_was(tmp_path: Path) -> None
         yield "new"
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(
-        FolderError, match=r"log\.md: cannot be written \(No space left on device\); try elsewhere"
-    ):
+    with pytest.raises(FolderError, match=r"log\.md: cannot be written \(No space left on device\); try elsewhere"):
         write_whole(path, pieces(), "; try elsewhere")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 

@@ -1,4 +1,5 @@
-"""About a hundred calls that a hand may type wrongly: each is answered in one plain line that says what, where and what to do.
+"""About a hundred calls that a hand may type wrongly: each is answered in one plain line that says what, where and what
+to do.
 
 They are read in this process. None gets as far as a search, a corpus or a cluster.
 """
@@ -170,9 +171,7 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_slip_is_answered_in_one_plain_line(
-    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slip_is_answered_in_one_plain_line(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shlex
 
     monkeypatch.chdir(tmp_path)
@@ -189,9 +188,7 @@ def test_a_slip_is_answered_in_one_plain_line(
     ("text", "said"),
     [("a: [", "line 1: is not YAML: "), ("- 1", "line 1: is a list"), ("", "line 1: is empty")],
 )
-def test_a_file_that_is_no_manifest_at_all_has_no_place_but_its_line(
-    text: str, said: str, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_manifest_at_all_has_no_place_but_its_line(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     assert said in katib("local", str(path)).stderr

@@ -16,12 +16,12 @@ from trainer.__main__ import main
 
 @pytest.fixture
 def broken(corpus: Path, tmp_path: Path) -> Path:
-    """A copy of the corpus that the test may damage."""
+    """Yields a copy of the corpus that the test may damage."""
     return Path(shutil.copytree(corpus, tmp_path / corpus.name))
 
 
 def given_once(base: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """The flags of `base`, each with one value, that are not among `flags`; then these."""
+    """Returns the flags of `base`, each with one value, that are not among `flags`; then these."""
     pairs = zip(base[::2], base[1::2], strict=True)
     return [word for pair in pairs if pair[0] not in flags for word in pair] + list(flags)
 
@@ -39,7 +39,7 @@ class Training:
         return main(self.arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
 
     def arguments(self, run_dir: Path, *flags: str) -> list[str]:
-        """A flag in `flags` replaces the one given here."""
+        """Returns a flag in `flags` replaces the one given here."""
         base = {
             "--model": "convtasnet",
             "--preset": "debug",
@@ -85,7 +85,7 @@ class Training:
 
 @pytest.fixture
 def training(corpus: Path) -> Iterator[Training]:
-    """The trainer on the small corpus."""
+    """Yields the trainer on the small corpus."""
     training = Training(corpus)
     yield training
     training.close()

@@ -32,7 +32,5 @@ def killed_training(argv: list[str], output: str, cpu_seconds: float, file_step:
         Path.replace = dying(Path.replace)  # type: ignore[method-assign]
         Path.hardlink_to = dying(Path.hardlink_to)  # type: ignore[method-assign]
     if cpu_seconds:
-        signal.setitimer(
-            signal.ITIMER_PROF, cpu_seconds
-        )  # SIGPROF ends a process like SIGKILL: no cleaning up
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # SIGPROF ends a process like SIGKILL: no cleaning up
     os._exit(main(argv))

@@ -1,5 +1,4 @@
-"""Each bad input ends in one line on stderr that says what and where, with exit code 2, and leaves no file
-behind."""
+"""Each bad input ends in one line on stderr that says what and where, with exit code 2, and leaves no file behind."""
 
 import shutil
 from collections.abc import Callable

@@ -32,7 +32,7 @@ RECORDS = [
 
 
 def small() -> Session:
-    """A new session of a model with two weights and a bias."""
+    """Returns a new session of a model with two weights and a bias."""
     torch.manual_seed(7)
     model = torch.nn.Linear(2, 1)
     optimizer = Adam(model.parameters(), lr=0.002)
@@ -41,7 +41,7 @@ def small() -> Session:
 
 
 def trained() -> Session:
-    """The same after two epochs of one step each."""
+    """Returns the same after two epochs of one step each."""
     session = small()
     session.progress.mixture_val_si_snr = -0.25
     for record in RECORDS:
@@ -54,7 +54,7 @@ def trained() -> Session:
 
 
 def everything(session: Session) -> dict[str, Any]:
-    """What a training consists of, by the public state of torch's own objects."""
+    """Returns what a training consists of, by the public state of torch's own objects."""
     return {
         "model": session.model.state_dict(),
         "optimizer": session.optimizer.state_dict(),
@@ -204,9 +204,7 @@ def test_the_last_checkpoint_counts_and_the_one_before_where_it_is_damaged(tmp_p
     )
     assert len(session.progress.history) == 1
     (tmp_path / "last.pt").write_bytes(dump(last, {**IDENTITY, "lr": 0.5}))
-    with pytest.raises(
-        ConfigError, match=r"last\.pt: is of another training, with lr 0\.5 \(asked for: 0\.002\)"
-    ):
+    with pytest.raises(ConfigError, match=r"last\.pt: is of another training, with lr 0\.5 \(asked for: 0\.002\)"):
         resume(session, tmp_path, IDENTITY)
     assert len(session.progress.history) == 1
 
@@ -238,9 +236,7 @@ def without(part: str) -> dict[str, Any]:
     return dict(state)
 
 
-@pytest.mark.parametrize(
-    "part", ["model", "optimizer", "scheduler", "scaler", "random", "random_cuda", "progress"]
-)
+@pytest.mark.parametrize("part", ["model", "optimizer", "scheduler", "scaler", "random", "random_cuda", "progress"])
 def test_a_checkpoint_that_lacks_a_part_is_refused(part: str, tmp_path: Path) -> None:
     """Each is needed: a training without one of them would not continue as if it had never stopped."""
     (tmp_path / "last.pt").write_bytes(sealed(archive(without(part))))
@@ -285,8 +281,10 @@ REFUSED: Mapping[str, tuple[Any, str]] = {
 def test_a_file_that_is_no_checkpoint_is_refused_in_one_line(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a right checksum too: whoever wrote the file can make one. Nothing of it runs, and nothing larger than the file
-    is unpacked."""
+    """With a right checksum too: whoever wrote the file can make one.
+
+    Nothing of it runs, and nothing larger than the file is unpacked.
+    """
     content, problem = REFUSED[what]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "last.pt").write_bytes(content())

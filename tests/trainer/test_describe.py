@@ -23,8 +23,9 @@ def described(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_published_convtasnet_is_described(described: Any) -> None:
-    """Multiply-adds by hand: every weight of a convolution but the encoder's and decoder's once a frame, those
-    once a frame too and the decoder's for two speakers."""
+    """Multiply-adds by hand: every weight of a convolution but the encoder's and decoder's once a frame, those once a
+    frame too and the decoder's for two speakers.
+    """
     told = described("--model", "convtasnet")
     frames = (32_000 - 16) // 8 + 1
     block = 2 * 256 * 512 + 3 * 512
@@ -44,8 +45,9 @@ def test_an_option_of_the_architecture_counts(described: Any) -> None:
 
 
 def test_the_receptive_field_is_where_the_gradient_comes_from(described: Any) -> None:
-    """With all norms taken out, which hear everything: the furthest sample to each side that a sample in the
-    middle depends on. It differs by where in a frame the sample lies; the field is what covers them all."""
+    """With all norms taken out, which hear everything: the furthest sample to each side that a sample in the middle
+    depends on. It differs by where in a frame the sample lies; the field is what covers them all.
+    """
     field = described("--model", "convtasnet", "--preset", "debug")["receptive_field"]
     network = build("convtasnet", "debug").double()
     network.norm = nn.Identity()
@@ -60,8 +62,9 @@ def test_the_receptive_field_is_where_the_gradient_comes_from(described: Any) ->
 @pytest.mark.long
 @pytest.mark.parametrize(("model", "seconds"), [("convtasnet", 0.5), ("dprnn", 1.0), ("sepformer", 0.2)])
 def test_the_memory_estimate_is_near_the_measured_peak(model: str, seconds: float, described: Any) -> None:
-    """Two steps of the published model in a process of their own, without Adam, whose two moments are taken
-    from the estimate: within a quarter."""
+    """Two steps of the published model in a process of their own, without Adam, whose two moments are taken from the
+    estimate: within a quarter.
+    """
     told = described("--model", model, "--segment-seconds", str(seconds), "--batch-size", "2")
     expected = (told["memory"] - 8 * told["parameters"]) / 1e9
     measured = peak_memory(Load(model=model, seconds=seconds, batch=2), sides=["ours"])["ours"]
@@ -86,9 +89,7 @@ def test_the_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "dprnn", "--lr", "1"], "unknown argument '--lr'"),
     ],
 )
-def test_what_does_not_fit_is_one_line(
-    flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_does_not_fit_is_one_line(flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert expected in line

@@ -1,5 +1,6 @@
 """--device: what is refused, and what is said where CUDA does not work. The machine is made up: driver file, device nodes and
-what torch says of CUDA; least drivers are those of NVIDIA's CUDA compatibility table."""
+what torch says of CUDA; least drivers are those of NVIDIA's CUDA compatibility table.
+"""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -35,9 +36,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return make
 
 
-@pytest.mark.parametrize(
-    "name", ["mps", "xpu", "meta", "cuda:-1", "cuda:", "cpu:0", "CUDA", "gpu", "hpu:0", ""]
-)
+@pytest.mark.parametrize("name", ["mps", "xpu", "meta", "cuda:-1", "cuda:", "cpu:0", "CUDA", "gpu", "hpu:0", ""])
 def test_a_device_that_is_not_supported_is_refused_by_every_verb(
     name: str, training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,9 +47,7 @@ def test_a_device_that_is_not_supported_is_refused_by_every_verb(
         ["evaluate", "--run-dir", str(tmp_path / "trial"), "--out", str(out), f"--device={name}"],
         ["separate", "x.wav", "--checkpoint", str(tmp_path), "--out", str(out), f"--device={name}"],
     ]
-    commands[0] = [word for word in commands[0] if word not in ("cpu", "--device", name)] + [
-        f"--device={name}"
-    ]
+    commands[0] = [word for word in commands[0] if word not in ("cpu", "--device", name)] + [f"--device={name}"]
     for command in commands:
         assert main(command) == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -115,14 +112,10 @@ def test_a_gpu_that_cannot_compute_is_no_trace(name: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "set_device", lambda chosen: None)
 
     def zeros(*size: int, device: torch.device) -> None:
-        raise RuntimeError(
-            "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors …"
-        )
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors …")
 
     monkeypatch.setattr(torch, "zeros", zeros)
-    with pytest.raises(
-        ConfigError, match=r"no kernel image is available for execution on the device\); --device cpu"
-    ):
+    with pytest.raises(ConfigError, match=r"no kernel image is available for execution on the device\); --device cpu"):
         device.find_device(name)
     with pytest.raises(ConfigError, match="this machine has 1 usable GPU, from cuda:0"):
         device.find_device("cuda:1")
@@ -134,9 +127,7 @@ def test_a_model_without_a_published_curriculum_trains_on_all_variants(
     """A line says so, and config.json names the curriculum."""
     import trainer.data.curriculum
 
-    curricula = {
-        name: stages for name, stages in trainer.data.curriculum.CURRICULA.items() if name != "convtasnet"
-    }
+    curricula = {name: stages for name, stages in trainer.data.curriculum.CURRICULA.items() if name != "convtasnet"}
     monkeypatch.setattr("trainer.config.CURRICULA", MappingProxyType(curricula))
     assert training.here(tmp_path / "trial", "--epochs", "1") == 0
     assert "convtasnet has no curriculum of its own: all variants" in capsys.readouterr().out

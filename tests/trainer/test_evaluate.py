@@ -57,8 +57,11 @@ def test_validation_is_evaluated_as_it_was_in_training(
 
 
 def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> None:
-    """Three indoor rows in five variants, three outdoor ones in four; scores are those of the written speakers, by
-    torchmetrics, and their levels are those in the mixture; a second evaluation takes the place of the first."""
+    """Three indoor rows in five variants, three outdoor ones in four.
+
+    Scores are those of the written speakers, by torchmetrics, and their levels are those in the mixture; a second
+    evaluation takes the place of the first.
+    """
     run = ["evaluate", "--run-dir", str(trained), "--subset", "test"]
     assert main([*run, "--wavs", "99"]) == 0
     folder, root = trained / "evaluation-test", trained.parent / "PolSESS_voices" / "test"
@@ -74,9 +77,7 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
     expected = reference_si_snr(torch.from_numpy(speakers), torch.from_numpy(targets)).mean().item()
     assert score["si_snr"] == pytest.approx(expected, abs=0.1)  # 16 bits
     mixture = soundfile.read(root / "mix" / f"{score['row']:03d}_mixFile.wav", dtype="float32")[0]
-    before = (
-        reference_si_snr(torch.from_numpy(mixture).expand(2, -1), torch.from_numpy(targets)).mean().item()
-    )
+    before = reference_si_snr(torch.from_numpy(mixture).expand(2, -1), torch.from_numpy(targets)).mean().item()
     assert score["improvement"] == pytest.approx(score["si_snr"] - before, abs=1e-3)
     assert np.linalg.norm(speakers, axis=1) == pytest.approx(np.linalg.norm(targets, axis=1), rel=0.25)
     assert main([*run, "--wavs", "0"]) == 0
@@ -87,7 +88,9 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
 
 @pytest.fixture
 def lengths(trained: Path, tmp_path: Path) -> Path:
-    """A test set of six mixtures of 0.5 s, but the second of 0.2 s and the fourth of 4.5 s, which repeats itself."""
+    """Yields a test set of six mixtures of 0.5 s, but the second of 0.2 s and the fourth of 4.5 s, which repeats
+    itself.
+    """
     root = Path(shutil.copytree(trained.parent / "PolSESS_voices", tmp_path / "PolSESS_voices"))
     for file in (root / "test").rglob("*.wav"):
         samples = soundfile.read(file, dtype="int16")[0]
@@ -100,8 +103,9 @@ def lengths(trained: Path, tmp_path: Path) -> Path:
 def test_each_mixture_is_scored_whole_or_by_its_first_segment(
     seconds: float | None, trained: Path, lengths: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against a plain loop over the files with torchmetrics, one mixture after the other: no score depends on a batch, none
-    on a padding. Output and report say which it was."""
+    """Against a plain loop over the files with torchmetrics, one mixture after the other: no score depends on a batch,
+    none on a padding. Output and report say which it was.
+    """
     flags = ["--subset", "test", "--data-dir", str(lengths), "--out", str(tmp_path / "out"), "--wavs", "9"]
     flags += [] if seconds is None else ["--segment-seconds", str(seconds)]
     assert main(["evaluate", "--run-dir", str(trained), "--variants", "S", "SR", "C", *flags]) == 0
@@ -123,18 +127,14 @@ def test_each_mixture_is_scored_whole_or_by_its_first_segment(
         for variant, dropped in kinds.items():
             stems = {
                 stem: torch.from_numpy(
-                    soundfile.read(
-                        lengths / "test" / FOLDERS[stem] / f"{row:03d}_{stem}.wav", dtype="float32"
-                    )[0]
+                    soundfile.read(lengths / "test" / FOLDERS[stem] / f"{row:03d}_{stem}.wav", dtype="float32")[0]
                 )[: None if seconds is None else round(8000 * seconds)]
                 for stem in ("mixFile", "speaker1File", "speaker2File", *dropped)
             }
             mixture = stems["mixFile"] - sum(stems[stem] for stem in dropped)
             targets = torch.stack([stems["speaker1File"], stems["speaker2File"]])
             estimates = separator(mixture.unsqueeze(0))
-            score = permutation_invariant_training(estimates, targets.unsqueeze(0), reference_si_snr)[
-                0
-            ].item()
+            score = permutation_invariant_training(estimates, targets.unsqueeze(0), reference_si_snr)[0].item()
             before = reference_si_snr(mixture.expand(2, -1), targets).mean().item()
             expected[row, variant] = (score, score - before)
             wav = soundfile.info(tmp_path / "out" / f"{row:05d}-{variant}-speaker1.wav")
@@ -146,8 +146,9 @@ def test_each_mixture_is_scored_whole_or_by_its_first_segment(
 
 
 def test_a_batch_of_long_mixtures_holds_fewer_of_them(lengths: Path) -> None:
-    """Nine mixtures of 0.5 s, 3 s, 4 s, 9 s and 100 s, three at most at once: no more samples than three of 4 s have, or
-    one mixture, and all of one length."""
+    """Nine mixtures of 0.5 s, 3 s, 4 s, 9 s and 100 s, three at most at once: no more samples than three of 4 s have,
+    or one mixture, and all of one length.
+    """
     frames = [4000] * 4 + [24_000] * 2 + [32_000] * 4 + [72_000] * 3 + [800_000] * 2
     rows = [SimpleNamespace(frames=count, index=index) for index, count in enumerate(frames)]
     excerpts = [Excerpt(row, "C", 0) for row in reversed(rows)]  # type: ignore[arg-type]
@@ -166,9 +167,7 @@ def test_a_batch_of_long_mixtures_holds_fewer_of_them(lengths: Path) -> None:
 
 
 @pytest.mark.parametrize("variants", ["C", "C R", "SE C", "E C S", "SER SR ER R C SE S E"])
-def test_c_is_scored_over_every_mixture_whatever_else_is_listed(
-    variants: str, trained: Path, tmp_path: Path
-) -> None:
+def test_c_is_scored_over_every_mixture_whatever_else_is_listed(variants: str, trained: Path, tmp_path: Path) -> None:
     """Six rows, three of them indoors, can all be shown as C."""
     flags = [
         "--subset",
@@ -187,7 +186,8 @@ def test_c_is_scored_over_every_mixture_whatever_else_is_listed(
 
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
     """Of 100 samples of 60 normal values, drawn with standard deviation 3, nearly 95 % have the mean in the interval,
-    whose width is that of the normal approximation."""
+    whose width is that of the normal approximation.
+    """
     draws = np.random.default_rng(1).normal(5, 3, (100, 60))
     ends = np.array([bootstrap(draw) for draw in draws])
     assert 0.88 <= ((ends[:, 0] < 5) & (ends[:, 1] > 5)).mean() <= 0.99
@@ -203,22 +203,21 @@ def test_all_counts_each_mixture_once() -> None:
 
 
 def voices(seconds: float, rate: int) -> np.ndarray:
-    """Two voices as those of the tiny corpus, [2, T], each silent at times."""
+    """Returns two voices as those of the tiny corpus, [2, T], each silent at times."""
     time = np.arange(round(seconds * rate)) / rate
     pitches, pauses = (110, 240), (0.31, 0.23)
     found = []
     for pitch, pause in zip(pitches, pauses, strict=True):
         harmonics = sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 6))
-        found.append(
-            0.08 * harmonics * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time)) * (np.sin(pause * time) > -0.7)
-        )
+        found.append(0.08 * harmonics * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time)) * (np.sin(pause * time) > -0.7))
     return np.stack(found).astype(np.float32)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_a_long_recording_is_separated(rate: int, trained: Path, tmp_path: Path) -> None:
     """Twenty seconds at either rate, stereo at the higher one, in chunks of one: speakers as long as the recording and
-    lined up with it, each one and the same voice throughout, and as loud as in the mixture."""
+    lined up with it, each one and the same voice throughout, and as loud as in the mixture.
+    """
     sources = voices(20, rate)
     mixture = sources.sum(0)
     sound = np.stack([mixture * 1.5, mixture * 0.5], axis=1) if rate == 44100 else mixture
@@ -239,7 +238,8 @@ def test_a_long_recording_is_separated(rate: int, trained: Path, tmp_path: Path)
 
 def test_speakers_keep_their_place_where_the_network_swaps_them() -> None:
     """A network that splits low from high perfectly, and gives the two in the other order every other time, or when it
-    sees less than a whole chunk: the result is what one pass over all of it gives."""
+    sees less than a whole chunk: the result is what one pass over all of it gives.
+    """
     calls = []
 
     def split(mixtures: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from trainer.errors import DataError, DataFaultError
 
 @pytest.fixture
 def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """A memory that also trusts files which have just been written."""
+    """Yields a memory that also trusts files which have just been written."""
     monkeypatch.setattr(survey, "FRESH_NS", 0)
     return Memory((tmp_path / "memory",), lambda line: None)
 
@@ -72,8 +72,9 @@ def test_order_and_number_of_the_mixtures_change_it(broken: Path, remembered: Me
 def test_place_names_dialect_and_storage_do_not_change_it(
     corpus: Path, broken: Path, tmp_path: Path, remembered: Memory
 ) -> None:
-    """The root is renamed, files get other names and times, the CSV a byte order mark, CRLF, another order of columns, one
-    more column and a blank line at its end; then the corpus is packed, and the pack lies elsewhere."""
+    """The root is renamed, files get other names and times, the CSV a byte order mark, CRLF, another order of columns,
+    one more column and a blank line at its end; then the corpus is packed, and the pack lies elsewhere.
+    """
     before = fingerprint(corpus)
     root = broken.rename(tmp_path / "data")
     for subset in ("train", "val"):
@@ -150,9 +151,7 @@ def test_a_corpus_that_only_looks_like_the_one_that_was_seen_is_read(
     ],
     ids=["empty", "half", "nested", "foreign", "another number", "binary"],
 )
-def test_a_damaged_memory_is_passed_over(
-    spoil: Callable[[str], str], broken: Path, remembered: Memory
-) -> None:
+def test_a_damaged_memory_is_passed_over(spoil: Callable[[str], str], broken: Path, remembered: Memory) -> None:
     """It is then written anew."""
     before = fingerprint(broken, remembered)
     files = sorted(remembered.places[0].iterdir())
@@ -166,9 +165,7 @@ def test_a_damaged_memory_is_passed_over(
 def test_trainings_at_once_share_one_memory(broken: Path, remembered: Memory) -> None:
     """Eight of them, none of which finds it half written; the last one finds everything in it."""
     found: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(fingerprint(broken, remembered))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(fingerprint(broken, remembered))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -260,9 +257,7 @@ def test_a_run_directory_or_pack_of_an_earlier_version_is_told(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e20], ids=str)
-@pytest.mark.parametrize(
-    ("subset", "stem"), [("train", "sceneFile"), ("val", "speaker1File"), ("val", "mixFile")]
-)
+@pytest.mark.parametrize(("subset", "stem"), [("train", "sceneFile"), ("val", "speaker1File"), ("val", "mixFile")])
 def test_what_is_no_sound_is_refused_before_anything_is_written(
     value: float,
     subset: str,
@@ -326,7 +321,5 @@ def test_a_pack_of_what_is_no_sound_ends_with_the_mixture_named(
     rows = open_corpus(tmp_path / "packed").validation.rows
     load(rows[1], "C", 0, 4000)
     load(rows[2], "C", 100, 3000)
-    with pytest.raises(
-        DataFaultError, match=r"val\.pack: mixture 2 is no sound, sample 27 is inf from 50 on"
-    ):
+    with pytest.raises(DataFaultError, match=r"val\.pack: mixture 2 is no sound, sample 27 is inf from 50 on"):
         load(rows[2], "C", 50, 3000)

@@ -21,9 +21,7 @@ def summary(run_dir: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_summary_tells_the_run(
-    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_summary_tells_the_run(training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Best epoch, improvement and parameters follow from the history, the corpus and the model."""
     assert training.here(tmp_path / "trial", "--epochs", "2", "--lr", "5e-3") == 0
     told = summary(tmp_path / "trial")
@@ -37,9 +35,7 @@ def test_the_summary_tells_the_run(
     assert all(math.isfinite(record["grad_norm"]) for record in told["history"])
 
 
-def test_the_mixture_is_scored_on_the_validation_set_itself(
-    training: Training, corpus: Path, tmp_path: Path
-) -> None:
+def test_the_mixture_is_scored_on_the_validation_set_itself(training: Training, corpus: Path, tmp_path: Path) -> None:
     """torchmetrics scores the unprocessed mixture against both references of each row."""
     assert training.here(tmp_path / "trial", "--epochs", "1") == 0
     batches = validation_batches(open_subset(corpus, "val").rows, ["SER", "SE"], frames=32_000, batch_size=9)
@@ -51,8 +47,9 @@ def test_the_mixture_is_scored_on_the_validation_set_itself(
 
 @pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer"])
 def test_training_separates(model: str, training: Training, tmp_path: Path) -> None:
-    """Each debug preset, from one seed, lifts the validation of two simple voices above the unprocessed mixture
-    within 45 steps: a network that only has the right shape does not."""
+    """Each debug preset, from one seed, lifts the validation of two simple voices above the unprocessed mixture within
+    45 steps: a network that only has the right shape does not.
+    """
     flags = ["--model", model, "--epochs", "15", "--lr", "1e-2", "--curriculum", "all"]
     assert training.here(tmp_path / "trial", *flags) == 0
     assert summary(tmp_path / "trial")["improvement_db"] > 6
@@ -62,8 +59,9 @@ def test_training_separates(model: str, training: Training, tmp_path: Path) -> N
 def test_the_learning_rate_falls_only_once_the_curriculum_lets_it(
     curriculum: str, first: int, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing ever improves: without patience the rate falls after each epoch from the second that the scheduler
-    looks at, so that the epoch after that one trains with less."""
+    """Nothing ever improves: without patience the rate falls after each epoch from the second that the scheduler looks
+    at, so that the epoch after that one trains with less.
+    """
     monkeypatch.setattr(Fit, "_validate", lambda self, started: Scores(3.0, {}))
     flags = ["--lr-factor", "0.4", "--lr-patience", "0", "--curriculum", curriculum]
     assert training.here(tmp_path / "trial", *flags, "--epochs", str(first + 3)) == 0
@@ -80,8 +78,7 @@ def test_a_diverged_training_names_the_epoch_and_remedies(
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
     assert all(
-        part in line
-        for part in ("epoch 1, at a learning rate of 0.001", "nan", "--lr (now 0.001)", "--grad-clip-norm")
+        part in line for part in ("epoch 1, at a learning rate of 0.001", "nan", "--lr (now 0.001)", "--grad-clip-norm")
     )
     assert "val_si_snr" not in printed.out + line
     assert summary(tmp_path / "trial")["state"] == "diverged"

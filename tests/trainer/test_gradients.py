@@ -21,7 +21,7 @@ def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
 
 
 def gradients_of(network: nn.Module) -> Tensor:
-    """All in one vector: single ones may be as small as their rounding."""
+    """Returns all in one vector: single ones may be as small as their rounding."""
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
 
 
@@ -70,7 +70,8 @@ def test_a_recorded_step_equals_one_that_is_not(model: str, precision: str) -> N
 
 def test_what_is_recorded_has_run_with_the_same_shapes_just_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a stand-in for CUDA's graphs: a batch of another length that comes second is not what is recorded, or every
-    later one would run kernel by kernel."""
+    later one would run kernel by kernel.
+    """
     events: list[str] = []
 
     class Graph:

@@ -18,8 +18,10 @@ IDENTITY = {"model": "dprnn", "lr": 0.001, "corpus": "v2-1234"}
 
 
 def test_a_new_directory_is_made_with_its_parents_and_marked(tmp_path: Path) -> None:
-    """While it is held it names this process; what a killed one left half-written is gone; afterwards it can be taken
-    again."""
+    """While it is held it names this process; what a killed one left half-written is gone.
+
+    Afterwards it can be taken again.
+    """
     path = tmp_path / "runs" / "search" / "trial"
     with hold(path, IDENTITY, ROOM) as held:
         assert held.path == path
@@ -34,7 +36,10 @@ def test_a_new_directory_is_made_with_its_parents_and_marked(tmp_path: Path) -> 
 
 
 def test_a_directory_is_held_once(tmp_path: Path) -> None:
-    """The one who comes second reads who is there, and takes nothing away; an older and longer number is not left over."""
+    """The one who comes second reads who is there, and takes nothing away.
+
+    An older and longer number is not left over.
+    """
     (tmp_path / "trainer.pid").write_text("1234567890123\n")
     with hold(tmp_path, IDENTITY, ROOM):
         with (
@@ -68,8 +73,10 @@ def test_a_directory_that_was_emptied_meanwhile_is_let_go(tmp_path: Path) -> Non
 
 
 def test_a_lock_on_a_file_that_is_gone_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The holder before removes the file between open and lock: another process would lock the new one. Both a file that is
-    missing then and another one in its place are seen."""
+    """The holder before removes the file between open and lock: another process would lock the new one.
+
+    Both a file that is missing then and another one in its place are seen.
+    """
     flock, removals = fcntl.flock, iter(["remove", "replace"])
 
     def late(file: Any, operation: int) -> None:
@@ -188,9 +195,7 @@ def test_identities_are_compared_field_by_field() -> None:
     assert difference({}, {"lr": 1}) == "lr None (asked for: 1)"
 
 
-@pytest.mark.parametrize(
-    "name", ["trainer.pid", "wandb", "wandb/reporter.log", "wandb/id", "wandb/place", "wandb/url"]
-)
+@pytest.mark.parametrize("name", ["trainer.pid", "wandb", "wandb/reporter.log", "wandb/id", "wandb/place", "wandb/url"])
 def test_a_directory_of_a_stranger_has_no_file_elsewhere_written(name: str, tmp_path: Path) -> None:
     """Each of these is written where it stands: through a link, a file of the user's would be emptied."""
     run_dir, theirs = tmp_path / "run", tmp_path / "thesis.tex"
@@ -202,9 +207,7 @@ def test_a_directory_of_a_stranger_has_no_file_elsewhere_written(name: str, tmp_
     assert theirs.read_text() == "years of work"
 
 
-@pytest.mark.parametrize(
-    "name", ["trainer.pid", "config.json", "summary.json", "last.pt", "previous.pt", "best.pt"]
-)
+@pytest.mark.parametrize("name", ["trainer.pid", "config.json", "summary.json", "last.pt", "previous.pt", "best.pt"])
 def test_a_pipe_in_a_directory_of_a_stranger_hangs_nobody(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigError, match=f"{name} is no regular file; remove it"), hold(tmp_path, {}, ROOM):
@@ -231,9 +234,7 @@ def test_a_config_without_an_end_is_refused(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [37, 95, 38])
-def test_a_file_system_without_locks_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_file_system_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """ENOLCK, EOPNOTSUPP, ENOSYS of flock(2): on NFS without lockd, and on FUSE."""
 
     def refuse(*_: object) -> None:

@@ -14,9 +14,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("wish", "coloured"), [("1", False), ("", True)])
-def test_help_has_colours_unless_nobody_wants_them(
-    monkeypatch: pytest.MonkeyPatch, wish: str, coloured: bool
-) -> None:
+def test_help_has_colours_unless_nobody_wants_them(monkeypatch: pytest.MonkeyPatch, wish: str, coloured: bool) -> None:
     monkeypatch.setitem(tyro._experimental_options, "ansi_codes", True)
     monkeypatch.setenv("NO_COLOR", wish)
     monkeypatch.setenv("TERM", "xterm")

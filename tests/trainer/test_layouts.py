@@ -35,9 +35,7 @@ def write_libri(root: Path, speakers: int = 2, rate: int = 8000, missing: tuple[
                 if folder not in missing:
                     (root / subset / folder).mkdir(parents=True, exist_ok=True)
                     soundfile.write(root / subset / folder / f"m{index}.wav", samples, rate, subtype="PCM_16")
-            sources = {
-                f"source_{number}_path": f"/gen/s{number}/m{index}.wav" for number in range(1, speakers + 1)
-            }
+            sources = {f"source_{number}_path": f"/gen/s{number}/m{index}.wav" for number in range(1, speakers + 1)}
             rows.append({"mixture_ID": f"m{index}", "mixture_path": f"/gen/mix_both/m{index}.wav", **sources})
         (root / "metadata").mkdir(exist_ok=True)
         with metadata(root, subset).open("w", newline="") as file:
@@ -232,17 +230,17 @@ def test_a_librimix_without_dev_is_told_what_is_missing(tmp_path: Path) -> None:
     """In LibriMix's words."""
     root = write_libri(tmp_path / "libri")
     shutil.rmtree(root / "dev")
-    with pytest.raises(
-        DataError, match="has no folder dev/ with mixtures, as LibriMix calls val; copy it too"
-    ):
+    with pytest.raises(DataError, match="has no folder dev/ with mixtures, as LibriMix calls val; copy it too"):
         open_corpus(root)
 
 
 def test_mixtures_that_are_there_twice_are_trained_on_and_counted(
     training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three rows are listed again, one of them twice, under the same names or others, in files and in the pack; four
-    mixtures then repeat one before them."""
+    """Three rows are listed again, one of them twice, under the same names or others, in files and in the pack.
+
+    Four mixtures then repeat one before them.
+    """
     head, *rows = table(broken).read_text().splitlines()
     for column, folder in FOLDERS.items():
         file = broken / "train" / folder / f"005_{column}.wav"

@@ -19,8 +19,9 @@ from trainer.errors import DataError
 
 @pytest.fixture
 def libri(tmp_path: Path) -> Path:
-    """min/ of a corpus of 6 + 3 mixtures of different lengths, with metadata for train-100 alone, in an order of
-    its own; its last file is in no row of it."""
+    """min/ of a corpus of 6 + 3 mixtures of different lengths, with metadata for train-100 alone, in an order of its
+    own; its last file is in no row of it.
+    """
     root, draw = tmp_path / "Libri2Mix" / "wav8k" / "min", np.random.default_rng(3)
     for name, count in (("train-100", 6), ("dev", 3)):
         for index in range(count):
@@ -34,9 +35,7 @@ def libri(tmp_path: Path) -> Path:
     (root / "metadata").mkdir()
     with (root / "metadata" / "mixture_train-100_mix_both.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["mixture_ID", "mixture_path", "source_1_path", "source_2_path", "noise_path", "length"]
-        )
+        writer.writerow(["mixture_ID", "mixture_path", "source_1_path", "source_2_path", "noise_path", "length"])
         for index in (3, 1, 4, 0, 2):
             paths = [f"/elsewhere/{folder}/m{index}.wav" for folder in ("mix_both", "s1", "s2", "noise")]
             writer.writerow([f"m{index}", *paths, 4000 + 500 * index])
@@ -75,8 +74,10 @@ def test_without_mix_both_the_mixtures_are_clean(libri: Path) -> None:
 def test_a_training_runs_on_it_and_on_its_pack(
     libri: Path, training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the variants that it has; started again on the packs alone, it is the same corpus. Where Series 3's
-    variants are asked for, which it lacks, the line says which there are."""
+    """With the variants that it has; started again on the packs alone, it is the same corpus.
+
+    Where Series 3's variants are asked for, which it lacks, the line says which there are.
+    """
     assert training.here(tmp_path / "trial", "--epochs", "1", data=libri) == 0
     config = json.loads((tmp_path / "trial" / "config.json").read_text())
     assert (config["curriculum"], config["validation_variants"]) == ("convtasnet", ["S"])
@@ -92,15 +93,17 @@ def test_a_training_runs_on_it_and_on_its_pack(
 def test_mixtures_without_noise_train_on_c_under_every_curriculum(
     curriculum: str, libri: Path, training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up to an epoch in which convtasnet's and spmamba's last stage, which lacks C, has begun; evaluated, C is all
-    that there is."""
+    """Up to an epoch in which convtasnet's and spmamba's last stage, which lacks C, has begun.
+
+    Evaluated, C is all that there is.
+    """
     make_clean(libri)
     flags = ("--curriculum", curriculum, "--epochs", "5", "--train-limit", "2", "--batch-size", "2")
     assert training.here(tmp_path / "trial", *flags, data=libri) == 0
     said = capsys.readouterr().out
-    assert (
-        "note: no mixture here can show SER SR ER R SE S E; from epoch 5 on the training stays" in said
-    ) == (curriculum in ("auto", "convtasnet", "spmamba"))
+    assert ("note: no mixture here can show SER SR ER R SE S E; from epoch 5 on the training stays" in said) == (
+        curriculum in ("auto", "convtasnet", "spmamba")
+    )
     summary = json.loads((tmp_path / "trial" / "summary.json").read_text())
     assert [list(epoch["variants"]) for epoch in summary["history"]] == [["C"]] * 5
     assert main(["evaluate", "--run-dir", str(tmp_path / "trial"), "--wavs", "0"]) == 0
@@ -125,9 +128,7 @@ def test_damage_is_named(libri: Path) -> None:
         open_subset(libri, "train")
     table.write_text(text)
     (libri / "train-100" / "s2" / "m4.wav").unlink()
-    with pytest.raises(
-        DataError, match=r"s2/m4\.wav \(mixture_train-100_mix_both\.csv, line 4\): there is no"
-    ):
+    with pytest.raises(DataError, match=r"s2/m4\.wav \(mixture_train-100_mix_both\.csv, line 4\): there is no"):
         open_subset(libri, "train")
     shutil.rmtree(libri / "dev" / "noise")
     with pytest.raises(DataError, match="has mix_both/ but no folder noise/"):

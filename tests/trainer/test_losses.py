@@ -1,5 +1,7 @@
-"""SI-SNR and the permutation-invariant loss against torchmetrics and the papers' formulas in plain loops; levels against
-numpy's least squares; and where these are no guide: silence."""
+"""SI-SNR and the permutation-invariant loss against torchmetrics and the papers' formulas in plain loops.
+
+Levels against numpy's least squares; and where these are no guide: silence.
+"""
 
 from itertools import permutations
 
@@ -18,15 +20,18 @@ def signals(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def definition(estimate: np.ndarray, target: np.ndarray) -> float:
-    """SI-SNR by equation 3 of Le Roux et al. 2019 (arXiv 1811.02508), of signals without their means, in double precision."""
+    """SI-SNR by equation 3 of Le Roux et al. 2019 (arXiv 1811.02508), of signals without their means, in double
+    precision.
+    """
     estimate, target = (np.float64(signal) - np.float64(signal).mean() for signal in (estimate, target))
     scaled = np.dot(estimate, target) / np.dot(target, target) * target
     return float(10 * np.log10(np.sum(scaled**2) / np.sum((scaled - estimate) ** 2)))
 
 
 def by_hand(estimates: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[tuple[int, ...]]]:
-    """Of each mixture the best mean SI-SNR, and for each target the estimate that it then belongs to: every order is tried,
-    as in Yu et al. 2017 (arXiv 1607.00325)."""
+    """Of each mixture the best mean SI-SNR, and for each target the estimate that it then belongs to: every order is
+    tried, as in Yu et al. 2017 (arXiv 1607.00325).
+    """
     values, orders = [], []
     for estimate, target in zip(estimates.numpy(), targets.numpy(), strict=True):
         tried = {}
@@ -44,9 +49,7 @@ def shuffled() -> tuple[torch.Tensor, torch.Tensor]:
     estimates = torch.stack(
         [
             (0.5 * target + 0.1 * (1 + index) * extra)[list(order)]
-            for index, (target, extra, order) in enumerate(
-                zip(targets, noise, permutations(range(3)), strict=True)
-            )
+            for index, (target, extra, order) in enumerate(zip(targets, noise, permutations(range(3)), strict=True))
         ]
     )
     return estimates, targets
@@ -77,7 +80,9 @@ def test_no_signal_scores_better_than_by_definition(level: float) -> None:
 
 
 def test_a_fainter_copy_never_scores_better() -> None:
-    """The same estimate and target in 40 steps from loud to far below one digit of 24 bits: the score falls to silence's."""
+    """The same estimate and target in 40 steps from loud to far below one digit of 24 bits: the score falls to
+    silence's.
+    """
     target, noise = signals(1000).double(), signals(1000, seed=1).double()
     levels = torch.logspace(-3, -8, 40, dtype=torch.float64)
     scores = [si_snr(level * (0.5 * target + 0.1 * noise), level * target).item() for level in levels]
@@ -90,16 +95,15 @@ def test_a_perfect_estimate_scores_a_finite_value_above_100_db() -> None:
 
 
 def test_gains_are_those_of_least_squares_with_a_little_ridge() -> None:
-    """Of each mixture by numpy: the estimates at length one, below them sqrt(0.001) of the identity, so that a factor beyond
-    need costs (Hoerl and Kennard 1970). Levels and polarity that were taken away are found to 1 %."""
+    """Of each mixture by numpy: the estimates at length one, below them sqrt(0.001) of the identity, so that a factor
+    beyond need costs (Hoerl and Kennard 1970). Levels and polarity that were taken away are found to 1 %.
+    """
     sources, levels = signals(3, 2, 1000), torch.tensor([[0.5, -2.0], [1e-4, 30.0], [-1.0, 1.0]])
     mixtures = (levels.unsqueeze(-1) * sources).sum(1)
     found = gains(sources, mixtures)
     assert found.shape == (3, 2, 1)
     assert found.dtype == torch.float32
-    for source, mixture, factor in zip(
-        sources.double().numpy(), mixtures.numpy(), found.numpy(), strict=True
-    ):
+    for source, mixture, factor in zip(sources.double().numpy(), mixtures.numpy(), found.numpy(), strict=True):
         length = np.linalg.norm(source, axis=1)
         stacked = np.vstack([(source / length[:, None]).T, np.sqrt(1e-3) * np.eye(2)])
         expected = np.linalg.lstsq(stacked, np.append(mixture, [0, 0]))[0] / length
@@ -118,8 +122,7 @@ def test_estimates_that_are_alike_share_the_mixture_and_a_silent_one_takes_no_pa
 
 @pytest.mark.parametrize("noise", [0.01, 0.3, 1.0, 10.0])
 def test_si_snr_equals_torchmetrics_on_ordinary_signals(noise: float) -> None:
-    """From 40 dB down to -20 dB, with an offset that both must remove; four decimals, as facts of both
-    allow."""
+    """From 40 dB down to -20 dB, with an offset that both must remove; four decimals, as facts of both allow."""
     target = signals(3, 8000) + 0.5
     estimate = 0.2 * target + 0.2 * noise * signals(3, 8000, seed=1) - 2.0
     expected = scale_invariant_signal_noise_ratio(estimate, target)
@@ -127,8 +130,7 @@ def test_si_snr_equals_torchmetrics_on_ordinary_signals(noise: float) -> None:
 
 
 def test_pit_equals_torchmetrics_whatever_the_order_of_the_speakers() -> None:
-    """The second mixture's estimates are swapped: both implementations find the better assignment of each
-    mixture."""
+    """The second mixture's estimates are swapped: both implementations find the better assignment of each mixture."""
     targets = signals(2, 2, 4000)
     estimates = targets + 0.5 * signals(2, 2, 4000, seed=1)
     estimates[1] = estimates[1].flip(0)
@@ -138,8 +140,7 @@ def test_pit_equals_torchmetrics_whatever_the_order_of_the_speakers() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 0.3])
 def test_a_silent_estimate_or_target_scores_badly_and_not_zero(constant: float) -> None:
-    """A constant signal is silent too, once its mean is gone; torchmetrics gives 0 dB for a silent
-    estimate."""
+    """A constant signal is silent too, once its mean is gone; torchmetrics gives 0 dB for a silent estimate."""
     silent, sound = torch.full((4000,), constant), signals(4000)
     for estimate, target in ((silent, sound), (sound, silent), (silent, silent)):
         assert si_snr(estimate, target).item() == pytest.approx(SILENCE, abs=15)
@@ -165,6 +166,4 @@ def test_double_precision_stays_so() -> None:
     target = signals(1000).double()
     estimate = 0.5 * target + 0.1 * signals(1000, seed=1).double()
     assert si_snr(estimate, target).dtype == torch.float64
-    assert si_snr(estimate, target).item() == pytest.approx(
-        definition(estimate.numpy(), target.numpy()), abs=1e-6
-    )
+    assert si_snr(estimate, target).item() == pytest.approx(definition(estimate.numpy(), target.numpy()), abs=1e-6)

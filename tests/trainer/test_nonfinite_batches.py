@@ -58,18 +58,15 @@ def poisoned(how: str) -> Callable[..., Tensor]:
 def test_a_batch_that_is_not_finite_leaves_the_training_as_if_it_had_not_come(
     how: str, parts: tuple[str, ...], training: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plain loop of torch's Adam and torchmetrics' SI-SNR, which passes over those batches, ends with the same weights,
-    loss and gradient norm; the count is that of the batches passed over. In float64, where Adam's first steps do not
-    depend on rounding."""
+    """A plain loop of torch's Adam and torchmetrics' SI-SNR, which passes over those batches, ends with the same
+    weights, loss and gradient norm; the count is that of the batches passed over. In float64, where Adam's first steps
+    do not depend on rounding.
+    """
     taken: list[Batch] = []
-    monkeypatch.setattr(
-        Batch, "to", lambda batch, device: Batch(batch.mixtures.double(), batch.targets.double())
-    )
+    monkeypatch.setattr(Batch, "to", lambda batch, device: Batch(batch.mixtures.double(), batch.targets.double()))
     monkeypatch.setattr(Gradients, "__call__", poisoned(how))
     step = fit.Fit._step
-    monkeypatch.setattr(
-        fit.Fit, "_step", lambda self, batch, *rest: (taken.append(batch), step(self, batch, *rest))[1]
-    )
+    monkeypatch.setattr(fit.Fit, "_step", lambda self, batch, *rest: (taken.append(batch), step(self, batch, *rest))[1])
     flags = ["--epochs", "1", "--batch-size", "2", "--nonfinite-batches", "9", "--curriculum", "all", *parts]
     torch.set_default_dtype(torch.float64)
     try:
@@ -86,7 +83,7 @@ def test_a_batch_that_is_not_finite_leaves_the_training_as_if_it_had_not_come(
 
 
 def plain_loop(batches: list[Batch], rows: int) -> dict[str, Any]:
-    """One epoch over `batches`, without those of which a part of `rows` mixtures is poisoned."""
+    """Returns one epoch over `batches`, without those of which a part of `rows` mixtures is poisoned."""
     torch.manual_seed(42)
     network = build("convtasnet", "debug").train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-5)
@@ -115,8 +112,9 @@ def plain_loop(batches: list[Batch], rows: int) -> dict[str, Any]:
 def test_a_run_stopped_after_each_batch_leaves_out_the_same_ones(
     training: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM comes after every second batch, some of them just left out: bitwise the run that nobody disturbed, with the
-    same counts."""
+    """SIGTERM comes after every second batch, some of them just left out: bitwise the run that nobody disturbed, with
+    the same counts.
+    """
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
     flags = ["--epochs", "2", "--batch-size", "2", "--nonfinite-batches", "9"]
     (tmp_path / "stopped").mkdir()
@@ -140,14 +138,12 @@ def test_a_run_stopped_after_each_batch_leaves_out_the_same_ones(
 def test_an_epoch_whose_batches_are_all_left_out_is_an_epoch(
     training: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three of three: it has no training loss, its validation is that of the weights as they were, and its line says how
-    many batches it lacks. No line but the metric's holds the metric's name."""
+    """Three of three: it has no training loss, its validation is that of the weights as they were, and its line says
+    how many batches it lacks. No line but the metric's holds the metric's name.
+    """
     monkeypatch.setattr("test_nonfinite_batches.is_poisoned", lambda mixtures: True)
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
-    assert (
-        training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "3")
-        == 0
-    )
+    assert training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "3") == 0
     told = summary(tmp_path / "trial")
     assert [epoch["train_loss"] for epoch in told["history"]] == [None, None]
     assert told["history"][0]["val_si_snr"] == told["history"][1]["val_si_snr"]
@@ -163,10 +159,7 @@ def test_one_batch_more_ends_the_run_as_diverged(
     """Exit code 3, with the flag and the count; the summary has the line too. The limit is an epoch's."""
     monkeypatch.setattr("test_nonfinite_batches.is_poisoned", lambda mixtures: True)
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
-    assert (
-        training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "2")
-        == 3
-    )
+    assert training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "2") == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert "the loss is nan in 3 batches of the epoch, and --nonfinite-batches allows 2" in line
     told = summary(tmp_path / "trial")
@@ -174,8 +167,10 @@ def test_one_batch_more_ends_the_run_as_diverged(
 
 
 def test_the_scaler_of_fp16_hears_nothing_of_a_loss_that_is_not_finite() -> None:
-    """Its scale and its count of good steps stay; a gradient that its own scale made infinite is no batch left out, and
-    halves it."""
+    """Its scale and its count of good steps stay.
+
+    A gradient that its own scale made infinite is no batch left out, and halves it.
+    """
     training = Training(model="convtasnet", preset="debug", batch_size=2)
     session = new_session(training, torch.device("cpu"))
     session.scaler = GradScaler("cpu", init_scale=4.0)

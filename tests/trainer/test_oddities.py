@@ -92,9 +92,7 @@ def test_noise_that_no_mixture_has_is_said(tmp_path: Path) -> None:
     assert list(oddities(open_subset(root, "val"))) == []
 
 
-def test_notes_of_a_run(
-    training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notes_of_a_run(training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Swapped files, and a patience that cannot run out; said at the start, once."""
     swap(broken)
     flags = ("--epochs", "2", "--patience", "2", "--train-limit", "2")

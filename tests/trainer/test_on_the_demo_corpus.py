@@ -1,4 +1,6 @@
-"""The debug preset of each model on the corpus of `make demo`: synthetic voices, noise and rooms, unseen voices in validation."""
+"""The debug preset of each model on the corpus of `make demo`: synthetic voices, noise and rooms, unseen voices in
+validation.
+"""
 
 import json
 from pathlib import Path

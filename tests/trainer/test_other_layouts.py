@@ -20,9 +20,7 @@ def test_libri2mix_is_found_in_the_folder_that_it_lies_in(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mix", ["mix_both", "mix"])
 @pytest.mark.parametrize("inner", ["", "2speakers/wav8k/min"])
-def test_wham_and_wsj0_2mix_are_read_once_linked_as_the_line_says(
-    mix: str, inner: str, tmp_path: Path
-) -> None:
+def test_wham_and_wsj0_2mix_are_read_once_linked_as_the_line_says(mix: str, inner: str, tmp_path: Path) -> None:
     there, root = write_libri(tmp_path / "there", missing=("mix_clean",)), tmp_path / "wham" / inner
     for subset, name in (("train-100", "tr"), ("dev", "cv")):
         (there / subset / "mix_both").rename(there / subset / mix)

@@ -23,7 +23,7 @@ from trainer.errors import DataError
 
 @pytest.fixture
 def packed(broken: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A copy of the corpus with its packs, which the test may damage."""
+    """Yields a copy of the corpus with its packs, which the test may damage."""
     assert main(["--data-dir", str(broken)]) == 0
     capsys.readouterr()
     return broken
@@ -64,8 +64,9 @@ def test_recordings_that_16_bits_do_not_hold_are_packed_in_floats(broken: Path) 
 
 
 def test_a_variant_louder_than_16_bits_is_packed_in_floats(broken: Path) -> None:
-    """Full-scale speech whose mix a scene of opposite sign keeps in range: without the scene it is louder than
-    any 16-bit sample."""
+    """Full-scale speech whose mix a scene of opposite sign keeps in range: without the scene it is louder than any
+    16-bit sample.
+    """
     for folder, level in (("clean/000_speaker1File", 0.9), ("clean/000_speaker2File", 0.9)):
         soundfile.write(broken / "val" / f"{folder}.wav", np.full(4000, level), 8000, subtype="PCM_16")
     soundfile.write(broken / "val/scene/000_sceneFile.wav", np.full(4000, -0.9), 8000, subtype="PCM_16")
@@ -96,8 +97,10 @@ def test_a_training_is_bitwise_the_same_with_either_reader_and_says_which(
 def test_make_pack_leaves_a_whole_pack_alone_and_mends_a_damaged_one(
     packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The last byte is changed, which no open of the pack may notice; packing again finds it. With --out the
-    packs go elsewhere and are a corpus there."""
+    """The last byte is changed, which no open of the pack may notice; packing again finds it.
+
+    With --out the packs go elsewhere and are a corpus there.
+    """
     train, before = packed / "train.pack", (packed / "train.pack").read_bytes()
     train.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     written = (packed / "val.pack").stat().st_mtime_ns
@@ -193,15 +196,12 @@ def test_a_full_disk_leaves_the_pack_as_it_was(
 
 
 def resident_file_bytes() -> int:
-    (line,) = (
-        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile")
-    )
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile"))
     return int(line.split()[1]) * 1024
 
 
 def test_reading_a_pack_takes_no_memory_that_stays(tmp_path: Path, corpus: Path) -> None:
-    """All of a pack of 40 MB is read twice; at no batch is more of it in the process's memory than a few
-    mixtures."""
+    """All of a pack of 40 MB is read twice; at no batch is more of it in the process's memory than a few mixtures."""
     root = tmp_path / "large"
     shutil.copytree(corpus, root)
     for file in (root / "val").rglob("*.wav"):
@@ -213,8 +213,6 @@ def test_reading_a_pack_takes_no_memory_that_stays(tmp_path: Path, corpus: Path)
     assert size > 40e6
     before = resident_file_bytes()
     for epoch in (1, 2):
-        batches = training_batches(
-            subset.rows, ["SER", "SE"], seed=1, epoch=epoch, frames=800_000, batch_size=1
-        )
+        batches = training_batches(subset.rows, ["SER", "SE"], seed=1, epoch=epoch, frames=800_000, batch_size=1)
         for _ in loader(batches, frames=800_000, workers=0, pin=False):
             assert resident_file_bytes() - before < size / 10

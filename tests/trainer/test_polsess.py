@@ -1,5 +1,4 @@
-"""The PolSESS reader: variants against sums of the stems themselves, row selection, and every kind of
-damage."""
+"""The PolSESS reader: variants against sums of the stems themselves, row selection, and every kind of damage."""
 
 import itertools
 from collections import Counter
@@ -120,7 +119,8 @@ def test_a_validation_variant_is_fixed_for_each_row_and_independent_of_the_batch
 
 def test_a_short_file_is_repeated_in_training_and_kept_apart_in_validation(broken: Path) -> None:
     """One row is shortened to 0.1 s: the three others keep every sample of their segment, and the short one is itself
-    over and over, with its targets; a validation batch has one length."""
+    over and over, with its targets; a validation batch has one length.
+    """
     shorten(broken / "val", open_subset(broken, "val").rows[1], 800)
     rows = open_subset(broken, "val").rows
     training = training_batches(rows, ["SER", "SE"], seed=0, epoch=1, frames=3000, batch_size=4)

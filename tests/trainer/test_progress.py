@@ -106,7 +106,8 @@ def test_the_line_of_an_epoch_for_people() -> None:
 
 def test_the_summary_of_a_run() -> None:
     """Its fields as docs/trainer.md and katib/results/ read them, with sums made by hand: 80 + 80 + 80 s, and left-out
-    batches of two finished epochs and of the one under way."""
+    batches of two finished epochs and of the one under way.
+    """
     run = progress(1.0, 4.0, 3.0)
     run.history[0] = record(1, 1.0, nonfinite_batches=1)
     run.history[2] = record(3, 3.0, nonfinite_batches=2)

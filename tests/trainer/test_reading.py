@@ -1,5 +1,6 @@
-"""What the loader makes of an epoch's excerpts: sample by sample, with and without a reading process, in memory that is used
-again."""
+"""What the loader makes of an epoch's excerpts: sample by sample, with and without a reading process, in memory that is
+used again.
+"""
 
 import os
 import signal
@@ -23,8 +24,10 @@ from trainer.errors import DataFaultError
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_batch_holds_its_excerpts_sample_by_sample(workers: int) -> None:
-    """Two long rows and two short ones, each repeated up to the segment, with its targets; as long as the longest where all
-    are short. In this process and in a reading one."""
+    """Two long rows and two short ones, each repeated up to the segment, with its targets.
+
+    As long as the longest where all are short. In this process and in a reading one.
+    """
     subset = Numbers(("clean", 9), ("clean", 8), ("clean", 3), ("clean", 2))
     rows = list(subset.rows)
     batches = [
@@ -100,9 +103,7 @@ def test_a_workers_death_is_told_from_other_errors() -> None:
     """By the words of torch's DataLoader (torch/utils/data/_utils/signal_handling.py), in one line."""
     fault = worker_fault(RuntimeError("DataLoader worker (pid 7) is killed\n by signal: Killed. "))
     assert isinstance(fault, DataFaultError)
-    assert str(fault).startswith(
-        "a reading process has died (DataLoader worker (pid 7) is killed by signal: Killed.)"
-    )
+    assert str(fault).startswith("a reading process has died (DataLoader worker (pid 7) is killed by signal: Killed.)")
     assert worker_fault(RuntimeError("CUDA error: out of memory")) is None
 
 
@@ -129,9 +130,7 @@ class Moved:
         return f"{self.name} pinned"
 
     def to(self, device: torch.device, *, non_blocking: bool) -> str:
-        assert (
-            non_blocking
-        )  # a copy from pinned memory then runs beside the computation (torch's notes on CUDA)
+        assert non_blocking  # a copy from pinned memory then runs beside the computation (torch's notes on CUDA)
         return f"{self.name} on {device}"
 
 

@@ -25,8 +25,9 @@ def summary(run_dir: Path) -> dict[str, Any]:
 def test_a_batch_computed_in_parts_gives_the_same_training(
     model: str, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches of 5, 5 and 2 mixtures, whole and in parts of 2, which divides none but the last: in float64
-    every epoch's loss, gradient norm and validation agree to 1e-9."""
+    """Batches of 5, 5 and 2 mixtures, whole and in parts of 2, which divides none but the last: in float64 every
+    epoch's loss, gradient norm and validation agree to 1e-9.
+    """
 
     def in_float64(batch: Batch, device: torch.device) -> Batch:
         return Batch(batch.mixtures.to(device, torch.float64), batch.targets.to(device, torch.float64))
@@ -51,7 +52,9 @@ def test_patience_ends_a_training_that_no_longer_improves(
     training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A learning rate so small that nothing changes: after the best epoch come as many as patience lets pass.
-    Started again the run finds itself finished, and without patience it goes on."""
+
+    Started again the run finds itself finished, and without patience it goes on.
+    """
     flags = ["--lr", "1e-12", "--epochs", "9"]
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
     told = summary(tmp_path / "trial")
@@ -102,8 +105,9 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -> None:
-    """Six mixtures of the published DPRNN need more than the 0.6 GB that the process may take: exit
-    code 4 and one line. The same command with the setting that the line names trains."""
+    """Six mixtures of the published DPRNN need more than the 0.6 GB that the process may take: exit code 4 and one
+    line. The same command with the setting that the line names trains.
+    """
 
     def run(*flags: str) -> "subprocess.CompletedProcess[str]":
         arguments = ["--model", "dprnn", "--data-dir", str(corpus), "--run-dir", str(tmp_path / "trial")]

@@ -1,5 +1,4 @@
-"""A training that is killed, stopped, starved of disk or asked for more epochs goes on as if nothing had
-been."""
+"""A training that is killed, stopped, starved of disk or asked for more epochs goes on as if nothing had been."""
 
 import json
 import os
@@ -94,9 +93,7 @@ def test_sigterm_is_answered_with_the_delay_that_the_collector_needs(monkeypatch
     """A clock that only sleeping moves stands 2.5 s later when the delay is over."""
     clock = [100.0]
     monkeypatch.setattr("trainer.training.stop.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(
-        "trainer.training.stop.time.sleep", lambda seconds: clock.append(clock.pop() + seconds)
-    )
+    monkeypatch.setattr("trainer.training.stop.time.sleep", lambda seconds: clock.append(clock.pop() + seconds))
     stop = StopRequest()
     with stop.listening():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -112,9 +109,7 @@ def test_a_finished_run_replays_its_history_with_the_original_times(
     before = (undisturbed / "last.pt").read_bytes()
     assert training.here(undisturbed) == 0
     lines = metric_lines(capsys.readouterr().out)
-    assert lines == [
-        f"{record['time']} val_si_snr={record['val_si_snr']:.4f}" for record in summary["history"]
-    ]
+    assert lines == [f"{record['time']} val_si_snr={record['val_si_snr']:.4f}" for record in summary["history"]]
     assert all(FILTER.match(line) for line in lines)
     assert (undisturbed / "last.pt").read_bytes() == before
     assert json.loads((undisturbed / "summary.json").read_text()) == summary
@@ -134,8 +129,7 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(
 def test_a_full_disk_loses_no_finished_epoch(
     training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A limit on the file size takes the place of the disk: no checkpoint fits any more after the first
-    epoch."""
+    """A limit on the file size takes the place of the disk: no checkpoint fits any more after the first epoch."""
     run_dir = tmp_path / "trial"
     process = training.start(run_dir, "--epochs", "1000")
     first = read_until(process, "val_si_snr")[-1]

@@ -1,5 +1,7 @@
-"""A run directory on a volume that fills: the trainer waits for room, says so, and loses nothing. The volume is a real one, a
-small tmpfs."""
+"""A run directory on a volume that fills: the trainer waits for room, says so, and loses nothing.
+
+The volume is a real one, a small tmpfs.
+"""
 
 import errno
 import json
@@ -21,9 +23,7 @@ from trainer.training.fit import Fit
 from trainer.training.room import Room
 from trainer.training.stop import StopRequest
 
-WAITS = re.compile(
-    r"waits for room: (\S+) cannot be written \(No space left on device\); tries again every .* s, "
-)
+WAITS = re.compile(r"waits for room: (\S+) cannot be written \(No space left on device\); tries again every .* s, ")
 
 FOUR = ("--epochs", "4")
 WAIT = ("--room-minutes", "0.5")
@@ -59,13 +59,9 @@ class Volume:
 def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Volume]:
     path = tmp_path / "volume"
     path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True, text=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(
-            f"a tmpfs cannot be mounted here ({mounted.stderr.strip()}); run as root, not in a container"
-        )
+        pytest.skip(f"a tmpfs cannot be mounted here ({mounted.stderr.strip()}); run as root, not in a container")
     monkeypatch.setattr(room, "POLL_SECONDS", 0.05)
     yield Volume(path)
     subprocess.run(["umount", "-l", path], check=True)
@@ -97,7 +93,8 @@ def test_a_volume_that_fills_is_waited_for_and_nothing_differs(
     training: Training, tmp_path: Path, volume: Volume, when_it_waits: Install
 ) -> None:
     """A volume that holds two checkpoints but not the third that is written beside them: made larger while the trainer
-    waits, the run ends bitwise as one that had room."""
+    waits, the run ends bitwise as one that had room.
+    """
     (tmp_path / "roomy").mkdir()
     assert training.here(tmp_path / "roomy" / "trial") == 0
     volume.size("1200k")
@@ -148,8 +145,10 @@ def test_without_room_to_the_end_it_exits_1_in_one_line(
 def test_sigterm_in_the_wait_keeps_the_finished_epoch(
     training: Training, tmp_path: Path, volume: Volume, when_it_waits: Install
 ) -> None:
-    """Exit code 143 at once. The epoch in memory takes the room of the checkpoint before the last, so that the next process
-    continues after it."""
+    """Exit code 143 at once.
+
+    The epoch in memory takes the room of the checkpoint before the last, so that the next process continues after it.
+    """
     (tmp_path / "roomy").mkdir()
     assert training.here(tmp_path / "roomy" / "trial", *FOUR) == 0
     volume.size("1200k")
@@ -166,8 +165,10 @@ def test_sigterm_in_the_wait_keeps_the_finished_epoch(
 def test_sigterm_without_any_room_leaves_the_last_checkpoint(
     training: Training, volume: Volume, when_it_waits: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first epoch cannot be written at all; summary.json tells no epoch that is not on the disk, and none was
-    reported."""
+    """The first epoch cannot be written at all.
+
+    Summary.json tells no epoch that is not on the disk, and none was reported.
+    """
     assert training.here(volume.path / "trial", *WAIT, "--epochs", "1") == 0
     before = (volume.path / "trial" / "last.pt").read_bytes()
     volume.fill()
@@ -182,9 +183,7 @@ def test_sigterm_without_any_room_leaves_the_last_checkpoint(
     assert not (volume.path / "trial" / "trainer.pid").exists()
 
 
-def test_a_signal_at_the_start_ends_the_wait(
-    training: Training, volume: Volume, when_it_waits: Install
-) -> None:
+def test_a_signal_at_the_start_ends_the_wait(training: Training, volume: Volume, when_it_waits: Install) -> None:
     volume.fill()
     when_it_waits(lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert training.here(volume.path / "trial", *WAIT) == 143
@@ -218,9 +217,7 @@ def failing(number: int) -> None:
     raise OSError(number, "it")
 
 
-def test_it_says_that_it_waits_once_and_every_ten_minutes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_says_that_it_waits_once_and_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that only waiting moves: 25 minutes without room are three lines, and one when it is there."""
     clock, lines, stop = [0.0], [], StopRequest()
     monkeypatch.setattr("trainer.training.room.time.monotonic", lambda: clock[0])
@@ -237,11 +234,10 @@ def test_it_says_that_it_waits_once_and_every_ten_minutes(
     assert "tries again every 30 s" in lines[0]
 
 
-def test_the_hours_of_a_run_never_fall(
-    training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed with kill -9, stopped by SIGTERM and finished: what each process spent is added, and a finished run's hours
-    rest, however often it is started."""
+def test_the_hours_of_a_run_never_fall(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed with kill -9, stopped by SIGTERM and finished: what each process spent is added, and a finished run's
+    hours rest, however often it is started.
+    """
 
     def spent() -> float:
         seconds: float = json.loads((tmp_path / "trial" / "summary.json").read_text())["spent_seconds"]

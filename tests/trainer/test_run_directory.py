@@ -1,8 +1,8 @@
 """Files of a run directory: what is on the disk when, and every way in which one cannot be written.
 
-The order of writing is POSIX's: the content must be on the disk before rename(2) makes it the file, and the folder's entry
-only is once the folder itself is synced (fsync(2), "Calling fsync() does not necessarily ensure that the entry in the
-directory containing the file has also reached disk").
+The order of writing is POSIX's: the content must be on the disk before rename(2) makes it the file, and the folder's
+entry only is once the folder itself is synced (fsync(2), "Calling fsync() does not necessarily ensure that the entry in
+the directory containing the file has also reached disk").
 """
 
 import errno
@@ -32,7 +32,7 @@ def names(path: Path) -> set[str]:
 
 
 def descriptors() -> int:
-    """How many this process has open."""
+    """Returns how many this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -134,9 +134,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     else:
         monkeypatch.setattr(os, "fsync", failing)
     problem = "Is a directory" if call == "open" else "Input/output error"
-    with pytest.raises(
-        StorageError, match=rf"/last\.pt: cannot be written \({problem}\); finished epochs are kept"
-    ):
+    with pytest.raises(StorageError, match=rf"/last\.pt: cannot be written \({problem}\); finished epochs are kept"):
         folder.write("last.pt", b"new")
     assert (folder.path / "last.pt").read_bytes() == (b"new" if call == "folder" else b"old")
     assert names(folder.path) - {"last.pt"} == ({"last.pt.tmp"} if call == "open" else set())
@@ -152,9 +150,7 @@ class _Full(Room):
 
 
 @pytest.mark.parametrize(("name", "saved"), [("last.pt", True), ("best.pt", True), ("summary.json", False)])
-def test_a_checkpoint_takes_the_room_of_the_one_before_the_last(
-    name: str, saved: bool, tmp_path: Path
-) -> None:
+def test_a_checkpoint_takes_the_room_of_the_one_before_the_last(name: str, saved: bool, tmp_path: Path) -> None:
     """Where a signal would lose it; a summary is not worth a checkpoint."""
     (tmp_path / "previous.pt").write_bytes(b"one before")
     folder = RunDirectory(tmp_path, _Full(1, StopRequest()))

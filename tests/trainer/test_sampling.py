@@ -27,9 +27,7 @@ class Numbers(Subset):
     storage = "memory"
     repeated = 0
 
-    def __init__(
-        self, *rows: tuple[str, int], broken: int = -1, error: Callable[[], Exception] = gone
-    ) -> None:
+    def __init__(self, *rows: tuple[str, int], broken: int = -1, error: Callable[[], Exception] = gone) -> None:
         self.frames = np.array([frames for _, frames in rows], np.int64)
         self.kinds = np.array([KIND_NAMES.index(kind) for kind, _ in rows], np.uint8)
         self.released, self.broken, self.error = 0, broken, error
@@ -106,9 +104,7 @@ def test_an_epoch_is_a_sequence_as_a_list_is_one() -> None:
     for index in (6, -7):
         with pytest.raises(IndexError):
             batches[index]
-    assert isinstance(
-        batches[2:], Draw
-    )  # what a resumed epoch reads; a list of all excerpts would take seconds
+    assert isinstance(batches[2:], Draw)  # what a resumed epoch reads; a list of all excerpts would take seconds
 
 
 def test_a_variant_is_drawn_with_equal_chances_among_those_of_its_kind() -> None:
@@ -153,8 +149,9 @@ def test_variant_and_segment_of_a_row_are_drawn_apart() -> None:
 
 
 def test_validation_is_the_same_for_every_batch_size_and_selects_by_the_row() -> None:
-    """The first samples of each row, rows in order within their length, one length a batch, a variant that the row can show;
-    over 400 rows each of its variants comes up."""
+    """The first samples of each row, rows in order within their length, one length a batch, a variant that the row can
+    show; over 400 rows each of its variants comes up.
+    """
     subset = Numbers(*[("indoor", 7 if index % 3 else 4) for index in range(400)])
     one, many = (validation_batches(subset.rows, VARIANTS, frames=5, batch_size=size) for size in (1, 7))
     assert flat(one) == flat(many)

@@ -64,9 +64,7 @@ def test_results_of_another_recording_of_the_same_name_are_kept(
     capsys.readouterr()
     assert separate(flac, trained) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert all(
-        part in line for part in ("talk.speaker1.wav: is there already", "--overwrite", "--out", "talk.flac")
-    )
+    assert all(part in line for part in ("talk.speaker1.wav: is there already", "--overwrite", "--out", "talk.flac"))
     assert result.read_bytes() == first
     assert separate(flac, trained, "--out", str(tmp_path / "flac")) == 0
     assert separate(flac, trained, "--overwrite") == 0
@@ -132,7 +130,8 @@ def test_a_rate_that_no_recording_has_ends_in_no_trace(
 
 def test_joining_copies_each_sample_a_fixed_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elements that torch's functions return or fill while pieces are joined, counted: four times the length takes four
-    times as many, where appending takes sixteen."""
+    times as many, where appending takes sixteen.
+    """
 
     class Counting(torch.overrides.TorchFunctionMode):
         elements = 0

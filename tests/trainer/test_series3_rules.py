@@ -1,5 +1,6 @@
 """When the learning rate falls and when patience ends a run: each as a plain loop says that is written here, from
-PyTorch's documentation of ReduceLROnPlateau and the published training's rules."""
+PyTorch's documentation of ReduceLROnPlateau and the published training's rules.
+"""
 
 import json
 import math
@@ -27,7 +28,8 @@ def summary(run_dir: Path) -> dict[str, Any]:
 @st.composite
 def curves(draw: st.DrawFn) -> list[float]:
     """Validations in dB: a walk around any level, below zero too, with ties and with steps about as large as the
-    threshold of 1e-4 of the level."""
+    threshold of 1e-4 of the level.
+    """
     value = draw(st.sampled_from([-12.0, -1.0, 0.0, 1e-3, 5.0, 14.0]))
     near = st.sampled_from([0.0, 1e-4, -1e-4, 0.999e-4, 1.001e-4, -1.001e-4, 1e-12, -1e-12])
     steps = st.one_of(near.map(lambda step: step * abs(value)), near, st.floats(-1, 1))
@@ -41,11 +43,10 @@ def curves(draw: st.DrawFn) -> list[float]:
 
 @given(curve=curves(), patience=st.integers(0, 4), factor=st.floats(0.3, 0.8))
 @settings(deadline=None)
-def test_the_learning_rate_falls_by_the_relative_threshold(
-    curve: list[float], patience: int, factor: float
-) -> None:
+def test_the_learning_rate_falls_by_the_relative_threshold(curve: list[float], patience: int, factor: float) -> None:
     """PyTorch's default for mode max: better is what exceeds best * 1.0001, also below zero, where that is lower than
-    the best; after more than `patience` epochs that are not, the rate falls and the count begins anew."""
+    the best; after more than `patience` epochs that are not, the rate falls and the count begins anew.
+    """
     rate, best, bad, expected = 3e-3, -math.inf, 0, []
     for value in curve:
         if value > best * (1.0 + 1e-4):
@@ -74,8 +75,10 @@ def record(epoch: int, value: float) -> EpochRecord:
 def test_patience_counts_epochs_that_are_not_strictly_better(
     curve: list[float], patience: int | None, epochs: int
 ) -> None:
-    """The published loop: a counter that a strictly better validation sets back ends the run when it reaches patience. A
-    tie is not better. The last epoch of all is no early end."""
+    """The published loop: a counter that a strictly better validation sets back ends the run when it reaches patience.
+
+    A tie is not better. The last epoch of all is no early end.
+    """
     best, best_epoch, waited, done = -math.inf, 0, 0, 0
     for value in curve[:epochs]:
         done += 1
@@ -100,8 +103,11 @@ def test_patience_counts_epochs_that_are_not_strictly_better(
 def test_a_run_that_patience_ended_says_so_and_a_larger_one_continues_it(
     training: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its last line and summary.json name the reason; started again it replays its epochs and ends with 0; with more
-    patience, or more epochs after a run that had them all, it is the run that had been asked for more at once."""
+    """Its last line and summary.json name the reason; started again it replays its epochs and ends with 0.
+
+    With more patience, or more epochs after a run that had them all, it is the run that had been asked for more at
+    once.
+    """
     flags = ["--lr", "1e-12", "--epochs", "7"]
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
     first, told = capsys.readouterr().out, summary(tmp_path / "trial")

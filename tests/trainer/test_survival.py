@@ -1,5 +1,6 @@
-"""What a cluster does to a training: kill -9 at any instant, signals in every phase, damaged checkpoints, data
-that goes bad, a run directory that cannot be written."""
+"""What a cluster does to a training: kill -9 at any instant, signals in every phase, damaged checkpoints, data that
+goes bad, a run directory that cannot be written.
+"""
 
 import contextlib
 import json
@@ -41,14 +42,13 @@ def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.long
 def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tmp_path: Path) -> None:
-    """Killed twelve times after a random amount of work, eight times at a random step of writing a file, and
-    then run to its end. Weights, history and best value are bitwise those of a run that nobody disturbed, and
-    each epoch was told with one time only: no finished epoch was trained twice."""
+    """Killed twelve times after a random amount of work, eight times at a random step of writing a file, and then run
+    to its end. Weights, history and best value are bitwise those of a run that nobody disturbed, and each epoch was
+    told with one time only: no finished epoch was trained twice.
+    """
     # Forked from a process that has imported torch, which takes longer than the training.
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(
-        ["trainer.training.train", "trainer.models.convtasnet", "torch._inductor", "killed"]
-    )
+    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet", "torch._inductor", "killed"])
     run_dir, output, draw = tmp_path / "killed" / "trial", tmp_path / "output.log", random.Random(6)
 
     def run(epochs: int, cpu_seconds: float, file_step: int) -> int | None:
@@ -96,8 +96,10 @@ def test_sigterm_in_every_phase_saves_and_exits_143(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The signal comes while the real function works; the run that is started again is bitwise the undisturbed
-    one. Nothing is said on stderr."""
+    """The signal comes while the real function works; the run that is started again is bitwise the undisturbed one.
+
+    Nothing is said on stderr.
+    """
     target, count = PHASES[phase]
     owner, name = target.rsplit(".", 1)
     holder = pkgutil.resolve_name(owner)
@@ -128,8 +130,10 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A recording is cut short after the first epoch, or removed. One line names it; mended, the run goes on and
-    is bitwise the undisturbed one."""
+    """A recording is cut short after the first epoch, or removed.
+
+    One line names it; mended, the run goes on and is bitwise the undisturbed one.
+    """
     run_dir, flags = tmp_path / "undisturbed", ("--workers", workers)
     file = broken / "train" / "clean" / "004_speaker1File.wav"
     content = file.read_bytes()
@@ -183,7 +187,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     training: Training, tmp_path: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One bit of the last one flips: the run says so, goes on from the one before, and is in the end bitwise the
-    undisturbed run."""
+    undisturbed run.
+    """
     run_dir = Path(shutil.copytree(undisturbed, tmp_path / "undisturbed"))
     damaged(run_dir / "last.pt")
     assert training.here(run_dir) == 0
@@ -271,9 +276,7 @@ def test_any_content_with_a_right_checksum_is_still_checked(
 def test_a_read_only_run_directory_is_refused(corpus: Path, tmp_path: Path) -> None:
     """Without the power of root to write where nobody may: one line, exit code 2, before anything is trained."""
     (tmp_path / "trial").mkdir(mode=0o555)
-    drop = (
-        ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
-    )
+    drop = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
     arguments = Training(corpus).arguments(tmp_path / "trial")
     run = subprocess.run([*drop, sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True)
     assert run.returncode == 2, run.stderr

@@ -46,7 +46,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Non
 
 
 def records(run_dir: Path) -> list[Any]:
-    """All records of the one run that W&B has kept in the run directory, by its own reader."""
+    """Returns all records of the one run that W&B has kept in the run directory, by its own reader."""
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
 
@@ -67,7 +67,8 @@ def test_a_run_without_a_key_is_kept_offline(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is called like its directory, lies in the experiment's group and holds each epoch of summary.json, sounds and
-    pictures of the best; stdout says how to send it, and names the metric in the metric lines alone."""
+    pictures of the best; stdout says how to send it, and names the metric in the metric lines alone.
+    """
     tracked(monkeypatch, OFFLINE)
     run_dir = tmp_path / "trial-7"
     assert training.here(run_dir) == 0
@@ -92,9 +93,7 @@ def test_a_run_without_a_key_is_kept_offline(
     epochs = [values(record.history.item) for record in found if record.HasField("history")]
     assert [epoch["_step"] for epoch in epochs] == [1, 2, 3]
     for epoch, record in zip(epochs, summary["history"], strict=True):
-        assert {
-            name: epoch[name] for name in ("val_si_snr", "train_loss", "lr", "grad_norm")
-        }.items() <= record.items()
+        assert {name: epoch[name] for name in ("val_si_snr", "train_loss", "lr", "grad_norm")}.items() <= record.items()
         assert epoch["val_loss"] == -epoch["val_si_snr"]
         assert {"SER": epoch["val_si_snr_SER"], "SE": epoch["val_si_snr_SE"]} == record["variants"]
         assert epoch["mixtures_per_second"] == pytest.approx(record["mixtures"] / record["seconds"])
@@ -107,11 +106,11 @@ def test_a_run_without_a_key_is_kept_offline(
 
 
 @pytest.mark.long
-def test_a_killed_run_goes_on_in_the_same_run(
-    training: Training, tmp_path: Path, server: WandbServer
-) -> None:
-    """After kill -9 the reporter lives long enough to raise an alert; the next process brings the epochs that the
-    server lacks, and each once. The key is in no file and no line."""
+def test_a_killed_run_goes_on_in_the_same_run(training: Training, tmp_path: Path, server: WandbServer) -> None:
+    """After kill -9 the reporter lives long enough to raise an alert.
+
+    The next process brings the epochs that the server lacks, and each once. The key is in no file and no line.
+    """
     run_dir = tmp_path / "trial"
     process = training.start(run_dir, "--epochs", "1000", env=server.environment)
     assert process.stdout is not None
@@ -193,9 +192,7 @@ def test_sigterm_ends_a_training_whose_tracker_hangs(
     wait_until_gone(str(tmp_path / "trial"))
 
 
-def test_a_sdk_that_fails_in_the_middle_does_not_stop_the_training(
-    training: Training, tmp_path: Path
-) -> None:
+def test_a_sdk_that_fails_in_the_middle_does_not_stop_the_training(training: Training, tmp_path: Path) -> None:
     """Its service process is killed, as by a machine that is short of memory."""
     process = training.start(tmp_path / "trial", "--epochs", "100000", env=OFFLINE)
     assert process.stdout is not None
@@ -240,9 +237,7 @@ def test_an_example_survives_its_file(tmp_path: Path) -> None:
 
 def test_estimates_get_the_level_they_have_in_the_mixture() -> None:
     """Sources scaled and turned over by a network that nobody told about levels come out as they went in."""
-    sources = torch.randn(3, 2, 4000, generator=torch.Generator().manual_seed(1)) * torch.tensor(
-        [[0.3], [0.05]]
-    )
+    sources = torch.randn(3, 2, 4000, generator=torch.Generator().manual_seed(1)) * torch.tensor([[0.3], [0.05]])
     estimates = sources * torch.tensor([[-7.0], [0.01]])
     torch.testing.assert_close(estimates * gains(estimates, sources.sum(1)), sources, rtol=0.02, atol=1e-3)
     assert gains(torch.zeros(1, 2, 100), torch.ones(1, 100)).abs().max() == 0

@@ -10,8 +10,10 @@ from trainer.tracking.identity import run_id, run_name
 
 
 def test_each_run_directory_is_a_run_of_its_own(tmp_path: Path) -> None:
-    """lr3/seed42 and lr4/seed42, and the same path on another machine; each keeps its id when it is resumed and when it is
-    moved."""
+    """lr3/seed42 and lr4/seed42, and the same path on another machine.
+
+    Each keeps its id when it is resumed and when it is moved.
+    """
     ids = {}
     for place in ("lr3", "lr4", "other machine"):
         folder = tmp_path / place / "seed42" / "wandb"
@@ -28,8 +30,10 @@ def test_each_run_directory_is_a_run_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_copy_of_a_run_directory_that_stays_is_another_run(tmp_path: Path) -> None:
-    """Both continue after `cp -r`; the first stays what it was, the copy is one of its own from then on. Where the first
-    is gone, the copy was a move to another disk."""
+    """Both continue after `cp -r`; the first stays what it was, the copy is one of its own from then on.
+
+    Where the first is gone, the copy was a move to another disk.
+    """
     folders = {name: tmp_path / name / "wandb" for name in ("first", "cöpy", "linked", "later")}
     folders["first"].mkdir(parents=True)
     first = run_id(tmp_path / "first", folders["first"], {})
@@ -55,8 +59,10 @@ def test_a_run_that_was_reported_by_its_name_continues_as_the_same(written: str,
 
 
 def test_what_others_decide_about_a_run_is_kept(tmp_path: Path) -> None:
-    """A trial in a pod is called like the trial, which the trial table makes addresses of; W&B's agent knows its run by
-    WANDB_RUN_ID, and trials of a search do not all become the one that they inherit."""
+    """A trial in a pod is called like the trial, which the trial table makes addresses of.
+
+    W&B's agent knows its run by WANDB_RUN_ID, and trials of a search do not all become the one that they inherit.
+    """
     pod = {"WANDB_RUN_GROUP": "lab/search", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
     def made(name: str, environment: dict[str, str]) -> str:

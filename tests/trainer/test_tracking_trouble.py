@@ -10,7 +10,8 @@ from test_tracking import OFFLINE, _no_wandb_of_the_user, tracked  # noqa: F401 
 @pytest.mark.parametrize("kind", ["missing", "a folder of runs", "broken"])
 def test_wandb_that_cannot_be_imported_is_one_warning(kind: str, training: Training, tmp_path: Path) -> None:
     """WANDB_PROJECT asks for it, and it is not installed, or a folder of its runs stands in its place, or its import
-    fails."""
+    fails.
+    """
     place = tmp_path / "modules"
     (place / "wandb").mkdir(parents=True)
     if kind == "broken":
@@ -33,9 +34,7 @@ def test_wandb_that_cannot_be_imported_is_one_warning(kind: str, training: Train
     assert "training continues without" in line
 
 
-@pytest.mark.parametrize(
-    "trouble", ["a file in its place", "an invalid project", "a project that is too long"]
-)
+@pytest.mark.parametrize("trouble", ["a file in its place", "an invalid project", "a project that is too long"])
 def test_what_is_wrong_with_wandb_is_a_warning(
     trouble: str,
     training: Training,

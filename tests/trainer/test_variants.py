@@ -1,4 +1,6 @@
-"""What a variant keeps and which mixtures can show it, against the letters' meaning (MM-IPC) and the corpora's own columns."""
+"""What a variant keeps and which mixtures can show it, against the letters' meaning (MM-IPC) and the corpora's own
+columns.
+"""
 
 import pytest
 
@@ -12,8 +14,10 @@ SHOWN = {"indoor": "SER SR ER R C", "outdoor": "SE S E C", "noisy": "S C", "clea
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_variant_keeps_what_its_letters_say(kind: str) -> None:
-    """All stems but the mix and the speech are subtracted, unless a letter keeps them; the kind's first variant keeps all.
-    Which stems and variants a kind has is PolSESS's and LibriMix's."""
+    """All stems but the mix and the speech are subtracted, unless a letter keeps them.
+
+    The kind's first variant keeps all. Which stems and variants a kind has is PolSESS's and LibriMix's.
+    """
     others = set(STEMS[kind]) - {"mixFile", "speaker1File", "speaker2File"}
     assert KINDS[kind] == tuple(SHOWN[kind].split())
     for variant in KINDS[kind]:

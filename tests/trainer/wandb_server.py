@@ -94,9 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         message = json.loads(body)
         if self.path == "/graphql":
             name = message.get("operationName") or ""
-            self._answer(
-                {"data": self.server.graphql(name, message["query"], message.get("variables") or {})}
-            )
+            self._answer({"data": self.server.graphql(name, message["query"], message.get("variables") or {})})
         else:
             self._answer({}, before=lambda: self.server.stream(message))
 
@@ -122,7 +120,7 @@ Server = TypeVar("Server", bound=WandbServer)
 
 @contextmanager
 def wandb_server(kind: Callable[[], Server] = WandbServer) -> Iterator[Server]:  # type: ignore[assignment]
-    """A server at work."""
+    """Yields a server at work."""
     with kind() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -1,2 +1,3 @@
-"""Speech corpora: reading them, mixing variants of their mixtures, which variants an epoch trains on, and
-building them."""
+"""Speech corpora: reading them, mixing variants of their mixtures, which variants an epoch trains on, and building
+them.
+"""

@@ -1,7 +1,7 @@
 """Which variants of the mixtures an epoch trains on, and from which epoch the plateau scheduler is stepped.
 
-The published curricula of the baselines, by name, as tables; epochs count from 1. Read by the epoch loop; the
-names are checked by trainer/config.py.
+The published curricula of the baselines, by name, as tables; epochs count from 1. Read by the epoch loop; the names are
+checked by trainer/config.py.
 """
 
 from collections.abc import Collection, Mapping
@@ -35,8 +35,7 @@ class Curriculum:
         return next((variants for variants in begun if set(variants) & set(shown)), begun[0])
 
     def steps_scheduler(self, epoch: int) -> bool:
-        """Whether the plateau scheduler looks at the validation of `epoch`: a rise of difficulty is no
-        plateau."""
+        """Returns whether the plateau scheduler looks at the validation of `epoch`: a rise of difficulty is no plateau."""
         return epoch >= self.stages[-1].first_epoch
 
 
@@ -55,5 +54,5 @@ CURRICULA: Mapping[str, Curriculum] = MappingProxyType(
         "all": _of((1, "SER SR ER R SE S E C")),
     }
 )
-"""By model as published (Series 3 keeps them fixed); 'all' has every variant, and the scheduler, from the
-first epoch."""
+"""By model as published (Series 3 keeps them fixed); 'all' has every variant, and the scheduler, from the first
+epoch."""

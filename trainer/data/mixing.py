@@ -1,8 +1,7 @@
 """The variants of a mixture: what each keeps, which stems are subtracted for it, which mixtures can show it.
 
-A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps nothing
-(MM-IPC). Pure rules; trainer/data/readers/subset.py and the readers mix by them, trainer/data/sampling.py selects by
-them.
+A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps nothing (MM-IPC).
+Pure rules; trainer/data/readers/subset.py and the readers mix by them, trainer/data/sampling.py selects by them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,7 +49,7 @@ STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def subtracted(variant: str, kind: str) -> tuple[str, ...]:
-    """Those stems of a mixture of `kind` that are subtracted from its mix to make `variant`."""
+    """Returns those stems of a mixture of `kind` that are subtracted from its mix to make `variant`."""
     dropped: list[str] = []
     if "S" not in variant:
         dropped.append(SCENE)

@@ -1,7 +1,7 @@
 """Packs the subsets of a corpus: one memory-mapped file each, in the format of trainer/data/readers/packed.py.
 
-`python -m trainer.data.pack --data-dir DIR`; `make pack` calls it. A pack is written beside its place, read back
-from the disk, and only then renamed into it; one that is there and whole is left alone.
+`python -m trainer.data.pack --data-dir DIR`; `make pack` calls it. A pack is written beside its place, read back from
+the disk, and only then renamed into it; one that is there and whole is left alone.
 """
 
 import contextlib
@@ -53,9 +53,9 @@ def _unheard(what: str, done: int, total: int) -> None:
 def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL, hear: Hear = _unheard) -> bool:
     """Pack subset `name` of the corpus in `root` into the folder `out`; `hear` is told how far it is.
 
-    Returns False where its pack is there already, made of the same sound, with every checksum right. Raises
-    DataError where the corpus is at fault, StorageError where the pack cannot be written; what was there before is
-    then left as it was.
+    Returns False where its pack is there already, made of the same sound, with every checksum right. Raises DataError
+    where the corpus is at fault, StorageError where the pack cannot be written; what was there before is then left as
+    it was.
     """
     target = pack_path(out, name)
     subset = WavSubset(list_files(root, name), memory)
@@ -118,7 +118,7 @@ def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, hear
 
 
 def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
-    """The speakers and variants [2 + V, T] of a mixture. Raises _NotExactError where `dtype` is too small."""
+    """Returns the speakers and variants [2 + V, T] of a mixture. Raises _NotExactError where `dtype` is too small."""
     variants = KINDS[KIND_NAMES[subset.kinds[row]]]
     found = np.empty((2 + len(variants), subset.frames[row]), np.float32)
     for place, variant in enumerate(variants, 2):
@@ -133,7 +133,7 @@ def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, .
 
 
 def _is_whole(path: Path, fingerprint: str, hear: Hear) -> bool:
-    """Whether `path` is a pack of the files with that fingerprint, and every checksum in it is right."""
+    """Returns whether `path` is a pack of the files with that fingerprint, and every checksum in it is right."""
     try:
         packed = PackedSubset(path)
         for row in range(len(packed.frames)):
@@ -147,7 +147,7 @@ def _is_whole(path: Path, fingerprint: str, hear: Hear) -> bool:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Hear]:
-    """A progress bar of subset `name` on a terminal, and nothing elsewhere."""
+    """Yields a progress bar of subset `name` on a terminal, and nothing elsewhere."""
     if not sys.stdout.isatty():
         yield _unheard
         return
@@ -155,9 +155,7 @@ def _bar(name: str) -> Iterator[Hear]:
 
     with Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: reads the sound", total=None)
-        yield lambda what, done, total: bar.update(
-            task, description=f"{name}: {what}", completed=done, total=total
-        )
+        yield lambda what, done, total: bar.update(task, description=f"{name}: {what}", completed=done, total=total)
 
 
 def main(argv: list[str]) -> int:

@@ -1,8 +1,7 @@
-"""What an epoch draws from a subset: which rows, in which order and batches, in which variant, which segment
-of each.
+"""What an epoch draws from a subset: which rows, in which order and batches, in which variant, which segment of each.
 
-Every draw is a function of (seed, epoch, row), so that a training that was stopped and resumed sees the very
-samples of one that was not, with any number of workers. Called by the epoch loop.
+Every draw is a function of (seed, epoch, row), so that a training that was stopped and resumed sees the very samples of
+one that was not, with any number of workers. Called by the epoch loop.
 """
 
 import math
@@ -32,15 +31,15 @@ class Batch:
     targets: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`."""
+        """Returns the same batch on `device`."""
         return Batch(self.mixtures.to(device, non_blocking=True), self.targets.to(device, non_blocking=True))
 
     def split(self, size: int) -> Iterator["Batch"]:
-        """The same mixtures in batches of `size`; the last may be smaller."""
+        """Returns the same mixtures in batches of `size`; the last may be smaller."""
         return map(Batch, torch.split(self.mixtures, size), torch.split(self.targets, size))
 
     def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory; the DataLoader calls it where a GPU follows."""
+        """Returns the same batch in page-locked memory; the DataLoader calls it where a GPU follows."""
         return Batch(self.mixtures.pin_memory(), self.targets.pin_memory())
 
 
@@ -55,8 +54,9 @@ class Excerpt:
 
 @dataclass(frozen=True, eq=False)
 class Draw(Sequence[list[Excerpt]]):
-    """The batches of an epoch of training in order, as arrays over its rows: an Excerpt is made only when it is
-    asked for."""
+    """The batches of an epoch of training in order, as arrays over its rows: an Excerpt is made only when it is asked
+    for.
+    """
 
     rows: Rows
     variants: tuple[str, ...]
@@ -87,8 +87,10 @@ class Draw(Sequence[list[Excerpt]]):
 
 
 def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str = "--curriculum") -> Rows:
-    """Selects the rows that can show one of `variants`, the first `limit` of them. Raises DataError that names
-    `flag` where there is none."""
+    """Selects the rows that can show one of `variants`, the first `limit` of them.
+
+    Raises DataError that names `flag` where there is none.
+    """
     takes_part = np.array([bool(fitting(variants, kind)) for kind in KIND_NAMES])
     rows = Rows(subset, np.flatnonzero(takes_part[subset.kinds])[:limit])
     if not rows:
@@ -102,8 +104,10 @@ def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str
 def training_batches(
     rows: Rows, variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int
 ) -> Draw:
-    """The epoch's batches in order: rows shuffled, variant and segment of each drawn afresh; the last may be
-    smaller."""
+    """Returns the epoch's batches in order: rows shuffled, variant and segment of each drawn afresh.
+
+    The last may be smaller.
+    """
     draw = np.random.default_rng((seed, epoch))
     order = draw.permutation(len(rows))
     which, where = draw.random((2, len(rows)))[:, order]
@@ -122,8 +126,8 @@ def training_batches(
 def validation_batches(
     rows: Sequence[Row], variants: Sequence[str], *, frames: int, batch_size: int
 ) -> list[list[Excerpt]]:
-    """The same batches in every run: one variant a row, drawn from its index, and the first `frames` samples
-    of it.
+    """Returns the same batches in every run: one variant a row, drawn from its index, and the first `frames` samples of
+    it.
 
     A batch holds excerpts of one length only, so that the value does not depend on the batch size.
     """
@@ -140,8 +144,10 @@ def validation_batches(
 
 
 def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, pin: bool) -> Iterator[Batch]:
-    """Reads `batches` one after the other; with `workers` > 0 that many processes read ahead. Raises
-    DataFaultError where a file cannot be read any more, or a worker has died."""
+    """Reads `batches` one after the other; with `workers` > 0 that many processes read ahead.
+
+    Raises DataFaultError where a file cannot be read any more, or a worker has died.
+    """
     # A generator of its own: the DataLoader draws a seed for its workers, by default from the models'
     # random numbers.
     source = _Batches(batches, frames)
@@ -174,7 +180,7 @@ def _whole(batch: Batch | str) -> Batch:
 
 
 def worker_fault(error: RuntimeError) -> DataFaultError | None:
-    """What the DataLoader says when a worker has died, which it may raise wherever the main thread is."""
+    """Returns what the DataLoader says when a worker has died, which it may raise wherever the main thread is."""
     if "DataLoader worker (pid" not in str(error):  # of an error that a worker met it says "worker process"
         return None
     said = " ".join(str(error).split())
@@ -185,10 +191,12 @@ def worker_fault(error: RuntimeError) -> DataFaultError | None:
 
 
 class _Batches(Dataset[Batch | str]):
-    """Reads a batch: its excerpts are as long as the longest of them, `frames` samples at most. A shorter mixture is
-    repeated until it is as long, with its targets: nothing of the others is lost, it weighs as much as any, and neither
-    model nor loss meets silence that was made up. What went wrong comes as its message, because the DataLoader would
-    put the worker's trace into an exception."""
+    """Reads a batch: its excerpts are as long as the longest of them, `frames` samples at most.
+
+    A shorter mixture is repeated until it is as long, with its targets: nothing of the others is lost, it weighs as
+    much as any, and neither model nor loss meets silence that was made up. What went wrong comes as its message,
+    because the DataLoader would put the worker's trace into an exception.
+    """
 
     def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
         self._batches = batches
@@ -221,7 +229,8 @@ class _Batches(Dataset[Batch | str]):
 
 class _Memory:
     """Of batches that nobody holds any more, for those to come: fresh pages from the system would take as long as
-    reading a pack does."""
+    reading a pack does.
+    """
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.float32]] = []
@@ -243,8 +252,9 @@ _FREE_BLOCKS = 8
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and a SIGTERM to the whole group reach the workers too: they read on until the training, which
-    saves first, ends them."""
+    """Ctrl-C and a SIGTERM to the whole group reach the workers too: they read on until the training, which saves
+    first, ends them.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

@@ -2,8 +2,8 @@
 
 Each mixture is shown in every variant that it can show and scored as in validation, SI-SNR of the best assignment, but
 whole, as published figures are, unless a segment is asked for; always in fp32 and without padding. The intervals are
-percentiles of means over mixtures drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter
-13), from a fixed seed.
+percentiles of means over mixtures drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap,
+chapter 13), from a fixed seed.
 """
 
 import json
@@ -84,9 +84,7 @@ def evaluate(request: Evaluate) -> int:
     data_dir = request.data_dir or _data_dir(request.run_dir)
     out = request.out or request.run_dir / f"evaluation-{request.subset}"
     if out.exists() and not (out / REPORT).is_file():
-        raise ConfigError(
-            f"--out {out}: is no earlier evaluation, which this one would replace; choose another"
-        )
+        raise ConfigError(f"--out {out}: is no earlier evaluation, which this one would replace; choose another")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with stop.listening(), stop.leaving_at_once():
@@ -122,19 +120,18 @@ def evaluate(request: Evaluate) -> int:
 
 def summarize(scores: Sequence[Score]) -> dict[str, Result]:
     """Results by variant, and under `all` those of the mixtures themselves, each with the mean of its variants: those
-    are what was drawn."""
+    are what was drawn.
+    """
     results = {}
     for variant in VARIANTS:
         if mine := [score for score in scores if score.variant == variant]:
             results[variant] = _result([[score] for score in mine])
     by_row = sorted(scores, key=lambda score: score.row)
-    return results | {
-        "all": _result([list(group) for _, group in groupby(by_row, key=lambda score: score.row)])
-    }
+    return results | {"all": _result([list(group) for _, group in groupby(by_row, key=lambda score: score.row)])}
 
 
 def bootstrap(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The ends of the confidence interval of the mean of `values` [N]."""
+    """Returns the ends of the confidence interval of the mean of `values` [N]."""
     draw, size = np.random.default_rng(SEED), len(values)
     step = max(1, 1_000_000 // size)  # so that the drawn indices take some megabytes only
     means = [
@@ -154,7 +151,7 @@ def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
 
 
 def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
-    """One mixture after the other in each variant; the first of each variant are written to `folder` too."""
+    """Yields one mixture after the other in each variant; the first of each variant are written to `folder` too."""
     seconds = request.segment_seconds
     frames = round(seconds * SAMPLE_RATE) if seconds else int(subset.frames.max())
     variants = request.variants or subset.shown
@@ -179,7 +176,8 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
 
 def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[Excerpt]]:
     """Batches of one length each, so that nothing is padded, with fewer mixtures the longer they are: they take as much
-    memory as `size` of ROOM samples, or one mixture."""
+    memory as `size` of ROOM samples, or one mixture.
+    """
 
     def length(excerpt: Excerpt) -> int:
         return min(frames, excerpt.row.frames)
@@ -193,8 +191,10 @@ def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[E
 
 
 def _write_wavs(folder: Path, excerpt: Excerpt, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
-    """`mixture` [T], and `targets` and `estimates` [2, T] in the same order; all quieter together where one would be
-    clipped."""
+    """`mixture` [T], and `targets` and `estimates` [2, T] in the same order.
+
+    All quieter together where one would be clipped.
+    """
     names = ("mixture", "target1", "target2", "speaker1", "speaker2")
     signals = torch.cat([mixture.unsqueeze(0), targets, estimates])
     loudest = max(1.0, float(signals.abs().max()))
@@ -226,9 +226,7 @@ def _write(
     try:
         file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     except ValueError as error:
-        raise DataError(
-            f"{data_dir}: a score is no number; the corpus or the checkpoint holds NaN"
-        ) from error
+        raise DataError(f"{data_dir}: a score is no number; the corpus or the checkpoint holds NaN") from error
 
 
 def _table(results: dict[str, Result]) -> list[str]:
@@ -246,9 +244,7 @@ def _data_dir(run_dir: Path) -> Path:
     try:
         return Path(json.loads((run_dir / SUMMARY).read_text())["data_dir"])
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"{run_dir / SUMMARY}: does not say where the corpus is; name it with --data-dir"
-        ) from error
+        raise ConfigError(f"{run_dir / SUMMARY}: does not say where the corpus is; name it with --data-dir") from error
 
 
 def _compare(separator: Separator, subset: Subset, request: Evaluate) -> None:
@@ -269,9 +265,7 @@ def _make_empty(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise ConfigError(
-            f"{folder.parent}: cannot be written ({error.strerror}); choose another --out"
-        ) from error
+        raise ConfigError(f"{folder.parent}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 def _replace(out: Path, partial: Path) -> None:

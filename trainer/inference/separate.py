@@ -85,14 +85,14 @@ def _make(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ConfigError(
-            f"--out {folder}: cannot be written ({error.strerror}); choose another folder"
-        ) from error
+        raise ConfigError(f"--out {folder}: cannot be written ({error.strerror}); choose another folder") from error
 
 
 def _read(file: Path) -> tuple[Tensor, int, int]:
-    """The recording at 8 kHz and mixed down to one channel, [T]; its own rate in Hz and length in samples. Raises
-    DataError."""
+    """Returns the recording at 8 kHz and mixed down to one channel, [T]; its own rate in Hz and length in samples.
+
+    Raises DataError.
+    """
     if not file.is_file():
         what = "is a folder; name one recording" if file.is_dir() else "there is no such recording"
         raise DataError(f"{file}: {what}")
@@ -115,8 +115,10 @@ def _read(file: Path) -> tuple[Tensor, int, int]:
 
 
 def _write(estimates: Mapping[Path, NDArray[np.float32]], rate: int, frames: int) -> None:
-    """Writes all files or, where one cannot be written, none: each estimate at `rate`, `frames` samples long. Raises
-    StorageError."""
+    """Writes all files or, where one cannot be written, none: each estimate at `rate`, `frames` samples long.
+
+    Raises StorageError.
+    """
     step = BLOCK_SECONDS * SAMPLE_RATE
     partial = {file: file.with_name(f".{file.name}.partial") for file in estimates}
     try:
@@ -136,10 +138,8 @@ def _write(estimates: Mapping[Path, NDArray[np.float32]], rate: int, frames: int
                 left.unlink(missing_ok=True)
 
 
-def _resampled(
-    blocks: Iterator[NDArray[np.float32]], source: int, target: int
-) -> Iterator[NDArray[np.float32]]:
-    """The same signal, [T] in pieces, at another rate in Hz."""
+def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) -> Iterator[NDArray[np.float32]]:
+    """Yields the same signal, [T] in pieces, at another rate in Hz."""
     if source == target:
         yield from blocks
         return

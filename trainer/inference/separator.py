@@ -41,13 +41,13 @@ class Separator:
 
 
 def load_separator(checkpoint: Path, device: torch.device) -> Separator:
-    """The network in `checkpoint`, best.pt or last.pt, or in a run directory's best.pt. Raises ConfigError or
-    DamagedCheckpointError."""
+    """Returns the network in `checkpoint`, best.pt or last.pt, or in a run directory's best.pt.
+
+    Raises ConfigError or DamagedCheckpointError.
+    """
     file = checkpoint / BEST if checkpoint.is_dir() else checkpoint
     if not file.is_file():
-        raise ConfigError(
-            f"{file}: there is no such checkpoint; a run directory has one after its first epoch"
-        )
+        raise ConfigError(f"{file}: there is no such checkpoint; a run directory has one after its first epoch")
     state = read(file)
     identity = state.get("identity") or {}
     try:
@@ -64,9 +64,9 @@ def load_separator(checkpoint: Path, device: torch.device) -> Separator:
 def separate_long(separate: Separate, recording: Tensor, chunk: int) -> Tensor:
     """Estimates [2, T] of a recording [T] of any length, computed `chunk` samples at a time.
 
-    A network gives its two outputs in no particular order. Each chunk shares its first half with the one before,
-    and takes the order in which the two agree there best; then one is faded into the other. Where both speakers
-    are silent in all of that half, the order after it is as good as drawn.
+    A network gives its two outputs in no particular order. Each chunk shares its first half with the one before, and
+    takes the order in which the two agree there best; then one is faded into the other. Where both speakers are silent
+    in all of that half, the order after it is as good as drawn.
     """
     first = separate(recording[None, :chunk])[0]
     end, frames = first.shape[1], len(recording)

@@ -1,8 +1,9 @@
-"""Pointwise and depthwise convolutions that a GPU takes with the channels side by side in memory, where they are quickest.
+"""Pointwise and depthwise convolutions that a GPU takes with the channels side by side in memory, where they are
+quickest.
 
-There a pointwise convolution is one aligned matrix product, and a depthwise one a kernel of our own (triton_depthwise.py);
-tensors keep the shape [B, C, L], as a transposed view. On a CPU, and under torch.compile, they are nn.Conv1d.
-Used by convtasnet and spmamba.
+There a pointwise convolution is one aligned matrix product, and a depthwise one a kernel of our own
+(triton_depthwise.py); tensors keep the shape [B, C, L], as a transposed view. On a CPU, and under torch.compile, they
+are nn.Conv1d. Used by convtasnet and spmamba.
 """
 
 import torch
@@ -19,7 +20,7 @@ class Pointwise(nn.Conv1d):
         super().__init__(inputs, outputs, 1, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, C, L] to [B, C', L]."""
+        """Returns [B, C, L] to [B, C', L]."""
         if in_triton(input):
             return F.linear(input.transpose(1, 2), self.weight[..., 0]).transpose(1, 2)
         return super().forward(input)
@@ -42,7 +43,7 @@ class ReflectedDepthwise(nn.Conv1d):
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, C, L] to the same shape, of more places than are reflected."""
+        """Returns [B, C, L] to the same shape, of more places than are reflected."""
         (dilation,), width = self.dilation, self.dilation[0] * (self.kernel_size[0] // 2)
         if in_triton(input):
             from trainer.kernels.triton_depthwise import depthwise
@@ -63,7 +64,7 @@ class CausalDepthwise(nn.Conv1d):
         super().__init__(channels, channels, taps, groups=channels, padding=taps - 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, C, L] to the same shape."""
+        """Returns [B, C, L] to the same shape."""
         if in_triton(input):
             from trainer.kernels.triton_depthwise import depthwise
 

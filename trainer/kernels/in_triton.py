@@ -1,4 +1,7 @@
-"""Whether our Triton kernels can take a tensor. Asked by global_norm and lstm; the selective scan has a choice of its own."""
+"""Whether our Triton kernels can take a tensor.
+
+Asked by global_norm and lstm; the selective scan has a choice of its own.
+"""
 
 from functools import cache
 from importlib.util import find_spec

@@ -1,7 +1,7 @@
 """Linear layers that take less time on a CPU than nn.Linear. Used by the models.
 
-PyTorch gives fp32 products on a CPU to MKL, which keeps to AVX2 on processors that are not Intel's; where there are wider
-vectors, oneDNN uses them. On a GPU, and under torch.compile or autocast, PyTorch's own way is taken.
+PyTorch gives fp32 products on a CPU to MKL, which keeps to AVX2 on processors that are not Intel's; where there are
+wider vectors, oneDNN uses them. On a GPU, and under torch.compile or autocast, PyTorch's own way is taken.
 """
 
 import math
@@ -42,7 +42,7 @@ class _Linear(torch.autograd.Function):
 
 
 def plain(input: Tensor, weight: Tensor) -> bool:
-    """Whether a CPU computes in the one type of both, so that our own ways may be taken."""
+    """Returns whether a CPU computes in the one type of both, so that our own ways may be taken."""
     return (
         not torch.compiler.is_compiling()
         and input.device.type == "cpu"

@@ -1,9 +1,9 @@
 """A bidirectional LSTM whose training step takes less time than nn.LSTM's, on a CPU less memory too (`make bench`).
 
-PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call, and a good part of a step
-goes into having the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the next
-step. Formulas: Hochreiter and Schmidhuber 1997 with forget gates (Gers, Schmidhuber and Cummins 2000), as nn.LSTM has them.
-Used by dprnn.py.
+PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call, and a good part of a step goes
+into having the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the
+next step. Formulas: Hochreiter and Schmidhuber 1997 with forget gates (Gers, Schmidhuber and Cummins 2000), as nn.LSTM
+has them. Used by dprnn.py.
 
 On a GPU a Triton kernel of our own runs under autocast (triton_lstm.py), and cuDNN's in fp32.
 """
@@ -25,7 +25,7 @@ class LSTM(nn.LSTM):
         self._spare: list[Tensor] = []
 
     def forward(self, sequences: Tensor) -> Tensor:  # type: ignore[override]
-        """[T, B, N] to [T, B, 2 H]; on a CPU in the weights' own precision, also under autocast."""
+        """Returns [T, B, N] to [T, B, 2 H]; on a CPU in the weights' own precision, also under autocast."""
         if sequences.device.type != "cpu":
             return self._on_gpu(sequences)
         # oneDNN has no bf16 LSTM for processors without AVX-512.
@@ -81,11 +81,13 @@ class _BidirectionalLSTM(torch.autograd.Function):
 
 
 class _Direction:
-    """One direction over [T, B, N]. Its memory, 6 H numbers for each step of each sequence, holds the gates [T, B, 4 H] in the
-    order input, forget, cell, output, the cells [T, B, H] and their tanh [T, B, H].
+    """One direction over [T, B, N].
 
-    tanh(x) is 2 sigmoid(2 x) - 1, and PyTorch's sigmoid takes a third of its tanh: the cell gate's weights are doubled, so that
-    one sigmoid serves all four gates, and what is kept as the cell gate is s in 2 s - 1.
+    Its memory, 6 H numbers for each step of each sequence, holds the gates [T, B, 4 H] in the order input, forget,
+    cell, output, the cells [T, B, H] and their tanh [T, B, H].
+
+    tanh(x) is 2 sigmoid(2 x) - 1, and PyTorch's sigmoid takes a third of its tanh: the cell gate's weights are doubled,
+    so that one sigmoid serves all four gates, and what is kept as the cell gate is s in 2 s - 1.
     """
 
     def __init__(self, weights: tuple[Tensor, ...], *, backwards: bool) -> None:
@@ -124,10 +126,13 @@ class _Direction:
     def gradients(
         self, sequences: Tensor, hidden: Tensor, memory: Tensor, of_hidden: Tensor, of_sequences: Tensor
     ) -> list[Tensor]:
-        """The gradients of the four weights, from that of the hidden states [T, B, H]; that of the sequences is added to
-        `of_sequences`. In the memory the gates' gradients take the gates' place."""
+        """Returns the gradients of the four weights, from that of the hidden states [T, B, H].
+
+        That of the sequences is added to `of_sequences`. In the memory the gates' gradients take the gates' place.
+        """
         gates, cells, tanhs = self._parts(memory, hidden)
-        # What the loops leave for the cell gate is half of the gradient by the doubled weight's product, thus a quarter of it.
+        # What the loops leave for the cell gate is half of the gradient by the doubled weight's product, thus a quarter
+        # of it.
         four = self._cell_gate_times(4.0)  # [4 H, 1]
         self._gates_to_gradients(gates, cells, tanhs, of_hidden, self.of_hidden * four)
         rows = gates.flatten(0, 1)  # [T B, 4 H]
@@ -172,7 +177,7 @@ class _Direction:
         )
 
     def _steps(self, *tensors: Tensor) -> Any:
-        """The steps of [T, …] tensors side by side, in the order in which this direction goes."""
+        """Returns the steps of [T, …] tensors side by side, in the order in which this direction goes."""
         steps = zip(*(tensor.unbind(0) for tensor in tensors), strict=True)
         return reversed(list(steps)) if self.backwards else steps
 

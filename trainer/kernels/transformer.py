@@ -1,8 +1,8 @@
 """A layer of a transformer, trained in less time on a CPU than from PyTorch's own parts. SepFormer is made of it.
 
 Sequences do not see one another, so that a CPU takes a few at a time through the whole layer, forwards and backwards:
-what passes from one operation to the next stays in the processor's caches. On a GPU, and under torch.compile or autocast,
-PyTorch's own way is taken.
+what passes from one operation to the next stays in the processor's caches. On a GPU, and under torch.compile or
+autocast, PyTorch's own way is taken.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class TransformerLayer(nn.Module):
         )
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """[B, T, N] to [B, T, N]."""
+        """Returns [B, T, N] to [B, T, N]."""
         if plain(sequences, self.attention.qkv.weight):
             grouped: Tensor = _Grouped.apply(self.attention.heads, sequences.contiguous(), *self.parameters())
             return grouped
@@ -57,7 +57,7 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """[B, T, N] to [B, T, N]."""
+        """Returns [B, T, N] to [B, T, N]."""
         query, key, value = _heads(self.qkv(sequences), self.heads)
         attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, N / heads]
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B, T, N]
@@ -124,7 +124,7 @@ class _Grouped(torch.autograd.Function):
 
 
 def _forward(group: Tensor, heads: int, parts: _Parts, place: Tensor) -> _Kept:
-    """The layer's output for the sequences [B, T, N], into `place`."""
+    """Returns the layer's output for the sequences [B, T, N], into `place`."""
     normed = _norm(group, parts.attention_norm)
     qkv = product(normed[0], *parts.qkv)  # [B, T, 3 N]
     attended, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*_heads(qkv, heads))
@@ -136,10 +136,11 @@ def _forward(group: Tensor, heads: int, parts: _Parts, place: Tensor) -> _Kept:
     return _Kept(*normed, qkv, attended, logsumexp, between, *between_normed, hidden)
 
 
-def _backward(
-    group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Parts, of: _Parts, place: Tensor
-) -> None:
-    """The gradient of the sequences [B, T, N] from `outer`, their output's, into `place`; adds to those of the parts."""
+def _backward(group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Parts, of: _Parts, place: Tensor) -> None:
+    """The gradient of the sequences [B, T, N] from `outer`, their output's, into `place`.
+
+    Adds to those of the parts.
+    """
     inner = _linear_backward(outer, kept.hidden, parts.outer, of.outer)  # [B, T, H]
     torch.ops.aten.threshold_backward.grad_input(inner, kept.hidden, 0, grad_input=inner)
     inner = _linear_backward(inner, kept.between_normed, parts.inner, of.inner)  # [B, T, N]
@@ -148,9 +149,7 @@ def _backward(
     outer = outer + inner  # [B, T, N]
 
     inner = _linear_backward(outer, kept.attended, parts.output, of.output)  # [B, T, N]
-    inner, attended = (
-        part.view(*part.shape[:2], heads, -1).transpose(1, 2) for part in (inner, kept.attended)
-    )
+    inner, attended = (part.view(*part.shape[:2], heads, -1).transpose(1, 2) for part in (inner, kept.attended))
     # Of queries, keys and values: [B, heads, T, N / heads] each.
     of_heads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         inner, *_heads(kept.qkv, heads), attended, kept.logsumexp, dropout_p=0.0, is_causal=False
@@ -162,7 +161,7 @@ def _backward(
 
 
 def _linear_backward(outer: Tensor, input: Tensor, part: _Pair, of: _Pair) -> Tensor:
-    """The gradient of the input [..., N] of a linear layer from that of its output [..., M]."""
+    """Returns the gradient of the input [..., N] of a linear layer from that of its output [..., M]."""
     rows = outer.flatten(0, -2)  # [R, M]
     of.weight.addmm_(rows.t(), input.flatten(0, -2))
     of.bias.addmv_(rows.t(), rows.new_ones(len(rows)))  # in less time than a sum over the rows
@@ -170,14 +169,12 @@ def _linear_backward(outer: Tensor, input: Tensor, part: _Pair, of: _Pair) -> Te
 
 
 def _norm(input: Tensor, part: _Pair) -> tuple[Tensor, Tensor, Tensor]:
-    """The normed input [..., N], and the means and the reciprocal deviations [..., 1] for the backward pass."""
+    """Returns the normed input [..., N], and the means and the reciprocal deviations [..., 1] for the backward pass."""
     return torch.native_layer_norm(input, part.weight.shape, *part, EPS)
 
 
-def _norm_backward(
-    outer: Tensor, input: Tensor, mean: Tensor, deviation: Tensor, part: _Pair, of: _Pair
-) -> Tensor:
-    """The gradient of the norm's input [..., N] from that of its output [..., N]."""
+def _norm_backward(outer: Tensor, input: Tensor, mean: Tensor, deviation: Tensor, part: _Pair, of: _Pair) -> Tensor:
+    """Returns the gradient of the norm's input [..., N] from that of its output [..., N]."""
     of_input: Tensor
     of_input, *mine = torch.ops.aten.native_layer_norm_backward(
         outer, input, part.weight.shape, mean, deviation, *part, [True, True, True]
@@ -188,17 +185,17 @@ def _norm_backward(
 
 
 def _parts(parameters: Sequence[Tensor]) -> _Parts:
-    """The parameters, or their gradients, by parts."""
+    """Returns the parameters, or their gradients, by parts."""
     return _Parts(*map(_Pair, parameters[::2], parameters[1::2]))
 
 
 def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """[B, T, 3 N] to queries, keys and values, [B, heads, T, N / heads] each."""
+    """Returns [B, T, 3 N] to queries, keys and values, [B, heads, T, N / heads] each."""
     # Split before the heads come first: so the gradients of the three meet in the layout of the projection.
     query, key, value = torch.unflatten(qkv, -1, (3, heads, -1)).unbind(2)  # [B, T, heads, N / heads] each
     return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
 
 def _groups(sequences: Tensor) -> tuple[Tensor, ...]:
-    """[B, T, N] in groups of whole sequences."""
+    """Returns [B, T, N] in groups of whole sequences."""
     return torch.split(sequences, max(1, ROWS // sequences.shape[1]))

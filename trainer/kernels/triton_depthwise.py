@@ -1,7 +1,8 @@
 """Depthwise convolution on CUDA with the channels side by side in memory: a Triton kernel forward, one backward.
 
-PyTorch's kernels want each channel's places side by side, where rows of an odd length keep matrix products from the tensor
-cores, and they reflect in a copy. Called by depthwise.py; under TRITON_INTERPRET=1 it runs on the CPU too, for the tests.
+PyTorch's kernels want each channel's places side by side, where rows of an odd length keep matrix products from the
+tensor cores, and they reflect in a copy. Called by depthwise.py; under TRITON_INTERPRET=1 it runs on the CPU too, for
+the tests.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -18,13 +19,11 @@ CHANNELS, LENGTH = 64, 64
 """Of a tile, which a program takes."""
 
 
-def depthwise(
-    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, before: int, reflect: bool
-) -> Tensor:
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, before: int, reflect: bool) -> Tensor:
     """y_t = sum over k of w_k x_(t + k dilation - before) + bias, x [B, C, L], weight [C, 1, P], bias [C], y [B, C, L].
 
-    What lies outside of x is its reflection, at most L - 1 places of it, or zero. y has x's type; computed in float32, or in
-    float64 where x is.
+    What lies outside of x is its reflection, at most L - 1 places of it, or zero. y has x's type; computed in float32,
+    or in float64 where x is.
     """
     y: Tensor = _Depthwise.apply(x.transpose(1, 2), weight, bias, dilation, before, reflect)
     return y.transpose(1, 2)
@@ -74,7 +73,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _dense(x: Tensor) -> Tensor:
-    """[B, L, C] with the channels side by side."""
+    """Returns [B, L, C] with the channels side by side."""
     return x if x.stride(2) == 1 else x.contiguous()
 
 

@@ -1,9 +1,10 @@
 """A bidirectional LSTM on CUDA in 16 bits, forward and backward: a Triton kernel each that walks all steps.
 
-cuDNN's LSTM computes in fp16 under autocast, also where bf16 was asked for, and its backward pass takes three times what its
-forward pass does. Here a program takes some sequences in one direction and keeps the recurrent weights, 128 KiB at 128 units,
-in its registers from the first step to the last; everything that does not wait for the step before is one product over all of
-them. Formulas and order of the gates as nn.LSTM's. Called by lstm.py; under TRITON_INTERPRET=1 it runs on the CPU too.
+cuDNN's LSTM computes in fp16 under autocast, also where bf16 was asked for, and its backward pass takes three times
+what its forward pass does. Here a program takes some sequences in one direction and keeps the recurrent weights, 128
+KiB at 128 units, in its registers from the first step to the last; everything that does not wait for the step before is
+one product over all of them. Formulas and order of the gates as nn.LSTM's. Called by lstm.py; under TRITON_INTERPRET=1
+it runs on the CPU too.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -23,12 +24,15 @@ WIDEST = 128
 
 
 def fits(hidden_size: int) -> bool:
-    """Whether the kernels take that many units."""
+    """Returns whether the kernels take that many units."""
     return 16 <= hidden_size <= WIDEST and hidden_size & (hidden_size - 1) == 0
 
 
 def bidirectional_lstm(sequences: Tensor, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """[T, B, N] to [T, B, 2 H] of `dtype`, from a state of zeros; `weights` in the order of nn.LSTM's parameters."""
+    """Returns [T, B, N] to [T, B, 2 H] of `dtype`, from a state of zeros.
+
+    `weights` in the order of nn.LSTM's parameters.
+    """
     output: Tensor = _LSTM.apply(sequences, dtype, *weights)
     return output
 
@@ -97,7 +101,9 @@ def _load(pointer, place, inside):
 
 @triton.jit
 def _place(batch, H: tl.constexpr, ROWS: tl.constexpr):
-    """The program's sequences [R], its direction, and where in step 0 its gates and its hidden states begin, [R, H] each."""
+    """The program's sequences [R], its direction, and where in step 0 its gates and its hidden states begin, [R, H]
+    each.
+    """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     direction = tl.program_id(1)
     unit = tl.arange(0, H)

@@ -1,8 +1,8 @@
 """The global norm on CUDA, with PReLU in front where a slope is given: Triton kernels, forward and backward.
 
-A mixture is cut into tiles of some channels and places, a program each. What all tiles of a mixture have a share in, its
-moments and the sums of the backward pass, each writes apart and they are put together afterwards: no atomics, the same bits
-every time. Called by global_norm.py; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
+A mixture is cut into tiles of some channels and places, a program each. What all tiles of a mixture have a share in,
+its moments and the sums of the backward pass, each writes apart and they are put together afterwards: no atomics, the
+same bits every time. Called by global_norm.py; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -18,17 +18,16 @@ from torch.autograd.function import once_differentiable
 TILE = 4096
 """Entries of a tile."""
 ADJACENT = 64
-"""Channels of a tile where the channels of a place lie side by side in memory; elsewhere its places do, and it has TALL."""
+"""Channels of a tile where the channels of a place lie side by side in memory; elsewhere its places do, and it has
+TALL."""
 TALL = 4
 
 
-def global_norm(
-    x: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: Tensor | None, dtype: torch.dtype
-) -> Tensor:
+def global_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: Tensor | None, dtype: torch.dtype) -> Tensor:
     """(a - mean) / sqrt(variance + eps) * gain + bias, a = prelu(x, slope) or x, moments over all of a mixture.
 
-    x [B, C, L] or [B, C, P, Q] of any strides; gain and bias [C]; slope [1]. Computed in float32, or in float64 where x is,
-    and returned as `dtype`.
+    x [B, C, L] or [B, C, P, Q] of any strides; gain and bias [C]; slope [1]. Computed in float32, or in float64 where x
+    is, and returned as `dtype`.
     """
     y: Tensor = _GlobalNorm.apply(x.unsqueeze(2) if x.dim() == 3 else x, gain, bias, slope, eps, dtype)
     return y.view_as(x) if x.dim() == 3 else y
@@ -86,7 +85,7 @@ class _GlobalNorm(torch.autograd.Function):
 
 
 def _tiles(x: Tensor) -> tuple[dict[str, int], tuple[int, int]]:
-    """The sizes of a tile of x [B, C, P, Q], and the grid: tiles of a mixture, mixtures."""
+    """Returns the sizes of a tile of x [B, C, P, Q], and the grid: tiles of a mixture, mixtures."""
     batch, channels, rows, columns = x.shape
     tall = ADJACENT if x.stride(1) == 1 else TALL
     sizes = {"CHANNELS": tall, "LENGTH": TILE // tall}

@@ -1,7 +1,7 @@
 """The separation networks by name: `build("convtasnet", "paper")`, and what is known of each before that.
 
-A model is one module of this package with a frozen config, its PRESETS and the network. It is imported when
-it is asked for and not before. Called by the epoch loop, the `describe` verb and the benchmarks.
+A model is one module of this package with a frozen config, its PRESETS and the network. It is imported when it is asked
+for and not before. Called by the epoch loop, the `describe` verb and the benchmarks.
 """
 
 import dataclasses
@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 
 def build(model: str, preset: str, **architecture: Any) -> "nn.Module":
-    """The network of `model` in `preset`, with single fields of the architecture replaced.
+    """Returns the network of `model` in `preset`, with single fields of the architecture replaced.
 
-    Its forward maps a mixture [B, T] to estimates [B, 2, T] for any T >= 1 (samples). Raises ValueError that
-    names the nearest valid word where the model, the preset or a field does not exist, and the field where a
-    value does not fit.
+    Its forward maps a mixture [B, T] to estimates [B, 2, T] for any T >= 1 (samples). Raises ValueError that names the
+    nearest valid word where the model, the preset or a field does not exist, and the field where a value does not fit.
     """
     entry = find(model)
     return entry.network(entry.config(preset, **architecture))
 
 
 def find(model: str) -> "Model":
-    """The registry's entry of `model`. Raises ValueError that names the nearest model."""
+    """Returns the registry's entry of `model`. Raises ValueError that names the nearest model."""
     if model not in MODELS:
         raise ValueError(f"unknown model '{model}', {_nearest(model, MODELS)}")
     return MODELS[model]
@@ -61,18 +60,16 @@ class Model:
         return network
 
     def config(self, preset: str, **architecture: Any) -> Any:
-        """The config of `preset` with the given fields replaced. Raises ValueError as `build` does."""
+        """Returns the config of `preset` with the given fields replaced. Raises ValueError as `build` does."""
         if preset not in self.presets:
             raise ValueError(f"{self.name} has no preset '{preset}', {_nearest(preset, self.presets)}")
         for field in architecture:
             if field not in self.fields:
-                raise ValueError(
-                    f"{self.name} has no architecture field '{field}', {_nearest(field, self.fields)}"
-                )
+                raise ValueError(f"{self.name} has no architecture field '{field}', {_nearest(field, self.fields)}")
         return dataclasses.replace(self.presets[preset], **architecture)
 
     def notes(self, device: Any) -> tuple[str, ...]:
-        """What the log should tell of the network on `device`: one line for each choice that depends on it."""
+        """Returns what the log should tell of the network on `device`: one line for each choice that depends on it."""
         notes: tuple[str, ...] = getattr(self._module(), "notes", lambda device: ())(device)
         return notes
 
@@ -96,6 +93,4 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 def _nearest(word: str, valid: Iterable[str]) -> str:
     options = sorted(valid)
     close = get_close_matches(word, options, n=1)
-    return (
-        f"did you mean '{close[0]}'? valid: {', '.join(options)}" if close else f"valid: {', '.join(options)}"
-    )
+    return f"did you mean '{close[0]}'? valid: {', '.join(options)}" if close else f"valid: {', '.join(options)}"

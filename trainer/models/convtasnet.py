@@ -1,7 +1,7 @@
 """Conv-TasNet (Luo and Mesgarani 2019, arXiv:1809.07454): masks from dilated depthwise convolutions.
 
-The non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout,
-where the paper's global layer norm is a GroupNorm with one group. Built through trainer.models.build.
+The non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout, where the
+paper's global layer norm is a GroupNorm with one group. Built through trainer.models.build.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class ConvTasNet(nn.Module):
         self.decoder = Decoder(config.filters, config.kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """[B, T] to [B, 2, T]."""
+        """Returns [B, T] to [B, 2, T]."""
         frames = self.encoder(mixture)  # [B, N, L]
         features = self.norm(frames.transpose(1, 2)).transpose(1, 2)  # [B, N, L]
         features = self.blocks(self.bottleneck(features))  # [B, B', L]
@@ -96,6 +96,6 @@ class TemporalBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, B', L] to [B, B', L]."""
+        """Returns [B, B', L] to [B, B', L]."""
         output: Tensor = features + self.layers(features)
         return output

@@ -63,7 +63,7 @@ class RecurrentPath(nn.Module):
                 nn.init.orthogonal_(weight)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """[B, X, T, N] to [B, X, T, N]."""
+        """Returns [B, X, T, N] to [B, X, T, N]."""
         # Time first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
         sequences = chunks.movedim(2, 0)  # [T, B, X, N]
         hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]

@@ -47,9 +47,7 @@ class SepFormerConfig:
 
 PRESETS = {
     "paper": SepFormerConfig(),
-    "debug": SepFormerConfig(
-        filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64
-    ),
+    "debug": SepFormerConfig(filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64),
 }
 
 
@@ -57,10 +55,7 @@ class SepFormer(DualPathNetwork):
     """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
 
     def __init__(self, config: SepFormerConfig) -> None:
-        blocks = [
-            DualPathBlock(config.filters, Transformer(config), Transformer(config))
-            for _ in range(config.blocks)
-        ]
+        blocks = [DualPathBlock(config.filters, Transformer(config), Transformer(config)) for _ in range(config.blocks)]
         super().__init__(config.filters, config.kernel_size, config.chunk_size, blocks)
 
 
@@ -75,7 +70,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.filters, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """[B, X, T, N] to [B, X, T, N]."""
+        """Returns [B, X, T, N] to [B, X, T, N]."""
         # In the order of memory: sums keep the order of their first term, and each norm would copy it.
         sequences = chunks.flatten(0, 1).contiguous()  # [B X, T, N]
         if self.positional_encoding:
@@ -85,7 +80,7 @@ class Transformer(nn.Module):
 
 
 def sinusoids(sequences: Tensor) -> Tensor:
-    """The positional encoding [T, N] of sequences [B', T, N]: sine and cosine of each frequency by turns.
+    """Returns the positional encoding [T, N] of sequences [B', T, N]: sine and cosine of each frequency by turns.
 
     Vaswani et al. 2017, section 3.5: the frequencies fall from 1 to 1 / 10000 radians a position.
     """

@@ -1,9 +1,9 @@
 """SPMamba (Li, Chen, Yang and Hu 2024, arXiv:2404.02063): Mamba along and across the frames of a spectrogram.
 
-TF-GridNet (Wang et al. 2023, arXiv:2211.12433) with a bidirectional Mamba (Gu and Dao 2023, arXiv:2312.00752) in
-place of each LSTM. A block scans each frame's frequencies, then each frequency's frames, and attends across
-frames. Spectrograms are [B, T, F, C], channels last. The paper preset is the reduced network of the published
-PolSESS baseline. Built through trainer.models.build.
+TF-GridNet (Wang et al. 2023, arXiv:2211.12433) with a bidirectional Mamba (Gu and Dao 2023, arXiv:2312.00752) in place
+of each LSTM. A block scans each frame's frequencies, then each frequency's frames, and attends across frames.
+Spectrograms are [B, T, F, C], channels last. The paper preset is the reduced network of the published PolSESS baseline.
+Built through trainer.models.build.
 """
 
 import math
@@ -66,9 +66,7 @@ class SPMambaConfig:
 
 PRESETS = {
     "paper": SPMambaConfig(),
-    "debug": SPMambaConfig(
-        n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1
-    ),
+    "debug": SPMambaConfig(n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1),
 }
 
 
@@ -87,7 +85,7 @@ class SPMamba(nn.Module):
         self.decoder = nn.ConvTranspose2d(config.channels, 2 * SPEAKERS, 3, padding=1)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """[B, L] to [B, 2, L]."""
+        """Returns [B, L] to [B, 2, L]."""
         # A window of the paths needs that many frames and frequencies, a reflection more than it reflects.
         shortest = max((self.config.window - 1) * self.config.hop, self.config.n_fft // 2 + 1)
         padded = F.pad(mixture, (0, max(0, shortest - mixture.shape[-1])))  # [B, L']
@@ -99,7 +97,7 @@ class SPMamba(nn.Module):
         return (estimates * scale.unsqueeze(1))[..., : mixture.shape[-1]]  # [B, S, L]
 
     def spectrogram(self, signals: Tensor) -> Tensor:
-        """[B, L] to real and imaginary parts [B, 2, T, F], T = L // hop + 1."""
+        """Returns [B, L] to real and imaginary parts [B, 2, T, F], T = L // hop + 1."""
         n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(signals.dtype)
         spectra = torch.stft(signals, n_fft, hop, window=window, return_complex=True)  # [B, F, T]
         return torch.view_as_real(spectra).permute(0, 3, 2, 1)  # [B, 2, T, F]
@@ -134,7 +132,7 @@ class Block(nn.Module):
         self.attention = FrameAttention(config)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, T, F, C] to [B, T, F, C]."""
+        """Returns [B, T, F, C] to [B, T, F, C]."""
         features = features + self.intra(features)  # [B, T, F, C]
         features = features + self.inter(features.transpose(1, 2)).transpose(1, 2)  # [B, T, F, C]
         output: Tensor = features + self.attention(features)  # [B, T, F, C]
@@ -154,7 +152,7 @@ class Path(nn.Module):
         self.output = nn.ConvTranspose1d(2 * width, config.channels, config.window)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, X, L, C] to [B, X, L, C]."""
+        """Returns [B, X, L, C] to [B, X, L, C]."""
         rows = self.norm(features).flatten(0, 1)  # [B X, L, C]
         windows = rows.unfold(1, self.window, 1).flatten(2)  # [B X, L', C w], L' = L - w + 1
         backwards = self.backwards(windows.flip(1)).flip(1)  # [B X, L', C w]
@@ -172,10 +170,8 @@ class Direction(nn.Module):
         self.mamba = Mamba(width, config.state_size, config.taps, config.expansion)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """[B', L, width] to [B', L, width]."""
-        normed = self.norm(
-            sequences.to(self.norm.weight.dtype)
-        )  # [B', L, width], in full where autocast halves
+        """Returns [B', L, width] to [B', L, width]."""
+        normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width], in full where autocast halves
         output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
         return output
 
@@ -201,17 +197,13 @@ class Mamba(nn.Module):
             self.step.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """[B', L, width] to [B', L, width]."""
+        """Returns [B', L, width] to [B', L, width]."""
         u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
         u = F.silu(self.conv(u))  # [B', D, L]
-        step, B, C = self.selection(u.transpose(1, 2)).split(
-            self.sizes, dim=2
-        )  # [B', L, rank], [B', L, N] twice
+        step, B, C = self.selection(u.transpose(1, 2)).split(self.sizes, dim=2)  # [B', L, rank], [B', L, N] twice
         delta = F.linear(step, self.step.weight).transpose(1, 2)  # [B', D, L]; the scan adds the bias
         A = -torch.exp(self.A_log)  # [D, N]
-        y = selective_scan(
-            u, delta, A, B.transpose(1, 2), C.transpose(1, 2), self.D, z, self.step.bias
-        )  # [B', D, L]
+        y = selective_scan(u, delta, A, B.transpose(1, 2), C.transpose(1, 2), self.D, z, self.step.bias)  # [B', D, L]
         output: Tensor = self.output(y.transpose(1, 2))  # [B', L, width]
         return output
 
@@ -234,16 +226,14 @@ class FrameAttention(nn.Module):
         self.output = Projection(frequencies, channels, channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, T, F, C] to [B, T, F, C]."""
+        """Returns [B, T, F, C] to [B, T, F, C]."""
         query, key, value = (
             torch.stack([head(features).flatten(2) for head in heads], dim=1)  # [B, heads, T, F c]
             for heads in (self.queries, self.keys, self.values)
         )
         attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, F c]
         frames = attended.transpose(1, 2).reshape(*features.shape[:2], self.heads, features.shape[2], -1)
-        output: Tensor = self.output(
-            frames.transpose(2, 3).flatten(3)
-        )  # [B, T, F, C] from [B, T, F, heads, c]
+        output: Tensor = self.output(frames.transpose(2, 3).flatten(3))  # [B, T, F, C] from [B, T, F, heads, c]
         return output
 
 

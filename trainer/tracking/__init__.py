@@ -1,9 +1,9 @@
 """Experiment tracking with Weights & Biases where WANDB_PROJECT is set, and nothing where it is not.
 
-W&B's SDK runs in a process of its own (trainer/tracking/reporter.py), because it may block for minutes where its
-server does not answer. The two meet in the run directory: the reporter reads config.json, summary.json and the
-examples there, whenever the training says by a line on its stdin that there is something new. So a training
-never waits for W&B but at its end, and there for a limited time. Called by the epoch loop.
+W&B's SDK runs in a process of its own (trainer/tracking/reporter.py), because it may block for minutes where its server
+does not answer. The two meet in the run directory: the reporter reads config.json, summary.json and the examples there,
+whenever the training says by a line on its stdin that there is something new. So a training never waits for W&B but at
+its end, and there for a limited time. Called by the epoch loop.
 """
 
 import contextlib
@@ -35,8 +35,10 @@ class Tracker(Protocol):
         """The epoch under way is the best so far; `examples` separates some of its validation mixtures."""
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
-        """The process is about to end; 0 where the training is complete, else `reason` says what was wrong. Waits
-        for at most `seconds`."""
+        """The process is about to end; 0 where the training is complete, else `reason` says what was wrong.
+
+        Waits for at most `seconds`.
+        """
 
 
 class NoTracker:
@@ -70,7 +72,7 @@ def open_tracker(run_dir: Path) -> Tracker:
 
 
 def _is_installed() -> bool:
-    """Whether there is such a package; a folder of runs in the current directory, called wandb too, is none."""
+    """Returns whether there is such a package; a folder of runs in the current directory, called wandb too, is none."""
     spec = importlib.util.find_spec("wandb")
     return spec is not None and spec.origin is not None
 
@@ -133,8 +135,10 @@ class _Reporter:
         self._relay()
 
     def _relay(self) -> None:
-        """Print what the reporter has to say. Done by the training's own thread, so that no line of it can come
-        between a metric line and its end."""
+        """Print what the reporter has to say.
+
+        Done by the training's own thread, so that no line of it can come between a metric line and its end.
+        """
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self._output.fileno(), 65536):
                 self._read += part
@@ -143,14 +147,10 @@ class _Reporter:
             kind, _, text = line.decode(errors="replace").partition(" ")
             self._warned = self._warned or kind == "warning"
             _say(kind, text)
-        if (
-            self._process.poll() and not self._warned
-        ):  # it ended before it could say why, for example at an import
+        if self._process.poll() and not self._warned:  # it ended before it could say why, for example at an import
             self._warned = True
             log = self._run_dir / FOLDER / LOG
-            _say(
-                "warning", f"W&B cannot be started ({_last_line(log)}, see {log}); training continues without"
-            )
+            _say("warning", f"W&B cannot be started ({_last_line(log)}, see {log}); training continues without")
 
 
 def _last_line(file: Path) -> str:
@@ -161,8 +161,10 @@ def _last_line(file: Path) -> str:
 
 
 def _say(kind: str, text: str) -> None:
-    """One line: a warning on stderr, anything else on stdout. W&B's words may hold the metric's name, which Katib's
-    collector would trip over, or the key."""
+    """One line: a warning on stderr, anything else on stdout.
+
+    W&B's words may hold the metric's name, which Katib's collector would trip over, or the key.
+    """
     for secret in filter(None, (os.environ.get("WANDB_API_KEY"),)):
         text = text.replace(secret, "…")
     text = " ".join(text.split()).replace(METRIC, "the metric")

@@ -41,14 +41,15 @@ class Signals:
 
     @staticmethod
     def read(file: Path) -> "Signals":
-        """The inverse of `write`."""
+        """Returns the inverse of `write`."""
         with soundfile.SoundFile(file) as sound:
             return Signals(sound.title, sound.read(dtype="float32", always_2d=True).T, sound.samplerate)
 
 
 def spectrograms(signals: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Pictures [C, F, N] of `signals` [C, T], low frequencies at the bottom: black 60 dB below the loudest bin of them
-    all, which is white. Hann windows of 256 samples, hop 64."""
+    all, which is white. Hann windows of 256 samples, hop 64.
+    """
     size, hop = 256, 64
     padded = np.pad(signals, ((0, 0), (0, max(0, size - signals.shape[1]))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::hop]  # [C, N, size]

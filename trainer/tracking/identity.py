@@ -1,6 +1,7 @@
 """Which run of W&B a run directory is: an id that no other directory has, and a name for people.
 
-The id is made once and kept in the directory's `wandb/id`, so that it outlasts every resume and a move of the directory.
+The id is made once and kept in the directory's `wandb/id`, so that it outlasts every resume and a move of the
+directory.
 """
 
 import re
@@ -22,10 +23,10 @@ def run_id(run_dir: Path, folder: Path, environment: Mapping[str, str]) -> str:
     """Returns the id of the run in `run_dir`, and keeps it in `folder`, W&B's own in it. Raises OSError.
 
     One that W&B's agent or the user gives by WANDB_RUN_ID comes first, then the one that is kept, then the one that the
-    directory was reported under by a version that kept none; a copy of a directory that is still there takes neither, as both
-    would write to one run. A new one is the trial's name in a pod, where no other trial
-    has it and the trial table makes addresses of it, else the directory's name and a random part: lr3/seed42 and lr4/seed42,
-    or two machines, are different runs.
+    directory was reported under by a version that kept none; a copy of a directory that is still there takes neither,
+    as both would write to one run. A new one is the trial's name in a pod, where no other trial has it and the trial
+    table makes addresses of it, else the directory's name and a random part: lr3/seed42 and lr4/seed42, or two
+    machines, are different runs.
     """
     found = _given(environment) or ("" if _is_copy(folder) else _kept(folder) or _reported(folder))
     if not found:
@@ -37,8 +38,10 @@ def run_id(run_dir: Path, folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def run_name(run_dir: Path, environment: Mapping[str, str]) -> str:
-    """Returns the name for people: WANDB_NAME, or the directory's, which is the trial's; outside of a search, which is
-    W&B's group, with the folder that it lies in."""
+    """Returns the name for people: WANDB_NAME, or the directory's, which is the trial's.
+
+    Outside of a search, which is W&B's group, with the folder that it lies in.
+    """
     path = run_dir.resolve()
     alone = environment.get("WANDB_RUN_GROUP") or not path.parent.name
     return environment.get("WANDB_NAME") or (path.name if alone else f"{path.parent.name}/{path.name}")
@@ -58,7 +61,9 @@ def _kept(folder: Path) -> str:
 
 
 def _is_copy(folder: Path) -> bool:
-    """Whether the folder that the id was given to is another one, still there and with that id: `cp -r`, not `mv`."""
+    """Returns whether the folder that the id was given to is another one, still there and with that id: `cp -r`, not
+    `mv`.
+    """
     try:
         first = Path((folder / PLACE).read_text().removesuffix("\n"))
         return not first.samefile(folder) and _kept(first) == _kept(folder)
@@ -67,10 +72,8 @@ def _is_copy(folder: Path) -> bool:
 
 
 def _reported(folder: Path) -> str:
-    """The id of the newest run that W&B has written to the folder."""
-    found = [
-        match.groups() for path in folder.glob("*run-*") if (match := _WRITTEN_BY_WANDB.fullmatch(path.name))
-    ]
+    """Returns the id of the newest run that W&B has written to the folder."""
+    found = [match.groups() for path in folder.glob("*run-*") if (match := _WRITTEN_BY_WANDB.fullmatch(path.name))]
     return max(found)[1] if found else ""
 
 

@@ -1,9 +1,9 @@
 """The process in which W&B's SDK runs: `python -m trainer.tracking.reporter RUN_DIR PID`, started by the tracker.
 
-It reports the run directory of the training whose process is PID: what defines the training, its history from the
-first epoch on, and examples of the best epoch. A line on stdin says that summary.json has been written, a line of
-JSON that the training ends; stdin's end without one, that it was killed. Where there is no key, or no server answers,
-the run is kept in the run directory, to be sent later.
+It reports the run directory of the training whose process is PID: what defines the training, its history from the first
+epoch on, and examples of the best epoch. A line on stdin says that summary.json has been written, a line of JSON that
+the training ends; stdin's end without one, that it was killed. Where there is no key, or no server answers, the run is
+kept in the run directory, to be sent later.
 """
 
 import contextlib
@@ -163,7 +163,7 @@ def _start(run_dir: Path, training: int, offline: bool) -> wandb.Run:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """An epoch as W&B's charts have it: numbers by name."""
+    """Returns an epoch as W&B's charts have it: numbers by name."""
     numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
     variants = {f"{METRIC}_{variant}": value for variant, value in record["variants"].items()}
     rate = record["mixtures"] / record["seconds"] if record["seconds"] else 0.0
@@ -177,7 +177,10 @@ def _asked_online() -> bool:
 
 
 def _server_answers(tell: "_Voice") -> bool:
-    """Whether W&B's server says anything at all. Its SDK does not come back from a host that it cannot reach."""
+    """Returns whether W&B's server says anything at all.
+
+    Its SDK does not come back from a host that it cannot reach.
+    """
     url = wandb.setup().settings.base_url
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS):  # noqa: S310 - the user's own setting

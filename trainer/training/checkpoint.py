@@ -1,10 +1,10 @@
 """What a checkpoint holds, as bytes: everything that a training needs to go on as if it had never stopped.
 
-Weights, optimiser, scheduler, scaler, random numbers, the config, and the progress: finished epochs with their
-times, and how far the epoch under way is, from which the place in the curriculum and in the data follows. It is
-a file of torch.save with a checksum as the comment of its zip archive, and it is read with weights_only, so that
-one from elsewhere cannot run code. Called by the epoch loop and trainer/training/train.py; trainer/training/run_directory.py puts
-the bytes on the disk.
+Weights, optimiser, scheduler, scaler, random numbers, the config, and the progress: finished epochs with their times,
+and how far the epoch under way is, from which the place in the curriculum and in the data follows. It is a file of
+torch.save with a checksum as the comment of its zip archive, and it is read with weights_only, so that one from
+elsewhere cannot run code. Called by the epoch loop and trainer/training/train.py; trainer/training/run_directory.py
+puts the bytes on the disk.
 """
 
 import hashlib
@@ -52,20 +52,18 @@ class Session:
 
 
 def new_session(training: Training, device: torch.device) -> Session:
-    """A training before its first epoch; its weights depend on the seed alone."""
+    """Returns a training before its first epoch; its weights depend on the seed alone."""
     torch.manual_seed(training.seed)
     model = build(training.model, training.preset, **training.architecture).to(device)
     optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
     # Its other settings are torch's defaults, as published: a validation is better that exceeds 1.0001 times the best.
-    scheduler = ReduceLROnPlateau(
-        optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience
-    )
+    scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience)
     scaler = GradScaler(device.type, enabled=training.precision == "fp16")
     return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))
 
 
 def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
-    """The whole session, for `restore`; `identity` as config.json has it."""
+    """Returns the whole session, for `restore`; `identity` as config.json has it."""
     state = {
         "model": session.model.state_dict(),
         "optimizer": session.optimizer.state_dict(),
@@ -80,7 +78,7 @@ def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
 
 
 def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
-    """The weights of the epoch that has just ended, with what is needed to build the model and to name it."""
+    """Returns the weights of the epoch that has just ended, with what is needed to build the model and to name it."""
     record = session.progress.history[-1]
     return _dump(
         {
@@ -93,11 +91,12 @@ def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
 
 
 def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list[str]:
-    """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is
-    damaged; a directory without any leaves it as it is.
+    """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is damaged.
 
-    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the
-    fields that differ, DamagedCheckpointError where none can be read.
+    A directory without any leaves it as it is.
+
+    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the fields
+    that differ, DamagedCheckpointError where none can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -137,8 +136,10 @@ def restore(session: Session, file: Path, identity: Mapping[str, Any]) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint, last or best, on the CPU. Raises DamagedCheckpointError where it is not what
-    was written."""
+    """Returns the content of a checkpoint, last or best, on the CPU.
+
+    Raises DamagedCheckpointError where it is not what was written.
+    """
     try:
         content = read_regular(file)
     except OSError as error:
@@ -151,20 +152,17 @@ def read(file: Path) -> dict[str, Any]:
     try:
         _check_unpacked_size(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # whatever torch may raise: the file is what was written, but not by this version
-        raise DamagedCheckpointError(
-            f"{file}: cannot be read by this version ({_first_line(error)})"
-        ) from error
+    except Exception as error:  # whatever torch may raise: the file is what was written, but not by this version
+        raise DamagedCheckpointError(f"{file}: cannot be read by this version ({_first_line(error)})") from error
     if not isinstance(state, dict):
         raise DamagedCheckpointError(f"{file}: is no checkpoint of this version")
     return state
 
 
 def _check_unpacked_size(content: bytes) -> None:
-    """Raises ValueError where the archive would fill more memory than the file: torch.save packs nothing, so that it was
-    made by somebody else, to exhaust it."""
+    """Raises ValueError where the archive would fill more memory than the file: torch.save packs nothing, so that it
+    was made by somebody else, to exhaust it.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > len(content):

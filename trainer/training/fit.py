@@ -1,7 +1,7 @@
 """The epoch loop: train, validate, step the scheduler, keep a checkpoint, and only then tell the result.
 
-Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines were
-trained. Called by trainer/training/train.py.
+Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines were trained. Called
+by trainer/training/train.py.
 """
 
 import math
@@ -44,8 +44,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Example:
-    """A separated validation mixture, on the CPU: mixture [T], estimates and targets [2, T] in the same order
-    of speakers, float32 at 8 kHz."""
+    """A separated validation mixture, on the CPU: mixture [T], estimates and targets [2, T] in the same order of
+    speakers, float32 at 8 kHz.
+    """
 
     variant: str
     mixture: Tensor
@@ -69,8 +70,10 @@ class Fit:
     """Seconds that the processes of this run have taken until now, those that were cut off among them."""
 
     def epochs(self) -> None:
-        """Train until `run.epochs` are done or patience is at its end. Raises Stopped, DivergedError,
-        DataFaultError or StorageError."""
+        """Train until `run.epochs` are done or patience is at its end.
+
+        Raises Stopped, DivergedError, DataFaultError or StorageError.
+        """
         while not self.finished:
             epoch = self.session.progress.epoch
             started = time.monotonic() - self.session.progress.partial.seconds
@@ -89,7 +92,7 @@ class Fit:
         return self.session.progress.finished(self.run.epochs, self.run.patience)
 
     def mixture_si_snr(self) -> float:
-        """What the unprocessed mixtures score on the validation set, in dB."""
+        """Returns what the unprocessed mixtures score on the validation set, in dB."""
 
         def score(batch: Batch) -> Tensor:
             if self.stop.requested:
@@ -99,7 +102,7 @@ class Fit:
         return self._over_validation(score).mean
 
     def examples(self, count: int) -> list[Example]:
-        """The first `count` validation mixtures as the model separates them now, for the tracker."""
+        """Returns the first `count` validation mixtures as the model separates them now, for the tracker."""
         self.session.model.eval()
         batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
         found = []
@@ -108,14 +111,13 @@ class Fit:
                 estimates = self.gradients.estimate(batch.mixtures)[0].float()
                 orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
                 best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
-                found.append(
-                    Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu())
-                )
+                found.append(Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu()))
         return found
 
     def summarize(self, state: str, reason: str | None = None) -> None:
         """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory, `reason`
-        what was wrong. A finished run has a reason where patience ended it."""
+        what was wrong. A finished run has a reason where patience ended it.
+        """
         if math.isnan(self.session.progress.mixture_val_si_snr):
             return  # ended before there was anything to tell
         run, session = self.run, self.session
@@ -188,7 +190,7 @@ class Fit:
         )
 
     def _validate(self, started: float) -> Scores:
-        """The model's SI-SNR on the validation set."""
+        """Returns the model's SI-SNR on the validation set."""
 
         def score(batch: Batch) -> Tensor:
             self._leave_if_asked(started)
@@ -278,19 +280,15 @@ class Fit:
 
     def _diverged(self, epoch: int, what: str, value: str) -> DivergedError:
         training = self.run.training
-        remedies = (
-            f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
-        )
+        remedies = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
         if training.precision != "fp32":
             remedies += f", or --precision fp32 (now {training.precision})"
         lr = self.session.optimizer.param_groups[0]["lr"]
-        return DivergedError(
-            f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}"
-        )
+        return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}")
 
 
 def signals(example: Example) -> Signals:
-    """What the tracker shows of `example`; the estimates get the level that they have in the mixture."""
+    """Returns what the tracker shows of `example`; the estimates get the level that they have in the mixture."""
     mixture = example.mixture.unsqueeze(0)  # [1, T]
     estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
     score = si_snr(estimates, example.targets).mean()

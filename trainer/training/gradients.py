@@ -1,8 +1,8 @@
 """The estimates of a batch, its loss and its gradients: forward pass, permutation-invariant SI-SNR and backward pass.
 
-On a GPU the second of these is recorded as a CUDA graph, and the ones after it replay that: a step of SepFormer starts 2 700
-kernels, and to start them one by one takes longer than they run. Called by the epoch loop (trainer/training/fit.py) and the
-benchmarks.
+On a GPU the second of these is recorded as a CUDA graph, and the ones after it replay that: a step of SepFormer starts
+2 700 kernels, and to start them one by one takes longer than they run. Called by the epoch loop
+(trainer/training/fit.py) and the benchmarks.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Gradients:
     """Adds the gradients of batches to those of a network's parameters."""
 
-    def __init__(
-        self, network: nn.Module, precision: str, scaler: GradScaler, rows: int, record: bool
-    ) -> None:
+    def __init__(self, network: nn.Module, precision: str, scaler: GradScaler, rows: int, record: bool) -> None:
         """`rows`: mixtures computed at once, at most; `record`: whether to use CUDA graphs, on a GPU only."""
         self.recording = record
         self._network = network
@@ -77,8 +75,11 @@ class Gradients:
 
 
 class Recorded:
-    """A function of tensors on a GPU. The first call that has the shapes of the one before it is recorded, and calls with
-    tensors of these shapes replay that; the one before compiles kernels and chooses algorithms, which a record cannot hold."""
+    """A function of tensors on a GPU.
+
+    The first call that has the shapes of the one before it is recorded, and calls with tensors of these shapes replay
+    that; the one before compiles kernels and chooses algorithms, which a record cannot hold.
+    """
 
     def __init__(self, function: Callable[..., Tensor], pool: Any) -> None:
         """`pool`: what torch.cuda.graph_pool_handle gives; those of one pool share its memory."""
@@ -90,7 +91,7 @@ class Recorded:
         self._output = torch.empty(())
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The function's value."""
+        """Returns the function's value."""
         shapes = [x.shape for x in inputs]
         if self._graph is None and shapes == self._shapes:
             self._record(inputs)

@@ -1,5 +1,4 @@
-"""SI-SNR and the loss of speech separation: the best SI-SNR over the orders in which speakers can be
-assigned.
+"""SI-SNR and the loss of speech separation: the best SI-SNR over the orders in which speakers can be assigned.
 
 Called by the epoch loop (trainer/training/fit.py) for training and validation alike, so that both speak of the same
 number.
@@ -15,8 +14,7 @@ EPS = 1e-8
 
 
 def pit_si_snr(estimates: Tensor, targets: Tensor) -> Tensor:
-    """SI-SNR in dB of the best assignment of estimates to targets, averaged over speakers: [B, S, T] x 2 ->
-    [B].
+    """SI-SNR in dB of the best assignment of estimates to targets, averaged over speakers: [B, S, T] x 2 -> [B].
 
     Permutation-invariant training as in Yu et al. 2017 (arXiv 1607.00325); its negative mean is the loss.
     """
@@ -32,12 +30,10 @@ def pit_si_snr(estimates: Tensor, targets: Tensor) -> Tensor:
 def si_snr(estimate: Tensor, target: Tensor) -> Tensor:
     """Scale-invariant signal-to-noise ratio in dB, both signals made zero-mean: [..., T] x 2 -> [...].
 
-    Le Roux et al. 2019, "SDR - half-baked or well done?" (arXiv 1811.02508), equation 3. Computed in float32
-    or better, because in half precision the energy of a few seconds overflows.
+    Le Roux et al. 2019, "SDR - half-baked or well done?" (arXiv 1811.02508), equation 3. Computed in float32 or better,
+    because in half precision the energy of a few seconds overflows.
     """
-    estimate, target = (
-        signal.to(torch.promote_types(signal.dtype, torch.float32)) for signal in (estimate, target)
-    )
+    estimate, target = (signal.to(torch.promote_types(signal.dtype, torch.float32)) for signal in (estimate, target))
     estimate = estimate - estimate.mean(-1, keepdim=True)
     target = target - target.mean(-1, keepdim=True)
     scale = (estimate * target).sum(-1, keepdim=True) / (target.square().sum(-1, keepdim=True) + EPS)
@@ -49,7 +45,9 @@ def si_snr(estimate: Tensor, target: Tensor) -> Tensor:
 
 
 def aligned(estimates: Tensor, targets: Tensor) -> Tensor:
-    """The estimates of each mixture in the order in which they fit its targets best: [B, S, T] x 2 -> [B, S, T]."""
+    """Returns the estimates of each mixture in the order in which they fit its targets best: [B, S, T] x 2 -> [B, S,
+    T].
+    """
     orders = torch.tensor(list(permutations(range(targets.shape[1]))), device=targets.device)  # [O, S]
     pairwise = si_snr(estimates.unsqueeze(2), targets.unsqueeze(1))  # [B, S, S]
     speakers = torch.arange(targets.shape[1], device=targets.device)

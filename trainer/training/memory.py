@@ -19,19 +19,20 @@ _MESSAGES = (
     "could not create a",
     "could not execute a primitive",
 )
-"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own. oneDNN does not say why a
-primitive failed; with shapes that this trainer gives it, memory is the one reason seen."""
+"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own. oneDNN does not say why a primitive
+failed; with shapes that this trainer gives it, memory is the one reason seen."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether `error` says that the device's or the machine's memory is at its end."""
+    """Returns whether `error` says that the device's or the machine's memory is at its end."""
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or any(message in str(error) for message in _MESSAGES)
 
 
 def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
-    """The error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
-    a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training."""
+    """Returns the error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
+    a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training.
+    """
     training = run.training
     tried = run.rows
     size = tried // 2
@@ -42,9 +43,7 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
         advice = f"--micro-batch {size} fits and gives the same result{precision}"
     else:
         smaller = "--micro-batch 1 or " if tried > 1 else ""
-        advice = (
-            f"nothing smaller fitted when it was tried; try {smaller}a shorter --segment-seconds{precision}"
-        )
+        advice = f"nothing smaller fitted when it was tried; try {smaller}a shorter --segment-seconds{precision}"
     return MemoryExhaustedError(
         f"out of memory on {session.device}: {training.model} with {tried} x {frames / SAMPLE_RATE:g} s "
         f"at once (--batch-size {training.batch_size}, "
@@ -53,8 +52,10 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
 
 
 def _fits(session: Session, size: int, frames: int) -> bool:
-    """Whether two steps with `size` mixtures and a checkpoint do. They spoil the session, which no one uses any
-    more."""
+    """Returns whether two steps with `size` mixtures and a checkpoint do.
+
+    They spoil the session, which no one uses any more.
+    """
     device = session.device
     gradients = Gradients(session.model, session.training.precision, session.scaler, size, record=False)
     gc.collect()  # what failed before may hang in a cycle of its exception and its frames

@@ -1,5 +1,4 @@
-"""How far a training has come: its finished epochs, the epoch under way, and the summary for those who read
-results.
+"""How far a training has come: its finished epochs, the epoch under way, and the summary for those who read results.
 
 Data only. Filled by the epoch loop (trainer/training/fit.py), kept in each checkpoint.
 """
@@ -81,12 +80,12 @@ class Progress:
         return max(self.history, key=lambda record: record.val_si_snr, default=None)
 
     def finished(self, epochs: int, patience: int | None) -> bool:
-        """Whether `epochs` are done, or `patience` of them in a row without a better validation."""
+        """Returns whether `epochs` are done, or `patience` of them in a row without a better validation."""
         done, best = len(self.history), self.best
         return done >= epochs or (patience is not None and best is not None and done - best.epoch >= patience)
 
     def patience_reason(self, epochs: int, patience: int | None) -> str | None:
-        """Why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
+        """Returns why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
         if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
             return None
         waited = len(self.history) - self.best.epoch
@@ -98,7 +97,7 @@ class Progress:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Progress":
-        """The inverse of `to_dict`."""
+        """Returns the inverse of `to_dict`."""
         history = [EpochRecord(**record) for record in values["history"]]
         return Progress(values["mixture_val_si_snr"], history, Partial(**values["partial"]))
 
@@ -118,8 +117,10 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
 ) -> dict[str, Any]:
-    """The content of summary.json. `state` and `reason` are as Fit.summarize has them; SI-SNR in dB, times in
-    seconds."""
+    """Returns the content of summary.json.
+
+    `state` and `reason` are as Fit.summarize has them; SI-SNR in dB, times in seconds.
+    """
     best = progress.best
     return {
         "model": training.model,

@@ -1,7 +1,8 @@
 """Waits where the volume of the run directory is full, until somebody makes room there.
 
 A search on a volume that fills would otherwise use up the tries of all its trials within minutes, each with a finished
-epoch in memory. Other errors of a file (no right, a read-only volume) do not pass by waiting and are left to the caller.
+epoch in memory. Other errors of a file (no right, a read-only volume) do not pass by waiting and are left to the
+caller.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ REMIND_SECONDS = 600
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a volume is full, or a quota on it used up."""
+    """Returns whether a volume is full, or a quota on it used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -4,8 +4,8 @@
     summary.json  the run so far, for whoever reads results       previous.pt  the one before it
     trainer.pid   process id, while a training is at work         best.pt      weights of the best epoch
 
-A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or
-the new one is there, never half of one. Where the volume is full, all of it waits for room (trainer/training/room.py).
+A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or the new
+one is there, never half of one. Where the volume is full, all of it waits for room (trainer/training/room.py).
 """
 
 import contextlib
@@ -27,7 +27,8 @@ from trainer.training.stop import Stopped
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
 CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
 _IN_PLACE = (_PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
-"""What is written where it stands (here, trainer/tracking), not beside it and renamed: through a link, another file would be."""
+"""What is written where it stands (here, trainer/tracking), not beside it and renamed: through a link, another file
+would be."""
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -81,8 +82,11 @@ class RunDirectory:
             raise
 
     def _keep(self, target: Path, kept: Path) -> None:
-        """A second name for the file: it is never missing under the first. Some network volumes have no second
-        names; there it is missing for an instant, in which the one kept is the last."""
+        """A second name for the file: it is never missing under the first.
+
+        Some network volumes have no second names; there it is missing for an instant, in which the one kept is the
+        last.
+        """
         link = kept.with_name(kept.name + _TEMPORARY)
         try:
             link.unlink(missing_ok=True)
@@ -109,8 +113,8 @@ class RunDirectory:
 def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDirectory]:
     """Holds `path` for the training that `identity` defines, a JSON object; it is made if need be.
 
-    Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds
-    another run, and then names the fields that differ; StorageError and Stopped as Room does.
+    Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds another
+    run, and then names the fields that differ; StorageError and Stopped as Room does.
     """
     _refuse_foreign(path)
     _refuse_other_run(path, identity)
@@ -137,8 +141,10 @@ def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDir
 
 
 def spent_seconds(path: Path) -> float:
-    """Seconds that all processes before this one have spent on the run in `path`, as its summary.json says; 0 where it
-    does not."""
+    """Seconds that all processes before this one have spent on the run in `path`, as its summary.json says.
+
+    0 where it does not.
+    """
     try:
         seconds = json.loads(read_regular(path / SUMMARY))["spent_seconds"]
         return max(0.0, float(seconds))
@@ -179,7 +185,7 @@ def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
 
 
 def difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """The fields in which two identities differ, with both values; empty where they are the same."""
+    """Returns the fields in which two identities differ, with both values; empty where they are the same."""
     return ", ".join(
         f"{name} {there.get(name)} (asked for: {asked.get(name)})"
         for name in dict.fromkeys((*there, *asked))
@@ -193,7 +199,7 @@ def _write_pid(pid_file: BinaryIO) -> None:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """The pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
+    """Returns the pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
     while True:
         with contextlib.ExitStack() as closing:
             pid_file = closing.enter_context((path / _PID).open("a+b", buffering=0))
@@ -201,9 +207,7 @@ def _locked(path: Path) -> BinaryIO:
                 fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 holder = pid_file.seek(0) or pid_file.read().decode(errors="replace").strip()
-                raise ConfigError(
-                    f"--run-dir {path}: process {holder} is training there; stop it first"
-                ) from error
+                raise ConfigError(f"--run-dir {path}: process {holder} is training there; stop it first") from error
             except OSError as error:
                 if error.errno not in _WITHOUT_LOCKS:
                     raise

@@ -50,8 +50,10 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """128 plus the signal, as a shell reports it: 143 after SIGTERM. Never 0, so that an eviction is not
-        taken for a finished training."""
+        """128 plus the signal, as a shell reports it: 143 after SIGTERM.
+
+        Never 0, so that an eviction is not taken for a finished training.
+        """
         return 128 + (self._signal or 0)
 
     def wait(self, seconds: float) -> None:
@@ -63,9 +65,8 @@ class StopRequest:
     def delay_exit(self, seconds: float) -> None:
         """After SIGTERM, sleep until `seconds` have passed since it came; Ctrl-C needs no delay.
 
-        When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also
-        looks once a second whether the training has ended, and if so exits at once, in the middle of that
-        report.
+        When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also looks once a
+        second whether the training has ended, and if so exits at once, in the middle of that report.
         """
         if self._signal == signal.SIGTERM:
             time.sleep(max(0.0, self._time + seconds - time.monotonic()))

@@ -1,5 +1,4 @@
-"""One training from its settings to its exit code: checks everything first, then opens the run directory and
-trains.
+"""One training from its settings to its exit code: checks everything first, then opens the run directory and trains.
 
 Called by trainer/__main__.py.
 """
@@ -136,7 +135,8 @@ def _summarize_end(fit: Fit, state: str, reason: str | None = None) -> None:
 
 def _spent(run: Run, session: Session, started: float, finished: bool) -> Callable[[], float]:
     """Returns a clock of the run: it continues where the process before was cut off, so that it never goes back, and
-    rests once the run is finished."""
+    rests once the run is finished.
+    """
     progress = session.progress
     trained = sum(record.seconds for record in progress.history) + progress.partial.seconds
     before = max(spent_seconds(run.run_dir), trained)
@@ -149,20 +149,20 @@ def _gradients(run: Run, session: Session) -> Gradients:
 
 
 def _tracking_seconds(session: Session, stop: StopRequest) -> float:
-    """How long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is delayed
-    by anyway."""
+    """Returns how long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is
+    delayed by anyway.
+    """
     trained = sum(record.seconds for record in session.progress.history)
     return STOP_SECONDS if stop.requested else min(max(10.0, trained / 100), 120.0)
 
 
 def _patience(seconds: float) -> float:
-    """What to wait for the reader's sake: nothing where it has said that it reads to the end anyway."""
+    """Returns what to wait for the reader's sake: nothing where it has said that it reads to the end anyway."""
     return 0.0 if os.environ.get("TRAINER_READ_TO_END") else seconds
 
 
 def _announce(run: Run, corpus: Corpus, session: Session) -> None:
-    """What is trained on what; then, of a resumed run, the epochs that are done, with the times when they
-    were."""
+    """What is trained on what; then, of a resumed run, the epochs that are done, with the times when they were."""
     training, progress = run.training, session.progress
     say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}")
     for note in find(training.model).notes(session.device):
@@ -174,9 +174,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     for note in _notes(run, corpus):
         say(note)
     if training.curriculum == "auto" and training.curriculum_name != training.model:
-        say(
-            f"{training.model} has no curriculum of its own: all variants are trained on from the first epoch"
-        )
+        say(f"{training.model} has no curriculum of its own: all variants are trained on from the first epoch")
     say(f"unprocessed validation mixtures: {progress.mixture_val_si_snr:.2f} dB SI-SNR")
     for record in progress.history:
         say(
@@ -186,15 +184,13 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     if progress.finished(run.epochs, run.patience):
         say(_finished(run, progress))
     elif progress.history or progress.partial.batches:
-        say(
-            f"{run.run_dir}: goes on with epoch {progress.epoch}, "
-            f"after {progress.partial.batches} batches of it"
-        )
+        say(f"{run.run_dir}: goes on with epoch {progress.epoch}, after {progress.partial.batches} batches of it")
 
 
 def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
-    """Notes what is odd about the corpus, stages of the curriculum of which it can show nothing, and a patience that cannot
-    end the run."""
+    """Notes what is odd about the corpus, stages of the curriculum of which it can show nothing, and a patience that
+    cannot end the run.
+    """
     if run.patience is not None and run.patience >= run.epochs:
         yield f"note: --patience {run.patience} has no effect: it would need more than the {run.epochs} of --epochs"
     for subset in (corpus.train, corpus.validation):
@@ -216,7 +212,7 @@ def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
 
 
 def _finished(run: Run, progress: Progress) -> str:
-    """Why nothing is left to train, and what trains more."""
+    """Returns why nothing is left to train, and what trains more."""
     more = "more --epochs continue it"
     if reason := progress.patience_reason(run.epochs, run.patience):
         more = f"--epochs asks for {run.epochs}; {reason}; a larger --patience continues it"
@@ -228,9 +224,7 @@ def _device(run: Run) -> torch.device:
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
     if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
-        raise ConfigError(
-            f"--compile: needs a C++ compiler, there is no {compiler}; train without, or install it"
-        )
+        raise ConfigError(f"--compile: needs a C++ compiler, there is no {compiler}; train without, or install it")
     return device
 
 
@@ -245,14 +239,18 @@ def _set_up_torch(run: Run, device: torch.device) -> None:
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:
-    """Raises DataError where the validation has no rows. Each epoch of training has some, since every mixture can
-    show C."""
+    """Raises DataError where the validation has no rows.
+
+    Each epoch of training has some, since every mixture can show C.
+    """
     if variants := run.training.validation_variants:
         select(corpus.validation, variants, run.training.validation_limit, "--validation-variants")
 
 
 def _identity(training: Training, corpus: Corpus) -> dict[str, Any]:
-    """What the run directory is the directory of, as JSON holds it. The corpus by content, because it may be
-    moved."""
+    """Returns what the run directory is the directory of, as JSON holds it.
+
+    The corpus by content, because it may be moved.
+    """
     values = asdict(training) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
     return values | {"validation_variants": list(training.validation_variants or corpus.validation.whole)}

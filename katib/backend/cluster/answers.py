@@ -38,7 +38,7 @@ class ExpiredError(ClusterError):
 
 
 def refusal(cause: ApiException, where: str, server: str) -> ClusterError:
-    """The error for an answer that is none, in one line that says where and what to do."""
+    """Returns the error for an answer that is none, in one line that says where and what to do."""
     status, detail = _status(cause), _message(cause)
     if cause.status == 404:
         about = (status.get("details") or {}).get("kind")
@@ -59,9 +59,7 @@ def refusal(cause: ApiException, where: str, server: str) -> ClusterError:
     kind = kinds.get(cause.status, FailedError if cause.status >= 500 else ClusterError)
     if cause.status == 500 and "webhook" in detail:
         kind = RefusedError
-    if (
-        kind is ForbiddenError and "cannot" not in detail
-    ):  # not the caller's rights: quota, pod security, a webhook
+    if kind is ForbiddenError and "cannot" not in detail:  # not the caller's rights: quota, pod security, a webhook
         kind = RefusedError
     remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
     return kind(f"{where}: the API server answers {cause.status}: {detail}{remedy}")
@@ -88,5 +86,5 @@ def _message(cause: ApiException) -> str:
 
 
 def one_line(text: object) -> str:
-    """The text without line ends, and without what a terminal would obey."""
+    """Returns the text without line ends, and without what a terminal would obey."""
     return " ".join(clean(str(text)).split())

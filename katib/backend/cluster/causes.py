@@ -19,7 +19,8 @@ WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
 KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ [^\]]+\] ")
 """What Katib's collector puts before each line of the trainer that it prints."""
 _ERROR_LINES = (
-    # The trainer's own last words count more than the exit code, which Katib's shell line turns into 1 under early stopping.
+    # The trainer's own last words count more than the exit code, which Katib's shell line turns into 1 under early
+    # stopping.
     (re.compile(r"out of memory|OutOfMemoryError", re.I), NO_MEMORY),
     (re.compile(r": the [\w ]+ is -?(nan|inf)"), DIVERGED),
 )
@@ -40,9 +41,7 @@ class Cause:
         return f"{self.what}; {self.remedy}" if self.remedy else self.what
 
 
-OOM_NODE = Cause(
-    "out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size"
-)
+OOM_NODE = Cause("out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size")
 OOM_GPU = Cause("out of GPU memory", "lower batch_size or segment_seconds in the spec, or use larger GPUs")
 LOST = Cause(
     "diverged: the loss left the finite numbers",
@@ -66,21 +65,24 @@ KATIBS_WORDS = "Trial is early stopped"
 
 
 def both(now: Cause | None, before: Cause | None) -> Cause | None:
-    """What is the matter `now`, and what was `before`."""
+    """Returns what is the matter `now`, and what was `before`."""
     if now is None or before is None:
         return now or before
     return Cause(f"{now.what}; {before.what}", before.remedy or now.remedy)
 
 
 def clean(line: str) -> str:
-    """A line of a trial's log as the trainer printed it, without what a terminal would obey."""
+    """Returns a line of a trial's log as the trainer printed it, without what a terminal would obey."""
     return foreign.clean(KLOG.sub("", line))
 
 
 def why_failed(
     trial: Trial, job: Job | None, pods: Sequence[Pod], log: Sequence[str] = (), search: Search | None = None
 ) -> Cause | None:
-    """The cause of a trial's bad end, from its pods (newest last) and the last lines of its log; None where it had none."""
+    """Returns the cause of a trial's bad end, from its pods (newest last) and the last lines of its log.
+
+    None where it had none.
+    """
     if trial.state == "EarlyStopped":
         return _stopped_early(trial)
     if trial.state == "MetricsUnavailable":
@@ -98,7 +100,7 @@ def why_failed(
 
 
 def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequence[str]]) -> Cause | None:
-    """What the last try of a trial that goes on died of; None where none did. `logs` are last lines by pod."""
+    """Returns what the last try of a trial that goes on died of; None where none did. `logs` are last lines by pod."""
     over = [(number, pod) for number, pod in enumerate(pods, 1) if pod.failed]
     if trial.finished or not over:
         return None
@@ -108,9 +110,10 @@ def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequen
 
 
 def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
-    """Why a trial whose pod runs does not come forward: its volume is full, or its collector has died.
+    """Returns why a trial whose pod runs does not come forward: its volume is full, or its collector has died.
 
-    A collector that ends after the trainer's own last words only follows it: the kubelet says so of the trainer a second later.
+    A collector that ends after the trainer's own last words only follows it: the kubelet says so of the trainer a
+    second later.
     """
     if pod is None or not pod.running:
         return None
@@ -126,7 +129,7 @@ def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
 
 
 def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
-    """Why a trial that Katib calls running does not train yet; None where it does."""
+    """Returns why a trial that Katib calls running does not train yet; None where it does."""
     if job is None:
         return Cause("Katib has not made its Job yet")
     if job.suspended:
@@ -153,12 +156,15 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
 
 
 def interrupted(pods: Sequence[Pod]) -> str:
-    """Why the try before the last one ended, where Kubernetes took it away; else ''."""
+    """Returns why the try before the last one ended, where Kubernetes took it away; else ''."""
     return next((text for pod in reversed(pods[:-1]) if (text := pod.disrupted or pod.evicted)), "")
 
 
 def _stopped(trial: Trial, search: Search | None) -> Cause | None:
-    """The verb stop lets the Jobs of a search reach their deadline; a trial that had ended before had one of its own."""
+    """Returns the verb stop lets the Jobs of a search reach their deadline.
+
+    A trial that had ended before had one of its own.
+    """
     if search is None or search.stopped_at is None or (trial.ended and trial.ended < search.stopped_at):
         return None
     return Cause(search.stopped)
@@ -169,13 +175,11 @@ def _stopped_early(trial: Trial) -> Cause:
     if trial.message and trial.message != KATIBS_WORDS:
         return Cause(trial.message)
     rules = " and ".join(trial.rules)
-    return Cause(
-        f"stopped early: {rules}" if rules else "stopped early, by a rule that is not known any more"
-    )
+    return Cause(f"stopped early: {rules}" if rules else "stopped early, by a rule that is not known any more")
 
 
 def died(pod: Pod, log: Sequence[str]) -> Cause | None:
-    """What the trainer of an ended `pod` died of, by its state and the last lines of its log."""
+    """Returns what the trainer of an ended `pod` died of, by its state and the last lines of its log."""
     end = next((pod.terminations[name] for name in pod.containers if name in pod.terminations), {})
     code = end.get("exitCode")
     known = code if pod.ours else None
@@ -209,12 +213,15 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
 
 
 def _last_words(log: Sequence[str]) -> str:
-    """The last line of a log that tells of an error; the last one of an exception that a library printed counts too."""
+    """Returns the last line of a log that tells of an error.
+
+    The last one of an exception that a library printed counts too.
+    """
     return next((clean(line) for line in reversed(log) if "error:" in line.lower()), "")
 
 
 def _ended_silently(code: int | None, log: Sequence[str]) -> Cause | None:
-    """The cause of an end without a word of the program's own.
+    """Returns the cause of an end without a word of the program's own.
 
     Where a trial may be stopped early, Katib's shell line makes exit code 1 of any other, that of a signal too.
     """
@@ -232,7 +239,7 @@ def _ended_silently(code: int | None, log: Sequence[str]) -> Cause | None:
 
 
 def _how(end: Mapping[str, object]) -> str:
-    """`OOMKilled`, `exit code 255`."""
+    """Returns `OOMKilled`, `exit code 255`."""
     return "OOMKilled" if end.get("reason") == "OOMKilled" else f"exit code {end.get('exitCode')}"
 
 
@@ -243,7 +250,7 @@ def _fix(words: str) -> str:
 
 
 def scheduling(text: str) -> str:
-    """What to do about a pod that the scheduler finds no node for, by its words."""
+    """Returns what to do about a pod that the scheduler finds no node for, by its words."""
     if "nvidia.com/gpu" in text:
         return "no GPU is free: it starts when one is, or lower parallel_trials"
     if lacking := re.search(r"Insufficient (cpu|memory)\b", text):
@@ -259,7 +266,7 @@ def scheduling(text: str) -> str:
 
 
 def starting(text: str) -> str:
-    """What to do about a container that cannot start, by the kubelet's words."""
+    """Returns what to do about a container that cannot start, by the kubelet's words."""
     if "Image" in text and text.startswith(SIDECAR):
         return "check the collector's image in katib-config (k8s/katib), and that it was pushed; then kubectl delete the pod"
     if "Image" in text:

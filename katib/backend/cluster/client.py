@@ -37,16 +37,20 @@ class Cluster:
         self.calls = 0
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """The object `name`, or None where there is none. Raises NoKindError where the server lacks its type."""
+        """Returns the object `name`, or None where there is none.
+
+        Raises NoKindError where the server lacks its type.
+        """
         try:
             return self._json("GET", kind, name, namespace=namespace)
         except AbsentError:
             return None
 
-    def list(
-        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
-    ) -> Sequence[Object]:
-        """All objects of a kind that the label and field selectors match; `namespace` "" means all namespaces."""
+    def list(self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = "") -> Sequence[Object]:
+        """Returns all objects of a kind that the label and field selectors match.
+
+        `namespace` "" means all namespaces.
+        """
         return self.list_at(kind, selector, namespace, fields)[0]
 
     def list_at(
@@ -70,11 +74,11 @@ class Cluster:
         return self._json("PATCH", kind, name, manifest, query, content="application/apply-patch+yaml")
 
     def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
-        """A new object; a dry run passes admission and changes nothing."""
+        """Returns a new object; a dry run passes admission and changes nothing."""
         return self._json("POST", kind, body=body, query={"fieldManager": MANAGER, **_dry(dry_run)})
 
     def merge(self, kind: Kind, name: str, patch: Object) -> Object:
-        """A JSON merge patch: keys of `patch` replace those of the object. Raises AbsentError."""
+        """Returns a JSON merge patch: keys of `patch` replace those of the object. Raises AbsentError."""
         query = {"fieldManager": MANAGER}
         return self._json("PATCH", kind, name, patch, query, content="application/merge-patch+json")
 
@@ -88,14 +92,17 @@ class Cluster:
         self._json("DELETE", kind, name, options)
 
     def raw(self, path: str) -> Any:
-        """The JSON that `path` answers with, such as /version."""
+        """Returns the JSON that `path` answers with, such as /version."""
         with self._errors(path):
             return self._call("GET", path)
 
     def allowed(
         self, verb: str, kind: Kind, *, subresource: str = "", name: str = "", namespace: str | None = None
     ) -> bool:
-        """Whether the caller may do this, as the API server says (SelfSubjectAccessReview); `name`: with this object."""
+        """Returns whether the caller may do this, as the API server says (SelfSubjectAccessReview).
+
+        `name`: with this object.
+        """
         place = self.namespace if namespace is None else namespace
         what = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
         if kind.namespaced:
@@ -107,13 +114,13 @@ class Cluster:
         return bool(answer["status"]["allowed"])
 
     def log(self, pod: str, container: str, limit_bytes: int) -> str:
-        """The beginning of a container's log, at most `limit_bytes` of it."""
+        """Returns the beginning of a container's log, at most `limit_bytes` of it."""
         query = {"container": container, "limitBytes": str(limit_bytes)}
         with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, TIMEOUT)) as answer:
             return str(answer.read().decode("utf-8", "replace"))
 
     def follow(self, pod: str, container: str, since: str | None = None) -> Iterator[str]:
-        """The lines of a container's log with their time in front, as they come, until the container ends."""
+        """Yields the lines of a container's log with their time in front, as they come, until the container ends."""
         query = {"container": container, "follow": "true", "timestamps": "true"}
         query |= {"sinceTime": since} if since else {}
         with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, None)) as answer:
@@ -155,7 +162,7 @@ class Cluster:
         timeout: object = TIMEOUT,
         stream: bool = False,
     ) -> Any:
-        """One call. The typed client cannot send an apply patch, so all calls go through its transport."""
+        """Returns one call. The typed client cannot send an apply patch, so all calls go through its transport."""
         self.calls += 1
         return self._api.call_api(
             path,
@@ -171,9 +178,7 @@ class Cluster:
         )
 
     @contextmanager
-    def _stream(
-        self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object
-    ) -> Iterator[Any]:
+    def _stream(self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object) -> Iterator[Any]:
         with self._errors(where):
             path = kind.path(self.namespace, name)
             answer = self._call("GET", path, query=query, timeout=timeout, stream=True)

@@ -1,11 +1,12 @@
 """An ended search begins again with its old trials: what of it continues, and the Experiment that has Katib do so.
 
 A Katib trial that has ended never starts again, so the old Experiment is deleted and a new one made. Its setting
-`first_suggestions` holds the old trials' assignments and names: Katib creates trials of those names (suggestionclient.go,
-SyncAssignments), whose run directories are the old ones, and the trainer resumes there.
+`first_suggestions` holds the old trials' assignments and names: Katib creates trials of those names
+(suggestionclient.go, SyncAssignments), whose run directories are the old ones, and the trainer resumes there.
 
-Pure. Order: finished trials come first, since the stop rule and the sampler need their curves, and they only replay them;
-then trials that were stopped early, whose replayed curves meet the same rule; then the others, with the most epochs first.
+Pure. Order: finished trials come first, since the stop rule and the sampler need their curves, and they only replay
+them; then trials that were stopped early, whose replayed curves meet the same rule; then the others, with the most
+epochs first.
 """
 
 import copy
@@ -52,7 +53,7 @@ class Continued:
 
 
 def continued(trials: Iterable[OldTrial], directories: Iterable[RunDirectory], max_trials: int) -> Continued:
-    """What of these trials continues: those that have a run directory and have not diverged."""
+    """Returns what of these trials continues: those that have a run directory and have not diverged."""
     found = {item.trial: item for item in directories}
     pairs = [(trial, found[trial.name]) for trial in trials if trial.name in found]
     good = [pair for pair in pairs if pair[1].state != _DIVERGED]
@@ -73,14 +74,17 @@ def _rank(trial: OldTrial, directory: RunDirectory) -> int:
 
 
 def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
-    """The Experiment that proposes these trials first, by name, and then what it would have proposed first itself."""
+    """Returns the Experiment that proposes these trials first, by name, and then what it would have proposed first
+    itself.
+    """
     first = [FirstSuggestion(dict(trial.assignments), trial.name) for trial in trials]
     return _with_first(manifest, first)
 
 
 def carried(manifest: Object, found: Object) -> Object:
-    """The Experiment with the named first suggestions and the hours that the running one `found` has of an earlier
-    continuation."""
+    """Returns the Experiment with the named first suggestions and the hours that the running one `found` has of an
+    earlier continuation.
+    """
     named = [first for first in _first(found) if first.trial]
     text = (found.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
     made = _annotated(manifest, text) if text else manifest
@@ -88,7 +92,7 @@ def carried(manifest: Object, found: Object) -> Object:
 
 
 def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
-    """The Experiment that keeps what the old trials have taken, those that do not continue among them."""
+    """Returns the Experiment that keeps what the old trials have taken, those that do not continue among them."""
     spent = {trial.name: round(trial.hours, 4) for trial in trials if trial.hours}
     return _annotated(manifest, json.dumps(spent)) if spent else manifest
 
@@ -123,7 +127,7 @@ def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
 
 
 def _same(one: FirstSuggestion, other: FirstSuggestion) -> bool:
-    """Whether two points are one, whatever the spelling of their numbers."""
+    """Returns whether two points are one, whatever the spelling of their numbers."""
     if one.assignments.keys() != other.assignments.keys():
         return False
     return all(_value(text) == _value(other.assignments[name]) for name, text in one.assignments.items())

@@ -18,7 +18,8 @@ from katib.manifest.diff import flags, leaf, pairs, searched, settings
 BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
 PLACE = "trialTemplate.trialSpec"
 WORDS = ".template.spec.containers[0].command"
-"""Of a trial's Job its command alone says what is trained; all else is where that happens, and comes from the site file."""
+"""Of a trial's Job its command alone says what is trained; all else is where that happens, and comes from the site
+file."""
 OF_PLACE = frozenset(
     (
         "--device",
@@ -30,7 +31,8 @@ OF_PLACE = frozenset(
         "--micro-batch",
     )
 )
-"""Flags of our trainer that a run directory does not have to agree with, and that change no value by more than rounding."""
+"""Flags of our trainer that a run directory does not have to agree with, and that change no value by more than
+rounding."""
 WHOLE = (PLACE, "parameters", "earlyStopping", "algorithm")
 """What Katib fills no defaults into, so that a key that is gone is a change too."""
 
@@ -69,7 +71,7 @@ class Plan:
 
 
 def running(cluster: Cluster, name: str) -> Object | None:
-    """The Experiment `name`, or None. Raises ClusterError where it is somebody else's."""
+    """Returns the Experiment `name`, or None. Raises ClusterError where it is somebody else's."""
     found = cluster.get(EXPERIMENT, name)
     if found is not None and not is_ours(found):
         raise ClusterError(
@@ -80,7 +82,10 @@ def running(cluster: Cluster, name: str) -> Object | None:
 
 
 def plan(manifest: Object, found: Object | None) -> Plan:
-    """The plan for `manifest` where `found` runs. Raises ClusterError where Katib would refuse the change, or worse."""
+    """Returns the plan for `manifest` where `found` runs.
+
+    Raises ClusterError where Katib would refuse the change, or worse.
+    """
     if found is None:
         return Plan(manifest, "create")
     manifest = carried(manifest, found)
@@ -110,12 +115,14 @@ def plan(manifest: Object, found: Object | None) -> Plan:
 
 
 def same_search(before: Object, after: Object) -> bool:
-    """Whether two Experiment specs differ in their budget and in where trials run alone, so that trials of one fit the other."""
+    """Returns whether two Experiment specs differ in their budget and in where trials run alone, so that trials of one
+    fit the other.
+    """
     return not _other_search(before, after)
 
 
 def _other_search(before: Object, after: Object) -> list[Change]:
-    """The changes that make another search of it."""
+    """Returns the changes that make another search of it."""
     return [
         change
         for change in _changes(_trained(before), _trained(after))
@@ -125,7 +132,7 @@ def _other_search(before: Object, after: Object) -> list[Change]:
 
 
 def _trained(spec: Object) -> Object:
-    """The spec whose trials' commands have no flag that says where and how long rather than what is trained."""
+    """Returns the spec whose trials' commands have no flag that says where and how long rather than what is trained."""
     made: Object = copy.deepcopy(dict(spec))
     for container in made["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]:
         words, kept = list(container.get("command") or []), []
@@ -140,11 +147,9 @@ def _trained(spec: Object) -> Object:
 
 
 def successor(name: str) -> str:
-    """`series3-dprnn` -> `series3-dprnn-2` -> `series3-dprnn-3`, within 40 characters."""
+    """Returns `series3-dprnn` -> `series3-dprnn-2` -> `series3-dprnn-3`, within 40 characters."""
     stem, _, number = name.rpartition("-")
-    follows = (
-        f"{stem}-{int(number) + 1}" if stem and number.isdigit() and len(number) < 4 else f"{name[:38]}-2"
-    )
+    follows = f"{stem}-{int(number) + 1}" if stem and number.isdigit() and len(number) < 4 else f"{name[:38]}-2"
     return follows[:40]
 
 
@@ -153,9 +158,7 @@ def _require_possible(manifest: Object, found: Object, changes: tuple[Change, ..
     trials, wanted = search.trials, manifest["spec"]
     name = search.name
     if search.finished and not (search.state == "Succeeded" and wanted["maxTrialCount"] > trials):
-        raise ClusterError(
-            f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}"
-        )
+        raise ClusterError(f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}")
     if wanted["maxTrialCount"] <= trials:
         raise ClusterError(
             f"experiment '{name}' has {trials} trials already: Katib changes nothing of it unless TRIALS is at least {trials + 1}"
@@ -169,13 +172,11 @@ def _require_possible(manifest: Object, found: Object, changes: tuple[Change, ..
 
 
 def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """What of `after` is not in `before`; defaults that Katib filled in are no change."""
+    """Yields what of `after` is not in `before`; defaults that Katib filled in are no change."""
     if isinstance(before, dict) and isinstance(after, dict):
         gone = set(before) - set(after) if path.startswith(WHOLE) else set()
         gone |= {
-            key
-            for key in ("earlyStopping", "maxFailedTrialCount")
-            if not path and key in before and key not in after
+            key for key in ("earlyStopping", "maxFailedTrialCount") if not path and key in before and key not in after
         }
         for key in [*after, *sorted(gone)]:
             yield from _changes(before.get(key), after.get(key), f"{path}.{key}" if path else key)
@@ -187,8 +188,9 @@ def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
 
 
 def _first(changes: list[Change], before: Object, after: Object) -> str:
-    """The first of `changes` and how many there are beside it, by the names of flags and spec keys: what a trial trains comes
-    first, then what is searched."""
+    """Returns the first of `changes` and how many there are beside it, by the names of flags and spec keys: what a
+    trial trains comes first, then what is searched.
+    """
     changes.sort(key=lambda change: (WORDS not in change.path, not change.path.startswith("parameters")))
     named = list(dict.fromkeys(text for change in changes for text in _named(change, before, after)))
     more = f" and {len(named) - 1} more" if len(named) > 1 else ""

@@ -10,8 +10,8 @@ from katib.tries import short
 
 
 def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
-    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, those that the trial's record tells, and those
-    of the search that this one continues.
+    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, those that the trial's record tells,
+    and those of the search that this one continues.
 
     Of an ended trial of which neither is known, its whole time.
     """
@@ -26,7 +26,7 @@ def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], no
 
 
 def tries(trial: Trial, pods: Sequence[Pod]) -> set[str]:
-    """The tries of a trial that are known, those whose pods are gone among them."""
+    """Returns the tries of a trial that are known, those whose pods are gone among them."""
     return {*trial.record.spans, *(short(pod.name, trial.name) for pod in pods)}
 
 

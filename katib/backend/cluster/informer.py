@@ -1,7 +1,7 @@
 """A copy of some objects of a namespace that follows the API server by watches, and outlives its absence.
 
-Each kind has a thread: a list, then a watch from there; when the server goes away the last copy stays and the list is tried
-again. Called by status -w and by deploy's waiting.
+Each kind has a thread: a list, then a watch from there; when the server goes away the last copy stays and the list is
+tried again. Called by status -w and by deploy's waiting.
 """
 
 import threading
@@ -50,7 +50,7 @@ class Mirror:
             return len(self._objects) == len(self._selectors)
 
     def objects(self) -> dict[Kind, list[Object]]:
-        """All objects, by kind."""
+        """Returns all objects, by kind."""
         with self._changed:
             return {kind: list(self._objects.get(kind, {}).values()) for kind in self._selectors}
 

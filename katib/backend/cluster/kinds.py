@@ -18,7 +18,7 @@ class Kind:
     namespaced: bool = True
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """The URL path of one object, or of all; without a namespace those of all namespaces."""
+        """Returns the URL path of one object, or of all; without a namespace those of all namespaces."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{place}/{self.plural}" + (f"/{name}" if name else "")
@@ -45,9 +45,7 @@ NAMESPACE = Kind("namespace", "namespaces", namespaced=False)
 NODE = Kind("node", "nodes", namespaced=False)
 STORAGE_CLASS = Kind("storage class", "storageclasses", group="storage.k8s.io", namespaced=False)
 PRIORITY_CLASS = Kind("priority class", "priorityclasses", group="scheduling.k8s.io", namespaced=False)
-DEFINITION = Kind(
-    "resource type", "customresourcedefinitions", group="apiextensions.k8s.io", namespaced=False
-)
+DEFINITION = Kind("resource type", "customresourcedefinitions", group="apiextensions.k8s.io", namespaced=False)
 VALIDATING = Kind(
     "validating webhook",
     "validatingwebhookconfigurations",
@@ -61,9 +59,7 @@ MUTATING = Kind(
     namespaced=False,
 )
 LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta1", KUEUE)
-ACCESS_REVIEW = Kind(
-    "access review", "selfsubjectaccessreviews", group="authorization.k8s.io", namespaced=False
-)
+ACCESS_REVIEW = Kind("access review", "selfsubjectaccessreviews", group="authorization.k8s.io", namespaced=False)
 SELF_REVIEW = Kind("review of oneself", "selfsubjectreviews", group="authentication.k8s.io", namespaced=False)
 
 MANAGER = "sepsweep"
@@ -81,5 +77,5 @@ OURS = f"{OWNER_LABEL}={MANAGER}"
 
 
 def is_ours(found: Object) -> bool:
-    """Whether the object carries our label; nothing without it is ever changed or deleted."""
+    """Returns whether the object carries our label; nothing without it is ever changed or deleted."""
     return bool((found["metadata"].get("labels") or {}).get(OWNER_LABEL) == MANAGER)

@@ -1,4 +1,7 @@
-"""The program kubectl, for what the API alone does not do: kustomize and forwarded ports. Called by install-katib and ui."""
+"""The program kubectl, for what the API alone does not do: kustomize and forwarded ports.
+
+Called by install-katib and ui.
+"""
 
 import re
 import shutil
@@ -21,7 +24,10 @@ def kubectl(*words: str, stdin: str | None = None, context: str | None = None) -
 
 
 def _reason(said: str) -> str:
-    """The server's answer is the last line; a fault of its own kubectl logs as err="…" or, over several lines, as err=<…>."""
+    """Returns the server's answer is the last line.
+
+    A fault of its own kubectl logs as err="…" or, over several lines, as err=<…>.
+    """
     logged = re.search(r'"command failed" err=(?:"(.*)"|<(.*)>)', said, re.DOTALL)
     if logged is None:
         return next((line for line in reversed(said.splitlines()) if line.strip()), "")
@@ -33,7 +39,8 @@ def _reason(said: str) -> str:
 def forwarded(
     service: str, target: int, namespace: str, *, port: int | None = None, context: str | None = None
 ) -> Iterator[tuple[int, IO[str]]]:
-    """A port of this machine (`port`, or a free one) that leads to a Service's, and what kubectl says of it until it ends.
+    """Yields a port of this machine (`port`, or a free one) that leads to a Service's, and what kubectl says of it
+    until it ends.
 
     On 127.0.0.1 alone. Raises ClusterError where kubectl cannot.
     """

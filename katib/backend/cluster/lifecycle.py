@@ -44,7 +44,7 @@ class Work:
 
 
 def find(cluster: Cluster, name: str) -> Search:
-    """The search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
+    """Returns the search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
     found = running(cluster, name)
     if found is None:
         names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, OURS)]
@@ -53,7 +53,7 @@ def find(cluster: Cluster, name: str) -> Search:
 
 
 def work(cluster: Cluster, search: Search) -> Work:
-    """The trials of `search` that have not ended, and their Jobs."""
+    """Returns the trials of `search` that have not ended, and their Jobs."""
     only = _only(search)
     trials = [read_trial(found) for found in cluster.list(TRIAL, only)]
     active = frozenset(trial.name for trial in trials if not trial.finished)
@@ -73,9 +73,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
     Katib may begin another trial while the first ones are being suspended, so it is looked at again until all are.
     """
     if search.finished:
-        raise ClusterError(
-            f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause"
-        )
+        raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
     only = _only(search)
     end = time.monotonic() + patience
     with Mirror(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as mirror:
@@ -87,9 +85,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
             mirror.wait(0)
             objects = mirror.objects()
             alive = [
-                pod["metadata"]["name"]
-                for pod in objects[POD]
-                if pod["status"].get("phase") in ("Pending", "Running")
+                pod["metadata"]["name"] for pod in objects[POD] if pod["status"].get("phase") in ("Pending", "Running")
             ]
             jobs = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
             active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
@@ -116,8 +112,8 @@ def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
 def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
     """Ends the search: Katib is told to give up at the next failure, and the running trials' Jobs reach their deadline.
 
-    Katib's webhook takes no change of the spec of a search that has all of its trials (validator.go); those end by themselves
-    then. An annotation keeps who did it and when, or the trials would read as past their deadline.
+    Katib's webhook takes no change of the spec of a search that has all of its trials (validator.go); those end by
+    themselves then. An annotation keeps who did it and when, or the trials would read as past their deadline.
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has ended already ({search.state})")
@@ -149,9 +145,7 @@ def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None
     """
     cluster.delete(EXPERIMENT, search.name, search.uid)
     end = time.monotonic() + patience
-    with Mirror(
-        cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}
-    ) as mirror:
+    with Mirror(cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}) as mirror:
         while time.monotonic() < end:
             mirror.wait(10)
             objects = mirror.objects()
@@ -166,7 +160,8 @@ def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None
 
 def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
     """Returns once no Job and no pod of the deleted `search` is left: a trainer might still write, and Katib would take
-    an old Job for that of a new trial with its name. Raises ClusterError."""
+    an old Job for that of a new trial with its name. Raises ClusterError.
+    """
     end = time.monotonic() + patience
     with Mirror(cluster, {JOB: _only(search), POD: _only(search)}) as mirror:
         while time.monotonic() < end:
@@ -187,11 +182,9 @@ def _only(search: Search) -> str:
 
 
 def _signature(cluster: Cluster) -> str:
-    """`somebody at 2026-11-28T14:05:31Z`, by the name that the API server knows the caller by."""
+    """Returns `somebody at 2026-11-28T14:05:31Z`, by the name that the API server knows the caller by."""
     try:
-        answer = cluster.create(
-            SELF_REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        )
+        answer = cluster.create(SELF_REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
         user = answer["status"]["userInfo"]["username"]
     except (ClusterError, KeyError):  # before Kubernetes 1.28
         user = "make stop"
@@ -209,8 +202,8 @@ def _suspend(cluster: Cluster, job: str) -> bool:
 def _resume(cluster: Cluster, job: str) -> bool:
     """Lets a Job run again, with a deadline that grows by the time since its start.
 
-    Kubernetes compares the deadline with the start before it sets the start anew (syncJob in job_controller.go), and would
-    end a trial whose pause was longer than its deadline.
+    Kubernetes compares the deadline with the start before it sets the start anew (syncJob in job_controller.go), and
+    would end a trial whose pause was longer than its deadline.
     """
     try:
         found = cluster.get(JOB, job)
@@ -219,9 +212,7 @@ def _resume(cluster: Cluster, job: str) -> bool:
         spec: Object = {"suspend": False}
         deadline, started = found["spec"].get("activeDeadlineSeconds"), when(found["status"].get("startTime"))
         if deadline and started:
-            spec["activeDeadlineSeconds"] = deadline + math.ceil(
-                (datetime.now(UTC) - started).total_seconds()
-            )
+            spec["activeDeadlineSeconds"] = deadline + math.ceil((datetime.now(UTC) - started).total_seconds())
         cluster.merge(JOB, job, {"spec": spec})
     except AbsentError:
         return False
@@ -229,12 +220,13 @@ def _resume(cluster: Cluster, job: str) -> bool:
 
 
 def _end(cluster: Cluster, job: str) -> bool:
-    """A Job that is past its deadline is failed by Kubernetes, its pod ended with grace; a suspended one has no clock."""
+    """Returns a Job that is past its deadline is failed by Kubernetes, its pod ended with grace.
+
+    A suspended one has no clock.
+    """
     try:
         found = cluster.get(JOB, job)
-        if found is None or (
-            found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend")
-        ):
+        if found is None or (found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend")):
             return False
         cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
     except AbsentError:

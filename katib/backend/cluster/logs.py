@@ -18,7 +18,7 @@ LOG_BYTES = 64 << 20
 
 
 def read(cluster: Cluster, name: str) -> Iterator[str]:
-    """The lines of the newest pod of trial `name`. Raises ClusterError where there is none."""
+    """Yields the lines of the newest pod of trial `name`. Raises ClusterError where there is none."""
     trial = find(cluster, name)
     pods = _pods(cluster, trial.name)
     if not pods:
@@ -28,7 +28,7 @@ def read(cluster: Cluster, name: str) -> Iterator[str]:
 
 
 def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterator[str]:
-    """The same, going on with each new line and each new pod, until the trial has ended."""
+    """Yields the same, going on with each new line and each new pod, until the trial has ended."""
     name = find(cluster, name).name
     done: set[str] = set()
     since: dict[str, str] = {}
@@ -60,7 +60,10 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
 
 
 def find(cluster: Cluster, name: str) -> Trial:
-    """The trial `name`, or the only one whose name ends so, as tables show it. Raises ClusterError that names the nearest one."""
+    """Returns the trial `name`, or the only one whose name ends so, as tables show it.
+
+    Raises ClusterError that names the nearest one.
+    """
     found = cluster.get(TRIAL, name)
     if found is None or not is_ours(found):
         ours = {item["metadata"]["name"]: item for item in cluster.list(TRIAL) if is_ours(item)}

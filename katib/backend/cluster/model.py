@@ -1,4 +1,5 @@
-"""What the cluster verbs know of experiments, trials and their pods: frozen views, read once from the API server's objects.
+"""What the cluster verbs know of experiments, trials and their pods: frozen views, read once from the API server's
+objects.
 
 Pure. Called by status, deploy's waiting, lifecycle and results.
 """
@@ -16,9 +17,7 @@ from katib.metrics import filters_of
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
 
-TrialState = Literal[
-    "Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable", "Killed"
-]
+TrialState = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable", "Killed"]
 Strategy = Literal["max", "min", "latest"]
 ENDED: tuple[TrialState, ...] = ("EarlyStopped", "Succeeded", "Failed", "MetricsUnavailable", "Killed")
 _PRECEDENCE: tuple[TrialState, ...] = (*ENDED, "Running", "Created")
@@ -26,7 +25,8 @@ _PRECEDENCE: tuple[TrialState, ...] = (*ENDED, "Running", "Created")
 STOPPED = "sepsweep/stopped"
 """The annotation of an Experiment that says who ended it by the verb stop."""
 HOURS_BEFORE = "sepsweep/hours-before"
-"""The annotation of an Experiment that continues an ended one: GPU-hours by trial that were spent until then, as JSON."""
+"""The annotation of an Experiment that continues an ended one: GPU-hours by trial that were spent until then, as
+JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 when = instant
 
@@ -115,9 +115,7 @@ class Search:
     @property
     def stopped(self) -> str:
         """`stopped by somebody at 2026-11-28 14:05 UTC`; empty where nobody did."""
-        return (
-            f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M} UTC" if self.stopped_at else ""
-        )
+        return f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M} UTC" if self.stopped_at else ""
 
     @property
     def finished(self) -> bool:
@@ -126,7 +124,7 @@ class Search:
 
 
 def read_search(found: Object) -> Search:
-    """The view of an Experiment object."""
+    """Returns the view of an Experiment object."""
     spec, status = found["spec"], found.get("status") or {}
     # Restarting stays true to the end of a search that was extended; it counts until the search runs again.
     condition = _last(status.get("conditions"), ("Succeeded", "Failed", "Running", "Restarting", "Created"))
@@ -165,7 +163,9 @@ def read_search(found: Object) -> Search:
 
 
 def _room_seconds(job: Mapping[str, Any]) -> float:
-    """How long a trial may wait for room on a full volume, which its deadline allows for (katib/manifest/render.py)."""
+    """Returns how long a trial may wait for room on a full volume, which its deadline allows for
+    (katib/manifest/render.py).
+    """
     for container in job.get("template", {}).get("spec", {}).get("containers") or []:
         words = [*(container.get("command") or ()), *(container.get("args") or ())]
         if "--room-minutes" in words[:-1]:
@@ -175,18 +175,14 @@ def _room_seconds(job: Mapping[str, Any]) -> float:
 
 
 def read_trial(found: Object) -> Trial:
-    """The view of a Trial object."""
+    """Returns the view of a Trial object."""
     spec, status = found["spec"], found.get("status") or {}
     condition = _last(status.get("conditions"), _PRECEDENCE)
     objective = (spec.get("objective") or {}).get("objectiveMetricName", "")
     observed = {}
     for metric in (status.get("observation") or {}).get("metrics") or []:
         if metric["name"] == objective:
-            observed = {
-                key: number
-                for key in ("max", "min", "latest")
-                if (number := _number(metric, key)) is not None
-            }
+            observed = {key: number for key in ("max", "min", "latest") if (number := _number(metric, key)) is not None}
     labels = found["metadata"].get("labels") or {}
     return Trial(
         name=found["metadata"]["name"],
@@ -197,9 +193,7 @@ def read_trial(found: Object) -> Trial:
         reason=condition.get("reason", ""),
         message=clean(condition.get("message") or ""),
         rules=tuple(map(_rule, spec.get("earlyStoppingRules") or [])),
-        assignments={
-            clean(item["name"]): clean(item["value"]) for item in spec.get("parameterAssignments") or []
-        },
+        assignments={clean(item["name"]): clean(item["value"]) for item in spec.get("parameterAssignments") or []},
         observed=observed,
         created=when(found["metadata"].get("creationTimestamp")),
         started=when(status.get("startTime")),
@@ -210,7 +204,7 @@ def read_trial(found: Object) -> Trial:
 
 
 def read_job(found: Object) -> Job:
-    """The view of a trial's Job object; it carries the name of its trial."""
+    """Returns the view of a trial's Job object; it carries the name of its trial."""
     status = found.get("status") or {}
     ends = [item for item in status.get("conditions") or [] if item["status"] == "True"]
     failed: Object = next((item for item in ends if item["type"] == "Failed"), {})
@@ -231,7 +225,7 @@ def read_job(found: Object) -> Job:
 def own(
     search: Search, trials: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object]
 ) -> tuple[list[Trial], dict[str, Job], dict[str, list[Pod]]]:
-    """The trials of this very `search`, their Jobs and their pods by trial, the oldest pod first.
+    """Returns the trials of this very `search`, their Jobs and their pods by trial, the oldest pod first.
 
     What an earlier experiment of the name has left, and is being deleted in the background, has another owner.
     """
@@ -248,7 +242,7 @@ def own(
 
 
 def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> dict[str, Any]:
-    """The true condition that counts most."""
+    """Returns the true condition that counts most."""
     true = {item["type"]: item for item in conditions or [] if item.get("status") == "True"}
     return next((true[kind] for kind in order if kind in true), {})
 
@@ -263,7 +257,7 @@ def _hours_before(text: str) -> dict[str, float]:
 
 
 def _rule(rule: Object) -> str:
-    """`val_si_snr less than 3.5 at report 4`."""
+    """Returns `val_si_snr less than 3.5 at report 4`."""
     step = f" at report {rule['startStep']}" if rule.get("startStep") else ""
     words = {"less": "less than", "greater": "greater than", "equal": "equal to"}
     comparison = words.get(rule.get("comparison", ""), "against")

@@ -76,7 +76,7 @@ class Pod:
 
 
 def read_pod(found: Object) -> Pod:
-    """The view of a trial's Pod object."""
+    """Returns the view of a trial's Pod object."""
     spec, status, labels = found["spec"], found.get("status") or {}, found["metadata"].get("labels") or {}
     states = {item["name"]: item.get("state") or {} for item in status.get("containerStatuses") or []}
     states |= {item["name"]: item.get("state") or {} for item in status.get("initContainerStatuses") or []}
@@ -105,9 +105,7 @@ def read_pod(found: Object) -> Pod:
         terminations=ends,
         waiting=tuple(
             (f"{name}: " if name == SIDECAR else "")
-            + clean(f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}").rstrip(
-                ": "
-            )
+            + clean(f"{state['waiting'].get('reason', '')}: {state['waiting'].get('message', '')}").rstrip(": ")
             for name, state in states.items()
             if state.get("waiting", {}).get("reason") not in (None, "ContainerCreating", "PodInitializing")
         ),
@@ -123,7 +121,7 @@ def read_pod(found: Object) -> Pod:
 
 
 def _is_ours(container: Object) -> bool:
-    """Whether a container's command is our trainer; Katib's webhook makes one line for a shell of it."""
+    """Returns whether a container's command is our trainer; Katib's webhook makes one line for a shell of it."""
     words = [*(container.get("command") or ()), *(container.get("args") or ())]
     return _TRAINER.search(" ".join(map(str, words))) is not None
 

@@ -66,7 +66,8 @@ for name in names:
 print(len(names), "directories")
 """
 )
-"""Prints a line a directory, compressed because a kubelet keeps 10 MiB of a log, and their number, by which it is whole."""
+"""Prints a line a directory, compressed because a kubelet keeps 10 MiB of a log, and their number, by which it is
+whole."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ class RunDirectory:
         return clean(str(self.summary.get("state", "")), 100)
 
 
-def read(
-    cluster: Cluster, manifest: Object, experiment: str, patience: float | None = None
-) -> list[RunDirectory]:
-    """The run directories of `experiment`; `manifest` is an Experiment whose trials mount the claim. Raises ClusterError."""
+def read(cluster: Cluster, manifest: Object, experiment: str, patience: float | None = None) -> list[RunDirectory]:
+    """Returns the run directories of `experiment`; `manifest` is an Experiment whose trials mount the claim.
+
+    Raises ClusterError.
+    """
     place = _place(experiment)
     body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, place], read_only=True)
     what = f"run directories of '{experiment}' could not be read"
@@ -103,7 +105,10 @@ def read(
 
 
 def remove(cluster: Cluster, manifest: Object, experiment: str, patience: float | None = None) -> None:
-    """Removes the run directories of `experiment` from the runs claim. Raises ClusterError where they are still there."""
+    """Removes the run directories of `experiment` from the runs claim.
+
+    Raises ClusterError where they are still there.
+    """
     command = ["rm", "-rf", "--one-file-system", _place(experiment)]
     body = job(manifest, f"clean-{experiment}-", command, read_only=False)
     what = f"run directories of '{experiment}' are still there"
@@ -118,14 +123,15 @@ def _place(experiment: str) -> str:
 
 
 def directories(text: str, what: str) -> list[RunDirectory]:
-    """What READ_SCRIPT printed. Raises ClusterError that begins with `what` where that is damaged or not whole."""
+    """Returns what READ_SCRIPT printed.
+
+    Raises ClusterError that begins with `what` where that is damaged or not whole.
+    """
     *lines, last = text.splitlines() or [""]
     try:
         found = [parse_json(_unpacked(base64.b64decode(line, validate=True))) for line in lines]
         made = [
-            RunDirectory(
-                _name(item["trial"]), int(item["bytes"]), _mapping(item["summary"]), clean(item["problem"])
-            )
+            RunDirectory(_name(item["trial"]), int(item["bytes"]), _mapping(item["summary"]), clean(item["problem"]))
             for item in found
         ]
     except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
@@ -137,14 +143,16 @@ def directories(text: str, what: str) -> list[RunDirectory]:
 
 
 def _name(found: object) -> str:
-    """The name of a run directory, which is its trial's. Raises ValueError for one that no trial has."""
+    """Returns the name of a run directory, which is its trial's. Raises ValueError for one that no trial has."""
     if not isinstance(found, str) or not is_name(found):
         raise ValueError("a directory has a name that no trial has")
     return found
 
 
 def _unpacked(data: bytes) -> bytes:
-    """What was compressed, up to a little more than a summary may have: the image of the trials may print what it likes."""
+    """Returns what was compressed, up to a little more than a summary may have: the image of the trials may print what
+    it likes.
+    """
     unpacker = zlib.decompressobj()
     found = unpacker.decompress(data, SUMMARY_BYTES + (1 << 16))
     if not unpacker.eof:
@@ -157,10 +165,10 @@ def _mapping(found: object) -> Mapping[str, Any]:
 
 
 def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool) -> Object:
-    """A Job in a trial's place, with no more rights than looking at files needs.
+    """Returns a Job in a trial's place, with no more rights than looking at files needs.
 
-    What training alone needs is left out: data, shared memory, environment, GPUs, hooks; and what no Job of ours needs, whoever
-    wrote the manifest: an account's token, the node's namespaces, other containers.
+    What training alone needs is left out: data, shared memory, environment, GPUs, hooks; and what no Job of ours needs,
+    whoever wrote the manifest: an account's token, the node's namespaces, other containers.
     """
     trial = manifest["spec"]["trialTemplate"]["trialSpec"]
     pod = trial["spec"]["template"]
@@ -181,8 +189,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
     spec |= {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}
-        | (spec.get("securityContext") or {}),
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}} | (spec.get("securityContext") or {}),
         "restartPolicy": "Never",
         "containers": [container],
         "volumes": [item for item in pod["spec"]["volumes"] if item["name"] == volume],
@@ -209,7 +216,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
 
 
 def _run(cluster: Cluster, body: Object, what: str, patience: float, *, printed: bool = False) -> str:
-    """What the Job printed, where that is wanted; it is deleted, whatever came of it.
+    """Returns what the Job printed, where that is wanted; it is deleted, whatever came of it.
 
     Raises ClusterError that begins with `what`.
     """
@@ -218,9 +225,7 @@ def _run(cluster: Cluster, body: Object, what: str, patience: float, *, printed:
     try:
         ended = _ended(cluster, name, patience)
         found = cluster.list(POD, f"batch.kubernetes.io/job-name={name}")
-        pods = [
-            read_pod(pod) for pod in sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-        ]
+        pods = [read_pod(pod) for pod in sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))]
         if not ended.finished:
             reason = why_waiting(ended, pods) or "its pod runs"
             raise ClusterError(f"{what}: job '{name}' has not ended after {patience:.0f} s ({reason})")
@@ -241,7 +246,7 @@ def _run(cluster: Cluster, body: Object, what: str, patience: float, *, printed:
 
 
 def _ended(cluster: Cluster, name: str, patience: float) -> Job:
-    """The Job, once it has ended or `patience` is over."""
+    """Returns the Job, once it has ended or `patience` is over."""
     end = time.monotonic() + patience
     with Mirror(cluster, {JOB: OURS}) as mirror:
         while True:

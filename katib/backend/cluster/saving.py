@@ -1,7 +1,7 @@
 """Saves the trial table of a search on the cluster before the search is deleted, and says what of it cannot be saved.
 
-Katib's database loses a trial's rows with the trial. So each curve must have been read whole: from the DB manager, from a
-pod's log, or from the run directory, which a Job in the namespace reads where the first two do not have it.
+Katib's database loses a trial's rows with the trial. So each curve must have been read whole: from the DB manager, from
+a pod's log, or from the run directory, which a Job in the namespace reads where the first two do not have it.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -38,9 +38,7 @@ class Saving:
             )
 
 
-def saving(
-    cluster: Cluster, experiment: str, say: Callable[[str], None], *, context: str | None = None
-) -> Saving:
+def saving(cluster: Cluster, experiment: str, say: Callable[[str], None], *, context: str | None = None) -> Saving:
     """Reads every curve of `experiment` from wherever it is. Raises ClusterError where `experiment` is not there."""
     found = gather(cluster, experiment, context=context, every_log=True)
     if not found.doubtful:
@@ -61,10 +59,8 @@ def saving(
     return Saving(made, found.manifest, _missing(made, bad), "; ".join(filter(None, reasons)))
 
 
-def _unread(
-    table: TrialTable, directories: Mapping[str, RunDirectory], found: Gathered
-) -> Iterator[tuple[str, str]]:
-    """The doubtful trials that their run directories do not make whole, each with the reason."""
+def _unread(table: TrialTable, directories: Mapping[str, RunDirectory], found: Gathered) -> Iterator[tuple[str, str]]:
+    """Yields the doubtful trials that their run directories do not make whole, each with the reason."""
     for row in table.rows:
         if row.trial not in found.doubtful:
             continue
@@ -77,7 +73,7 @@ def _unread(
 
 
 def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> TrialTable:
-    """The table with the curves of run directories that know more epochs than it does."""
+    """Returns the table with the curves of run directories that know more epochs than it does."""
     rows = [_completed(row, directories.get(row.trial), table.identity.strategy) for row in table.rows]
     notes = [note for note in table.notes if not note.startswith(MANAGER)]
     return replace(table, rows=best_first(rows, table.identity.maximize), notes=tuple(notes))

@@ -1,7 +1,7 @@
 """What runs: experiments and their trials with epoch, SI-SNR, GPU time, and the cause of what went wrong.
 
-A look costs five API calls and at most LOGS more, for the logs of running and failed trials; where a search lacks trials, two
-more say why (the namespace's warnings, and the log of a service that crashes).
+A look costs five API calls and at most LOGS more, for the logs of running and failed trials; where a search lacks
+trials, two more say why (the namespace's warnings, and the log of a service that crashes).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,9 +54,7 @@ LOGS = 5
 """Logs read in one look."""
 LOG_BYTES = 1 << 24
 """Of a log; the trainer's has some 200 an epoch."""
-DEADLINE_MARGIN = (
-    3  # katib/manifest/render.py: activeDeadlineSeconds is that many times the estimate of a run
-)
+DEADLINE_MARGIN = 3  # katib/manifest/render.py: activeDeadlineSeconds is that many times the estimate of a run
 SELECTORS: Mapping[Kind, str] = {
     EXPERIMENT: OURS,
     TRIAL: f"{OURS},{EXPERIMENT_LABEL}",
@@ -120,7 +118,10 @@ class Progress:
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
-    """All searches of the namespace that are ours, or the one called `name`. Raises ClusterError where there is none."""
+    """Returns all searches of the namespace that are ours, or the one called `name`.
+
+    Raises ClusterError where there is none.
+    """
     objects = {kind: cluster.list(kind, selector) for kind, selector in SELECTORS.items()}
     return progress(cluster, objects, curves, name)
 
@@ -128,7 +129,7 @@ def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Prog
 def progress(
     cluster: Cluster, objects: Mapping[Kind, Sequence[Object]], curves: Curves, name: str | None = None
 ) -> list[Progress]:
-    """The same of objects that are there already; only logs are read from the API server."""
+    """Returns the same of objects that are there already; only logs are read from the API server."""
     searches = [read_search(found) for found in objects[EXPERIMENT]]
     if name is not None:
         if name not in (names := [search.name for search in searches]):
@@ -146,7 +147,7 @@ def progress(
 
 
 def none_called(name: str, names: Iterable[str], namespace: str) -> str:
-    """The message for an experiment that is not there."""
+    """Returns the message for an experiment that is not there."""
     there = list(names)
     hint = nearest(name, there) if there else "there is none; make deploy MODEL=… starts one"
     return f"there is no experiment '{name}' of ours in namespace '{namespace}': {hint}"
@@ -160,15 +161,12 @@ def _progress(
     curves: Curves,
     now: datetime,
 ) -> Progress:
-    rows = tuple(
-        _row(trial, search, jobs.get(trial.name), pods.get(trial.name, []), curves, now) for trial in trials
-    )
+    rows = tuple(_row(trial, search, jobs.get(trial.name), pods.get(trial.name, []), curves, now) for trial in trials)
     planned = search.deadline / DEADLINE_MARGIN
     done = [
         elapsed(row.trial.started or row.trial.created, row.trial.ended, now)
         for row in rows
-        if row.trial.state
-        in ("Succeeded", "EarlyStopped")  # one that failed says nothing of how long others take
+        if row.trial.state in ("Succeeded", "EarlyStopped")  # one that failed says nothing of how long others take
     ]
     each = mean(done) if done else planned
     begun = [elapsed(row.trial.started, None, now) for row in rows if not row.trial.finished]
@@ -178,19 +176,13 @@ def _progress(
         rows=tuple(sorted(rows, key=_order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
         hours_planned=search.max_trials * planned * max(1, search.gpus) / 3600,
-        seconds_left=seconds_left(each, begun, waiting, search.parallel)
-        if each and not search.finished
-        else None,
+        seconds_left=seconds_left(each, begun, waiting, search.parallel) if each and not search.finished else None,
         unreadable=curves.problem,
-        unread=sum(
-            row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows
-        ),
+        unread=sum(row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows),
     )
 
 
-def _row(
-    trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], curves: Curves, now: datetime
-) -> Row:
+def _row(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], curves: Curves, now: datetime) -> Row:
     pod = pods[-1] if pods else None
     values = curves.values.get(trial.name, [])
     best = trial.observed.get(search.strategy)
@@ -224,8 +216,10 @@ def _read_logs(
     searches: Sequence[tuple[Search, list[Trial], dict[str, Job], dict[str, list[Pod]]]],
     curves: Curves,
 ) -> None:
-    """Running trials first, the one that was read longest ago before others; then, each once, tries that have failed and ended
-    trials of which neither Katib nor a record tells value and epoch."""
+    """Running trials first, the one that was read longest ago before others.
+
+    Then, each once, tries that have failed and ended trials of which neither Katib nor a record tells value and epoch.
+    """
     curves.looks += 1
     curves.problem = ""
     wanted = []
@@ -242,9 +236,7 @@ def _read_logs(
             text = cluster.log(pod.name, pod.log_container, LOG_BYTES)
         except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
             continue
-        except (
-            ClusterError
-        ) as error:  # a silent node, a missing right, the server away: the rest is worth showing
+        except ClusterError as error:  # a silent node, a missing right, the server away: the rest is worth showing
             curves.problem = str(error)
             continue
         lines = [clean(line) for line in text.splitlines()]
@@ -256,7 +248,7 @@ def _read_logs(
 
 
 def _worth_reading(trial: Trial, pods: Sequence[Pod]) -> list[Pod]:
-    """The newest pod of a trial, unless all is known without its log, and the last one that has failed."""
+    """Returns the newest pod of a trial, unless all is known without its log, and the last one that has failed."""
     tries = [pod for pod in pods if pod.phase != "Pending"]
     failed = [pod for pod in tries if pod.failed][-1:]
     if not tries or tries[-1] in failed or (trial.finished and trial.observed and trial.record.epochs):
@@ -265,8 +257,10 @@ def _worth_reading(trial: Trial, pods: Sequence[Pod]) -> list[Pod]:
 
 
 def steps(parser: MetricParser, lines: Iterable[str]) -> list[float]:
-    """The values of a trial's objective by epoch. A resumed trial prints its history again with the times of old: a time is one
-    epoch."""
+    """Returns the values of a trial's objective by epoch.
+
+    A resumed trial prints its history again with the times of old: a time is one epoch.
+    """
     found: dict[object, float] = {}
     for line in lines:
         for report in parser.parse(line):

@@ -1,7 +1,8 @@
 """Which volumes a storage class makes, by its provisioner, and why a claim has none yet.
 
-The table is of provisioners whose volumes are attached to one node; each refuses a file system that several nodes write to
-(ReadWriteMany), as its own documentation of access modes says. What is not in it is not judged before its events say something.
+The table is of provisioners whose volumes are attached to one node; each refuses a file system that several nodes write
+to (ReadWriteMany), as its own documentation of access modes says. What is not in it is not judged before its events say
+something.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,10 @@ _WELL = ("WaitForFirstConsumer", "WaitForPodScheduled", "Provisioning", "Provisi
 
 
 def never_made(claim: Object, provisioner: str) -> str:
-    """The access mode of the claim for which `provisioner` makes no volume; empty where nothing is known against it."""
+    """Returns the access mode of the claim for which `provisioner` makes no volume.
+
+    Empty where nothing is known against it.
+    """
     modes = claim["spec"].get("accessModes") or []
     if provisioner not in ONE_NODE or claim["spec"].get("volumeMode") == "Block":
         return ""
@@ -67,7 +71,10 @@ def never_made(claim: Object, provisioner: str) -> str:
 
 
 def way_out(name: str, provisioner: str) -> str:
-    """What to do about a claim for which `provisioner` makes no volume; its access modes cannot be changed in place."""
+    """Returns what to do about a claim for which `provisioner` makes no volume.
+
+    Its access modes cannot be changed in place.
+    """
     other = ONE_NODE.get(provisioner, _ANY)
     return (
         f"kubectl delete pvc {name}; then, where one node runs all trials, kubectl apply -k k8s/one-node (ReadWriteOnce) and"
@@ -77,7 +84,10 @@ def way_out(name: str, provisioner: str) -> str:
 
 
 def provisioner_of(claim: Object, classes: Sequence[Object] = ()) -> str:
-    """Who makes the claim's volume: by its storage class, or as Kubernetes noted on the claim; empty where nobody says."""
+    """Returns who makes the claim's volume: by its storage class, or as Kubernetes noted on the claim.
+
+    Empty where nobody says.
+    """
     wanted = class_of(claim, classes)
     for found in classes:
         if found["metadata"]["name"] == wanted:
@@ -87,7 +97,7 @@ def provisioner_of(claim: Object, classes: Sequence[Object] = ()) -> str:
 
 
 def class_of(claim: Object, classes: Sequence[Object] = ()) -> str | None:
-    """The claim's storage class, or the default one; None where there is neither."""
+    """Returns the claim's storage class, or the default one; None where there is neither."""
     named = claim["spec"].get("storageClassName")
     if named is not None:
         return str(named)
@@ -95,7 +105,10 @@ def class_of(claim: Object, classes: Sequence[Object] = ()) -> str | None:
 
 
 def trouble(cluster: Cluster, name: str) -> str:
-    """What the claim's own events say against it: the newest that is no mere waiting for the first pod; else empty."""
+    """Returns what the claim's own events say against it: the newest that is no mere waiting for the first pod.
+
+    Else empty.
+    """
     fields = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
     try:
         events = sorted(cluster.list(EVENT, fields=fields), key=_time)
@@ -107,7 +120,7 @@ def trouble(cluster: Cluster, name: str) -> str:
 
 
 def waits_for_a_pod(claim: Object, classes: Sequence[Object]) -> bool:
-    """Whether the claim is bound with its first pod, as its class says."""
+    """Returns whether the claim is bound with its first pod, as its class says."""
     wanted = class_of(claim, classes)
     return any(
         item["metadata"]["name"] == wanted and item.get("volumeBindingMode") == "WaitForFirstConsumer"
@@ -115,10 +128,11 @@ def waits_for_a_pod(claim: Object, classes: Sequence[Object]) -> bool:
     )
 
 
-def why_unbound(
-    cluster: Cluster, name: str, claim: Object, classes: Sequence[Object] = ()
-) -> tuple[str, str]:
-    """Why the claim has no volume, and the way out; empty where it only waits for its first pod, or nothing says more."""
+def why_unbound(cluster: Cluster, name: str, claim: Object, classes: Sequence[Object] = ()) -> tuple[str, str]:
+    """Returns why the claim has no volume, and the way out.
+
+    Empty where it only waits for its first pod, or nothing says more.
+    """
     provisioner = provisioner_of(claim, classes)
     if mode := never_made(claim, provisioner):
         named = class_of(claim, classes)
@@ -129,7 +143,7 @@ def why_unbound(
 
 
 def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
-    """Why a pod without a node waits for its claims; None where they are bound, or may not be read."""
+    """Returns why a pod without a node waits for its claims; None where they are bound, or may not be read."""
     try:
         for name in pod.wanted_claims if pod else ():
             claim = cluster.get(CLAIM, name)
@@ -146,7 +160,7 @@ def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
 
 
 def storage_classes(cluster: Cluster) -> Sequence[Object] | None:
-    """All storage classes; None where the caller may not look."""
+    """Returns all storage classes; None where the caller may not look."""
     try:
         return cluster.list(STORAGE_CLASS)
     except ForbiddenError:

@@ -1,7 +1,7 @@
 """Why a search has fewer trials than it may have: what keeps its suggestion service from starting or from proposing.
 
-Katib runs that service as a Deployment in the search's namespace, the early-stopping service beside it in the same pod, and
-says of a failure in an event of the Suggestion at most (suggestion_controller.go).
+Katib runs that service as a Deployment in the search's namespace, the early-stopping service beside it in the same pod,
+and says of a failure in an event of the Suggestion at most (suggestion_controller.go).
 """
 
 import re
@@ -37,7 +37,7 @@ def lacking(
     objects: Mapping[Kind, Sequence[Object]],
     warnings: Callable[[], Sequence[Object]],
 ) -> Cause | None:
-    """Why `search` has fewer trials under way than it may have; None where it has them, or has ended.
+    """Returns why `search` has fewer trials under way than it may have; None where it has them, or has ended.
 
     Asks for the namespace's `warnings`, and reads the log of a service that crashes; what may not be read is left out.
     """
@@ -59,10 +59,11 @@ def lacking(
     return cause
 
 
-def why_lacking(
-    search: Search, suggestion: Object | None, pods: Sequence[Object], warnings: Iterable[Object]
-) -> Cause:
-    """The same of objects that are there: the Suggestion, the pods of its service, and events of the namespace. Pure."""
+def why_lacking(search: Search, suggestion: Object | None, pods: Sequence[Object], warnings: Iterable[Object]) -> Cause:
+    """Returns the same of objects that are there: the Suggestion, the pods of its service, and events of the namespace.
+
+    Pure.
+    """
     if suggestion is None:
         event = _newest(warnings, "Experiment", search.name)
         if event:
@@ -103,9 +104,7 @@ def _why_not_ready(pods: Sequence[Object]) -> Cause | None:
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Cause(
-                f"unschedulable: {condition.get('message', '')}", scheduling(condition.get("message", ""))
-            )
+            return Cause(f"unschedulable: {condition.get('message', '')}", scheduling(condition.get("message", "")))
     for container in status.get("containerStatuses") or []:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
@@ -144,10 +143,8 @@ def _how(end: Mapping[str, Any]) -> str:
     return "OOMKilled" if end.get("reason") == "OOMKilled" else f"exit code {end.get('exitCode')}"
 
 
-def _newest(
-    warnings: Iterable[Object], kind: str, name: str, *, begins: bool = False, reason: str = ""
-) -> str:
-    """The message of the last event about an object, in one line; empty where there is none."""
+def _newest(warnings: Iterable[Object], kind: str, name: str, *, begins: bool = False, reason: str = "") -> str:
+    """Returns the message of the last event about an object, in one line; empty where there is none."""
     found = [
         event
         for event in warnings
@@ -161,7 +158,7 @@ def _newest(
 
 
 def _told(source: Object) -> str:
-    """The message of an event or a condition, in one line and without what Katib puts before that of a service."""
+    """Returns the message of an event or a condition, in one line and without what Katib puts before that of a service."""
     return one_line(_RPC.sub("", source.get("message", "")))[:400]
 
 
@@ -172,7 +169,7 @@ def _at(event: Object) -> datetime:
 
 
 def warnings_of(cluster: Cluster) -> Sequence[Object]:
-    """The namespace's events of type Warning; none where they may not be read."""
+    """Returns the namespace's events of type Warning; none where they may not be read."""
     try:
         return cluster.list(EVENT, fields="type=Warning")
     except ClusterError:

@@ -1,7 +1,8 @@
 """The trial table of a search on the cluster: its Trial objects, and every metric from Katib's own store of them.
 
-That store is asked over gRPC, through a port that kubectl carries here. Where it does not answer, what pods that are still
-there have printed stands in for it, and a note says so. Called by the verbs results and delete, and by whoever concludes.
+That store is asked over gRPC, through a port that kubectl carries here. Where it does not answer, what pods that are
+still there have printed stands in for it, and a note says so. Called by the verbs results and delete, and by whoever
+concludes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ LINK_LOGS = 3  # logs that are looked through for the address of a run; the othe
 
 
 def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = None) -> TrialTable:
-    """The table of `experiment`, best first. Raises ClusterError where it is not there."""
+    """Returns the table of `experiment`, best first. Raises ClusterError where it is not there."""
     return gather(cluster, experiment, context=context).table
 
 
@@ -55,9 +56,7 @@ class Gathered:
     """Why the DB manager did not answer; empty where it did."""
 
 
-def gather(
-    cluster: Cluster, experiment: str, *, context: str | None = None, every_log: bool = False
-) -> Gathered:
+def gather(cluster: Cluster, experiment: str, *, context: str | None = None, every_log: bool = False) -> Gathered:
     """Asks the DB manager for every curve, and the pods' logs for those that it has not, or for all of them.
 
     Raises ClusterError where `experiment` is not there.
@@ -90,28 +89,31 @@ def gather(
     ours = frozenset() if away else _reported_by_ours(cluster, experiment)
     finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in found.rows}
     doubtful = {row.trial.name for row in without} - vouched - ours
-    doubtful |= {
-        trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), search.metric)
-    }
+    doubtful |= {trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), search.metric)}
     made = replace(made, rows=tuple(rows), notes=tuple(notes))
     return Gathered(made, manifest, tuple(sorted(doubtful)), finished, away)
 
 
 def _epochs(metrics: Metrics, objective: str) -> int:
-    """The last epoch with a value."""
+    """Returns the last epoch with a value."""
     curve = metrics.get(objective, ())
     return curve[-1].step if curve else 0
 
 
 def _reported_by_ours(cluster: Cluster, experiment: str) -> frozenset[str]:
-    """The trials of our own services, whose collector reports each epoch as it ends: no row is no epoch. Katib's own
-    reports when a pod has ended well."""
+    """Returns the trials of our own services, whose collector reports each epoch as it ends: no row is no epoch.
+
+    Katib's own reports when a pod has ended well.
+    """
     trials = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={experiment},{PROPOSED_LABEL}={PROPOSER}")
     return frozenset(item["metadata"]["name"] for item in trials)
 
 
 def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
-    """Every metric of `trials` as the DB manager at `address` has it. Raises ClusterError where it does not answer."""
+    """Returns every metric of `trials` as the DB manager at `address` has it.
+
+    Raises ClusterError where it does not answer.
+    """
     from katib.services.observations import AWAY, ObservationLogs, reason
 
     manager = ObservationLogs(address)
@@ -127,7 +129,7 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
 
 
 def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, object]) -> TrialTable:
-    """The table of a search as `status` sees it, with its metrics by trial and the `spec` of its Experiment."""
+    """Returns the table of a search as `status` sees it, with its metrics by trial and the `spec` of its Experiment."""
     search, source = found.search, origin(spec)
     identity = Identity(search.name, search.metric, search.maximize, search.strategy, spec)
     rows = explained(
@@ -177,8 +179,9 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
 def logged(
     cluster: Cluster, rows: Iterable[Live], parser: MetricParser
 ) -> tuple[dict[str, Metrics], frozenset[str], str]:
-    """Every metric that pods of these trials have printed, by trial; the trials whose log holds all their epochs; and
-    why a log could not be read.
+    """Returns every metric that pods of these trials have printed, by trial.
+
+    The trials whose log holds all their epochs; and why a log could not be read.
 
     A trial that was begun again prints its history first: until then its log proves nothing.
     """
@@ -198,7 +201,7 @@ def logged(
 
 
 def link(cluster: Cluster, found: Progress) -> str:
-    """What the addresses of the trials' W&B runs begin with; empty where no log that is still there names one.
+    """Returns what the addresses of the trials' W&B runs begin with; empty where no log that is still there names one.
 
     A run is named after its trial, so one address says all of them.
     """
@@ -215,7 +218,10 @@ def link(cluster: Cluster, found: Progress) -> str:
 
 
 def _log(cluster: Cluster, row: Live) -> str:
-    """The log of the trial's newest pod; empty where there is none. Raises ClusterError where it cannot be read."""
+    """Returns the log of the trial's newest pod; empty where there is none.
+
+    Raises ClusterError where it cannot be read.
+    """
     if row.pod is None or row.pod.phase == "Pending":
         return ""
     try:

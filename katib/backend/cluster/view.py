@@ -1,4 +1,7 @@
-"""What a user sees of the searches on a cluster: one table a search; on a terminal no wider than it is, watched no longer."""
+"""What a user sees of the searches on a cluster: one table a search.
+
+On a terminal no wider than it is, watched no longer.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +23,7 @@ PAGE_SECONDS = 10.0
 
 
 def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
-    """What `status --json` prints."""
+    """Returns what `status --json` prints."""
     return [
         {
             "experiment": item.search.name,
@@ -39,9 +42,7 @@ def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
     ]
 
 
-def print_progress(
-    found: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None
-) -> None:
+def print_progress(found: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None) -> None:
     """Prints one table a search; a file or a pipe has no width."""
     for line in lines(found, out.width, namespace, problem):
         out.line(*line)
@@ -55,8 +56,10 @@ def screen(
     problem: Exception | None = None,
     page: int = 0,
 ) -> list[Line]:
-    """Returns what a terminal shows: all of it where it fits; else of trials only those that have not ended; where even they do
-    not fit, one page of them after the other."""
+    """Returns what a terminal shows: all of it where it fits; else of trials only those that have not ended.
+
+    Where even they do not fit, one page of them after the other.
+    """
     for whole in (True, False):
         made = lines(found, width, namespace, problem, whole=whole)
         if len(made) <= height:
@@ -77,7 +80,10 @@ def lines(
     *,
     whole: bool = True,
 ) -> list[Line]:
-    """Returns the searches one below the other, the API server's absence on top; not `whole`: without trials that have ended."""
+    """Returns the searches one below the other, the API server's absence on top.
+
+    Not `whole`: without trials that have ended.
+    """
     made = _problem(problem, width)
     if not found:
         text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
@@ -87,7 +93,7 @@ def lines(
 
 
 def headline(item: Progress, now: datetime) -> str:
-    """`series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`."""
+    """Returns `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`."""
     search = item.search
     unit = "GPU-hours" if search.gpus else "hours"
     words = [search.name, "Deleting" if search.deleting else search.state]
@@ -105,13 +111,13 @@ def _problem(problem: Exception | None, width: int | None) -> list[Line]:
 
 
 def _left_out(searches: Sequence[tuple[list[Line], tuple[str, ...]]], width: int | None) -> list[Line]:
-    """What does not fit, once for all searches."""
+    """Returns what does not fit, once for all searches."""
     names = tuple(dict.fromkeys(name for _, left_out in searches for name in left_out))
     return _words(missing(names, "--json", width), "dim", width) if width and names else []
 
 
 def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Line], tuple[str, ...]]:
-    """The headline, the table and the causes of what went wrong; and which columns do not fit."""
+    """Returns the headline, the table and the causes of what went wrong; and which columns do not fit."""
     start = f"{item.search.name}-"
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
     rows = [row for row in item.rows if whole or not row.trial.finished]
@@ -144,7 +150,7 @@ def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]
 
 
 def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
-    """What a trial is called and has come to comes first, where it runs after that, its settings last."""
+    """Returns what a trial is called and has come to comes first, where it runs after that, its settings last."""
     metric = item.search.metric
     states = [row.state for row in rows]
     texts: list[tuple[str, int, Callable[[Row], str]]] = [
@@ -169,7 +175,7 @@ def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
 
 
 def _ended(rows: Sequence[Row], item: Progress) -> str:
-    """`12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`."""
+    """Returns `12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`."""
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
     values = [row.best for row in rows if row.best is not None]
     best = ""
@@ -180,7 +186,9 @@ def _ended(rows: Sequence[Row], item: Progress) -> str:
 
 
 def _notes(item: Progress, prefix: str) -> list[str]:
-    """Why the search has no more trials, and what became of those it has: a line a cause, with all that it befell."""
+    """Returns why the search has no more trials, and what became of those it has: a line a cause, with all that it
+    befell.
+    """
     notes = [f"  {item.lacking}"] if item.lacking else []
     found: dict[str, list[str]] = {}
     for row in item.rows:
@@ -201,7 +209,7 @@ def _notes(item: Progress, prefix: str) -> list[str]:
 
 
 def _words(text: str, style: str, width: int | None) -> list[Line]:
-    """A sentence in lines of the width."""
+    """Returns a sentence in lines of the width."""
     text = clean(text)
     found = wrapped(text, width, indent=4) if width else [text]
     return [[(line, style)] for line in found]

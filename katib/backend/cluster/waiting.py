@@ -40,7 +40,9 @@ from katib.backend.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError
 from katib.metrics import MetricParser
 
-NO_SIDECAR = "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
+NO_SIDECAR = (
+    "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
+)
 BEGINS = "unprocessed validation mixtures: "
 """What our trainer prints when its corpus is read and its run directory is made (trainer/training/train.py)."""
 LOOK_SECONDS = 10.0
@@ -60,7 +62,7 @@ class _Logs:
     _read: dict[str, float] = field(default_factory=dict)
 
     def of(self, pod: Pod) -> list[str]:
-        """The lines of `pod`; none where its log cannot be read."""
+        """Returns the lines of `pod`; none where its log cannot be read."""
         key = f"{pod.name} {pod.phase}"
         due = time.monotonic() >= self._read.get(key, 0.0)
         if pod.phase != "Pending" and due:
@@ -78,8 +80,8 @@ class _Logs:
 def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
     """Until a trial of experiment `name` trains, at most `seconds`; each new reason for waiting is said once.
 
-    Whether one does. Raises ClusterError where the search has failed before that, or where after that time all that ran has
-    died: what keeps trials from training then is no lack of patience.
+    Whether one does. Raises ClusterError where the search has failed before that, or where after that time all that ran
+    has died: what keeps trials from training then is no lack of patience.
     """
     only = f"{EXPERIMENT_LABEL}={name}"
     selectors = {EXPERIMENT: "", SUGGESTION: "", TRIAL: only, JOB: only, POD: only}
@@ -108,14 +110,12 @@ def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
 
 
 def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say) -> str | None:
-    """Why nothing trains yet; None where something does."""
+    """Returns why nothing trains yet; None where something does."""
     search = _search(objects, name)
     trials, jobs, tries = own(search, objects[TRIAL], objects[JOB], objects[POD])
     if search.state == "Failed":
         died_of = _died_of(objects, name, logs)
-        raise ClusterError(
-            f"experiment '{name}' has failed: {died_of or search.message or 'see make status'}"
-        )
+        raise ClusterError(f"experiment '{name}' has failed: {died_of or search.message or 'see make status'}")
     reasons: list[tuple[bool, str]] = []
     for trial in sorted(trials, key=lambda trial: trial.name):
         job, pods = jobs.get(trial.name), tries.get(trial.name, [])
@@ -130,17 +130,13 @@ def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say)
             if failed.failed:
                 logs.of(failed)
         cause = why_failed(trial, job, pods, lines) if trial.finished else why_waiting(job, pods)
-        cause = (
-            lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
-        )
+        cause = lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
         tried = why_tried_again(trial, pods, logs.lines)
         reasons.append((tried is None, f"trial '{trial.name}': {both(cause, tried)}"))
     if reasons:
         return min(reasons, key=lambda reason: reason[0])[1]
     warnings = partial(warnings_of, logs.cluster)
-    return str(
-        lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to make the trials"
-    )
+    return str(lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to make the trials")
 
 
 def _trains(search: Search, lines: list[str]) -> bool:
@@ -156,7 +152,7 @@ def _about_to_train(pod: Pod | None, logs: _Logs) -> Cause:
 
 
 def _died_of(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
-    """What the last try that ended badly died of; empty where none has."""
+    """Returns what the last try that ended badly died of; empty where none has."""
     trials, _, tries = own(_search(objects, name), objects[TRIAL], objects[JOB], objects[POD])
     ended = [(pod, trial) for trial in trials for pod in tries.get(trial.name, ()) if pod.failed]
     if not ended:

@@ -24,8 +24,10 @@ _TRIAL = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def clear(folder: Path, trials: Sequence[Trial]) -> bool:
-    """Remove the search in `folder` where none of its `trials` has finished an epoch; returns whether it has. Its processes
-    are ended first. The caller holds the folder's lock and has closed the store."""
+    """Remove the search in `folder` where none of its `trials` has finished an epoch; returns whether it has.
+
+    Its processes are ended first. The caller holds the folder's lock and has closed the store.
+    """
     if _trained(folder, trials):
         return False
     ours = [folder / trial.name for trial in trials if _TRIAL.fullmatch(trial.name)]
@@ -42,12 +44,12 @@ def clear(folder: Path, trials: Sequence[Trial]) -> bool:
 
 
 def untrained(folder: Path) -> bool:
-    """Whether the search in `folder`, if there is one, holds no finished epoch."""
+    """Returns whether the search in `folder`, if there is one, holds no finished epoch."""
     return not (folder / DATABASE).exists() or not _trained(folder, read(folder)[1])
 
 
 def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
-    """Whether a trial has finished an epoch, told or not; also where that cannot be found out."""
+    """Returns whether a trial has finished an epoch, told or not; also where that cannot be found out."""
     if any(trial.values for trial in trials):
         return True
     try:
@@ -57,11 +59,7 @@ def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
             place = folder / trial.name
             if (place / BEST).exists():
                 return True
-            if any(
-                parser.parse(line)
-                for output in place.glob(OUTPUTS)
-                for line in lines(output, [experiment.metric])
-            ):
+            if any(parser.parse(line) for output in place.glob(OUTPUTS) for line in lines(output, [experiment.metric])):
                 return True
     except (OSError, UnicodeDecodeError, ManifestError):
         return True

@@ -12,13 +12,16 @@ from pathlib import Path
 
 from katib.errors import FolderError
 
-EARLIER = "its trials are of an earlier version of the trainer, which knew a corpus by its tables only and left mixtures out"
+EARLIER = (
+    "its trials are of an earlier version of the trainer, which knew a corpus by its tables only and left mixtures out"
+)
 
 
 def fingerprint(python: Sequence[str], env: Mapping[str, str], data_dir: Path) -> str:
     """Returns what the trainer, started with the words `python`, knows the corpus in `data_dir` by.
 
-    Passes on what it says of a reading that takes long. Raises FolderError with its own line where it refuses the corpus.
+    Passes on what it says of a reading that takes long. Raises FolderError with its own line where it refuses the
+    corpus.
     """
     code, found, said = ask([*python, "fingerprint", "--data-dir", str(data_dir)], env, data_dir)
     last = said[-1] if said else ""
@@ -61,5 +64,7 @@ def of_tables(data: Path) -> str:
 
 
 def is_earlier(recorded: str, found: str) -> bool:
-    """Whether `recorded` is a checksum of tables, by which corpora of our trainer were known before, and `found` is not."""
+    """Returns whether `recorded` is a checksum of tables, by which corpora of our trainer were known before, and
+    `found` is not.
+    """
     return "-" in found and "-" not in recorded

@@ -1,7 +1,7 @@
 """Opens the SQLite file of a study as data that may come from anybody: it is read, and nothing in it is run.
 
-A schema can hold views, triggers and generated columns, which are programs; a journal can name another file, which SQLite
-deletes once it has taken the journal back (sqlite.org/fileformat2.html and atomiccommit.html: super-journal).
+A schema can hold views, triggers and generated columns, which are programs; a journal can name another file, which
+SQLite deletes once it has taken the journal back (sqlite.org/fileformat2.html and atomiccommit.html: super-journal).
 """
 
 import os
@@ -25,7 +25,7 @@ _STEPS_A_LOOK, _MOST_LOOKS = 1_000_000, 2_000
 
 
 def opened(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection in a transaction, in which every table is a plain one. Raises OSError and sqlite3.Error."""
+    """Returns a connection in a transaction, in which every table is a plain one. Raises OSError and sqlite3.Error."""
     require_plain_files(path)
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=patience, uri=True)
     try:
@@ -44,8 +44,9 @@ def opened(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def require_plain_files(path: Path) -> None:
-    """See that the database and what SQLite keeps beside it are regular files, no links, of a size that a study can have, and
-    name no other file. Raises OSError."""
+    """See that the database and what SQLite keeps beside it are regular files, no links, of a size that a study can
+    have, and name no other file. Raises OSError.
+    """
     for ending in _BESIDE:
         place = path.with_name(path.name + ending)
         with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
 """What the end of a trial's process means: Katib's state of the trial, why, and whether the whole search has to end.
 
-Exit codes say something of their own only where the process was our trainer; of any other program a code that is not 0 is a
-failed try, as it is for a Job of Kubernetes. Pure.
+Exit codes say something of their own only where the process was our trainer; of any other program a code that is not 0
+is a failed try, as it is for a Job of Kubernetes. Pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,13 +30,16 @@ class Halt:
     """What the user can do about it."""
 
     def __str__(self) -> str:
-        """The reason and what to do, unless the reason says that itself."""
+        """Returns the reason and what to do, unless the reason says that itself."""
         return self.reason if "same command" in self.reason else f"{self.reason}; {self.then}"
 
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended. `said` is its last line, `late` why it was ended for its deadline; empty where it was not."""
+    """How a process ended.
+
+    `said` is its last line, `late` why it was ended for its deadline; empty where it was not.
+    """
 
     code: int
     said: str
@@ -62,7 +65,7 @@ class Verdict:
 
 
 def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
-    """Whether a trial that has ended, and has a result, is as good as the search's goal."""
+    """Returns whether a trial that has ended, and has a result, is as good as the search's goal."""
     goal, sign = experiment.goal, 1 if experiment.maximize else -1
     values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
     return goal is not None and any(value is not None and sign * value >= sign * goal for value in values)
@@ -79,16 +82,15 @@ def too_many_failures(trials: Sequence[Trial], experiment: Experiment) -> Halt |
     why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {failed[-1].name}: {failed[-1].reason}"
     # A search without a finished epoch makes room for the next one (katib/backend/local/another.py).
     begun = any(trial.values for trial in trials)
-    then = (
-        "a higher maxFailedTrialCount continues it"
-        if begun
-        else "once that is fixed, the same command begins anew"
-    )
+    then = "a higher maxFailedTrialCount continues it" if begun else "once that is fixed, the same command begins anew"
     return Halt(1, f"experiment {experiment.name} failed: {why}", then)
 
 
 def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> Verdict:
-    """Returns what the end of a process means for `trial`, whose values are those of this try; `halted`: the search is ending."""
+    """Returns what the end of a process means for `trial`, whose values are those of this try.
+
+    `halted`: the search is ending.
+    """
     said, code = end.said, end.code
     if trial.stop:
         return Verdict("EarlyStopped", trial.stop)
@@ -101,9 +103,7 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
         if trial.value(experiment.strategy) is not None:
             return Verdict("Succeeded")
         if end.text:
-            return Verdict(
-                "MetricsUnavailable", f"{experiment.metric} was '{shown(end.text)}', which is no number"
-            )
+            return Verdict("MetricsUnavailable", f"{experiment.metric} was '{shown(end.text)}', which is no number")
         return Verdict("MetricsUnavailable", f"no {experiment.metric} was reported")
     if end.ours and code == DIVERGED:
         return Verdict("Failed", f"diverged: {said}")
@@ -123,10 +123,12 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
 
 
 def failure_action(code: int, experiment: Experiment) -> str:
-    """Returns what the Job's podFailurePolicy makes of an exit code: FailJob, Ignore, or Count, which is also what no rule gives.
+    """Returns what the Job's podFailurePolicy makes of an exit code: FailJob, Ignore, or Count, which is also what no
+    rule gives.
 
-    The first rule that matches counts (k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go). Where trials may be stopped
-    early, the shell line of Katib's webhook makes any failure 1; Katib's collector exits with 255 beside a trainer that failed.
+    The first rule that matches counts (k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go). Where trials may
+    be stopped early, the shell line of Katib's webhook makes any failure 1; Katib's collector exits with 255 beside a
+    trainer that failed.
     """
     own = 1 if experiment.early_stopping else 128 - code if code < 0 else code
     for rule in experiment.failure_rules:

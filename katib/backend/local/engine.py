@@ -1,7 +1,8 @@
 """The loop of a local search: proposes trials, starts them in free slots, reads their reports, stops and counts them.
 
-One thread waits for output, for ended trials and for signals at once, and sleeps in between. Whatever happens is recorded in
-the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by katib/backend/local/run.py.
+One thread waits for output, for ended trials and for signals at once, and sleeps in between. Whatever happens is
+recorded in the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by
+katib/backend/local/run.py.
 """
 
 import platform
@@ -98,16 +99,14 @@ class Engine:
 
     def _start_trials(self) -> None:
         while self._free and not self._halt:
-            waiting = (
-                trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running
-            )
+            waiting = (trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running)
             trial = next(waiting, None) or self._propose()
             if trial is None:
                 return
             self._start(trial)
 
     def _propose(self) -> Trial | None:
-        """A new trial; None where the budget is spent or the goal reached."""
+        """Returns a new trial; None where the budget is spent or the goal reached."""
         experiment = self._experiment
         if self._exhausted or (experiment.max_trials and len(self._trials) >= experiment.max_trials):
             return None
@@ -229,7 +228,8 @@ class Engine:
             running.process.close()
         process, trial = running.process, self._trials[name]
         if process.poll() == 0 and not trial.stop:
-            # What a try that failed has printed counts where this one has printed it too, as our trainer does with its history.
+            # What a try that failed has printed counts where this one has printed it too, as our trainer does with its
+            # history.
             trial = self._trials[name] = self._store.keep(trial, running.step)
         end = running.end(code)
         if self._parser.parse(end.said):  # a metric is no reason

@@ -1,7 +1,8 @@
 """Whom a stop has to reach: the trial's own process, and behind a shell the program that the shell waits for.
 
-Katib's collector ends the child of a trial's shell (cmd/metricscollector/v1beta1/file-metricscollector/main.go); a shell that is
-asked alone dies at once and leaves its program unasked. Read from /proc; where there is none, the trial's own process is all.
+Katib's collector ends the child of a trial's shell (cmd/metricscollector/v1beta1/file-metricscollector/main.go); a
+shell that is asked alone dies at once and leaves its program unasked. Read from /proc; where there is none, the trial's
+own process is all.
 """
 
 from contextlib import suppress
@@ -27,7 +28,7 @@ def to_stop(process_id: int) -> list[int]:
 
 
 def lives(process_id: int) -> bool:
-    """Whether a process is there, and no zombie that waits for its parent."""
+    """Returns whether a process is there, and no zombie that waits for its parent."""
     found = _read(process_id)
     return found is not None and found.state not in "ZX"
 

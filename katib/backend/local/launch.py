@@ -1,7 +1,8 @@
-"""How a trial of a manifest is started on this machine: container paths become folders here, the cluster's part is filled in.
+"""How a trial of a manifest is started on this machine: container paths become folders here, the cluster's part is
+filled in.
 
-What depends on the trainer of this project stands in `_environment` and `_on`; any other command of a manifest runs as well.
-Called by the engine.
+What depends on the trainer of this project stands in `_environment` and `_on`; any other command of a manifest runs as
+well. Called by the engine.
 """
 
 import netrc
@@ -90,8 +91,10 @@ class Launcher:
         yield from stand_ins(pod, self.data)
 
     def corpus(self) -> str:
-        """Returns what the corpus is known by, wherever it lies; empty without one. Raises FolderError where our trainer
-        refuses it."""
+        """Returns what the corpus is known by, wherever it lies; empty without one.
+
+        Raises FolderError where our trainer refuses it.
+        """
         if self.data is None:
             return ""
         trial, other = (self.launch("example", _all(self.experiment, value), None) for value in ("", "0"))
@@ -101,7 +104,7 @@ class Launcher:
         return fingerprint(trial.argv[: trial.argv.index("trainer") + 1], trial.env, folder)
 
     def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
-        """The command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
+        """Returns the command of `trial` on `device`. Raises ManifestError where the manifest does not say enough."""
         pod = self.experiment.trial(trial, assignments)
         folder = self.folder / trial
         known = variables(pod, self.experiment, os.environ)
@@ -114,7 +117,10 @@ class Launcher:
         return Launch(_python(_on(device, argv)), self._environment(env, device), place, volumes)
 
     def _environment(self, variables: Mapping[str, str], device: str | None) -> dict[str, str]:
-        """The user's own, then the manifest's; what only the cluster knows (secrets) is the user's if it is there."""
+        """Returns the user's own, then the manifest's.
+
+        What only the cluster knows (secrets) is the user's if it is there.
+        """
         # HOME of a container is a place to write to; here it is where the user's settings are.
         env = {**os.environ, **{name: text for name, text in variables.items() if name != "HOME"}}
         # So that `python` is this interpreter behind a shell or `env`, too.
@@ -124,13 +130,14 @@ class Launcher:
         env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
         if device is not None:
             env["CUDA_VISIBLE_DEVICES"] = device
-        # The engine reads to the end of the output, so the trainer need not wait for a reader (trainer/training/train.py).
+        # The engine reads to the end of the output, so the trainer need not wait for a reader
+        # (trainer/training/train.py).
         env["TRAINER_READ_TO_END"] = "1"
         return _with_tracking(env)
 
 
 def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
-    """How to run `experiment` with the corpus in `data` and everything it writes below `runs`. Writes nothing.
+    """Returns how to run `experiment` with the corpus in `data` and everything it writes below `runs`. Writes nothing.
 
     Raises ManifestError where the manifest cannot be run here, FolderError where `data` is not what it asks for.
     """
@@ -140,16 +147,12 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
             " metrics and take StdOut, or run it on a cluster"
         )
     if not experiment.max_trials and experiment.goal is None and experiment.algorithm.name != "grid":
-        raise ManifestError(
-            f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end"
-        )
+        raise ManifestError(f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end")
     corpus = corpus_volume(_example(experiment))
     if corpus and not (corpus == HOST_PATH and data is None):
         require_corpus(data)
     elif data is not None:
-        raise FolderError(
-            f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away"
-        )
+        raise FolderError(f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' to see it; leave --data away")
     found = Launcher(experiment, data and data.resolve(), runs.resolve(), _slots(experiment))
     _check_command(found)
     return found
@@ -164,7 +167,7 @@ def _all(experiment: Experiment, value: str) -> dict[str, str]:
 
 
 def _data_dir(argv: Sequence[str]) -> Path | None:
-    """The corpus that a trial of our trainer reads; None of another program's."""
+    """Returns the corpus that a trial of our trainer reads; None of another program's."""
     words = list(argv)
     if not is_trainer(words) or DATA_DIR not in words:
         return None
@@ -172,7 +175,10 @@ def _data_dir(argv: Sequence[str]) -> Path | None:
 
 
 def gpus() -> list[str]:
-    """The GPUs that trials may use, as CUDA_VISIBLE_DEVICES names them; none where there is no NVIDIA driver."""
+    """Returns the GPUs that trials may use, as CUDA_VISIBLE_DEVICES names them.
+
+    None where there is no NVIDIA driver.
+    """
     if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
     program = shutil.which("nvidia-smi")
@@ -184,8 +190,11 @@ def gpus() -> list[str]:
 
 
 def _slots(experiment: Experiment) -> tuple[str | None, ...]:
-    """As many GPUs a trial as its container asks for, and one where it asks for none; where there is none here, as many trials at
-    a time as the manifest asks for. Raises ManifestError where a trial asks for more GPUs than there are."""
+    """As many GPUs a trial as its container asks for, and one where it asks for none.
+
+    Where there is none here, as many trials at a time as the manifest asks for. Raises ManifestError where a trial asks
+    for more GPUs than there are.
+    """
     here, parallel = gpus(), experiment.parallel_trials
     asked = max(1, _asked_gpus(_example(experiment)))
     if here and asked > len(here):
@@ -235,7 +244,7 @@ def _below(launcher: Launcher, path: Path) -> bool:
 
 
 def _mapped(text: str, places: Mapping[str, Path]) -> str:
-    """`text` with every container path in it replaced, and with no part of another path taken for one."""
+    """Returns `text` with every container path in it replaced, and with no part of another path taken for one."""
     if not places:
         return text
     longest_first = "|".join(re.escape(path) for path in sorted(places, key=len, reverse=True))
@@ -243,14 +252,16 @@ def _mapped(text: str, places: Mapping[str, Path]) -> str:
 
 
 def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The trainer's command for this machine: one that asks for a GPU trains on the processor where there is none."""
+    """Returns the trainer's command for this machine: one that asks for a GPU trains on the processor where there is
+    none.
+    """
     if device is not None or not is_trainer(argv):
         return argv
     return tuple("cpu" if words == ("--device", "cuda") else words[1] for words in pairwise(("", *argv)))
 
 
 def _python(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The interpreter that runs this engine. With -m it must not find a module of the caller's folder first."""
+    """Returns the interpreter that runs this engine. With -m it must not find a module of the caller's folder first."""
     if argv[0] not in ("python", "python3"):
         return argv
     safe = ("-P",) if argv[1:2] == ("-m",) else ()
@@ -267,7 +278,7 @@ def _with_tracking(env: dict[str, str]) -> dict[str, str]:
 
 
 def _logged_in() -> bool:
-    """Whether `wandb login` has left a key."""
+    """Returns whether `wandb login` has left a key."""
     try:
         return "api.wandb.ai" in netrc.netrc().hosts
     except (OSError, netrc.NetrcParseError):

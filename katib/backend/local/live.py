@@ -25,8 +25,10 @@ FEWEST = 3
 
 
 def view(experiment: Experiment, *, slots: int, gpu: bool) -> View:
-    """The live table where there is a terminal to draw it on, lines elsewhere. `slots` trials run at a time, with a GPU each or
-    without."""
+    """Returns the live table where there is a terminal to draw it on, lines elsewhere.
+
+    `slots` trials run at a time, with a GPU each or without.
+    """
     out = output()
     return LiveTable(experiment, out, slots=slots, gpu=gpu) if out.live else Lines(experiment)
 
@@ -118,7 +120,7 @@ def picture(
 
 
 def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slots: int, gpu: bool) -> str:
-    """`series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
+    """Returns `series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
     ended = [trial for trial in trials if trial.finished]
     planned = f" of {experiment.max_trials}" if experiment.max_trials else ""
     parts = [f"{experiment.name}: {len(ended)}{planned} trials"]
@@ -162,7 +164,7 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
 
 
 def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
-    """Those at work, those that wait, then the best."""
+    """Returns those at work, those that wait, then the best."""
     value = trial.value(experiment.strategy)
     if trial.state in ("Running", "Created"):
         return (0 if trial.state == "Running" else 1, 0.0)
@@ -170,7 +172,7 @@ def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
 
 
 def _rest(trials: Sequence[Trial]) -> str:
-    """`and 170 more: 150 Succeeded, 20 Failed`; empty where there are none."""
+    """Returns `and 170 more: 150 Succeeded, 20 Failed`; empty where there are none."""
     states = Counter(shown(trial.state, begun=trial.effort.starts > 0) for trial in trials)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     return f"and {len(trials)} more: {counts}" if trials else ""

@@ -1,7 +1,7 @@
 """The lock of a file, and who has it: asked of the kernel, never believed of what the file says.
 
-A start ends what an engine that was killed has left running. Whom it may signal is decided here: a process of the same user
-that holds this very lock through a descriptor of its own, as proc(5) says of it, or lsof where there is no /proc.
+A start ends what an engine that was killed has left running. Whom it may signal is decided here: a process of the same
+user that holds this very lock through a descriptor of its own, as proc(5) says of it, or lsof where there is no /proc.
 """
 
 import errno
@@ -21,8 +21,10 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def lock(path: Path) -> int | None:
-    """Returns a descriptor that holds the lock of the file `path`, which is made where there is none; None where a process has
-    it. Raises OSError, and FolderError where the file system has no locks."""
+    """Returns a descriptor that holds the lock of the file `path`, which is made where there is none.
+
+    None where a process has it. Raises OSError, and FolderError where the file system has no locks.
+    """
     descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,7 +42,7 @@ def lock(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process has the lock of the file `path`. Raises OSError and FolderError as `lock` does."""
+    """Returns whether a process has the lock of the file `path`. Raises OSError and FolderError as `lock` does."""
     if not path.is_symlink() and not path.exists():
         return False
     if (descriptor := lock(path)) is None:
@@ -69,7 +71,7 @@ def _by_proc(file: os.stat_result) -> list[int]:
 
 
 def _has(process: Path, file: os.stat_result) -> bool:
-    """Whether one of its descriptors of the file carries the lock (proc(5), /proc/pid/fdinfo)."""
+    """Returns whether one of its descriptors of the file carries the lock (proc(5), /proc/pid/fdinfo)."""
     for descriptor in (process / "fd").iterdir():
         with suppress(OSError):
             info = process / "fdinfo" / descriptor.name
@@ -79,7 +81,7 @@ def _has(process: Path, file: os.stat_result) -> bool:
 
 
 def _by_lsof(path: Path) -> list[int]:
-    """Those that have the file open at all: lsof of macOS does not tell which of them locked it."""
+    """Returns those that have the file open at all: lsof of macOS does not tell which of them locked it."""
     if (program := shutil.which("lsof")) is None:
         return []
     words = [program, "-a", "-t", "-u", str(os.getuid()), "--", str(path)]
@@ -88,14 +90,17 @@ def _by_lsof(path: Path) -> list[int]:
 
 
 def named(processes: list[int]) -> str:
-    """`process 4711`, `processes 4711, 4712`, or that they cannot be seen."""
+    """Returns `process 4711`, `processes 4711, 4712`, or that they cannot be seen."""
     if not processes:
         return "a process that cannot be seen from here (of another user, container or machine)"
     return f"process{'es' if processes[1:] else ''} {', '.join(map(str, processes))}"
 
 
 def _mounted(path: Path) -> str:
-    """The kind and the place of the file system that holds `path`; proc(5) says how a line of mounts is built."""
+    """Returns the kind and the place of the file system that holds `path`.
+
+    Proc(5) says how a line of mounts is built.
+    """
     try:
         mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
     except OSError:

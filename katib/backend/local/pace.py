@@ -47,13 +47,12 @@ class Pace:
 
 def pace(launcher: Launcher) -> Pace | None:
     """Returns the pace of a search by our trainer that the processor has to train though its model is not of the small
-    preset; None of any other search. Raises ManifestError with the trainer's own line where it could not train."""
+    preset; None of any other search. Raises ManifestError with the trainer's own line where it could not train.
+    """
     experiment, gpu = launcher.experiment, launcher.slots[0]
     highest = {one.name: one.max or one.values[-1] for one in experiment.parameters}
     launch = launcher.launch("pace", highest, gpu)
-    words = [
-        part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])
-    ]
+    words = [part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
         return None
     if "trainer" not in words:  # a shell alone can read them
@@ -79,18 +78,18 @@ def pace(launcher: Launcher) -> Pace | None:
 
 
 def _flag(words: Sequence[str], flag: str) -> str:
-    """The value of `flag`; empty where it is not given."""
+    """Returns the value of `flag`; empty where it is not given."""
     return next((value for word, value in pairwise(words) if word == flag), "")
 
 
 def _on(words: Sequence[str], device: str) -> list[str]:
-    """The words with another `--device`."""
+    """Returns the words with another `--device`."""
     kept = [word for before, word in pairwise(("", *words)) if "--device" not in (before, word)]
     return [*kept, "--device", device]
 
 
 def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """What the trainer found, and its warning about a GPU that cannot be used."""
+    """Returns what the trainer found, and its warning about a GPU that cannot be used."""
     code, answer, said = ask(words, env, launcher.data or launcher.runs)
     if code:
         last = said[-1].removeprefix("error: ") if said else f"the trainer ended with exit code {code}"
@@ -101,7 +100,7 @@ def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tu
 
 
 def _long(seconds: float) -> str:
-    """A duration that may be years."""
+    """Returns a duration that may be years."""
     if seconds < 2 * DAY:
         return duration(seconds)
     return f"{seconds / DAY:.0f} days" if seconds < 2 * YEAR else f"{seconds / YEAR:.1f} years"

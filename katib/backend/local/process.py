@@ -1,8 +1,10 @@
-"""One trial's process: started in a session of its own, read line by line, ended, and found again after kill -9 of the engine.
+"""One trial's process: started in a session of its own, read line by line, ended, and found again after kill -9 of the
+engine.
 
-The process inherits a file lock that the engine took before it was there, and writes its id into that file before it becomes
-the trial's command. So at every instant the lock tells whether a process of the trial lives. The id in the file only says which
-of the processes that have the lock (katib/backend/local/lock.py) is the trial's own; no other process is ever signalled.
+The process inherits a file lock that the engine took before it was there, and writes its id into that file before it
+becomes the trial's command. So at every instant the lock tells whether a process of the trial lives. The id in the file
+only says which of the processes that have the lock (katib/backend/local/lock.py) is the trial's own; no other process
+is ever signalled.
 """
 
 import contextlib
@@ -21,7 +23,8 @@ from katib.untrusted import LINE_LIMIT, clean, line_text, open_file, read_text
 
 OUTPUT, HOLD = "output.log", "process.lock"
 KILL_SECONDS = 5.0
-"""How long a process may take to end after SIGKILL; and what only a trial's own process started, to end when that is gone."""
+"""How long a process may take to end after SIGKILL; and what only a trial's own process started, to end when that is
+gone."""
 
 # The shell's own id is the trial's after exec. Without a disk to write it to there is no trial.
 _SHIM = 'echo $$ >"$0" && exec "$@"'
@@ -30,16 +33,14 @@ _SHIM = 'echo $$ >"$0" && exec "$@"'
 class TrialProcess:
     """A running trial. `fileno` is the descriptor of its output, to be waited for."""
 
-    def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], folder: Path, place: Path | None = None
-    ) -> None:
-        """Start `argv` with its files in `folder`, which exists, in the folder `place`. Raises OSError, and EngineError where a
-        process of an earlier try does not end."""
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], folder: Path, place: Path | None = None) -> None:
+        """Start `argv` with its files in `folder`, which exists, in the folder `place`.
+
+        Raises OSError, and EngineError where a process of an earlier try does not end.
+        """
         hold = _taken(folder)
         try:
-            self._log: IO[bytes] = os.fdopen(
-                open_file(folder / OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab"
-            )
+            self._log: IO[bytes] = os.fdopen(open_file(folder / OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
             os.truncate(hold, 0)
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SHIM, str(folder / HOLD), *argv],
@@ -116,7 +117,10 @@ class TrialProcess:
             _kill_group(self._process.pid)
 
     def poll(self) -> int | None:
-        """Its exit code, negative where a signal ended it; None while it runs, or the program behind its shell still saves."""
+        """Its exit code, negative where a signal ended it.
+
+        None while it runs, or the program behind its shell still saves.
+        """
         code = self._process.poll()
         return None if code is not None and self.saves else code
 
@@ -144,10 +148,10 @@ def set_aside(folder: Path, number: int) -> None:
         (folder / OUTPUT).rename(folder / f"{Path(OUTPUT).stem}-{number}{Path(OUTPUT).suffix}")
 
 
-def end_leftovers(
-    folders: Sequence[Path], grace: float, say: Callable[[str], None] = lambda text: None
-) -> list[Path]:
-    """End what an engine that was killed has left running in these folders; each may save first. Those that had something.
+def end_leftovers(folders: Sequence[Path], grace: float, say: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """End what an engine that was killed has left running in these folders; each may save first.
+
+    Those that had something.
 
     Raises FolderError where a lock stays with a process that may not be signalled or does not end.
     """
@@ -180,14 +184,14 @@ def _end(folder: Path, grace: float, say: Callable[[str], None]) -> float:
 
 
 def _leads(process_id: int) -> bool:
-    """Whether it leads a session, as a trial's own process does."""
+    """Returns whether it leads a session, as a trial's own process does."""
     with contextlib.suppress(OSError):
         return os.getsid(process_id) == process_id
     return False
 
 
 def _recorded(folder: Path) -> int | None:
-    """The id in the lock's file: a hint which of the holders is the trial's own process, and no more."""
+    """Returns the id in the lock's file: a hint which of the holders is the trial's own process, and no more."""
     try:
         text = read_text(folder / HOLD, most=32).strip()
     except (OSError, UnicodeDecodeError):
@@ -196,17 +200,18 @@ def _recorded(folder: Path) -> int | None:
 
 
 def _is_held(folder: Path) -> bool:
-    """Whether a process of the trial lives. Raises FolderError where the file is no lock."""
+    """Returns whether a process of the trial lives. Raises FolderError where the file is no lock."""
     try:
         return is_locked(folder / HOLD)
     except OSError as error:
-        raise FolderError(
-            f"{folder / HOLD}: {error.strerror}; remove it, then start the same command again"
-        ) from None
+        raise FolderError(f"{folder / HOLD}: {error.strerror}; remove it, then start the same command again") from None
 
 
 def _taken(folder: Path) -> int:
-    """A descriptor that holds the folder's lock; what an earlier try has left behind is ended. Raises OSError and EngineError."""
+    """Returns a descriptor that holds the folder's lock; what an earlier try has left behind is ended.
+
+    Raises OSError and EngineError.
+    """
     ends = time.monotonic() + KILL_SECONDS
     while (hold := lock(folder / HOLD)) is None:
         there = holders(folder / HOLD)

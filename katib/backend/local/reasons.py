@@ -13,7 +13,7 @@ NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, 
 
 
 def how(code: int) -> str:
-    """What an exit code says: a number, or the signal that ended the process."""
+    """Returns what an exit code says: a number, or the signal that ended the process."""
     if code >= 0:
         return f"exit code {code}"
     hint = " (out of memory?)" if -code == signal.SIGKILL else ""
@@ -21,17 +21,19 @@ def how(code: int) -> str:
 
 
 def shown(text: str) -> str:
-    """The beginning of a text that a trial printed."""
+    """Returns the beginning of a text that a trial printed."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def says_disk_full(line: str) -> bool:
-    """Whether a trial's last line holds the system's words for a full disk: no fault of the trial, nor mended by a retry."""
+    """Returns whether a trial's last line holds the system's words for a full disk: no fault of the trial, nor mended
+    by a retry.
+    """
     return any(text in line for text in NO_SPACE)
 
 
 def unwritable(path: Path, error: OSError) -> EngineError:
-    """The engine itself cannot write `path`, or what `error` names below it."""
+    """Returns the engine itself cannot write `path`, or what `error` names below it."""
     kind, fix = EngineError, "make room"
     if error.errno in (errno.ELOOP, errno.EINVAL):  # no file of ours
         kind, fix = RecordError, "remove it"

@@ -1,7 +1,8 @@
 """What is on record of a local search, and the reading of it: an Optuna study in `<runs>/<experiment>/study.db`.
 
-Optuna's tables are read as they are (its schema 12): its own reader makes an object of every report, which takes ten times as
-long, and loading Optuna takes longer than reading 20 000 reports. Written by store.py alone, read by it and by results.
+Optuna's tables are read as they are (its schema 12): its own reader makes an object of every report, which takes ten
+times as long, and loading Optuna takes longer than reading 20 000 reports. Written by store.py alone, read by it and by
+results.
 """
 
 import math
@@ -23,13 +24,17 @@ LOCK_SECONDS = 60
 """How long a write waits for a reader, such as the dashboard, and a reader for a write."""
 
 _LATEST = 4e9
-"""A Unix time in s, and a span, that no trial comes to (the year 2096); what lies beyond could not be shown as a date."""
+"""A Unix time in s, and a span, that no trial comes to (the year 2096); what lies beyond could not be shown as a
+date."""
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What a trial has cost so far. `started` is the Unix time at which the process now at work, or last cut off, began."""
+    """What a trial has cost so far.
+
+    `started` is the Unix time at which the process now at work, or last cut off, began.
+    """
 
     failures: int = 0
     seconds: float = 0.0
@@ -66,13 +71,16 @@ class Trial:
         return self.state in ENDED
 
     def value(self, strategy: str) -> float | None:
-        """Returns what its reports come to by Katib's metric strategy; None where no finite one came, and where it has failed:
-        then it has no result in Katib, which reads the metrics of a pod that completed."""
+        """Returns what its reports come to by Katib's metric strategy.
+
+        None where no finite one came, and where it has failed: then it has no result in Katib, which reads the metrics
+        of a pod that completed.
+        """
         return None if self.state in WITHOUT_RESULT else objective_value(self.values, strategy)
 
 
 def read(folder: Path) -> tuple[Identity, list[Trial]]:
-    """The search in `folder` and its trials in the order in which they were proposed; it may be running.
+    """Returns the search in `folder` and its trials in the order in which they were proposed; it may be running.
 
     Raises RecordError where the database cannot be read, or is not that of one search.
     """
@@ -89,17 +97,13 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
         ):
             values.setdefault(key, []).append(value if value is not None else _NOT_FINITE[kind])
         attributes: dict[int, dict[str, Any]] = {}
-        for key, name, text in database.execute(
-            "SELECT trial_id, key, value_json FROM trial_user_attributes"
-        ):
+        for key, name, text in database.execute("SELECT trial_id, key, value_json FROM trial_user_attributes"):
             attributes.setdefault(key, {})[name] = parse_json(text)
         listed = database.execute(
             "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE study_id = ? ORDER BY number",
             (study,),
         )
-        trials = [
-            _trial(key, attributes[key], tuple(values.get(key, ())), start, end) for key, start, end in listed
-        ]
+        trials = [_trial(key, attributes[key], tuple(values.get(key, ())), start, end) for key, start, end in listed]
         if len({trial.name for trial in trials}) < len(trials):
             raise ValueError("two trials of one name")
     return identity, trials
@@ -148,7 +152,7 @@ def _instant(text: str | None) -> float | None:
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """One state of the database, whatever the engine writes meanwhile."""
+    """Yields one state of the database, whatever the engine writes meanwhile."""
     try:
         # Not read-only: what a killed engine left half written is taken back by whoever opens the file next.
         database = opened(folder / DATABASE, LOCK_SECONDS)
@@ -165,5 +169,5 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def unreadable(folder: Path, why: str) -> RecordError:
-    """The store in `folder` is damaged, or somebody else's."""
+    """Returns the store in `folder` is damaged, or somebody else's."""
     return RecordError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to begin anew")

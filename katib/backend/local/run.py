@@ -48,18 +48,12 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
             for name in idle_settings(experiment.algorithm):
                 seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
             if "warm_start" in experiment.algorithm.settings:
-                seen.say(
-                    "note: warm_start takes the trials of a cluster; here the search begins without them"
-                )
+                seen.say("note: warm_start takes the trials of a cluster; here the search begins without them")
             for text in launcher.notes():
                 seen.say(f"note: {text}")
             if launcher.without_gpu:
-                deadline = (
-                    ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
-                )
-                seen.say(
-                    f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}"
-                )
+                deadline = ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
+                seen.say(f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.grace_seconds, seen.say):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
@@ -69,7 +63,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
 
 
 def is_begun(launcher: Launcher) -> bool:
-    """Whether the folder of this search holds it already, so that a start resumes it."""
+    """Returns whether the folder of this search holds it already, so that a start resumes it."""
     if not (launcher.folder / DATABASE).exists():
         return False
     return _fixed(read(launcher.folder)[0]) == _fixed(launcher.experiment.identity())
@@ -93,8 +87,10 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Store:
-    """The store of this experiment, or a new one; a search without a finished epoch is replaced. Raises FolderError where the
-    store belongs to another search."""
+    """Returns the store of this experiment, or a new one; a search without a finished epoch is replaced.
+
+    Raises FolderError where the store belongs to another search.
+    """
     folder, identity = launcher.folder, launcher.experiment.identity(launcher.corpus())
     if (folder / DATABASE).exists():
         store = Store(folder)
@@ -124,7 +120,7 @@ def _new(folder: Path, manifest: str, identity: Identity) -> Store:
 
 
 def _misfit(there: Identity, wanted: Identity, launcher: Launcher) -> tuple[str, str]:
-    """Why the search that is there is another one, and what to do about it; two empty texts where it is not."""
+    """Returns why the search that is there is another one, and what to do about it; two empty texts where it is not."""
     folder = launcher.folder
     if _fixed(there) != _fixed(wanted):
         first, *others = changes(_fixed(there), _fixed(wanted))

@@ -1,4 +1,6 @@
-"""A trial at work: its process, the device that it has, and what time does to it: a deadline, and the grace behind a stop."""
+"""A trial at work: its process, the device that it has, and what time does to it: a deadline, and the grace behind a
+stop.
+"""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +11,8 @@ from katib.backend.local.process import OUTPUT, TrialProcess
 from katib.manifest.experiment import Experiment
 
 SAVE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at hand."""
+"""From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at
+hand."""
 SAVING_SECONDS = 0.05
 """How often a program is looked at whose shell is gone: its end is reported to nobody."""
 
@@ -27,8 +30,8 @@ class Deadline:
 def deadline(experiment: Experiment, first: float, now: float) -> Deadline | None:
     """Returns the earlier deadline of a try that begins `now` of a trial that began at `first`; None where it has none.
 
-    Kubernetes counts a Job's activeDeadlineSeconds over all tries, a pod's for one (k8s.io/api: batch/v1 JobSpec, core/v1
-    PodSpec).
+    Kubernetes counts a Job's activeDeadlineSeconds over all tries, a pod's for one (k8s.io/api: batch/v1 JobSpec,
+    core/v1 PodSpec).
     """
     found = []
     for limit, begin, whose in (

@@ -20,7 +20,7 @@ class Signals:
     descriptor: int
 
     def take(self) -> list[int]:
-        """The signals since the last call, in their order; SIGCHLD when a trial has ended."""
+        """Returns the signals since the last call, in their order; SIGCHLD when a trial has ended."""
         try:
             return list(os.read(self.descriptor, 4096))
         except BlockingIOError:

@@ -1,8 +1,9 @@
-"""Writes the record of a local search (katib/backend/local/record.py): an Optuna study bound to the spec of one manifest.
+"""Writes the record of a local search (katib/backend/local/record.py): an Optuna study bound to the spec of one
+manifest.
 
-Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by; reports are
-intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them leaves something
-that the next start completes. Called by the engine alone.
+Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by;
+reports are intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them
+leaves something that the next start completes. Called by the engine alone.
 """
 
 import os
@@ -47,14 +48,12 @@ class Store:
             (study,) = self._storage.get_all_studies()
             self._study = study._study_id
         except (*_DATABASE_ERRORS, *_FOREIGN) as error:
-            why = (
-                _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
-            )
+            why = _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
             raise unreadable(folder, why) from error
 
     @staticmethod
     def create(folder: Path, identity: Identity) -> "Store":
-        """A new one. It is built beside its place and renamed into it: a store is there whole or not at all."""
+        """Returns a new one. It is built beside its place and renamed into it: a store is there whole or not at all."""
         path, building = folder / DATABASE, folder / f"{DATABASE}.new"
         building.unlink(missing_ok=True)
         with _writing(path):
@@ -76,7 +75,7 @@ class Store:
         self.identity = identity
 
     def trials(self) -> list[Trial]:
-        """All trials, in the order in which they were proposed."""
+        """Returns all trials, in the order in which they were proposed."""
         return read(self.path.parent)[1]
 
     def add(self, name: str, assignments: Mapping[str, str], space: Space) -> Trial:
@@ -92,8 +91,10 @@ class Store:
             return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
 
     def report(self, trial: Trial, step: int, value: float) -> Trial:
-        """Record the report of `step`, from 1. What stood there and behind it is forgotten: an earlier try printed it, and this
-        one does not continue it."""
+        """Record the report of `step`, from 1.
+
+        What stood there and behind it is forgotten: an earlier try printed it, and this one does not continue it.
+        """
         trial = self.keep(trial, step - 1)
         with _writing(self.path):
             self._storage.set_trial_intermediate_value(trial.id, step, value)
@@ -105,15 +106,16 @@ class Store:
             return trial
         with _writing(self.path), self._storage.engine.begin() as connection:  # Optuna has no call for it
             connection.execute(
-                sqlalchemy.text(
-                    "DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"
-                ),
+                sqlalchemy.text("DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"),
                 {"id": trial.id, "steps": steps},
             )
         return replace(trial, values=trial.values[:steps])
 
     def update(self, trial: Trial, **changes: Any) -> Trial:
-        """Record other values of `effort`, `stop`, `reason` and `state`; the state comes last, and then is final or not."""
+        """Record other values of `effort`, `stop`, `reason` and `state`.
+
+        The state comes last, and then is final or not.
+        """
         changed = replace(trial, **changes)
         with _writing(self.path):
             for key in ("effort", "stop", "reason", "state"):
@@ -135,9 +137,7 @@ class Store:
             return
         value = trial.value(self.identity.strategy)
         with _writing(self.path):
-            self._storage.set_trial_state_values(
-                trial.id, _FINAL[trial.state], None if value is None else [value]
-            )
+            self._storage.set_trial_state_values(trial.id, _FINAL[trial.state], None if value is None else [value])
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,7 +1,7 @@
 """The trial table of a search on this machine: its store, and what the runs have written about themselves.
 
-The store says what the trials' values are; when each came, and every other metric, is in the run's own folder.
-Called by the verbs results, local and ui, and by whoever draws a conclusion.
+The store says what the trials' values are; when each came, and every other metric, is in the run's own folder. Called
+by the verbs results, local and ui, and by whoever draws a conclusion.
 """
 
 import time
@@ -43,7 +43,9 @@ _SECONDS_AN_HOUR = 3600
 
 
 def read_table(runs: Path, experiment: str) -> TrialTable:
-    """The trial table of `experiment` below `runs`; of one that was deleted from the cluster, as it was written then.
+    """Returns the trial table of `experiment` below `runs`.
+
+    Of one that was deleted from the cluster, as it was written then.
 
     Where the store is damaged or away, what the runs themselves have written; a note says so. Raises FolderError where
     there is no such experiment, EngineError where nothing of it can be read.
@@ -71,7 +73,7 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
 
 
 def find(runs: Path, experiment: str) -> Path:
-    """The folder of `experiment`. Raises FolderError that names those there are."""
+    """Returns the folder of `experiment`. Raises FolderError that names those there are."""
     there = experiments(runs)
     if experiment not in there:
         hint = nearest(experiment, there) if there else "there is none yet; `make local MODEL=...` starts one"
@@ -80,12 +82,12 @@ def find(runs: Path, experiment: str) -> Path:
 
 
 def experiments(runs: Path) -> list[str]:
-    """The names of all experiments below `runs`."""
+    """Returns the names of all experiments below `runs`."""
     return sorted(path.parent.name for path in runs.glob(f"*/{DATABASE}"))
 
 
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
-    """The table of these trials, whose run directories lie in `folder`."""
+    """Returns the table of these trials, whose run directories lie in `folder`."""
     gpus = _gpus(identity, trials, folder)
     rows = explained(
         (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
@@ -104,8 +106,9 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
 
 
 def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
-    """Of one trial on this machine: as many as the manifest asks for, unless the engine had none to give or a run says that it
-    trained without."""
+    """Of one trial on this machine: as many as the manifest asks for, unless the engine had none to give or a run says
+    that it trained without.
+    """
     try:
         asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
     except (KeyError, TypeError):
@@ -144,29 +147,29 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
 
 
 def _better(value: float | None, mixture: float | None, *, maximize: bool) -> float | None:
-    """How much better `value` is than that of the unprocessed mixture."""
+    """Returns how much better `value` is than that of the unprocessed mixture."""
     if value is None or mixture is None:
         return None
     return value - mixture if maximize else mixture - value
 
 
 def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
-    """The store's values of the objective, with the times and the other metrics that the run has written."""
+    """Returns the store's values of the objective, with the times and the other metrics that the run has written."""
     found = history(read_json(folder / SUMMARY), identity.metric)
     if not found:
         found = printed(folder / OUTPUT, filters_of(identity.spec), metrics_of(identity.spec))
     times = {point.step: point.time for point in found.get(identity.metric, ())}
     found[identity.metric] = tuple(
-        Point(step, value, times.get(step))
-        for step, value in enumerate(trial.values, 1)
-        if abs(value) < float("inf")
+        Point(step, value, times.get(step)) for step, value in enumerate(trial.values, 1) if abs(value) < float("inf")
     )
     return found
 
 
 def _at_work(trial: Trial, folder: Path) -> float:
-    """Seconds since the start of the process that is at work; to its last output, because an engine that was killed
-    leaves its trials Running."""
+    """Seconds since the start of the process that is at work.
+
+    To its last output, because an engine that was killed leaves its trials Running.
+    """
     if trial.state != "Running" or trial.effort.started is None:
         return 0.0
     try:
@@ -191,7 +194,7 @@ def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
 
 
 def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]:
-    """The search as its manifest and its runs' own files have it. Raises `error` where there is no manifest."""
+    """Returns the search as its manifest and its runs' own files have it. Raises `error` where there is no manifest."""
     from katib.manifest.experiment import load_experiment
 
     try:

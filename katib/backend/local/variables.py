@@ -1,7 +1,9 @@
-"""The environment of a trial's container: what the manifest writes, what Kubernetes reads off the pod, what a cluster holds.
+"""The environment of a trial's container: what the manifest writes, what Kubernetes reads off the pod, what a cluster
+holds.
 
-Kubernetes answers a fieldRef from the pod (k8s.io/kubernetes, pkg/fieldpath; a label or annotation that is not there is empty).
-The values of Secrets and ConfigMaps are in the cluster alone: where the user has a variable of that name, it stands for them.
+Kubernetes answers a fieldRef from the pod (k8s.io/kubernetes, pkg/fieldpath; a label or annotation that is not there is
+empty). The values of Secrets and ConfigMaps are in the cluster alone: where the user has a variable of that name, it
+stands for them.
 """
 
 import platform
@@ -23,8 +25,8 @@ _SOURCES = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
 def variables(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> dict[str, str]:
     """Returns the container's variables; each may refer to those before it. `given` is the user's own environment.
 
-    Raises ManifestError, with the variable's name, for one that only a cluster could fill in. One that is optional is left unset
-    then, as a cluster leaves it that lacks the Secret or ConfigMap.
+    Raises ManifestError, with the variable's name, for one that only a cluster could fill in. One that is optional is
+    left unset then, as a cluster leaves it that lacks the Secret or ConfigMap.
     """
     known: dict[str, str] = {}
     for source in pod.container.env_from:
@@ -38,8 +40,10 @@ def variables(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -
 
 
 def fields(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
-    """Returns the fields of a trial's pod that a fieldRef can name, but for labels and annotations. A pod here is this machine's
-    process, and so its addresses are those of the machine to itself."""
+    """Returns the fields of a trial's pod that a fieldRef can name, but for labels and annotations.
+
+    A pod here is this machine's process, and so its addresses are those of the machine to itself.
+    """
     here = dict.fromkeys(("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"), "127.0.0.1")
     return here | {
         "metadata.name": f"{pod.name}-local",
@@ -50,8 +54,9 @@ def fields(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
 
 def labels(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
-    """Returns the labels of a trial's pod: the template's, its Job's, and those that Katib's webhook takes from the trial, which
-    has the experiment's."""
+    """Returns the labels of a trial's pod: the template's, its Job's, and those that Katib's webhook takes from the
+    trial, which has the experiment's.
+    """
     return {
         **dict.fromkeys(("job-name", "batch.kubernetes.io/job-name"), pod.name),
         **pod.template.metadata.labels,
@@ -76,7 +81,7 @@ def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> It
 def _from(
     name: str, source: Mapping[str, Any], pod: TrialPod, experiment: Experiment, given: Mapping[str, str]
 ) -> str | None:
-    """The value of a variable with a valueFrom; None where it is left unset."""
+    """Returns the value of a variable with a valueFrom; None where it is left unset."""
     where = f"{experiment.name}: env {name}"
     if field := source.get("fieldRef"):
         return _field(str(field.get("fieldPath")), where, pod, experiment)

@@ -70,7 +70,7 @@ class Lines:
 
 
 def story(trial: Trial, experiment: Experiment) -> str:
-    """What there is to say of a trial's state: its settings as it begins, how it went as it ends."""
+    """Returns what there is to say of a trial's state: its settings as it begins, how it went as it ends."""
     if trial.state == "Created" and not trial.reason:
         return ", ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
     parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []

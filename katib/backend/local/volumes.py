@@ -1,7 +1,8 @@
 """Where the volumes of a trial's pod are on this machine: its container's paths become folders here.
 
-The corpus and the runs have folders of the user's own choice. An emptyDir is an empty folder of the trial, a hostPath the path
-itself. What only a cluster holds (another claim, a ConfigMap, a Secret) is the folder at its mount path, if this machine has one.
+The corpus and the runs have folders of the user's own choice. An emptyDir is an empty folder of the trial, a hostPath
+the path itself. What only a cluster holds (another claim, a ConfigMap, a Secret) is the folder at its mount path, if
+this machine has one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,9 @@ def places(
     folder: Path,
     variables: Mapping[str, str],
 ) -> dict[str, Path]:
-    """Returns the folder here of each of the container's paths that is not the same path here; `folder` is the trial's own.
+    """Returns the folder here of each of the container's paths that is not the same path here.
+
+    `folder` is the trial's own.
 
     Raises ManifestError, with the volume's name, where this machine has nothing that stands for it.
     """
@@ -83,7 +86,7 @@ def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
 
 
 def _source(pod: TrialPod, name: str) -> Mapping[str, Any]:
-    """The source of a volume by its kind; one that has none is an emptyDir, as for the API server."""
+    """Returns the source of a volume by its kind; one that has none is an emptyDir, as for the API server."""
     volume = next((one for one in pod.template.spec.volumes if one.get("name") == name), {})
     return {key: value or {} for key, value in volume.items() if key != "name"}
 
@@ -93,7 +96,7 @@ def _kind(source: Mapping[str, Any]) -> str:
 
 
 def _said(source: Mapping[str, Any]) -> str:
-    """`ConfigMap 'settings'`, `claim 'models'`; of another kind its key."""
+    """Returns `ConfigMap 'settings'`, `claim 'models'`; of another kind its key."""
     kind = _kind(source)
     if kind not in _KINDS:
         return kind

@@ -1,4 +1,7 @@
-"""Starts the collector. stdout is a copy of the trainer's output, for `kubectl logs` and Katib's UI; messages go to stderr."""
+"""Starts the collector. stdout is a copy of the trainer's output, for `kubectl logs` and Katib's UI.
+
+Messages go to stderr.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -32,7 +32,10 @@ class ArgumentError(SepsweepError):
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the webhook tells of a trial. `metrics[0]` is the objective; `early_stopping` is None where none can happen."""
+    """What the webhook tells of a trial.
+
+    `metrics[0]` is the objective; `early_stopping` is None where none can happen.
+    """
 
     trial: str
     metrics: tuple[str, ...]
@@ -91,7 +94,5 @@ def _filters(text: str) -> tuple[str, ...]:
         except re2.error as error:
             raise ArgumentError(f"-f: RE2 does not accept '{part}': {error}") from None
         if groups < 2:
-            raise ArgumentError(
-                f"-f: '{part}' has {groups} groups; it needs two, the metric's name and its value"
-            )
+            raise ArgumentError(f"-f: '{part}' has {groups} groups; it needs two, the metric's name and its value")
     return filters

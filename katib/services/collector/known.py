@@ -1,7 +1,9 @@
-"""Which rows of a trial the DB manager has: the newest are known here, about older ones it is asked again. Called by report.py.
+"""Which rows of a trial the DB manager has: the newest are known here, about older ones it is asked again.
 
-A replay of a long history, and a report whose answer was lost, are the two cases in which it is asked. Everything else that
-a trainer prints is newer than all before, so what is kept here does not grow with the trial.
+Called by report.py.
+
+A replay of a long history, and a report whose answer was lost, are the two cases in which it is asked. Everything else
+that a trainer prints is newer than all before, so what is kept here does not grow with the trial.
 """
 
 import math
@@ -20,7 +22,7 @@ class Logs(Protocol):
     """Where rows are: ObservationLogs. Each call raises AWAY where it does not answer."""
 
     def read(self, trial: str, start: datetime = ..., end: datetime = ...) -> Iterable[Row]:
-        """The rows of a trial from `start` to `end`, both included, by time."""
+        """Returns the rows of a trial from `start` to `end`, both included, by time."""
 
     def report(self, trial: str, rows: Sequence[Row]) -> None:
         """Adds rows."""
@@ -50,7 +52,10 @@ class Known:
             self._forget()
 
     def missing(self, rows: Iterable[Row]) -> list[Row]:
-        """Those that the manager has not, each once. Raises AWAY where it is to be asked and does not answer."""
+        """Returns those that the manager has not, each once.
+
+        Raises AWAY where it is to be asked and does not answer.
+        """
         self._forget()
         distinct = dict.fromkeys(rows)
         doubtful = {
@@ -110,7 +115,7 @@ def plain(row: Row) -> Row:
 
 
 def number(text: str) -> float | None:
-    """What Katib can rank; None for any other text, such as "1_000", which Python alone takes for a number."""
+    """Returns what Katib can rank; None for any other text, such as "1_000", which Python alone takes for a number."""
     value = metrics.number(text)
     return value if value is not None and math.isfinite(value) else None
 

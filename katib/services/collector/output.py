@@ -1,8 +1,9 @@
 """The trainer's output, line by line, from the file that Katib's wrapper redirects it to. Called by watch.py.
 
-Any bytes may come: binary, lines without end, a file that begins anew. A line that is too long to be a metric is not looked
-at, rather than cut: a number that was cut would be another number. A trainer that puts a link or a pipe in the file's place has
-printed nothing from then on: the one leads out of the folder, the other would be waited for without end.
+Any bytes may come: binary, lines without end, a file that begins anew. A line that is too long to be a metric is not
+looked at, rather than cut: a number that was cut would be another number. A trainer that puts a link or a pipe in the
+file's place has printed nothing from then on: the one leads out of the folder, the other would be waited for without
+end.
 """
 
 import os
@@ -38,7 +39,7 @@ class Output:
         return self._size() != self._place
 
     def last(self) -> str:
-        """What stands after the last line end. Only for an output that is complete: it may be half a line."""
+        """Returns what stands after the last line end. Only for an output that is complete: it may be half a line."""
         rest, self._rest = self._rest, b""
         return "" if self._too_long else rest.decode(errors="replace").removesuffix("\r")
 

@@ -1,9 +1,9 @@
 """The way of a trial's rows to the DB manager: in batches, tried until they are there, none twice. Called by watch.py.
 
-The manager adds whatever it is sent, so before the first row the rows that it has are read, after a failure (which may have
-come after the rows were written) those in question, and only what lacks is sent. A trial that a new pod resumes prints its
-history again; a line with a timestamp is known by that. Lines without one get the time at which they were read, and count as
-a repetition as long as they repeat the values that an earlier pod reported, one by one.
+The manager adds whatever it is sent, so before the first row the rows that it has are read, after a failure (which may
+have come after the rows were written) those in question, and only what lacks is sent. A trial that a new pod resumes
+prints its history again; a line with a timestamp is known by that. Lines without one get the time at which they were
+read, and count as a repetition as long as they repeat the values that an earlier pod reported, one by one.
 """
 
 import logging
@@ -50,8 +50,10 @@ class Reporter:
         self._again = 0.0
 
     def add(self, name: str, value: float | str, printed: datetime | None) -> None:
-        """A row to be reported, of a number or of a text that is none. Where no time was printed it gets that of now, later than
-        any such before."""
+        """A row to be reported, of a number or of a text that is none.
+
+        Where no time was printed it gets that of now, later than any such before.
+        """
         try:
             stamp = timestamp(printed) if printed else ""
         except OverflowError:  # the first hours of the year 1, in a zone east of Greenwich
@@ -93,9 +95,7 @@ class Reporter:
             self._send()
         except AWAY as error:
             if not self._pause:
-                log.warning(
-                    "the DB manager does not answer (%s); rows are kept and tried again", reason(error)
-                )
+                log.warning("the DB manager does not answer (%s); rows are kept and tried again", reason(error))
             self._pause = min(LONGEST_PAUSE, 2 * self._pause or 1.0)
             self._again = time.monotonic() + self._pause
         else:
@@ -118,7 +118,7 @@ class Reporter:
                 self._waiting.popleft()
 
     def _inherit(self) -> None:
-        """What earlier pods have reported."""
+        """Yields what earlier pods have reported."""
         known = Known(self._logs, self._trial, self._objective)
         values: dict[str, array[float]] = {}
 
@@ -133,7 +133,7 @@ class Reporter:
         self._earlier = {name: iter(found) for name, found in values.items()}
 
     def _repeats(self, row: Row) -> bool:
-        """Whether the next value that an earlier pod reported is this one; the first that is not ends that."""
+        """Returns whether the next value that an earlier pod reported is this one; the first that is not ends that."""
         value, earlier = number(row.value), self._earlier.get(row.name)
         if value is not None and earlier and next(earlier, None) == value:
             return True

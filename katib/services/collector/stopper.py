@@ -1,8 +1,8 @@
 """What the early-stopping service says of this trial. Called by watch.py.
 
-The question is Katib's own GetEarlyStoppingRules with this trial alone; the answer is a rule that is met, or none. Katib's own
-service answers with the rule that it would give the next trial, which is judged in the same way. A service that is away
-never ends anything: the trial goes on.
+The question is Katib's own GetEarlyStoppingRules with this trial alone; the answer is a rule that is met, or none.
+Katib's own service answers with the rule that it would give the next trial, which is judged in the same way. A service
+that is away never ends anything: the trial goes on.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Stopper:
         self._away = False
 
     def ends(self, step: int, best: float) -> str | None:
-        """Why a trial that has come to `best` after `step` steps is to be stopped; None where it goes on."""
+        """Returns why a trial that has come to `best` after `step` steps is to be stopped; None where it goes on."""
         for rule in self._rules():
             if rule.name != self._arguments.objective or rule.start_step != step:
                 continue

@@ -1,7 +1,8 @@
 """The trainer in the container beside this one: found, watched and ended through the pod's shared process namespace.
 
-Katib's webhook turns a trial's command into `sh -c "COMMAND 1>FILE 2>&1 … && echo completed > DIR/$$.pid"`, so the shell's
-end and what it leaves in DIR/<its id>.pid say how the training ended (webhook/v1beta1/pod/utils.go). Called by watch.py.
+Katib's webhook turns a trial's command into `sh -c "COMMAND 1>FILE 2>&1 … && echo completed > DIR/$$.pid"`, so the
+shell's end and what it leaves in DIR/<its id>.pid say how the training ended (webhook/v1beta1/pod/utils.go). Called by
+watch.py.
 """
 
 import os
@@ -72,11 +73,12 @@ class Trainer:
     def stop(self) -> bool:
         """Ask the trainer to save and end, so that the shell takes its exit code for an early stop.
 
-        The mark must be there before the trainer ends by the signal, and must not be there where it ended by itself, or its
-        failure would be forgiven. So it is held while both happen: what is still held after the signal has not ended before.
+        The mark must be there before the trainer ends by the signal, and must not be there where it ended by itself, or
+        its failure would be forgiven. So it is held while both happen: what is still held after the signal has not
+        ended before.
 
-        False where there is nothing to stop, or nothing any more. Raises OSError where the mark cannot be written, or its
-        user is another one's, which a container-level runAsUser makes of it.
+        False where there is nothing to stop, or nothing any more. Raises OSError where the mark cannot be written, or
+        its user is another one's, which a container-level runAsUser makes of it.
         """
         children = self._children()
         if self.shell is None or not children:
@@ -105,7 +107,10 @@ class Trainer:
         return [process for process in _processes() if process.parent == self.shell.pid] if self.shell else []
 
     def _find(self) -> Process | None:
-        """The wrapper's shell; not the copy of itself that it makes for a moment before it starts the trainer."""
+        """Returns the wrapper's shell.
+
+        Not the copy of itself that it makes for a moment before it starts the trainer.
+        """
         found = {process.pid: process for process in _processes() if self._wrapper in _command(process.pid)}
         found.pop(os.getpid(), None)
         return next((process for process in found.values() if process.parent not in found), None)
@@ -126,7 +131,9 @@ def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
 
 @contextmanager
 def _held(processes: Sequence[Process]) -> Iterator[None]:
-    """Once each has stopped or ended: at once, but for one that is in the middle of a slow write, at most HOLDS seconds."""
+    """Once each has stopped or ended: at once, but for one that is in the middle of a slow write, at most HOLDS
+    seconds.
+    """
     try:
         _signal(processes, signal.SIGSTOP)
         end = time.monotonic() + HOLDS

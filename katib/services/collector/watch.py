@@ -54,9 +54,7 @@ class Watch:
         self._parser = MetricParser(arguments.filters, arguments.metrics)
         logs = ObservationLogs(arguments.db_manager)
         self._reporter = Reporter(logs, arguments.trial, arguments.objective)
-        self._stopper = (
-            Stopper(arguments.early_stopping, arguments) if arguments.early_stopping is not None else None
-        )
+        self._stopper = Stopper(arguments.early_stopping, arguments) if arguments.early_stopping is not None else None
         self._asked = 0
         """Steps of the objective when the service was last asked."""
         self._stop: _Stop | None = None
@@ -171,7 +169,7 @@ class Watch:
         return DONE
 
     def _leaving(self) -> bool:
-        """Whether this pod is being deleted, and the time for last rows is over."""
+        """Returns whether this pod is being deleted, and the time for last rows is over."""
         return self._terminated is not None and time.monotonic() - self._terminated > FAREWELL
 
     def _on_sigterm(self, *_: object) -> None:

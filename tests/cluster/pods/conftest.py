@@ -26,7 +26,7 @@ SECURITY = "pod-security.kubernetes.io/enforce"
 
 @pytest.fixture(scope="session")
 def node(katib: Webhook, kubeconfig: Path) -> None:
-    """The node of the one-node Kubernetes, with containerd, kubelet and DNS."""
+    """Yields the node of the one-node Kubernetes, with containerd, kubelet and DNS."""
     if reason := rig.missing(node=True):
         pytest.skip(reason)
     if "node1" not in rig.kubectl("get", "nodes", "-o", "name", kubeconfig=kubeconfig):
@@ -35,7 +35,10 @@ def node(katib: Webhook, kubeconfig: Path) -> None:
 
 @pytest.fixture(scope="session")
 def corpora(node: None) -> Path:
-    """`voices`, a few mixtures of synthetic voices, made as the demo's are; `broken`, the same with a bad sample."""
+    """Yields `voices`, a few mixtures of synthetic voices, made as the demo's are.
+
+    `broken`, the same with a bad sample.
+    """
     root = rig.HOME / "run" / "volumes" / "corpora"
     words = ["--out", str(root / "voices"), "--mixtures", "10", "--seconds", "1"]
     subprocess.run([sys.executable, "-m", "trainer.data.corpus", *words], check=True, cwd=ROOT, timeout=300)
@@ -49,7 +52,7 @@ def corpora(node: None) -> Path:
 
 @pytest.fixture
 def site() -> Site:
-    """A site without GPUs on the real node."""
+    """Yields a site without GPUs on the real node."""
     found = load_site().model_dump()
     found |= {
         "namespace": f"node-{os.urandom(4).hex()}",
@@ -65,7 +68,7 @@ def site() -> Site:
 
 @pytest.fixture
 def runs(site: Site) -> Iterator[Path]:
-    """The folder of the runs claim on this machine."""
+    """Yields the folder of the runs claim on this machine."""
     folder = rig.HOME / "run" / "volumes" / site.namespace
     folder.mkdir(parents=True)
     os.chown(folder, site.user.uid, site.user.gid)
@@ -75,7 +78,7 @@ def runs(site: Site) -> Iterator[Path]:
 
 @pytest.fixture
 def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -> Iterator[Tools]:
-    """A namespace at `restricted` with the corpus, the runs folder and Python's packages as claims."""
+    """Yields a namespace at `restricted` with the corpus, the runs folder and Python's packages as claims."""
     tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
     packages = rig.HOME / "run" / "volumes" / "packages"
     for source, target in ((Path(python_site.getsitepackages()[0]), "site-packages"), (ROOT, "repository")):

@@ -1,4 +1,5 @@
-"""Our services as Katib's controller starts them: their image, the pod and Service of a search, the collector beside a trial.
+"""Our services as Katib's controller starts them: their image, the pod and Service of a search, the collector beside a
+trial.
 
 The image holds what images/services/Dockerfile installs, taken from this environment, and is run as that file says; the
 containers are those of k8s/katib/katib-config.yaml, put together as Katib v0.19 does (suggestion/composer/composer.go,
@@ -33,16 +34,14 @@ RULE = f"{METRIC};-1e+30;less;1"
 
 
 def image() -> str:
-    """The image in the node's store, made if its contents are not those of the last time; its reference."""
+    """Returns the image in the node's store, made if its contents are not those of the last time; its reference."""
     rig.run("mkdir", "-p", str(images.IMAGES))
     target = f"{PREFIX}/lib/{PYTHON}/site-packages"
     sources = [*_installed(), ROOT / "katib"]
     made = images.layer(
         "services",
         copy=[(str(source), f"{target}/{source.name}") for source in sources],
-        files=[
-            (f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")
-        ],
+        files=[(f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")],
         links=[(f"{PREFIX}/bin/python".lstrip("/"), f"/usr/bin/{PYTHON}")],
         compiled=True,
     )
@@ -57,7 +56,7 @@ def image() -> str:
 
 
 def _settings() -> dict[str, Any]:
-    """What the Dockerfile's last stage says of how the image is run."""
+    """Returns what the Dockerfile's last stage says of how the image is run."""
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :].replace("\\\n", " ")
     given = dict(re.findall(r"^ARG (\w+)=(.*)$", last, re.MULTILINE))
     last = re.sub(r"\$\{(\w+)\}", lambda found: given.get(found[1], found[0]), last)
@@ -72,7 +71,9 @@ def _settings() -> dict[str, Any]:
 
 
 def _installed() -> list[Path]:
-    """The files and folders of what the Dockerfile installs: of one line with all that it requires, of the other alone."""
+    """Returns the files and folders of what the Dockerfile installs: of one line with all that it requires, of the
+    other alone.
+    """
     joined = DOCKERFILE.replace("\\\n", " ")
     whole, alone = re.findall(r"pip install ([^&]*)", joined)
     names = [Requirement(word.strip('"')).name for word in _words(whole)]
@@ -85,9 +86,7 @@ def _installed() -> list[Path]:
     tops: set[Path] = set()
     for name in found:
         files = distribution(name).files or []
-        tops |= {
-            Path(str(files[0].locate())).parents[len(files[0].parts) - 1] / file.parts[0] for file in files
-        }
+        tops |= {Path(str(files[0].locate())).parents[len(files[0].parts) - 1] / file.parts[0] for file in files}
     return sorted(top for top in tops if top.name not in ("..", "__pycache__", "bin"))
 
 
@@ -98,13 +97,16 @@ def _words(line: str) -> list[str]:
 
 
 def _required(name: str) -> list[str]:
-    """What it needs on this platform, without extras."""
+    """Returns what it needs on this platform, without extras."""
     needed = map(Requirement, distribution(name).requires or [])
     return [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
 
 
 def start(tools: Tools, experiment: str, ref: str) -> str:
-    """The pod and Service of a search with bayesianoptimization and medianstop; the Service's address once it answers."""
+    """Returns the pod and Service of a search with bayesianoptimization and medianstop.
+
+    The Service's address once it answers.
+    """
     tools.kubectl("apply", "-f", str(ACCOUNT))
     name = deploy(tools, experiment, ref)
     ready(tools, name)
@@ -112,7 +114,7 @@ def start(tools: Tools, experiment: str, ref: str) -> str:
 
 
 def deploy(tools: Tools, experiment: str, ref: str) -> str:
-    """The Deployment and the Service of a search as Katib makes them; their name."""
+    """Returns the Deployment and the Service of a search as Katib makes them; their name."""
     name = f"{experiment}-bayesianoptimization"
     labels = {
         OWNER_LABEL: MANAGER,
@@ -164,15 +166,13 @@ def pod_spec(ref: str, *, stopping: bool = True) -> Object:
     if stopping:
         (entry,) = [item for item in RUNTIME["earlyStoppings"] if item["algorithmName"] == "medianstop"]
         settings = {key: entry[key] for key in entry if key != "algorithmName"}
-        containers.append(
-            {**settings, "name": "early-stopping", "image": ref, "ports": [{"containerPort": 6788}]}
-        )
+        containers.append({**settings, "name": "early-stopping", "image": ref, "ports": [{"containerPort": 6788}]})
     pod: Object = {"serviceAccountName": account, "containers": containers}
     return pod
 
 
 def collector(ref: str, tools: Tools, trial: str) -> dict[str, Any]:
-    """The collector's container, but for its name, its security context and the volume that it shares."""
+    """Returns the collector's container, but for its name, its security context and the volume that it shares."""
     (entry,) = [item for item in RUNTIME["metricsCollectors"] if item["kind"] == "StdOut"]
     search = trial.rpartition("-")[0]
     arguments = {

@@ -1,4 +1,6 @@
-"""What deploy and status say of a search that cannot begin, on a node that really tries: as long as it takes to be told."""
+"""What deploy and status say of a search that cannot begin, on a node that really tries: as long as it takes to be
+told.
+"""
 
 import os
 from pathlib import Path
@@ -24,7 +26,7 @@ class _ToldError(Exception):
 
 
 def told(tools: Tools, words: str) -> str:
-    """What deploy's waiting says that holds `words`."""
+    """Returns what deploy's waiting says that holds `words`."""
 
     def say(line: str) -> None:
         if words in line:
@@ -35,15 +37,11 @@ def told(tools: Tools, words: str) -> str:
     return str(caught.value)
 
 
-def test_a_suggestion_service_that_cannot_start_is_told_with_the_pods_own_reason(
-    place: Tools, site: Site
-) -> None:
+def test_a_suggestion_service_that_cannot_start_is_told_with_the_pods_own_reason(place: Tools, site: Site) -> None:
     """First its account is missing, so that there is no pod; then its image cannot be pulled."""
     place.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=3, trials=9))
     Katib(place, NAME).suggestion()
-    place.kubectl(
-        "label", "namespace", place.namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite"
-    )
+    place.kubectl("label", "namespace", place.namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
     services.deploy(place, NAME, "nowhere.invalid/services:1")
     missing = told(place, 'serviceaccount "sepsweep-services" not found')
     assert "services-rbac.yaml" in missing

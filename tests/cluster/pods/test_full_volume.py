@@ -1,4 +1,7 @@
-"""A runs volume that fills under a real trial: it waits for room; and a search that ended continues from what it kept."""
+"""A runs volume that fills under a real trial: it waits for room.
+
+And a search that ended continues from what it kept.
+"""
 
 import json
 import os
@@ -24,7 +27,7 @@ Answer = tuple[int, str]
 
 @pytest.fixture
 def runs(site: Site) -> Iterator[Path]:
-    """A runs volume of 64 MiB, as root made it but for its owner."""
+    """Yields a runs volume of 64 MiB, as root made it but for its owner."""
     folder = rig.HOME / "run" / "volumes" / site.namespace
     folder.mkdir(parents=True)
     rig.run("mount", "-t", "tmpfs", "-o", "size=64m", "runs", str(folder))
@@ -35,9 +38,7 @@ def runs(site: Site) -> Iterator[Path]:
 
 
 @pytest.fixture
-def verb(
-    place: Tools, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Answer]:
+def verb(place: Tools, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Runs a verb on the test's namespace: exit code, and all that it said."""
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump(site.model_dump()))
@@ -64,10 +65,8 @@ def fill(folder: Path) -> Path:
 
 
 def history(runs: Path, trial: str) -> list[str]:
-    """When each epoch of a run ended."""
-    return [
-        record["time"] for record in json.loads((runs / NAME / trial / "summary.json").read_text())["history"]
-    ]
+    """Returns when each epoch of a run ended."""
+    return [record["time"] for record in json.loads((runs / NAME / trial / "summary.json").read_text())["history"]]
 
 
 def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
@@ -96,10 +95,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     place.cluster.merge(NAMESPACE, place.namespace, baseline)
     code, said = verb("deploy", *SEARCH, "--yes", "--wait", "0", *out)
     assert code == 0, said
-    assert (
-        f"of the ended search it continues 1 trial from their run directories ({len(kept)} epochs kept)"
-        in said
-    )
+    assert f"of the ended search it continues 1 trial from their run directories ({len(kept)} epochs kept)" in said
     assert f'"trial": "{trial}"' in (tmp_path / NAME / "cluster-trials.json").read_text()
     found = place.cluster.get(EXPERIMENT, NAME)
     assert found is not None

@@ -1,6 +1,7 @@
 """Our three services as pods, asked as Katib's controller asks, beside trials that really train.
 
-Katib's DB manager is a stand-in on this machine that keeps rows, behind the Service by which Katib's configuration names it.
+Katib's DB manager is a stand-in on this machine that keeps rows, behind the Service by which Katib's configuration
+names it.
 """
 
 import json
@@ -42,7 +43,7 @@ def image(node: None) -> str:
 
 @pytest.fixture
 def db(place: Tools) -> Iterator[DbManager]:
-    """Where the Service katib-db-manager leads to."""
+    """Yields where the Service katib-db-manager leads to."""
     manager = DbManager(rig.HOST)
     name = {"name": "katib-db-manager", "namespace": "kubeflow"}
     slice_name = {**name, "labels": {"kubernetes.io/service-name": "katib-db-manager"}}
@@ -79,7 +80,7 @@ class Services:
 
 @pytest.fixture
 def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
-    """The services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
+    """Yields the services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
     place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
     collector = partial(services.collector, image, place)
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
@@ -117,9 +118,7 @@ def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake
     db.put(f"{NAME}-0", [1, 2, 3])
     db.put(f"{NAME}-1", [3])
     before = stub.GetSuggestions(asked(2, trials), timeout=PATIENCE)
-    points = [
-        tuple(point(item).items()) for item in (*first.parameter_assignments, *before.parameter_assignments)
-    ]
+    points = [tuple(point(item).items()) for item in (*first.parameter_assignments, *before.parameter_assignments)]
     assert len(set(points)) == 6
     assert db.asked == 2
     theirs = [trial(f"{NAME}-far{index}", first.parameter_assignments[0], ends[0], 9) for index in range(9)]
@@ -132,9 +131,7 @@ def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake
     assert stub.GetSuggestions(asked(2, trials), timeout=PATIENCE, wait_for_ready=True) == before
     search = experiment(NAME, settings={"n_initial_point": "5"})
     with pytest.raises(grpc.RpcError) as refused:
-        stub.ValidateAlgorithmSettings(
-            pb.ValidateAlgorithmSettingsRequest(experiment=search), timeout=PATIENCE
-        )
+        stub.ValidateAlgorithmSettings(pb.ValidateAlgorithmSettingsRequest(experiment=search), timeout=PATIENCE)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "n_initial_points" in refused.value.details()
 
@@ -174,7 +171,7 @@ def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
 
 
 def _stopped(place: Tools, site: Site, db: DbManager) -> tuple[Katib, str]:
-    """A trial that has fallen below three finished ones, once its Job is complete."""
+    """Returns a trial that has fallen below three finished ones, once its Job is complete."""
     katib, name = begin(place, site, finished="xyz")
     for letter in "xyz":
         db.put(f"{NAME}-{letter}", [50.0] * 300)

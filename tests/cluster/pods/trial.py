@@ -11,10 +11,11 @@ EPOCHS = 300
 """More than any of these trials reaches: an epoch takes a fraction of a second."""
 
 
-def begin(
-    tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = ""
-) -> tuple[Katib, str]:
-    """Applies the demo's search and makes a trial of it, its segments short; before that a finished one for each letter."""
+def begin(tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = "") -> tuple[Katib, str]:
+    """Applies the demo's search and makes a trial of it, its segments short.
+
+    Before that a finished one for each letter.
+    """
     tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=epochs, trials=9))
     katib = shortened(Katib(tools, NAME), tries)
     for letter in finished:
@@ -42,6 +43,4 @@ def wait_for_line(tools: Tools, pod: str, wanted: str) -> None:
     for line in tools.cluster.follow(pod, SIDECAR):
         if wanted in line:
             return
-    raise AssertionError(
-        f"the pod ended without {wanted!r}: {tools.kubectl('logs', pod, '-c', SIDECAR)[-2000:]}"
-    )
+    raise AssertionError(f"the pod ended without {wanted!r}: {tools.kubectl('logs', pod, '-c', SIDECAR)[-2000:]}")

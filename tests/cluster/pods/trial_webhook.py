@@ -1,8 +1,8 @@
-"""Makes the pod of a trial what Katib's pod webhook makes of it, for a node that really runs it: the wrapped command, the
-shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go). Used by conftest.py.
+"""Makes the pod of a trial what Katib's pod webhook makes of it, for a node that really runs it: the wrapped command,
+the shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go). Used by conftest.py.
 
-The collector, unless another is given, prints the trainer's lines and ends as Katib's does, and reports to nobody. The image
-is bare Debian: Python's packages come from this machine, mounted read-only.
+The collector, unless another is given, prints the trainer's lines and ends as Katib's does, and reports to nobody. The
+image is bare Debian: Python's packages come from this machine, mounted read-only.
 """
 
 import json
@@ -14,7 +14,8 @@ from katib.backend.cluster.kinds import SIDECAR
 LOG = "/var/log/katib/metrics.log"
 MARKER = "/var/log/katib/$$$$.pid"
 MARKER_INSIDE = MARKER.replace("$$$$", "$$")
-"""Kubernetes makes one dollar of two, but not inside $(...), which it leaves as it is when it knows no such variable."""
+"""Kubernetes makes one dollar of two, but not inside $(...), which it leaves as it is when it knows no such
+variable."""
 PACKAGES = "/opt/packages"
 STOPPED = (
     f"if test -f {MARKER} && [ $(head -n 1 {MARKER_INSIDE}) = early-stopped ]; then echo Training Container was Early Stopped;"
@@ -37,7 +38,7 @@ def wrap(
     rules: bool = False,
     collector: Callable[[str], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The pod as Katib's webhook leaves it; `packages` is the claim that holds Python's packages.
+    """Returns the pod as Katib's webhook leaves it; `packages` is the claim that holds Python's packages.
 
     `rules`: the trial may be stopped early. `collector` makes the collector's container for a trial.
     """

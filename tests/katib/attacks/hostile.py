@@ -1,4 +1,6 @@
-"""A run folder as a stranger hands it over: a search of three trials that have ended, of which a test changes one thing."""
+"""A run folder as a stranger hands it over: a search of three trials that have ended, of which a test changes one
+thing.
+"""
 
 import json
 import shutil
@@ -35,7 +37,7 @@ def _made() -> Path:
 
 
 def run_folder(runs: Path) -> Path:
-    """A copy of the search below `runs`."""
+    """Returns a copy of the search below `runs`."""
     folder = runs / NAME
     shutil.copytree(_made(), folder)
     for name in TRIALS:

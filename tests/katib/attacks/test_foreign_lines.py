@@ -83,7 +83,9 @@ def test_nothing_that_a_terminal_obeys_is_left(line: str) -> None:
 @given(st.text())
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_cleaning_leaves_readable_text_alone(line: str) -> None:
-    """What Unicode calls a letter, a mark, a number, a punctuation or a symbol stays as it was (unicodedata, by isprintable)."""
+    """What Unicode calls a letter, a mark, a number, a punctuation or a symbol stays as it was (unicodedata, by
+    isprintable).
+    """
     assert [one for one in clean(line) if one.isprintable() and one != " "] == [
         one for one in line if one.isprintable() and one != " "
     ]
@@ -116,9 +118,7 @@ def test_no_table_carries_an_escape(tmp_path: Path, format: str, line: str) -> N
         attribute(folder, key, line)
     attribute(folder, "assignments", {"x": line, line: "1"})
     attribute(folder, "effort", {"node": line})
-    (folder / TRIALS[0] / "summary.json").write_text(
-        json.dumps({"history": [{"epoch": 1, line: 1.0, "loss": 2.0}]})
-    )
+    (folder / TRIALS[0] / "summary.json").write_text(json.dumps({"history": [{"epoch": 1, line: 1.0, "loss": 2.0}]}))
     done = katib("results", NAME, "--out", str(tmp_path), "--format", format)
     assert done.returncode == 0, done.stderr
     printed = json.dumps(json.loads(done.stdout), ensure_ascii=False) if format == "json" else done.stdout
@@ -131,7 +131,7 @@ def row(value: float | None = 1.0, **changes: Any) -> Row:
 
 
 def kept(folder: Path, **changes: Any) -> TrialTable:
-    """The table of a cluster as its file has it after a stranger changed the first trial."""
+    """Returns the table of a cluster as its file has it after a stranger changed the first trial."""
     export.write(replace(read_table(folder.parent, NAME), notes=()), folder)
     path = folder / export.JSON
     found = json.loads(path.read_text())
@@ -142,9 +142,7 @@ def kept(folder: Path, **changes: Any) -> TrialTable:
 
 @pytest.mark.parametrize("line", [OBEYED[0], OBEYED[8]])
 def test_a_kept_table_carries_no_escape(tmp_path: Path, line: str) -> None:
-    made = kept(
-        run_folder(tmp_path), reason=line, node=line, remedy=line, assignments={line: line}, wandb=line
-    )
+    made = kept(run_folder(tmp_path), reason=line, node=line, remedy=line, assignments={line: line}, wandb=line)
     shown = "".join(text(made, "csv")) + "".join(text(made, "markdown"))
     assert "\x1b" not in shown
     assert "\u202e" not in shown
@@ -186,9 +184,7 @@ def test_a_kept_table_with_what_is_none_is_refused(tmp_path: Path, change: dict[
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_text_is_no_formula_of_a_spreadsheet(formula: str) -> None:
     """Where it would begin as one (OWASP, CSV Injection), it begins with an apostrophe."""
-    made = table(
-        row(reason=formula, assignments={"x": formula, formula: "-0.5"}, node=formula, remedy=formula)
-    )
+    made = table(row(reason=formula, assignments={"x": formula, formula: "-0.5"}, node=formula, remedy=formula))
     for cells in csv.reader(io.StringIO("".join(as_csv(made)), newline="")):
         for cell in cells:
             assert not cell.lstrip().startswith(("=", "+", "-", "@")) or float(cell) == -0.5
@@ -203,9 +199,7 @@ def test_a_number_stays_a_number_of_a_spreadsheet(number: str) -> None:
 @pytest.mark.parametrize("markup", MARKUP)
 def test_a_text_is_no_markup_of_the_log(markup: str) -> None:
     """The entry can be replaced afterwards, and a Markdown reader finds neither HTML nor a link in it."""
-    made = table(
-        row(value=None, state="Failed", reason=markup, assignments={"x": markup}, remedy=markup), row()
-    )
+    made = table(row(value=None, state="Failed", reason=markup, assignments={"x": markup}, remedy=markup), row())
     body = entry(made, "0" * 40, None)
     assert "<" not in body.replace("&lt;", "")
     assert "](" not in body.replace("\\]", "")
@@ -319,7 +313,4 @@ def test_small_tables_and_markdown_show_what_they_are_given() -> None:
     file = io.StringIO()
     print_rows(["[bold]a"], [["[link=file:///etc]x[/link]"]], out=output(file))
     assert "[link=file:///etc]x[/link]" in file.getvalue()
-    assert (
-        markdown_text("plain 1.5 dB, val_si_snr; exit code 1: no")
-        == "plain 1.5 dB, val_si_snr; exit code 1: no"
-    )
+    assert markdown_text("plain 1.5 dB, val_si_snr; exit code 1: no") == "plain 1.5 dB, val_si_snr; exit code 1: no"

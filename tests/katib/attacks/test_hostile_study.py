@@ -1,4 +1,6 @@
-"""A study.db from a stranger is data: whatever it holds, a verb refuses it in a line or shows it, and writes nowhere else."""
+"""A study.db from a stranger is data: whatever it holds, a verb refuses it in a line or shows it, and writes nowhere
+else.
+"""
 
 import os
 import sqlite3
@@ -37,7 +39,7 @@ PATHS = [
 
 
 def refused(folder: Path) -> str:
-    """The one line with which both readers refuse the study."""
+    """Returns the one line with which both readers refuse the study."""
     with pytest.raises(EngineError) as first:
         read(folder)
     with pytest.raises(EngineError) as second:
@@ -141,9 +143,7 @@ def test_a_date_that_is_none_is_refused(tmp_path: Path, start: str) -> None:
     assert "it holds no search of this engine" in refused(folder)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "started"), [(-7193.0, None), (float("nan"), None), (1e300, 1e300), (0, -1e300)]
-)
+@pytest.mark.parametrize(("seconds", "started"), [(-7193.0, None), (float("nan"), None), (1e300, 1e300), (0, -1e300)])
 def test_a_time_that_no_clock_shows_is_brought_into_range(
     tmp_path: Path, seconds: float, started: float | None
 ) -> None:
@@ -155,9 +155,7 @@ def test_a_time_that_no_clock_shows_is_brought_into_range(
     assert read(folder)[1][0].effort.seconds >= 0
 
 
-def test_a_million_rows_are_read_and_a_larger_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_million_rows_are_read_and_a_larger_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run_folder(tmp_path)
     number = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
     query(
@@ -201,12 +199,7 @@ def test_a_journal_cannot_have_another_file_deleted(tmp_path: Path) -> None:
     header = magic + struct.pack(">iIIII", 1, 0, size, 512, 4096)
     check = sum(page[offset] for offset in range(4096 - 200, 0, -200)) & 0xFFFFFFFF
     name = str(victim).encode()
-    end = (
-        struct.pack(">I", 4096 // 4096 + 0x40000000 // 4096)
-        + name
-        + struct.pack(">II", len(name), sum(name))
-        + magic
-    )
+    end = struct.pack(">I", 4096 // 4096 + 0x40000000 // 4096) + name + struct.pack(">II", len(name), sum(name)) + magic
     journal = header.ljust(512, b"\0") + struct.pack(">I", 1) + page + struct.pack(">I", check) + end
     (folder / f"{DATABASE}-journal").write_bytes(journal)
     assert "study.db-journal names another file, which would be deleted" in refused(folder)

@@ -1,4 +1,6 @@
-"""A run folder cannot make a verb write or read outside itself: links are not followed, pipes not opened, sizes have an end."""
+"""A run folder cannot make a verb write or read outside itself: links are not followed, pipes not opened, sizes have an
+end.
+"""
 
 import json
 import os
@@ -36,7 +38,7 @@ READERS: dict[str, tuple[Read, object]] = {
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A file of the user's that no folder may show or change."""
+    """Yields a file of the user's that no folder may show or change."""
     file = tmp_path / "secret"
     file.write_text(json.dumps({"secret": "https://example.org/key", "history": []}))
     return file
@@ -44,9 +46,7 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "sparse", "deep", "zero"])
-def test_a_file_that_is_not_what_it_seems_is_not_read(
-    tmp_path: Path, secret: Path, name: str, kind: str
-) -> None:
+def test_a_file_that_is_not_what_it_seems_is_not_read(tmp_path: Path, secret: Path, name: str, kind: str) -> None:
     place = tmp_path / "trial" / name
     place.parent.mkdir(parents=True)
     make = {
@@ -177,9 +177,7 @@ def test_a_runs_own_files_are_read_from_the_table_through_no_link(tmp_path: Path
     assert (row.gain, row.wandb, set(row.metrics)) == (None, "", {"val_si_snr"})
 
 
-@pytest.mark.parametrize(
-    "variant", ["../../../secret", "--out=/home", "-x", "", "a/b", "A" * 99, None, 7, ["S"]]
-)
+@pytest.mark.parametrize("variant", ["../../../secret", "--out=/home", "-x", "", "a/b", "A" * 99, None, 7, ["S"]])
 def test_a_config_cannot_pass_options_to_the_trainer(tmp_path: Path, variant: object) -> None:
     """The report has the trainer separate mixtures of the variants in config.json: its words become arguments."""
     (tmp_path / CONFIG).write_text(json.dumps({"validation_variants": ["SER", variant]}))
@@ -222,8 +220,11 @@ def test_an_endless_line_takes_no_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("pad", "read"), [(0, True), (1, False), (40, False)])
 def test_a_number_that_would_be_cut_is_none(tmp_path: Path, pad: int, read: bool) -> None:
-    """A line of 64 kB counts; of a longer one, whose number would end elsewhere, nothing does: in the file and as it is
-    printed, as in the collector (services/test_any_output.py)."""
+    """A line of 64 kB counts.
+
+    Of a longer one, whose number would end elsewhere, nothing does: in the file and as it is printed, as in the
+    collector (services/test_any_output.py).
+    """
     metric = " val_si_snr=5.125"
     line = "x" * (LINE_LIMIT - len(metric) + pad) + metric
     script = 'printf "%s\\nnext=1\\n" "$0$1"'
@@ -239,10 +240,11 @@ def test_a_number_that_would_be_cut_is_none(tmp_path: Path, pad: int, read: bool
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1 << 20])
-def test_lines_are_those_of_a_plain_split(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    """Wherever a block of the file ends; with a word, all lines that hold it are among them, and blocks without it are not."""
+def test_lines_are_those_of_a_plain_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Wherever a block of the file ends.
+
+    With a word, all lines that hold it are among them, and blocks without it are not.
+    """
     text = "a=1\n\nb=2\r\n" + "x" * 100 + "\na=3\n" + "y" * 300 + "\nlast"
     (tmp_path / OUTPUT).write_bytes(text.encode())
     monkeypatch.setattr(foreign, "_BLOCK", block)

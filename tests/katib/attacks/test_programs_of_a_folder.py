@@ -1,4 +1,6 @@
-"""A search's folder cannot have a program of a stranger started by what follows from it (confirm, arch): only our trainer is."""
+"""A search's folder cannot have a program of a stranger started by what follows from it (confirm, arch): only our
+trainer is.
+"""
 
 import copy
 import json

@@ -1,4 +1,6 @@
-"""No folder has a process signalled that is none of its trials: the id in process.lock is a hint, the lock is the proof."""
+"""No folder has a process signalled that is none of its trials: the id in process.lock is a hint, the lock is the
+proof.
+"""
 
 import fcntl
 import os
@@ -46,15 +48,11 @@ def start() -> Iterator[Start]:
 
 
 def held(folder: Path, start: Start, *flags: str) -> "subprocess.Popen[bytes]":
-    """A process that has the lock of `folder`."""
-    return start(
-        sys.executable, "-S", "-c", HOLDER, str(folder / HOLD), *flags, wait=True, start_new_session=True
-    )
+    """Returns a process that has the lock of `folder`."""
+    return start(sys.executable, "-S", "-c", HOLDER, str(folder / HOLD), *flags, wait=True, start_new_session=True)
 
 
-@pytest.mark.parametrize(
-    "text", ["{other}\n", "-1\n", "0\n", "1\n", "abc\n", "", "9" * 5000, "-{other}\n", "\x00\n"]
-)
+@pytest.mark.parametrize("text", ["{other}\n", "-1\n", "0\n", "1\n", "abc\n", "", "9" * 5000, "-{other}\n", "\x00\n"])
 def test_an_id_in_the_file_is_signalled_only_where_it_has_the_lock(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -80,7 +78,7 @@ def test_where_nobody_has_the_lock_nobody_is_signalled(tmp_path: Path, start: St
 
 
 def opened(process_id: int, file: Path) -> bool:
-    """Whether the process has the file open by now; it opens and closes others meanwhile."""
+    """Returns whether the process has the file open by now; it opens and closes others meanwhile."""
     with suppress(OSError):
         return any(path.exists() and path.samefile(file) for path in Path(f"/proc/{process_id}/fd").iterdir())
     return False
@@ -147,7 +145,7 @@ def test_who_is_waited_for_is_said_and_killed_in_the_end(tmp_path: Path, start: 
 
 
 def outlived(folder: Path, start: Start) -> tuple[TrialProcess, int]:
-    """A trial that has ended and left a process of a session of its own behind, which has inherited the lock."""
+    """Returns a trial that has ended and left a process of a session of its own behind, which has inherited the lock."""
     script = 'setsid sleep 60 >/dev/null 2>&1 & echo "$!" >left'
     trial = TrialProcess(["sh", "-c", script], dict(os.environ), folder, folder)
     while trial.poll() is None:
@@ -193,9 +191,7 @@ def test_without_proc_lsof_is_asked(tmp_path: Path, start: Start, monkeypatch: p
     holder = held(tmp_path, start)
     monkeypatch.setattr(lock, "PROC", tmp_path / "no-proc")
     program = tmp_path / "lsof"
-    program.write_text(
-        f"#!/bin/sh\necho {holder.pid}; echo {os.getpid()}; echo 1; echo 0; echo lsof: warning\n"
-    )
+    program.write_text(f"#!/bin/sh\necho {holder.pid}; echo {os.getpid()}; echo 1; echo 0; echo lsof: warning\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert lock.holders(tmp_path / HOLD) == [holder.pid]
@@ -208,16 +204,12 @@ def test_without_proc_lsof_is_asked(tmp_path: Path, start: Start, monkeypatch: p
 
 
 @pytest.mark.parametrize("number", [37, 95, 38, 22])
-def test_a_file_system_without_locks_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """ENOLCK of NFS without lockd, EOPNOTSUPP and ENOSYS of FUSE, EINVAL: errno(3) and flock(2)."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(
-        FolderError, match=r"the file system here \(\w+ at /.*\) has no locks.* OUT= \(--out\)"
-    ):
+    with pytest.raises(FolderError, match=r"the file system here \(\w+ at /.*\) has no locks.* OUT= \(--out\)"):
         lock.lock(tmp_path / HOLD)

@@ -5,8 +5,7 @@ import json
 from tests.katib.check.manifests import DROP, Changes, Defects, algorithm, foreign
 
 ALL_STEPS = {
-    f"spec.parameters[{index}].feasibleSpace.step": step
-    for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
+    f"spec.parameters[{index}].feasibleSpace.step": step for index, step in enumerate(("0.001", "0.00001", "1", "0.1"))
 }
 
 INT = {"spec.parameters[2].parameterType": "int"}
@@ -16,7 +15,7 @@ NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
 
 
 def first(points: list[object], name: str = "bayesianoptimization") -> Changes:
-    """The algorithm `name` with these first suggestions."""
+    """Returns the algorithm `name` with these first suggestions."""
     return algorithm(name, first_suggestions=json.dumps(points))
 
 
@@ -206,10 +205,7 @@ DEFECTS: Defects = {
                     "feasibleSpace": {"min": "1", "max": "5"},
                 },
                 **{f"spec.parameters[{index}].parameterType": "categorical" for index in (1, 2, 3)},
-                **{
-                    f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"][:index]}
-                    for index in (1, 2, 3)
-                },
+                **{f"spec.parameters[{index}].feasibleSpace": {"list": ["1", "2"][:index]} for index in (1, 2, 3)},
             }
         ),
         {"?space-too-small spec.maxTrialCount"},

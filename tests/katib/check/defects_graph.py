@@ -19,7 +19,7 @@ SIZE = {"name": "filter_size", "parameterType": "categorical", "feasibleSpace": 
 
 
 def graph(name: str, *answers: str) -> Changes:
-    """A search of a network's graph, whose trial takes these answers."""
+    """Returns a search of a network's graph, whose trial takes these answers."""
     return {
         **algorithm(name),
         "spec.parameters": DROP,
@@ -45,7 +45,7 @@ def graph(name: str, *answers: str) -> Changes:
 
 
 def operation(kind: str, **space: object) -> Changes:
-    """The first operation with a parameter of this kind in the place of its own."""
+    """Returns the first operation with a parameter of this kind in the place of its own."""
     parameter = {"name": "filter_size", "parameterType": kind, "feasibleSpace": space}
     return {"spec.nasConfig.operations[0].parameters[0]": parameter}
 

@@ -10,7 +10,7 @@ HIDDEN = "metrics-folder-hides TRAINER.command[{}]"
 
 
 def training_job(kind: str, replicas: str, role: str, container: str, *more: str) -> Changes:
-    """A trial of one of Kubeflow's training jobs with one replica."""
+    """Returns a trial of one of Kubeflow's training jobs with one replica."""
     trainer = {"name": container, "image": "a:1", "command": words("python", "t.py", *more)}
     replica = {"replicas": 1, "restartPolicy": "OnFailure", "template": {"spec": {"containers": [trainer]}}}
     return {
@@ -21,7 +21,7 @@ def training_job(kind: str, replicas: str, role: str, container: str, *more: str
 
 
 def metrics_file(path: str, program: str) -> Changes:
-    """A trainer that writes its metrics into a file."""
+    """Returns a trainer that writes its metrics into a file."""
     filters = {"metricsFormat": [r"^(val_si_snr)=([-+]?\d+\.\d+)$"]}
     source = {"fileSystemPath": {"path": path, "kind": "File", "format": "TEXT"}, "filter": filters}
     return {**collector("File", **source), "TRAINER.command": words("python", program)}

@@ -1,4 +1,6 @@
-"""Named defects of single values of a pod, each refused by Kubernetes (pkg/apis/core/validation, pkg/apis/batch/validation)."""
+"""Named defects of single values of a pod, each refused by Kubernetes (pkg/apis/core/validation,
+pkg/apis/batch/validation).
+"""
 
 from tests.katib.check.manifests import Changes, Defects
 

@@ -7,7 +7,7 @@ LAST = len(ours())
 
 
 def also(*words: str) -> Changes:
-    """The sound command with these words behind it."""
+    """Returns the sound command with these words behind it."""
     return {"TRAINER.command": ours(*words)}
 
 

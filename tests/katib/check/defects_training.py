@@ -5,7 +5,7 @@ from tests.katib.check.manifests import DROP, Changes, Defects, words
 
 
 def train_job(*more: str) -> Changes:
-    """A trial of the trainer v2, whose pod is that of a runtime of the cluster."""
+    """Returns a trial of the trainer v2, whose pod is that of a runtime of the cluster."""
     trainer = {"numNodes": 1, "image": "a:1", "command": words("python", "t.py", *more)}
     spec = {"runtimeRef": {"name": "torch-distributed"}, "trainer": trainer}
     return {
@@ -53,8 +53,7 @@ DEFECTS: Defects = {
         {"?train-job-container TEMPLATE.primaryContainerName"},
     ),
     "TrainJob that waits for the condition of a PyTorchJob": (
-        train_job()
-        | {"TEMPLATE.successCondition": 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'},
+        train_job() | {"TEMPLATE.successCondition": 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'},
         {"trial-condition TEMPLATE.successCondition"},
     ),
 }

@@ -1,4 +1,5 @@
-"""What katib/check/types.json holds: the types of an Experiment and of a batch/v1 Job, from the package kubeflow-katib-api.
+"""What katib/check/types.json holds: the types of an Experiment and of a batch/v1 Job, from the package
+kubeflow-katib-api.
 
 That package has the types of the pod but none of batch/v1, which are below as Katib v0.19 knows them (k8s.io/api v0.34,
 batch/v1/types.go). `python -m tests.katib.check.katib_types` writes the file anew.
@@ -100,7 +101,7 @@ NAMES: dict[Any, str] = {
 
 
 def written() -> str:
-    """The text of the file."""
+    """Returns the text of the file."""
     found: dict[str, dict[str, str]] = {}
     for model in (models.V1beta1Experiment, Job):
         _add(model, found)
@@ -117,7 +118,7 @@ def _add(model: type[BaseModel], found: dict[str, dict[str, str]]) -> str:
 
 
 def _name(annotation: Any, found: dict[str, dict[str, str]]) -> str:
-    """The annotation without Annotated, Optional and strictness; int | float counts as float."""
+    """Returns the annotation without Annotated, Optional and strictness; int | float counts as float."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _name(parts[0], found)

@@ -38,20 +38,21 @@ def _rendered() -> Any:
 
 Changes = dict[str, object]
 Defects = dict[str, tuple[Changes, set[str]]]
-"""By name: what is changed in a sound manifest, and every finding that this must give (rule at path; ? is a warning)."""
+"""By name: what is changed in a sound manifest, and every finding that this must give (rule at path; ? is a
+warning)."""
 Said = dict[str, tuple[Changes, set[str]]]
 """The same with what a finding says: `rule path: what`."""
 
 
 def long(path: str) -> str:
-    """The path without abbreviations."""
+    """Returns the path without abbreviations."""
     for word, meaning in SHORT.items():
         path = re.sub(rf"^{word}\b", meaning, path)
     return path
 
 
 def spoiled(changes: Mapping[str, object]) -> str:
-    """The sound manifest with other values; an index past the end appends, DROP removes."""
+    """Returns the sound manifest with other values; an index past the end appends, DROP removes."""
     document = sound()
     for path, value in changes.items():
         *parents, last = keys(long(path))
@@ -73,13 +74,13 @@ def keys(path: str) -> list[str | int]:
 
 
 def words(*first: str) -> list[str]:
-    """A command that begins like this and holds every placeholder."""
+    """Returns a command that begins like this and holds every placeholder."""
     names = ("lr", "weight_decay", "grad_clip_norm", "lr_factor", "trialName")
     return [*first, *(f"--{name}=${{trialParameters.{name}}}" for name in names)]
 
 
 def ours(*last: str, first: tuple[str, ...] = ("--model", "sepformer")) -> list[str]:
-    """A command of this project's trainer that holds every placeholder and ends like this."""
+    """Returns a command of this project's trainer that holds every placeholder and ends like this."""
     command = [
         "python",
         "-m",
@@ -96,17 +97,17 @@ def ours(*last: str, first: tuple[str, ...] = ("--model", "sepformer")) -> list[
 
 
 def script(text: str) -> Changes:
-    """A command through a shell, with every placeholder behind `text`."""
+    """Returns a command through a shell, with every placeholder behind `text`."""
     return {"TRAINER.command": ["sh", "-c", " ".join(words(text))]}
 
 
 def foreign(changes: Changes) -> Changes:
-    """The changes in a search of somebody else's trainer, whose values are its own affair."""
+    """Returns the changes in a search of somebody else's trainer, whose values are its own affair."""
     return {"TRAINER.command": words("python", "train.py"), **changes}
 
 
 def categorical(*values: str) -> Changes:
-    """The first parameter as one of these values, for somebody else's trainer."""
+    """Returns the first parameter as one of these values, for somebody else's trainer."""
     return foreign({"spec.parameters[0].parameterType": "categorical", "SPACE": {"list": list(values)}})
 
 

@@ -8,7 +8,7 @@ from katib.check import Rule
 
 
 def rules() -> list[Rule]:
-    """The rules of all modules of the package, each once."""
+    """Returns the rules of all modules of the package, each once."""
     found: list[Rule] = []
     for module in pkgutil.iter_modules(katib.check.__path__):
         values = vars(importlib.import_module(f"katib.check.{module.name}")).values()

@@ -68,16 +68,11 @@ ALGORITHMS: Said = {
     ),
     "a wrong value behind a setting that darts passes on": (
         algorithm("darts", anything="1", num_epochs="0"),
-        {
-            f"setting-value {SETTINGS}[1].value: num_epochs of darts is '0'; it has a whole number of at least 1"
-        },
+        {f"setting-value {SETTINGS}[1].value: num_epochs of darts is '0'; it has a whole number of at least 1"},
     ),
     "hyperband without what it needs": (
         {**HYPERBAND, **algorithm("hyperband", eta="3")},
-        {
-            f"setting-missing {SETTINGS}: hyperband needs the setting '{need}'"
-            for need in ("r_l", "resource_name")
-        },
+        {f"setting-missing {SETTINGS}: hyperband needs the setting '{need}'" for need in ("r_l", "resource_name")},
     ),
     "a value out of range": (
         algorithm("tpe", gamma="1"),

@@ -9,7 +9,7 @@ def run(*command: str) -> Changes:
 
 
 def scripted(text: str, shell: str = "sh") -> Changes:
-    """A script that prints all placeholders first."""
+    """Returns a script that prints all placeholders first."""
     return run(shell, "-c", f"{' '.join(words('python'))} {text}")
 
 
@@ -52,9 +52,7 @@ COMMAND: Said = {
     "a command in the word": said("a`ls`", "'`'"),
     "exec in front": (
         run(*words("exec", "python")),
-        {
-            "command-script TRAINER.command[0]: 'exec' replaces the shell that Katib's mark of completion needs"
-        },
+        {"command-script TRAINER.command[0]: 'exec' replaces the shell that Katib's mark of completion needs"},
     ),
     "a shell alone": ({**run("sh"), **ALL}, {"command-no-script TRAINER.command[0]: 'sh' has no script"}),
     "bash without a script": (

@@ -74,17 +74,11 @@ OBJECTIVE: Said = {
             "spec.objective.type": "minimize",
             "spec.objective.metricStrategies": [{"name": "val_si_snr", "value": "max"}],
         },
-        {
-            "?metric-strategy-against-type spec.objective.metricStrategies[0].value: "
-            "is 'max' of a metric to minimize"
-        },
+        {"?metric-strategy-against-type spec.objective.metricStrategies[0].value: is 'max' of a metric to minimize"},
     ),
     "maximised by its minimum": (
         {"spec.objective.metricStrategies": [{"name": "val_si_snr", "value": "min"}]},
-        {
-            "?metric-strategy-against-type spec.objective.metricStrategies[0].value: "
-            "is 'min' of a metric to maximize"
-        },
+        {"?metric-strategy-against-type spec.objective.metricStrategies[0].value: is 'min' of a metric to maximize"},
     ),
     "counts below the least": (
         {"spec.maxTrialCount": -1, "spec.parallelTrialCount": -2, "spec.maxFailedTrialCount": -3},

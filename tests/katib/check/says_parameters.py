@@ -24,7 +24,7 @@ def whole(**values: Any) -> Changes:
 
 
 def without(name: str) -> Changes:
-    """A command that the parameter does not reach."""
+    """Returns a command that the parameter does not reach."""
     return {"TRAINER.command": [text for text in words("python", "t.py") if f"--{name}=" not in text]}
 
 

@@ -1,7 +1,7 @@
 """Manifests of strangers, made small: what the check said wrongly of each once, and says rightly now.
 
-Of those that a run on this machine showed, the check has no error and `local` reads them, or refuses them by name. Those of a
-network's graph (13, 14, 44) are in defects_graph.py and test_check_takes.py.
+Of those that a run on this machine showed, the check has no error and `local` reads them, or refuses them by name.
+Those of a network's graph (13, 14, 44) are in defects_graph.py and test_check_takes.py.
 """
 
 import json
@@ -30,9 +30,7 @@ SOUND: Object = {
         "parallelTrialCount": 2,
         "maxFailedTrialCount": 2,
         "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": [NUMBER]}}},
-        "parameters": [
-            {"name": "lr", "parameterType": "double", "feasibleSpace": {"min": "0.1", "max": "0.2"}}
-        ],
+        "parameters": [{"name": "lr", "parameterType": "double", "feasibleSpace": {"min": "0.1", "max": "0.2"}}],
         "trialTemplate": {
             "primaryContainerName": "train",
             "trialParameters": [{"name": "lr", "reference": "lr"}],
@@ -75,12 +73,12 @@ class Search:
         return self
 
     def whole(self, **space: str) -> "Search":
-        """The parameter as an int."""
+        """Returns the parameter as an int."""
         self.spec["parameters"][0].update(parameterType="int", feasibleSpace=space)
         return self
 
     def script(self, text: str) -> "Search":
-        """A command through a shell."""
+        """Returns a command through a shell."""
         self.trainer["command"] = ["sh", "-c", text]
         return self
 
@@ -105,9 +103,7 @@ PYTORCH = {
     "spec": {
         "pytorchReplicaSpecs": {
             "Master": {
-                "template": {
-                    "spec": {"containers": [{"name": "pytorch", "image": "a/b:1", "command": COMMAND}]}
-                }
+                "template": {"spec": {"containers": [{"name": "pytorch", "image": "a/b:1", "command": COMMAND}]}}
             }
         }
     },
@@ -205,9 +201,7 @@ ANSWERS: dict[str, tuple[Callable[[Search], Search], set[str]]] = {
         lambda m: (
             m.algorithm("cmaes")
             .put(m.spec, parameters=[*m.spec["parameters"], SECOND])
-            .put(
-                m.template, trialParameters=[*m.template["trialParameters"], {"name": "b", "reference": "b"}]
-            )
+            .put(m.template, trialParameters=[*m.template["trialParameters"], {"name": "b", "reference": "b"}])
             .put(m.trainer, command=[*COMMAND, "${trialParameters.b}"])
         ),
         set(),

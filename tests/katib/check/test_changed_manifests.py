@@ -1,5 +1,7 @@
-"""A slice of benchmarks/robustness/manifests.py: changed and damaged manifests give findings and no trace; what passes is
-read here."""
+"""A slice of benchmarks/robustness/manifests.py: changed and damaged manifests give findings and no trace.
+
+What passes is read here.
+"""
 
 import json
 from random import Random
@@ -23,6 +25,4 @@ def test_what_the_check_passes_is_read_here_or_refused_by_name(seed: int) -> Non
 def test_damaged_texts_end_in_findings() -> None:
     draw = Random(7)
     for _ in range(40):
-        check_text(
-            content(draw, json.dumps(manifest(draw), indent=1).encode()).decode("utf-8", "replace"), "it"
-        )
+        check_text(content(draw, json.dumps(manifest(draw), indent=1).encode()).decode("utf-8", "replace"), "it")

@@ -16,9 +16,7 @@ REFUSED = {**WARNED, "TEMPLATE.retain": DROP}
 
 
 def run(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "katib", *words], input=stdin, capture_output=True, check=False
-    )
+    return subprocess.run([sys.executable, "-m", "katib", *words], input=stdin, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +58,7 @@ def test_json_of_a_sound_manifest_is_an_empty_list() -> None:
     ("name", "message"),
     [("none.yaml", "cannot be read"), ("x.bin", "is not UTF-8 text"), ("", "no FILE given")],
 )
-def test_file_that_cannot_be_read_is_one_line_and_exit_code_2(
-    name: str, message: str, tmp_path: Path
-) -> None:
+def test_file_that_cannot_be_read_is_one_line_and_exit_code_2(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"\xff\xfe\xfa")
     done = run("check", str(tmp_path / name) if name else "")
     assert (done.returncode, done.stdout) == (2, b"")

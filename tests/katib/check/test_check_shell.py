@@ -36,7 +36,10 @@ SCRIPTS = (
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_is_an_error_where_sh_loses_its_lines_or_katib_s_mark(script: str, tmp_path: Path) -> None:
-    """The line is that of pod/utils.go, wrapWorkerContainer; a script is lost where the metric or the mark is not in its file."""
+    """The line is that of pod/utils.go, wrapWorkerContainer.
+
+    A script is lost where the metric or the mark is not in its file.
+    """
     line = f"{script} 1>metrics.log 2>&1 && echo completed > mark"
     subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, check=False)
     metrics, mark = tmp_path / "metrics.log", tmp_path / "mark"
@@ -44,8 +47,6 @@ def test_script_is_an_error_where_sh_loses_its_lines_or_katib_s_mark(script: str
     # The placeholders stand before the script, in a command of their own.
     text = f": {' '.join(words())}; {script}"
     errors = {
-        rule
-        for severity, rule, _ in found(spoiled({"TRAINER.command": ["sh", "-c", text]}))
-        if severity == "error"
+        rule for severity, rule, _ in found(spoiled({"TRAINER.command": ["sh", "-c", text]})) if severity == "error"
     }
     assert errors == ({"command-script"} if lost else set())

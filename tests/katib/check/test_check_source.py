@@ -122,9 +122,7 @@ def test_manifest_as_json_is_checked_too() -> None:
 def test_of_very_many_defects_the_first_are_listed_and_the_rest_is_said() -> None:
     findings = check_text(spoiled({f"spec.wrong{index}": 1 for index in range(600)}), "test")
     assert len(findings) == 501
-    assert [(found.rule, found.severity) for found in findings if found.path == "."] == [
-        ("too-many-findings", "error")
-    ]
+    assert [(found.rule, found.severity) for found in findings if found.path == "."] == [("too-many-findings", "error")]
 
 
 def test_text_of_very_many_values_is_left_unread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,7 @@ SOUND: dict[str, Changes] = {
     "script with quotes and a continued line": {
         "TRAINER.command": ["sh", "-c", f'python train.py --note "a; b && c" \\\n {SCRIPT}']
     },
-    "script with an apostrophe in a comment": {
-        "TRAINER.command": ["sh", "-c", f"# don't run this\n{SCRIPT}"]
-    },
+    "script with an apostrophe in a comment": {"TRAINER.command": ["sh", "-c", f"# don't run this\n{SCRIPT}"]},
     "script with a quoted #": {"TRAINER.command": ["sh", "-c", f"{SCRIPT} '#' \"# 1\" a#b"]},
     "script of one block": {"TRAINER.command": ["sh", "-c", f"{{ cd /app || exit 1; {SCRIPT}; }}"]},
     "script of one subshell": {"TRAINER.command": ["sh", "-c", f"(cd /app && {SCRIPT})"]},

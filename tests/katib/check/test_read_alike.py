@@ -32,9 +32,7 @@ def test_number_is_read_as_kubectl_reads_it(written: str, kubectl: float | None)
 
 
 def test_date_without_quotes_is_a_text() -> None:
-    text = spoiled({"JOB.spec.template.metadata": {"annotations": {"built": "DATE"}}}).replace(
-        '"DATE"', "2024-05-01"
-    )
+    text = spoiled({"JOB.spec.template.metadata": {"annotations": {"built": "DATE"}}}).replace('"DATE"', "2024-05-01")
     assert check_text(text, "test") == []
     assert json.dumps(load_experiment(text, "test").spec).count('"2024-05-01"') == 1
 

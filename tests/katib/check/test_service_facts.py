@@ -1,7 +1,8 @@
 """What Katib's own services answered, held against the check: recorded from those of v0.19.0, run without a cluster.
 
-Each fact was a search of 4 to 16 trials: ValidateAlgorithmSettings, then GetSuggestions until all trials were there. "yes": it
-got them, all finite; "no": the service refused, failed, hung, or gave another number of them. Sources: pkg/suggestion/v1beta1.
+Each fact was a search of 4 to 16 trials: ValidateAlgorithmSettings, then GetSuggestions until all trials were there.
+"yes": it got them, all finite; "no": the service refused, failed, hung, or gave another number of them. Sources:
+pkg/suggestion/v1beta1.
 """
 
 import pytest
@@ -117,11 +118,9 @@ def errors(changes: Changes) -> list[Finding]:
 
 
 def search(name: str) -> Changes:
-    """A search by this algorithm whose other parameters are of a kind that each service takes."""
+    """Returns a search by this algorithm whose other parameters are of a kind that each service takes."""
     counts = (
-        {"spec.maxTrialCount": 9, "spec.parallelTrialCount": 9}
-        if name == "hyperband"
-        else {"spec.maxTrialCount": 5}
+        {"spec.maxTrialCount": 9, "spec.parallelTrialCount": 9} if name == "hyperband" else {"spec.maxTrialCount": 5}
     )
     space = {"min": "0.5", "max": "2", "step": "0.5", "distribution": "uniform"}
     others = {f"spec.parameters[{index}].feasibleSpace": space for index in range(4)}

@@ -1,7 +1,7 @@
 """What a finding says, and the edges of its rule: which value is named, and where two findings would be one too many.
 
-Each case lists the findings of four modules; the effects are those of Katib's webhook (validator.go), of its algorithm services
-(pkg/suggestion/v1beta1) and of its pod webhook (pod/utils.go), which docs/check.md has.
+Each case lists the findings of four modules; the effects are those of Katib's webhook (validator.go), of its algorithm
+services (pkg/suggestion/v1beta1) and of its pod webhook (pod/utils.go), which docs/check.md has.
 """
 
 from types import ModuleType
@@ -59,10 +59,7 @@ FIXES: list[tuple[Changes, str, str]] = [
     (space(min="-1", max="-2"), parameters.ORDER.effect, parameters.ORDER.mend),
     (space(min="1", max="0"), LUCKY, parameters.ORDER.mend),
     (space(min="1", max="1"), parameters.ORDER.effect, parameters.ORDER.mend),
-    *(
-        (space(min="1", max="1", distribution=name), LUCKY, parameters.ORDER.mend)
-        for name in ("normal", "logNormal")
-    ),
+    *((space(min="1", max="1", distribution=name), LUCKY, parameters.ORDER.mend) for name in ("normal", "logNormal")),
     (
         {**space(min="1", max="0"), **algorithm("bayesianoptimization")},
         parameters.ORDER.effect,

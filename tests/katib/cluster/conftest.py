@@ -14,7 +14,7 @@ Script = Callable[[str, str], Path]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository with one commit."""
+    """Yields a repository with one commit."""
     for name in ("trainer", "services"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "Dockerfile").write_text("FROM scratch\nCOPY katib /\n")
@@ -33,7 +33,10 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Makes a program of a name and a shell body, found before all others; its calls are in the file that it returns."""
+    """Makes a program of a name and a shell body, found before all others.
+
+    Its calls are in the file that it returns.
+    """
 
     def make(name: str, body: str) -> Path:
         program, calls = tmp_path / "bin" / name, tmp_path / "calls"

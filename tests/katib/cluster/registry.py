@@ -1,4 +1,6 @@
-"""A registry on this machine, as much of the distribution protocol as a push and a pull need: plain http, blobs in memory."""
+"""A registry on this machine, as much of the distribution protocol as a push and a pull need: plain http, blobs in
+memory.
+"""
 
 import hashlib
 import re

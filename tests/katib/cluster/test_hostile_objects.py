@@ -1,4 +1,6 @@
-"""What the API server has of others' objects is foreign text: no terminal obeys it, and no number of it breaks anything."""
+"""What the API server has of others' objects is foreign text: no terminal obeys it, and no number of it breaks
+anything.
+"""
 
 import math
 from copy import deepcopy
@@ -63,9 +65,7 @@ def test_no_text_of_an_object_moves_a_terminal() -> None:
         read_trial(trial()),
         read_pod(pod()),
     )
-    assert (
-        obeyed(found.message, found.stopped_by, found.stopped, one.message, *one.assignments.values()) == []
-    )
+    assert obeyed(found.message, found.stopped_by, found.stopped, one.message, *one.assignments.values()) == []
     assert obeyed(*tried.waiting, tried.unscheduled, tried.disrupted, tried.evicted) == []
     assert found.message.startswith("a ")
 

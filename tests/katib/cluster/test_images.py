@@ -1,4 +1,7 @@
-"""`make images` up to a push: tags, registries, build arguments, tools; the container tool is a script that records its calls."""
+"""`make images` up to a push: tags, registries, build arguments, tools.
+
+The container tool is a script that records its calls.
+"""
 
 import re
 import shutil
@@ -41,9 +44,7 @@ def test_without_a_commit_it_says_so(checkout: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ClusterError, match=r"git rev-parse: .*not a git repository.*; image tags come from"):
         builder.commit(checkout)
     subprocess.run(["git", "-C", str(checkout), "init", "-q"], check=True)
-    with pytest.raises(
-        ClusterError, match=r"git rev-parse: fatal: .*; image tags come from the commit that '"
-    ):
+    with pytest.raises(ClusterError, match=r"git rev-parse: fatal: .*; image tags come from the commit that '"):
         builder.commit(checkout)
     (checkout / ".dockerignore").unlink()
     with pytest.raises(ClusterError, match=r"\.dockerignore is missing; image tags"):
@@ -85,9 +86,7 @@ def test_build_passes_the_checkout_as_context(checkout: Path, script: Script) ->
     image = builder.images("x", checkout)[1]
     builder.build("podman", image, {}, checkout)
     label = f"{builder.REVISION}={builder.commit(checkout)}"
-    assert (
-        calls.read_text() == f"build -t {image.reference} --label {label} -f {image.dockerfile} {checkout}\n"
-    )
+    assert calls.read_text() == f"build -t {image.reference} --label {label} -f {image.dockerfile} {checkout}\n"
 
 
 def test_a_build_argument_goes_to_the_dockerfile_that_has_it(checkout: Path, script: Script) -> None:
@@ -113,7 +112,5 @@ def test_no_container_tool_is_one_line_that_names_all(
     script("docker", "echo cannot connect to the daemon >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\necho cannot connect to the daemon >&2\nexit 1\n")
-    with pytest.raises(
-        ClusterError, match="cannot connect to the daemon; podman is not installed; buildah is not"
-    ):
+    with pytest.raises(ClusterError, match="cannot connect to the daemon; podman is not installed; buildah is not"):
         builder.tool()

@@ -1,4 +1,7 @@
-"""`make images PUSH=1`: digests, the files that name them, what a failure says; the container tool is a script, or buildah."""
+"""`make images PUSH=1`: digests, the files that name them, what a failure says.
+
+The container tool is a script, or buildah.
+"""
 
 import json
 import os
@@ -85,9 +88,7 @@ def test_a_file_that_cannot_be_written_stays_and_the_line_to_write_is_told(tmp_p
     site = tmp_path / "site.yaml"
     site.write_text("image: a:1\n")
     (tmp_path / "site.yaml.new").mkdir()
-    with pytest.raises(
-        FolderError, match=r"site\.yaml: cannot be written .*; write image: r/trainer:2 there"
-    ):
+    with pytest.raises(FolderError, match=r"site\.yaml: cannot be written .*; write image: r/trainer:2 there"):
         builder.pin(site, builder.TRAINER_LINE, "r/trainer:2")
     assert site.read_text() == "image: a:1\n"
 
@@ -113,7 +114,7 @@ def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A site file and Katib's configuration for a push to write into."""
+    """Yields a site file and Katib's configuration for a push to write into."""
     site, config = tmp_path / "site.yaml", tmp_path / "katib-config.yaml"
     shutil.copy(SITE, site)
     shutil.copy(builder.SERVICES_CONFIG, config)
@@ -154,7 +155,7 @@ def test_a_site_file_that_cannot_name_the_image_is_told_before_the_build(
 
 @pytest.fixture
 def buildah(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The checkout, for a real buildah whose images are in a store of the test's own."""
+    """Yields the checkout, for a real buildah whose images are in a store of the test's own."""
     if shutil.which("buildah") is None or os.geteuid() != 0:
         pytest.skip("needs root and buildah: apt-get install buildah")
     store = checkout / ".git" / "store"
@@ -173,12 +174,8 @@ def test_buildah_pushes_to_a_registry_of_this_machine_and_pulls_by_the_digest(bu
         builder.build("buildah", image, {}, buildah)
         reference = builder.push("buildah", image, buildah)
         subprocess.run(["buildah", "rmi", image.reference], check=True, capture_output=True)
-        subprocess.run(
-            ["buildah", "pull", "-q", "--tls-verify=false", reference], check=True, capture_output=True
-        )
-    shown = subprocess.run(
-        ["buildah", "inspect", reference], check=True, capture_output=True, text=True
-    ).stdout
+        subprocess.run(["buildah", "pull", "-q", "--tls-verify=false", reference], check=True, capture_output=True)
+    shown = subprocess.run(["buildah", "inspect", reference], check=True, capture_output=True, text=True).stdout
     label = json.loads(shown)["OCIv1"]["config"]["Labels"][builder.REVISION]
     assert label == builder.commit(buildah)
 

@@ -1,4 +1,7 @@
-"""What a change of a search is, and what the words of a cluster mean; without a cluster. tests/cluster/ has the rest."""
+"""What a change of a search is, and what the words of a cluster mean.
+
+Without a cluster. tests/cluster/ has the rest.
+"""
 
 import copy
 from typing import Any
@@ -17,9 +20,7 @@ from katib.spec import load_spec
 
 
 def manifest(site: Site | None = None, **overrides: Any) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(
-        render(load_spec("dprnn"), site or load_site(), Overrides(**overrides))
-    )
+    found: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), site or load_site(), Overrides(**overrides)))
     return found
 
 
@@ -86,9 +87,7 @@ def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
     elsewhere = load_site().model_copy(update={"image": "host/trainer:2", "node_selector": {"disk": "large"}})
     assert plan(manifest(), found).action == "continue"
     assert plan(manifest(elsewhere, trials=40), found).action == "continue"
-    words = found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
-        "command"
-    ]
+    words = found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     words[words.index("--room-minutes") + 1] = "5"  # how long a full volume is waited for
     assert plan(manifest(), found).action == "continue"
     del words[words.index("--room-minutes") : words.index("--room-minutes") + 2]
@@ -128,7 +127,7 @@ def test_katibs_prefix_is_taken_off_a_line() -> None:
 
 
 def pod(line: str = "python -m trainer --model dprnn", **status: Any) -> Any:
-    """A pod as Katib's webhook leaves it: the command is one line for a shell."""
+    """Returns a pod as Katib's webhook leaves it: the command is one line for a shell."""
     shell = {"command": ["sh", "-c"], "args": [f"{line} 1>/var/log/katib/metrics.log 2>&1"]}
     containers = [{"name": "trainer", **shell}, {"name": "metrics-logger-and-collector"}]
     found = {"metadata": {"name": "p", "labels": {}}, "spec": {"containers": containers}, "status": status}
@@ -221,7 +220,7 @@ def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
 
 
 def stop_rule_trial(state: str, **status: Any) -> Any:
-    """A trial that may be stopped early, whose every bad exit code Katib's wrapper makes 1."""
+    """Returns a trial that may be stopped early, whose every bad exit code Katib's wrapper makes 1."""
     conditions = [{"type": state, "status": "True", **status}]
     rules = [{"name": "val_si_snr", "value": "-1e30", "comparison": "less", "startStep": 1}]
     return read_trial(
@@ -265,18 +264,14 @@ def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
 
 def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
     tries = [pod(**ended(1)), pod(phase="Running")]
-    cause = why_tried_again(
-        stop_rule_trial("Running"), tries, {"p": ["OSError: [Errno 5] Input/output error"]}
-    )
+    cause = why_tried_again(stop_rule_trial("Running"), tries, {"p": ["OSError: [Errno 5] Input/output error"]})
     assert str(cause) == "try 1 ended: OSError: [Errno 5] Input/output error (exit code 1)"
     assert why_tried_again(stop_rule_trial("Running"), tries[1:], {}) is None
     assert why_tried_again(stop_rule_trial("Succeeded"), tries, {}) is None
 
 
 def test_a_full_volume_is_told_until_there_is_room_again() -> None:
-    waits = (
-        "waits for room: /runs/a/last.pt cannot be written (No space left on device); tries again every 30 s"
-    )
+    waits = "waits for room: /runs/a/last.pt cannot be written (No space left on device); tries again every 30 s"
     running_pod = pod(phase="Running")
     cause = why_stuck(running_pod, ["epoch 1", waits])
     assert cause is not None
@@ -318,9 +313,7 @@ def test_an_image_that_cannot_be_pulled_is_looked_for_where_it_is_named(containe
         ("2026-11-28T12:00:00Z", "ran past its deadline"),
     ],
 )
-def test_after_stop_trials_read_stopped_by_whom_and_when_and_not_past_their_deadline(
-    ended_at: str, words: str
-) -> None:
+def test_after_stop_trials_read_stopped_by_whom_and_when_and_not_past_their_deadline(ended_at: str, words: str) -> None:
     """From the Trial alone, its Job and pods gone; one that had ended before had another reason."""
     found = running()
     found["metadata"]["annotations"] = {"sepsweep/stopped": "somebody at 2026-11-28T14:05:31Z"}
@@ -369,9 +362,7 @@ def test_unschedulable_pod_says_what_to_do(message: str, remedy: str) -> None:
 
 
 def test_site_fields_of_the_trial_job_are_rendered() -> None:
-    site = load_site().model_copy(
-        update={"priority_class": "low", "pull_secrets": ["registry"], "kueue_queue": "gpus"}
-    )
+    site = load_site().model_copy(update={"priority_class": "low", "pull_secrets": ["registry"], "kueue_queue": "gpus"})
     job = trial_job(manifest(site))
     assert job["spec"]["template"]["spec"]["priorityClassName"] == "low"
     assert job["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]

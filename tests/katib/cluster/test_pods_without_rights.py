@@ -1,4 +1,5 @@
-"""Every pod that Sepsweep writes, against the pod security standard `restricted`, whoever wrote the manifest that it comes from.
+"""Every pod that Sepsweep writes, against the pod security standard `restricted`, whoever wrote the manifest that it
+comes from.
 
 The rules are those of kubernetes.io/docs/concepts/security/pod-security-standards, and three of our own: no token, a
 root file system that is read-only, and a limit of memory.
@@ -43,7 +44,7 @@ def rendered(model: str) -> Object:
 
 
 def hostile() -> Object:
-    """An Experiment of somebody else, with all that a pod should not have."""
+    """Returns an Experiment of somebody else, with all that a pod should not have."""
     made = deepcopy(rendered("dprnn"))
     pod = made["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     (trainer,) = pod["containers"]
@@ -92,7 +93,7 @@ def removing(manifest: Object) -> Object:
 
 
 def services() -> Object:
-    """The suggestion container; Katib gives that of early stopping no security context."""
+    """Returns the suggestion container; Katib gives that of early stopping no security context."""
     entry = next(
         item
         for item in yaml.safe_load(CONFIG.read_text())["runtime"]["suggestions"]
@@ -119,10 +120,8 @@ def breaches(pod: Object) -> list[str]:
     for container in containers:
         own = container.get("securityContext", {})
         checks = {
-            "root": {**context, **own}.get("runAsNonRoot") is True
-            and {**context, **own}.get("runAsUser", 1) != 0,
-            "seccomp": {**context, **own}.get("seccompProfile", {}).get("type")
-            in ("RuntimeDefault", "Localhost"),
+            "root": {**context, **own}.get("runAsNonRoot") is True and {**context, **own}.get("runAsUser", 1) != 0,
+            "seccomp": {**context, **own}.get("seccompProfile", {}).get("type") in ("RuntimeDefault", "Localhost"),
             "escalation": own.get("allowPrivilegeEscalation") is False,
             "capabilities": own.get("capabilities") == {"drop": ["ALL"]},
             "privileged": not own.get("privileged"),
@@ -149,9 +148,7 @@ def test_the_rules_notice_what_they_are_for() -> None:
     """The hostile trial itself breaks them."""
     found = breaches(trial(hostile()))
     assert {"hostNetwork", "hostPID", "hostIPC", "nodeName", "hostPath"} <= set(found)
-    assert {"trainer: escalation", "trainer: capabilities", "trainer: seccomp", "second: escalation"} <= set(
-        found
-    )
+    assert {"trainer: escalation", "trainer: capabilities", "trainer: seccomp", "second: escalation"} <= set(found)
 
 
 def line(found: object) -> str:
@@ -174,9 +171,7 @@ def test_what_a_foreign_image_prints_instead_of_directories_is_refused(what: str
         directories(f"{FALSE_LINES[what]}\n1 directories\n", "x")
 
 
-@pytest.mark.parametrize(
-    "kind", ["a link out of the volume", "a pipe", "a folder", "a huge file", "a deep one"]
-)
+@pytest.mark.parametrize("kind", ["a link out of the volume", "a pipe", "a folder", "a huge file", "a deep one"])
 def test_a_summary_that_is_no_file_of_ours_is_named_and_not_read(tmp_path: Path, kind: str) -> None:
     """A pipe would be waited for without end."""
     (tmp_path / "runs" / "a").mkdir(parents=True)

@@ -1,4 +1,7 @@
-"""The Job that looks at run directories: its pod against a trial's, and its script on real folders; without a cluster."""
+"""The Job that looks at run directories: its pod against a trial's, and its script on real folders.
+
+Without a cluster.
+"""
 
 import json
 import subprocess

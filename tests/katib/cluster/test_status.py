@@ -28,7 +28,7 @@ class Logs(Cluster):
 
 
 def search(trials: int) -> dict[Any, list[dict[str, Any]]]:
-    """An experiment whose `trials` trials all run."""
+    """Returns an experiment whose `trials` trials all run."""
     experiment = running(trials)
     name = experiment["metadata"]["name"]
     made: dict[Any, list[dict[str, Any]]] = {EXPERIMENT: [experiment], TRIAL: [], JOB: [], POD: []}
@@ -63,12 +63,12 @@ def test_only_logs_that_were_not_read_are_called_so() -> None:
 
 
 def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
-    """Katib has marked it, and fills its observation in only when its Job has ended, which may be after the search's end."""
+    """Katib has marked it, and fills its observation in only when its Job has ended, which may be after the search's
+    end.
+    """
     objects = search(1)
     objects[TRIAL][0]["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
-    log = "\n".join(
-        f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25))
-    )
+    log = "\n".join(f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25)))
     (found,) = progress(Logs(log), objects, Curves())
     assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
 
@@ -130,7 +130,9 @@ def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
 def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_of_the_training(
     minutes: int,
 ) -> None:
-    """DPRNN's estimate is 2.5 hours: its Job has three times that and the wait, the planned hours have no part of the wait."""
+    """DPRNN's estimate is 2.5 hours: its Job has three times that and the wait, the planned hours have no part of the
+    wait.
+    """
     site = load_site().model_copy(update={"room_minutes": minutes})
     found = yaml.safe_load(render(load_spec("dprnn"), site))
     job = found["spec"]["trialTemplate"]["trialSpec"]["spec"]

@@ -1,4 +1,6 @@
-"""What status -w has on a terminal: no line too long, none too many, and every search and trial under way can be reached."""
+"""What status -w has on a terminal: no line too long, none too many, and every search and trial under way can be
+reached.
+"""
 
 import random
 import re
@@ -22,7 +24,7 @@ CAUSE = Cause("0/4 nodes are available: 4 Insufficient nvidia.com/gpu", "wait, o
 
 
 def made(name: str, trials: int) -> Progress:
-    """A search with the names of Series 3, some of whose trials wait."""
+    """Returns a search with the names of Series 3, some of whose trials wait."""
     draw = random.Random(name)
     (found,) = progress(Logs(""), search(trials), Curves())
     rows = []
@@ -72,10 +74,7 @@ def test_all_searches_and_waiting_trials_with_their_reason_are_on_some_page_of_3
     found = series(trials)
     first = text(screen(found, width, 30, "sepsweep"))
     number = re.search(r"^page 1 of (\d+)", first, re.MULTILINE)
-    pages = [
-        text(screen(found, width, 30, "sepsweep", page=page))
-        for page in range(int(number[1]) if number else 1)
-    ]
+    pages = [text(screen(found, width, 30, "sepsweep", page=page)) for page in range(int(number[1]) if number else 1)]
     assert all(len(page.splitlines()) <= 30 for page in pages)
     printed = "\n".join(pages)
     for item in found:
@@ -98,9 +97,7 @@ def test_a_screen_that_fits_is_shown_whole() -> None:
 def test_a_server_that_is_away_is_said_on_every_page() -> None:
     found = series(20)
     for page in range(4):
-        first, *_, last = text(
-            screen(found, 100, 20, "sepsweep", ConnectionError("refused"), page)
-        ).splitlines()
+        first, *_, last = text(screen(found, 100, 20, "sepsweep", ConnectionError("refused"), page)).splitlines()
         assert first == "not up to date: refused; trying again"
         assert last.startswith(f"page {page + 1} of ")
 
@@ -138,9 +135,7 @@ def test_the_end_is_a_time_of_the_week_or_a_date(hours: float, said: str) -> Non
 @pytest.mark.parametrize("parallel", [1, 2, 3, 7])
 @pytest.mark.parametrize("waiting", [0, 1, 2, 5, 24])
 @pytest.mark.parametrize("elapsed", [(), (3.0,), (9.0, 1.0, 12.0)])
-def test_time_left_is_that_of_a_plain_schedule(
-    elapsed: tuple[float, ...], waiting: int, parallel: int
-) -> None:
+def test_time_left_is_that_of_a_plain_schedule(elapsed: tuple[float, ...], waiting: int, parallel: int) -> None:
     """Whoever is free first takes the next trial, one after the other."""
     free = [max(0.0, 10 - seconds) for seconds in elapsed]
     free += [0.0] * (parallel - len(free))

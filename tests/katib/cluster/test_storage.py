@@ -83,9 +83,7 @@ def diagnose(cluster: Cluster, site: Site | None = None, use: str = "runs") -> R
     ],
 )
 @pytest.mark.parametrize("binding", ["WaitForFirstConsumer", "Immediate"])
-def test_a_class_for_one_node_never_makes_a_volume_for_many(
-    provisioner: str, other: str, binding: str
-) -> None:
+def test_a_class_for_one_node_never_makes_a_volume_for_many(provisioner: str, other: str, binding: str) -> None:
     found = diagnose(Claims(claim("ReadWriteMany"), [storage(provisioner, binding)]))
     assert found.status == "error"
     assert "ReadWriteMany" in found.found

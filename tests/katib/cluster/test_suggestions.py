@@ -1,5 +1,5 @@
-"""Why a search has no trials: told from the Suggestion, the pods of its service and the namespace's warnings, as Kubernetes and
-Katib v0.19 write them.
+"""Why a search has no trials: told from the Suggestion, the pods of its service and the namespace's warnings, as
+Kubernetes and Katib v0.19 write them.
 """
 
 from functools import partial
@@ -182,9 +182,7 @@ class Server(Cluster):
     def __init__(self, log: str = "", forbidden: bool = False) -> None:
         self.text, self.forbidden = log, forbidden
 
-    def list(
-        self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
-    ) -> list[Object]:
+    def list(self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = "") -> list[Object]:
         assert (kind, fields) == (EVENT, "type=Warning")
         if self.forbidden:
             raise ClusterError("forbidden")

@@ -19,9 +19,7 @@ class Objects:
     namespace = "sepsweep"
 
     def list(self, kind: object) -> list[Any]:
-        return [
-            {"metadata": {"name": name, "labels": {LABEL: VALUE}}, "spec": {}, "status": {}} for name in NAMES
-        ]
+        return [{"metadata": {"name": name, "labels": {LABEL: VALUE}}, "spec": {}, "status": {}} for name in NAMES]
 
     def get(self, kind: object, name: str) -> Any:
         return next((item for item in self.list(kind) if item["metadata"]["name"] == name), None)

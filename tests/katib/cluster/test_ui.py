@@ -1,4 +1,7 @@
-"""`make ui CLUSTER=1`: the address it prints, and what it says where forwarding fails or ends; kubectl is a script here."""
+"""`make ui CLUSTER=1`: the address it prints, and what it says where forwarding fails or ends.
+
+Kubectl is a script here.
+"""
 
 from pathlib import Path
 
@@ -20,7 +23,9 @@ def kubectl(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_ui_of_the_cluster_leads_to_the_experiment_and_says_when_the_connection_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    says = "echo 'Forwarding from 127.0.0.1:8123 -> 8080'; echo Handling; echo 'error: lost connection to pod' >&2; exit 1"
+    says = (
+        "echo 'Forwarding from 127.0.0.1:8123 -> 8080'; echo Handling; echo 'error: lost connection to pod' >&2; exit 1"
+    )
     calls = kubectl(tmp_path, says, monkeypatch)
     assert main(["ui", "dprnn", "--cluster", "--port", "8123", "--context", "far"]) == 1
     out, err = capsys.readouterr()

@@ -10,7 +10,7 @@ from tests.katib.local.rig import Rig
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    """An engine in a folder of the test's own."""
+    """Yields an engine in a folder of the test's own."""
     rig = Rig(tmp_path)
     yield rig
     rig.close()

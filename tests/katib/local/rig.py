@@ -18,7 +18,10 @@ WORK = Path(__file__).with_name("work.py")
 
 
 def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
-    """An Experiment whose trials are work.py with `flags`; `values` makes x a list that a grid goes through in order."""
+    """Returns an Experiment whose trials are work.py with `flags`.
+
+    `values` makes x a list that a grid goes through in order.
+    """
     space = {"list": list(values)} if values else {"min": "1", "max": "10", "distribution": "uniform"}
     command = ["python", str(WORK), "--run", f"/runs/{name}/${{trialParameters.name}}"]
     container = {
@@ -30,9 +33,7 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
     pod = {
         "restartPolicy": "Never",
         "containers": [container],
-        "volumes": [
-            {"name": volume, "persistentVolumeClaim": {"claimName": volume}} for volume in ("data", "runs")
-        ],
+        "volumes": [{"name": volume, "persistentVolumeClaim": {"claimName": volume}} for volume in ("data", "runs")],
     }
     job = {"backoffLimit": 1, "template": {"spec": pod}}
     defaults = {
@@ -40,9 +41,7 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
         "algorithm": {"algorithmName": "grid" if values else "random"},
         "maxTrialCount": len(values) or 3,
         "parallelTrialCount": 1,
-        "parameters": [
-            {"name": "x", "parameterType": "discrete" if values else "double", "feasibleSpace": space}
-        ],
+        "parameters": [{"name": "x", "parameterType": "discrete" if values else "double", "feasibleSpace": space}],
         "metricsCollectorSpec": {
             "collector": {"kind": "StdOut"},
             "source": {"filter": {"metricsFormat": [r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$"]}},
@@ -66,7 +65,7 @@ def manifest(*flags: str, name: str = "test", values: tuple[str, ...] = (), **sp
 
 
 def script(text: str, **spec: Any) -> dict[str, Any]:
-    """An Experiment whose trials are a shell script, which sees the trial's x as $X: no trainer of ours."""
+    """Returns an Experiment whose trials are a shell script, which sees the trial's x as $X: no trainer of ours."""
     search = manifest(**spec)
     container = pod(search)["containers"][0]
     container |= {"command": ["sh", "-c", text], "env": [{"name": "X", "value": "${trialParameters.x}"}]}
@@ -78,24 +77,24 @@ def script(text: str, **spec: Any) -> dict[str, Any]:
 
 
 def job(search: dict[str, Any]) -> dict[str, Any]:
-    """The `spec` of a trial's Job."""
+    """Returns the `spec` of a trial's Job."""
     found: dict[str, Any] = search["spec"]["trialTemplate"]["trialSpec"]["spec"]
     return found
 
 
 def pod(search: dict[str, Any]) -> dict[str, Any]:
-    """The `spec` of a trial's pod."""
+    """Returns the `spec` of a trial's pod."""
     found: dict[str, Any] = job(search)["template"]["spec"]
     return found
 
 
 def as_text(search: dict[str, Any]) -> str:
-    """The manifest as YAML."""
+    """Returns the manifest as YAML."""
     return yaml.safe_dump(search)
 
 
 def medianstop(start_step: int, trials: int) -> dict[str, Any]:
-    """The `earlyStopping` of a manifest."""
+    """Returns the `earlyStopping` of a manifest."""
     settings = {"start_step": str(start_step), "min_trials_required": str(trials)}
     listed = [{"name": name, "value": value} for name, value in settings.items()]
     return {"algorithmName": "medianstop", "algorithmSettings": listed}
@@ -139,7 +138,7 @@ class Rig:
         return katib(verb, *words, "--out", str(self.out), seconds=seconds)
 
     def _given(self, search: dict[str, Any] | str) -> str:
-        """A model as it is, a manifest as the file that it is written to."""
+        """Returns a model as it is, a manifest as the file that it is written to."""
         if isinstance(search, str):
             return search
         path = self.folder / f"{search['metadata']['name']}.yaml"
@@ -147,7 +146,7 @@ class Rig:
         return str(path)
 
     def results(self, name: str = "test") -> list[dict[str, Any]]:
-        """What `results --json` prints, without a process of its own."""
+        """Returns what `results --json` prints, without a process of its own."""
         found: list[dict[str, Any]] = json.loads("".join(as_json(read_table(self.out, name))))
         return found
 
@@ -166,7 +165,7 @@ class Rig:
 
 
 def ended(engine: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
-    """What it printed, once it has ended."""
+    """Returns what it printed, once it has ended."""
     out, err = engine.communicate()
     return subprocess.CompletedProcess(engine.args, engine.returncode, out, err)
 

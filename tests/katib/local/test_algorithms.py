@@ -22,10 +22,8 @@ TRIALS = 4
 
 
 def search(name: str) -> dict[str, Any]:
-    """Two axes, of which trial $X reports one as its value."""
-    axes = [
-        {"name": axis, "parameterType": "int", "feasibleSpace": {"min": "1", "max": "9"}} for axis in "xz"
-    ]
+    """Returns two axes, of which trial $X reports one as its value."""
+    axes = [{"name": axis, "parameterType": "int", "feasibleSpace": {"min": "1", "max": "9"}} for axis in "xz"]
     listed = [{"name": key, "value": value} for key, value in SETTINGS.get(name, {}).items()]
     trials = 9 if name == "hyperband" else TRIALS
     made = script(
@@ -61,8 +59,6 @@ def test_what_only_katibs_own_service_has_is_refused_by_name(rig: Rig, name: str
     (line,) = done.stderr.splitlines()
     message = f"algorithm {name}: only Katib's own service on a cluster has it; here: bayesianoptimization"
     if name in graph:
-        message = (
-            "nasConfig: an architecture search (darts, enas) is not run here; it runs on a cluster with Katib"
-        )
+        message = "nasConfig: an architecture search (darts, enas) is not run here; it runs on a cluster with Katib"
     assert message in line
     assert not rig.out.exists()

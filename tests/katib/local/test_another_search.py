@@ -1,4 +1,6 @@
-"""A folder that holds another search: it is replaced where no trial has finished an epoch, and refused in words elsewhere."""
+"""A folder that holds another search: it is replaced where no trial has finished an epoch, and refused in words
+elsewhere.
+"""
 
 import copy
 from pathlib import Path
@@ -15,9 +17,7 @@ from tests.katib.local.rig import Rig, job, manifest, read_until
 
 
 def spec(**overrides: Any) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(**overrides)))[
-        "spec"
-    ]
+    found: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(**overrides)))["spec"]
     return found
 
 

@@ -35,10 +35,11 @@ def test_a_failed_trial_is_never_the_best_and_reaches_no_goal(
 
 
 @pytest.mark.parametrize("second", ["1 2", "91 2", "91 92", "91 92 93 94"])
-def test_of_a_trial_that_is_tried_again_the_completed_try_counts(
-    rig: Rig, tmp_path: Path, second: str
-) -> None:
-    """The first try prints three values and fails; Katib takes what the pod that completed has printed, and that alone."""
+def test_of_a_trial_that_is_tried_again_the_completed_try_counts(rig: Rig, tmp_path: Path, second: str) -> None:
+    """The first try prints three values and fails.
+
+    Katib takes what the pod that completed has printed, and that alone.
+    """
     mark = tmp_path / "mark"
     line = "do echo val_si_snr=$v loss=${v}0; done"
     first = f"touch {mark}; for v in 91 92 93; {line}; false"
@@ -122,9 +123,7 @@ def test_a_trial_that_is_stopped_early_behind_a_shell_may_save(rig: Rig, tmp_pat
         "    print(f'val_si_snr={sys.argv[1]}', flush=True)\n"
         "    time.sleep(0.05)\n"
     )
-    search = script(
-        f"cd /tmp && python3 {program} $X{end}", values=("9", "1"), earlyStopping=medianstop(2, 1)
-    )
+    search = script(f"cd /tmp && python3 {program} $X{end}", values=("9", "1"), earlyStopping=medianstop(2, 1))
     done = rig.run(search)
     assert done.returncode == 0, done.stderr
     assert [row["state"] for row in rig.results()] == ["Succeeded", "EarlyStopped"]
@@ -145,7 +144,7 @@ def test_values_of_a_try_that_failed_are_gone_while_the_next_one_waits_and_runs(
 
 
 def _changed(**changes: Any) -> dict[str, Any]:
-    """A manifest whose trial has other keys: of its Job, its pod (`pod`) or its container (`container`)."""
+    """Returns a manifest whose trial has other keys: of its Job, its pod (`pod`) or its container (`container`)."""
     search = script("echo val_si_snr=$X", values=("1",))
     trial = search["spec"]["trialTemplate"]["trialSpec"]
     container = pod(search)["containers"][0]
@@ -161,7 +160,7 @@ PREPARE = {"name": "prepare", "image": "busybox:1.36", "command": ["touch", "/tm
 
 
 def _source(kind: str, **source: Any) -> dict[str, Any]:
-    """A manifest whose container sees a volume of this kind."""
+    """Returns a manifest whose container sees a volume of this kind."""
     container = {"volumeMounts": [{"name": "v", "mountPath": "/no-such"}]}
     return _changed(container=container, pod={"volumes": [{"name": "v", kind: source}]})
 

@@ -24,7 +24,7 @@ def algorithm(name: str, **settings: str) -> dict[str, Any]:
 
 
 def with_data(search: dict[str, Any]) -> dict[str, Any]:
-    """The manifest as one that mounts a corpus."""
+    """Returns the manifest as one that mounts a corpus."""
     pod = search["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     pod["containers"][0]["volumeMounts"].append({"name": "data", "mountPath": "/data"})
     return search
@@ -36,9 +36,7 @@ SEARCHES = {
     "grid needs the step of a double": manifest(algorithm=algorithm("grid")),
     "did you mean 'medianstop'?": manifest(earlyStopping=algorithm("median")),
     "neither maxTrialCount nor a goal": manifest(maxTrialCount=None),
-    "metrics collector File: only StdOut is read here": manifest(
-        metricsCollectorSpec={"collector": {"kind": "File"}}
-    ),
+    "metrics collector File: only StdOut is read here": manifest(metricsCollectorSpec={"collector": {"kind": "File"}}),
     "is no finite number": manifest(
         parameters=[{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "x", "max": "1"}}]
     ),
@@ -90,7 +88,10 @@ def test_a_call_that_cannot_be_met_is_named(
 
 
 def test_a_search_does_not_go_on_with_another_corpus(rig: Rig) -> None:
-    """The same corpus in another place is the same; another one under the same name would mix values that do not compare."""
+    """The same corpus in another place is the same.
+
+    Another one under the same name would mix values that do not compare.
+    """
     for name, row in {"one": "mix_1", "moved": "mix_1", "other": "mix_2"}.items():
         (rig.folder / name / "train").mkdir(parents=True)
         (rig.folder / name / "train" / "corpus.csv").write_text(f"mixture\n{row}\n")
@@ -115,8 +116,9 @@ def test_an_experiment_that_is_not_there_is_named(rig: Rig, verb: str) -> None:
 
 
 def test_a_store_that_is_damaged_is_named(rig: Rig) -> None:
-    """study.db overwritten by something else: nobody's traces, nothing is put in its place, and results still has what the
-    run itself has written."""
+    """study.db overwritten by something else: nobody's traces, nothing is put in its place, and results still has what
+    the run itself has written.
+    """
     search = manifest(maxTrialCount=1)
     assert rig.run(search).returncode == 0
     database = rig.out / "test" / "study.db"

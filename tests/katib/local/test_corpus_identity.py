@@ -30,7 +30,8 @@ def test_it_is_what_the_trainer_says_of_files_and_packs(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two folders of packs, which have no table, are one corpus where they hold the same sound and two where they do
-    not."""
+    not.
+    """
     assert main(["fingerprint", "--data-dir", str(corpus)]) == 0
     expected = capsys.readouterr().out.strip()
     assert start(corpus, tmp_path).corpus() == expected

@@ -21,7 +21,9 @@ def experiment(backoff_limit: int = 1, **deadlines: int) -> Experiment:
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 126, 127, 137, 255, -9, -15])
 def test_any_exit_code_of_another_program_is_a_failed_try(code: int) -> None:
-    """A Job has no other rule for them without a podFailurePolicy: another try up to its backoffLimit, then it has failed."""
+    """A Job has no other rule for them without a podFailurePolicy: another try up to its backoffLimit, then it has
+    failed.
+    """
     end = End(code, "usage: train.py", ours=False)
     first = verdict(TRIAL, end, experiment(1), halted=False)
     assert (first.state, first.failed_try, first.halt) == ("Created", True, None)
@@ -47,10 +49,7 @@ def test_a_program_that_was_asked_to_end_and_exits_with_0_is_not_complete() -> N
         found = verdict(TRIAL, End(0, "", ours=ours, asked=True), experiment(), halted=True)
         assert found.state == state
     stopped = replace(TRIAL, stop="below the median")
-    assert (
-        verdict(stopped, End(0, "", ours=False, asked=True), experiment(), halted=False).state
-        == "EarlyStopped"
-    )
+    assert verdict(stopped, End(0, "", ours=False, asked=True), experiment(), halted=False).state == "EarlyStopped"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +65,7 @@ def test_a_job_counts_its_deadline_over_all_tries_a_pod_over_one(
     assert found is not None
     assert (found.at, found.for_good) == (at, whose == "Job")
     assert (
-        found.reason
-        == f"ran past its deadline (activeDeadlineSeconds {job if whose == 'Job' else pod} of the {whose})"
+        found.reason == f"ran past its deadline (activeDeadlineSeconds {job if whose == 'Job' else pod} of the {whose})"
     )
     assert deadline(experiment(), 10.0, 20.0) is None
 
@@ -81,11 +79,12 @@ def test_a_trial_past_the_deadline_of_its_job_has_failed_whatever_it_exits_with(
         assert (found.state, found.failed_try) == ("Created", True)
 
 
-@pytest.mark.parametrize(
-    "said", ["No space left on device", "tee: out: Disk quota exceeded", "File too large"]
-)
+@pytest.mark.parametrize("said", ["No space left on device", "tee: out: Disk quota exceeded", "File too large"])
 def test_a_full_disk_is_believed_of_our_trainer_alone(said: str) -> None:
-    """Another program may mean any disk, or quote a log; where this machine's is full, the engine's own writes say so."""
+    """Another program may mean any disk, or quote a log.
+
+    Where this machine's is full, the engine's own writes say so.
+    """
     foreign = verdict(TRIAL, End(1, said, ours=False), experiment(), halted=False)
     assert (foreign.state, foreign.failed_try, foreign.halt) == ("Created", True, None)
     ours = verdict(TRIAL, End(1, said, ours=True), experiment(), halted=False)
@@ -123,14 +122,14 @@ DISRUPTED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"
 def test_the_first_rule_of_a_pod_failure_policy_that_matches_counts(
     listed: list[dict[str, object]], code: int, action: str
 ) -> None:
-    """k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go, matchPodFailurePolicy. Without a container's name the rule
-    sees Katib's collector too, which exits with 255 beside a trainer that failed."""
+    """k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go, matchPodFailurePolicy.
+
+    Without a container's name the rule sees Katib's collector too, which exits with 255 beside a trainer that failed.
+    """
     policy = rules(*listed)
     assert failure_action(code, policy) == action
     found = verdict(TRIAL, End(code, "", ours=False), policy, halted=False)
-    state, counts = {"Count": ("Created", True), "FailJob": ("Failed", True), "Ignore": ("Created", False)}[
-        action
-    ]
+    state, counts = {"Count": ("Created", True), "FailJob": ("Failed", True), "Ignore": ("Created", False)}[action]
     assert (found.state, found.failed_try) == (state, counts)
 
 
@@ -175,8 +174,9 @@ def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
     ],
 )  # fmt: skip
 def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fails: bool) -> None:
-    """experiment/util/status_util.go: at least one, and as many as maxFailedTrialCount, those without metrics among them. A
-    search that has reached its goal has succeeded before they are counted."""
+    """experiment/util/status_util.go: at least one, and as many as maxFailedTrialCount, those without metrics among
+    them. A search that has reached its goal has succeeded before they are counted.
+    """
     names: dict[str, State] = {
         "F": "Failed", "S": "Succeeded", "M": "MetricsUnavailable", "E": "EarlyStopped", "R": "Running",
     }  # fmt: skip

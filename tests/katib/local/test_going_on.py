@@ -13,7 +13,7 @@ from tests.katib.local.rig import Rig, manifest, medianstop, read_until
 
 
 def alive(process_id: int) -> bool:
-    """Whether the process is there and is not only waiting to be collected."""
+    """Returns whether the process is there and is not only waiting to be collected."""
     try:
         status = Path(f"/proc/{process_id}/stat").read_text()
     except OSError:
@@ -48,9 +48,7 @@ def test_a_search_killed_at_any_line_is_completed_by_the_next_start(rig: Rig, li
     assert_complete(rig, values)
 
 
-@pytest.mark.parametrize(
-    "file", ["engine.lock", "experiment.yaml", "study.db.new", "study.db", "*/process.lock"]
-)
+@pytest.mark.parametrize("file", ["engine.lock", "experiment.yaml", "study.db.new", "study.db", "*/process.lock"])
 def test_a_search_killed_while_it_begins_is_completed_by_the_next_start(rig: Rig, file: str) -> None:
     """kill -9 as soon as the file is there: the store half built, the trial just born."""
     search = manifest(values=("1", "2"))
@@ -93,9 +91,7 @@ def test_a_stop_that_was_decided_stands_after_kill(rig: Rig) -> None:
     assert len(rig.starts()[rows["1"]["trial"]]) == 1
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_lets_the_trials_save_and_the_next_start_goes_on(
     rig: Rig, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -185,11 +181,11 @@ def test_a_finished_search_started_again_runs_nothing(rig: Rig) -> None:
 
 
 def test_a_full_disk_ends_the_search_in_one_line_and_loses_nothing(rig: Rig, tmp_path: Path) -> None:
-    """A limit on the file size takes the place of the disk: the engine can write nothing any more after the first trial."""
+    """A limit on the file size takes the place of the disk: the engine can write nothing any more after the first
+    trial.
+    """
     values = ("1", "2", "3")
-    search = manifest(
-        "--hang", "--at", "1", "--once", str(tmp_path / "hung"), values=values, parallelTrialCount=2
-    )
+    search = manifest("--hang", "--at", "1", "--once", str(tmp_path / "hung"), values=values, parallelTrialCount=2)
     engine = rig.start(search)
     read_until(engine, "epoch 3")
     resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (0, 0))

@@ -67,9 +67,7 @@ def test_our_trainer_behind_a_shell_is_started_as_without(tmp_path: Path) -> Non
     container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     start = Launcher(load_experiment(as_text(search), "test"), tmp_path, tmp_path / "runs", (None,))
     launch = start.launch("test-a", {"x": "3"}, None)
-    assert launch.argv[1:] == (
-        *("-P", "-m", "trainer", "--device", "cpu", "--data-dir", str(tmp_path), "--lr", "3"),
-    )
+    assert launch.argv[1:] == (*("-P", "-m", "trainer", "--device", "cpu", "--data-dir", str(tmp_path), "--lr", "3"),)
     assert (launch.ours, start.ours, start.without_gpu) == (True, True, True)
 
 
@@ -122,9 +120,7 @@ def test_a_manifest_of_ours_has_nothing_that_is_left_out(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["File", "TensorFlowEvent", "PrometheusMetric", "Custom", "Push", "None"])
 def test_a_collector_of_anything_but_the_output_is_refused_by_name(kind: str) -> None:
     search = script("echo val_si_snr=$X", values=("1",), metricsCollectorSpec={"collector": {"kind": kind}})
-    with pytest.raises(
-        ManifestError, match=f"test: metrics collector {kind}: only StdOut is read here; have"
-    ):
+    with pytest.raises(ManifestError, match=f"test: metrics collector {kind}: only StdOut is read here; have"):
         launcher(load_experiment(as_text(search), "test"), None, Path("/none"))
 
 

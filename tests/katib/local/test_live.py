@@ -1,4 +1,6 @@
-"""What a terminal has of a local search: a headline with where it stands, the trials that matter, the count of the others."""
+"""What a terminal has of a local search: a headline with where it stands, the trials that matter, the count of the
+others.
+"""
 
 import random
 import re
@@ -30,7 +32,7 @@ def experiment(trials: int = 30) -> Experiment:
 
 
 def trial(name: str, state: State, *values: float, hours: float = 0.0, **changes: object) -> Trial:
-    """One with SepFormer's settings; one that runs has done so for an hour."""
+    """Returns one with SepFormer's settings; one that runs has done so for an hour."""
     started = NOW - HOUR if state == "Running" else None
     effort = Effort(seconds=hours * HOUR, started=started, starts=int(state == "Running" or hours > 0))
     settings = {
@@ -50,12 +52,8 @@ def crowd(number: int) -> list[Trial]:
         stop = "best of epoch 15, -1.23 dB, is below the median of 12 other trials, 4.41 dB"
         changes = {"stop": stop} if state == "EarlyStopped" else {}
         if state == "Failed":
-            changes = {
-                "reason": "exit code 1: RuntimeError: CUDA error: an illegal memory access was encountered"
-            }
-        found.append(
-            trial(f"{index:08x}", state, draw.uniform(-99, 6), hours=draw.uniform(0.1, 13), **changes)
-        )
+            changes = {"reason": "exit code 1: RuntimeError: CUDA error: an illegal memory access was encountered"}
+        found.append(trial(f"{index:08x}", state, draw.uniform(-99, 6), hours=draw.uniform(0.1, 13), **changes))
     return found
 
 
@@ -67,9 +65,7 @@ def drawn(trials: list[Trial], width: int = 80, height: int = 24) -> list[str]:
 @pytest.mark.parametrize("width", [20, 60, 80, 100, 120, 200])
 @pytest.mark.parametrize("number", [0, 1, 5, 200])
 @pytest.mark.parametrize("height", [9, 24, 60])
-def test_the_picture_is_no_larger_than_the_terminal_and_cuts_nothing(
-    number: int, width: int, height: int
-) -> None:
+def test_the_picture_is_no_larger_than_the_terminal_and_cuts_nothing(number: int, width: int, height: int) -> None:
     trials = crowd(number)
     lines = drawn(trials, width, height)
     assert len(lines) <= max(height, 20)  # three trials are shown however low it is
@@ -101,8 +97,11 @@ def test_what_runs_comes_first_then_the_best_and_the_rest_is_counted() -> None:
 
 
 def test_the_headline_has_the_count_the_best_the_hours_and_the_end() -> None:
-    """By hand: three trials took 12, 12 and 6 hours, so one takes 10; 26 begin, 4 at a time, behind one that has 9 h to go:
-    slots are free after 0, 0, 0 and 9 h, seven rounds take the first two to 70 h: Thursday 10:00 and 70 h are Sunday 08:00."""
+    """By hand: three trials took 12, 12 and 6 hours, so one takes 10.
+
+    26 begin, 4 at a time, behind one that has 9 h to go: slots are free after 0, 0, 0 and 9 h, seven rounds take the
+    first two to 70 h: Thursday 10:00 and 70 h are Sunday 08:00.
+    """
     trials = [
         trial("a", "Succeeded", 5.2, hours=12.0),
         trial("b", "Succeeded", 5.1, hours=12.0),

@@ -31,7 +31,7 @@ def launcher(folder: Path, model: str = "sepformer", gpu: str | None = None, **o
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What the trainer is asked; it answers an hour an epoch on the processor."""
+    """Yields what the trainer is asked; it answers an hour an epoch on the processor."""
     return answering(monkeypatch, lambda words: (0, answer("cpu"), []))
 
 
@@ -70,9 +70,7 @@ def test_the_trainer_is_asked_with_the_flags_of_a_trial(asked: list[list[str]], 
     assert not any("${" in word for word in words)
 
 
-def test_the_debug_preset_and_other_programs_are_not_asked_about(
-    asked: list[list[str]], tmp_path: Path
-) -> None:
+def test_the_debug_preset_and_other_programs_are_not_asked_about(asked: list[list[str]], tmp_path: Path) -> None:
     assert pace(launcher(tmp_path, preset="debug")) is None
     assert pace(launcher(tmp_path, "demo")) is None
     foreign = load_experiment(json.dumps(manifest()), "test")
@@ -92,18 +90,12 @@ def test_a_gpu_that_the_trainer_cannot_use_is_named(monkeypatch: pytest.MonkeyPa
     assert str(pace(launcher(tmp_path))).startswith(
         "an NVIDIA GPU is here, but CUDA does not work: no driver: an epoch of sepformer"
     )
-    answering(
-        monkeypatch, lambda words: (2, "", ["error: --device cuda: CUDA does not work here: no driver"])
-    )
-    with pytest.raises(
-        ManifestError, match=r"^series3-sepformer: --device cuda: CUDA does not work here: no driver$"
-    ):
+    answering(monkeypatch, lambda words: (2, "", ["error: --device cuda: CUDA does not work here: no driver"]))
+    with pytest.raises(ManifestError, match=r"^series3-sepformer: --device cuda: CUDA does not work here: no driver$"):
         pace(launcher(tmp_path, gpu="GPU-1"))
 
 
-def test_a_gpu_that_nvidia_smi_does_not_list_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_gpu_that_nvidia_smi_does_not_list_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = answering(monkeypatch, lambda words: (0, answer("cpu" if device(words) == "cpu" else "cuda"), []))
     assert "nvidia-smi lists no GPU, though PyTorch can use one" in str(pace(launcher(tmp_path)))
     assert [device(words) for words in asked] == ["auto", "cpu"]
@@ -119,10 +111,8 @@ def test_times_are_told_in_units_of_their_size(seconds: float, text: str) -> Non
 
 
 def small(folder: Path) -> Path:
-    """The manifest of a published model on next to nothing: 1 mixture of 0.05 s."""
-    text = render(
-        load_spec("convtasnet"), load_site(), Overrides(name="small", trials=1, epochs=1, parallel=1)
-    )
+    """Returns the manifest of a published model on next to nothing: 1 mixture of 0.05 s."""
+    text = render(load_spec("convtasnet"), load_site(), Overrides(name="small", trials=1, epochs=1, parallel=1))
     path = folder / "small.yaml"
     path.write_text(
         text.replace(

@@ -19,7 +19,10 @@ def metric_lines(log: Path) -> list[str]:
 
 
 def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
-    """Every report of the table stands in the trainer's own summary; the gain over the mixture is printed beside the value."""
+    """Every report of the table stands in the trainer's own summary.
+
+    The gain over the mixture is printed beside the value.
+    """
     flags = ("--data", str(corpus), "--trials", "4", "--epochs", "3", "--name", "test")
     done = ended(rig.start("demo", *flags))
     assert (done.returncode, done.stderr) == (0, "")
@@ -35,9 +38,7 @@ def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
 
 
 @pytest.mark.long
-def test_training_goes_on_from_its_checkpoint_after_engine_and_trainer_are_killed(
-    rig: Rig, corpus: Path
-) -> None:
+def test_training_goes_on_from_its_checkpoint_after_engine_and_trainer_are_killed(rig: Rig, corpus: Path) -> None:
     """First the trainer dies, then the engine; the epochs that were done are trained once, as their times tell."""
     flags = ("--data", str(corpus), "--trials", "1", "--epochs", "6", "--name", "test")
     engine = rig.start("demo", *flags)
@@ -63,23 +64,21 @@ def test_a_seed_decides_the_whole_search(rig: Rig) -> None:
     algorithm = {"algorithmName": "bayesianoptimization", "algorithmSettings": settings}
     for name in ("one", "two"):
         assert rig.run(manifest(name=name, algorithm=algorithm, maxTrialCount=6)).returncode == 0
-    first, second = (
-        [(row["assignments"], row["val_si_snr"]) for row in rig.results(name)] for name in ("one", "two")
-    )
+    first, second = ([(row["assignments"], row["val_si_snr"]) for row in rig.results(name)] for name in ("one", "two"))
     assert first == second
 
 
 def test_a_trial_that_patience_ended_says_so_in_the_trainers_own_words(rig: Rig, corpus: Path) -> None:
-    """One epoch without a better one ends it, long before 60: the table's reason, read off its rows, is that of summary.json."""
+    """One epoch without a better one ends it, long before 60: the table's reason, read off its rows, is that of
+    summary.json.
+    """
     data = yaml.safe_load(render(load_spec("demo"), load_site(), Overrides(name="test", trials=1, epochs=60)))
     point = {"lr": "0.01", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
     first = json.dumps([{"assignments": point, "trial": "test-control"}])
     # PyYAML would write 1e-06 without quotes, and kubectl read a number.
     data["spec"]["parameters"][1]["feasibleSpace"] |= {"min": "0.000001", "max": "0.0001"}
     data["spec"]["algorithm"]["algorithmSettings"] = [{"name": "first_suggestions", "value": first}]
-    command = data["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
-        "command"
-    ]
+    command = data["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     command[command.index("--patience") + 1] = "1"
     command[3 + command[3:].index("/data/PolSESS_C_both")] = "/data"
     done = rig.run(data, "--data", str(corpus))

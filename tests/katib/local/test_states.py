@@ -37,9 +37,7 @@ def test_a_search_runs_its_trials_and_names_the_best(rig: Rig) -> None:
 
 def test_a_trial_below_the_median_is_stopped_at_the_epoch_where_it_fell_behind(rig: Rig) -> None:
     """Two good trials first; the third is worse at every epoch, and the rule looks from epoch 2 on."""
-    search = manifest(
-        "--epochs", "50", "--seconds", "0.02", values=("8", "9", "1"), earlyStopping=medianstop(2, 2)
-    )
+    search = manifest("--epochs", "50", "--seconds", "0.02", values=("8", "9", "1"), earlyStopping=medianstop(2, 2))
     done = rig.run(search)
     assert done.returncode == 0, done.stderr
     rows = {row["assignments"]["x"]: row for row in rig.results()}
@@ -49,17 +47,15 @@ def test_a_trial_below_the_median_is_stopped_at_the_epoch_where_it_fell_behind(r
         "1": "EarlyStopped",
     }
     assert rows["1"]["epochs"] == 2
-    assert rows["1"]["reason"] == (
-        "best of epoch 2, 3.00 dB, is below the median of 2 other trials, 10.50 dB"
-    )
+    assert rows["1"]["reason"] == ("best of epoch 2, 3.00 dB, is below the median of 2 other trials, 10.50 dB")
     assert len(rig.starts()[rows["1"]["trial"]]) == 1
 
 
 def test_first_suggestions_are_the_first_trials_under_their_own_names(rig: Rig) -> None:
-    """The engine is stopped by its budget after the first and started again with a larger one: the rest follow, in order."""
-    points = [
-        {"assignments": {"x": x}, "trial": name} for x, name in [("3", "old-b"), ("2", ""), ("5", "old-a")]
-    ]
+    """The engine is stopped by its budget after the first and started again with a larger one: the rest follow, in
+    order.
+    """
+    points = [{"assignments": {"x": x}, "trial": name} for x, name in [("3", "old-b"), ("2", ""), ("5", "old-a")]]
     settings = [{"name": "first_suggestions", "value": json.dumps(points)}]
     algorithm = {"algorithmName": "random", "algorithmSettings": settings}
     for trials in (1, 4):
@@ -85,8 +81,11 @@ def test_a_trial_that_reports_nothing_is_metrics_unavailable(rig: Rig) -> None:
 def test_a_trial_that_dies_once_goes_on_under_its_name_and_is_counted_once(
     rig: Rig, tmp_path: Path, flag: str, value: str
 ) -> None:
-    """It dies after two epochs; the second process prints these again, and each is in the record once. Of a program that is not
-    our trainer, what the try that failed has printed is forgotten, and so the second try's are reports like others."""
+    """It dies after two epochs; the second process prints these again, and each is in the record once.
+
+    Of a program that is not our trainer, what the try that failed has printed is forgotten, and so the second try's are
+    reports like others.
+    """
     search = manifest(flag, value, "--at", "2", "--once", str(tmp_path / "died"), values=("1",))
     done = rig.run(search)
     assert done.returncode == 0, done.stderr

@@ -16,8 +16,9 @@ KNOWN = {"A": "1", "B": "", "C": "$(A)"}
     ],
 )  # fmt: skip
 def test_references_are_replaced_as_by_the_kubelet(text: str, result: str) -> None:
-    """Cases of k8s.io/kubernetes third_party/forked/golang/expansion, expand_test.go, with values of our own: one pass, no
-    nesting."""
+    """Cases of k8s.io/kubernetes third_party/forked/golang/expansion, expand_test.go, with values of our own: one pass,
+    no nesting.
+    """
     assert expand(text, KNOWN) == result
 
 
@@ -70,8 +71,10 @@ def test_of_several_commands_the_exit_code_is_nobodys(script: str) -> None:
     ],
 )  # fmt: skip
 def test_words_are_joined_for_a_shell_as_katibs_webhook_joins_them(argv: list[str], run: list[str]) -> None:
-    """pod/utils.go, wrapWorkerContainer: the words behind a script are part of it, and a shell takes quotes away. A quote without
-    its pair is refused by check."""
+    """pod/utils.go, wrapWorkerContainer: the words behind a script are part of it, and a shell takes quotes away.
+
+    A quote without its pair is refused by check.
+    """
     assert as_run(argv) == tuple(run)
 
 

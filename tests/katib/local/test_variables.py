@@ -40,8 +40,10 @@ def field(path: str) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_a_field_of_the_pod_is_what_kubernetes_answers(path: str, value: str) -> None:
-    """The webhook puts the trial's labels, which are the experiment's, over the template's (pod/utils.go, mutatePodMetadata;
-    controller.v1beta1/util/labels.go); a key that is not there is empty (k8s.io/kubernetes, pkg/fieldpath)."""
+    """The webhook puts the trial's labels, which are the experiment's, over the template's (pod/utils.go,
+    mutatePodMetadata; controller.v1beta1/util/labels.go); a key that is not there is empty (k8s.io/kubernetes,
+    pkg/fieldpath).
+    """
     assert variables(*trial([field(path)]), {})["F"] == value
 
 
@@ -73,14 +75,10 @@ def test_a_value_that_a_cluster_holds_is_the_users_or_unset_or_refused(kind: str
 
     assert variables(*trial(env()), {"TOKEN": "mine"})["TOKEN"] == "mine"
     assert "TOKEN" not in variables(*trial(env(optional=True)), {})
-    assert list(unset(*trial(env(optional=True)), {})) == [
-        "TOKEN is left unset: it is in a cluster, and optional"
-    ]
+    assert list(unset(*trial(env(optional=True)), {})) == ["TOKEN is left unset: it is in a cluster, and optional"]
     assert list(unset(*trial(env(optional=True)), {"TOKEN": "mine"})) == []
     word = "Secret" if kind == "secretKeyRef" else "ConfigMap"
-    with pytest.raises(
-        ManifestError, match=f"test: env TOKEN: its value is in the {word} 'keys' of a cluster"
-    ):
+    with pytest.raises(ManifestError, match=f"test: env TOKEN: its value is in the {word} 'keys' of a cluster"):
         variables(*trial(env()), {})
 
 

@@ -86,9 +86,7 @@ def test_each_volume_is_looked_at(tmp_path: Path) -> None:
     search = script("echo $X", values=("1",))
     kinds = {"a": {"emptyDir": {}}, "b": {"hostPath": {"path": str(tmp_path)}}, "c": {"emptyDir": {}}}
     pod(search)["volumes"] = [{"name": name, **source} for name, source in kinds.items()]
-    pod(search)["containers"][0]["volumeMounts"] = [
-        {"name": name, "mountPath": f"/no-such/{name}"} for name in kinds
-    ]
+    pod(search)["containers"][0]["volumeMounts"] = [{"name": name, "mountPath": f"/no-such/{name}"} for name in kinds]
     made = load_experiment(as_text(search), "test").trial("test-a", {"x": "7"})
     assert found(made) == {"/no-such/a": FOLDER / "a", "/no-such/b": tmp_path, "/no-such/c": FOLDER / "c"}
     assert list(stand_ins(made, None)) == [f"the volume b is {tmp_path} of this machine (hostPath)"]

@@ -1,8 +1,8 @@
 """A trial that trains nothing: reports `--epochs` values, keeps a checkpoint, resumes, and fails on demand.
 
-Run as a process by the engine under test. Its curve is `--x` plus the epoch, so that a larger x is a better trial at every
-epoch. As the trainer does, it prints its history again when it resumes, saves and exits 143 on SIGTERM, and reports an epoch
-once that is on the disk.
+Run as a process by the engine under test. Its curve is `--x` plus the epoch, so that a larger x is a better trial at
+every epoch. As the trainer does, it prints its history again when it resumes, saves and exits 143 on SIGTERM, and
+reports an epoch once that is on the disk.
 """
 
 import argparse

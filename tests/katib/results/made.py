@@ -17,7 +17,7 @@ BEST = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_facto
 
 
 def manifest(model: str = "dprnn", **overrides: Any) -> dict[str, Any]:
-    """The Experiment that `make local` would run for the model's search."""
+    """Returns the Experiment that `make local` would run for the model's search."""
     found: dict[str, Any] = yaml.safe_load(render(load_spec(model), load_site(), Overrides(**overrides)))
     return found
 
@@ -30,11 +30,11 @@ def identity(model: str = "dprnn", *, maximize: bool = True, **overrides: Any) -
 
 
 def trial(name: str, *values: float, state: str = "Succeeded", **changes: Any) -> Trial:
-    """One that trained for 90 s an epoch."""
+    """Returns one that trained for 90 s an epoch."""
     fields: dict[str, Any] = {"assignments": BEST, "effort": Effort(seconds=90.0 * len(values), starts=1)}
     return Trial(1, name, state=state, values=values, **(fields | changes))  # type: ignore[arg-type]
 
 
 def made(folder: Path, *trials: Trial, model: str = "dprnn", **overrides: Any) -> TrialTable:
-    """The table of these trials."""
+    """Returns the table of these trials."""
     return table(identity(model, **overrides), trials, folder)

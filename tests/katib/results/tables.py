@@ -27,7 +27,7 @@ def row(
     curve: tuple[float, ...] = (),
     **assignments: Any,
 ) -> Row:
-    """A trial; `assignments` are numbers or texts."""
+    """Returns a trial; `assignments` are numbers or texts."""
     values = curve or (() if value is None else (value,))
     return Row(
         trial=name,
@@ -44,7 +44,7 @@ def row(
 
 
 def table(*rows: Row, maximize: bool = True, spec: dict[str, Any] | None = None, **fields: Any) -> TrialTable:
-    """A search of lr and grad_clip_norm unless `spec` says otherwise."""
+    """Returns a search of lr and grad_clip_norm unless `spec` says otherwise."""
     side = "max" if maximize else "min"
     identity = Identity("test", "val_si_snr", maximize, side, SPACE if spec is None else spec)  # type: ignore[arg-type]
     return TrialTable(identity, best_first(rows, maximize), **fields)

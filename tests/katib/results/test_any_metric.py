@@ -1,7 +1,7 @@
 """Searches by an accuracy, a loss of 1e-5, a perplexity of 1e3 and a latency, of somebody's own program on a processor.
 
-No verb calls such a value decibels, a smaller loss worse, a process a GPU, or offers what only our trainer can do. The order is
-held against a plain sort, the medians against numpy's.
+No verb calls such a value decibels, a smaller loss worse, a process a GPU, or offers what only our trainer can do. The
+order is held against a plain sort, the medians against numpy's.
 """
 
 import json
@@ -44,7 +44,7 @@ STATES = ("Succeeded", "Succeeded", "EarlyStopped", "Failed", "Succeeded")
 
 
 def experiment(metric: str) -> dict[str, Any]:
-    """A manifest that asks for a GPU which this machine has not: the unit is what was used."""
+    """Returns a manifest that asks for a GPU which this machine has not: the unit is what was used."""
     kind = "maximize" if METRICS[metric][0] else "minimize"
     made = manifest(
         name="own",
@@ -208,10 +208,7 @@ def test_flags_of_another_program_are_not_taken_for_ours() -> None:
     words = ["--model", "dprnn", "--epochs", "9", "--patience", "2", "--preset", "paper", "--seed", "1"]
     pod["containers"][0]["command"] += words
     identity = Identity("own", "accuracy", True, "max", made["spec"])
-    trials = [
-        Trial(n, f"own-{n}", {"x": str(n + 1)}, "Succeeded", values=(0.9, 0.8, 0.7 + n / 10))
-        for n in range(2)
-    ]
+    trials = [Trial(n, f"own-{n}", {"x": str(n + 1)}, "Succeeded", values=(0.9, 0.8, 0.7 + n / 10)) for n in range(2)]
     found = local_table(identity, trials, Path("/nonexistent"))
     assert (found.model, found.spec, found.budget) == ("", None, None)
     assert all(row.reason == "" for row in found.rows)
@@ -229,8 +226,6 @@ def test_the_plot_of_architectures_has_the_digits_of_its_metric() -> None:
         groups=(Group(configuration={"layers": "2"}),),
         field="layers",
     )
-    drawn = pareto_page(
-        plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", maximize=False
-    )
+    drawn = pareto_page(plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", maximize=False)
     assert "seed 1: 1.25e-05" in drawn
     assert "2 (1.25e-05)" in drawn

@@ -80,9 +80,7 @@ def test_the_sweep_takes_the_first_candidate_or_what_was_confirmed_and_repeats_n
     assert {group.configuration["lr"] for group in plan.groups} == {"0.001"}
     assert [group.known for group in plan.groups] == [{}, {42: 3.0}, {}]
     verdict = judge({"lr": "0.005"}, {42: 2.0, 123: 2.1}, others=[], baseline={}, seen={42})
-    plan = plan_architecture(
-        SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own=128, verdict=verdict
-    )
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own=128, verdict=verdict)
     assert {group.configuration["lr"] for group in plan.groups} == {"0.005"}
     assert plan.groups[1].known == {42: 2.0, 123: 2.1}
     with pytest.raises(ResultError, match="no trial yet"):
@@ -107,11 +105,12 @@ def test_the_interval_of_a_variant_has_the_noise_of_all() -> None:
 
 
 def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None:
-    """Where its values were taken over from the search and its confirmation, so are their times; no other trial counts."""
+    """Where its values were taken over from the search and its confirmation, so are their times.
+
+    No other trial counts.
+    """
     verdict = judge({"lr": "0.001"}, {42: 3.0, 123: 3.1}, others=[], baseline={}, seen={42})
-    plan = plan_architecture(
-        SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(42, 123), own=128, verdict=verdict
-    )
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(42, 123), own=128, verdict=verdict)
     metrics = {"seconds": (Point(1, 8.0, None),), "mixtures": (Point(1, 32.0, None),)}
     slow = {"seconds": (Point(1, 99.0, None),), "mixtures": (Point(1, 32.0, None),)}
     before = [
@@ -124,9 +123,7 @@ def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None
     assert (small.step_seconds, own.step_seconds, own.mean) == (None, 4.0, pytest.approx(3.05))
 
 
-def test_parameters_and_multiply_adds_are_the_trainers_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the real `describe`; the second time from the file, which a damaged one is not."""
     kept = tmp_path / "new" / "sizes.json"
     small, own = sizes(MANIFEST, "hidden_size", ["8", ""], kept)
@@ -173,8 +170,5 @@ def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     assert text.count("Nothing to draw") == 2
     assert len(text.encode()) < 8_000_000
     assert (
-        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count(
-            "Nothing to draw"
-        )
-        == 3
+        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count("Nothing to draw") == 3
     )

@@ -21,7 +21,7 @@ METRIC = "val_si_snr"
 
 
 def store(runs: Path, *trials: tuple[State, list[float], str], of: Identity | None = None) -> str:
-    """A store as the engine writes it, with a trial a state, values and reason; the experiment's name."""
+    """Returns a store as the engine writes it, with a trial a state, values and reason; the experiment's name."""
     about = of or identity()
     (runs / about.name).mkdir(parents=True)
     made = Store.create(runs / about.name, about)
@@ -37,7 +37,7 @@ def store(runs: Path, *trials: tuple[State, list[float], str], of: Identity | No
 
 
 def printed(capsys: pytest.CaptureFixture[str], runs: Path, name: str) -> tuple[str, list[str]]:
-    """What `results` prints, and its notes; `log` has the same notes, and an entry."""
+    """Returns what `results` prints, and its notes; `log` has the same notes, and an entry."""
     log = runs / "LOG.md"
     assert main(["log", name, "--out", str(runs), "--file", str(log)]) == 0
     noted = capsys.readouterr().err.splitlines()
@@ -80,10 +80,7 @@ def test_all_failed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     name = store(tmp_path, *[("Failed", [1.0], "diverged: the loss is nan")] * 2)
     out, notes = printed(capsys, tmp_path, name)
     assert len(notes) == 1
-    assert (
-        "all 2 trials failed, trial-0: diverged: the loss is nan; a fact about its hyperparameters"
-        in notes[0]
-    )
+    assert "all 2 trials failed, trial-0: diverged: the loss is nan; a fact about its hyperparameters" in notes[0]
     assert out.count("diverged") == 2
     assert "1.00 dB" not in out  # a trial that failed has no result
 
@@ -126,9 +123,7 @@ def test_two_experiments_of_one_name(capsys: pytest.CaptureFixture[str], tmp_pat
     shutil.copytree(tmp_path / name, tmp_path / "copy")
     assert main(["results", "copy", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert (
-        err == f"note: {tmp_path / 'copy'}: holds an experiment that was run as '{name}'; it may be a copy\n"
-    )
+    assert err == f"note: {tmp_path / 'copy'}: holds an experiment that was run as '{name}'; it may be a copy\n"
     assert "2.00 dB" in out
     export.write(read_table(tmp_path, name), tmp_path / name)
     assert main(["results", name, "--out", str(tmp_path)]) == 0
@@ -147,9 +142,7 @@ def test_a_database_that_is_away_or_damaged_leaves_what_the_runs_have_written(
     before = read_table(tmp_path, "made")
     database = folder / "study.db"
     content = database.read_bytes()
-    database.unlink() if damage == "away" else database.write_bytes(
-        content[:5000] if damage == "torn" else b""
-    )
+    database.unlink() if damage == "away" else database.write_bytes(content[:5000] if damage == "torn" else b"")
     out, notes = printed(capsys, tmp_path, "made")
     assert "cannot be read" in notes[0]
     assert "what its runs have written themselves" in notes[0]
@@ -170,9 +163,7 @@ def test_a_database_that_is_damaged_with_nothing_beside_it_is_an_error_of_one_li
     assert "cannot be read (file is not a database); move" in err
 
 
-def test_a_name_that_is_not_there_names_the_nearest(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_name_that_is_not_there_names_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     name = store(tmp_path)
     for verb in ("results", "log"):
         assert main([verb, name[:-1], "--out", str(tmp_path)]) == 2

@@ -1,4 +1,6 @@
-"""What is believed of single configurations: stopped, repeated, minimised, and what is known of the noise and from where."""
+"""What is believed of single configurations: stopped, repeated, minimised, and what is known of the noise and from
+where.
+"""
 
 import math
 from dataclasses import replace
@@ -23,14 +25,16 @@ def spread(values: tuple[float, ...], **first: Row) -> list[Row]:
     """Trials over the range of lr, in the order of their values."""
     places = np.geomspace(1e-4, 1e-2, len(values))
     return [
-        row(f"t{n}", value, lr=lr, grad_clip_norm=5)
-        for n, (value, lr) in enumerate(zip(values, places, strict=True))
+        row(f"t{n}", value, lr=lr, grad_clip_norm=5) for n, (value, lr) in enumerate(zip(values, places, strict=True))
     ]
 
 
 def test_a_stopped_trial_is_believed_to_gain_what_the_others_gained_from_its_step_on() -> None:
-    """Completed ones gained 2.0 from epoch 2 on; the stopped one, far from them, had 2.0 and is believed to come to 4.0, give or
-    take what that guess may be wrong by."""
+    """Completed ones gained 2.0 from epoch 2 on.
+
+    The stopped one, far from them, had 2.0 and is believed to come to 4.0, give or take what that guess may be wrong
+    by.
+    """
     grown = [
         row(f"t{n}", value + 2, curve=(1.0, value, value + 2), lr=lr, grad_clip_norm=9)
         for n, (lr, value) in enumerate(((1e-4, 1.0), (2e-4, 1.4), (4e-4, 1.2)))
@@ -93,14 +97,14 @@ def beliefs(*rows: Row, **fields: Noise | None) -> dict[str, float]:
 
 
 def test_what_has_not_ended_says_nothing_and_what_has_no_metrics_is_a_failure() -> None:
-    """Beside four trials that completed: one that was created, or runs, changes no belief; one whose metrics never came counts as
-    one that failed, and both make the place where they stood look worse."""
+    """Beside four trials that completed: one that was created, or runs, changes no belief.
+
+    One whose metrics never came counts as one that failed, and both make the place where they stood look worse.
+    """
     rows = spread((0.3, 0.9, 1.4, 1.1))
     ended = beliefs(*rows, noise=QUIET)
     for state, value in (("Created", None), ("Running", None), ("Running", 9.0)):
-        assert beliefs(
-            *rows, row("n", value, state, lr=0.0022, grad_clip_norm=5), noise=QUIET
-        ) == pytest.approx(ended)
+        assert beliefs(*rows, row("n", value, state, lr=0.0022, grad_clip_norm=5), noise=QUIET) == pytest.approx(ended)
     failed, missing = (
         beliefs(*rows, row("n", None, state, lr=0.0022, grad_clip_norm=5), noise=QUIET)
         for state in ("Failed", "MetricsUnavailable")
@@ -132,7 +136,10 @@ def test_one_value_is_believed_as_it_is_with_the_noise_that_is_known() -> None:
 
 
 def repeated() -> list[Row]:
-    """Two configurations twice, at 1.0 and 1.2 and at 3.0 and 3.4, and one once; a stopped repeat counts for nothing."""
+    """Returns two configurations twice, at 1.0 and 1.2 and at 3.0 and 3.4, and one once.
+
+    A stopped repeat counts for nothing.
+    """
     return [
         row("a", 1.0, lr=0.001, grad_clip_norm=5),
         row("b", 1.2, lr=0.001, grad_clip_norm=5),
@@ -144,7 +151,10 @@ def repeated() -> list[Row]:
 
 
 def test_the_noise_of_any_metric_is_from_its_repeats() -> None:
-    """(0.02 + 0.08) / 2 is the pooled variance; of validation SI-SNR it is weighed against 0.13 dB with 4 degrees (Smyth)."""
+    """(0.02 + 0.08) / 2 is the pooled variance.
+
+    Of validation SI-SNR it is weighed against 0.13 dB with 4 degrees (Smyth).
+    """
     loss = seed_noise(of_metric(table(*repeated()), "loss"))
     assert loss is not None
     assert (loss.sd, loss.df) == (pytest.approx(math.sqrt(0.05)), 2)
@@ -152,9 +162,7 @@ def test_the_noise_of_any_metric_is_from_its_repeats() -> None:
     found = seed_noise(table(*repeated()))
     assert found is not None
     assert (found.sd, found.df) == (pytest.approx(math.sqrt((2 * 0.05 + 4 * 0.13**2) / 6)), 6)
-    assert (
-        found.source == "0.13 dB of other searches, weighed against the seeds of this one and of its baseline"
-    )
+    assert found.source == "0.13 dB of other searches, weighed against the seeds of this one and of its baseline"
     single = seed_noise(table(repeated()[0]))
     assert single is not None
     assert (single.df, single.source) == (4, "0.13 dB of other searches")
@@ -200,9 +208,7 @@ def test_where_values_show_no_noise_they_are_what_their_configurations_reach() -
     assert guess.mean != guess.observed
     # Nor is the mean of a completed and a stopped trial what their configuration reaches.
     again = row("again", -1e-4, "EarlyStopped", curve=(-1e-4,), lr=1e-4, grad_clip_norm=5)
-    both = {
-        one.trials[0]: one for one in candidates(of_metric(table(*spread(tuple(few)), again), "loss"), 99)
-    }
+    both = {one.trials[0]: one for one in candidates(of_metric(table(*spread(tuple(few)), again), "loss"), 99)}
     assert both["t0"].trials == ("t0", "again")
     assert both["t0"].mean != both["t0"].observed == pytest.approx((few[0] - 1e-4) / 2)
     noisy = candidates(table(*spread(tuple(few))), 99, QUIET)
@@ -233,7 +239,10 @@ def test_one_value_or_none_tells_nothing_of_the_noise() -> None:
 def test_a_lost_axis_is_what_its_values_span(
     values: tuple[str, ...], kind: str, bounds: tuple[float | str, ...], distribution: str
 ) -> None:
-    """The docstring's rule: logarithmic where they are positive and span more than a decade; words are a list of words."""
+    """The docstring's rule: logarithmic where they are positive and span more than a decade.
+
+    Words are a list of words.
+    """
     rows = [row(f"t{n}", 10.0 - n, x=text) for n, text in enumerate(values)]
     found = spanned(table(*rows, row("other", 0.0, y="7"), spec={}), "x")
     assert (found.name, found.type, found.distribution) == ("x", kind, distribution)

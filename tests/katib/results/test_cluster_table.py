@@ -57,9 +57,7 @@ def made(manager: DbManager, *trials: dict[str, Any]) -> TrialTable:
 def test_values_are_katibs_observation_and_curves_the_managers_rows(manager: DbManager) -> None:
     manager.put("a", [1.0, 4.0, 3.0])
     manager.put("b", [1.0, 5.0])
-    found = made(
-        manager, katib_trial("a", "Succeeded", max=4.0, min=1.0, latest=3.0), katib_trial("b", "Running")
-    )
+    found = made(manager, katib_trial("a", "Succeeded", max=4.0, min=1.0, latest=3.0), katib_trial("b", "Running"))
     assert [(row.trial, row.value, row.best_epoch, row.epochs) for row in found.rows] == [
         ("b", 5.0, 2, 2),  # it still runs: what it has reported counts
         ("a", 4.0, 2, 3),
@@ -102,9 +100,9 @@ def test_many_trials_are_asked_for_at_once(manager: DbManager) -> None:
     names = [f"t{number}" for number in range(120)]
     for name in names:
         manager.put(name, [1.0, 2.0])
-    assert {
-        name: len(found[METRIC]) for name, found in observed(manager.address, names).items()
-    } == dict.fromkeys(names, 2)
+    assert {name: len(found[METRIC]) for name, found in observed(manager.address, names).items()} == dict.fromkeys(
+        names, 2
+    )
 
 
 def test_a_manager_that_is_away_is_a_cluster_error(manager: DbManager) -> None:
@@ -126,7 +124,9 @@ class Logs:
 
 
 def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> None:
-    """One pod has its log, whose history comes twice, one is on a silent node, and of one trial there is no pod any more."""
+    """One pod has its log, whose history comes twice, one is on a silent node, and of one trial there is no pod any
+    more.
+    """
     experiment = manifest()
     experiment["metadata"]["uid"] = "1"
     pods = [
@@ -143,9 +143,7 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
         katib_trial("c", "Succeeded", max=1.0),
     ]
     cluster = cast(Cluster, Logs())
-    (found,) = progress(
-        cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME
-    )
+    (found,) = progress(cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME)
     parser = MetricParser(filters_of(experiment["spec"]), metrics_of(experiment["spec"]))
     metrics, whole, problem = logged(cluster, found.rows, parser)
     assert whole == {"a"}

@@ -40,7 +40,7 @@ def of_spec(*rows: Row, epochs: int = 100) -> TrialTable:
 
 
 def ended(plan: Plan, values: list[float | None], states: dict[int, str] | None = None) -> TrialTable:
-    """The confirmation's own table: one value a planned run; None failed."""
+    """Returns the confirmation's own table: one value a planned run; None failed."""
     rows = [
         row(f"r{n}", value, (states or {}).get(n, "Failed" if value is None else "Succeeded"), run=word)
         for n, (word, value) in enumerate(zip(plan.words, values, strict=True))
@@ -155,9 +155,7 @@ def test_a_folder_of_that_name_that_confirms_something_else_is_named(tmp_path: P
     with pytest.raises(FolderError, match="test-confirm: holds an experiment that follows from no search"):
         local_plan(tmp_path, "test", "confirm")
     other = Plan(purpose="confirm", search="other", seeds=(1,), groups=(Group(configuration={"lr": "0.1"}),))
-    document = MANIFEST | {
-        "metadata": {"name": "x", "annotations": {"sepsweep/plan": other.model_dump_json()}}
-    }
+    document = MANIFEST | {"metadata": {"name": "x", "annotations": {"sepsweep/plan": other.model_dump_json()}}}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(FolderError, match="that follows from 'other'; move it away"):
         local_plan(tmp_path, "test", "confirm")

@@ -123,13 +123,9 @@ def test_no_text_can_be_taken_for_a_number() -> None:
 
 def test_an_architecture_that_the_search_fixed_gives_way_to_the_runs_own() -> None:
     document = search()
-    words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
-        "command"
-    ]
+    words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     words += ["--hidden-size", "128"]
-    sweep = plan(
-        purpose="arch", field="hidden_size", groups=(Group(configuration=SETTINGS | {"hidden_size": "64"}),)
-    )
+    sweep = plan(purpose="arch", field="hidden_size", groups=(Group(configuration=SETTINGS | {"hidden_size": "64"}),))
     argv = load_experiment(derived(document, sweep), "x").trial("t", {"run": sweep.words[0]}).argv
     run = parse(list(argv[3:]))
     assert isinstance(run, Run)
@@ -174,9 +170,7 @@ def test_a_trials_seed_is_its_parameter_or_that_of_the_command() -> None:
     document = search()
     assert seed_of(row("a", 1.0, lr=0.1), document) == 42
     assert seed_of(row("a", 1.0, lr=0.1, seed=7), document) == 7
-    words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0][
-        "command"
-    ]
+    words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     del words[words.index("--seed") : words.index("--seed") + 2]
     with pytest.raises(ManifestError, match="a: neither a parameter 'seed' nor its command"):
         seed_of(row("a", 1.0, lr=0.1), document)

@@ -25,7 +25,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
     rig: Rig, corpus: Path, tmp_path: Path
 ) -> None:
-    """Two trials, the better one confirmed with one more seed: killed after its first epoch, it goes on as the same trial.
+    """Two trials, the better one confirmed with one more seed: killed after its first epoch, it goes on as the same
+    trial.
 
     The run of seed 42 is the search's own; the verdict is on the other, and is the same whoever asks.
     """
@@ -122,9 +123,7 @@ def test_architectures_are_trained_with_the_searchs_best_and_shown_with_what_the
 def test_bad_input_is_one_line(rig: Rig, corpus: Path) -> None:
     """No such search, a search of another program, one without a value, no next phase, another model."""
     assert rig.run(manifest(name="foreign", maxTrialCount=1)).returncode == 0
-    failing = rig.run(
-        manifest("--exit", "3", "--at", "0", name="failing", maxTrialCount=2, maxFailedTrialCount=1)
-    )
+    failing = rig.run(manifest("--exit", "3", "--at", "0", name="failing", maxTrialCount=2, maxFailedTrialCount=1))
     assert failing.returncode == 1
     for words, code, said in (
         (("best", "nosuch"), 2, "no experiment 'nosuch': valid: failing, foreign"),

@@ -82,9 +82,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
 
 
 @settings(deadline=None)
-@given(
-    trial_name=TEXT, reason=TEXT, value=st.none() | st.floats(allow_nan=False, allow_infinity=False), lr=TEXT
-)
+@given(trial_name=TEXT, reason=TEXT, value=st.none() | st.floats(allow_nan=False, allow_infinity=False), lr=TEXT)
 def test_any_row_survives_csv_and_json(trial_name: str, reason: str, value: float | None, lr: str) -> None:
     row = Row(trial_name, "Succeeded", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
     found = TrialTable(IDENTITY, (row,))
@@ -114,9 +112,7 @@ def test_what_delete_writes_is_read_as_it_was(tmp_path: Path) -> None:
     assert len(list(csv.reader(io.StringIO((folder / export.CSV).read_text(), newline="")))) == 4
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"experiment": {}, "trials": [], "gpus": 1, "notes": []}']
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"experiment": {}, "trials": [], "gpus": 1, "notes": []}'])
 def test_a_damaged_file_of_delete_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / export.JSON).write_text(content)

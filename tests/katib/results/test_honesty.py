@@ -12,8 +12,9 @@ SEARCHES = 1000
 @pytest.mark.long
 def test_the_interval_covers_the_truth_and_better_is_rarely_said_falsely() -> None:
     """A thousand searches, over no effect, a small and a large one, and noise that model and baseline do not share: the
-    interval covers the true difference in 93 to 97 %, and in at most 5 % something is called better that is not. Over the
-    same searches the best single run promises more than it keeps."""
+    interval covers the true difference in 93 to 97 %, and in at most 5 % something is called better that is not. Over
+    the same searches the best single run promises more than it keeps.
+    """
     found = [conclude(SCENARIOS[seed % len(SCENARIOS)], seed) for seed in range(SEARCHES)]
     said = {way: [one[way] for one in found] for way in WAYS}
     covers = {way: fmean(one.covers for one in said[way]) for way in WAYS}

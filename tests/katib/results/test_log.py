@@ -22,7 +22,7 @@ BASELINE = {42: 3.0, 123: 3.1, 456: 2.9}
 
 
 def searched(folder: Path, **best: str) -> TrialTable:
-    """Three trials of the DPRNN search; the best one has the settings `best`."""
+    """Returns three trials of the DPRNN search; the best one has the settings `best`."""
     return made(
         folder,
         trial("good", 1.0, 4.0, assignments=BEST | best, proposed=0.0, ended=DAY),
@@ -61,9 +61,7 @@ def test_an_entry_says_what_was_planned_used_found_and_what_is_next(tmp_path: Pa
         ("lr_factor", "0.31", "lies at the lower bound 0.3 of its range; try down to 0.05"),
     ],
 )
-def test_a_best_at_a_bound_is_named_with_a_wider_range(
-    tmp_path: Path, name: str, value: str, words: str
-) -> None:
+def test_a_best_at_a_bound_is_named_with_a_wider_range(tmp_path: Path, name: str, value: str, words: str) -> None:
     """A decade beyond two decades on a logarithmic scale, half the width on a plain one."""
     text = entry(searched(tmp_path, **{name: value}), "", None)
     (line,) = [line for line in text.splitlines() if "bound" in line and line.startswith("- ")]
@@ -79,9 +77,7 @@ def test_the_best_configuration_can_be_pasted_as_yaml(tmp_path: Path) -> None:
 
 
 def test_a_confirmed_result_stands_with_its_seeds_and_interval(tmp_path: Path) -> None:
-    verdict = judge(
-        BEST, {42: 4.0, 123: 3.9, 456: 4.1}, others=[{123: 3.5, 456: 3.6}], baseline=BASELINE, seen=[42]
-    )
+    verdict = judge(BEST, {42: 4.0, 123: 3.9, 456: 4.1}, others=[{123: 3.5, 456: 3.6}], baseline=BASELINE, seen=[42])
     text = entry(searched(tmp_path), "", verdict)
     assert verdict.sentence in text
     assert "| 123 | 3.90 dB | 3.10 dB |" in text

@@ -26,11 +26,7 @@ def test_the_pooled_variance_is_that_within_groups() -> None:
     groups = [[1.0, 2.0, 4.0], [7.0, 7.5], [-1.0, -3.0, -2.5, 0.0]]
     sizes, means = [len(one) for one in groups], [np.mean(one) for one in groups]
     between = (
-        sum(
-            size * (mean - np.mean(np.concatenate(groups))) ** 2
-            for size, mean in zip(sizes, means, strict=True)
-        )
-        / 2
+        sum(size * (mean - np.mean(np.concatenate(groups))) ** 2 for size, mean in zip(sizes, means, strict=True)) / 2
     )
     found = pooled(groups)
     assert found is not None
@@ -48,9 +44,7 @@ def test_the_pooled_variance_is_that_within_groups() -> None:
         ([[], [0.0, 0.0]], 1e-6),
     ],
 )
-def test_runs_that_agree_differ_by_a_millionth_of_a_small_value(
-    groups: list[list[float]], least: float
-) -> None:
+def test_runs_that_agree_differ_by_a_millionth_of_a_small_value(groups: list[list[float]], least: float) -> None:
     found = pooled(groups)
     assert found is not None
     assert found.sd == pytest.approx(least)
@@ -68,7 +62,9 @@ def test_where_a_noise_is_from_is_for_the_reader_alone() -> None:
 
 
 def test_the_prior_covers_what_series_3_shows() -> None:
-    """The seeds of its four baselines differ by 0.12 to 0.30 dB; a deviation that is PRIOR.sd with PRIOR.df degrees of freedom
-    lies in these bounds with 95 % (chi-square)."""
+    """The seeds of its four baselines differ by 0.12 to 0.30 dB.
+
+    A deviation that is PRIOR.sd with PRIOR.df degrees of freedom lies in these bounds with 95 % (chi-square).
+    """
     low, high = (PRIOR.sd * math.sqrt(PRIOR.df / one) for one in stats.chi2(PRIOR.df).ppf((0.975, 0.025)))
     assert low < 0.12 < 0.30 < high < 0.4

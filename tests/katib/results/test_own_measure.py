@@ -41,7 +41,7 @@ FOREIGN = {"containers": [{"name": "train", "command": ["sh", "-c", "awk"]}]}
 
 
 def of_accuracy(*rows: Row, **spec: Any) -> TrialTable:
-    """A search that goes by an accuracy in 0..1, of somebody's own program."""
+    """Returns a search that goes by an accuracy in 0..1, of somebody's own program."""
     job = {"primaryContainerName": "train", "trialSpec": {"spec": {"template": {"spec": FOREIGN}}}}
     return TrialTable(
         Identity("f03", "acc", True, "max", SPACE | {"trialTemplate": job} | spec), best_first(rows, True)
@@ -53,9 +53,7 @@ def accuracies(count: int, noise: float = 0.0, seed: int = 0) -> list[Row]:
     draw = np.random.default_rng(seed)
     rates = draw.uniform(0.001, 0.1, count)
     values = [0.99 - 0.004 * (math.log10(lr) + 2) ** 2 + noise * draw.normal() for lr in rates]
-    return [
-        row(f"t{n}", float(f"{v:.6g}"), lr=lr) for n, (lr, v) in enumerate(zip(rates, values, strict=True))
-    ]
+    return [row(f"t{n}", float(f"{v:.6g}"), lr=lr) for n, (lr, v) in enumerate(zip(rates, values, strict=True))]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -168,9 +166,7 @@ def test_a_baseline_of_other_epochs_or_of_another_metric_is_none(metric: str) ->
         ((1.0, 1.1), "worse", "keep the baseline"),
     ],
 )
-def test_each_outcome_has_its_own_look_and_heading(
-    unseen: tuple[float, float], outcome: str, words: str
-) -> None:
+def test_each_outcome_has_its_own_look_and_heading(unseen: tuple[float, float], outcome: str, words: str) -> None:
     base = {42: 3.0, 123: 3.1, 456: 3.05}
     found = judge(
         {"lr": "1"},
@@ -188,9 +184,7 @@ def test_each_outcome_has_its_own_look_and_heading(
     assert any(label.startswith(outcome if outcome != "no better" else "not shown") for label in labels)
 
 
-def test_best_of_a_cluster_shows_the_verdict_that_was_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_best_of_a_cluster_shows_the_verdict_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As report and log do, which find it beside the search's own report."""
     one = row("a", 5.0, lr=0.001, grad_clip_norm=5)
     found = judge(one.assignments, {42: 5.0, 123: 5.1}, others=[], baseline={42: 3.0, 123: 3.1}, seen={42})

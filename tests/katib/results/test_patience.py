@@ -1,4 +1,6 @@
-"""Trials that patience ended: named as such by their rows alone, on either backend and in everything that is said of a search."""
+"""Trials that patience ended: named as such by their rows alone, on either backend and in everything that is said of a
+search.
+"""
 
 import csv
 import io
@@ -30,7 +32,7 @@ WHY = "patience: no better epoch than 3 in 10 epochs"
 
 
 def trained(values: list[float], epochs: int, patience: int) -> tuple[int, int]:
-    """A plain training loop: the epochs that are run of `values`, and the best of them."""
+    """Returns a plain training loop: the epochs that are run of `values`, and the best of them."""
     best, best_epoch, waited = -math.inf, 0, 0
     for epoch, value in enumerate(values[:epochs], 1):
         if value > best:
@@ -123,9 +125,7 @@ def test_the_reason_stands_in_every_form_of_the_table(table: TrialTable) -> None
     listed: list[dict[str, Any]] = json.loads("".join(as_json(table)))
     assert {record["trial"]: record["reason"] for record in listed}["a"] == WHY
     lines = list(csv.DictReader(io.StringIO("".join(as_csv(table)), newline="")))
-    assert {line["trial"]: line["reason"] for line in lines}["b"] == (
-        "patience: no better epoch than 17 in 10 epochs"
-    )
+    assert {line["trial"]: line["reason"] for line in lines}["b"] == ("patience: no better epoch than 17 in 10 epochs")
     assert WHY in "".join(markdown(table))
 
 

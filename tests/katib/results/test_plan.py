@@ -1,4 +1,6 @@
-"""The plan: the numbers of Series 3, the schedule against others that can be worked out, what has been used against estimates."""
+"""The plan: the numbers of Series 3, the schedule against others that can be worked out, what has been used against
+estimates.
+"""
 
 import json
 from dataclasses import replace
@@ -21,9 +23,7 @@ HOURS = st.lists(st.floats(0.1, 30), max_size=12).map(tuple)
 
 
 def series(gpus: int, **words: object) -> Plan:
-    return plan(
-        [load_spec(model) for model in SERIES], {}, gpus=gpus, gpus_per_trial=1, site_parallel=2, **words
-    )  # type: ignore[arg-type]
+    return plan([load_spec(model) for model in SERIES], {}, gpus=gpus, gpus_per_trial=1, site_parallel=2, **words)  # type: ignore[arg-type]
 
 
 def test_series_3_is_reproduced() -> None:
@@ -66,7 +66,9 @@ def test_a_trial_that_needs_more_gpus_than_there_are_is_refused() -> None:
 
 
 def test_before_any_trial_has_ended_the_saving_is_the_documented_assumption() -> None:
-    """Of DPRNN's 100 epochs patience leaves 59 (the public ledger), and early stopping takes its share of 39 behind the 20th."""
+    """Of DPRNN's 100 epochs patience leaves 59 (the public ledger), and early stopping takes its share of 39 behind the
+    20th.
+    """
     found = series(1).models[1]
     assert found.measured == 0
     assert found.epochs_patience == 59
@@ -83,9 +85,7 @@ def test_what_patience_leaves_is_said_beside_the_most_and_with_its_source(
     assert main(["plan", "--json", "--price", "2", "--out", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [model["gpu_hours_patience"] for model in found["models"]] == pytest.approx(hours)
-    assert (found["gpu_hours_patience"], found["cost_patience"]) == pytest.approx(
-        (sum(hours), 2 * sum(hours))
-    )
+    assert (found["gpu_hours_patience"], found["cost_patience"]) == pytest.approx((sum(hours), 2 * sum(hours)))
     assert found["days_patience"] == pytest.approx(sum(hours) / 24, abs=1e-3)
     assert main(["plan", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
@@ -103,29 +103,28 @@ def test_a_spec_that_says_nothing_of_patience_is_expected_to_run_all_epochs(
 
 
 def used(folder: Path, **changes: object) -> TrialTable:
-    """Two trials of the DPRNN search have ended, after 100 and after 40 epochs of 180 s, one runs its 10th epoch."""
+    """Returns two trials of the DPRNN search have ended, after 100 and after 40 epochs of 180 s, one runs its 10th
+    epoch.
+    """
     ended = [trial("a", *[1.0] * 100), trial("b", *[1.0] * 40, state="EarlyStopped")]
     running = trial("c", *[1.0] * 10, state="Running")
-    slow = [
-        replace(one, effort=replace(one.effort, seconds=180.0 * len(one.values))) for one in (*ended, running)
-    ]
+    slow = [replace(one, effort=replace(one.effort, seconds=180.0 * len(one.values))) for one in (*ended, running)]
     return replace(made(folder, *slow), **changes)  # type: ignore[arg-type]
 
 
 def test_ended_trials_take_the_place_of_estimates(tmp_path: Path) -> None:
-    """180 s an epoch instead of 90; 70 epochs a trial, 100 where nothing stops it; 22 trials ahead, and 60 epochs of one."""
-    found = plan(
-        [load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=2, gpus_per_trial=1, site_parallel=2
-    )
+    """180 s an epoch instead of 90; 70 epochs a trial, 100 where nothing stops it.
+
+    22 trials ahead, and 60 epochs of one.
+    """
+    found = plan([load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=2, gpus_per_trial=1, site_parallel=2)
     (model,) = found.models
     assert (model.measured, model.epochs_expected, model.hours_per_epoch) == (2, 70.0, 0.05)
     assert model.gpu_hours == pytest.approx(125)
     assert (model.epochs_patience, model.gpu_hours_patience) == (100, pytest.approx(125))
     assert found.gpu_hours_used == pytest.approx(7.5)
     assert model.gpu_hours_stopping == pytest.approx(7.5 + (60 + 22 * 70) * 0.05)
-    assert found.days_left == pytest.approx(
-        (60 + 11 * 70) * 0.05 / 24
-    )  # the one with 60 takes 11 others behind it
+    assert found.days_left == pytest.approx((60 + 11 * 70) * 0.05 / 24)  # the one with 60 takes 11 others behind it
 
 
 def test_a_local_search_that_is_over_is_counted_and_gets_no_advice(
@@ -144,18 +143,17 @@ def test_a_local_search_that_is_over_is_counted_and_gets_no_advice(
 
 
 def test_a_search_under_way_compares_what_is_left_with_the_sites_parallel_trials(tmp_path: Path) -> None:
-    """By hand: 60 epochs of one trial, 70 of 22 others; the last ends after 6 x 70 of four at a time, 60 + 11 x 70 of two."""
-    found = plan(
-        [load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=4, gpus_per_trial=1, site_parallel=2
-    )
+    """By hand: 60 epochs of one trial, 70 of 22 others.
+
+    The last ends after 6 x 70 of four at a time, 60 + 11 x 70 of two.
+    """
+    found = plan([load_spec("dprnn")], {"series3-dprnn": used(tmp_path)}, gpus=4, gpus_per_trial=1, site_parallel=2)
     assert not found.over
     assert found.days_left == pytest.approx(6 * 70 * 0.05 / 24)
     assert found.days_left_site == pytest.approx((60 + 11 * 70) * 0.05 / 24)
 
 
-def test_a_search_with_other_settings_is_not_counted(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_search_with_other_settings_is_not_counted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """50 epochs instead of 100, under the name that the spec has."""
     from benchmarks.systems.made_experiment import make_experiment
 
@@ -177,9 +175,7 @@ def test_a_search_whose_database_is_damaged_does_not_stop_the_plan(
     out, err = capsys.readouterr()
     assert json.loads(out)["gpu_hours"] == 62.5
     assert len(err.splitlines()) == 1
-    assert (
-        f"what has been used is not known: {tmp_path / 'series3-dprnn' / 'study.db'}: cannot be read" in err
-    )
+    assert f"what has been used is not known: {tmp_path / 'series3-dprnn' / 'study.db'}: cannot be read" in err
 
 
 def test_a_cluster_that_is_away_is_one_line_for_all_searches(
@@ -198,7 +194,9 @@ def test_a_cluster_that_is_away_is_one_line_for_all_searches(
 def test_no_schedule_beats_the_work_or_the_longest_trial_nor_loses_more_than_a_list_schedule_may(
     one: tuple[float, ...], other: tuple[float, ...], gpus: int
 ) -> None:
-    """With as many trials in being as GPUs: Graham (1966), a list schedule ends within the mean load and the longest task."""
+    """With as many trials in being as GPUs: Graham (1966), a list schedule ends within the mean load and the longest
+    task.
+    """
     found = makespan([Load(one, gpus, 1), Load(other, gpus, 1)], gpus)
     work, longest = sum(one) + sum(other), max((*one, *other), default=0.0)
     assert found >= max(work / gpus, longest) - 1e-9

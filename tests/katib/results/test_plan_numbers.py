@@ -40,7 +40,8 @@ ROWS = (
     run("g", "Running", 15, 7.5),
     run("h", "Created", 0, 0.0),
 )
-"""48 epochs in 24 GPU-hours of trials that ended: 12 epochs each and half an hour an epoch; one ended before its first."""
+"""48 epochs in 24 GPU-hours of trials that ended: 12 epochs each and half an hour an epoch; one ended before its
+first."""
 
 
 def planned(*rows: Row, spec: Spec = SPEC, **words: Any) -> Plan:
@@ -50,8 +51,11 @@ def planned(*rows: Row, spec: Spec = SPEC, **words: Any) -> Plan:
 
 
 def test_a_search_under_way_in_all_its_numbers() -> None:
-    """Two GPUs a trial, two trials at a time on four. Running trials have 12 - 6 epochs ahead, and to the end where they have
-    passed 12: 5; the one created and two that are to come 12 each: 47 epochs, 23.5 GPU-hours, beside 35 that are used."""
+    """Two GPUs a trial, two trials at a time on four.
+
+    Running trials have 12 - 6 epochs ahead, and to the end where they have passed 12: 5; the one created and two that
+    are to come 12 each: 47 epochs, 23.5 GPU-hours, beside 35 that are used.
+    """
     found = planned(*ROWS, price=1.5)
     assert found.record() == {
         "runs": 10,
@@ -66,9 +70,7 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
         "days_early_stopping": round(10 * 12 * 0.25 / 2 / 24, 3),
         "cost_early_stopping": 87.75,
         "gpu_hours_used": 35.0,
-        "days_left": round(
-            (5 + 12 + 12) * 0.25 / 24, 3
-        ),  # 6 and 12 in the one place, 5, 12 and 12 in the other
+        "days_left": round((5 + 12 + 12) * 0.25 / 24, 3),  # 6 and 12 in the one place, 5, 12 and 12 in the other
         "days_at_site_parallel_trials": round(10 * 20 * 0.25 / 24, 3),
         "models": [
             {

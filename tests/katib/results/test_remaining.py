@@ -58,8 +58,9 @@ def failing(*rows: Row, **spec: object) -> TrialTable:
 
 
 def test_as_many_failures_as_are_allowed_have_ended_the_search_unless_its_goal_was_reached_before() -> None:
-    """Katib v0.19.0, pkg/controller.v1beta1/experiment/util/status_util.go:205: failed or without metrics, at least as many as
-    maxFailedTrialCount and more than none; a goal that is reached comes first."""
+    """Katib v0.19.0, pkg/controller.v1beta1/experiment/util/status_util.go:205: failed or without metrics, at least as
+    many as maxFailedTrialCount and more than none; a goal that is reached comes first.
+    """
     rows = [of_hours("a", 1, "Running"), of_hours("b", 1, "Failed"), of_hours("c", 1, "MetricsUnavailable")]
     assert progress(failing(*rows)).startswith(
         "Failed: 2 failed trials ended the search, and maxFailedTrialCount is 2; 1 of"
@@ -118,9 +119,7 @@ def test_the_plan_counts_the_hours_that_were_used(
         ("cluster", "series3-dprnn", "make arch MODEL=dprnn CLUSTER=1"),
     ],
 )
-def test_a_command_that_is_advised_finds_the_same_search(
-    backend: str, name: str, command: str, tmp_path: Path
-) -> None:
+def test_a_command_that_is_advised_finds_the_same_search(backend: str, name: str, command: str, tmp_path: Path) -> None:
     """In report and log: the search's own name where it is not its spec's, and the cluster where it is there."""
     found = made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[2.0] * 100), name=name)
     found = replace(found, backend=backend)  # type: ignore[arg-type]
@@ -139,9 +138,7 @@ def test_no_architecture_is_advised_before_the_search_has_ended(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("gpus", "hours"), [(1, 62.5), (0, 25 * 100 * 90 / 3600)])
-def test_the_plan_of_a_report_is_in_the_unit_of_what_was_used(
-    gpus: int, hours: float, tmp_path: Path
-) -> None:
+def test_the_plan_of_a_report_is_in_the_unit_of_what_was_used(gpus: int, hours: float, tmp_path: Path) -> None:
     """25 trials of 100 epochs: 2.5 h a trial by the spec's estimate for a GPU, and 90 s an epoch as the processor took."""
     found = replace(made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[1.0] * 40)), gpus=gpus)
     assert cost(found).planned == pytest.approx(hours)

@@ -1,4 +1,7 @@
-"""What is saved before a search is deleted, from which source, and what is refused where a curve is nowhere; no cluster."""
+"""What is saved before a search is deleted, from which source, and what is refused where a curve is nowhere.
+
+No cluster.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +57,7 @@ def table(*rows: Row) -> TrialTable:
 def gathered(
     monkeypatch: pytest.MonkeyPatch, directories: Any, *rows: Row, doubtful: str = "", finished: Any = None
 ) -> saving.Saving:
-    """What `saving` says where the DB manager and logs gave `rows`, and run directories are `directories`."""
+    """Returns what `saving` says where the DB manager and logs gave `rows`, and run directories are `directories`."""
     found = Gathered(table(*rows), manifest(), tuple(doubtful), finished or {}, "it is away")
 
     def read(*_: object) -> list[RunDirectory]:
@@ -99,10 +102,7 @@ def test_a_directory_that_knows_less_than_katib_saves_nothing(
     made = gathered(monkeypatch, directories, row("a"), doubtful="a", finished={"a": 2})
     assert made.unsaved == (f"a: {len(directories.get('a', {}).get('history', ()))} of up to 100 epochs",)
     assert "a has finished 2 epochs at least" in made.why
-    assert (
-        gathered(monkeypatch, {"a": summary(1.0, 2.0)}, row("a"), doubtful="a", finished={"a": 2}).unsaved
-        == ()
-    )
+    assert gathered(monkeypatch, {"a": summary(1.0, 2.0)}, row("a"), doubtful="a", finished={"a": 2}).unsaved == ()
 
 
 def test_what_is_nowhere_is_named_with_its_epochs_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ from katib.budget.schedule import Load, makespan
 
 
 def by_the_hour(loads: list[Load], gpus: int) -> int:
-    """A plain loop over whole hours: each load keeps `parallel` trials in being while it has any, and who waits longest begins
-    first, when his GPUs are free; nobody overtakes. One that makes a place for its next trial queues at the end, those of one
-    hour in the order of their loads."""
+    """Returns a plain loop over whole hours: each load keeps `parallel` trials in being while it has any, and who waits
+    longest begins first, when his GPUs are free; nobody overtakes. One that makes a place for its next trial queues at
+    the end, those of one hour in the order of their loads.
+    """
     left = [[int(hours) for hours in load.hours] for load in loads]
     begun = [0] * len(loads)
     queue: list[int] = []

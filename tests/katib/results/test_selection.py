@@ -33,9 +33,7 @@ def test_a_lucky_run_among_poor_neighbours_is_not_the_first_candidate() -> None:
     lucky = row("lucky", 4.3, lr=0.0062, grad_clip_norm=8.5)
     around = [
         row(f"near{n}", surface(lr, clip), lr=lr, grad_clip_norm=clip)
-        for n, (lr, clip) in enumerate(
-            [(0.006, 8.4), (0.0064, 8.6), (0.0062, 8.3), (0.0061, 8.7), (0.0063, 8.5)]
-        )
+        for n, (lr, clip) in enumerate([(0.006, 8.4), (0.0064, 8.6), (0.0062, 8.3), (0.0061, 8.7), (0.0063, 8.5)])
     ]
     found = candidates(table(lucky, *rows, *around), 3, Noise(0.4, 8))
     assert table(lucky, *rows).rows[0].trial == "lucky"
@@ -47,7 +45,10 @@ def test_a_lucky_run_among_poor_neighbours_is_not_the_first_candidate() -> None:
 
 
 def test_the_posterior_lies_nearer_the_truth_than_what_was_observed() -> None:
-    """Root mean square error of the better half of 24 trials with 0.2 dB of noise; how bad the bad ones are matters less."""
+    """Root mean square error of the better half of 24 trials with 0.2 dB of noise.
+
+    How bad the bad ones are matters less.
+    """
     rows = search(noise=0.2)
     found = candidates(table(*rows), 12, Noise(0.2, 8))
     truth = [surface(*(float(one.configuration[name]) for name in ("lr", "grad_clip_norm"))) for one in found]
@@ -59,8 +60,7 @@ def test_the_posterior_lies_nearer_the_truth_than_what_was_observed() -> None:
 def test_a_stopped_trial_counts_as_what_it_would_have_come_to() -> None:
     """Stopped at 2.0 where the others had less and went on to gain 2 dB; its own place is as good as theirs."""
     grown = [
-        row(f"t{n}", 3.8, curve=(1.0, 1.8, 3.8), lr=lr, grad_clip_norm=5)
-        for n, lr in enumerate((0.001, 0.002, 0.004))
+        row(f"t{n}", 3.8, curve=(1.0, 1.8, 3.8), lr=lr, grad_clip_norm=5) for n, lr in enumerate((0.001, 0.002, 0.004))
     ]
     stopped = row("stopped", 2.0, "EarlyStopped", curve=(1.2, 2.0), lr=0.0021, grad_clip_norm=5)
     told = {one.trials[0]: one for one in candidates(table(*grown, stopped), 9)}

@@ -95,9 +95,7 @@ def test_of_any_other_trainer_the_metrics_are_what_its_filters_find_in_the_outpu
     """A resumed trial prints its history again, which makes no new epochs."""
     lines = [f"2026-11-24T09:30:0{step}Z acc={step} loss={9 - step}" for step in (1, 2)]
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "output.log").write_text(
-        "\n".join([*lines, "noise", *lines, "2026-11-24T09:31:00Z acc=3"])
-    )
+    (tmp_path / "a" / "output.log").write_text("\n".join([*lines, "noise", *lines, "2026-11-24T09:31:00Z acc=3"]))
     spec = {
         "objective": {"objectiveMetricName": "acc", "additionalMetricNames": ["loss"]},
         "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": [r"(\w+)=(\d+)"]}}},

@@ -15,9 +15,7 @@ OTHERS = [{42: 4.3, 123: 3.8, 456: 4.0}, {42: 4.2, 123: 3.9, 456: 3.7}]
 SETTINGS = {"lr": "0.002"}
 
 
-def verdict(
-    seeds: dict[int, float], baseline: dict[int, float] | None = None, *, maximize: bool = True
-) -> Verdict:
+def verdict(seeds: dict[int, float], baseline: dict[int, float] | None = None, *, maximize: bool = True) -> Verdict:
     return judge(
         SETTINGS,
         seeds,
@@ -52,9 +50,7 @@ def test_the_noise_is_pooled_within_configurations() -> None:
 
 def test_runs_that_agree_to_the_last_digit_do_not_make_an_interval_of_no_width() -> None:
     assert pooled([[3.0, 3.0]]) == Noise(LEAST_SD, 1.0)
-    said = judge(
-        SETTINGS, {42: 3.0, 123: 3.0, 456: 3.0}, others=[], baseline=dict.fromkeys(BASELINE, 3.0), seen={42}
-    )
+    said = judge(SETTINGS, {42: 3.0, 123: 3.0, 456: 3.0}, others=[], baseline=dict.fromkeys(BASELINE, 3.0), seen={42})
     assert (said.outcome, said.p_value) == ("no better", 1.0)
     assert said.low < 0 < said.high
     assert "; 0.00 dB (-0.00 to +0.00, 95 %)" in said.sentence
@@ -69,9 +65,9 @@ def test_the_permutation_test_is_exact(values: tuple[float, ...], baseline: tupl
         (values, baseline), lambda a, b: np.mean(a) - np.mean(b), alternative="greater", n_resamples=np.inf
     )
     assert permutation(values, baseline) == pytest.approx(told.pvalue)
-    assert permutation(
-        [-value for value in values], [-value for value in baseline], maximize=False
-    ) == pytest.approx(told.pvalue)
+    assert permutation([-value for value in values], [-value for value in baseline], maximize=False) == pytest.approx(
+        told.pvalue
+    )
 
 
 def test_the_least_p_value_is_one_in_all_ways() -> None:
@@ -139,7 +135,9 @@ def test_every_way_to_order_the_seeds_says_the_same() -> None:
 
 
 def test_where_less_is_better_the_verdict_is_that_of_the_mirror() -> None:
-    """Every value with its sign turned, and the metric minimised: the same outcomes and p values, at the other side of zero."""
+    """Every value with its sign turned, and the metric minimised: the same outcomes and p values, at the other side of
+    zero.
+    """
     for seeds in (
         {42: 4.2, 123: 3.9, 456: 4.1},
         {42: 4.2, 123: 3.1, 456: 3.0},
@@ -169,7 +167,10 @@ def test_what_the_search_has_seen_of_other_candidates_is_no_evidence_either() ->
 
 
 def welch(values: list[float], noise: tuple[float, float], own: tuple[float, float]) -> tuple[float, float]:
-    """The 95 % interval by scipy's t distribution, with Satterthwaite's degrees of freedom; noises are deviation and freedom."""
+    """Returns the 95 % interval by scipy's t distribution, with Satterthwaite's degrees of freedom.
+
+    Noises are deviation and freedom.
+    """
     one, other = noise[0] ** 2 / len(values), own[0] ** 2 / len(BASELINE)
     freedom = (one + other) ** 2 / (one**2 / noise[1] + other**2 / own[1])
     middle = np.mean(values) - np.mean(list(BASELINE.values()))
@@ -178,7 +179,10 @@ def welch(values: list[float], noise: tuple[float, float], own: tuple[float, flo
 
 
 def test_the_noise_of_each_side_is_its_own() -> None:
-    """The model's from the unseen runs of all candidates, each around its own mean; the baseline's from its own seeds."""
+    """The model's from the unseen runs of all candidates, each around its own mean.
+
+    The baseline's from its own seeds.
+    """
     unseen = [[3.9, 4.1], [3.8, 4.0], [3.9, 3.7]]
     pooled_sd = math.sqrt(np.mean([np.var(one, ddof=1) for one in unseen]))
     own = (float(np.std(list(BASELINE.values()), ddof=1)), 2)

@@ -16,9 +16,7 @@ from katib.search.axis import Axis
 from katib.search.space import Space
 
 
-def axis(
-    low: str, high: str, step: str | None = None, distribution: str = "uniform", kind: str = "double"
-) -> Axis:
+def axis(low: str, high: str, step: str | None = None, distribution: str = "uniform", kind: str = "double") -> Axis:
     return Axis(Parameter("p", kind, low, high, step, (), distribution))  # type: ignore[arg-type]
 
 
@@ -30,7 +28,8 @@ MIDDLE, SIGMA = 50.5, 99 / 6
 SCIPYS: dict[str, Any] = {
     "uniform": stats.uniform(1, 99),
     "logUniform": stats.loguniform(1, 100),
-    # Three standard deviations to each bound, and nothing beyond them (hyperopt/base_service.py: sigma is a sixth of the range).
+    # Three standard deviations to each bound, and nothing beyond them (hyperopt/base_service.py: sigma is a sixth of
+    # the range).
     "normal": stats.truncnorm(-3, 3, MIDDLE, SIGMA),
     "logNormal": stats.truncnorm(-3, 3, math.log(100) / 2, math.log(100) / 6),
 }
@@ -96,9 +95,7 @@ def test_countable_values_have_equal_shares_in_their_order(found: Axis, values: 
     assert (found.levels, found.even) == (count, True)
     assert [found.level(index) for index in range(count)] == values
     assert Counter(found.at((index + 0.5) / 60) for index in range(60)) == dict.fromkeys(values, 60 // count)
-    assert [found.share(value) for value in values] == pytest.approx(
-        [(n + 0.5) / count for n in range(count)]
-    )
+    assert [found.share(value) for value in values] == pytest.approx([(n + 0.5) / count for n in range(count)])
     assert found.at(math.nextafter(1.0, 0.0)) == values[-1]
 
 
@@ -129,9 +126,7 @@ def test_steps_on_a_bent_axis_have_the_share_of_what_rounds_to_them(
     logarithmic = distribution.startswith("log")
     a, b = (math.log(low), math.log(high)) if logarithmic else (low, high)
     theirs = (
-        stats.uniform(a, b - a)
-        if distribution == "logUniform"
-        else stats.truncnorm(-3, 3, (a + b) / 2, (b - a) / 6)
+        stats.uniform(a, b - a) if distribution == "logUniform" else stats.truncnorm(-3, 3, (a + b) / 2, (b - a) / 6)
     )
     values = np.arange(low, high + 1, step)
     bounds = [-math.inf, *((values[1:] + values[:-1]) / 2), math.inf]
@@ -244,9 +239,7 @@ def test_a_record_has_the_value_itself_with_bounds_and_scale(
         ({"low": ""}, "min '' is not a number"),
     ],
 )
-def test_bounds_that_make_a_range_are_taken_and_others_named(
-    change: dict[str, str], problem: str | None
-) -> None:
+def test_bounds_that_make_a_range_are_taken_and_others_named(change: dict[str, str], problem: str | None) -> None:
     words: dict[str, Any] = {"low": "1", "high": "2"} | change
     if problem is None:
         axis(**words)

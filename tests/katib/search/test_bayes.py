@@ -78,8 +78,11 @@ def test_without_any_value_a_failed_trial_tells_nothing() -> None:
 
 
 def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -> None:
-    """Completed ones gained 3 and 4 from step 1 on; a quarter of the gain is the deviation of the guess beside their variance.
-    They are minimised, an infinite report is none, and steps beyond the last are the last."""
+    """Completed ones gained 3 and 4 from step 1 on.
+
+    A quarter of the gain is the deviation of the guess beside their variance. They are minimised, an infinite report is
+    none, and steps beyond the last are the last.
+    """
     curves = [
         (4.0, 1.0),
         (6.0, 2.0, 9.0),
@@ -87,8 +90,7 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
         (math.nan, 3.0),
     ]
     history = [
-        past(0.1 * (n + 1), min(v for v in curve if math.isfinite(v)), curve=curve)
-        for n, curve in enumerate(curves)
+        past(0.1 * (n + 1), min(v for v in curve if math.isfinite(v)), curve=curve) for n, curve in enumerate(curves)
     ]
     gains = [4.0 - 1.0, 6.0 - 2.0]
     later = [0.0, 0.0, 8.0, 0.0]
@@ -107,9 +109,7 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
 def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_median() -> None:
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
-    found = by_place(
-        known(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True)
-    )
+    found = by_place(known(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True))
     assert found[0.4] == pytest.approx((-3.0, 9.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
     assert by_place(known(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
@@ -129,10 +129,10 @@ def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
     assert found.values.tolist() == [1e100, -1e100, -1e100]
 
 
-def textbook(
-    model: Surrogate, at: np.ndarray, inputs: np.ndarray, y: np.ndarray, extra: np.ndarray
-) -> np.ndarray:
-    """Mean and deviation by Rasmussen and Williams 2006, equations 2.25 and 2.26, at the hyperparameters that were found."""
+def textbook(model: Surrogate, at: np.ndarray, inputs: np.ndarray, y: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """Mean and deviation by Rasmussen and Williams 2006, equations 2.25 and 2.26, at the hyperparameters that were
+    found.
+    """
     lengths, signal, noise = np.exp(model.process.theta[:-2]), *np.exp(model.process.theta[-2:])
     each = lengths[model.process.groups]
     inverse = np.linalg.inv(signal * matern(inputs, inputs, each) + np.diag(noise + extra + JITTER))
@@ -207,7 +207,10 @@ def test_a_known_noise_is_as_certain_as_its_degrees_of_freedom_make_it(
 
 
 def test_values_of_unordered_kinds_are_told_apart_and_as_far_as_the_ends_of_an_axis() -> None:
-    """One step of five layers is a fifth of the axis; two kinds differ by 1, and which of them they are makes no difference."""
+    """One step of five layers is a fifth of the axis.
+
+    Two kinds differ by 1, and which of them they are makes no difference.
+    """
     features = bayes._Features.of(KINDS)
     places = {
         (kind, layers): features.of_points(np.array([KINDS.shares({"kind": kind, "layers": str(layers)})]))[0]
@@ -220,16 +223,12 @@ def test_values_of_unordered_kinds_are_told_apart_and_as_far_as_the_ends_of_an_a
     assert math.dist(places["a", 1], places["a", 5]) == pytest.approx(0.8)
     assert features.groups.tolist() == [0, 0, 0, 0, 1]
     top = math.nextafter(1.0, 0.0)
-    assert features.of_points(np.array([[top, top]]))[0].tolist() == pytest.approx(
-        [0, 0, 0, math.sqrt(0.5), 0.9]
-    )
+    assert features.of_points(np.array([[top, top]]))[0].tolist() == pytest.approx([0, 0, 0, math.sqrt(0.5), 0.9])
 
 
 def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
     worth = {"a": 1.0, "b": 4.0, "c": -2.0, "d": 0.0}
-    history = [
-        Past({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)
-    ]
+    history = [Past({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)]
     model = surrogate(KINDS, known(KINDS, history, [], True))
     for kind, value in worth.items():
         place = KINDS.shares({"kind": kind, "layers": "2"})
@@ -237,7 +236,9 @@ def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
 
 
 def test_an_earlier_search_counts_as_much_as_it_resembles_this_one() -> None:
-    """The same function, lower by 0.2 or turned upside down: the first speaks for where nothing was tried, the second hardly."""
+    """The same function, lower by 0.2 or turned upside down: the first speaks for where nothing was tried, the second
+    hardly.
+    """
     x = np.linspace(0.02, 0.98, 12)[:, None]
     own = x[[0, 3, 6, 8]]
 

@@ -52,7 +52,9 @@ def test_gradient_is_the_slope_of_the_loss() -> None:
 @pytest.mark.parametrize("noise", [None, (math.log(0.04), 0.3)])
 def test_the_hyperparameters_are_the_most_probable_ones(noise: tuple[float, float] | None) -> None:
     """Where the textbook's posterior is flat: scipy's normal density of the values times the priors of the docstrings:
-    lengths around 0.5 times the root of the dimension (Hvarfner et al. 2024), signal around 1, noise variance around 0.01."""
+    lengths around 0.5 times the root of the dimension (Hvarfner et al. 2024), signal around 1, noise variance around
+    0.01.
+    """
     extra = np.linspace(0, 0.1, 30)
     process = fit(POINTS, VALUES, extra, GROUPS, noise)
 
@@ -62,9 +64,7 @@ def test_the_hyperparameters_are_the_most_probable_ones(noise: tuple[float, floa
         priors = norm([math.log(0.5 * math.sqrt(2))] * 2 + [0.0, math.log(0.01)], [0.7, 0.7, 1.0, 1.5])
         if noise is not None:
             priors = norm([*priors.mean()[:3], noise[0]], [0.7, 0.7, 1.0, noise[1]])
-        return float(
-            multivariate_normal(np.zeros(30), covariance).logpdf(VALUES) + priors.logpdf(theta).sum()
-        )
+        return float(multivariate_normal(np.zeros(30), covariance).logpdf(VALUES) + priors.logpdf(theta).sum())
 
     assert approx_fprime(process.theta, posterior, 1e-6) == pytest.approx(np.zeros(4), abs=0.02)
     constant = 15 * math.log(2 * math.pi)

@@ -20,7 +20,10 @@ SPACE = Space.of(
 
 
 def test_the_distance_is_that_to_the_nearest_of_all() -> None:
-    """The greatest difference on any axis, in shares; two values of a list without order differ by 1, one from itself by 0."""
+    """The greatest difference on any axis, in shares.
+
+    Two values of a list without order differ by 1, one from itself by 0.
+    """
     draw = np.random.default_rng(0)
     failed = [
         [

@@ -65,8 +65,9 @@ HISTORY = [
 
 
 def optunas(seed: int, position: int, *, multivariate: bool, maximize: bool) -> dict[str, float]:
-    """What a study of Optuna asks for that is told the same: a stopped trial is a pruned one, and one without a value a running
-    one, which the constant liar takes for bad."""
+    """Returns what a study of Optuna asks for that is told the same: a stopped trial is a pruned one, and one without a
+    value a running one, which the constant liar takes for bad.
+    """
     draw = int(np.random.default_rng((seed, position)).integers(2**31))
     study = optuna.create_study(
         direction="maximize" if maximize else "minimize",
@@ -77,9 +78,7 @@ def optunas(seed: int, position: int, *, multivariate: bool, maximize: bool) -> 
     distributions = {name: optuna.distributions.FloatDistribution(0, 1) for name in "xy"}
     for one in sorted(HISTORY, key=lambda one: sorted(one.assignments.items())):
         known = one.value is not None and math.isfinite(one.value)
-        state = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(
-            one.outcome, TrialState.RUNNING
-        )
+        state = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(one.outcome, TrialState.RUNNING)
         state = state if known else TrialState.RUNNING
         study.add_trial(
             create_trial(
@@ -132,7 +131,7 @@ def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Known]:
-    """What the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
+    """Yields what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
     found: list[bayes.Known] = []
 
     def suggest(_space: Space, told: bayes.Known, _draw: object) -> Iterator[tuple[float, ...]]:
@@ -180,23 +179,22 @@ def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Known])
 
 def test_a_known_point_is_passed_over_for_the_models_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known from this search or from an earlier one, in whatever spelling."""
-    monkeypatch.setattr(
-        bayes, "suggest", lambda *_: iter([(0.5, 0.5), (0.25, 0.5), (0.75, 0.75), (0.1, 0.1)])
-    )
+    monkeypatch.setattr(bayes, "suggest", lambda *_: iter([(0.5, 0.5), (0.25, 0.5), (0.75, 0.75), (0.1, 0.1)]))
     proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
     history = [Past({"x": "5e-1", "y": "0.50"}, "completed", 1.0), past(0.9, 0.9, 2.0)]
     assert proposer.propose(history, earlier=[past(0.25, 0.5, 1.0)]) == [{"x": "0.75", "y": "0.75"}]
 
 
 def test_where_no_draw_is_free_an_untried_point_is_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From a random place on, so that the first of the space is not always the next; none are left where all were tried."""
+    """From a random place on, so that the first of the space is not always the next.
+
+    None are left where all were tried.
+    """
     monkeypatch.setattr(module, "DRAWS", 0)
     nine = Space.of([Parameter("n", "int", "1", "9", None, (), "uniform")])
     tried = [Past({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
     assert Sampler(nine, "random", True, seed=1).propose(tried, 3) == [{"n": "9"}]
-    firsts = {
-        point["n"] for seed in range(12) for point in Sampler(nine, "random", True, seed=seed).propose([])
-    }
+    firsts = {point["n"] for seed in range(12) for point in Sampler(nine, "random", True, seed=seed).propose([])}
     assert len(firsts) > 3
 
 
@@ -210,7 +208,10 @@ def test_two_trials_of_one_point_are_told_alike_in_either_order(name: str) -> No
 
 
 def test_a_kind_of_which_everything_failed_is_left_for_another() -> None:
-    """Failures at every 0.03 of x, so that no place of kind a is free; a value of kind b has nothing in common with them."""
+    """Failures at every 0.03 of x, so that no place of kind a is free.
+
+    A value of kind b has nothing in common with them.
+    """
     failed = [Past({"kind": "a", "x": str(n * 0.03)}, "failed") for n in range(35)]
     for seed in range(8):
         (found,) = Sampler(MIXED, "random", True, seed=seed).propose(failed)
@@ -228,7 +229,9 @@ def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
 
 
 def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
-    """Points differ by NEAR in the one axis that is furthest apart, in shares of its distribution: 2 % of docs/search.md."""
+    """Points differ by NEAR in the one axis that is furthest apart, in shares of its distribution: 2 % of
+    docs/search.md.
+    """
     proposer = Sampler(SQUARE, "random", True, seed=0)
     (free,) = shares(proposer.propose([]))
     for shift, is_near in (
@@ -278,7 +281,9 @@ def test_a_grid_skips_what_was_tried_and_keeps_its_order() -> None:
 
 
 def test_first_suggestions_that_the_history_lacks_but_were_proposed_are_not_given_again() -> None:
-    """Two were proposed, and one of them is listed: the other is lost, and the third is next, in the space's order of names."""
+    """Two were proposed, and one of them is listed: the other is lost, and the third is next, in the space's order of
+    names.
+    """
     first = tuple(FirstSuggestion({"y": str(n / 10), "x": "0.5"}, f"t{n}") for n in (1, 2, 3))
     proposer = Sampler(SQUARE, "random", True, seed=1, first=first)
     assert [list(point) for point in proposer.propose([], 4)] == [["x", "y"]] * 4

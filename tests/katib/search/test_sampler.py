@@ -28,7 +28,7 @@ STEPS = {"lr": "0.0033", "weight_decay": "0.00003", "grad_clip_norm": "3", "lr_f
 
 
 def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Experiment:
-    """The search of the demo by another algorithm."""
+    """Returns the search of the demo by another algorithm."""
     data: Any = yaml.safe_load(render(load_spec("demo"), load_site()))
     listed = [{"name": name, "value": value} for name, value in settings.items()]
     data["spec"]["algorithm"] = {"algorithmName": algorithm, "algorithmSettings": listed}
@@ -40,7 +40,7 @@ def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Exp
 
 
 def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> list[Past]:
-    """A search whose objective is best at lr 0.003."""
+    """Returns a search whose objective is best at lr 0.003."""
     history: list[Past] = []
     for _ in range(trials):
         found = proposer.propose(history)
@@ -94,7 +94,9 @@ def test_model_based_search_comes_closer_than_random_search(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_neither_a_failed_point_nor_its_surroundings_are_proposed(name: str) -> None:
-    """The next proposals all fail: each lies further than NEAR from all of them on some axis, also where one is far the best."""
+    """The next proposals all fail: each lies further than NEAR from all of them on some axis, also where one is far the
+    best.
+    """
     proposer = replace(sampler(experiment(name, random_state="3")), startup=3)
     history = search(proposer, 8)
     for _ in range(12):
@@ -208,9 +210,7 @@ def test_a_grid_of_a_million_million_points_is_not_listed() -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_first_suggestions_come_first_and_once(name: str) -> None:
-    first = [
-        dict.fromkeys(STEPS, 0) | {"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}
-    ]
+    first = [dict.fromkeys(STEPS, 0) | {"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}]
     proposer = sampler(experiment(name, random_state="1", first_suggestions=json.dumps(first)))
     control = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
     found = proposer.propose([], 3)
@@ -255,16 +255,15 @@ def test_a_first_suggestion_whose_trial_exists_or_was_proposed_and_is_hidden_is_
 
 @pytest.mark.parametrize("name", ["bayesianoptimization", "multivariate-tpe", "tpe"])
 def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> None:
-    """Distance of the first five proposals, and of the first alone, to the best learning rate, over five seeds, with and without
-    30 earlier trials."""
+    """Distance of the first five proposals, and of the first alone, to the best learning rate, over five seeds, with
+    and without 30 earlier trials.
+    """
     with_them, without = [], []
     for seed in range(5):
         proposer = sampler(experiment(name, random_state=str(seed)))
         earlier = search(replace(proposer, algorithm="random", seed=100 + seed), 30)
         for past, found in (((), without), (earlier, with_them)):
-            found += [
-                abs(math.log(float(point["lr"]) / 0.003)) for point in proposer.propose([], 5, earlier=past)
-            ]
+            found += [abs(math.log(float(point["lr"]) / 0.003)) for point in proposer.propose([], 5, earlier=past)]
     assert mean(with_them) < 0.7 * mean(without)
     assert mean(with_them[::5]) < 0.4 * mean(without[::5])
 
@@ -277,16 +276,14 @@ def test_a_point_of_an_earlier_search_is_not_tried_again() -> None:
 
 
 def test_stopped_trials_count_as_far_as_they_came() -> None:
-    """Two of equal value so far: the one stopped after one step would have gained more than the one stopped after three.
+    """Two of equal value so far: the one stopped after one step would have gained more than the one stopped after
+    three.
 
     Completed trials gained 3 from the first step on and 1 from the third.
     """
     space = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     history = [
-        *(
-            Past({"x": str(x)}, "completed", 4.0 + x, (1.0 + x, 2.0 + x, 3.0 + x, 4.0 + x))
-            for x in (0.1, 0.2)
-        ),
+        *(Past({"x": str(x)}, "completed", 4.0 + x, (1.0 + x, 2.0 + x, 3.0 + x, 4.0 + x)) for x in (0.1, 0.2)),
         Past({"x": "0.3"}, "stopped", 0.5, (0.5,)),
         Past({"x": "0.4"}, "stopped", 0.5, (0.5, 0.4, 0.3)),
     ]
@@ -331,9 +328,7 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("value", [1.7e308, -1.7e308, 5e-324, 1e-200, 0.0])
 def test_values_at_the_ends_of_what_a_float_holds_are_values(name: str, value: float) -> None:
-    proposer = sampler(
-        experiment(name, random_state="1", **({"n_initial_points": "3"} if "bayes" in name else {}))
-    )
+    proposer = sampler(experiment(name, random_state="1", **({"n_initial_points": "3"} if "bayes" in name else {})))
     history = [
         Past(past.assignments, outcome, number, (number,))
         for past, number, outcome in zip(

@@ -76,9 +76,7 @@ def test_a_search_that_cannot_be_made_is_refused_in_a_line(change: dict[str, Any
     assert str(error.value).startswith(message)
 
 
-@pytest.mark.parametrize(
-    "name", ["bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol"]
-)
+@pytest.mark.parametrize("name", ["bayesianoptimization", "multivariate-tpe", "tpe", "random", "grid", "sobol"])
 def test_each_algorithm_of_the_docs_is_made_with_its_first_suggestions(name: str) -> None:
     """The table of docs/search.md; a double of a grid has a step."""
     point = {"lr": "0.0034", "weight_decay": "0.000031", "grad_clip_norm": "4", "lr_factor": "0.55"}

@@ -35,7 +35,10 @@ def test_a_trial_ends_when_its_best_is_worse_than_the_median_of_those_that_came_
 def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
     own: list[float], trials: list[tuple[list[float], bool]], required: int, maximize: bool
 ) -> None:
-    """Patience ends trials at different epochs. Against a loop over the epochs: the best so far, carried on after the end."""
+    """Patience ends trials at different epochs.
+
+    Against a loop over the epochs: the best so far, carried on after the end.
+    """
     better = max if maximize else min
     bests = []
     for values, is_complete in trials:
@@ -61,7 +64,9 @@ def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
 
 
 def test_the_median_at_epoch_28_knows_the_trials_that_patience_ended_at_27() -> None:
-    """Three good trials ended at epoch 27 with their best at 17: a trial that is worse at 28 is stopped, as it would be at 27."""
+    """Three good trials ended at epoch 27 with their best at 17: a trial that is worse at 28 is stopped, as it would be
+    at 27.
+    """
     ended = [[*map(float, range(16)), 16.5, *[10.0] * 10] for _ in range(3)]
     worse = [step / 4 for step in range(28)]
     rule = MedianStop(True, 3, 20)
@@ -81,8 +86,7 @@ def test_values_that_are_not_finite_decide_nothing(
     bests = [
         max(finite)
         for values in hurt
-        if len(values) >= len(own)
-        and (finite := [value for value in values[: len(own)] if math.isfinite(value)])
+        if len(values) >= len(own) and (finite := [value for value in values[: len(own)] if math.isfinite(value)])
     ]
     assert (stop is not None) == (bool(bests) and max(own) < median(bests))
 
@@ -175,9 +179,7 @@ def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
 
 
 def test_defaults_are_katibs() -> None:
-    assert stop_rule(Algorithm("medianstop", {}), True, "loss") == MedianStop(
-        True, min_trials_required=3, start_step=4
-    )
+    assert stop_rule(Algorithm("medianstop", {}), True, "loss") == MedianStop(True, min_trials_required=3, start_step=4)
 
 
 def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
@@ -198,9 +200,7 @@ def test_settings_reach_their_rule() -> None:
     assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), False, "loss") == MedianStop(
         False, 7, 9, "once", 0.0
     )
-    assert stop_rule(Algorithm("successivehalving", settings), False, "loss") == SuccessiveHalving(
-        False, 2, (), 9, 7
-    )
+    assert stop_rule(Algorithm("successivehalving", settings), False, "loss") == SuccessiveHalving(False, 2, (), 9, 7)
 
 
 def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:

@@ -1,4 +1,7 @@
-"""Where the process promises most, against a fine grid of the textbook's expected improvement; and what noise it demands."""
+"""Where the process promises most, against a fine grid of the textbook's expected improvement.
+
+And what noise it demands.
+"""
 
 from itertools import islice
 
@@ -50,7 +53,10 @@ def test_the_first_suggestion_promises_as_much_as_any_point_of_a_fine_grid(
 
 @pytest.mark.parametrize("seed", [1, 3])
 def test_the_first_suggestion_is_the_optimum_that_scipy_climbs_to(seed: int) -> None:
-    """L-BFGS-B from the eight best of 200 points, in three dimensions; the promise is a logarithm, and 4e-4 are 0.04 %."""
+    """L-BFGS-B from the eight best of 200 points, in three dimensions.
+
+    The promise is a logarithm, and 4e-4 are 0.04 %.
+    """
     draw = np.random.default_rng(seed)
     points = draw.random((25, 3))
     given = told(points, -((points - 0.3) ** 2).sum(1))
@@ -90,7 +96,10 @@ def test_suggestions_hang_on_the_generator_alone() -> None:
 
 
 def test_a_noise_is_demanded_where_a_likelihood_ratio_test_says_so() -> None:
-    """Rasmussen and Williams 2006, equation 2.30, by scipy's normal density; half of the 95 % quantile of chi-square."""
+    """Rasmussen and Williams 2006, equation 2.30, by scipy's normal density.
+
+    Half of the 95 % quantile of chi-square.
+    """
     assert pytest.approx(chi2.ppf(0.95, 1) / 2, abs=0.001) == bayes.RATIO
     points = np.repeat(np.linspace(0, 1, 7), 2)[:, None]
     decided = set()

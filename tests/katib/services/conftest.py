@@ -42,7 +42,7 @@ def pods(tmp_path: Path, db: DbManager) -> Iterator[Pods]:
 
 @pytest.fixture
 def stopper(cluster: TrialServer, db: DbManager) -> Iterator[str]:
-    """The early-stopping service, with three trials that come to 6 dB at step 4 and the trial t."""
+    """Yields the early-stopping service, with three trials that come to 6 dB at step 4 and the trial t."""
     cluster.add_experiment("search", {"start_step": "3"})
     for letter in "abc":
         cluster.add_trial(f"search-{letter}", "search", "Running", "Succeeded")

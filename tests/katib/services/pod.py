@@ -1,4 +1,5 @@
-"""A trial's pod without a cluster: Katib's own wrapper around a trainer, and the real collector beside it, as processes.
+"""A trial's pod without a cluster: Katib's own wrapper around a trainer, and the real collector beside it, as
+processes.
 
 The trainer prints what it is sent through a pipe, and so ends when the test says so.
 """
@@ -36,7 +37,7 @@ FAILED = 255
 
 
 def epoch(step: int, value: float | str, metric: str = METRIC) -> str:
-    """The line that the trainer prints for an epoch."""
+    """Returns the line that the trainer prints for an epoch."""
     return f"{stamp(step)} {metric}={value}"
 
 
@@ -68,9 +69,7 @@ class Pod:
     def start_trainer(self) -> "Pod":
         """As webhook/v1beta1/pod/utils.go wraps a command; the part after || stands there with a stop rule alone."""
         folder = self.output.parent
-        command = (
-            f"{sys.executable} -S -E {self._trainer_file} {self._orders} {self.saved} 1>{self.output} 2>&1"
-        )
+        command = f"{sys.executable} -S -E {self._trainer_file} {self._orders} {self.saved} 1>{self.output} 2>&1"
         if self._stopper:
             command += (
                 f" || if test -f {folder}/$$.pid && [ $(head -n 1 {folder}/$$.pid) = early-stopped ];"

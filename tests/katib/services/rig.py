@@ -1,4 +1,5 @@
-"""The services' surroundings: a DB manager that keeps rows, an API server with trials, requests as Katib's controller sends them.
+"""The services' surroundings: a DB manager that keeps rows, an API server with trials, requests as Katib's controller
+sends them.
 
 The services themselves are real, and so are gRPC, HTTP, the wrapper's shell and the trainers' processes.
 """
@@ -25,7 +26,7 @@ Condition = pb.TrialStatus.TrialConditionType
 
 
 def stamp(step: int) -> str:
-    """The time that a trainer prints at a step, from 1."""
+    """Returns the time that a trainer prints at a step, from 1."""
     return (START + timedelta(minutes=step)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -236,9 +237,7 @@ def double(name: str, low: str, high: str, distribution: int = pb.UNIFORM, step:
 SPACE = (
     double("lr", "0.0001", "0.01", pb.LOG_UNIFORM),
     double("grad_clip_norm", "1", "10"),
-    pb.ParameterSpec(
-        name="layers", parameter_type=pb.INT, feasible_space=pb.FeasibleSpace(min="2", max="64")
-    ),
+    pb.ParameterSpec(name="layers", parameter_type=pb.INT, feasible_space=pb.FeasibleSpace(min="2", max="64")),
     pb.ParameterSpec(
         name="norm", parameter_type=pb.CATEGORICAL, feasible_space=pb.FeasibleSpace(list=["gLN", "cLN", "BN"])
     ),
@@ -253,7 +252,7 @@ def experiment(
     stopping: Mapping[str, str] | None = None,
     max_trials: int = 30,
 ) -> Any:
-    """An Experiment as ConvertExperiment of Katib's controller sends it."""
+    """Returns an Experiment as ConvertExperiment of Katib's controller sends it."""
     spec = pb.ExperimentSpec(
         parameter_specs=pb.ExperimentSpec.ParameterSpecs(parameters=parameters),
         objective=pb.ObjectiveSpec(type=pb.MAXIMIZE, objective_metric_name=METRIC),
@@ -277,7 +276,7 @@ def trial(
     condition: int,
     value: float | str | None = None,
 ) -> Any:
-    """A Trial as ConvertTrials sends it."""
+    """Returns a Trial as ConvertTrials sends it."""
     listed = (
         [pb.ParameterAssignment(name=k, value=v) for k, v in assignments.items()]
         if isinstance(assignments, Mapping)
@@ -302,7 +301,7 @@ def channel(port: int) -> Iterator[grpc.Channel]:
 
 
 def nested(inner: bytes, *numbers: int) -> bytes:
-    """A message with `inner` in the field of the last number, that in one of the number before, and so on."""
+    """Returns a message with `inner` in the field of the last number, that in one of the number before, and so on."""
     for number in reversed(numbers):
         size, length = len(inner), b""
         while size > 127:

@@ -1,4 +1,6 @@
-"""Requests that nobody would send: each gets an answer or INVALID_ARGUMENT with one line, and the next one is answered too."""
+"""Requests that nobody would send: each gets an answer or INVALID_ARGUMENT with one line, and the next one is answered
+too.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -84,9 +86,7 @@ spec = st.builds(
     algorithm=st.builds(
         pb.AlgorithmSpec,
         algorithm_name=algorithm_names,
-        algorithm_settings=st.lists(
-            st.builds(pb.AlgorithmSetting, name=setting_names, value=values), max_size=2
-        ),
+        algorithm_settings=st.lists(st.builds(pb.AlgorithmSetting, name=setting_names, value=values), max_size=2),
     ),
     parallel_trial_count=st.integers(-(2**31), 2**31 - 1),
     max_trial_count=st.integers(-1, 40),
@@ -103,8 +103,7 @@ any_trial = st.builds(
             assignments=st.lists(st.builds(pb.ParameterAssignment, name=NAME, value=TEXT), max_size=4)
             | st.builds(
                 lambda texts: [
-                    pb.ParameterAssignment(name=axis.name, value=text)
-                    for axis, text in zip(SPACE, texts, strict=True)
+                    pb.ParameterAssignment(name=axis.name, value=text) for axis, text in zip(SPACE, texts, strict=True)
                 ],
                 st.tuples(TEXT, TEXT, TEXT, TEXT),
             ),
@@ -138,7 +137,7 @@ def stopping() -> Iterator[Any]:
 
 
 def answered(call: Any, request: Any) -> Any:
-    """The reply; None where the request was refused in the one way that is right."""
+    """Returns the reply; None where the request was refused in the one way that is right."""
     try:
         return call(request, timeout=30)
     except grpc.RpcError as refused:
@@ -151,9 +150,7 @@ def answered(call: Any, request: Any) -> Any:
 
 @settings(**MANY)
 @given(search, st.lists(any_trial, max_size=5), st.integers(-1, 3), st.integers(-1, 5))
-def test_any_question_for_suggestions(
-    suggesting: Any, asked: Any, trials: list[Any], count: int, total: int
-) -> None:
+def test_any_question_for_suggestions(suggesting: Any, asked: Any, trials: list[Any], count: int, total: int) -> None:
     """What is answered has the count that was asked for, and names every parameter once."""
     request = pb.GetSuggestionsRequest(
         experiment=asked, trials=trials, current_request_number=count, total_request_number=total

@@ -1,6 +1,7 @@
 """GPU-hours of a trial through what happens to its pods: never fewer than before, and what a sum by hand says.
 
-The record is kept by the suggestion service's own bookkeeping, against an API server; what it did not see is part of the walk.
+The record is kept by the suggestion service's own bookkeeping, against an API server; what it did not see is part of
+the walk.
 """
 
 from collections.abc import Sequence

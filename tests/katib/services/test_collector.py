@@ -43,9 +43,7 @@ def test_a_flood_is_reported_whole(pods: Pods, db: DbManager) -> None:
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_a_resumed_trial_repeats_its_history_and_no_row_comes_twice(
-    pods: Pods, db: DbManager, timed: bool
-) -> None:
+def test_a_resumed_trial_repeats_its_history_and_no_row_comes_twice(pods: Pods, db: DbManager, timed: bool) -> None:
     """Pod two prints what pod one printed, then goes on; also where lines have no time."""
 
     def lines(*values: float) -> list[str]:
@@ -124,9 +122,7 @@ def test_a_trainer_that_fails_fails_the_pod_and_leaves_its_rows(
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (3, FAILED)])
-def test_a_trainer_that_ended_before_it_was_looked_for(
-    pods: Pods, db: DbManager, code: int, expected: int
-) -> None:
+def test_a_trainer_that_ended_before_it_was_looked_for(pods: Pods, db: DbManager, code: int, expected: int) -> None:
     """A finished run that only prints its history; Katib's own collector fails beside it."""
     pod = pods().start_trainer()
     pod.print(*epochs(1, 2))
@@ -160,7 +156,10 @@ def test_a_trial_without_a_metric_is_said_to_have_none(pods: Pods, db: DbManager
 
 
 def test_a_pod_that_is_deleted_loses_nothing_of_the_last_checkpoint(pods: Pods, db: DbManager) -> None:
-    """Both containers get SIGTERM; the trainer, by its preStop hook, saves and prints, and only then the collector ends."""
+    """Both containers get SIGTERM.
+
+    The trainer, by its preStop hook, saves and prints, and only then the collector ends.
+    """
     pod = pods()
     Path(f"{pod.saved}.metric").write_text(f"{epoch(2, 2)}\n{epoch(3, 3)}")
     pod.start()

@@ -6,9 +6,7 @@ import pytest
 
 from katib.services.collector.arguments import ArgumentError, parse
 
-WEBHOOK = (
-    "-t trial -m a;b -o-type maximize -s-db katib-db-manager.kubeflow:6789 -path /var/log/katib/metrics.log"
-)
+WEBHOOK = "-t trial -m a;b -o-type maximize -s-db katib-db-manager.kubeflow:6789 -path /var/log/katib/metrics.log"
 """As getMetricsCollectorArgs writes it for StdOut (webhook/v1beta1/pod/inject_webhook.go)."""
 
 

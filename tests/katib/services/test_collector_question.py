@@ -1,4 +1,6 @@
-"""What the collector makes of the early-stopping service's answers: a rule that is met, one that is not, or none at all."""
+"""What the collector makes of the early-stopping service's answers: a rule that is met, one that is not, or none at
+all.
+"""
 
 import logging
 from typing import Any
@@ -14,9 +16,7 @@ from tests.katib.services.rig import METRIC
 ARGUMENTS = f"-t trial -m {METRIC} -s-db db:1 -path p"
 
 
-def rule(
-    value: str = "4", comparison: Any = pb.LESS, step: int = 3, name: str = METRIC
-) -> pb.EarlyStoppingRule:
+def rule(value: str = "4", comparison: Any = pb.LESS, step: int = 3, name: str = METRIC) -> pb.EarlyStoppingRule:
     return pb.EarlyStoppingRule(name=name, value=value, comparison=comparison, start_step=step)
 
 
@@ -69,8 +69,10 @@ def ask(service: Service, direction: str = "maximize") -> Stopper:
 def test_a_trial_is_stopped_where_its_best_is_beyond_the_rule(
     given: pb.EarlyStoppingRule, best: float, stops: bool
 ) -> None:
-    """At the rule's own step, by the objective, for which alone medianstop makes rules; equal is not beyond
-    (file-metricscollector/main.go, updateStopRules), and a text that is no number stops nothing."""
+    """At the rule's own step, by the objective, for which alone medianstop makes rules.
+
+    Equal is not beyond (file-metricscollector/main.go, updateStopRules), and a text that is no number stops nothing.
+    """
     expected = f"step 3: best {best:g} is worse than {float(given.value):g}" if stops else None
     assert ask(Service(given)).ends(3, best) == expected
 

@@ -140,7 +140,9 @@ def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
     stopper: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By the kernel's memory kill, or with its last epoch: the one is a failure, the other complete, and neither is marked."""
+    """By the kernel's memory kill, or with its last epoch: the one is a failure, the other complete, and neither is
+    marked.
+    """
     pod = pods(stopper=stopper).start_trainer()
     pod.print(*epochs(1, 1, 1))
     kill = os.kill

@@ -1,12 +1,16 @@
-"""A metric that is no number: Katib's own collector reports it as it is (file-metricscollector.go, parseLogsInTextFormat), and
-Katib takes the latest trial of such a search for the best (experiment/util/status_util.go)."""
+"""A metric that is no number: Katib's own collector reports it as it is (file-metricscollector.go,
+parseLogsInTextFormat), and Katib takes the latest trial of such a search for the best (experiment/util/status_util.go).
+"""
 
 from tests.katib.services.pod import Pods
 from tests.katib.services.rig import METRIC, DbManager, stamp
 
 
 def test_a_text_is_reported_as_it_was_printed_and_the_trial_is_complete(pods: Pods, db: DbManager) -> None:
-    """As of Katib's darts example, whose objective is a genotype; "unavailable" would make the trial MetricsUnavailable."""
+    """As of Katib's darts example, whose objective is a genotype.
+
+    "unavailable" would make the trial MetricsUnavailable.
+    """
     pod = pods()
     pod.arguments[pod.arguments.index("-f") + 1] = rf"({METRIC})=\s*(\S.*)"
     pod.start()

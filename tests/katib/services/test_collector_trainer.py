@@ -1,5 +1,6 @@
-"""The trainer as the collector finds it in /proc, and how it is stopped: on a table of processes written by hand, in the
-format of proc(5), so that every state can be there."""
+"""The trainer as the collector finds it in /proc, and how it is stopped: on a table of processes written by hand, in
+the format of proc(5), so that every state can be there.
+"""
 
 import os
 import signal
@@ -76,9 +77,7 @@ class Table:
 
     @property
     def marks(self) -> dict[str, str]:
-        return {
-            path.name: path.read_text() for path in self.folder.iterdir() if path.suffix in (".pid", ".draft")
-        }
+        return {path.name: path.read_text() for path in self.folder.iterdir() if path.suffix in (".pid", ".draft")}
 
 
 @pytest.fixture
@@ -105,8 +104,9 @@ def test_this_process_is_found_in_the_real_table() -> None:
 
 
 def test_the_shell_is_known_by_what_it_will_write(table: Table) -> None:
-    """Not another pod's, not the copy that it makes of itself for a moment, not a process that merely names the folder, and
-    not this collector."""
+    """Not another pod's, not the copy that it makes of itself for a moment, not a process that merely names the folder,
+    and not this collector.
+    """
     table.wrap(8, folder=table.folder.parent / "other")
     table.add(9, command=f"tail -f {table.folder}/metrics.log")
     table.wrap(11, parent=10)
@@ -133,9 +133,7 @@ def test_a_training_begins_with_its_shell_and_ends_with_it(table: Table) -> None
 
 
 @pytest.mark.parametrize(("state", "started"), [("Z", 50), ("X", 50), ("S", 51)])
-def test_a_dead_shell_and_a_later_process_of_its_id_are_its_end(
-    state: str, started: int, table: Table
-) -> None:
+def test_a_dead_shell_and_a_later_process_of_its_id_are_its_end(state: str, started: int, table: Table) -> None:
     """proc(5): Z is a zombie, X is dead; a start time is a process's own."""
     table.wrap()
     found = Trainer(table.output)
@@ -201,7 +199,7 @@ def test_a_mark_that_cannot_be_read_says_nothing(table: Table) -> None:
 
 
 def running(table: Table) -> Trainer:
-    """A shell with two trainers; other processes are none of its own."""
+    """Returns a shell with two trainers; other processes are none of its own."""
     table.wrap()
     table.add(12, 10, name="python")
     table.add(13, 10, name="python")
@@ -213,7 +211,9 @@ def running(table: Table) -> Trainer:
 
 
 def test_a_trainer_is_stopped_while_it_is_held(table: Table) -> None:
-    """Held, asked to end, marked, let go: the shell, which can write into the mark, reads it when the trainer has ended."""
+    """Held, asked to end, marked, let go: the shell, which can write into the mark, reads it when the trainer has
+    ended.
+    """
     found = running(table)
     seen = []
     table.on[13, signal.SIGTERM] = lambda: seen.append(("asked", table.marks))

@@ -1,7 +1,9 @@
-"""The collector's loop on a clock of the test's own: when it looks, asks, waits and gives up, and the code that it ends with.
+"""The collector's loop on a clock of the test's own: when it looks, asks, waits and gives up, and the code that it ends
+with.
 
-The codes are those of Katib's own collector: 0, and 255 (klog.Fatal) beside a trainer that failed; 143 where the pod is deleted.
-Output, parser and reporter are real; trainer, DB manager and early-stopping service do what the script of a test says.
+The codes are those of Katib's own collector: 0, and 255 (klog.Fatal) beside a trainer that failed; 143 where the pod is
+deleted. Output, parser and reporter are real; trainer, DB manager and early-stopping service do what the script of a
+test says.
 """
 
 import logging
@@ -144,9 +146,7 @@ def test_a_trial_that_completes(world: World, caplog: pytest.LogCaptureFixture) 
     assert world.now == 2
 
 
-def test_a_trial_that_fails_leaves_its_rows_and_no_half_line(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_trial_that_fails_leaves_its_rows_and_no_half_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.print(epoch(1, 1), epoch(2, 2), end="")
     world.at(1, world.end)
     assert world.run() == 255
@@ -154,9 +154,7 @@ def test_a_trial_that_fails_leaves_its_rows_and_no_half_line(
     assert caplog.messages == ["the trainer has failed"]
 
 
-def test_a_trainer_that_never_appears_is_waited_for_ten_minutes(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_trainer_that_never_appears_is_waited_for_ten_minutes(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.shell, world.now = False, 50
     assert world.run() == 255
     assert 650 < world.now <= 651
@@ -193,9 +191,7 @@ def test_a_pod_that_is_deleted_waits_for_its_trainer(
     caplog.set_level(logging.INFO)
     assert world.run() == code
     assert world.manager.values() == ["1.0"]
-    ended = (
-        "the trainer has completed" if completed else "the pod is being deleted, and the trainer has ended"
-    )
+    ended = "the trainer has completed" if completed else "the pod is being deleted, and the trainer has ended"
     assert caplog.messages == [ended]
 
 
@@ -210,9 +206,7 @@ def test_a_deleted_pod_waits_ten_seconds_for_a_manager_that_is_away(world: World
     assert 15 < world.now <= 15.5
 
 
-def test_a_trainer_that_is_still_read_when_the_pod_goes_is_left(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trainer_that_is_still_read_when_the_pod_goes_is_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manager is away and rows wait in the file: the pod's time is over before they are read."""
     monkeypatch.setattr("katib.services.collector.report.MOST_WAITING", 1)
     world.manager.away = True
@@ -252,9 +246,7 @@ def test_only_a_completed_trial_without_its_objective_is_unavailable(line: str, 
     assert "unavailable" not in world.manager.values()
 
 
-def test_what_katib_cannot_rank_is_left_out_and_a_text_is_kept(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_katib_cannot_rank_is_left_out_and_a_text_is_kept(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Katib's darts example prints a genotype as its metric."""
     world.print(*(f"{METRIC}={text}" for text in ("nan", "-inf", "", "genotype", "1_0", "0x1p1")))
     world.at(1, lambda: world.end(completed=True))

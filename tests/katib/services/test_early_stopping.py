@@ -1,4 +1,7 @@
-"""The early-stopping service over gRPC: the rule of katib/search at each epoch, over live rows; Katib's status, set once."""
+"""The early-stopping service over gRPC: the rule of katib/search at each epoch, over live rows.
+
+Katib's status, set once.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +57,7 @@ def stub(cluster: TrialServer, db: DbManager) -> Iterator[Stub]:
 
 @pytest.fixture
 def running(stub: Stub, db: DbManager, cluster: TrialServer) -> Stub:
-    """Three trials known to the controller, of each end; their rows are in the DB."""
+    """Yields three trials known to the controller, of each end; their rows are in the DB."""
     states = (Condition.SUCCEEDED, Condition.RUNNING, Condition.EARLYSTOPPED)
     for name, values in CURVES.items():
         db.put(named(name), values)
@@ -69,7 +72,7 @@ def named(letter: str) -> str:
 
 
 def controller(stub: Stub, db: DbManager, trials: Sequence[Any], **settings: str) -> Any:
-    """The question of Katib's controller before it creates a trial: the rule that this one is made with.
+    """Returns the question of Katib's controller before it creates a trial: the rule that this one is made with.
 
     The experiment and the trials are those of the API server, where the controller has them from.
     """
@@ -86,7 +89,7 @@ def controller(stub: Stub, db: DbManager, trials: Sequence[Any], **settings: str
 
 
 def collector(stub: Stub, db: DbManager, name: str) -> list[Any]:
-    """The question of the collector beside a trial, after an epoch."""
+    """Returns the question of the collector beside a trial, after an epoch."""
     objective = pb.ObjectiveSpec(type=pb.MAXIMIZE, objective_metric_name=METRIC)
     request = pb.GetEarlyStoppingRulesRequest(
         experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)),
@@ -259,9 +262,7 @@ def test_a_trial_that_nobody_knows_goes_on(stub: Stub, db: DbManager) -> None:
     assert collector(stub, db, "stranger-aaaaaaaa") == []
 
 
-def test_nothing_is_carried_from_one_experiment_to_another(
-    running: Stub, db: DbManager, cluster: TrialServer
-) -> None:
+def test_nothing_is_carried_from_one_experiment_to_another(running: Stub, db: DbManager, cluster: TrialServer) -> None:
     """Another experiment, and one of the same name that was created anew."""
     other = f"{EXPERIMENT}-2"
     db.put(f"{other}-zzzzzzzz", [0] * 6)
@@ -298,7 +299,8 @@ def test_a_stopped_trial_is_marked_once_and_in_utc(
 ) -> None:
     """As Katib's controller and UI read it, beside the conditions that are there; also against a write in between.
 
-    A service that was started between its decision and the mark decides again, also where one more epoch came meanwhile.
+    A service that was started between its decision and the mark decides again, also where one more epoch came
+    meanwhile.
     """
     made = cluster.add_trial(named("z"), EXPERIMENT, *held)
     db.put(named("z"), [4.9, 4, 4, 4])
@@ -342,9 +344,7 @@ def test_what_is_away_is_said_and_nothing_falls(running: Stub, db: DbManager) ->
         ({"looks": "twice"}, "one of every, once"),
     ],
 )
-def test_a_bad_setting_is_refused_with_what_is_wrong(
-    stub: Stub, settings: dict[str, str], problem: str
-) -> None:
+def test_a_bad_setting_is_refused_with_what_is_wrong(stub: Stub, settings: dict[str, str], problem: str) -> None:
     """With the status upon which Katib fails the experiment and shows the message."""
     spec = experiment(stopping=settings).spec.early_stopping
     request = pb.ValidateEarlyStoppingSettingsRequest(early_stopping=spec)

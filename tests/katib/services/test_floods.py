@@ -1,7 +1,7 @@
 """Requests that are made to cost: each is refused in one line, and the next question is answered.
 
-Sizes and nesting are those of protobuf's encoding (protobuf.dev/programming-guides/encoding), written by hand, since a client
-library would not send them.
+Sizes and nesting are those of protobuf's encoding (protobuf.dev/programming-guides/encoding), written by hand, since a
+client library would not send them.
 """
 
 import os
@@ -19,9 +19,7 @@ from katib.services.server import start
 from katib.services.stubs import pb, rpc
 from tests.katib.services.rig import Condition, channel, double, experiment, nested, trial
 
-SUGGEST, VALIDATE = (
-    f"/api.v1.beta1.Suggestion/{name}" for name in ("GetSuggestions", "ValidateAlgorithmSettings")
-)
+SUGGEST, VALIDATE = (f"/api.v1.beta1.Suggestion/{name}" for name in ("GetSuggestions", "ValidateAlgorithmSettings"))
 RULES = "/api.v1.beta1.EarlyStopping/GetEarlyStoppingRules"
 POINT = {"lr": "0.001", "grad_clip_norm": "5", "layers": "8", "norm": "gLN"}
 INVALID, EXHAUSTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -29,7 +27,7 @@ INVALID, EXHAUSTED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[grpc.Channel]:
-    """A channel to both services on one port, which have nothing to ask themselves."""
+    """Yields a channel to both services on one port, which have nothing to ask themselves."""
 
     def register(server: Any) -> None:
         rpc.add_SuggestionServicer_to_server(suggestion.Suggestion(), server)
@@ -181,7 +179,9 @@ UNREASONABLE = {
 
 @pytest.mark.parametrize("what", UNREASONABLE)
 def test_an_unreasonable_search_is_refused_before_it_begins(opened: grpc.Channel, what: str) -> None:
-    """With the status upon which Katib fails the experiment: once it runs, Katib asks for ever (suggestion_controller.go)."""
+    """With the status upon which Katib fails the experiment: once it runs, Katib asks for ever
+    (suggestion_controller.go).
+    """
     settings, trials = UNREASONABLE[what]
     request = pb.ValidateAlgorithmSettingsRequest(experiment=experiment(settings=settings, max_trials=trials))
     assert refused(rpc.SuggestionStub(opened).ValidateAlgorithmSettings, request)[0] == INVALID
@@ -204,7 +204,10 @@ def test_calls_that_are_opened_and_send_nothing_hold_nobody_up(
 
 
 def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> None:
-    """Three hundred, each given up while it waits to be read or is read; their caller is answered after them (the fixture)."""
+    """Yields three hundred, each given up while it waits to be read or is read.
+
+    Their caller is answered after them (the fixture).
+    """
     end = threading.Event()
 
     def nothing() -> Iterator[bytes]:

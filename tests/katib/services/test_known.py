@@ -1,4 +1,6 @@
-"""Which rows the collector believes that the DB manager has: what is asked, what is counted, and how much is remembered."""
+"""Which rows the collector believes that the DB manager has: what is asked, what is counted, and how much is
+remembered.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -59,7 +61,7 @@ def rows(manager: Manager) -> Known:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rows of the objective are remembered: four hashes."""
+    """Yields two rows of the objective are remembered: four hashes."""
     monkeypatch.setattr(known, "MOST_HASHES", 4)
 
 
@@ -72,9 +74,7 @@ def test_new_rows_are_missing_once_each_and_nobody_is_asked(manager: Manager, ro
 
 
 @pytest.mark.parametrize("written", ["1.50", "15e-1", "+1.5", "1.5"])
-def test_a_number_is_the_same_however_the_manager_writes_it(
-    written: str, manager: Manager, rows: Known
-) -> None:
+def test_a_number_is_the_same_however_the_manager_writes_it(written: str, manager: Manager, rows: Known) -> None:
     """Its answer to the report was lost, and it gives 1.50 for 1.5: the row is there, and is counted once."""
     manager.lost = 1
     with pytest.raises(grpc.RpcError):
@@ -116,9 +116,7 @@ def test_a_report_that_was_half_written_is_sent_by_half(manager: Manager, rows: 
 def test_steps_are_the_times_of_the_objective(rows: Known) -> None:
     """Two values of one time are one step, as for the stop rules; another metric, and a text, have no rank."""
     assert (rows.steps, rows.lowest, rows.highest) == (0, float("inf"), float("-inf"))
-    rows.send(
-        [row(1, 2.0), row(1, 3.0), row(1, -9.0, "loss"), row(2, "nan"), row(3, "best so far"), row(4, 1.0)]
-    )
+    rows.send([row(1, 2.0), row(1, 3.0), row(1, -9.0, "loss"), row(2, "nan"), row(3, "best so far"), row(4, 1.0)])
     assert (rows.steps, rows.lowest, rows.highest) == (4, 1.0, 3.0)
     rows.inherit([row(1, 2.0), row(5, 4.0)])
     assert (rows.steps, rows.lowest, rows.highest) == (5, 1.0, 4.0)
@@ -126,8 +124,10 @@ def test_steps_are_the_times_of_the_objective(rows: Known) -> None:
 
 @pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "", "two", "1_000", " 1", "１"])
 def test_what_katib_cannot_rank_is_no_number(text: str) -> None:
-    """Nothing can be ranked by the first three; the others are no number for Go (strconv.ParseFloat), as for Python are the
-    last three."""
+    """Nothing can be ranked by the first three.
+
+    The others are no number for Go (strconv.ParseFloat), as for Python are the last three.
+    """
     assert number(text) is None
 
 
@@ -180,7 +180,7 @@ def test_a_row_of_the_very_time_that_was_forgotten_last_is_asked_about(manager: 
 
 @pytest.mark.usefixtures("few")
 def test_what_lies_between_two_old_rows_is_not_remembered(manager: Manager, rows: Known) -> None:
-    """A trainer that prints the first and the last of a hundred rows again has the manager send all of them."""
+    """Yields a trainer that prints the first and the last of a hundred rows again has the manager send all of them."""
     manager.rows = [row(minute, minute) for minute in range(100)]
     rows.inherit(manager.rows)
     assert rows.missing([row(0, 0), row(99, 99)]) == []
@@ -191,7 +191,7 @@ def test_what_lies_between_two_old_rows_is_not_remembered(manager: Manager, rows
 
 @pytest.mark.usefixtures("few")
 def test_what_was_forgotten_stays_forgotten_when_times_go_backwards(manager: Manager, rows: Known) -> None:
-    """A clock that was set back: the newest time that was forgotten counts, not the last one."""
+    """Yields a clock that was set back: the newest time that was forgotten counts, not the last one."""
     rows.send([row(9, 9), row(8, 8), row(7, 7)])
     rows.missing([])
     rows.send([row(1, 1), row(2, 2), row(3, 3)])
@@ -204,8 +204,10 @@ def test_what_was_forgotten_stays_forgotten_when_times_go_backwards(manager: Man
 def test_memory_is_bounded_however_long_the_trial_is(
     inherited: bool, rows: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """50 000 rows, where 100 hashes are kept: never more than those and one batch's; the last row is known, the number of
-    steps and the range are of all."""
+    """50 000 rows, where 100 hashes are kept: never more than those and one batch's.
+
+    The last row is known, the number of steps and the range are of all.
+    """
     monkeypatch.setattr(known, "MOST_HASHES", 100)
     batches = [[row(10 * step + place, step) for place in range(10)] for step in range(500)]
     if inherited:

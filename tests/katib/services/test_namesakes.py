@@ -1,4 +1,5 @@
-"""Experiments of one name in two namespaces: Katib mixes their trials into each request, and each service keeps its own.
+"""Experiments of one name in two namespaces: Katib mixes their trials into each request, and each service keeps its
+own.
 
 An answer with the namesake's trials in the request is compared with the answer to the same request without them.
 """
@@ -83,9 +84,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("algorithm", ["bayesianoptimization", "tpe", "random", "sobol"])
 @pytest.mark.parametrize("which", FOREIGN)
-def test_a_namesakes_trials_change_no_proposal(
-    stub: Any, cluster: TrialServer, which: str, algorithm: str
-) -> None:
+def test_a_namesakes_trials_change_no_proposal(stub: Any, cluster: TrialServer, which: str, algorithm: str) -> None:
     """One trial of one's own has brought no metrics, which Katib leaves out of the request: so counts may match."""
     for name in ("own-a", "own-b", "own-hidden"):
         cluster.add_trial(name, NAME)
@@ -104,9 +103,7 @@ def test_a_finished_namesake_is_not_the_beginning_of_a_search(stub: Any, which: 
 def test_a_grid_is_tried_whole_beside_a_namesake_that_has_tried_it(stub: Any, cluster: TrialServer) -> None:
     """Every point once, against the product of the values."""
     search = experiment(NAME, "grid", parameters=GRID, max_trials=12)
-    points = [
-        {"lr": lr, "drop": drop} for lr, drop in product(("0.1", "0.2", "0.3", "0.4"), ("0", "0.25", "0.5"))
-    ]
+    points = [{"lr": lr, "drop": drop} for lr, drop in product(("0.1", "0.2", "0.3", "0.4"), ("0", "0.25", "0.5"))]
     foreign = [trial(f"far-{index}", found, DONE, 1.0) for index, found in enumerate(points)]
     own: list[Any] = []
     for index in range(12):
@@ -160,7 +157,7 @@ def test_without_the_right_to_list_trials_too_many_of_them_are_refused_with_the_
 
 
 def rule_of(stopping: Any, db: DbManager, trials: Sequence[Any]) -> list[Any]:
-    """What the collector of own-z is told after the controller has named `trials`."""
+    """Returns what the collector of own-z is told after the controller has named `trials`."""
     search = experiment(NAME, stopping={"tolerance": "0", "start_step": "2"})
     named = pb.GetEarlyStoppingRulesRequest(experiment=search, trials=trials, db_manager_address=db.address)
     stopping.GetEarlyStoppingRules(named)

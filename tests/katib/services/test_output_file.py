@@ -1,4 +1,5 @@
-"""The trainer's output as the collector follows it: lines at the limit, line ends, and a file that comes late or begins anew.
+"""The trainer's output as the collector follows it: lines at the limit, line ends, and a file that comes late or begins
+anew.
 
 The limit is set to eight bytes, so that each border can be tried; test_any_output.py has the real one.
 """
@@ -20,7 +21,7 @@ class Followed:
         self.output = Output(path, self.copy)
 
     def add(self, data: bytes) -> list[str]:
-        """What is found once the file has got `data`, read to its end."""
+        """Returns what is found once the file has got `data`, read to its end."""
         with self.path.open("ab") as file:
             file.write(data)
         lines = []
@@ -55,9 +56,7 @@ def test_the_last_line_is_read_once_and_without_its_carriage_return(followed: Fo
 
 
 @pytest.mark.parametrize(("length", "kept"), [(7, True), (8, True), (9, False), (30, False)])
-def test_a_line_of_the_limit_is_kept_and_a_longer_one_is_counted(
-    length: int, kept: bool, followed: Followed
-) -> None:
+def test_a_line_of_the_limit_is_kept_and_a_longer_one_is_counted(length: int, kept: bool, followed: Followed) -> None:
     """In the middle of others, in pieces of four bytes and in one."""
     line = b"x" * length
     expected = ["a", *([line.decode()] if kept else []), "b"]

@@ -23,9 +23,7 @@ KATIB = ROOT / "k8s" / "katib"
 
 @contextmanager
 def process(*module: str, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    started = subprocess.Popen(
-        [sys.executable, "-m", *module, "--port", str(port)], stderr=subprocess.PIPE, text=True
-    )
+    started = subprocess.Popen([sys.executable, "-m", *module, "--port", str(port)], stderr=subprocess.PIPE, text=True)
     assert started.stderr
     bound = None
     while bound is None and (line := started.stderr.readline()):
@@ -67,7 +65,10 @@ def test_the_entrypoint_without_arguments_is_the_early_stopper() -> None:
 
 
 def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
-    """Every algorithm and stop rule that the search knows, and the collector of StdOut; nothing else is changed to it."""
+    """Every algorithm and stop rule that the search knows, and the collector of StdOut.
+
+    Nothing else is changed to it.
+    """
     runtime = yaml.safe_load((KATIB / "katib-config.yaml").read_text())["runtime"]
     image = "sepsweep/services:0.1.0"
 
@@ -90,9 +91,7 @@ def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
 def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
     """The rights of the account that katib-config names, against the calls of katib/services/kubernetes_api.py."""
     account, role, binding = yaml.safe_load_all((KATIB.parent / "base" / "services-rbac.yaml").read_text())
-    rights = {
-        (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
-    }
+    rights = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
     assert rights == {
         ("trials", "get"),
         ("trials", "list"),
@@ -121,9 +120,7 @@ def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
 )
 def test_a_service_loads_no_more_than_it_needs(module: str, unwanted: str) -> None:
     """Each is kept within its memory by what it does not import."""
-    code = (
-        f"import sys, katib.services.{module}; print(*sorted(set({unwanted.split()!r}) & set(sys.modules)))"
-    )
+    code = f"import sys, katib.services.{module}; print(*sorted(set({unwanted.split()!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -71,7 +71,10 @@ def test_a_row_is_what_was_printed() -> None:
 
 @pytest.mark.parametrize("printed", [None, datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))])
 def test_a_row_without_a_time_gets_one_of_its_own(printed: datetime | None) -> None:
-    """That of now, each later than the one before, so that each is a step; an instant that UTC has no date for is none."""
+    """That of now, each later than the one before, so that each is a step.
+
+    An instant that UTC has no date for is none.
+    """
     manager = Manager()
     reporter = Reporter(manager, "t", METRIC)
     before = timestamp(datetime.now(UTC))
@@ -132,7 +135,7 @@ def test_rows_go_in_batches_that_mysql_takes(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("clock")
 def test_it_is_full_with_so_many_rows_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that were looked at and those that were not count alike."""
+    """Yields those that were looked at and those that were not count alike."""
     monkeypatch.setattr(report, "MOST_WAITING", 3)
     manager = Manager()
     reporter = Reporter(manager, "t", METRIC)
@@ -161,8 +164,10 @@ def test_a_new_trial_without_rows_is_done_only_when_the_manager_was_asked() -> N
 def test_a_manager_that_is_away_is_asked_again_after_longer_and_longer_pauses(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """1, 2, 4, 8, 16 and then every 30 s: counted by the calls that come in 200 s of a clock in quarters of a second. It is
-    said once that it is away, and once that it is back."""
+    """1, 2, 4, 8, 16 and then every 30 s: counted by the calls that come in 200 s of a clock in quarters of a second.
+
+    It is said once that it is away, and once that it is back.
+    """
     caplog.set_level(logging.INFO)
     manager = Manager()
     manager.away = True
@@ -209,8 +214,10 @@ def test_rows_of_an_earlier_pod_are_not_sent_again_and_count() -> None:
 
 
 def test_lines_without_a_time_repeat_an_earlier_pod_value_by_value() -> None:
-    """The first other value ends the repetition for its metric, though later ones are as before; a text, and a value more
-    than there were, are new."""
+    """The first other value ends the repetition for its metric, though later ones are as before.
+
+    A text, and a value more than there were, are new.
+    """
     rows = [Row(METRIC, timestamp(AT[step]), text) for step, text in enumerate(("1.0", "2.0", "3.0"))]
     rows += [Row("loss", timestamp(AT[step]), text) for step, text in enumerate(("9.0", "unavailable"))]
     manager = Manager(*rows)

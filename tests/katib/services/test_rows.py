@@ -39,17 +39,16 @@ def _time(row: Row) -> str:
     return row.time
 
 
-LINES = st.lists(
-    st.tuples(st.sampled_from([METRIC, "loss"]), st.integers(0, 30), st.integers(0, 1)), max_size=60
-)
+LINES = st.lists(st.tuples(st.sampled_from([METRIC, "loss"]), st.integers(0, 30), st.integers(0, 1)), max_size=60)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=4), st.lists(st.sampled_from(["done", "refused", "unanswered"])))
-def test_each_row_that_any_pod_printed_is_there_once(
-    pods: list[list[tuple[str, int, int]]], losses: list[str]
-) -> None:
-    """Against the set of what was printed, in any order; with so few rows kept and sent at once that all paths are taken."""
+def test_each_row_that_any_pod_printed_is_there_once(pods: list[list[tuple[str, int, int]]], losses: list[str]) -> None:
+    """Against the set of what was printed, in any order.
+
+    With so few rows kept and sent at once that all paths are taken.
+    """
     logs = Lossy(losses)
     printed: set[Row] = set()
     with pytest.MonkeyPatch.context() as patch:

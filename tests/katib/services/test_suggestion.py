@@ -48,9 +48,7 @@ def stub(port: int) -> Iterator[Any]:
         yield rpc.SuggestionStub(opened)
 
 
-def ask(
-    stub: Any, search: Any, trials: list[Any], count: int = 1, total: int | None = None
-) -> list[dict[str, str]]:
+def ask(stub: Any, search: Any, trials: list[Any], count: int = 1, total: int | None = None) -> list[dict[str, str]]:
     reply = stub.GetSuggestions(
         pb.GetSuggestionsRequest(
             experiment=search,
@@ -80,7 +78,10 @@ def refusal(call: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_whole_search_has_no_point_twice(stub: Any, algorithm: str) -> None:
-    """12 trials, two at a time, with every end that Katib knows; trials without metrics are missing from the request."""
+    """12 trials, two at a time, with every end that Katib knows.
+
+    Trials without metrics are missing from the request.
+    """
     search, trials, points = search_for(algorithm), [], []
     ends = [
         (Condition.SUCCEEDED, 3.5),
@@ -191,13 +192,12 @@ def test_first_suggestions_come_first_and_once(stub: Any) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_first_suggestions_reach_katib_with_their_trials_names(stub: Any, algorithm: str) -> None:
-    """Two at a time, with one trial in the request; a name reaches the reply, and Katib invents one where it is empty."""
+    """Two at a time, with one trial in the request.
+
+    A name reaches the reply, and Katib invents one where it is empty.
+    """
     space = GRID if algorithm == "grid" else None
-    fits = (
-        {"lr": "0.2", "drop": "0"}
-        if space
-        else {"lr": "0.001", "grad_clip_norm": "5", "layers": "8", "norm": "gLN"}
-    )
+    fits = {"lr": "0.2", "drop": "0"} if space else {"lr": "0.001", "grad_clip_norm": "5", "layers": "8", "norm": "gLN"}
     others = [fits | {"lr": lr} for lr in (("0.3", "0.4") if space else ("0.002", "0.003"))]
     points = [{"assignments": fits, "trial": "old-abcd1234"}, {"assignments": others[0]}]
     points.append({"assignments": others[1], "trial": "old-efgh5678"})
@@ -234,9 +234,7 @@ def test_warm_start_takes_the_trials_of_earlier_experiments(cluster: TrialServer
         }
         earlier["spec"] = {"parameterAssignments": [{"name": k, "value": v} for k, v in values.items()]}
         score = str(5 - 30 * (share - 0.8) ** 2)
-        earlier["status"]["observation"] = {
-            "metrics": [{"name": METRIC, "min": "0", "max": score, "latest": "0"}]
-        }
+        earlier["status"]["observation"] = {"metrics": [{"name": METRIC, "min": "0", "max": score, "latest": "0"}]}
     server, port = serving(Suggestion(api=cluster.api))
     with channel(port) as opened:
         warm = rpc.SuggestionStub(opened)
@@ -289,9 +287,7 @@ def test_a_bad_search_is_refused_with_what_is_wrong(stub: Any, problem: str) -> 
 def test_a_good_search_is_taken(stub: Any, algorithm: str) -> None:
     """With settings of Katib's own service, also those without effect here."""
     settings = {"bayesianoptimization": {"acq_func": "EI", "n_initial_points": "4", "random_state": "1"}}
-    request = pb.ValidateAlgorithmSettingsRequest(
-        experiment=search_for(algorithm, **settings.get(algorithm, {}))
-    )
+    request = pb.ValidateAlgorithmSettingsRequest(experiment=search_for(algorithm, **settings.get(algorithm, {})))
     assert stub.ValidateAlgorithmSettings(request) == pb.ValidateAlgorithmSettingsReply()
 
 
@@ -300,10 +296,7 @@ def test_a_bad_question_is_refused_with_what_is_wrong(stub: Any) -> None:
     search, grid = experiment(), experiment(algorithm="grid", parameters=GRID, max_trials=12)
     assert "0 assignments are asked for" in refusal(lambda: ask(stub, search, [], count=0))
     assert "1001 assignments" in refusal(lambda: ask(stub, search, [], count=1001))
-    done = [
-        trial(f"t{index}", found, Condition.SUCCEEDED, 1)
-        for index, found in enumerate(ask(stub, grid, [], 11))
-    ]
+    done = [trial(f"t{index}", found, Condition.SUCCEEDED, 1) for index, found in enumerate(ask(stub, grid, [], 11))]
     assert "1 of the space are left untried" in refusal(lambda: ask(stub, grid, done, count=2))
     foreign = [trial("other-abcdefgh", {"dropout": "0.1"}, Condition.SUCCEEDED, 1)]
     assert "namesake" in refusal(lambda: ask(stub, search, foreign))
@@ -320,10 +313,7 @@ def test_a_thousand_calls_at_once_are_answered_each_for_itself(port: int) -> Non
     def client(number: int) -> list[tuple[int, list[dict[str, str]]]]:
         with channel(port) as opened:
             stub = rpc.SuggestionStub(opened)
-            return [
-                (turn % 2, ask(stub, searches[turn % 2], [], count=1 + (number + turn) % 3))
-                for turn in range(63)
-            ]
+            return [(turn % 2, ask(stub, searches[turn % 2], [], count=1 + (number + turn) % 3)) for turn in range(63)]
 
     with ThreadPoolExecutor(16) as pool:
         answers = [answer for found in pool.map(client, range(16)) for answer in found]

@@ -1,4 +1,5 @@
-"""The early-stopping service among pods that lie: whoever asks neither changes a decision nor marks a trial nor fills memory.
+"""The early-stopping service among pods that lie: whoever asks neither changes a decision nor marks a trial nor fills
+memory.
 
 Anybody in the namespace can send what Katib's controller and collectors send (suggestionclient.go,
 file-metricscollector/main.go). What counts is what the API server and the one DB manager say.
@@ -25,7 +26,10 @@ NAME = "search"
 
 @pytest.fixture
 def stub(cluster: TrialServer, db: DbManager) -> Iterator[Any]:
-    """Three trials at 5 dB that have succeeded, `low` at 1 dB and `high` at 9 dB that run; looks from step 4 on."""
+    """Yields three trials at 5 dB that have succeeded, `low` at 1 dB and `high` at 9 dB that run.
+
+    Looks from step 4 on.
+    """
     cluster.add_experiment(NAME, {"tolerance": "0", "start_step": "4"})
     for letter in "abc":
         cluster.add_trial(f"{NAME}-{letter}", NAME, "Succeeded")
@@ -41,13 +45,13 @@ def stub(cluster: TrialServer, db: DbManager) -> Iterator[Any]:
 
 
 def rules(stub: Any, name: str, address: str = "") -> list[float]:
-    """The bars that the trial of that name is told to be below."""
+    """Returns the bars that the trial of that name is told to be below."""
     request = pb.GetEarlyStoppingRulesRequest(trials=[pb.Trial(name=name)], db_manager_address=address)
     return [float(rule.value) for rule in stub.GetEarlyStoppingRules(request).early_stopping_rules]
 
 
 def tell(stub: Any, search: Any, *trials: Any, address: str = "") -> Any:
-    """What Katib's controller would ask."""
+    """Returns what Katib's controller would ask."""
     request = pb.GetEarlyStoppingRulesRequest(experiment=search, trials=trials, db_manager_address=address)
     (rule,) = stub.GetEarlyStoppingRules(request).early_stopping_rules
     return rule
@@ -80,9 +84,7 @@ def test_no_trial_is_marked_that_was_not_to_be_stopped(stub: Any, cluster: Trial
     assert conditions(cluster) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["invented", "../experiments/search", "a/status", "x" * 2_000, "a?b=c", "\u0000"]
-)
+@pytest.mark.parametrize("name", ["invented", "../experiments/search", "a/status", "x" * 2_000, "a?b=c", "\u0000"])
 def test_no_trial_is_marked_that_there_is_not(stub: Any, cluster: TrialServer, name: str) -> None:
     before = conditions(cluster)
     assert mark(stub, name) == grpc.StatusCode.UNAVAILABLE

@@ -1,4 +1,7 @@
-"""Turns are handed out fairly whatever one caller sends, against orders worked out by hand; and nothing is kept of who left."""
+"""Turns are handed out fairly whatever one caller sends, against orders worked out by hand.
+
+And nothing is kept of who left.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -122,7 +125,7 @@ def test_bytes_that_wait_are_bounded_and_one_caller_may_not_have_them_all() -> N
 
 
 def size(turns: Turns) -> int:
-    """What it holds of callers and experiments."""
+    """Returns what it holds of callers and experiments."""
     return sum(len(held) for held in vars(turns).values() if hasattr(held, "__len__"))
 
 

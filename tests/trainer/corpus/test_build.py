@@ -87,7 +87,9 @@ def test_bad_recordings_end_with_one_line_and_leave_nothing(
 
 
 def test_a_build_that_is_killed_leaves_no_corpus_and_the_next_one_is_whole(tmp_path: Path) -> None:
-    """kill -9 once the first mixture is on the disk: the folder is not there, then whole, and nothing is left beside it."""
+    """kill -9 once the first mixture is on the disk: the folder is not there, then whole, and nothing is left beside
+    it.
+    """
     out = tmp_path / "corpus"
     words = ["--out", str(out), "--mixtures", "200", "--seconds", "1", "--jobs", "1"]
     process = subprocess.Popen(
@@ -131,9 +133,7 @@ def test_too_little_speech_names_the_subset(many: int, said: str, tmp_path: Path
     files = tuple(tmp_path / f"{number}.wav" for number in range(many))
     for file in files:
         soundfile.write(file, 0.1 * np.sin(np.arange(2 * 8000) * 0.3), 8000)
-    with pytest.raises(
-        DataError, match=f"{2 * many}.0 s of speech in the speaker's {said}, where 5 s are needed"
-    ):
+    with pytest.raises(DataError, match=f"{2 * many}.0 s of speech in the speaker's {said}, where 5 s are needed"):
         speech(files, 8000, "val")
 
 

@@ -1,7 +1,7 @@
 """Our Triton kernels against PyTorch's own operations, in double precision where the kernel takes it.
 
-test_kernels.py runs this file: on a GPU as it is, elsewhere in Triton's interpreter, which wants a process of its own because
-triton must know before it is imported. Sizes that fill no tile.
+test_kernels.py runs this file: on a GPU as it is, elsewhere in Triton's interpreter, which wants a process of its own
+because triton must know before it is imported. Sizes that fill no tile.
 """
 
 from itertools import product

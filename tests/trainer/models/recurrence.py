@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def recurrence(u, delta, A, B, C, D, z=None, delta_bias=None, delta_softplus=True) -> Tensor:
-    """What selective_scan must give: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
+    """Returns what selective_scan must give: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
     state, outputs = u.new_zeros(len(u), *A.shape), []
     for t in range(u.shape[2]):
         step = delta[:, :, t] + (0 if delta_bias is None else delta_bias)
@@ -40,16 +40,17 @@ def scan_inputs(
 
 
 def with_gradients(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
-    """The output and, of one fixed weighting of it, the gradient of each input."""
-    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(
-        output.shape
-    )
+    """Returns the output and, of one fixed weighting of it, the gradient of each input."""
+    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
     return [output.detach(), *torch.autograd.grad((output * weights).sum(), inputs)]
 
 
 def assert_equal(got: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
-    """Every pair differs by less than `tolerance` of the largest expected number. Where that is below 0.001 it is
-    taken for 0.001: a gradient that is zero in exact arithmetic is nothing but rounding."""
+    """Every pair differs by less than `tolerance` of the largest expected number.
+
+    Where that is below 0.001 it is taken for 0.001: a gradient that is zero in exact arithmetic is nothing but
+    rounding.
+    """
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape
         assert (ours - theirs).abs().max() <= tolerance * max(theirs.abs().max(), 1e-3)

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(
-    find_spec("triton") is None, reason="needs triton, which torch brings on Linux"
-)
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs triton, which torch brings on Linux")
 
 
 def test_the_kernels_equal_pytorchs_operations() -> None:
@@ -32,7 +30,10 @@ def test_the_kernels_equal_pytorchs_operations() -> None:
 
 
 def kernels() -> Iterator[tuple[Any, dict[str, Any], dict[str, str]]]:
-    """Each kernel, what it is compiled for at the models' sizes, and the types of its arguments; the others are sizes."""
+    """Yields each kernel, what it is compiled for at the models' sizes, and the types of its arguments.
+
+    The others are sizes.
+    """
     from trainer.kernels import triton_depthwise, triton_lstm, triton_norm
     from trainer.kernels.selective_scan import triton_scan
 

@@ -10,14 +10,14 @@ from trainer.kernels.linear import Linear, operations
 
 
 def with_gradients(layer: nn.Module, input: Tensor) -> list[Tensor]:
-    """The output and the gradients of the input and of every parameter."""
+    """Returns the output and the gradients of the input and of every parameter."""
     output = layer(input)
     weighted = (output * torch.linspace(-1, 1, output.numel()).to(output).view_as(output)).sum()
     return [output, *torch.autograd.grad(weighted, [input, *layer.parameters()])]
 
 
 def pytorchs_own(layer: Linear) -> nn.Module:
-    """The same in PyTorch's class and in float64, with copies of the weights."""
+    """Returns the same in PyTorch's class and in float64, with copies of the weights."""
     own = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
     own.load_state_dict(layer.state_dict())
     return own.double()

@@ -119,8 +119,9 @@ def assert_equal(model: str, architecture: dict[str, Any], length: int, mixtures
 
 
 def run(network: nn.Module, mixture: Tensor, direction: Tensor, fill: int) -> tuple[Tensor, Tensor]:
-    """Estimates [B, 2, T] of the mixture with `fill` zeros behind it, which are cut off again, and the
-    mixture's gradient [B, T] of their product with `direction`."""
+    """Estimates [B, 2, T] of the mixture with `fill` zeros behind it, which are cut off again, and the mixture's
+    gradient [B, T] of their product with `direction`.
+    """
     mixture = mixture.clone().requires_grad_()
     estimates = network(F.pad(mixture, (0, fill)))[..., : mixture.shape[-1]]
     estimates.backward(direction)
@@ -128,8 +129,9 @@ def run(network: nn.Module, mixture: Tensor, direction: Tensor, fill: int) -> tu
 
 
 def fill_up(length: int, model: str, config: Any) -> int:
-    """Zeros that the reference must be given: up to the last frame's end, and for ConvTasNet to one frame more
-    than the longest reflection. Without them it leaves samples out or fails."""
+    """Zeros that the reference must be given: up to the last frame's end, and for ConvTasNet to one frame more than the
+    longest reflection. Without them it leaves samples out or fails.
+    """
     shortest = config.block_kernel_size // 2 * 2 ** (config.blocks - 1) + 1 if model == "convtasnet" else 1
     frames = max(math.ceil((length - 16) / 8) + 1, shortest)
     return 16 + 8 * (frames - 1) - length
@@ -145,9 +147,7 @@ def counterparts(model: str, ours: nn.Module, theirs: nn.Module) -> dict[str, li
     for name, _ in ours.named_parameters():
         prefix, leaf = re.fullmatch(r"(.*\.)(\w+)", name).groups()  # type: ignore[union-attr]
         (pattern,) = (pattern for pattern in COUNTERPARTS if re.fullmatch(pattern, prefix))
-        held[name] = [
-            reference_parameters.pop(re.sub(pattern, part, prefix) + leaf) for part in COUNTERPARTS[pattern]
-        ]
+        held[name] = [reference_parameters.pop(re.sub(pattern, part, prefix) + leaf) for part in COUNTERPARTS[pattern]]
     assert reference_parameters == {}
     return held
 

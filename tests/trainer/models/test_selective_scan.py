@@ -1,5 +1,4 @@
-"""The selective scan against a direct recurrence in float64: what it gives, how it differentiates, what it
-keeps."""
+"""The selective scan against a direct recurrence in float64: what it gives, how it differentiates, what it keeps."""
 
 import sys
 from collections.abc import Iterator
@@ -148,7 +147,7 @@ INTERFACE = "def selective_scan_fn(*inputs): ...\nselective_scan_cuda = "
 def test_without_triton_it_is_a_mamba_ssm_that_works(
     interface: str, name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package of that name, in the states in which people have it."""
+    """Yields a package of that name, in the states in which people have it."""
     ops = tmp_path / "mamba_ssm" / "ops"
     ops.mkdir(parents=True)
     for folder in (ops, ops.parent):

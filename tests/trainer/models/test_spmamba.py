@@ -16,13 +16,11 @@ from trainer.models import build
 from trainer.models.spmamba import Block, FrameAttention, Mamba, SPMambaConfig
 from trainer.models.spmamba import Path as ScanPath
 
-SMALL = SPMambaConfig(
-    n_fft=16, hop=8, channels=6, window=3, heads=3, attention_size=20, state_size=5, expansion=2
-)
+SMALL = SPMambaConfig(n_fft=16, hop=8, channels=6, window=3, heads=3, attention_size=20, state_size=5, expansion=2)
 
 
 def direct_block(block: Block, x: Tensor) -> Tensor:
-    """The block as TF-GridNet and SPMamba print it: [B, C, T, F], one path after the other, in steps."""
+    """Returns the block as TF-GridNet and SPMamba print it: [B, C, T, F], one path after the other, in steps."""
     batch, channels, frames, frequencies = x.shape
     rows = x.transpose(1, 2).reshape(batch * frames, channels, frequencies)
     along = direct_path(block.intra, rows).view(batch, frames, channels, frequencies).transpose(1, 2)
@@ -33,11 +31,9 @@ def direct_block(block: Block, x: Tensor) -> Tensor:
 
 
 def direct_path(path: ScanPath, x: Tensor) -> Tensor:
-    """[B', C, L] to [B', C, L]: norm over C, unfold, both directions, transposed convolution."""
+    """Returns [B', C, L] to [B', C, L]: norm over C, unfold, both directions, transposed convolution."""
     normed = direct_norm(x, (1,), path.norm.weight[:, None], path.norm.bias[:, None])
-    windows = F.unfold(normed[..., None], (path.window, 1)).transpose(
-        1, 2
-    )  # [B', L', C w], neighbours fastest
+    windows = F.unfold(normed[..., None], (path.window, 1)).transpose(1, 2)  # [B', L', C w], neighbours fastest
     directions = []
     for direction, sequences in ((path.forwards, windows), (path.backwards, windows.flip(1))):
         root = torch.sqrt(sequences.square().mean(2, keepdim=True) + 1e-5)
@@ -52,7 +48,7 @@ def direct_path(path: ScanPath, x: Tensor) -> Tensor:
 
 
 def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
-    """[B', L, width] to [B', L, width]: figure 3 and algorithm 2 of the Mamba paper."""
+    """Returns [B', L, width] to [B', L, width]: figure 3 and algorithm 2 of the Mamba paper."""
     inner, (rank, states, _) = len(mamba.D), mamba.sizes
     u, z = (x @ mamba.input.weight.T).split(inner, 2)
     taps = mamba.conv.weight[:, 0]  # [D, taps]
@@ -67,7 +63,7 @@ def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
 
 
 def direct_attention(attention: FrameAttention, x: Tensor) -> Tensor:
-    """[B, C, T, F] to [B, C, T, F]: head by head, frame rows of all channels and frequencies."""
+    """Returns [B, C, T, F] to [B, C, T, F]: head by head, frame rows of all channels and frequencies."""
 
     def project(projection: torch.nn.Sequential, x: Tensor) -> Tensor:
         linear, prelu, norm = projection
@@ -90,8 +86,10 @@ def direct_norm(x: Tensor, axes: tuple[int, ...], gain: Tensor, bias: Tensor) ->
 
 @pytest.mark.parametrize(("frames", "frequencies"), [(7, 9), (3, 9)], ids=["several windows", "one window"])
 def test_a_block_equals_its_equations_said_directly(frames: int, frequencies: int) -> None:
-    """Output and the gradients of the input and of every parameter, in float64 to 1e-9. Parameters are drawn at
-    random, so that no norm or slope is at the value that hides it."""
+    """Output and the gradients of the input and of every parameter, in float64 to 1e-9.
+
+    Parameters are drawn at random, so that no norm or slope is at the value that hides it.
+    """
     torch.manual_seed(0)
     block = Block(SMALL).double()
     for parameter in block.parameters():

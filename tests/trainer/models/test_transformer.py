@@ -47,7 +47,7 @@ def _theirs(name: str) -> str:
 
 
 def with_gradients(layer: nn.Module, input: Tensor, names: list[str]) -> list[Tensor]:
-    """The output and the gradients of the input and of the parameters."""
+    """Returns the output and the gradients of the input and of the parameters."""
     output = layer(input)
     weighted = (output * torch.linspace(-1, 1, output.numel()).to(output).view_as(output)).sum()
     parameters = dict(layer.named_parameters())
@@ -91,9 +91,7 @@ def test_autocast_goes_pytorchs_own_way(layer: TransformerLayer) -> None:
 
 
 @pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "MKL"])
-def test_its_operations_are_counted(
-    layer: TransformerLayer, onednn: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_operations_are_counted(layer: TransformerLayer, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "WIDE", onednn)
     known = {torch.ops.mkldnn._linear_pointwise: operations}
     with FlopCounterMode(display=False, custom_mapping=known) as count:

@@ -1,8 +1,8 @@
 """Makes the mixtures and writes them in PolSESS format. Called by trainer/data/corpus/__main__.py.
 
 Each mixture is drawn from a generator of its own (seed, subset, index): the bytes depend neither on the number of
-processes nor on their order. All stems are 16-bit and the mix is their integer sum, so that what the reader
-subtracts leaves nothing behind.
+processes nor on their order. All stems are 16-bit and the mix is their integer sum, so that what the reader subtracts
+leaves nothing behind.
 """
 
 import csv
@@ -93,9 +93,7 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
                 (folder / subset / name).mkdir(parents=True)
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             rows: dict[str, list[dict[str, str]]] = {subset: [] for subset in SUBSETS}
-            for done, (task, row) in enumerate(
-                zip(tasks, pool.map(make, tasks, chunksize=4), strict=True), 1
-            ):
+            for done, (task, row) in enumerate(zip(tasks, pool.map(make, tasks, chunksize=4), strict=True), 1):
                 rows[task.subset].append(row)
                 progress(done, len(tasks))
         for subset in SUBSETS:
@@ -123,14 +121,12 @@ def make(task: Task) -> dict[str, str]:
             continue
         # Both dry speakers lie in one folder.
         row[column] = f"{task.index:05d}_{SPEECH.index(column) + 1}.wav" if column in SPEECH else name
-        soundfile.write(
-            task.folder / task.subset / folder / row[column], stems[column], SAMPLE_RATE, "PCM_16"
-        )
+        soundfile.write(task.folder / task.subset / folder / row[column], stems[column], SAMPLE_RATE, "PCM_16")
     return row
 
 
 def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
-    """The stems [T] of one mixture by CSV column, full scale 1, without the mix."""
+    """Returns the stems [T] of one mixture by CSV column, full scale 1, without the mix."""
     frames = round(task.settings.seconds * SAMPLE_RATE)
     material = [group[name] for group, name in _pair(draw, task.groups)]
     first = draw.uniform(*SPEECH_LEVEL)
@@ -150,10 +146,11 @@ def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
 
 
 def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
-    """The stems and their mix as 16-bit samples, mix = sum exactly; all are lowered where the sum would clip."""
-    peak = max(
-        float(np.abs(sum(stems.values())).max()), *(float(np.abs(stem).max()) for stem in stems.values())
-    )
+    """Returns the stems and their mix as 16-bit samples, mix = sum exactly.
+
+    All are lowered where the sum would clip.
+    """
+    peak = max(float(np.abs(sum(stems.values())).max()), *(float(np.abs(stem).max()) for stem in stems.values()))
     scale = min(1.0, 0.99 / max(peak, 1e-9)) * 32767
     rounded = {column: np.round(stem * scale).astype(np.int32) for column, stem in stems.items()}
     mix = np.sum(list(rounded.values()), axis=0)
@@ -161,7 +158,7 @@ def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...],
 
 
 def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]:
-    """Two speakers, in random order: of one group any two, of two groups one each."""
+    """Returns two speakers, in random order: of one group any two, of two groups one each."""
     if len(groups) == 2:
         groups = [groups[index] for index in draw.permutation(2)]
         return [(group, str(draw.choice(sorted(group)))) for group in groups]
@@ -169,7 +166,7 @@ def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]
 
 
 def _utterance(draw: Generator, files: tuple[Path, ...], frames: int, subset: str) -> Signal:
-    """A random stretch of one speaker [T] at unit power, after a random silence."""
+    """Returns a random stretch of one speaker [T] at unit power, after a random silence."""
     material = recordings.speech(files, SAMPLE_RATE, subset)
     start = int(draw.uniform(0, LATEST_START) * frames)
     length = min(frames - start, len(material))
@@ -180,7 +177,7 @@ def _utterance(draw: Generator, files: tuple[Path, ...], frames: int, subset: st
 
 
 def _divided(found: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
-    """Who speaks in which subset. Voices, and speakers where there are enough, are in one subset only."""
+    """Returns who speaks in which subset. Voices, and speakers where there are enough, are in one subset only."""
     shuffle = np.random.default_rng(seed)
     names = [str(name) for name in shuffle.permutation(sorted(found))]
     if len(names) >= FEW_SPEAKERS:
@@ -214,14 +211,10 @@ def _same(out: Path, settings: Settings) -> bool:
         raise ConfigError(f"--out: {out} exists and is no corpus made here; choose another folder") from None
     wanted = asdict(settings)
     other = [
-        f"{key} {found.get(key)!r} instead of {value!r}"
-        for key, value in wanted.items()
-        if found.get(key) != value
+        f"{key} {found.get(key)!r} instead of {value!r}" for key, value in wanted.items() if found.get(key) != value
     ]
     if other:
-        raise ConfigError(
-            f"--out: {out} holds another corpus ({', '.join(other)}); choose another folder or remove it"
-        )
+        raise ConfigError(f"--out: {out} holds another corpus ({', '.join(other)}); choose another folder or remove it")
     return False
 
 

@@ -1,8 +1,8 @@
 """Recorded speakers: a folder with one sub-folder a speaker. Called by build.py.
 
-Any sample rate and format that libsndfile reads; channels are averaged, silence is cut away. With at least six
-speakers val and test have speakers of their own; with fewer, each speaker's recordings are divided instead, so that
-no recording is in two subsets.
+Any sample rate and format that libsndfile reads; channels are averaged, silence is cut away. With at least six speakers
+val and test have speakers of their own; with fewer, each speaker's recordings are divided instead, so that no recording
+is in two subsets.
 """
 
 from functools import cache
@@ -50,17 +50,16 @@ def speakers(folder: Path) -> dict[str, list[Path]]:
 
 @cache
 def speech(files: tuple[Path, ...], sample_rate: int, subset: str) -> NDArray[np.float64]:
-    """Returns the speech of one speaker in `subset` [T] at `sample_rate` Hz, recordings one after the other, silence cut
-    away. Raises DataError that names the subset where it is too little."""
+    """Returns the speech of one speaker in `subset` [T] at `sample_rate` Hz, recordings one after the other, silence
+    cut away. Raises DataError that names the subset where it is too little.
+    """
     parts: list[NDArray[np.float64]] = []
     frames = 0
     for path in files:
         try:
             samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise DataError(
-                f"{path}: libsndfile cannot read it ({error.error_string}); remove or convert it"
-            ) from None
+            raise DataError(f"{path}: libsndfile cannot read it ({error.error_string}); remove or convert it") from None
         mono = samples.mean(axis=1)
         if what := fault(mono):
             raise DataError(f"{path}: is no sound, {what}; remove or convert it")
@@ -90,6 +89,4 @@ def _seconds(path: Path) -> float:
     try:
         return float(soundfile.info(path).duration)
     except soundfile.LibsndfileError as error:
-        raise DataError(
-            f"{path}: libsndfile cannot read it ({error.error_string}); remove or convert it"
-        ) from None
+        raise DataError(f"{path}: libsndfile cannot read it ({error.error_string}); remove or convert it") from None

@@ -22,27 +22,23 @@ MAX_ORDER = 12  # image-source reflections; later ones lie below the noise of 16
 
 
 def scene(draw: Generator, frames: int, sample_rate: int) -> Signal:
-    """A continuous background [T] of unit power: noise whose spectrum falls by 0 to 6 dB an octave, slowly
+    """Returns a continuous background [T] of unit power: noise whose spectrum falls by 0 to 6 dB an octave, slowly
     modulated, half of the time with a hum of the mains.
     """
     spectrum = np.fft.rfft(draw.standard_normal(frames))
     frequency = np.fft.rfftfreq(frames, 1 / sample_rate)
     noise = np.fft.irfft(spectrum / np.maximum(frequency, 20.0) ** draw.uniform(0.0, 1.0), frames)
     time = np.arange(frames) / sample_rate
-    slow = 1 + draw.uniform(0, 0.6) * np.sin(
-        2 * np.pi * draw.uniform(0.1, 2.0) * time + draw.uniform(0, 2 * np.pi)
-    )
+    slow = 1 + draw.uniform(0, 0.6) * np.sin(2 * np.pi * draw.uniform(0.1, 2.0) * time + draw.uniform(0, 2 * np.pi))
     signal = unit(noise * slow)
     if draw.random() < 0.5:
-        harmonics = [
-            np.sin(2 * np.pi * 50 * k * time + draw.uniform(0, 2 * np.pi)) / k for k in (1, 2, 3, 5, 7)
-        ]
+        harmonics = [np.sin(2 * np.pi * 50 * k * time + draw.uniform(0, 2 * np.pi)) / k for k in (1, 2, 3, 5, 7)]
         signal = signal + draw.uniform(0.1, 0.5) * unit(np.sum(harmonics, axis=0))
     return unit(signal)
 
 
 def event(draw: Generator, frames: int, sample_rate: int) -> Signal:
-    """A short dry sound [T] somewhere in the mixture: knocks, a ringing tone or a burst of noise; peak 1."""
+    """Returns a short dry sound [T] somewhere in the mixture: knocks, a ringing tone or a burst of noise; peak 1."""
     length = min(frames, int(draw.uniform(0.1, 0.5) * sample_rate))
     time = np.arange(length) / sample_rate
     decay = np.exp(-time / draw.uniform(0.02, 0.12))
@@ -62,16 +58,14 @@ def event(draw: Generator, frames: int, sample_rate: int) -> Signal:
 
 
 def reverberation(draw: Generator, dry: list[Signal], sample_rate: int) -> list[Signal]:
-    """What one room adds to each of the `dry` signals [T], heard by one microphone: wet minus dry.
+    """Returns what one room adds to each of the `dry` signals [T], heard by one microphone: wet minus dry.
 
-    Image-source method (Allen and Berkley 1979, by pyroomacoustics). The direct path is scaled to 1 and
-    shifted to time 0, so that wet = dry + reverberation keeps the dry signal as it is in the mix.
+    Image-source method (Allen and Berkley 1979, by pyroomacoustics). The direct path is scaled to 1 and shifted to time
+    0, so that wet = dry + reverberation keeps the dry signal as it is in the mix.
     """
     size = draw.uniform(*ROOM)
     absorption, order = pra.inverse_sabine(draw.uniform(*REVERBERATION_TIME), size)
-    room = pra.ShoeBox(
-        size, fs=sample_rate, materials=pra.Material(absorption), max_order=min(order, MAX_ORDER)
-    )
+    room = pra.ShoeBox(size, fs=sample_rate, materials=pra.Material(absorption), max_order=min(order, MAX_ORDER))
     microphone = draw.uniform(WALL_DISTANCE, size - WALL_DISTANCE)
     room.add_microphone(microphone)
     for _ in dry:
@@ -88,11 +82,11 @@ def reverberation(draw: Generator, dry: list[Signal], sample_rate: int) -> list[
 
 
 def _direction(draw: Generator) -> Signal:
-    """A random direction [3] of length 1."""
+    """Returns a random direction [3] of length 1."""
     vector = draw.standard_normal(3)
     return np.asarray(vector / np.linalg.norm(vector))
 
 
 def unit(signal: Signal) -> Signal:
-    """The signal at unit power."""
+    """Returns the signal at unit power."""
     return signal / max(float(np.sqrt(np.mean(signal**2))), 1e-9)

@@ -48,7 +48,7 @@ class Engine(NamedTuple):
 
 
 def voices() -> list[str]:
-    """All speakers there are: the human-like voice variants that the wheel carries, in a fixed order."""
+    """Returns all speakers there are: the human-like voice variants that the wheel carries, in a fixed order."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     # Whispers have no pitch, and the others below are effects (robots, echoes), not speakers.
     effects = {"croak", "whisper", "whisperf", "robosoft", "UniRobot", "Demonic", "grandma", "grandpa"}
@@ -73,7 +73,7 @@ def record(folder: Path) -> None:
 
 
 def _speech(started: "Engine", voice: str, pitch: tuple[int, int]) -> NDArray[np.int16]:
-    """All sentences in one voice, one after the other [T]."""
+    """Returns all sentences in one voice, one after the other [T]."""
     engine, chunks = started.library, started.chunks
     character = np.random.default_rng([ord(letter) for letter in voice])
     if engine.espeak_SetVoiceByName(f"pl+{voice}".encode()) != 0:
@@ -92,9 +92,7 @@ def _engine() -> Engine:
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
     if rate <= 0:
-        raise DataError(
-            "eSpeak NG does not start; reinstall espeakng-loader, or give recordings with --speech"
-        )
+        raise DataError("eSpeak NG does not start; reinstall espeakng-loader, or give recordings with --speech")
     chunks: list[NDArray[np.int16]] = []
 
     def collect(samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int) -> int:

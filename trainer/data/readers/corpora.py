@@ -30,13 +30,13 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Hash of all that is trained and validated on, by which a run directory knows its corpus again, wherever it
-        lies and however it is stored. Raises DataError where a file is no sound."""
+        lies and however it is stored. Raises DataError where a file is no sound.
+        """
         return f"{FINGERPRINT}-{self.train.fingerprint()}-{self.validation.fingerprint()}"
 
 
 def open_corpus(root: Path, memory: Memory = FORGETFUL) -> Corpus:
-    """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset`
-    does."""
+    """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset` does."""
     return Corpus(open_subset(root, "train", memory), open_subset(root, "val", memory))
 
 
@@ -55,18 +55,16 @@ def open_subset(root: Path, name: str, memory: Memory = FORGETFUL) -> Subset:
 
 
 def has_files(root: Path, name: str) -> bool:
-    """Whether `root` has WAV files of subset `name`."""
+    """Returns whether `root` has WAV files of subset `name`."""
     return (root / name).is_dir() or bool(librimix.folders(root, name))
 
 
 def list_files(root: Path, name: str) -> Listing:
-    """The WAV files of a subset, not looked at yet. Raises DataError."""
+    """Returns the WAV files of a subset, not looked at yet. Raises DataError."""
     if librimix.folders(root, name):
         return librimix.listing(root, name)
     if (root / name / librimix.SPEECH_FOLDERS[0]).is_dir():
-        raise DataError(
-            f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or link it so"
-        )
+        raise DataError(f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or link it so")
     if (root / name).is_dir():
         return polsess.listing(root, name)
     if not root.is_dir():
@@ -84,8 +82,9 @@ def list_files(root: Path, name: str) -> Listing:
 
 
 def _hint(root: Path, name: str) -> str:
-    """What may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!, which is LibriMix's but for
-    names."""
+    """Returns what may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!, which is LibriMix's
+    but for names.
+    """
     for path in (root, *_below(root)):
         if has_files(path, name):
             return f"did you mean --data-dir {path}?"
@@ -102,7 +101,8 @@ def _below(root: Path) -> list[Path]:
 
 def _check_same(subset: PackedSubset, listing: Listing, memory: Memory) -> None:
     """Raises DataError where a pack lies beside files that it was not made of, unless all of these have been removed
-    since: it would train on something else than is there."""
+    since: it would train on something else than is there.
+    """
     if not any(Path(listing.path(index, MIX)).exists() for index in range(len(listing))):
         return
     if WavSubset(listing, memory).fingerprint() != subset.fingerprint():

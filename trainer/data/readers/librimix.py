@@ -3,8 +3,8 @@
     <root>/{train*,dev,test}/{mix_both or mix_clean,s1,s2,noise}/<mixture>.wav, e.g. root Libri2Mix/wav8k/min
     <root>/metadata/mixture_<subset>_<mix folder>.csv, which gives the mixtures and their order where it is there
 
-A mixture is two speakers and noise, or without mix_both two speakers alone. The file name is the same in each
-folder. Called by trainer/data/readers/corpora.py; trainer/data/readers/wav.py checks and reads the files.
+A mixture is two speakers and noise, or without mix_both two speakers alone. The file name is the same in each folder.
+Called by trainer/data/readers/corpora.py; trainer/data/readers/wav.py checks and reads the files.
 """
 
 import re
@@ -27,7 +27,7 @@ WSJ = {"tr": "train", "cv": "dev", "tt": "test"}
 
 
 def folders(root: Path, name: str) -> list[Path]:
-    """The folders in `root` that look like subset `name` of a LibriMix-style corpus; with luck one."""
+    """Returns the folders in `root` that look like subset `name` of a LibriMix-style corpus; with luck one."""
     parts = (*SPEECH_FOLDERS, *MIXES, SINGLE)
     found = root.glob(PATTERNS[name]) if name in PATTERNS else ()
     return sorted(path for path in found if any((path / part).is_dir() for part in parts))
@@ -46,7 +46,7 @@ def renamed(root: Path) -> str:
 
 
 def listing(root: Path, name: str) -> Listing:
-    """The files of subset `name` ('train', 'val' or 'test'). Raises DataError that names what is missing."""
+    """Returns the files of subset `name` ('train', 'val' or 'test'). Raises DataError that names what is missing."""
     found = folders(root, name)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -76,11 +76,12 @@ def listing(root: Path, name: str) -> Listing:
 
 
 def _mix(folder: Path) -> str:
-    """The folder of the mixtures. Raises DataError where the subset is not one of two speakers, or not whole."""
+    """Returns the folder of the mixtures.
+
+    Raises DataError where the subset is not one of two speakers, or not whole.
+    """
     if third := next((path.name for path in sorted(folder.glob("s[3-9]")) if path.is_dir()), None):
-        raise DataError(
-            f"{folder}: has {third}/ beside s1/ and s2/; this trainer separates mixtures of two speakers"
-        )
+        raise DataError(f"{folder}: has {third}/ beside s1/ and s2/; this trainer separates mixtures of two speakers")
     mix = next((mix for mix in MIXES if (folder / mix).is_dir()), None)
     if mix is None:
         single = f"; {SINGLE}/ has one speaker" if (folder / SINGLE).is_dir() else ""
@@ -92,19 +93,17 @@ def _mix(folder: Path) -> str:
 
 
 def _other_names(folder: Path) -> str:
-    """What lies in `folder` instead, where that is sound under another ending."""
+    """Returns what lies in `folder` instead, where that is sound under another ending."""
     sounds = (".wav", ".flac", ".sph", ".mp3", ".ogg")
     found = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in sounds)
-    return (
-        f"{found[0]} does not end in .wav, as {len(found)} files: convert or rename them, or "
-        if found
-        else ""
-    )
+    return f"{found[0]} does not end in .wav, as {len(found)} files: convert or rename them, or " if found else ""
 
 
 def _from_table(table: Path) -> tuple[list[str], list[int]]:
-    """The mixtures of a metadata CSV and their lines. Its paths are those of the machine that made the corpus, be it
-    Windows; names are the same everywhere."""
+    """Returns the mixtures of a metadata CSV and their lines.
+
+    Its paths are those of the machine that made the corpus, be it Windows; names are the same everywhere.
+    """
     files, lines = [], []
     for line, row in read_table(table, ["mixture_path"]):
         name = _name(row["mixture_path"])

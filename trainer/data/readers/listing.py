@@ -36,19 +36,19 @@ class Listing:
         return len(self.kinds)
 
     def file(self, index: int, stem: str) -> Path:
-        """The WAV file of a stem of a mixture."""
+        """Returns the WAV file of a stem of a mixture."""
         return Path(self.path(index, stem))
 
     def path(self, index: int, stem: str) -> str:
-        """The same as text, which takes a tenth of the time."""
+        """Returns the same as text, which takes a tenth of the time."""
         return os.path.join(self.folders[stem], self.names[stem][index])  # noqa: PTH118
 
     def stems(self, index: int) -> tuple[str, ...]:
-        """Those that the mixture has, the mix first."""
+        """Returns those that the mixture has, the mix first."""
         return STEMS[self.kinds[index]]
 
     def where(self, index: int) -> str:
-        """The mixture's place in the listing."""
+        """Returns the mixture's place in the listing."""
         return f"{self.source.name}, line {self.lines[index]}"
 
 
@@ -61,8 +61,10 @@ class Header(NamedTuple):
 
 
 def common_header(listing: Listing, index: int) -> Header:
-    """Reads the headers of a mixture's files, which must have one length. Raises DataError that names the first file
-    at fault."""
+    """Reads the headers of a mixture's files, which must have one length.
+
+    Raises DataError that names the first file at fault.
+    """
     frames, sixteen_bits = 0, True
     for stem in listing.stems(index):
         file = listing.file(index, stem)
@@ -101,19 +103,19 @@ def _checked_header(file: Path, where: str) -> tuple[int, str]:
 
 
 def _check_whole(stream: BinaryIO, where: str) -> None:
-    """A RIFF header says how long its file is; libsndfile reads what is left of a truncated one without a
-    word. Where ffmpeg or SoX wrote to a pipe, it does not, and equal lengths of the stems are the only check."""
+    """A RIFF header says how long its file is; libsndfile reads what is left of a truncated one without a word.
+
+    Where ffmpeg or SoX wrote to a pipe, it does not, and equal lengths of the stems are the only check.
+    """
     start = stream.read(8)
     announced = int.from_bytes(start[4:], "little") + 8
     present = stream.seek(0, 2)
     if len(start) < 8 or (start[:4] == b"RIFF" and present < announced and start[4:] not in UNKNOWN_LENGTHS):
-        raise DataError(
-            f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it anew"
-        )
+        raise DataError(f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it anew")
 
 
 def _hint(listing: Listing, index: int, stem: str) -> str:
-    """What to do about a file that is missing."""
+    """Returns what to do about a file that is missing."""
     folder, name = listing.folders[stem], listing.names[stem][index]
     last = name.replace("\\", "/").rpartition("/")[2]
     if last != name:

@@ -1,8 +1,9 @@
-"""Looks at a few mixtures for what no header shows: a silent speaker, and stems that do not make up their mixture; and for
-noise that no mixture has.
+"""Looks at a few mixtures for what no header shows: a silent speaker, and stems that do not make up their mixture.
 
-All train without an error, and to no good: a silent target has no SI-SNR, and files that were swapped between mixtures teach
-the model to separate what is not there.
+And for noise that no mixture has.
+
+All train without an error, and to no good: a silent target has no SI-SNR, and files that were swapped between mixtures
+teach the model to separate what is not there.
 """
 
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ LOOKED_AT = 16
 LONGEST = 60 * SAMPLE_RATE
 """Samples of one that are looked at."""
 REST = 0.01
-"""Of the speech's energy that may be left between a mixture and its parts: rounding to 16 bits leaves a millionth, and a mix
-that was clipped here and there less than this."""
+"""Of the speech's energy that may be left between a mixture and its parts: rounding to 16 bits leaves a millionth, and
+a mix that was clipped here and there less than this."""
 
 
 def oddities(subset: Subset) -> Iterator[str]:
-    """Returns a line for people about each kind of oddity. What cannot be read any more the training itself will name."""
+    """Returns a line for people about each kind of oddity.
+
+    What cannot be read any more the training itself will name.
+    """
     folder = subset.listing.folders[MIX] if isinstance(subset, WavSubset) else None
     if folder and folder.name == "mix_clean" and (folder.parent / NOISE).is_dir():
         yield (

@@ -44,7 +44,7 @@ SAMPLED = 32
 
 
 def pack_path(root: Path, name: str) -> Path:
-    """Where the pack of subset `name` of the corpus in `root` lies."""
+    """Returns where the pack of subset `name` of the corpus in `root` lies."""
     return root / f"{name}.pack"
 
 
@@ -89,8 +89,7 @@ class PackedSubset(Subset):
         crcs, counts = np.unique(self._crcs, return_counts=True)
         alike = np.flatnonzero(np.isin(self._crcs, crcs[counts > 1])).tolist()
         middles = {
-            (self._crcs[row], self._signals(row)[:2, self.frames[row] // 2 :][:, :64].tobytes())
-            for row in alike
+            (self._crcs[row], self._signals(row)[:2, self.frames[row] // 2 :][:, :64].tobytes()) for row in alike
         }
         return len(alike) - len(middles)
 
@@ -123,7 +122,7 @@ class PackedSubset(Subset):
             raise DataError(f"{self.source}: the checksum of mixture {index} is wrong; {_ANEW}")
 
     def __reduce__(self) -> tuple[type["PackedSubset"], tuple[Path]]:
-        """A process that shares no memory with this one maps the file itself."""
+        """Returns a process that shares no memory with this one maps the file itself."""
         return PackedSubset, (self.source,)
 
     def __del__(self) -> None:
@@ -131,7 +130,7 @@ class PackedSubset(Subset):
             os.close(self._descriptor)
 
     def _signals(self, index: int) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
-        """The speakers and variants [2 + V, T] of a mixture."""
+        """Returns the speakers and variants [2 + V, T] of a mixture."""
         first, frames = int(self._first[index]), int(self.frames[index])
         count = 2 + len(KINDS[KIND_NAMES[self.kinds[index]]])
         return self._data[first : first + count * frames].reshape(count, frames)
@@ -187,7 +186,7 @@ class PackedSubset(Subset):
 
 
 def data_begin(end: int) -> int:
-    """The first multiple of PAGE from `end` on."""
+    """Returns the first multiple of PAGE from `end` on."""
     return -(-end // PAGE) * PAGE
 
 

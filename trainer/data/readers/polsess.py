@@ -1,6 +1,6 @@
 """Which files a subset of a corpus in PolSESS format has.
 
-    <root>/<subset>/corpus_<root's name>_<subset>_final.csv, and beside it the folders of FOLDERS
+<root>/<subset>/corpus_<root's name>_<subset>_final.csv, and beside it the folders of FOLDERS
 
 Called by trainer/data/readers/corpora.py; trainer/data/readers/wav.py checks and reads the files.
 """
@@ -33,8 +33,10 @@ REVERB = (*SPEECH_REVERB, EVENT_REVERB)
 
 
 def listing(root: Path, name: str) -> Listing:
-    """The files of subset `name` ('train', 'val' or 'test') of the corpus in `root`. Raises DataError that names
-    the file, and the line of the CSV, at fault."""
+    """Returns the files of subset `name` ('train', 'val' or 'test') of the corpus in `root`.
+
+    Raises DataError that names the file, and the line of the CSV, at fault.
+    """
     table = _find_csv(root, name)
     names: dict[str, list[str]] = {column: [] for column in FOLDERS}
     kinds, lines = [], []
@@ -49,7 +51,7 @@ def listing(root: Path, name: str) -> Listing:
 
 
 def _find_csv(root: Path, name: str) -> Path:
-    """The CSV of a subset. A root that was renamed, or mounted as /data, keeps the old name in it."""
+    """Returns the CSV of a subset. A root that was renamed, or mounted as /data, keeps the old name in it."""
     folder = root / name
     exact = folder / f"corpus_{root.resolve().name}_{name}_final.csv"
     found = [exact] if exact.is_file() else sorted(folder.glob(f"corpus_*_{name}_final.csv"))
@@ -60,8 +62,11 @@ def _find_csv(root: Path, name: str) -> Path:
 
 
 def _check_cells(row: Mapping[str, str], where: str) -> None:
-    """Each column names a file; the reverb columns may be empty. A name may not lead out of its folder: a corpus from
-    elsewhere would have the trainer read, and tell of, any file of its user. An absolute one says openly what it means."""
+    """Each column names a file; the reverb columns may be empty.
+
+    A name may not lead out of its folder: a corpus from elsewhere would have the trainer read, and tell of, any file of
+    its user. An absolute one says openly what it means.
+    """
     for column in FOLDERS:
         if ".." in re.split(r"[/\\]", row[column]):
             raise DataError(
@@ -69,6 +74,4 @@ def _check_cells(row: Mapping[str, str], where: str) -> None:
             )
     empty = [column for column in FOLDERS if not row[column]]
     if empty and set(empty) != set(REVERB):
-        raise DataError(
-            f"{where}: column {empty[0]} is empty; only {', '.join(REVERB)} may be, all of them together"
-        )
+        raise DataError(f"{where}: column {empty[0]} is empty; only {', '.join(REVERB)} may be, all of them together")

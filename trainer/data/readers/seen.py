@@ -1,9 +1,9 @@
 """Remembers what was found in a corpus's files, so that a content is read again only where it may have changed.
 
-A mixture is known by its stamp: the names, sizes, times of change and inodes of its files. What was found in it (length,
-kind of samples, digest) is kept as JSON in a file of its own beside the run directory or in the user's cache, because a
-corpus is often mounted read-only. The file is written whole, so that several trainings may share it; one that is
-damaged, or of somebody else, is passed over, since no stamp of it fits.
+A mixture is known by its stamp: the names, sizes, times of change and inodes of its files. What was found in it
+(length, kind of samples, digest) is kept as JSON in a file of its own beside the run directory or in the user's cache,
+because a corpus is often mounted read-only. The file is written whole, so that several trainings may share it; one that
+is damaged, or of somebody else, is passed over, since no stamp of it fits.
 """
 
 import contextlib
@@ -69,9 +69,7 @@ class Memory:
             nonlocal due
             if (now := time.monotonic()) >= due:
                 left = (now - started) / max(1, done) * (total - done)
-                self.say(
-                    f"{what}: read once for its fingerprint, {done} of {total} mixtures, {left:.0f} s left"
-                )
+                self.say(f"{what}: read once for its fingerprint, {done} of {total} mixtures, {left:.0f} s left")
                 due = now + WORD_SECONDS
 
         return tell
@@ -85,8 +83,10 @@ FORGETFUL = Memory((), _silent)
 
 
 def memory(say: Callable[[str], None], near: Path | None = None) -> Memory:
-    """Returns the memory of this user, in TRAINER_CACHE or the usual folder for caches; on a cluster, where a pod keeps
-    nothing, it lies in the folder `near`, in which the run directory is."""
+    """Returns the memory of this user, in TRAINER_CACHE or the usual folder for caches.
+
+    On a cluster, where a pod keeps nothing, it lies in the folder `near`, in which the run directory is.
+    """
     places = [near] if near is not None else []
     if chosen := os.environ.get("TRAINER_CACHE"):
         return Memory((*places, Path(chosen)), say)

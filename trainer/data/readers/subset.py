@@ -29,8 +29,11 @@ KIND_NAMES = tuple(KINDS)
 
 
 class Subset(ABC):
-    """The mixtures of train, val or test, checked. What there is one of for each mixture is kept in arrays:
-    reading processes share them, and a large corpus takes no more of their memory than a small one."""
+    """The mixtures of train, val or test, checked.
+
+    What there is one of for each mixture is kept in arrays: reading processes share them, and a large corpus takes no
+    more of their memory than a small one.
+    """
 
     source: Path
     """The file or folder that lists the mixtures."""
@@ -52,8 +55,7 @@ class Subset(ABC):
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """The variants in which each mixture keeps all that is in it: SER indoors and SE outdoors, S or C in
-        LibriMix."""
+        """The variants in which each mixture keeps all that is in it: SER indoors and SE outdoors, S or C in LibriMix."""
         return tuple(KINDS[KIND_NAMES[code]][0] for code in np.unique(self.kinds))
 
     @property
@@ -68,12 +70,13 @@ class Subset(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """The same wherever the corpus lies and however it is stored, another for another corpus."""
+        """Returns the same wherever the corpus lies and however it is stored, another for another corpus."""
 
     @abstractmethod
     def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
-        """Fill `mixture` [T] with mixture `index` in `variant` from sample `start` on, and `targets` [2, T] with
-        its dry speech. Raises DataFaultError where the data cannot be read any more."""
+        """Fill `mixture` [T] with mixture `index` in `variant` from sample `start` on, and `targets` [2, T] with its
+        dry speech. Raises DataFaultError where the data cannot be read any more.
+        """
 
     def release(self) -> None:  # noqa: B027 - most readers hold nothing
         """Let go of memory that reading has taken; called after each batch."""
@@ -131,7 +134,7 @@ class Rows(Sequence[Row]):
 
 
 def load(row: Row, variant: str, start: int, frames: int) -> tuple[Samples, Samples]:
-    """The mixture [frames] in `variant` and its targets [2, frames], from sample `start` of the row."""
+    """Returns the mixture [frames] in `variant` and its targets [2, frames], from sample `start` of the row."""
     mixture, targets = np.empty(frames, np.float32), np.empty((2, frames), np.float32)
     row.subset.read(row.index, variant, start, mixture, targets)
     return mixture, targets

@@ -1,5 +1,7 @@
-"""Looks at every file of a listing: its header when a subset is opened, its samples for the fingerprint. What was seen
-before and has not changed since is not read again."""
+"""Looks at every file of a listing: its header when a subset is opened, its samples for the fingerprint.
+
+What was seen before and has not changed since is not read again.
+"""
 
 import hashlib
 import os
@@ -35,9 +37,7 @@ class Survey:
         self._looked = time.time_ns()
         self._stamps = list(_each(range(len(listing)), self._stamp, 64))
         remembered = memory.recall(listing.source)
-        self._known = {
-            row: remembered[mark] for row, (mark, _) in enumerate(self._stamps) if mark in remembered
-        }
+        self._known = {row: remembered[mark] for row, (mark, _) in enumerate(self._stamps) if mark in remembered}
         if not self._is_what_it_was():
             self._known = {}
         unknown = [row for row in range(len(listing)) if row not in self._known]
@@ -73,7 +73,7 @@ class Survey:
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
     def unchanged(self) -> bool:
-        """Whether no file has been touched since it was looked at first."""
+        """Returns whether no file has been touched since it was looked at first."""
         return list(_each(range(len(self._listing)), self._stamp, 64)) == self._stamps
 
     def _header(self, row: int) -> Header | Facts:
@@ -88,7 +88,8 @@ class Survey:
 
     def _is_what_it_was(self) -> bool:
         """Reads some of what is known: on a read-only image of a file system all times and inodes may be those of
-        another corpus."""
+        another corpus.
+        """
         rows = list(self._known)
         places = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int)) if rows else ()
         sampled = [rows[place] for place in places]
@@ -127,7 +128,8 @@ class Survey:
 
 def _each(rows: Sequence[int], look: Callable[[int], T], size: int) -> Iterator[T]:
     """Calls `look` for each row, `size` of them at a time, in threads: waiting for a disk or a network is what takes
-    the time."""
+    the time.
+    """
     pool = ThreadPoolExecutor(max(8, 2 * (os.cpu_count() or 1)))
     chunks = [rows[first : first + size] for first in range(0, len(rows), size)]
     try:

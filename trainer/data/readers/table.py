@@ -1,4 +1,5 @@
-"""Reads the CSV that lists the mixtures of a subset, and refuses what would shift, drop or swallow a cell without a word.
+"""Reads the CSV that lists the mixtures of a subset, and refuses what would shift, drop or swallow a cell without a
+word.
 
 A byte order mark, either end of line, blank lines and further columns are taken; a third speaker is not.
 """
@@ -63,6 +64,4 @@ def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) ->
 def _check_two_speakers(where: str, row: Mapping[str, str]) -> None:
     for column, cell in row.items():
         if cell and THIRD_SPEAKER.search(column):
-            raise DataError(
-                f"{where}: column {column} names a third speaker; this trainer separates mixtures of two"
-            )
+            raise DataError(f"{where}: column {column} names a third speaker; this trainer separates mixtures of two")

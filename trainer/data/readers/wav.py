@@ -1,8 +1,8 @@
 """Mixtures in WAV files, one file a stem: the reading.
 
 trainer/data/readers/polsess.py and trainer/data/readers/librimix.py say which files there are;
-trainer/data/readers/survey.py looks at all of
-them when a subset is opened, so that a damaged file ends the training before its first epoch.
+trainer/data/readers/survey.py looks at all of them when a subset is opened, so that a damaged file ends the training
+before its first epoch.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The selective scan of Mamba (Gu and Dao 2023, arXiv:2312.00752, algorithm 2), however the machine does it best.
 
-One function, three implementations: Triton kernels of our own on CUDA, which take less time than mamba-ssm's kernel (README.md);
-that one where triton is missing; and a tiled autograd function on the CPU. Which one runs is chosen from the device; `choose`
-tells which and why, and the training log repeats it. Called by spmamba and the benchmarks.
+One function, three implementations: Triton kernels of our own on CUDA, which take less time than mamba-ssm's kernel
+(README.md); that one where triton is missing; and a tiled autograd function on the CPU. Which one runs is chosen from
+the device; `choose` tells which and why, and the training log repeats it. Called by spmamba and the benchmarks.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def selective_scan(
         y_t = (C_t h_t + D u_t) silu(z_t)
 
     u, delta, z: [B, D, L]; A: [D, N]; B, C: [B, N, L]; D, delta_bias: [D]. Without z there is no gate, without
-    `delta_softplus` no softplus. Computed in float32, or in float64 where u is, whatever autocast says; y has u's
-    type. Differentiable once by every tensor. Raises ValueError where a shape does not fit.
+    `delta_softplus` no softplus. Computed in float32, or in float64 where u is, whatever autocast says; y has u's type.
+    Differentiable once by every tensor. Raises ValueError where a shape does not fit.
     """
     _check(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
@@ -59,7 +59,7 @@ class Choice:
 
 
 def choose(device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
-    """The implementation that runs on `device` for inputs of `dtype`, float32 or float64."""
+    """Returns the implementation that runs on `device` for inputs of `dtype`, float32 or float64."""
     if device.type != "cuda":
         return Choice("tiled", f"the device is {device.type}", tiled_scan)
     if find_spec("triton") is not None:

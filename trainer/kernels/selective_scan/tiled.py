@@ -1,9 +1,9 @@
 """The selective scan on the CPU: tiles that stay in the cache, and memory that grows linearly with the length.
 
-A tile is some sequences times some steps, small enough for its three state tensors to stay in the
-cache. Forward keeps nothing but the state before each tile; backward computes a tile's states once more and
-takes the tiles from the end (the recomputation of Gu and Dao 2023, arXiv:2312.00752, section 3.3.2). States
-are [b, t, N, D], so that every operation runs over rows of D contiguous channels. Called by selective_scan.
+A tile is some sequences times some steps, small enough for its three state tensors to stay in the cache. Forward keeps
+nothing but the state before each tile; backward computes a tile's states once more and takes the tiles from the end
+(the recomputation of Gu and Dao 2023, arXiv:2312.00752, section 3.3.2). States are [b, t, N, D], so that every
+operation runs over rows of D contiguous channels. Called by selective_scan.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 TILE_BYTES = 1024 * 1024
-"""Of one state tensor of a tile and a thread. With less the calls of the operations weigh more than what they do,
-with more the cache does not help; the time is flat from half to four times this."""
+"""Of one state tensor of a tile and a thread. With less the calls of the operations weigh more than what they do, with
+more the cache does not help; the time is flat from half to four times this."""
 TILE_STEPS = 16
 """Steps of a tile, more where the batch is too small to fill it: what is kept for backward is a state for each."""
 
@@ -36,8 +36,8 @@ def tiled_scan(
 ) -> Tensor:
     """y [B, D, L] of u, delta and z [B, D, L], A [D, N], B and C [B, N, L], D and delta_bias [D].
 
-    All of one type, float32 or float64, in which everything is computed. Quickest where u, delta and z are
-    transposed views of [B, L, D].
+    All of one type, float32 or float64, in which everything is computed. Quickest where u, delta and z are transposed
+    views of [B, L, D].
     """
     rows = [x if x is None else x.transpose(1, 2).contiguous() for x in (u, delta, B, C, z)]  # [B, L, ...]
     y: Tensor = _TiledScan.apply(*rows, A.t().contiguous(), D, delta_bias, delta_softplus)
@@ -115,9 +115,7 @@ def _gradients(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
     return u_grad, delta_grad, B_grad, C_grad, z_grad, A_grad, D_grad, bias_grad, None
 
 
-def _states(
-    step: Tensor, x: Tensor, A: Tensor, B: Tensor, start: Tensor, decay: Tensor, states: Tensor
-) -> None:
+def _states(step: Tensor, x: Tensor, A: Tensor, B: Tensor, start: Tensor, decay: Tensor, states: Tensor) -> None:
     """Fill decay = exp(step A) and states, h_t = decay_t h_(t-1) + B_t x_t, both [b, t, N, D]."""
     torch.mul(step.unsqueeze(2), A, out=decay).exp_()
     torch.mul(x.unsqueeze(2), B.unsqueeze(3), out=states)
@@ -126,9 +124,7 @@ def _states(
         state = torch.addcmul(state_t, decay_t, state, out=state_t)
 
 
-def _state_gradients(
-    grad: Tensor, C: Tensor, decay: Tensor, later: Tensor | None, state_grad: Tensor
-) -> Tensor:
+def _state_gradients(grad: Tensor, C: Tensor, decay: Tensor, later: Tensor | None, state_grad: Tensor) -> Tensor:
     """Fill state_grad, g_t = C_t grad_t + decay_(t+1) g_(t+1) [b, t, N, D], and return decay_1 g_1 [b, N, D]."""
     torch.mul(grad.unsqueeze(2), C.unsqueeze(3), out=state_grad)
     grads, decays = state_grad.unbind(1), decay.unbind(1)

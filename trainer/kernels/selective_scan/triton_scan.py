@@ -1,15 +1,14 @@
 """The selective scan on CUDA without mamba-ssm: Triton kernels forward and backward, softplus and gate inside.
 
-A program is one warp that walks a chunk of one sequence for a block of channels, their states in its registers.
-Where there are sequences enough to fill the GPU, a chunk is the whole sequence. Where there are not, a first pass
-walks every chunk from a state of 0; as a chunk turns its first state h into exp(A * its summed steps) h + what it
-ends with from 0, each program of the second pass finds its own first state from the chunks before it. The gradient
-of the state goes the same way from the end.
-Forward keeps the state before every tile of a few steps; backward reads it, computes the tile's states once more
-and walks back (arXiv:2312.00752, section 3.3.2). What several programs have a share in is written by each apart and
-summed afterwards, so there are no atomics and the bits are the same every time. All memory is [B, L, D], so that
-a step's loads are contiguous. The compiler moves no load above a store, so forward makes a tile's loads before its
-first store and backward has the next tile's copied to shared memory meanwhile: no step waits for memory alone.
+A program is one warp that walks a chunk of one sequence for a block of channels, their states in its registers. Where
+there are sequences enough to fill the GPU, a chunk is the whole sequence. Where there are not, a first pass walks every
+chunk from a state of 0; as a chunk turns its first state h into exp(A * its summed steps) h + what it ends with from 0,
+each program of the second pass finds its own first state from the chunks before it. The gradient of the state goes the
+same way from the end. Forward keeps the state before every tile of a few steps; backward reads it, computes the tile's
+states once more and walks back (arXiv:2312.00752, section 3.3.2). What several programs have a share in is written by
+each apart and summed afterwards, so there are no atomics and the bits are the same every time. All memory is [B, L, D],
+so that a step's loads are contiguous. The compiler moves no load above a store, so forward makes a tile's loads before
+its first store and backward has the next tile's copied to shared memory meanwhile: no step waits for memory alone.
 Called by selective_scan; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
 """
 
@@ -38,7 +37,8 @@ STEPS = 4
 STAGES: tl.constexpr = tl.constexpr(2)
 """Tiles that backward has under way: the one that it computes, and the next one's loads."""
 PROGRAMS, SHORTEST = 1056, 16
-"""Sequences are cut into chunks of at least so many steps until there are so many programs. The figures are a H200's."""
+"""Sequences are cut into chunks of at least so many steps until there are so many programs. The figures are a
+H200's."""
 
 
 def triton_scan(
@@ -153,8 +153,9 @@ def _carries(u: Tensor, A: Tensor, chunks: int) -> tuple[Tensor | None, Tensor |
 
 
 def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dict[str, Any]:
-    """What the kernels are compiled for, the distance between two rows of every tensor of rows too: with it known,
-    the address of a tile is enough for all its rows."""
+    """Returns what the kernels are compiled for, the distance between two rows of every tensor of rows too: with it
+    known, the address of a tile is enough for all its rows.
+    """
     state_size, channels = A.shape
     sizes = {"channels": channels, "state_size": state_size, "N": triton.next_power_of_2(state_size)}
     strides = {f"{name}_row": 0 if x is None else _distance(x) for name, x in rows.items()}
@@ -163,7 +164,7 @@ def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dic
 
 
 def _walk(constants: dict[str, Any], values: str, weights: str, back: bool) -> dict[str, Any]:
-    """The constants of _ends, whose values and weights are these."""
+    """Returns the constants of _ends, whose values and weights are these."""
     strides = {f"{name}_row" for name in ("u", "B", "C", "y_grad")}
     rest = {name: value for name, value in constants.items() if name not in strides}
     chosen = {"values_row": constants[f"{values}_row"], "weights_row": constants[f"{weights}_row"]}
@@ -188,8 +189,10 @@ def _sigmoid(x):
 
 @triton.jit
 def _place(chunks, channels: tl.constexpr, state_size: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr):
-    """The program's block, sequence and chunk; its channels d [D], the states n [N], and cells [N, D], those that
-    exist being `inside`."""
+    """The program's block, sequence and chunk.
+
+    Its channels d [D], the states n [N], and cells [N, D], those that exist being `inside`.
+    """
     blocks = tl.cdiv(channels, BLOCK)
     block, place = tl.program_id(0) % blocks, tl.program_id(0) // blocks
     d, n = block * BLOCK + tl.arange(0, BLOCK), tl.arange(0, N)
@@ -253,7 +256,9 @@ def _ends(
     STEPS: tl.constexpr, SOFTPLUS: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
     """Of every chunk the state after it, had it been 0 before, and the sum of its steps; values are u, weights B.
-    BACK: the gradient of the state before it, had it been 0 after; values are the gradient of y, weights C."""
+
+    BACK: the gradient of the state before it, had it been 0 after; values are the gradient of y, weights C.
+    """
     _, sequence, chunk, d, n, cell, inside = _place(chunks, channels, state_size, N, BLOCK)
     A_cell = tl.load(A + cell, inside, 0.0) * LOG2_E
     state, total = tl.zeros_like(A_cell), tl.sum(tl.zeros_like(A_cell), 0)  # [N, D], [D]
@@ -333,9 +338,7 @@ def _backward(
     bias_d = _bias(bias, D_d, d, channels)
     last = (sequence + 1) * chunks - 1
     # [N, D], gradient of the state before the step that follows, at first of what the later chunks leave
-    later = _carried(
-        ends, totals, last, chunks - 1 - chunk, -1, A_cell, d, cell, inside, channels, state_size
-    )
+    later = _carried(ends, totals, last, chunks - 1 - chunk, -1, A_cell, d, cell, inside, channels, state_size)
     A_sum, D_sum, bias_sum = tl.zeros_like(A_cell), tl.zeros_like(D_d), tl.zeros_like(D_d)
     shares = block * (tl.num_programs(0) // (tl.cdiv(channels, BLOCK) * chunks)).to(tl.int64) * length
     start = chunk * chunk_length
@@ -375,9 +378,7 @@ def _backward(
             B_share = tl.sum(state_grad * (step * u_d)[None, :], 1)  # [N]
             C_share = tl.sum(states[k + 1] * grad[None, :], 1)  # [N]
             tl.store(shares_tile + (2 * k * state_size + n), B_share, _within(n, state_size, left, k))
-            tl.store(
-                shares_tile + (2 * k * state_size + state_size + n), C_share, _within(n, state_size, left, k)
-            )
+            tl.store(shares_tile + (2 * k * state_size + state_size + n), C_share, _within(n, state_size, left, k))
             later = tl.exp2(step[None, :] * A_cell) * state_grad  # past the end it stays 0, because grad is
             log_decay_grad = later * states[k]  # [N, D]
             A_sum += log_decay_grad * step[None, :]

@@ -1,8 +1,8 @@
 """The learned filter bank around the time-domain models: waveform to frames and back, at any length.
 
-A frame is `kernel_size` samples, the stride is half of that and nothing is padded around the edges, as in
-TasNet (Luo and Mesgarani 2018, arXiv:1711.00541). A mixture that does not fill its last frame is filled up
-with zeros on the right, and the decoder cuts as many samples off. Used by convtasnet, dprnn and sepformer.
+A frame is `kernel_size` samples, the stride is half of that and nothing is padded around the edges, as in TasNet (Luo
+and Mesgarani 2018, arXiv:1711.00541). A mixture that does not fill its last frame is filled up with zeros on the right,
+and the decoder cuts as many samples off. Used by convtasnet, dprnn and sepformer.
 """
 
 import torch.nn.functional as F
@@ -22,12 +22,12 @@ class Encoder(nn.Module):
         self.conv = nn.Conv1d(1, filters, kernel_size, stride=kernel_size // 2, bias=False)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """[B, T] with any T >= 1 to [B, N, L], L = max(ceil((T - kernel) / stride) + 1, shortest)."""
+        """Returns [B, T] with any T >= 1 to [B, N, L], L = max(ceil((T - kernel) / stride) + 1, shortest)."""
         padded = F.pad(mixture, (0, self.padded_length(mixture.shape[-1]) - mixture.shape[-1]))  # [B, T']
         return F.relu(self.conv(padded.unsqueeze(1)))  # [B, N, L]
 
     def padded_length(self, length: int) -> int:
-        """The samples that whole frames take where the mixture has `length` >= 1 of them."""
+        """Returns the samples that whole frames take where the mixture has `length` >= 1 of them."""
         (kernel_size,), (stride,) = self.conv.kernel_size, self.conv.stride
         further = max(-(-(length - kernel_size) // stride), self.shortest - 1)
         return kernel_size + further * stride
@@ -41,6 +41,6 @@ class Decoder(nn.Module):
         self.conv = nn.ConvTranspose1d(filters, 1, kernel_size, stride=kernel_size // 2, bias=False)
 
     def forward(self, frames: Tensor, length: int) -> Tensor:
-        """[B, S, N, L] to [B, S, length]; `length` is the mixture's, in samples."""
+        """Returns [B, S, N, L] to [B, S, length]; `length` is the mixture's, in samples."""
         waveforms: Tensor = self.conv(frames.flatten(0, 1)).view(*frames.shape[:2], -1)  # [B, S, T']
         return waveforms[..., :length]  # [B, S, T]

@@ -1,9 +1,9 @@
 """What DPRNN and SepFormer share: masks from a sequence model that runs within chunks, then across them.
 
-The frames are cut into chunks that overlap by half. Every block sends one sequence model along each chunk
-(intra) and another one along the same place of all chunks (inter); overlap-add joins the chunks again (Luo,
-Chen and Yoshioka 2020, arXiv:1910.06379). Chunks are [B, S, K, N], channels last, so that every projection is
-one matrix product over contiguous rows. DPRNN and SepFormer derive from DualPathNetwork.
+The frames are cut into chunks that overlap by half. Every block sends one sequence model along each chunk (intra) and
+another one along the same place of all chunks (inter); overlap-add joins the chunks again (Luo, Chen and Yoshioka 2020,
+arXiv:1910.06379). Chunks are [B, S, K, N], channels last, so that every projection is one matrix product over
+contiguous rows. DPRNN and SepFormer derive from DualPathNetwork.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ class DualPathNetwork(nn.Module):
         self.decoder = Decoder(filters, kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """[B, T] to [B, 2, T]."""
+        """Returns [B, T] to [B, 2, T]."""
         frames = self.encoder(mixture)  # [B, N, L]
         features = self.bottleneck(self.norm(frames).transpose(1, 2))  # [B, L, N]
         chunks = self.activation(self.blocks(split(features, self.chunk_size)))  # [B, S, K, N]
@@ -48,7 +48,7 @@ class DualPathNetwork(nn.Module):
         return estimates
 
     def masks(self, features: Tensor) -> Tensor:
-        """The overlap-added features [B, L, N] to a mask for each speaker, [B, 2, L, N]."""
+        """Returns the overlap-added features [B, L, N] to a mask for each speaker, [B, 2, L, N]."""
         # The papers project each chunk and overlap-add afterwards. Both are linear, so the other order gives
         # the same from half the rows; the bias counts twice because two chunks cover every frame.
         speakers = F.linear(features, self.speakers.weight, 2 * self.speakers.bias)  # [B, L, 2 N]
@@ -69,7 +69,7 @@ class DualPathBlock(nn.Module):
         self.inter_norm = ChunkNorm(channels, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """[B, S, K, N] to [B, S, K, N]."""
+        """Returns [B, S, K, N] to [B, S, K, N]."""
         chunks = chunks + self.intra_norm(self.intra(chunks))  # [B, S, K, N]
         across = self.inter(chunks.transpose(1, 2)).transpose(1, 2)  # [B, S, K, N]
         output: Tensor = chunks + self.inter_norm(across)  # [B, S, K, N]
@@ -80,15 +80,15 @@ class ChunkNorm(GlobalNorm):
     """GlobalNorm with the channels last: over all chunks, frames and channels of a mixture."""
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """[B, S, K, N] to [B, S, K, N]."""
+        """Returns [B, S, K, N] to [B, S, K, N]."""
         return super().forward(chunks.movedim(-1, 1)).movedim(1, -1)  # [B, S, K, N]
 
 
 def split(features: Tensor, chunk_size: int) -> Tensor:
     """Features [B, L, N] to chunks [B, S, K, N] that overlap by half a chunk, zeros where the features end.
 
-    Half a chunk of zeros stands before the first frame, and as much and 1 to K more behind the last one, so
-    that every frame lies in exactly two chunks.
+    Half a chunk of zeros stands before the first frame, and as much and 1 to K more behind the last one, so that every
+    frame lies in exactly two chunks.
     """
     half = chunk_size // 2
     gap = chunk_size - (half + features.shape[1]) % chunk_size  # 1..K frames that fill the last chunk
@@ -98,7 +98,7 @@ def split(features: Tensor, chunk_size: int) -> Tensor:
 
 
 def overlap_add(chunks: Tensor, length: int) -> Tensor:
-    """The chunks [B, S, K, N] of `split` to features [B, length, N]: twice the features that were split."""
+    """Returns the chunks [B, S, K, N] of `split` to features [B, length, N]: twice the features that were split."""
     half = chunks.shape[2] // 2
     summed = chunks[:, 1:, :half] + chunks[:, :-1, half:]  # [B, S - 1, K / 2, N]
     return summed.flatten(1, 2)[:, :length]  # [B, L, N]

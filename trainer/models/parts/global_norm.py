@@ -1,8 +1,8 @@
 """The norm over all channels and places of a mixture, which every model here has, and PReLU in front of it.
 
-PyTorch's GroupNorm kernel for CUDA takes the moments of a group in one block of threads, and here a group is a whole mixture:
-in Conv-TasNet that was half of the step. There our own kernels run (triton_norm.py), which take PReLU along. Elsewhere, and
-under torch.compile, nn.GroupNorm is left as it is. Used by convtasnet, dual_path and spmamba.
+PyTorch's GroupNorm kernel for CUDA takes the moments of a group in one block of threads, and here a group is a whole
+mixture: in Conv-TasNet that was half of the step. There our own kernels run (triton_norm.py), which take PReLU along.
+Elsewhere, and under torch.compile, nn.GroupNorm is left as it is. Used by convtasnet, dual_path and spmamba.
 """
 
 import torch
@@ -19,7 +19,7 @@ class GlobalNorm(nn.GroupNorm):
         super().__init__(1, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, …] to the same shape; fp32 under autocast."""
+        """Returns [B, C, …] to the same shape; fp32 under autocast."""
         if not in_triton(x):
             return nn.functional.group_norm(x, 1, self.weight, self.bias, self.eps)
         from trainer.kernels.triton_norm import global_norm
@@ -37,7 +37,7 @@ class PReLUNorm(nn.Module):
         self.norm = GlobalNorm(channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, …] to the same shape; under autocast on a GPU in its precision, as a convolution wants it."""
+        """Returns [B, C, …] to the same shape; under autocast on a GPU in its precision, as a convolution wants it."""
         if not in_triton(x):
             output: Tensor = self.norm(self.activation(x))
             return output

@@ -68,7 +68,7 @@ ROLE = "sepsweep-researcher"
 
 
 def access(patient: Patient) -> Iterator[Result]:
-    """The rights that the verbs need, in the namespace of the trials and in Katib's."""
+    """Yields the rights that the verbs need, in the namespace of the trials and in Katib's."""
     own = patient.site.namespace
     groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, CONTROL_NAMESPACE, warning))
     denied = 0
@@ -77,17 +77,13 @@ def access(patient: Patient) -> Iterator[Result]:
             denied += len(missing)
             uses = ", ".join(dict.fromkeys(right.use for right in missing))
             what = ", ".join(map(str, missing))
-            yield report(
-                "rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _fix(place)
-            )
+            yield report("rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _fix(place))
     if not denied:
         yield ok("rights", f"all {len(NEEDED) + len(USEFUL) + len(OF_KATIB)} that the verbs need")
 
 
 def _allowed(patient: Patient, right: Right, place: str) -> bool:
-    return patient.cluster.allowed(
-        right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place
-    )
+    return patient.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place)
 
 
 def _fix(place: str) -> str:

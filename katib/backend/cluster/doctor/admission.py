@@ -1,4 +1,7 @@
-"""Would the API server take each Experiment, the Job of its trials and their pod: tried by dry runs. Called by `examine`."""
+"""Would the API server take each Experiment, the Job of its trials and their pod: tried by dry runs.
+
+Called by `examine`.
+"""
 
 import json
 import re
@@ -15,7 +18,7 @@ from katib.errors import ClusterError
 
 
 def names(patient: Patient) -> Iterator[Result]:
-    """The Experiments' names are free, or ours."""
+    """Yields the Experiments' names are free, or ours."""
     for manifest in patient.manifests:
         name = manifest["metadata"]["name"]
         found = patient.cluster.get(EXPERIMENT, name)
@@ -36,8 +39,7 @@ def namesakes(patient: Patient) -> Iterator[Result]:
     """No Experiment of another namespace has a name of ours."""
     everywhere = patient.cluster.list(EXPERIMENT, namespace="")
     algorithms = {
-        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"]
-        for manifest in patient.manifests
+        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"] for manifest in patient.manifests
     }
     for found in everywhere:
         name, place = found["metadata"]["name"], found["metadata"]["namespace"]
@@ -47,7 +49,9 @@ def namesakes(patient: Patient) -> Iterator[Result]:
         if leaves_namesakes_out(patient, algorithms[name]):
             yield ok("name", f"{text}; our suggestion service leaves its trials out")
         else:
-            meaning = "Katib lists trials without their namespace, and its own service takes those of both for one search's"
+            meaning = (
+                "Katib lists trials without their namespace, and its own service takes those of both for one search's"
+            )
             yield warning("name", text, meaning, f"NAME={successor(name)}, or {INSTALL}")
 
 
@@ -79,7 +83,10 @@ def trials(patient: Patient) -> Iterator[Result]:
 
 
 def trial_job(manifest: Object, name: str = "sepsweep-doctor") -> Object:
-    """The Job of one trial as Katib would make it, every placeholder filled; a search's value by the range's min."""
+    """Returns the Job of one trial as Katib would make it, every placeholder filled.
+
+    A search's value by the range's min.
+    """
     template = manifest["spec"]["trialTemplate"]
     low = {item["name"]: item["feasibleSpace"].get("min", "1") for item in manifest["spec"]["parameters"]}
     values = {item["name"]: low.get(item["reference"], name) for item in template["trialParameters"]}
@@ -100,9 +107,7 @@ def _try(patient: Patient, check: str, what: str, attempt: Callable[[], object])
     except ForbiddenError as cause:
         return warning(f"{check} dry run", "you may not try it", str(cause), "kubectl auth can-i --list")
     except ClusterError as cause:
-        return error(
-            f"{check} dry run", str(cause), f"the API server refuses the {check}", _mend(str(cause), patient)
-        )
+        return error(f"{check} dry run", str(cause), f"the API server refuses the {check}", _mend(str(cause), patient))
     return ok(f"{check} dry run", f"{what} would be taken")
 
 
@@ -112,9 +117,7 @@ def _mend(text: str, patient: Patient) -> str:
     if "webhook" in text and "failed calling" in text:
         return "kubectl -n kubeflow rollout status deployment katib-controller"
     if "PodSecurity" in text:
-        return (
-            f"kubectl get namespace {patient.site.namespace} --show-labels; the rendered pod meets restricted"
-        )
+        return f"kubectl get namespace {patient.site.namespace} --show-labels; the rendered pod meets restricted"
     if "LimitRange" in text or "maximum" in text or "minimum" in text:
         return "kubectl describe limitrange; change resources in k8s/site.yaml"
     return "make render MODEL=… > x.yaml; make check FILE=x.yaml"

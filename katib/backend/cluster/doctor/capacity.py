@@ -9,7 +9,7 @@ from katib.backend.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA, Object
 
 
 def quota(patient: Patient) -> Iterator[Result]:
-    """One trial fits into what the quotas allow at all, and all parallel ones into what is left."""
+    """Yields one trial fits into what the quotas allow at all, and all parallel ones into what is left."""
     needs = _needs(patient.pod["spec"])
     tight = False
     for found in patient.cluster.list(QUOTA):
@@ -47,7 +47,7 @@ def quota(patient: Patient) -> Iterator[Result]:
 
 
 def capacity(patient: Patient) -> Iterator[Result]:
-    """A node exists that takes a trial: labels, taints, GPUs, memory; and GPUs for the parallel ones."""
+    """Yields a node exists that takes a trial: labels, taints, GPUs, memory; and GPUs for the parallel ones."""
     pod = patient.pod["spec"]
     need = _needs(pod)
     nodes = patient.cluster.list(NODE)
@@ -87,9 +87,7 @@ def capacity(patient: Patient) -> Iterator[Result]:
         if wanted > most:
             meaning = "no node can take a trial"
             mend = "kubectl describe nodes | grep -A8 Allocatable; " + (
-                "install the GPU device plugin"
-                if resource == GPU and not most
-                else "lower resources in k8s/site.yaml"
+                "install the GPU device plugin" if resource == GPU and not most else "lower resources in k8s/site.yaml"
             )
             yield error(name, f"a trial needs {wanted:g}, the largest node has {most:g}", meaning, mend)
             return
@@ -99,9 +97,7 @@ def capacity(patient: Patient) -> Iterator[Result]:
         text = f"{places} trials at a time have GPUs on {len(have)} nodes, {patient.parallel} are asked for"
         if places < patient.parallel:
             mend = f"PARALLEL={places}, or parallel_trials in k8s/site.yaml"
-            yield warning(
-                "GPUs", text, "the others count as running while they wait, chosen with less knowledge", mend
-            )
+            yield warning("GPUs", text, "the others count as running while they wait, chosen with less knowledge", mend)
         else:
             yield ok("GPUs", text)
     else:
@@ -109,7 +105,7 @@ def capacity(patient: Patient) -> Iterator[Result]:
 
 
 def queue(patient: Patient) -> Iterator[Result]:
-    """The Kueue queue that the site names."""
+    """Yields the Kueue queue that the site names."""
     name = patient.site.kueue_queue
     if name is None:
         return
@@ -146,7 +142,7 @@ def queue(patient: Patient) -> Iterator[Result]:
 
 
 def _needs(pod: Object) -> dict[str, float]:
-    """What a quota counts of one pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
+    """Returns what a quota counts of one pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
     total: dict[str, float] = {}
     for container in pod["containers"]:
         resources: Mapping[str, Any] = container.get("resources") or {}
@@ -161,7 +157,7 @@ def _needs(pod: Object) -> dict[str, float]:
 
 
 def _untolerated(node: Object, pod: Object) -> str:
-    """The first taint of the node that keeps the pod away, or ''."""
+    """Returns the first taint of the node that keeps the pod away, or ''."""
     for taint in node["spec"].get("taints") or []:
         if taint["effect"] == "PreferNoSchedule":
             continue
@@ -176,6 +172,4 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
         return False
     if toleration.get("operator") == "Exists":
         return toleration.get("key") in (None, "", taint["key"])
-    return bool(
-        toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", "")
-    )
+    return bool(toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""))

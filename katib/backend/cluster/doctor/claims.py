@@ -22,12 +22,12 @@ FOR_EVER = "trial pods wait for it for ever"
 
 
 def data_claim(patient: Patient) -> Iterator[Result]:
-    """The corpus: several trials may read it at once."""
+    """Returns the corpus: several trials may read it at once."""
     return _claim(patient, "data", patient.site.claims.data)
 
 
 def runs_claim(patient: Patient) -> Iterator[Result]:
-    """The run directories: several trials may write to them at once."""
+    """Returns the run directories: several trials may write to them at once."""
     return _claim(patient, "runs", patient.site.claims.runs)
 
 
@@ -35,9 +35,7 @@ def _claim(patient: Patient, use: str, name: str) -> Iterator[Result]:
     check = f"{use} claim"
     found = patient.cluster.get(CLAIM, name)
     if found is None:
-        yield error(
-            check, f"no claim '{name}'", FOR_EVER, f"{BASE}, or name yours in k8s/site.yaml (claims.{use})"
-        )
+        yield error(check, f"no claim '{name}'", FOR_EVER, f"{BASE}, or name yours in k8s/site.yaml (claims.{use})")
         return
     phase = found.get("status", {}).get("phase", "Pending")
     if phase == "Lost":
@@ -49,7 +47,7 @@ def _claim(patient: Patient, use: str, name: str) -> Iterator[Result]:
 
 
 def _unbound(patient: Patient, check: str, name: str, claim: Object) -> Result:
-    """A claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
+    """Returns a claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
     classes = storage_classes(patient.cluster)
     wanted = class_of(claim, classes or ())
     show = "kubectl get storageclass"
@@ -92,15 +90,13 @@ def _bound(patient: Patient, check: str, use: str, name: str, claim: Object) -> 
         )
     if not shared and not pinned and patient.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or node_selector {HOSTNAME}: NODE in k8s/site.yaml"
-        return warning(
-            check, f"'{name}' is {', '.join(modes)}", "parallel trials only start on one node", fix
-        )
+        return warning(check, f"'{name}' is {', '.join(modes)}", "parallel trials only start on one node", fix)
     size = claim.get("status", {}).get("capacity", {}).get("storage", "")
     return ok(check, f"'{name}' {', '.join(modes)}, {size}".rstrip(", "))
 
 
 def _nodes(patient: Patient) -> int:
-    """How many there are; 1 where the caller may not look."""
+    """Returns how many there are; 1 where the caller may not look."""
     try:
         return len(patient.cluster.list(NODE))
     except ForbiddenError:

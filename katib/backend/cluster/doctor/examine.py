@@ -50,7 +50,10 @@ CHECKS: tuple[Check, ...] = (
 
 
 def examine(patient: Patient) -> list[Result]:
-    """The results of all checks; never raises ClusterError. Without a server that answers there is only the first."""
+    """Returns the results of all checks; never raises ClusterError.
+
+    Without a server that answers there is only the first.
+    """
     try:
         results = list(server(patient))
     except (UnreachableError, ExpiredError) as cause:
@@ -77,9 +80,5 @@ def _of(check: Check, patient: Patient) -> Iterator[Result]:
 
 
 def _unanswered(cause: ClusterError) -> Result:
-    mend = (
-        "log in again, then kubectl auth whoami"
-        if isinstance(cause, ExpiredError)
-        else "kubectl cluster-info"
-    )
+    mend = "log in again, then kubectl auth whoami" if isinstance(cause, ExpiredError) else "kubectl cluster-info"
     return error("API server", str(cause), "nothing can be done on a cluster that does not answer", mend)

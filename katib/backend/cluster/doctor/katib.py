@@ -55,7 +55,7 @@ def server(patient: Patient) -> Iterator[Result]:
 
 
 def definitions(patient: Patient) -> Iterator[Result]:
-    """The three resource types are there in v1beta1."""
+    """Yields the three resource types are there in v1beta1."""
     missing = []
     for kind in (EXPERIMENT, TRIAL, SUGGESTION):
         name = f"{kind.plural}.{KATIB}"
@@ -87,9 +87,7 @@ def deployments(patient: Patient) -> Iterator[Result]:
             mend = f"kubectl -n {CONTROL_NAMESPACE} describe deployment {name}"
             yield error(name, f"not available ({image})", meaning, mend)
         elif not image.endswith((f":{VERSION}",)) and "@sha256:" not in image:
-            yield warning(
-                name, f"is {image}", f"Sepsweep is written and tried against Katib {VERSION}", INSTALL
-            )
+            yield warning(name, f"is {image}", f"Sepsweep is written and tried against Katib {VERSION}", INSTALL)
         else:
             yield ok(name, image)
 
@@ -107,13 +105,13 @@ def katibs_namespace(patient: Patient) -> Iterator[Result]:
 
 
 def validating_webhook(patient: Patient) -> Iterator[Result]:
-    """The webhook that checks experiments is registered and answered."""
+    """Returns the webhook that checks experiments is registered and answered."""
     wanted = {"validator.experiment.katib.kubeflow.org"}
     return _webhook(patient, VALIDATING, wanted, "experiments are not checked")
 
 
 def mutating_webhook(patient: Patient) -> Iterator[Result]:
-    """The webhooks that complete experiments and trial pods are registered and answered."""
+    """Returns the webhooks that complete experiments and trial pods are registered and answered."""
     wanted = {"defaulter.experiment.katib.kubeflow.org", "mutator.pod.katib.kubeflow.org"}
     return _webhook(patient, MUTATING, wanted, "trial pods get no metrics collector")
 
@@ -147,9 +145,7 @@ def services(patient: Patient) -> Iterator[Result]:
     config = _config(patient)
     if config is None:
         meaning = "Katib knows no algorithm and refuses each experiment"
-        yield error(
-            "katib-config", f"not in namespace {CONTROL_NAMESPACE}, or not readable", meaning, INSTALL
-        )
+        yield error("katib-config", f"not in namespace {CONTROL_NAMESPACE}, or not readable", meaning, INSTALL)
         return
     runtime = config.get("runtime") or {}
     specs = [manifest["spec"] for manifest in patient.manifests]
@@ -162,20 +158,12 @@ def services(patient: Patient) -> Iterator[Result]:
     yield from _first_suggestions(runtime.get("suggestions"), specs)
     stoppers = {spec["earlyStopping"]["algorithmName"] for spec in specs if spec.get("earlyStopping")}
     yield from _service("early stopping", runtime.get("earlyStoppings"), "algorithmName", stoppers)
-    kinds = {
-        spec["metricsCollectorSpec"]["collector"]["kind"]
-        for spec in specs
-        if spec.get("metricsCollectorSpec")
-    }
+    kinds = {spec["metricsCollectorSpec"]["collector"]["kind"] for spec in specs if spec.get("metricsCollectorSpec")}
     yield from _service("collector", runtime.get("metricsCollectors"), "kind", kinds)
 
 
 def _service(what: str, entries: object, key: str, wanted: set[str]) -> Iterator[Result]:
-    there = (
-        {item.get(key): item for item in entries if isinstance(item, dict)}
-        if isinstance(entries, list)
-        else {}
-    )
+    there = {item.get(key): item for item in entries if isinstance(item, dict)} if isinstance(entries, list) else {}
     for name in sorted(wanted):
         if name not in there:
             hint = nearest(name, [str(known) for known in there]) if there else "it has none"
@@ -209,15 +197,14 @@ def _first_suggestions(entries: object, specs: list[Object]) -> Iterator[Result]
 
 
 def _images(entries: object) -> dict[str, str]:
-    """The image of each suggestion service in katib-config, by algorithm."""
+    """Returns the image of each suggestion service in katib-config, by algorithm."""
     items = entries if isinstance(entries, list) else []
-    return {
-        str(item.get("algorithmName")): str(item.get("image", "")) for item in items if isinstance(item, dict)
-    }
+    return {str(item.get("algorithmName")): str(item.get("image", "")) for item in items if isinstance(item, dict)}
 
 
 def leaves_namesakes_out(patient: Patient, algorithm: str) -> bool:
-    """Whether the suggestion service of `algorithm` is not Katib's own, which takes trials of namesakes for the search's.
+    """Returns whether the suggestion service of `algorithm` is not Katib's own, which takes trials of namesakes for the
+    search's.
 
     False where katib-config cannot be read.
     """
@@ -230,7 +217,9 @@ def leaves_namesakes_out(patient: Patient, algorithm: str) -> bool:
 
 
 def service_account(patient: Patient) -> Iterator[Result]:
-    """The account that the suggestion service runs under, where katib-config names one: Katib does not make that."""
+    """Yields the account that the suggestion service runs under, where katib-config names one: Katib does not make
+    that.
+    """
     if patient.homeless:
         return  # `namespace` says so, and what makes it
     entries = ((_config(patient) or {}).get("runtime") or {}).get("suggestions")
@@ -251,7 +240,7 @@ def service_account(patient: Patient) -> Iterator[Result]:
 
 
 def restricts(patient: Patient) -> bool:
-    """Whether Katib gives its collector the security context of the trainer (injectSecurityContext)."""
+    """Returns whether Katib gives its collector the security context of the trainer (injectSecurityContext)."""
     try:
         config = _config(patient) or {}
     except ForbiddenError:
@@ -277,7 +266,5 @@ def _endpoints(patient: Patient, service: Object) -> bool:
     except (NoKindError, ForbiddenError):
         return True  # the dry run of an experiment tells
     return any(
-        point.get("conditions", {}).get("ready", True)
-        for found in slices
-        for point in found.get("endpoints") or []
+        point.get("conditions", {}).get("ready", True) for found in slices for point in found.get("endpoints") or []
     )

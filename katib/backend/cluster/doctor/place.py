@@ -56,15 +56,13 @@ def namespace(patient: Patient) -> Iterator[Result]:
             mend,
         )
     elif level in ("", "privileged"):
-        yield warning(
-            "pod security", level or "not set", "nothing keeps a pod of this namespace off the node", relabel
-        )
+        yield warning("pod security", level or "not set", "nothing keeps a pod of this namespace off the node", relabel)
     else:
         yield ok("pod security", level)
 
 
 def wandb(patient: Patient) -> Iterator[Result]:
-    """The secret of Weights & Biases is there and has its key."""
+    """Yields the secret of Weights & Biases is there and has its key."""
     wanted = patient.site.wandb
     if wanted is None:
         yield ok("W&B secret", "the site asks for no tracking")
@@ -77,9 +75,7 @@ def wandb(patient: Patient) -> Iterator[Result]:
         yield warning("W&B secret", f"no Secret '{wanted.secret}'", meaning, mend)
     elif SECRET_KEY not in (found.get("data") or {}):
         keys = ", ".join(sorted(found.get("data") or {})) or "none"
-        yield warning(
-            "W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", meaning, mend
-        )
+        yield warning("W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", meaning, mend)
     elif not base64.b64decode(found["data"][SECRET_KEY]).strip():
         yield error("W&B secret", f"'{wanted.secret}': {SECRET_KEY} is empty", "W&B refuses to log in", mend)
     else:
@@ -87,7 +83,7 @@ def wandb(patient: Patient) -> Iterator[Result]:
 
 
 def accounts(patient: Patient) -> Iterator[Result]:
-    """The trials' service account, and the pull secrets that the account and the pods name."""
+    """Yields the trials' service account, and the pull secrets that the account and the pods name."""
     place, pod = patient.site.namespace, patient.pod["spec"]
     if patient.homeless:
         return
@@ -125,7 +121,7 @@ def accounts(patient: Patient) -> Iterator[Result]:
 
 
 def priority(patient: Patient) -> Iterator[Result]:
-    """The priority class that the trials name."""
+    """Yields the priority class that the trials name."""
     name = patient.pod["spec"].get("priorityClassName")
     if name is None:
         return

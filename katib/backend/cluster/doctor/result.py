@@ -18,7 +18,9 @@ CONTROL_NAMESPACE = "kubeflow"
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check. `mend` is a command or an edit; a search would fail with an error, and suffers from a warning.
+    """The outcome of one check.
+
+    `mend` is a command or an edit; a search would fail with an error, and suffers from a warning.
 
     `unknown`: the caller may not look there, which says nothing about the cluster.
     """
@@ -67,25 +69,25 @@ Check = Callable[[Patient], Iterator[Result]]
 
 
 def ok(check: str, found: str) -> Result:
-    """All is well."""
+    """Returns all is well."""
     return Result(check, "ok", found)
 
 
 def unknown(check: str, found: str) -> Result:
-    """The caller may not look there."""
+    """Returns the caller may not look there."""
     return Result(check, "unknown", found)
 
 
 def error(check: str, found: str, meaning: str, mend: str) -> Result:
-    """A search would fail."""
+    """Returns a search would fail."""
     return Result(check, "error", found, meaning, mend)
 
 
 def warning(check: str, found: str, meaning: str, mend: str) -> Result:
-    """A search would run, but not as well as it could."""
+    """Returns a search would run, but not as well as it could."""
     return Result(check, "warning", found, meaning, mend)
 
 
 def quantity(text: object) -> float:
-    """A Kubernetes quantity as a number: `500m` is 0.5, `1Ki` 1024."""
+    """Returns a Kubernetes quantity as a number: `500m` is 0.5, `1Ki` 1024."""
     return float(parse_quantity(str(text)))

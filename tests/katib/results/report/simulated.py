@@ -23,7 +23,7 @@ def identity(trials: int = 30, name: str = "series3-sepformer") -> Identity:
 
 
 def row(number: int, values: Any, *, lr: float = 1e-3, state: str = "Succeeded", **more: Any) -> Row:
-    """One trial with these values by epoch; one that is not finite is a gap."""
+    """Returns one trial with these values by epoch; one that is not finite is a gap."""
     finite = [(step, float(value)) for step, value in enumerate(values, 1) if np.isfinite(value)]
     best = max((value for _, value in finite), default=None)
     made = Row(
@@ -52,7 +52,7 @@ def table(*rows: Row, epochs: int = 50, **more: Any) -> TrialTable:
 
 
 def searched(trials: int, epochs: int = 50, seed: int = 0) -> TrialTable:
-    """A search in which the learning rate alone matters, a third of the trials are stopped and one in 13 fails."""
+    """Returns a search in which the learning rate alone matters, a third of the trials are stopped and one in 13 fails."""
     draw = np.random.default_rng(seed)
     rows = []
     for number in range(trials):

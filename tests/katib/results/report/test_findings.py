@@ -21,8 +21,9 @@ from katib.trial import Identity
 
 
 def test_the_parameter_that_matters_is_told_from_those_that_do_not() -> None:
-    """In 12 simulated searches of 30 trials only the learning rate matters: it comes first in all, and each of the others is
-    said to matter in no more of them than one in 20 would be, by a wide margin of luck."""
+    """In 12 simulated searches of 30 trials only the learning rate matters: it comes first in all, and each of the
+    others is said to matter in no more of them than one in 20 would be, by a wide margin of luck.
+    """
     found = [importances(searched(30, epochs=10, seed=seed)) for seed in range(12)]
     assert all(one[0].name == "lr" and one[0].told for one in found)
     others = [one.told for each in found for one in each if one.name != "lr"]
@@ -57,9 +58,7 @@ def test_where_nothing_can_be_said_of_importance_it_says_why(rows: list, reason:
 
 def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given() -> None:
     """Ten of fifty epochs at a sixth of an hour each; a trial that failed has spared nothing."""
-    found = cost(
-        table(row(1, [1.0] * 50), row(2, [0.5] * 10, state="EarlyStopped"), row(3, [0.1] * 5, state="Failed"))
-    )
+    found = cost(table(row(1, [1.0] * 50), row(2, [0.5] * 10, state="EarlyStopped"), row(3, [0.1] * 5, state="Failed")))
     assert found.spared == pytest.approx(40 / 6)
     assert found.used == pytest.approx(65 / 6)
     assert found.planned == pytest.approx(3 * 12)  # its own three trials, and not the thirty of the spec
@@ -67,9 +66,7 @@ def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given
 
 
 def test_a_stop_is_a_cross_at_the_epoch_where_it_came() -> None:
-    drawn = json.loads(
-        curves(table(row(1, [1.0, 2.0, 3.0]), row(2, [0.5, 0.6], state="EarlyStopped"))).drawing
-    )
+    drawn = json.loads(curves(table(row(1, [1.0, 2.0, 3.0]), row(2, [0.5, 0.6], state="EarlyStopped"))).drawing)
     (crosses,) = [trace for trace in drawn["data"] if trace["mode"] == "markers"]
     assert (crosses["x"], crosses["y"]) == ([2], [0.6])
     (best,) = [trace for trace in drawn["data"] if trace["name"] == "best trial"]
@@ -89,8 +86,9 @@ def test_the_history_goes_by_the_start_and_its_line_by_the_best_so_far() -> None
 
 
 def test_the_best_trial_lies_on_each_axis_where_its_value_is() -> None:
-    """lr 1e-3 is the middle of 1e-4 to 1e-2 in logarithms, weight_decay 1e-5 of its range, grad_clip_norm 5 is 4/9 of 1 to 10,
-    lr_factor 0.5 is 2/5 of 0.3 to 0.8, and the best value the top."""
+    """lr 1e-3 is the middle of 1e-4 to 1e-2 in logarithms, weight_decay 1e-5 of its range, grad_clip_norm 5 is 4/9 of 1
+    to 10, lr_factor 0.5 is 2/5 of 0.3 to 0.8, and the best value the top.
+    """
     drawn = json.loads(parallel(table(row(1, [5.0]), row(2, [1.0], lr=1e-2))).drawing)
     (best,) = [trace for trace in drawn["data"] if trace.get("name") == "best trial"]
     assert best["y"][:-1] == pytest.approx([0.5, 0.5, 4 / 9, 0.4, 1.0], abs=1e-4)
@@ -137,9 +135,7 @@ def test_a_search_whose_space_is_not_known_is_drawn_over_what_its_trials_had() -
         (1e-4, 1.2e-4, True, ["0.0001", "0.00012"]),
     ],
 )
-def test_axes_are_labelled_with_round_numbers(
-    low: float, high: float, logarithmic: bool, expected: list
-) -> None:
+def test_axes_are_labelled_with_round_numbers(low: float, high: float, logarithmic: bool, expected: list) -> None:
     assert [text for _, text in ticks(low, high, logarithmic=logarithmic)] == expected
 
 

@@ -1,4 +1,5 @@
-"""The report as a reader meets it: opened from a file by a real browser, on a desk, on a phone, in the dark and on paper.
+"""The report as a reader meets it: opened from a file by a real browser, on a desk, on a phone, in the dark and on
+paper.
 
 The pictures are kept in build/report/, for a look at them.
 """
@@ -24,9 +25,7 @@ PHONE = 390
 PAPER = 688
 """Pixels of 182 mm, the width of an A4 page between its margins."""
 SILENCE = "data:audio/wav;base64,UklGRiwAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQgAAAAAAAAAAAAAAA=="
-SOUNDS = Listening(
-    "Two sounds.", (Example("Mixture 1", (Player("mixture", SILENCE), Player("estimate 1", SILENCE))),)
-)
+SOUNDS = Listening("Two sounds.", (Example("Mixture 1", (Player("mixture", SILENCE), Player("estimate 1", SILENCE))),))
 BOXES = """[...document.querySelectorAll("[data-figure]")].map(holder => {
     const svg = holder.querySelector("svg.main-svg"), box = svg ? svg.getBoundingClientRect() : {width: 0, height: 0};
     return [holder.dataset.figure, box.width, box.height, holder.querySelectorAll("path").length, box.right];
@@ -41,7 +40,7 @@ def reader() -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of a search of which nothing is missing. Not to be changed."""
+    """Yields the report of a search of which nothing is missing. Not to be changed."""
     return written(tmp_path_factory.mktemp("usual"), searched(40, epochs=20), verdict())
 
 
@@ -62,7 +61,7 @@ def written(folder: Path, found: TrialTable, verdict: Verdict | None = None) -> 
 
 
 def drawn(reader: Page) -> list[str]:
-    """The figures, each of which has an area and lines in it."""
+    """Returns the figures, each of which has an area and lines in it."""
     boxes = reader.evaluate(BOXES)
     for name, width, height, paths, _ in boxes:
         assert width > 100, name
@@ -134,9 +133,7 @@ def test_on_paper_every_figure_is_there_and_within_the_page(reader: Page, usual:
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 4
     reader.call("Emulation.setEmulatedMedia", media="print")
-    reader.call(
-        "Emulation.setDeviceMetricsOverride", width=PAPER, height=1000, deviceScaleFactor=1, mobile=False
-    )
+    reader.call("Emulation.setDeviceMetricsOverride", width=PAPER, height=1000, deviceScaleFactor=1, mobile=False)
     reader.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert drawn(reader) == ALL
     assert all(right <= PAPER for *_, right in reader.evaluate(BOXES))
@@ -165,9 +162,9 @@ def test_text_from_outside_stays_text(reader: Page, tmp_path: Path) -> None:
     assert reader.evaluate("document.querySelectorAll('img').length") == 0
     links = reader.evaluate("[...document.querySelectorAll('#trials a')].map(link => link.href)")
     assert links == ["https://wandb.ai/team/project/runs/1"]
-    assert HOSTILE.replace("\u2028", "") in reader.evaluate(
-        "document.querySelector('#trials').textContent"
-    ).replace("\u2028", "")
+    assert HOSTILE.replace("\u2028", "") in reader.evaluate("document.querySelector('#trials').textContent").replace(
+        "\u2028", ""
+    )
 
 
 ODD = {
@@ -191,9 +188,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_search_that_lacks_something_says_so_and_shows_the_rest(
-    reader: Page, tmp_path: Path, name: str
-) -> None:
+def test_a_search_that_lacks_something_says_so_and_shows_the_rest(reader: Page, tmp_path: Path, name: str) -> None:
     found, words = ODD[name]
     reader.open(written(tmp_path, found), width=PHONE)
     drawn(reader)
@@ -204,15 +199,11 @@ def test_a_search_that_lacks_something_says_so_and_shows_the_rest(
     assert shown == len(found.rows)
 
 
-def test_a_report_that_tried_to_load_something_would_be_caught(
-    reader: Page, usual: Path, tmp_path: Path
-) -> None:
+def test_a_report_that_tried_to_load_something_would_be_caught(reader: Page, usual: Path, tmp_path: Path) -> None:
     """The other tests do not pass for want of a sense: a foreign picture, a script of no checksum."""
     file, text = tmp_path / "report.html", usual.read_text(encoding="utf-8")
     file.write_text(
-        text.replace(
-            "<main>", "<main><img src='http://127.0.0.1:9/x.png'><script>window.broken = 1</script>", 1
-        ),
+        text.replace("<main>", "<main><img src='http://127.0.0.1:9/x.png'><script>window.broken = 1</script>", 1),
         encoding="utf-8",
     )
     reader.open(file)

@@ -20,7 +20,7 @@ from tests.verbs import katib
 
 @pytest.fixture(scope="module")
 def searched_runs(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two trials of two epochs of the demo's search on the tiny corpus. Not to be changed."""
+    """Yields two trials of two epochs of the demo's search on the tiny corpus. Not to be changed."""
     out = tmp_path_factory.mktemp("runs")
     done = katib("local", "demo", "--data", str(corpus), "--out", str(out), "--trials", "2", "--epochs", "2")
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,7 @@ def searched_runs(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def runs(searched_runs: Path, tmp_path: Path) -> Path:
-    """A copy, to be damaged."""
+    """Yields a copy, to be damaged."""
     return Path(shutil.copytree(searched_runs, tmp_path / "runs"))
 
 
@@ -40,10 +40,11 @@ def best(runs: Path) -> TrialTable:
     return read_table(runs, "demo")
 
 
-def test_the_report_is_one_file_in_which_the_best_trial_can_be_heard(
-    searched_runs: Path, corpus: Path
-) -> None:
-    """Each of the fifteen sounds is a WAV file; the mixture is that of the corpus, the estimates are as loud as speech."""
+def test_the_report_is_one_file_in_which_the_best_trial_can_be_heard(searched_runs: Path, corpus: Path) -> None:
+    """Each of the fifteen sounds is a WAV file.
+
+    The mixture is that of the corpus, the estimates are as loud as speech.
+    """
     done = katib("report", "demo", "--out", str(searched_runs))
     assert (done.returncode, done.stderr) == (0, "")
     assert f"report: {searched_runs / 'demo' / FILE}" in done.stdout
@@ -133,9 +134,7 @@ def test_a_search_whose_trials_all_failed_has_a_report_that_says_why(tmp_path: P
     assert "2 trials of 2 failed" in text
     assert "OutOfMemoryError" in text
     assert "output.log shows what it printed" in text
-    assert "lower batch_size" not in text, (
-        "the exit codes and settings of our trainer are not those of another"
-    )
+    assert "lower batch_size" not in text, "the exit codes and settings of our trainer are not those of another"
 
 
 def _silent(heard: Listening) -> Listening:
