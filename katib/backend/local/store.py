@@ -27,7 +27,7 @@ from katib.search.space import Space
 from katib.trial import Identity, State
 
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
-_FOREIGN = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_FOREIGN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 """What Optuna makes of a study that it has not written."""
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,
@@ -43,13 +43,10 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE
         self.identity = read(folder)[0]
-        try:
+        with _reading(folder):
             self._storage = _storage(self.path)
             (study,) = self._storage.get_all_studies()
             self._study = study._study_id
-        except (*_DATABASE_ERRORS, *_FOREIGN) as error:
-            why = _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
-            raise unreadable(folder, why) from error
 
     @staticmethod
     def create(folder: Path, identity: Identity) -> "Store":
@@ -129,10 +126,8 @@ class Store:
 
     def close_trial(self, trial: Trial) -> None:
         """Set Optuna's own state of a trial that has finished, where that has not been done."""
-        try:
+        with _reading(self.path.parent):
             frozen = self._storage.get_trial(trial.id)
-        except _FOREIGN as error:
-            raise unreadable(self.path.parent, "it holds no search of this engine") from error
         if frozen.state.is_finished() or not trial.finished:
             return
         value = trial.value(self.identity.strategy)
@@ -154,6 +149,16 @@ def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
         skip_table_creation=durable,
         skip_compatibility_check=True,
     )
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Turns what Optuna raises about a damaged or foreign study into the error of a folder that cannot be read."""
+    try:
+        yield
+    except (*_DATABASE_ERRORS, *_FOREIGN) as error:
+        why = _cause(error) if isinstance(error, _DATABASE_ERRORS) else "it holds no search of this engine"
+        raise unreadable(folder, why) from error
 
 
 @contextmanager

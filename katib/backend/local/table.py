@@ -111,8 +111,8 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
     """
     try:
         asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
-    except (KeyError, TypeError):
-        return 0
+    except (LookupError, TypeError, AttributeError, ValueError):
+        return 0  # the spec of a run folder may be anybody's
     configs = (read_json(folder / trial.name / CONFIG) for trial in trials)
     without = next(filter(None, configs), {}).get("device") == "cpu"
     given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]
