@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.continuing import OldTrial
-    from katib.backend.cluster.deploy_diff import Plan
+    from katib.backend.cluster.deploy_diff import DeployDiff
     from katib.backend.cluster.kinds import Object
 
 
 def with_old_trials(
-    cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], *, anew: bool = False
-) -> "Plan":
+    cluster: "Cluster", item: "DeployDiff", out: Path, say: Callable[[str], None], *, anew: bool = False
+) -> "DeployDiff":
     """Returns the plan with the trials that continue, of the Experiment that has ended or of one that `delete` has
     written down.
 
@@ -35,13 +35,13 @@ def with_old_trials(
         raise ClusterError(f"{error}; ANEW=1 (--anew) starts without the deleted search") from None
 
 
-def _way_out(item: "Plan") -> str:
+def _way_out(item: "DeployDiff") -> str:
     from katib.backend.cluster.deploy_diff import successor
 
     return f"start it anew with NAME={successor(item.name)}, or delete it first (make delete)"
 
 
-def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "Plan":
+def _of_ended(cluster: "Cluster", item: "DeployDiff", say: Callable[[str], None]) -> "DeployDiff":
     from katib.backend.cluster.continuing import OldTrial
     from katib.backend.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL
     from katib.backend.cluster.model import read_trial
@@ -73,7 +73,7 @@ def _of_ended(cluster: "Cluster", item: "Plan", say: Callable[[str], None]) -> "
     return made
 
 
-def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None]) -> "Plan":
+def _of_deleted(cluster: "Cluster", item: "DeployDiff", out: Path, say: Callable[[str], None]) -> "DeployDiff":
     from katib.backend.cluster.continuing import OldTrial, carried
     from katib.backend.cluster.deploy_diff import same_search
     from katib.table import export
@@ -91,7 +91,9 @@ def _of_deleted(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str]
     return made if made.continued else item
 
 
-def _with(cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: Callable[[str], None]) -> "Plan":
+def _with(
+    cluster: "Cluster", item: "DeployDiff", trials: "Iterable[OldTrial]", say: Callable[[str], None]
+) -> "DeployDiff":
     from katib.backend.cluster.continuing import continued, with_hours, with_trials
     from katib.backend.cluster.run_directories import read
 
@@ -105,7 +107,9 @@ def _with(cluster: "Cluster", item: "Plan", trials: "Iterable[OldTrial]", say: C
     return replace(item, manifest=manifest, continued=made)
 
 
-def delete_ended(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str], None], context: str | None) -> None:
+def delete_ended(
+    cluster: "Cluster", item: "DeployDiff", out: Path, say: Callable[[str], None], context: str | None
+) -> None:
     """Deletes the ended Experiment after its table is in `out`.
 
     Returns when a trial of an old name can be made again.
@@ -115,8 +119,8 @@ def delete_ended(cluster: "Cluster", item: "Plan", out: Path, say: Callable[[str
     from katib.backend.cluster.saving import saving
     from katib.table import export
 
-    assert item.found is not None  # noqa: S101  (a plan that continues an Experiment has it)
-    search = read_search(item.found)
+    assert item.deployed is not None  # noqa: S101  (a plan that continues an Experiment has it)
+    search = read_search(item.deployed)
     found = saving(cluster, search.name, say, context=context)
     found.require_whole(f"experiment '{search.name}' is not deleted")
     for path in export.write(found.table, out / search.name):

@@ -156,8 +156,7 @@ def _on_cluster(
     """Deployed as a search is, and left to run; called again it says how far it is."""
     from katib.backend.cluster import lifecycle
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import plan as change
-    from katib.backend.cluster.deploy_diff import running
+    from katib.backend.cluster.deploy_diff import deployed, diff
     from katib.backend.cluster.kinds import EXPERIMENT
     from katib.backend.cluster.table import cluster_table
     from katib.check import require_sound
@@ -172,13 +171,13 @@ def _on_cluster(
     context, place = how.context, site_of(how.site)
     cluster = Cluster(place.namespace, context)
     name = experiment_name(experiment, purpose)
-    there = running(cluster, name)
+    there = deployed(cluster, name)
     if there is not None:
         plan = plan_of(there)
         if plan is None or plan.search != experiment:
             raise ClusterError(f"experiment '{name}' is there, and follows from no search '{experiment}'")
         followed = Followed(plan, there, cluster_table(cluster, name, context=context))
-        ended = change(as_deployed(there), there)
+        ended = diff(as_deployed(there), there)
         if ended.action == "continue" and (followed.outstanding or followed.failures) and not how.look:
             due = with_old_trials(cluster, ended, how.out, say)
             again = due.continued.trials if due.continued else ()
@@ -197,7 +196,7 @@ def _on_cluster(
     if how.look:
         return followed
     show(followed)
-    apply(cluster, place, [change(dict(followed.manifest), None)], yes=how.yes)
+    apply(cluster, place, [diff(dict(followed.manifest), None)], yes=how.yes)
     return followed
 
 

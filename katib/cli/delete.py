@@ -32,7 +32,7 @@ def delete(
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
     from katib.backend.cluster import lifecycle, run_directories
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import running
+    from katib.backend.cluster.deploy_diff import deployed
     from katib.backend.cluster.saving import saving
     from katib.cli.searches import confirm, say, search_name, site_of
     from katib.cli.tables import tell
@@ -41,7 +41,7 @@ def delete(
     place = site_of(site)
     cluster = Cluster(place.namespace, context)
     experiment = name or search_name(model)
-    if runs and running(cluster, experiment) is None:
+    if runs and deployed(cluster, experiment) is None:
         _delete_leftovers(cluster, place, experiment, yes=yes)
         return
     search = lifecycle.find(cluster, experiment)

@@ -11,7 +11,7 @@ from katib.cli.searches import Models
 
 if TYPE_CHECKING:
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import Plan
+    from katib.backend.cluster.deploy_diff import DeployDiff
     from katib.backend.cluster.kinds import Object
     from katib.site import Site
 
@@ -37,7 +37,7 @@ def deploy(
     OUT has its table.
     """
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import plan, running
+    from katib.backend.cluster.deploy_diff import deployed, diff
     from katib.cli._continue import with_old_trials
     from katib.cli.searches import manifests, say, site_of
     from katib.manifest.render import Overrides
@@ -46,7 +46,7 @@ def deploy(
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
-    plans = [plan(manifest, running(cluster, manifest["metadata"]["name"])) for manifest in wanted]
+    plans = [diff(manifest, deployed(cluster, manifest["metadata"]["name"])) for manifest in wanted]
     plans = [with_old_trials(cluster, item, out, say, anew=anew) for item in plans]
     apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
 
@@ -54,7 +54,7 @@ def deploy(
 def apply(
     cluster: "Cluster",
     place: "Site",
-    plans: "list[Plan]",
+    plans: "list[DeployDiff]",
     *,
     yes: bool,
     dry_run: bool = False,
@@ -102,7 +102,7 @@ def apply(
     print("watch it with: make status, or python -m katib status -w")
 
 
-def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
+def _say_how_it_is(item: "DeployDiff", cluster: "Cluster") -> None:
     """The Experiment is as it should be; whether it gets its trials is another matter."""
     from katib.backend.cluster.status import Curves, look
     from katib.terminal import print_words
@@ -116,20 +116,20 @@ def _say_how_it_is(item: "Plan", cluster: "Cluster") -> None:
         print_words(f"  it has fewer trials than it may have: {found.lacking}", indent=4)
 
 
-def _examine(cluster: "Cluster", site: "Site", due: "list[Plan]") -> None:
+def _examine(cluster: "Cluster", site: "Site", due: "list[DeployDiff]") -> None:
     """Doctor's short form: what is not well; an error ends the verb before anything is applied."""
-    from katib.backend.cluster.doctor import Patient, examine
+    from katib.backend.cluster.doctor import DoctorContext, examine
     from katib.cli.searches import print_results
     from katib.errors import ClusterError
 
-    results = examine(Patient(cluster, site, [item.manifest for item in due]))
+    results = examine(DoctorContext(cluster, site, [item.manifest for item in due]))
     print_results(results, all_of_them=False)
     if errors := [result for result in results if result.status == "error"]:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].found}{more}; {errors[0].mend}")
+        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].finding}{more}; {errors[0].fix}")
 
 
-def _tried(item: "Plan") -> "Object":
+def _tried(item: "DeployDiff") -> "Object":
     """Returns what the API server is asked whether it would take it: a new Experiment under a free name where the old
     one goes first.
     """
@@ -142,7 +142,7 @@ def _tried(item: "Plan") -> "Object":
     return made
 
 
-def _show(item: "Plan", cluster: "Cluster", out: Path) -> None:
+def _show(item: "DeployDiff", cluster: "Cluster", out: Path) -> None:
     from katib.table.export import JSON
     from katib.terminal import print_words
 

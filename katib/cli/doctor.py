@@ -16,11 +16,10 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
-    import dataclasses
     import json
 
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.doctor import Patient, examine
+    from katib.backend.cluster.doctor import DoctorContext, examine
     from katib.cli.searches import manifests, print_results, site_of
     from katib.manifest.render import Overrides
     from katib.text import count
@@ -28,9 +27,9 @@ def doctor(
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)
-    results = examine(Patient(Cluster(place.namespace, context), place, wanted))
+    results = examine(DoctorContext(Cluster(place.namespace, context), place, wanted))
     if as_json:
-        print(json.dumps([dataclasses.asdict(result) for result in results], indent=2))
+        print(json.dumps([result.record for result in results], indent=2))
     else:
         print_results(results, all_of_them=True)
         errors, warnings, unknown = (

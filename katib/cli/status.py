@@ -49,41 +49,41 @@ def _watch(cluster: "Cluster", name: str | None) -> None:
     from rich.console import Group
     from rich.live import Live
 
-    from katib.backend.cluster.informer import Mirror
+    from katib.backend.cluster.informer import Informer
     from katib.backend.cluster.status import SELECTORS, Curves
     from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
     from katib.terminal import MARGIN, assembled, output
 
     out, curves = output(), Curves()
     selectors = dict(SELECTORS)
-    with suppress(KeyboardInterrupt), Mirror(cluster, selectors) as mirror:
-        while not mirror.complete and mirror.problem is None:
-            mirror.wait(LOG_SECONDS)
-        if not mirror.complete and mirror.problem is not None:
-            raise mirror.problem
+    with suppress(KeyboardInterrupt), Informer(cluster, selectors) as informer:
+        while not informer.complete and informer.problem is None:
+            informer.wait(LOG_SECONDS)
+        if not informer.complete and informer.problem is not None:
+            raise informer.problem
         if not out.live:
             while True:
-                found = _progress(cluster, mirror, curves, name)
-                print_progress(found, out, cluster.namespace, mirror.problem)
-                mirror.wait(LOG_SECONDS * 6)
+                found = _progress(cluster, informer, curves, name)
+                print_progress(found, out, cluster.namespace, informer.problem)
+                informer.wait(LOG_SECONDS * 6)
         begin = time.monotonic()
         with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
-                found, page = _progress(cluster, mirror, curves, name), time.monotonic() - begin
+                found, page = _progress(cluster, informer, curves, name), time.monotonic() - begin
                 width, height = out.size
                 made = screen(
                     found,
                     width - MARGIN,
                     height - 1,
                     cluster.namespace,
-                    mirror.problem,
+                    informer.problem,
                     int(page / PAGE_SECONDS),
                 )
                 live.update(Group(*map(assembled, made)), refresh=True)
-                mirror.wait(LOG_SECONDS)
+                informer.wait(LOG_SECONDS)
 
 
-def _progress(cluster: "Cluster", mirror: Any, curves: Any, name: str | None) -> Any:
+def _progress(cluster: "Cluster", informer: Any, curves: Any, name: str | None) -> Any:
     from katib.backend.cluster.status import progress
 
-    return progress(cluster, mirror.objects(), curves, name)
+    return progress(cluster, informer.objects(), curves, name)

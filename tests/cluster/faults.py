@@ -43,7 +43,7 @@ class Fault:
     inject: Injection
     check: str
     status: str
-    mend: str
+    fix: str
     change: dict[str, Any] = field(default_factory=dict)
     """Of the site file."""
 

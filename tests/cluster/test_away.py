@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from katib.backend.cluster.answers import UnreachableError
-from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import CONFIG_MAP, EXPERIMENT
 from katib.backend.cluster.status import SELECTORS, Curves, progress
 from katib.site import Site
@@ -16,40 +16,40 @@ from tests.cluster.watched import Watched
 PATIENCE = 300
 
 
-def until(mirror: Mirror, wanted: object) -> None:
+def until(informer: Informer, wanted: object) -> None:
     """Waits for changes until `wanted()`."""
     end = time.monotonic() + PATIENCE
     while not wanted():  # type: ignore[operator]
-        assert time.monotonic() < end, mirror.problem
-        mirror.wait(1)
+        assert time.monotonic() < end, informer.problem
+        informer.wait(1)
 
 
 def test_mirror_keeps_its_copy_and_catches_up(tools: Tools) -> None:
     def named(name: str) -> bool:
-        return name in {item["metadata"]["name"] for item in mirror.objects()[CONFIG_MAP]}
+        return name in {item["metadata"]["name"] for item in informer.objects()[CONFIG_MAP]}
 
     tools.kubectl("create", "configmap", "before")
-    with Mirror(tools.cluster, {CONFIG_MAP: ""}, retry=0.2) as mirror:
-        until(mirror, lambda: named("before"))
+    with Informer(tools.cluster, {CONFIG_MAP: ""}, retry=0.2) as informer:
+        until(informer, lambda: named("before"))
         with rig.api_server_away():
-            until(mirror, lambda: isinstance(mirror.problem, UnreachableError))
+            until(informer, lambda: isinstance(informer.problem, UnreachableError))
             assert named("before")
         tools.kubectl("create", "configmap", "after")
         tools.kubectl("delete", "configmap", "before")
-        until(mirror, lambda: named("after") and not named("before"))
-        assert mirror.problem is None
+        until(informer, lambda: named("after") and not named("before"))
+        assert informer.problem is None
 
 
 def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site: Site) -> None:
     tools.cluster.apply(EXPERIMENT, manifest(site))
     Katib(tools, "series3-dprnn").trial("series3-dprnn-a")
-    with Mirror(tools.cluster, SELECTORS, retry=0.2) as mirror:
-        until(mirror, lambda: mirror.complete)
+    with Informer(tools.cluster, SELECTORS, retry=0.2) as informer:
+        until(informer, lambda: informer.complete)
         with rig.api_server_away():
-            until(mirror, lambda: mirror.problem)
-            (found,) = progress(tools.cluster, mirror.objects(), Curves())
+            until(informer, lambda: informer.problem)
+            (found,) = progress(tools.cluster, informer.objects(), Curves())
             assert [row.trial.name for row in found.rows] == ["series3-dprnn-a"]
-        until(mirror, lambda: mirror.problem is None)
+        until(informer, lambda: informer.problem is None)
 
 
 def test_status_watches_on_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:

@@ -3,18 +3,18 @@
 import pytest
 
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.doctor import Patient, Result, examine
+from katib.backend.cluster.doctor import DoctorContext, Result, examine
 from katib.site import Site
 from tests.cluster.faults import FAULTS, Fault
 from tests.cluster.tools import Tools, manifest
 
 
 def diagnose(tools: Tools, site: Site, cluster: Cluster | None = None) -> list[Result]:
-    return examine(Patient(cluster or tools.cluster, site, [manifest(site)]))
+    return examine(DoctorContext(cluster or tools.cluster, site, [manifest(site)]))
 
 
 def unwell(results: list[Result]) -> list[tuple[str, str, str]]:
-    return [(result.status, result.check, result.found) for result in results if result.status != "ok"]
+    return [(result.status, result.check, result.finding) for result in results if result.status != "ok"]
 
 
 def test_a_fit_cluster_has_nothing_to_mend(tools: Tools, site: Site) -> None:
@@ -28,5 +28,5 @@ def test_doctor_names_the_fault_and_the_command_that_mends_it(fault: Fault, tool
         results = diagnose(tools, changed, cluster)
     found = [result for result in results if result.check == fault.check and result.status == fault.status]
     assert found, unwell(results)
-    assert any(fault.mend in result.mend for result in found), found
-    assert all(result.meaning and "\n" not in result.found + result.meaning + result.mend for result in found)
+    assert any(fault.fix in result.fix for result in found), found
+    assert all(result.effect and "\n" not in result.finding + result.effect + result.fix for result in found)

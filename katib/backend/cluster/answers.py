@@ -61,8 +61,8 @@ def refusal(cause: ApiException, where: str, server: str) -> ClusterError:
         kind = RefusedError
     if kind is ForbiddenError and "cannot" not in detail:  # not the caller's rights: quota, pod security, a webhook
         kind = RefusedError
-    remedy = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
-    return kind(f"{where}: the API server answers {cause.status}: {detail}{remedy}")
+    fix = "; run make doctor" if kind is RefusedError else REMEDIES.get(cause.status, "")
+    return kind(f"{where}: the API server answers {cause.status}: {detail}{fix}")
 
 
 REMEDIES = {

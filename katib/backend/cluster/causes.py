@@ -28,17 +28,17 @@ _ERROR_LINES = (
 
 @dataclass(frozen=True)
 class Cause:
-    """What happened, and the remedy (empty where there is nothing to do)."""
+    """What happened, and the fix (empty where there is nothing to do)."""
 
-    what: str
-    remedy: str = ""
+    problem: str
+    fix: str = ""
 
     def __post_init__(self) -> None:
         # Most of it is what a pod, a node or a trainer says.
-        object.__setattr__(self, "what", foreign.clean(self.what))
+        object.__setattr__(self, "problem", foreign.clean(self.problem))
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.remedy}" if self.remedy else self.what
+        return f"{self.problem}; {self.fix}" if self.fix else self.problem
 
 
 OOM_NODE = Cause("out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size")
@@ -68,7 +68,7 @@ def both(now: Cause | None, before: Cause | None) -> Cause | None:
     """Returns what is the matter `now`, and what was `before`."""
     if now is None or before is None:
         return now or before
-    return Cause(f"{now.what}; {before.what}", before.remedy or now.remedy)
+    return Cause(f"{now.problem}; {before.problem}", before.fix or now.fix)
 
 
 def clean(line: str) -> str:
@@ -93,7 +93,7 @@ def why_failed(
         return _stopped(trial, search) or DEADLINE
     if pods and (cause := died(pods[-1], log)):
         tries = max(len(pods), job.failed if job else 0)
-        return Cause(f"{cause.what} ({tries} tries)", cause.remedy) if tries > 1 else cause
+        return Cause(f"{cause.problem} ({tries} tries)", cause.fix) if tries > 1 else cause
     if not pods:
         return Cause("its pod is gone, and with it the reason", "make logs works while the pod exists")
     return Cause(trial.message or "failed for an unknown reason", f"make logs TRIAL={trial.name}")
@@ -106,7 +106,7 @@ def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequen
         return None
     number, pod = over[-1]
     cause = died(pod, logs.get(pod.name, ())) or Cause("it failed")
-    return Cause(f"try {number} ended: {cause.what}", cause.remedy)
+    return Cause(f"try {number} ended: {cause.problem}", cause.fix)
 
 
 def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
@@ -208,7 +208,7 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
             "data or settings do not fit; correct them and deploy under a new name",
         )
     if words:
-        return Cause(_short(words) + (f" (exit code {code})" if code else ""), _fix(words))
+        return Cause(_short(words) + (f" (exit code {code})" if code else ""), _fix_of(words))
     return _ended_silently(code, log)
 
 
@@ -243,7 +243,7 @@ def _how(end: Mapping[str, object]) -> str:
     return "OOMKilled" if end.get("reason") == "OOMKilled" else f"exit code {end.get('exitCode')}"
 
 
-def _fix(words: str) -> str:
+def _fix_of(words: str) -> str:
     if "Permission denied" in words and "/runs" in words:
         return "the runs volume must be writable for the uid or gid of user in k8s/site.yaml: chown its root"
     return ""

@@ -50,13 +50,13 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeployDiff:
     """What to do about one Experiment; `continue` deletes one that has ended and makes it anew with its old trials."""
 
     manifest: Object
     action: Literal["create", "change", "continue", "nothing"]
     changes: tuple[Change, ...] = ()
-    found: Object | None = None
+    deployed: Object | None = None
     """The Experiment as it is on the cluster."""
     kept: tuple[Change, ...] = ()
     """What the site file has otherwise, and Katib cannot change: trials of this search stay as they are."""
@@ -70,7 +70,7 @@ class Plan:
         return name
 
 
-def running(cluster: Cluster, name: str) -> Object | None:
+def deployed(cluster: Cluster, name: str) -> Object | None:
     """Returns the Experiment `name`, or None. Raises ClusterError where it is somebody else's."""
     found = cluster.get(EXPERIMENT, name)
     if found is not None and not is_ours(found):
@@ -81,13 +81,13 @@ def running(cluster: Cluster, name: str) -> Object | None:
     return found
 
 
-def plan(manifest: Object, found: Object | None) -> Plan:
+def diff(manifest: Object, found: Object | None) -> DeployDiff:
     """Returns the plan for `manifest` where `found` runs.
 
     Raises ClusterError where Katib would refuse the change, or worse.
     """
     if found is None:
-        return Plan(manifest, "create")
+        return DeployDiff(manifest, "create")
     manifest = carried(manifest, found)
     changes = tuple(_changes(found["spec"], manifest["spec"]))
     name = manifest["metadata"]["name"]
@@ -96,9 +96,9 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     search, other = read_search(found), _other_search(found["spec"], manifest["spec"])
     if (search.state == "Failed" or (search.finished and search.stopped)) and not other:
         # One that had all of its trials when it was stopped ends as Succeeded.
-        return Plan(manifest, "continue", changes, found)
+        return DeployDiff(manifest, "continue", changes, found)
     if not changes:
-        return Plan(manifest, "nothing")
+        return DeployDiff(manifest, "nothing")
     budget = tuple(change for change in changes if change.path in BUDGET)
     fixed = [change for change in changes if change.path not in BUDGET]
     if other or (fixed and not budget):
@@ -111,7 +111,7 @@ def plan(manifest: Object, found: Object | None) -> Plan:
     _require_possible(manifest, found, budget)
     template = found["spec"]["trialTemplate"]
     made = {**manifest, "spec": {**manifest["spec"], "trialTemplate": template}} if fixed else manifest
-    return Plan(made, "change", budget, found, tuple(fixed))
+    return DeployDiff(made, "change", budget, found, tuple(fixed))
 
 
 def same_search(before: Object, after: Object) -> bool:

@@ -15,7 +15,7 @@ from katib.errors import ClusterError
 RETRY_SECONDS = 10.0
 
 
-class Mirror:
+class Informer:
     """Objects of several kinds, each with its label selector, as they are now. Use as a context manager."""
 
     def __init__(self, cluster: Cluster, selectors: Mapping[Kind, str], retry: float = RETRY_SECONDS) -> None:
@@ -28,7 +28,7 @@ class Mirror:
         self._dirty = False
         self._end = threading.Event()
 
-    def __enter__(self) -> "Mirror":
+    def __enter__(self) -> "Informer":
         for kind, selector in self._selectors.items():
             # Daemons: a watch blocks in a read, which nothing can break off but the end of the process.
             threading.Thread(target=self._follow, args=(kind, selector), daemon=True).start()

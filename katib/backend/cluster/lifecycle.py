@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.deploy_diff import running
-from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.deploy_diff import deployed
+from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -45,7 +45,7 @@ class Work:
 
 def find(cluster: Cluster, name: str) -> Search:
     """Returns the search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
-    found = running(cluster, name)
+    found = deployed(cluster, name)
     if found is None:
         names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, OURS)]
         raise ClusterError(none_called(name, names, cluster.namespace))
@@ -76,27 +76,27 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience
         raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
     only = _only(search)
     end = time.monotonic() + patience
-    with Mirror(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as mirror:
+    with Informer(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as informer:
         while True:
             now = work(cluster, search)
             for job in now.jobs:
                 if not job.suspended and _suspend(cluster, job.name):
                     say(f"trial '{job.name}': saves and lets its GPU go")
-            mirror.wait(0)
-            objects = mirror.objects()
+            informer.wait(0)
+            objects = informer.objects()
             alive = [
                 pod["metadata"]["name"] for pod in objects[POD] if pod["status"].get("phase") in ("Pending", "Running")
             ]
             jobs = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
             active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
-            if mirror.complete and not alive and active <= jobs:
+            if informer.complete and not alive and active <= jobs:
                 return
             if time.monotonic() > end:
                 raise ClusterError(
                     f"experiment '{search.name}': {len(alive)} pods are still there ({', '.join(alive[:3])}); "
                     "its trials are suspended, look again with make status"
                 )
-            mirror.wait(10)
+            informer.wait(10)
 
 
 def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
@@ -124,7 +124,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience:
         cluster.merge(EXPERIMENT, search.name, patch)
     only = _only(search)
     end = time.monotonic() + patience
-    with Mirror(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as mirror:
+    with Informer(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as informer:
         while not (now := find(cluster, search.name)).finished or work(cluster, now).jobs:
             for job in work(cluster, now).jobs:
                 if _end(cluster, job.name):
@@ -134,7 +134,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience:
                     f"experiment '{search.name}': its trials have ended, and Katib has not noticed after {patience:.0f} s;"
                     " is its controller up? make doctor"
                 )
-            mirror.wait(10)
+            informer.wait(10)
 
 
 def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
@@ -145,12 +145,12 @@ def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None
     """
     cluster.delete(EXPERIMENT, search.name, search.uid)
     end = time.monotonic() + patience
-    with Mirror(cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}) as mirror:
+    with Informer(cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}) as informer:
         while time.monotonic() < end:
-            mirror.wait(10)
-            objects = mirror.objects()
+            informer.wait(10)
+            objects = informer.objects()
             named = [*objects[EXPERIMENT], *objects[SUGGESTION]]
-            if mirror.complete and not (objects[TRIAL] or any(_called(item, search.name) for item in named)):
+            if informer.complete and not (objects[TRIAL] or any(_called(item, search.name) for item in named)):
                 return
     raise ClusterError(
         f"experiment '{search.name}' is marked as deleted, and not gone after {patience:.0f} s;"
@@ -163,10 +163,10 @@ def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE
     an old Job for that of a new trial with its name. Raises ClusterError.
     """
     end = time.monotonic() + patience
-    with Mirror(cluster, {JOB: _only(search), POD: _only(search)}) as mirror:
+    with Informer(cluster, {JOB: _only(search), POD: _only(search)}) as informer:
         while time.monotonic() < end:
-            mirror.wait(10)
-            if mirror.complete and not any(mirror.objects().values()):
+            informer.wait(10)
+            if informer.complete and not any(informer.objects().values()):
                 return
     raise ClusterError(
         f"pods of '{search.name}' are still there after {patience:.0f} s; run directories were left alone"

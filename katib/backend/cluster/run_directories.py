@@ -16,7 +16,7 @@ from typing import Any
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.causes import why_waiting
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object
 from katib.backend.cluster.model import Job, read_job, read_pod
 from katib.errors import ClusterError
@@ -248,13 +248,13 @@ def _run(cluster: Cluster, body: Object, what: str, patience: float, *, printed:
 def _ended(cluster: Cluster, name: str, patience: float) -> Job:
     """Returns the Job, once it has ended or `patience` is over."""
     end = time.monotonic() + patience
-    with Mirror(cluster, {JOB: OURS}) as mirror:
+    with Informer(cluster, {JOB: OURS}) as informer:
         while True:
-            mirror.wait(max(0.1, min(10.0, end - time.monotonic())))
+            informer.wait(max(0.1, min(10.0, end - time.monotonic())))
             late = time.monotonic() > end
-            jobs = map(read_job, mirror.objects()[JOB])
+            jobs = map(read_job, informer.objects()[JOB])
             found = next((item for item in jobs if item.name == name), None)
             if found is not None and (found.finished or late):
                 return found
             if late:
-                raise mirror.problem or ClusterError(f"job '{name}' is not there any more")
+                raise informer.problem or ClusterError(f"job '{name}' is not there any more")

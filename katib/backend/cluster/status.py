@@ -193,7 +193,7 @@ def _row(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], cur
     tried = why_tried_again(trial, pods, curves.last_lines)
     cause = waiting or why_failed(trial, job, pods, last_lines, search)
     cause = both(cause or why_stuck(pod, last_lines), tried)
-    state = "Paused" if waiting and waiting.what == "paused" else "Waiting" if waiting else trial.state
+    state = "Paused" if waiting and waiting.problem == "paused" else "Waiting" if waiting else trial.state
     return Row(
         trial=trial,
         state=state,

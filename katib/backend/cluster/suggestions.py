@@ -55,7 +55,7 @@ def lacking(
     cause = why_lacking(search, suggestion, pods, warnings())
     crashed = _crashed(pods)
     if crashed and cause and (words := _last_line(cluster, *crashed)):
-        return Cause(f"{cause.what}; its last line: {words}", cause.remedy)
+        return Cause(f"{cause.problem}; its last line: {words}", cause.fix)
     return cause
 
 
@@ -83,7 +83,7 @@ def why_lacking(search: Search, suggestion: Object | None, pods: Sequence[Object
         if cause is None:
             detail = f" ({ready['message']})" if ready.get("message") else ""
             return Cause(f"the suggestion service starts{detail}")
-        return Cause(f"the suggestion service cannot start: {cause.what}", cause.remedy)
+        return Cause(f"the suggestion service cannot start: {cause.problem}", cause.fix)
     asked = (suggestion.get("spec") or {}).get("requests") or 0
     given = status.get("suggestionCount") or 0
     if asked > given:
@@ -112,7 +112,7 @@ def _why_not_ready(pods: Sequence[Object]) -> Cause | None:
         end = (container.get("lastState") or {}).get("terminated") or {}
         ended = f", it ended with {_how(end)}" if end else ""
         text = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
-        return Cause(f"container '{container['name']}': {text}{ended}", _service_remedy(text))
+        return Cause(f"container '{container['name']}': {text}{ended}", _service_fix(text))
     if status.get("phase") == "Failed":
         return Cause(f"{status.get('reason', 'its pod failed')}: {status.get('message', '')}".rstrip(": "))
     return None
@@ -130,7 +130,7 @@ def _why_no_pod(warnings: Iterable[Object], service: str) -> Cause | None:
     return Cause(text, "make doctor")
 
 
-def _service_remedy(text: str) -> str:
+def _service_fix(text: str) -> str:
     if "Image" in text:
         return (
             "check the image in katib-config (k8s/katib), that it was pushed, and the account's pull secret; "

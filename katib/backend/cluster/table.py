@@ -159,7 +159,7 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
         trial=trial.name,
         # Katib's controllers never set Killed, and the local engine has no such state.
         state="Failed" if trial.state == "Killed" else trial.state,
-        reason=live.cause.what if live.cause else "",
+        reason=live.cause.problem if live.cause else "",
         assignments=dict(trial.assignments),
         value=value,
         best_epoch=next((point.step for point in curve if point.value == value), None),
@@ -172,7 +172,7 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
         restarts=live.restarts,
         started=start.timestamp() if start else None,
         ended=trial.ended.timestamp() if trial.ended else None,
-        remedy=live.cause.remedy if live.cause else "",
+        remedy=live.cause.fix if live.cause else "",
     )
 
 

@@ -227,8 +227,8 @@ def _record(row: Row) -> dict[str, Any]:
         "gpus": row.gpus,
         "restarts": row.restarts,
         "gpu_hours": round(row.hours, 4),
-        "cause": row.cause.what if row.cause else "",
-        "remedy": row.cause.remedy if row.cause else "",
+        "cause": row.cause.problem if row.cause else "",
+        "remedy": row.cause.fix if row.cause else "",
     }
 
 

@@ -21,7 +21,7 @@ from katib.backend.cluster.causes import (
     why_waiting,
 )
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.informer import Mirror
+from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -86,21 +86,21 @@ def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
     only = f"{EXPERIMENT_LABEL}={name}"
     selectors = {EXPERIMENT: "", SUGGESTION: "", TRIAL: only, JOB: only, POD: only}
     began, said, logs = time.monotonic(), "", _Logs(cluster)
-    with Mirror(cluster, selectors) as mirror:
+    with Informer(cluster, selectors) as informer:
         while (left := began + seconds - time.monotonic()) > 0:
-            mirror.wait(min(left, LOOK_SECONDS))
-            if problem := mirror.problem:
+            informer.wait(min(left, LOOK_SECONDS))
+            if problem := informer.problem:
                 reason: str | None = str(problem)
-            elif not mirror.complete:
+            elif not informer.complete:
                 continue
             else:
-                reason = _reason(mirror.objects(), name, logs, say)
+                reason = _reason(informer.objects(), name, logs, say)
             if reason is None:
                 return True
             if reason != said:
                 say(f"{time.monotonic() - began:4.0f} s  {reason}")
                 said = reason
-        died_of = _died_of(mirror.objects(), name, logs) if mirror.complete else None
+        died_of = _died_of(informer.objects(), name, logs) if informer.complete else None
     if died_of:
         raise ClusterError(
             f"no trial trains after {seconds:.0f} s: {died_of}; Katib goes on trying: make status, make stop"

@@ -185,9 +185,9 @@ def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
     if trial.state != "Failed":
         return ""
     if ours and trial.reason.startswith("diverged"):
-        return LOST.remedy
+        return LOST.fix
     if ours and trial.reason.startswith("exit code 4:"):
-        return OOM_GPU.remedy
+        return OOM_GPU.fix
     if ours and "out of memory" in trial.reason:
         return "lower batch_size in the spec, or run fewer trials at a time (PARALLEL=)"
     return f"{folder / OUTPUT} shows what it printed"

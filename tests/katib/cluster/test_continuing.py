@@ -8,7 +8,7 @@ import pytest
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
-from katib.backend.cluster.deploy_diff import plan
+from katib.backend.cluster.deploy_diff import diff
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.run_directories import RunDirectory
@@ -95,7 +95,7 @@ def test_a_search_that_continues_is_deployed_again_without_another_name(trials: 
     found = running()
     made = with_trials(manifest(), continued(OLD, DIRECTORIES, 25).trials)
     found["spec"] |= copy.deepcopy({key: made["spec"][key] for key in ("algorithm",)})
-    again = plan(manifest(trials=trials), found)
+    again = diff(manifest(trials=trials), found)
     assert again.action == ("nothing" if trials == 25 else "change")
     assert again.manifest["spec"]["algorithm"] == made["spec"]["algorithm"]
     assert carried(manifest(), running()) == manifest()
@@ -117,7 +117,7 @@ def test_fixed_runs_that_failed_continue_by_name() -> None:
     found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
     made = as_deployed(found)
     assert made["metadata"]["annotations"] == {PLAN: "{}"}
-    assert plan(made, found).action == "continue"
+    assert diff(made, found).action == "continue"
     again = with_trials(made, [OldTrial("x-b", {"run": words[1]}, "Failed")])
     proposer = sampler(load_experiment(json.dumps(again), "x"))
     points = proposer.propose([], 3)
@@ -131,9 +131,9 @@ def test_fixed_runs_that_failed_continue_by_name() -> None:
 def test_a_search_that_was_stopped_with_all_its_trials_there_has_succeeded_and_continues() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
-    assert plan(manifest(), found).action == "nothing"
+    assert diff(manifest(), found).action == "nothing"
     found["metadata"]["annotations"] = {"sepsweep/stopped": "me at 2026-11-28T14:05:31Z"}
-    assert plan(manifest(), found).action == "continue"
+    assert diff(manifest(), found).action == "continue"
 
 
 def test_hours_of_the_ended_search_stay_spent() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor.katib import service_account
-from katib.backend.cluster.doctor.result import Patient
+from katib.backend.cluster.doctor.result import DoctorContext
 from katib.backend.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind, Object
 from katib.install.images import SERVICES_CONFIG
 from katib.site import load_site
@@ -26,5 +26,5 @@ class OurKatib(Cluster):
 @pytest.mark.parametrize(("there", "errors"), [(True, ["service account"]), (False, [])])
 def test_an_account_is_missed_only_where_its_namespace_is_there(there: bool, errors: list[str]) -> None:
     """Without the namespace nothing could be made in it, and another check says that first."""
-    patient = Patient(OurKatib(there), load_site(), [manifest()])
-    assert [found.check for found in service_account(patient) if found.status == "error"] == errors
+    context = DoctorContext(OurKatib(there), load_site(), [manifest()])
+    assert [found.check for found in service_account(context) if found.status == "error"] == errors

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from katib.backend.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
-from katib.backend.cluster.deploy_diff import plan, successor
+from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.admission import trial_job
 from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
@@ -35,11 +35,11 @@ def running(trials: int = 3, **spec: Any) -> dict[str, Any]:
 
 
 def test_defaults_that_katib_fills_in_are_no_change() -> None:
-    assert plan(manifest(), running()).action == "nothing"
+    assert diff(manifest(), running()).action == "nothing"
 
 
 def test_only_the_budget_changes_in_place() -> None:
-    made = plan(manifest(trials=40), running())
+    made = diff(manifest(trials=40), running())
     assert (made.action, [str(change) for change in made.changes]) == ("change", ["trials: 25 -> 40"])
 
 
@@ -47,7 +47,7 @@ def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
     found = running()
     found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["priorityClassName"] = "high"
     with pytest.raises(ClusterError, match="priorityClassName: high -> nothing"):
-        plan(manifest(), found)
+        diff(manifest(), found)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
 def test_another_search_is_named_as_it_was_typed(changed: dict[str, Any], text: str) -> None:
     """By flags and spec keys; a path into the manifest means nothing to whoever typed EPOCHS=7."""
     with pytest.raises(ClusterError) as error:
-        plan(manifest(**changed), running())
+        diff(manifest(**changed), running())
     assert f"({text}" in str(error.value)
     assert not any(word in str(error.value) for word in ("trialTemplate", "command[", "containers", "spec."))
 
@@ -70,14 +70,14 @@ def test_another_space_and_algorithm_are_named_by_the_keys_of_a_spec() -> None:
     found["spec"]["parameters"][0]["feasibleSpace"]["max"] = "0.1"
     found["spec"]["algorithm"]["algorithmName"] = "tpe"
     with pytest.raises(ClusterError, match=r"search\.lr\.max: 0\.1 -> 0\.01 and 1 more") as error:
-        plan(manifest(), found)
+        diff(manifest(), found)
     assert "parameters[" not in str(error.value)
 
 
 def test_an_ended_search_goes_on_only_with_more_trials() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
-    assert plan(manifest(trials=40), found).action == "change"
+    assert diff(manifest(trials=40), found).action == "change"
 
 
 def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
@@ -85,28 +85,28 @@ def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
     elsewhere = load_site().model_copy(update={"image": "host/trainer:2", "node_selector": {"disk": "large"}})
-    assert plan(manifest(), found).action == "continue"
-    assert plan(manifest(elsewhere, trials=40), found).action == "continue"
+    assert diff(manifest(), found).action == "continue"
+    assert diff(manifest(elsewhere, trials=40), found).action == "continue"
     words = found["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     words[words.index("--room-minutes") + 1] = "5"  # how long a full volume is waited for
-    assert plan(manifest(), found).action == "continue"
+    assert diff(manifest(), found).action == "continue"
     del words[words.index("--room-minutes") : words.index("--room-minutes") + 2]
-    assert plan(manifest(), found).action == "continue"
+    assert diff(manifest(), found).action == "continue"
     with pytest.raises(ClusterError, match=r"has ended \(Failed\) with another search"):
-        plan(manifest(epochs=7), found)
+        diff(manifest(epochs=7), found)
 
 
 def test_what_the_site_file_has_otherwise_does_not_keep_a_search_from_growing() -> None:
     """The trials stay as Katib has them, since Katib takes no other template; the plan says so."""
     elsewhere = load_site().model_copy(update={"image": "host/trainer:2"})
     found = running()
-    made = plan(manifest(elsewhere, trials=40), found)
+    made = diff(manifest(elsewhere, trials=40), found)
     assert made.action == "change"
     assert [str(change) for change in made.changes] == ["trials: 25 -> 40"]
     assert [change.after for change in made.kept] == ["host/trainer:2"]
     assert made.manifest["spec"]["trialTemplate"] == found["spec"]["trialTemplate"]
     with pytest.raises(ClusterError, match="another search"):
-        plan(manifest(elsewhere), found)
+        diff(manifest(elsewhere), found)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_a_trainer_that_was_killed_four_times_reads_so_behind_katibs_wrapper() -
     job = read_job({"metadata": {"name": "t"}, "spec": {}, "status": {"failed": 4}})
     cause = why_failed(stop_rule_trial("Failed"), job, tries, ["epoch 3/8: validation -1.26 dB"])
     assert cause is not None
-    assert "killed by signal 9 (SIGKILL)" in cause.what
-    assert cause.what.endswith("epoch 3/8: validation -1.26 dB (4 tries)")
+    assert "killed by signal 9 (SIGKILL)" in cause.problem
+    assert cause.problem.endswith("epoch 3/8: validation -1.26 dB (4 tries)")
     tries = [pod(**ended(1, "OOMKilled")) for _ in range(4)]
     assert "the kernel killed it) (4 tries)" in str(why_failed(stop_rule_trial("Failed"), job, tries))
 
@@ -258,8 +258,8 @@ def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
     }
     cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [read_pod(found)])
     assert cause is not None
-    assert "taken off its node 'node7': Taint manager" in cause.what
-    assert "--force" in cause.remedy
+    assert "taken off its node 'node7': Taint manager" in cause.problem
+    assert "--force" in cause.fix
 
 
 def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
@@ -275,7 +275,7 @@ def test_a_full_volume_is_told_until_there_is_room_again() -> None:
     running_pod = pod(phase="Running")
     cause = why_stuck(running_pod, ["epoch 1", waits])
     assert cause is not None
-    assert (cause.what, "make room" in cause.remedy) == (waits, True)
+    assert (cause.problem, "make room" in cause.fix) == (waits, True)
     assert why_stuck(running_pod, [waits, "room again: /runs/a/last.pt is written"]) is None
 
 
@@ -287,8 +287,8 @@ def test_a_dead_collector_is_told_with_the_way_out() -> None:
     ]
     cause = why_stuck(pod(phase="Running", containerStatuses=states), [])
     assert cause is not None
-    assert "its metrics collector has ended (OOMKilled)" in cause.what
-    assert "kubectl delete pod p" in cause.remedy
+    assert "its metrics collector has ended (OOMKilled)" in cause.problem
+    assert "kubectl delete pod p" in cause.fix
     # The trainer has failed, and the kubelet has not said so yet: its collector only followed it.
     words = ["error: --run-dir /runs/a: cannot be written (Permission denied)"]
     assert why_stuck(pod(phase="Running", containerStatuses=states), words) is None
@@ -302,8 +302,8 @@ def test_an_image_that_cannot_be_pulled_is_looked_for_where_it_is_named(containe
     waits = pod(phase="Pending", containerStatuses=[{"name": container, "state": state}])
     cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [waits])
     assert cause is not None
-    assert "ErrImagePull: not found" in cause.what
-    assert file in cause.remedy
+    assert "ErrImagePull: not found" in cause.problem
+    assert file in cause.fix
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_preemption_is_a_cause_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "remedy"),
+    ("message", "fix"),
     [
         ("0/2 nodes are available: 2 Insufficient nvidia.com/gpu.", "no GPU is free"),
         ("0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate.", "lower resources.cpu"),
@@ -352,13 +352,13 @@ def test_preemption_is_a_cause_of_its_own() -> None:
         ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", "node_selector"),
     ],
 )
-def test_unschedulable_pod_says_what_to_do(message: str, remedy: str) -> None:
+def test_unschedulable_pod_says_what_to_do(message: str, fix: str) -> None:
     job = read_job({"metadata": {"name": "j"}, "spec": {}})
     condition = {"type": "PodScheduled", "status": "False", "message": message}
     cause = why_waiting(job, [pod(phase="Pending", conditions=[condition])])
     assert cause is not None
-    assert message[:40] in cause.what
-    assert remedy in cause.remedy
+    assert message[:40] in cause.problem
+    assert fix in cause.fix
 
 
 def test_site_fields_of_the_trial_job_are_rendered() -> None:

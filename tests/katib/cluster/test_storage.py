@@ -7,7 +7,7 @@ import pytest
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor.claims import data_claim, runs_claim
-from katib.backend.cluster.doctor.result import Patient, Result
+from katib.backend.cluster.doctor.result import DoctorContext, Result
 from katib.backend.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Kind, Object
 from katib.site import Site, load_site
 from tests.katib.cluster.test_plan_and_causes import manifest
@@ -63,8 +63,8 @@ def event(kind: str, reason: str, message: str, time: str = "2026-11-28T10:00:00
 
 
 def diagnose(cluster: Cluster, site: Site | None = None, use: str = "runs") -> Result:
-    patient = Patient(cluster, site or load_site(), [manifest()])
-    (found,) = (runs_claim if use == "runs" else data_claim)(patient)
+    context = DoctorContext(cluster, site or load_site(), [manifest()])
+    (found,) = (runs_claim if use == "runs" else data_claim)(context)
     return found
 
 
@@ -86,10 +86,10 @@ def diagnose(cluster: Cluster, site: Site | None = None, use: str = "runs") -> R
 def test_a_class_for_one_node_never_makes_a_volume_for_many(provisioner: str, other: str, binding: str) -> None:
     found = diagnose(Claims(claim("ReadWriteMany"), [storage(provisioner, binding)]))
     assert found.status == "error"
-    assert "ReadWriteMany" in found.found
-    assert provisioner in found.found
-    assert other in found.mend
-    assert "k8s/one-node" in found.mend
+    assert "ReadWriteMany" in found.finding
+    assert provisioner in found.finding
+    assert other in found.fix
+    assert "k8s/one-node" in found.fix
     assert diagnose(Claims(claim("ReadWriteOnce"), [storage(provisioner)])).status == "ok"
 
 
@@ -117,7 +117,7 @@ def test_a_read_only_claim_for_many_nodes_can_be_a_disk_of_google_and_none_of_am
 
 def test_who_may_not_read_classes_is_told_by_what_kubernetes_noted_on_the_claim() -> None:
     found = diagnose(Claims(claim("ReadWriteMany", noted="rancher.io/local-path")))
-    assert (found.status, "rancher.io/local-path" in found.found) == ("error", True)
+    assert (found.status, "rancher.io/local-path" in found.finding) == ("error", True)
     assert diagnose(Claims(claim("ReadWriteMany"))).status == "ok"
 
 
@@ -129,7 +129,7 @@ def test_the_newest_warning_of_the_claim_is_its_reason() -> None:
     )
     found = diagnose(Claims(claim("ReadWriteMany"), [storage("a.new/one")], events))
     assert found.status == "error"
-    assert "ProvisioningFailed: no quota left" in found.found
+    assert "ProvisioningFailed: no quota left" in found.finding
 
 
 def test_a_folder_a_node_is_told_where_there_are_several_nodes() -> None:
@@ -137,12 +137,12 @@ def test_a_folder_a_node_is_told_where_there_are_several_nodes() -> None:
     classes = [storage("k8s.io/minikube-hostpath")]
     assert diagnose(Claims(bound, classes)).status == "ok"
     found = diagnose(Claims(bound, classes, nodes=2))
-    assert (found.status, "a folder of its own" in found.found) == ("warning", True)
+    assert (found.status, "a folder of its own" in found.finding) == ("warning", True)
 
 
 def test_a_claim_for_one_node_is_well_where_trials_are_kept_on_one() -> None:
     bound = Claims(claim("ReadWriteOnce", phase="Bound"), [])
     pinned = load_site().model_copy(update={"node_selector": {"kubernetes.io/hostname": "gpu1"}})
     assert diagnose(bound).status == "warning"
-    (found,) = runs_claim(Patient(bound, pinned, [manifest(pinned)]))
+    (found,) = runs_claim(DoctorContext(bound, pinned, [manifest(pinned)]))
     assert found.status == "ok"

@@ -169,11 +169,11 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_keeps_trials_away_is_named_with_the_way_out(case: str) -> None:
-    found, pods, warnings, words, remedy = CASES[case]
+    found, pods, warnings, words, fix = CASES[case]
     cause = why_lacking(SEARCH, found, pods, warnings)
-    assert words in cause.what
-    assert remedy in cause.remedy
-    assert "rpc error" not in cause.what
+    assert words in cause.problem
+    assert fix in cause.fix
+    assert "rpc error" not in cause.problem
 
 
 class Server(Cluster):

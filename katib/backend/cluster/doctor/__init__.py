@@ -4,6 +4,6 @@ Reads, and tries on the server by dry runs; changes nothing. Called by the verbs
 """
 
 from katib.backend.cluster.doctor.examine import examine
-from katib.backend.cluster.doctor.result import Patient, Result
+from katib.backend.cluster.doctor.result import DoctorContext, Result
 
-__all__ = ["Patient", "Result", "examine"]
+__all__ = ["DoctorContext", "Result", "examine"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
+from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE, DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import (
     CLAIM,
     EVENT,
@@ -67,26 +67,26 @@ OF_KATIB = (
 ROLE = "sepsweep-researcher"
 
 
-def access(patient: Patient) -> Iterator[Result]:
+def access(context: DoctorContext) -> Iterator[Result]:
     """Yields the rights that the verbs need, in the namespace of the trials and in Katib's."""
-    own = patient.site.namespace
+    own = context.site.namespace
     groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, CONTROL_NAMESPACE, warning))
     denied = 0
     for rights, place, report in groups:
-        if missing := [right for right in rights if not _allowed(patient, right, place)]:
+        if missing := [right for right in rights if not _allowed(context, right, place)]:
             denied += len(missing)
             uses = ", ".join(dict.fromkeys(right.use for right in missing))
             what = ", ".join(map(str, missing))
-            yield report("rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _fix(place))
+            yield report("rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _grant(place))
     if not denied:
         yield ok("rights", f"all {len(NEEDED) + len(USEFUL) + len(OF_KATIB)} that the verbs need")
 
 
-def _allowed(patient: Patient, right: Right, place: str) -> bool:
-    return patient.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place)
+def _allowed(context: DoctorContext, right: Right, place: str) -> bool:
+    return context.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place)
 
 
-def _fix(place: str) -> str:
+def _grant(place: str) -> str:
     file = "k8s/katib/ours/researcher.yaml" if place == CONTROL_NAMESPACE else "k8s/base/rbac.yaml"
     bind = f"kubectl -n {place} create rolebinding sepsweep-me --role={ROLE} --user=YOU"
     return f"an administrator: {bind} (the role: {file})"

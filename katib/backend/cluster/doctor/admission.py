@@ -11,17 +11,17 @@ from functools import partial
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.deploy_diff import successor
 from katib.backend.cluster.doctor.katib import INSTALL, leaves_namesakes_out
-from katib.backend.cluster.doctor.result import Patient, Result, error, ok, warning
+from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours
 from katib.backend.cluster.model import read_search
 from katib.errors import ClusterError
 
 
-def names(patient: Patient) -> Iterator[Result]:
+def names(context: DoctorContext) -> Iterator[Result]:
     """Yields the Experiments' names are free, or ours."""
-    for manifest in patient.manifests:
+    for manifest in context.manifests:
         name = manifest["metadata"]["name"]
-        found = patient.cluster.get(EXPERIMENT, name)
+        found = context.cluster.get(EXPERIMENT, name)
         if found is not None and not is_ours(found):
             yield error(
                 "name",
@@ -35,51 +35,51 @@ def names(patient: Patient) -> Iterator[Result]:
             yield ok("name", f"'{name}' is free")
 
 
-def namesakes(patient: Patient) -> Iterator[Result]:
+def namesakes(context: DoctorContext) -> Iterator[Result]:
     """No Experiment of another namespace has a name of ours."""
-    everywhere = patient.cluster.list(EXPERIMENT, namespace="")
+    everywhere = context.cluster.list(EXPERIMENT, namespace="")
     algorithms = {
-        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"] for manifest in patient.manifests
+        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"] for manifest in context.manifests
     }
     for found in everywhere:
         name, place = found["metadata"]["name"], found["metadata"]["namespace"]
-        if name not in algorithms or place == patient.site.namespace:
+        if name not in algorithms or place == context.site.namespace:
             continue
         text = f"'{name}' is in namespace '{place}' too"
-        if leaves_namesakes_out(patient, algorithms[name]):
+        if leaves_namesakes_out(context, algorithms[name]):
             yield ok("name", f"{text}; our suggestion service leaves its trials out")
         else:
-            meaning = (
+            effect = (
                 "Katib lists trials without their namespace, and its own service takes those of both for one search's"
             )
-            yield warning("name", text, meaning, f"NAME={successor(name)}, or {INSTALL}")
+            yield warning("name", text, effect, f"NAME={successor(name)}, or {INSTALL}")
 
 
-def experiments(patient: Patient) -> Iterator[Result]:
+def experiments(context: DoctorContext) -> Iterator[Result]:
     """Server-side dry runs of new Experiments: what Katib's webhook says."""
-    if patient.homeless:
+    if context.homeless:
         return
-    for manifest in patient.manifests:
+    for manifest in context.manifests:
         name = manifest["metadata"]["name"]
-        found = patient.cluster.get(EXPERIMENT, name)
+        found = context.cluster.get(EXPERIMENT, name)
         if found is None:
-            attempt = partial(patient.cluster.apply, EXPERIMENT, manifest, dry_run=True)
-            yield _try(patient, "experiment", f"'{name}'", attempt)
+            attempt = partial(context.cluster.apply, EXPERIMENT, manifest, dry_run=True)
+            yield _try(context, "experiment", f"'{name}'", attempt)
 
 
-def trials(patient: Patient) -> Iterator[Result]:
+def trials(context: DoctorContext) -> Iterator[Result]:
     """Server-side dry runs of a trial's Job and pod: what pod security, quota and limit ranges say."""
-    if patient.homeless:
+    if context.homeless:
         return
-    job = trial_job(patient.manifests[0])
+    job = trial_job(context.manifests[0])
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**job["spec"]["template"]["metadata"], "name": "sepsweep-doctor"},
     }
     pod["spec"] = job["spec"]["template"]["spec"]
-    yield _try(patient, "trial job", "of one trial", partial(patient.cluster.create, JOB, job, dry_run=True))
-    yield _try(patient, "trial pod", "of one trial", partial(patient.cluster.create, POD, pod, dry_run=True))
+    yield _try(context, "trial job", "of one trial", partial(context.cluster.create, JOB, job, dry_run=True))
+    yield _try(context, "trial pod", "of one trial", partial(context.cluster.create, POD, pod, dry_run=True))
 
 
 def trial_job(manifest: Object, name: str = "sepsweep-doctor") -> Object:
@@ -101,23 +101,25 @@ def trial_job(manifest: Object, name: str = "sepsweep-doctor") -> Object:
     return job
 
 
-def _try(patient: Patient, check: str, what: str, attempt: Callable[[], object]) -> Result:
+def _try(context: DoctorContext, check: str, what: str, attempt: Callable[[], object]) -> Result:
     try:
         attempt()
     except ForbiddenError as cause:
         return warning(f"{check} dry run", "you may not try it", str(cause), "kubectl auth can-i --list")
     except ClusterError as cause:
-        return error(f"{check} dry run", str(cause), f"the API server refuses the {check}", _mend(str(cause), patient))
+        return error(
+            f"{check} dry run", str(cause), f"the API server refuses the {check}", _fix_of(str(cause), context)
+        )
     return ok(f"{check} dry run", f"{what} would be taken")
 
 
-def _mend(text: str, patient: Patient) -> str:
+def _fix_of(text: str, context: DoctorContext) -> str:
     if "exceeded quota" in text:
         return "kubectl describe quota; lower resources in k8s/site.yaml"
     if "webhook" in text and "failed calling" in text:
         return "kubectl -n kubeflow rollout status deployment katib-controller"
     if "PodSecurity" in text:
-        return f"kubectl get namespace {patient.site.namespace} --show-labels; the rendered pod meets restricted"
+        return f"kubectl get namespace {context.site.namespace} --show-labels; the rendered pod meets restricted"
     if "LimitRange" in text or "maximum" in text or "minimum" in text:
         return "kubectl describe limitrange; change resources in k8s/site.yaml"
     return "make render MODEL=… > x.yaml; make check FILE=x.yaml"

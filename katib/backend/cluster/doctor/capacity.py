@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from katib.backend.cluster.answers import NoKindError
-from katib.backend.cluster.doctor.result import Patient, Result, error, ok, quantity, warning
+from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
 from katib.backend.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA, Object
 
 
-def quota(patient: Patient) -> Iterator[Result]:
+def quota(context: DoctorContext) -> Iterator[Result]:
     """Yields one trial fits into what the quotas allow at all, and all parallel ones into what is left."""
-    needs = _needs(patient.pod["spec"])
+    needs = _needs(context.pod["spec"])
     tight = False
-    for found in patient.cluster.list(QUOTA):
+    for found in context.cluster.list(QUOTA):
         name, status = found["metadata"]["name"], found.get("status") or {}
         hard, used = status.get("hard") or found["spec"].get("hard") or {}, status.get("used") or {}
         for resource, need in {**needs, "pods": 1.0, "count/jobs.batch": 1.0}.items():
@@ -32,25 +32,25 @@ def quota(patient: Patient) -> Iterator[Result]:
             elif need > limit - taken:
                 tight = True
                 yield error("quota", text, "it is full: trials wait until others end", show)
-            elif need * patient.parallel > limit - taken:
+            elif need * context.parallel > limit - taken:
                 tight = True
                 fitting = int((limit - taken) // need)
-                mend = f"PARALLEL={max(1, fitting)}, or parallel_trials in k8s/site.yaml"
+                fix = f"PARALLEL={max(1, fitting)}, or parallel_trials in k8s/site.yaml"
                 yield warning(
                     "quota",
-                    f"{text}; {fitting} of {patient.parallel} fit",
+                    f"{text}; {fitting} of {context.parallel} fit",
                     "the others wait, chosen with less knowledge",
-                    mend,
+                    fix,
                 )
     if not tight:
-        yield ok("quota", f"{patient.parallel} parallel trials fit")
+        yield ok("quota", f"{context.parallel} parallel trials fit")
 
 
-def capacity(patient: Patient) -> Iterator[Result]:
+def capacity(context: DoctorContext) -> Iterator[Result]:
     """Yields a node exists that takes a trial: labels, taints, GPUs, memory; and GPUs for the parallel ones."""
-    pod = patient.pod["spec"]
+    pod = context.pod["spec"]
     need = _needs(pod)
-    nodes = patient.cluster.list(NODE)
+    nodes = context.cluster.list(NODE)
     if not nodes:
         yield error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes")
         return
@@ -85,32 +85,32 @@ def capacity(patient: Patient) -> Iterator[Result]:
         wanted = need.get(f"requests.{resource}", 0.0)
         most = max(quantity(allocatable.get(resource, "0")) for allocatable in have.values())
         if wanted > most:
-            meaning = "no node can take a trial"
-            mend = "kubectl describe nodes | grep -A8 Allocatable; " + (
+            effect = "no node can take a trial"
+            fix = "kubectl describe nodes | grep -A8 Allocatable; " + (
                 "install the GPU device plugin" if resource == GPU and not most else "lower resources in k8s/site.yaml"
             )
-            yield error(name, f"a trial needs {wanted:g}, the largest node has {most:g}", meaning, mend)
+            yield error(name, f"a trial needs {wanted:g}, the largest node has {most:g}", effect, fix)
             return
     gpus = need.get(f"requests.{GPU}", 0.0)
     if gpus:
         places = sum(int(quantity(allocatable.get(GPU, "0")) // gpus) for allocatable in have.values())
-        text = f"{places} trials at a time have GPUs on {len(have)} nodes, {patient.parallel} are asked for"
-        if places < patient.parallel:
-            mend = f"PARALLEL={places}, or parallel_trials in k8s/site.yaml"
-            yield warning("GPUs", text, "the others count as running while they wait, chosen with less knowledge", mend)
+        text = f"{places} trials at a time have GPUs on {len(have)} nodes, {context.parallel} are asked for"
+        if places < context.parallel:
+            fix = f"PARALLEL={places}, or parallel_trials in k8s/site.yaml"
+            yield warning("GPUs", text, "the others count as running while they wait, chosen with less knowledge", fix)
         else:
             yield ok("GPUs", text)
     else:
         yield ok("nodes", f"{len(have)} take a trial; it asks for no GPU")
 
 
-def queue(patient: Patient) -> Iterator[Result]:
+def queue(context: DoctorContext) -> Iterator[Result]:
     """Yields the Kueue queue that the site names."""
-    name = patient.site.kueue_queue
+    name = context.site.kueue_queue
     if name is None:
         return
     try:
-        found = patient.cluster.get(LOCAL_QUEUE, name)
+        found = context.cluster.get(LOCAL_QUEUE, name)
     except NoKindError:
         yield error(
             "Kueue queue",

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from katib.backend.cluster.answers import ForbiddenError
-from katib.backend.cluster.doctor.place import BASE
-from katib.backend.cluster.doctor.result import Patient, Result, error, ok, warning
+from katib.backend.cluster.doctor.namespace import BASE
+from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import CLAIM, NODE, Object
 from katib.backend.cluster.storage import (
     A_FOLDER_A_NODE,
@@ -21,19 +21,19 @@ HOSTNAME = "kubernetes.io/hostname"
 FOR_EVER = "trial pods wait for it for ever"
 
 
-def data_claim(patient: Patient) -> Iterator[Result]:
+def data_claim(context: DoctorContext) -> Iterator[Result]:
     """Returns the corpus: several trials may read it at once."""
-    return _claim(patient, "data", patient.site.claims.data)
+    return _claim(context, "data", context.site.claims.data)
 
 
-def runs_claim(patient: Patient) -> Iterator[Result]:
+def runs_claim(context: DoctorContext) -> Iterator[Result]:
     """Returns the run directories: several trials may write to them at once."""
-    return _claim(patient, "runs", patient.site.claims.runs)
+    return _claim(context, "runs", context.site.claims.runs)
 
 
-def _claim(patient: Patient, use: str, name: str) -> Iterator[Result]:
+def _claim(context: DoctorContext, use: str, name: str) -> Iterator[Result]:
     check = f"{use} claim"
-    found = patient.cluster.get(CLAIM, name)
+    found = context.cluster.get(CLAIM, name)
     if found is None:
         yield error(check, f"no claim '{name}'", FOR_EVER, f"{BASE}, or name yours in k8s/site.yaml (claims.{use})")
         return
@@ -41,14 +41,14 @@ def _claim(patient: Patient, use: str, name: str) -> Iterator[Result]:
     if phase == "Lost":
         yield error(check, f"'{name}' has lost its volume", FOR_EVER, f"kubectl describe pvc {name}")
     elif phase != "Bound":
-        yield _unbound(patient, check, name, found)
+        yield _unbound(context, check, name, found)
     else:
-        yield _bound(patient, check, use, name, found)
+        yield _bound(context, check, use, name, found)
 
 
-def _unbound(patient: Patient, check: str, name: str, claim: Object) -> Result:
+def _unbound(context: DoctorContext, check: str, name: str, claim: Object) -> Result:
     """Returns a claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
-    classes = storage_classes(patient.cluster)
+    classes = storage_classes(context.cluster)
     wanted = class_of(claim, classes or ())
     show = "kubectl get storageclass"
     if classes is not None and wanted is None:
@@ -57,7 +57,7 @@ def _unbound(patient: Patient, check: str, name: str, claim: Object) -> Result:
     if classes is not None and wanted and wanted not in {item["metadata"]["name"] for item in classes}:
         text = f"'{name}' waits for storage class '{wanted}', which does not exist"
         return error(check, text, FOR_EVER, show)
-    reason, fix = why_unbound(patient.cluster, name, claim, classes or ())
+    reason, fix = why_unbound(context.cluster, name, claim, classes or ())
     if reason:
         return error(check, f"'{name}' has no volume: {reason}", FOR_EVER, fix)
     if waits_for_a_pod(claim, classes or ()) or classes is None:
@@ -71,33 +71,33 @@ def _unbound(patient: Patient, check: str, name: str, claim: Object) -> Result:
     )
 
 
-def _bound(patient: Patient, check: str, use: str, name: str, claim: Object) -> Result:
+def _bound(context: DoctorContext, check: str, use: str, name: str, claim: Object) -> Result:
     modes = claim["spec"].get("accessModes") or []
     shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
-    pinned = HOSTNAME in (patient.pod["spec"].get("nodeSelector") or {})
-    provisioner = provisioner_of(claim, storage_classes(patient.cluster) or ())
-    if "ReadWriteOncePod" in modes and patient.parallel > 1:
+    pinned = HOSTNAME in (context.pod["spec"].get("nodeSelector") or {})
+    provisioner = provisioner_of(claim, storage_classes(context.cluster) or ())
+    if "ReadWriteOncePod" in modes and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or PARALLEL=1"
         return error(check, f"'{name}' is ReadWriteOncePod", "only one trial at a time can start", fix)
-    if provisioner in A_FOLDER_A_NODE and not pinned and _nodes(patient) > 1:
+    if provisioner in A_FOLDER_A_NODE and not pinned and _nodes(context) > 1:
         text = f"'{name}' is of {provisioner}, which gives each node a folder of its own"
-        meaning = "a trial that starts on another node finds neither the corpus nor its checkpoint"
+        effect = "a trial that starts on another node finds neither the corpus nor its checkpoint"
         return warning(
             check,
             text,
-            meaning,
+            effect,
             f"node_selector {HOSTNAME}: NODE in k8s/site.yaml, or a class for many nodes",
         )
-    if not shared and not pinned and patient.parallel > 1:
+    if not shared and not pinned and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or node_selector {HOSTNAME}: NODE in k8s/site.yaml"
         return warning(check, f"'{name}' is {', '.join(modes)}", "parallel trials only start on one node", fix)
     size = claim.get("status", {}).get("capacity", {}).get("storage", "")
     return ok(check, f"'{name}' {', '.join(modes)}, {size}".rstrip(", "))
 
 
-def _nodes(patient: Patient) -> int:
+def _nodes(context: DoctorContext) -> int:
     """Returns how many there are; 1 where the caller may not look."""
     try:
-        return len(patient.cluster.list(NODE))
+        return len(context.cluster.list(NODE))
     except ForbiddenError:
         return 1

@@ -18,8 +18,8 @@ from katib.backend.cluster.doctor.katib import (
     services,
     validating_webhook,
 )
-from katib.backend.cluster.doctor.place import accounts, namespace, priority, wandb
-from katib.backend.cluster.doctor.result import Check, Patient, Result, error, unknown
+from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
+from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
 from katib.errors import ClusterError
 
 _RIGHT = re.compile(r'cannot (\w+) resource "([^"]+)"')
@@ -49,24 +49,24 @@ CHECKS: tuple[Check, ...] = (
 """Each reads one kind of thing, so that what the caller may not read keeps nothing else from being looked at."""
 
 
-def examine(patient: Patient) -> list[Result]:
+def examine(context: DoctorContext) -> list[Result]:
     """Returns the results of all checks; never raises ClusterError.
 
     Without a server that answers there is only the first.
     """
     try:
-        results = list(server(patient))
+        results = list(server(context))
     except (UnreachableError, ExpiredError) as cause:
         return [_unanswered(cause)]
     for check in CHECKS:
-        results += _of(check, patient)
+        results += _of(check, context)
     return results
 
 
-def _of(check: Check, patient: Patient) -> Iterator[Result]:
+def _of(check: Check, context: DoctorContext) -> Iterator[Result]:
     name = check.__name__.replace("_", " ")
     try:
-        yield from check(patient)
+        yield from check(context)
     except ForbiddenError as cause:
         right = _RIGHT.search(str(cause))
         what = f"{right[1]} {right[2]}" if right else "look at it"
@@ -80,5 +80,5 @@ def _of(check: Check, patient: Patient) -> Iterator[Result]:
 
 
 def _unanswered(cause: ClusterError) -> Result:
-    mend = "log in again, then kubectl auth whoami" if isinstance(cause, ExpiredError) else "kubectl cluster-info"
-    return error("API server", str(cause), "nothing can be done on a cluster that does not answer", mend)
+    fix = "log in again, then kubectl auth whoami" if isinstance(cause, ExpiredError) else "kubectl cluster-info"
+    return error("API server", str(cause), "nothing can be done on a cluster that does not answer", fix)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from katib.backend.cluster.answers import ForbiddenError, NoKindError
-from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE, Patient, Result, error, ok, warning
+from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE, DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import (
     CONFIG_MAP,
     DEFINITION,
@@ -41,12 +41,12 @@ DEPLOYMENTS = {
 }
 
 
-def server(patient: Patient) -> Iterator[Result]:
+def server(context: DoctorContext) -> Iterator[Result]:
     """It answers, knows the caller, and is not too old."""
-    found = patient.cluster.raw("/version")
+    found = context.cluster.raw("/version")
     # /version answers anybody; who calls is asked by the first check that lists something.
-    patient.cluster.allowed("get", EXPERIMENT)
-    text = f"Kubernetes {found['gitVersion']} at {patient.cluster.server}"
+    context.cluster.allowed("get", EXPERIMENT)
+    text = f"Kubernetes {found['gitVersion']} at {context.cluster.server}"
     number = tuple(int(re.sub(r"\D", "", found[part]) or 0) for part in ("major", "minor"))
     if number < OLDEST:
         yield error("API server", text, "Katib v0.19 needs 1.30 or later", "upgrade the cluster")
@@ -54,12 +54,12 @@ def server(patient: Patient) -> Iterator[Result]:
         yield ok("API server", text)
 
 
-def definitions(patient: Patient) -> Iterator[Result]:
+def definitions(context: DoctorContext) -> Iterator[Result]:
     """Yields the three resource types are there in v1beta1."""
     missing = []
     for kind in (EXPERIMENT, TRIAL, SUGGESTION):
         name = f"{kind.plural}.{KATIB}"
-        found = patient.cluster.get(DEFINITION, name)
+        found = context.cluster.get(DEFINITION, name)
         served = [item["name"] for item in found["spec"]["versions"] if item["served"]] if found else []
         if kind.version not in served:
             missing.append(name)
@@ -74,27 +74,27 @@ def definitions(patient: Patient) -> Iterator[Result]:
         yield ok("Katib's types", "experiments, trials, suggestions")
 
 
-def deployments(patient: Patient) -> Iterator[Result]:
+def deployments(context: DoctorContext) -> Iterator[Result]:
     """Katib's deployments are up, and of the right version."""
-    for name, meaning in DEPLOYMENTS.items():
-        found = patient.cluster.get(DEPLOYMENT, name, CONTROL_NAMESPACE)
+    for name, effect in DEPLOYMENTS.items():
+        found = context.cluster.get(DEPLOYMENT, name, CONTROL_NAMESPACE)
         if found is None:
-            yield error(name, "is not installed", meaning, INSTALL)
+            yield error(name, "is not installed", effect, INSTALL)
             continue
         status = found.get("status") or {}
         image = found["spec"]["template"]["spec"]["containers"][0]["image"]
         if not status.get("availableReplicas"):
-            mend = f"kubectl -n {CONTROL_NAMESPACE} describe deployment {name}"
-            yield error(name, f"not available ({image})", meaning, mend)
+            fix = f"kubectl -n {CONTROL_NAMESPACE} describe deployment {name}"
+            yield error(name, f"not available ({image})", effect, fix)
         elif not image.endswith((f":{VERSION}",)) and "@sha256:" not in image:
             yield warning(name, f"is {image}", f"Sepsweep is written and tried against Katib {VERSION}", INSTALL)
         else:
             yield ok(name, image)
 
 
-def katibs_namespace(patient: Patient) -> Iterator[Result]:
+def katibs_namespace(context: DoctorContext) -> Iterator[Result]:
     """Katib's own namespace does not lock it out."""
-    place = patient.cluster.get(NAMESPACE, CONTROL_NAMESPACE)
+    place = context.cluster.get(NAMESPACE, CONTROL_NAMESPACE)
     if place is not None and INJECTION_LABEL in (place["metadata"].get("labels") or {}):
         yield warning(
             "Katib's namespace",
@@ -104,32 +104,32 @@ def katibs_namespace(patient: Patient) -> Iterator[Result]:
         )
 
 
-def validating_webhook(patient: Patient) -> Iterator[Result]:
+def validating_webhook(context: DoctorContext) -> Iterator[Result]:
     """Returns the webhook that checks experiments is registered and answered."""
     wanted = {"validator.experiment.katib.kubeflow.org"}
-    return _webhook(patient, VALIDATING, wanted, "experiments are not checked")
+    return _webhook(context, VALIDATING, wanted, "experiments are not checked")
 
 
-def mutating_webhook(patient: Patient) -> Iterator[Result]:
+def mutating_webhook(context: DoctorContext) -> Iterator[Result]:
     """Returns the webhooks that complete experiments and trial pods are registered and answered."""
     wanted = {"defaulter.experiment.katib.kubeflow.org", "mutator.pod.katib.kubeflow.org"}
-    return _webhook(patient, MUTATING, wanted, "trial pods get no metrics collector")
+    return _webhook(context, MUTATING, wanted, "trial pods get no metrics collector")
 
 
-def _webhook(patient: Patient, kind: Kind, wanted: set[str], meaning: str) -> Iterator[Result]:
+def _webhook(context: DoctorContext, kind: Kind, wanted: set[str], effect: str) -> Iterator[Result]:
     """Registered, with a certificate, and answered by a pod."""
-    found = patient.cluster.get(kind, "katib.kubeflow.org")
+    found = context.cluster.get(kind, "katib.kubeflow.org")
     hooks = {hook["name"]: hook for hook in (found or {}).get("webhooks") or []}
     if missing := sorted(wanted - set(hooks)):
-        yield error(kind.name, f"missing: {', '.join(missing)}", meaning, INSTALL)
+        yield error(kind.name, f"missing: {', '.join(missing)}", effect, INSTALL)
         return
     bare = sorted(name for name in wanted if not hooks[name]["clientConfig"].get("caBundle"))
     if bare:
-        mend = f"kubectl -n {CONTROL_NAMESPACE} rollout restart deployment katib-controller"
-        yield error(kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", mend)
+        fix = f"kubectl -n {CONTROL_NAMESPACE} rollout restart deployment katib-controller"
+        yield error(kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", fix)
         return
     service = hooks[min(wanted)]["clientConfig"].get("service")
-    if service and not _endpoints(patient, service):
+    if service and not _endpoints(context, service):
         yield error(
             kind.name,
             f"no pod answers for service {service['namespace']}/{service['name']}",
@@ -140,15 +140,15 @@ def _webhook(patient: Patient, kind: Kind, wanted: set[str], meaning: str) -> It
         yield ok(kind.name, f"{len(wanted)} registered, answered")
 
 
-def services(patient: Patient) -> Iterator[Result]:
+def services(context: DoctorContext) -> Iterator[Result]:
     """katib-config has the services that the searches name; ours rather than stock ones."""
-    config = _config(patient)
+    config = _config(context)
     if config is None:
-        meaning = "Katib knows no algorithm and refuses each experiment"
-        yield error("katib-config", f"not in namespace {CONTROL_NAMESPACE}, or not readable", meaning, INSTALL)
+        effect = "Katib knows no algorithm and refuses each experiment"
+        yield error("katib-config", f"not in namespace {CONTROL_NAMESPACE}, or not readable", effect, INSTALL)
         return
     runtime = config.get("runtime") or {}
-    specs = [manifest["spec"] for manifest in patient.manifests]
+    specs = [manifest["spec"] for manifest in context.manifests]
     yield from _service(
         "suggestion",
         runtime.get("suggestions"),
@@ -202,55 +202,55 @@ def _images(entries: object) -> dict[str, str]:
     return {str(item.get("algorithmName")): str(item.get("image", "")) for item in items if isinstance(item, dict)}
 
 
-def leaves_namesakes_out(patient: Patient, algorithm: str) -> bool:
+def leaves_namesakes_out(context: DoctorContext, algorithm: str) -> bool:
     """Returns whether the suggestion service of `algorithm` is not Katib's own, which takes trials of namesakes for the
     search's.
 
     False where katib-config cannot be read.
     """
     try:
-        runtime = (_config(patient) or {}).get("runtime") or {}
+        runtime = (_config(context) or {}).get("runtime") or {}
     except ForbiddenError:
         return False
     image = _images(runtime.get("suggestions")).get(algorithm, STOCK)
     return not image.startswith(STOCK)
 
 
-def service_account(patient: Patient) -> Iterator[Result]:
+def service_account(context: DoctorContext) -> Iterator[Result]:
     """Yields the account that the suggestion service runs under, where katib-config names one: Katib does not make
     that.
     """
-    if patient.homeless:
+    if context.homeless:
         return  # `namespace` says so, and what makes it
-    entries = ((_config(patient) or {}).get("runtime") or {}).get("suggestions")
-    specs = [manifest["spec"] for manifest in patient.manifests]
+    entries = ((_config(context) or {}).get("runtime") or {}).get("suggestions")
+    specs = [manifest["spec"] for manifest in context.manifests]
     wanted = {spec["algorithm"]["algorithmName"] for spec in specs}
     items = entries if isinstance(entries, list) else []
     names = {item.get("serviceAccountName") for item in items if item.get("algorithmName") in wanted} - {None}
     for name in sorted(names):
-        if patient.cluster.get(SERVICE_ACCOUNT, name) is None:
+        if context.cluster.get(SERVICE_ACCOUNT, name) is None:
             yield error(
                 "service account",
-                f"'{name}' does not exist in namespace '{patient.site.namespace}'",
+                f"'{name}' does not exist in namespace '{context.site.namespace}'",
                 "the pod of the suggestion service is never created, and no trial begins",
-                f"kubectl -n {patient.site.namespace} apply -f k8s/base/services-rbac.yaml",
+                f"kubectl -n {context.site.namespace} apply -f k8s/base/services-rbac.yaml",
             )
         else:
             yield ok("service account", f"'{name}' of the suggestion service")
 
 
-def restricts(patient: Patient) -> bool:
+def restricts(context: DoctorContext) -> bool:
     """Returns whether Katib gives its collector the security context of the trainer (injectSecurityContext)."""
     try:
-        config = _config(patient) or {}
+        config = _config(context) or {}
     except ForbiddenError:
         return True  # the dry run of a trial's pod tells
     controller = (config.get("init") or {}).get("controller") or {}
     return bool(controller.get("injectSecurityContext"))
 
 
-def _config(patient: Patient) -> dict[str, Any] | None:
-    found: Object | None = patient.cluster.get(CONFIG_MAP, "katib-config", CONTROL_NAMESPACE)
+def _config(context: DoctorContext) -> dict[str, Any] | None:
+    found: Object | None = context.cluster.get(CONFIG_MAP, "katib-config", CONTROL_NAMESPACE)
     try:
         config = read_yaml((found or {}).get("data", {}).get("katib-config.yaml", ""))
     except YamlError:
@@ -258,9 +258,9 @@ def _config(patient: Patient) -> dict[str, Any] | None:
     return config if isinstance(config, dict) else None
 
 
-def _endpoints(patient: Patient, service: Object) -> bool:
+def _endpoints(context: DoctorContext, service: Object) -> bool:
     try:
-        slices = patient.cluster.list(
+        slices = context.cluster.list(
             ENDPOINT_SLICE, f"kubernetes.io/service-name={service['name']}", service["namespace"]
         )
     except (NoKindError, ForbiddenError):

@@ -20,20 +20,31 @@ CONTROL_NAMESPACE = "kubeflow"
 class Result:
     """The outcome of one check.
 
-    `mend` is a command or an edit; a search would fail with an error, and suffers from a warning.
+    `fix` is a command or an edit; a search would fail with an error, and suffers from a warning.
 
     `unknown`: the caller may not look there, which says nothing about the cluster.
     """
 
     check: str
     status: Literal["ok", "unknown", "warning", "error"]
-    found: str
-    meaning: str = ""
-    mend: str = ""
+    finding: str
+    effect: str = ""
+    fix: str = ""
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What `doctor --json` prints of it."""
+        return {
+            "check": self.check,
+            "status": self.status,
+            "found": self.finding,
+            "meaning": self.effect,
+            "mend": self.fix,
+        }
 
 
 @dataclass
-class Patient:
+class DoctorContext:
     """What is examined: a cluster, a site, and the rendered Experiments that are to run."""
 
     cluster: Cluster
@@ -65,27 +76,27 @@ class Patient:
         return sum(manifest["spec"]["parallelTrialCount"] for manifest in self.manifests)
 
 
-Check = Callable[[Patient], Iterator[Result]]
+Check = Callable[[DoctorContext], Iterator[Result]]
 
 
-def ok(check: str, found: str) -> Result:
+def ok(check: str, finding: str) -> Result:
     """Returns all is well."""
-    return Result(check, "ok", found)
+    return Result(check, "ok", finding)
 
 
-def unknown(check: str, found: str) -> Result:
+def unknown(check: str, finding: str) -> Result:
     """Returns the caller may not look there."""
-    return Result(check, "unknown", found)
+    return Result(check, "unknown", finding)
 
 
-def error(check: str, found: str, meaning: str, mend: str) -> Result:
+def error(check: str, finding: str, effect: str, fix: str) -> Result:
     """Returns a search would fail."""
-    return Result(check, "error", found, meaning, mend)
+    return Result(check, "error", finding, effect, fix)
 
 
-def warning(check: str, found: str, meaning: str, mend: str) -> Result:
+def warning(check: str, finding: str, effect: str, fix: str) -> Result:
     """Returns a search would run, but not as well as it could."""
-    return Result(check, "warning", found, meaning, mend)
+    return Result(check, "warning", finding, effect, fix)
 
 
 def quantity(text: object) -> float:

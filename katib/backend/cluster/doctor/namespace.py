@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 
 from katib.backend.cluster.doctor.katib import restricts
-from katib.backend.cluster.doctor.result import Patient, Result, error, ok, warning
+from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import INJECTION_LABEL, PRIORITY_CLASS, SECRET, SERVICE_ACCOUNT
 
 SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
@@ -12,10 +12,10 @@ BASE = "kubectl apply -k k8s/base"
 SECRET_KEY = "api-key"  # noqa: S105  (the name of a key, not a secret)
 
 
-def namespace(patient: Patient) -> Iterator[Result]:
+def namespace(context: DoctorContext) -> Iterator[Result]:
     """It exists, Katib looks after its pods, and its pod security lets Katib's own pods in."""
-    name = patient.site.namespace
-    found = patient.namespace
+    name = context.site.namespace
+    found = context.namespace
     if found is None:
         yield error("namespace", f"'{name}' does not exist", "there is no place for experiments", BASE)
         return
@@ -39,7 +39,7 @@ def namespace(patient: Patient) -> Iterator[Result]:
         yield ok("namespace label", f"'{name}' {INJECTION_LABEL}=enabled")
     level = labels.get(SECURITY_LABEL, "")
     relabel = f"kubectl label --overwrite namespace {name} {SECURITY_LABEL}=baseline"
-    stops = any(manifest["spec"].get("earlyStopping") for manifest in patient.manifests)
+    stops = any(manifest["spec"].get("earlyStopping") for manifest in context.manifests)
     if level == "restricted" and stops:
         yield error(
             "pod security",
@@ -47,13 +47,13 @@ def namespace(patient: Patient) -> Iterator[Result]:
             "Katib's early-stopping container takes no security context: the suggestion pod is never created",
             relabel,
         )
-    elif level == "restricted" and not restricts(patient):
-        mend = "make install-katib (it sets init.controller.injectSecurityContext)"
+    elif level == "restricted" and not restricts(context):
+        fix = "make install-katib (it sets init.controller.injectSecurityContext)"
         yield error(
             "pod security",
             "restricted",
             "Katib's collector has no security context: no trial pod is created",
-            mend,
+            fix,
         )
     elif level in ("", "privileged"):
         yield warning("pod security", level or "not set", "nothing keeps a pod of this namespace off the node", relabel)
@@ -61,34 +61,34 @@ def namespace(patient: Patient) -> Iterator[Result]:
         yield ok("pod security", level)
 
 
-def wandb(patient: Patient) -> Iterator[Result]:
+def wandb(context: DoctorContext) -> Iterator[Result]:
     """Yields the secret of Weights & Biases is there and has its key."""
-    wanted = patient.site.wandb
+    wanted = context.site.wandb
     if wanted is None:
         yield ok("W&B secret", "the site asks for no tracking")
         return
-    found = patient.cluster.get(SECRET, wanted.secret)
-    place = patient.site.namespace
-    mend = f"kubectl -n {place} create secret generic {wanted.secret} --from-file={SECRET_KEY}=FILE"
-    meaning = "trials run with W&B offline; their runs stay on the runs claim until wandb sync"
+    found = context.cluster.get(SECRET, wanted.secret)
+    place = context.site.namespace
+    fix = f"kubectl -n {place} create secret generic {wanted.secret} --from-file={SECRET_KEY}=FILE"
+    effect = "trials run with W&B offline; their runs stay on the runs claim until wandb sync"
     if found is None:
-        yield warning("W&B secret", f"no Secret '{wanted.secret}'", meaning, mend)
+        yield warning("W&B secret", f"no Secret '{wanted.secret}'", effect, fix)
     elif SECRET_KEY not in (found.get("data") or {}):
         keys = ", ".join(sorted(found.get("data") or {})) or "none"
-        yield warning("W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", meaning, mend)
+        yield warning("W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", effect, fix)
     elif not base64.b64decode(found["data"][SECRET_KEY]).strip():
-        yield error("W&B secret", f"'{wanted.secret}': {SECRET_KEY} is empty", "W&B refuses to log in", mend)
+        yield error("W&B secret", f"'{wanted.secret}': {SECRET_KEY} is empty", "W&B refuses to log in", fix)
     else:
         yield ok("W&B secret", f"'{wanted.secret}' has {SECRET_KEY}")
 
 
-def accounts(patient: Patient) -> Iterator[Result]:
+def accounts(context: DoctorContext) -> Iterator[Result]:
     """Yields the trials' service account, and the pull secrets that the account and the pods name."""
-    place, pod = patient.site.namespace, patient.pod["spec"]
-    if patient.homeless:
+    place, pod = context.site.namespace, context.pod["spec"]
+    if context.homeless:
         return
     name = pod.get("serviceAccountName", "default")
-    account = patient.cluster.get(SERVICE_ACCOUNT, name)
+    account = context.cluster.get(SERVICE_ACCOUNT, name)
     if account is None:
         yield error(
             "service account",
@@ -100,7 +100,7 @@ def accounts(patient: Patient) -> Iterator[Result]:
     named = [*(account.get("imagePullSecrets") or []), *(pod.get("imagePullSecrets") or [])]
     missing = []
     for reference in named:
-        secret = patient.cluster.get(SECRET, reference["name"])
+        secret = context.cluster.get(SECRET, reference["name"])
         if secret is None or secret.get("type") not in (
             "kubernetes.io/dockerconfigjson",
             "kubernetes.io/dockercfg",
@@ -120,12 +120,12 @@ def accounts(patient: Patient) -> Iterator[Result]:
         )
 
 
-def priority(patient: Patient) -> Iterator[Result]:
+def priority(context: DoctorContext) -> Iterator[Result]:
     """Yields the priority class that the trials name."""
-    name = patient.pod["spec"].get("priorityClassName")
+    name = context.pod["spec"].get("priorityClassName")
     if name is None:
         return
-    if patient.cluster.get(PRIORITY_CLASS, name) is None:
+    if context.cluster.get(PRIORITY_CLASS, name) is None:
         yield error(
             "priority class",
             f"'{name}' does not exist",
