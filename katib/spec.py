@@ -15,6 +15,8 @@ from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import SpecError, nearest
 
+ALL = "all"
+SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
 SPECS = Path(__file__).parent / "specs"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -171,6 +173,11 @@ class Spec(Strict):
 def specs() -> list[str]:
     """Returns the names of all specs: one a model of Series 3, and the demo."""
     return sorted(path.stem for path in SPECS.glob("*.yaml"))
+
+
+def models(model: str) -> tuple[str, ...]:
+    """Returns the models that MODEL means: itself, or the four of Series 3."""
+    return SERIES if model == ALL else (model,)
 
 
 def file_of(spec: Spec) -> str:

@@ -158,9 +158,9 @@ def _on_cluster(
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.deploy_diff import deployed, diff
     from katib.backend.cluster.kinds import EXPERIMENT
+    from katib.backend.cluster.old_trials import with_old_trials
     from katib.backend.cluster.table import cluster_table
     from katib.check import require_sound
-    from katib.cli._continue import with_old_trials
     from katib.cli.deploy import apply
     from katib.cli.searches import say, site_of
     from katib.cli.tables import tell

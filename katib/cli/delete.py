@@ -86,7 +86,8 @@ def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, r
 def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes: bool) -> None:
     """Removes the run directories of an experiment that is there no more."""
     from katib.backend.cluster import run_directories
-    from katib.cli.searches import any_manifest, confirm, say
+    from katib.backend.cluster.searches import any_manifest
+    from katib.cli.searches import confirm, say
     from katib.errors import ClusterError
     from katib.terminal import print_words
 

@@ -1,6 +1,5 @@
 """Starts the search of a model on the cluster."""
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,6 @@ from katib.cli.searches import Models
 if TYPE_CHECKING:
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.deploy_diff import DeployDiff
-    from katib.backend.cluster.kinds import Object
     from katib.site import Site
 
 
@@ -36,25 +34,24 @@ def deploy(
     A search that has failed or was stopped continues from its run directories, and so does one that was deleted where
     OUT has its table.
     """
+    from katib.backend.cluster import deploying
     from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import deployed, diff
-    from katib.cli._continue import with_old_trials
-    from katib.cli.searches import manifests, say, site_of
+    from katib.backend.cluster.searches import manifests
+    from katib.cli.searches import say, site_of
     from katib.manifest.render import Overrides
 
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
-    plans = [diff(manifest, deployed(cluster, manifest["metadata"]["name"])) for manifest in wanted]
-    plans = [with_old_trials(cluster, item, out, say, anew=anew) for item in plans]
-    apply(cluster, place, plans, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
+    diffs = deploying.prepare(cluster, wanted, out, say, anew=anew)
+    apply(cluster, place, diffs, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
 
 
 def apply(
     cluster: "Cluster",
-    place: "Site",
-    plans: "list[DeployDiff]",
+    site: "Site",
+    diffs: "list[DeployDiff]",
     *,
     yes: bool,
     dry_run: bool = False,
@@ -62,108 +59,28 @@ def apply(
     out: Path = Path("runs"),
     context: str | None = None,
 ) -> None:
-    """Examine the cluster, show what changes, ask, apply, and wait as many seconds for the first trial.
+    """Examines the cluster, shows what changes, asks, applies it, and waits at most `wait` seconds for the first trial.
 
-    What confirm and arch do as well.
+    Deploys what confirm and arch have planned as well.
     """
-    from katib.backend.cluster.kinds import EXPERIMENT
-    from katib.backend.cluster.waiting import wait as wait_for_trial
-    from katib.cli._continue import delete_ended
-    from katib.cli.searches import confirm, say
-    from katib.errors import ClusterError
+    from katib.backend.cluster import deploying
+    from katib.cli.searches import confirm, print_results, say
+    from katib.terminal import print_words
 
-    due = [item for item in plans if item.action != "nothing"]
-    for item in plans:
+    due = [item for item in diffs if item.action != "nothing"]
+    for item in diffs:
         if item.action == "nothing":
-            _say_how_it_is(item, cluster)
+            print_words(*deploying.unchanged(cluster, item), indent=4)
     if not due:
         return
-    _examine(cluster, place, due)
+    results = deploying.examined(cluster, site, due)
+    print_results(results, all_of_them=False)
+    deploying.require_fit(results)
     for item in due:
-        cluster.apply(EXPERIMENT, _tried(item), dry_run=True)
-        _show(item, cluster, out)
+        deploying.try_out(cluster, item)
+        print_words(*deploying.summary(cluster, item, out), indent=4)
     if dry_run:
         return
     confirm("Apply?", yes)
-    done: list[str] = []
-    for item in due:
-        if item.action == "continue":
-            delete_ended(cluster, item, out, say, context)
-        try:
-            cluster.apply(EXPERIMENT, item.manifest)
-        except ClusterError as error:
-            already = f"; applied before it: {', '.join(done)}" if done else ""
-            raise ClusterError(f"{error}{already}") from None
-        done.append(item.name)
-        say(f"applied: experiment '{item.name}'")
-    for item in due:
-        if wait and item.action in ("create", "continue") and not wait_for_trial(cluster, item.name, wait, say):
-            break
+    deploying.apply(cluster, due, out, say, wait=wait, context=context)
     print("watch it with: make status, or python -m katib status -w")
-
-
-def _say_how_it_is(item: "DeployDiff", cluster: "Cluster") -> None:
-    """The Experiment is as it should be; whether it gets its trials is another matter."""
-    from katib.backend.cluster.status import Curves, look
-    from katib.terminal import print_words
-
-    (found,) = look(cluster, Curves(), item.name)
-    if found.search.finished:
-        print_words(f"experiment '{item.name}' has {found.search.state.lower()}; nothing to change")
-        return
-    print_words(f"experiment '{item.name}' runs as it should; nothing to change")
-    if found.lacking is not None:
-        print_words(f"  it has fewer trials than it may have: {found.lacking}", indent=4)
-
-
-def _examine(cluster: "Cluster", site: "Site", due: "list[DeployDiff]") -> None:
-    """Doctor's short form: what is not well; an error ends the verb before anything is applied."""
-    from katib.backend.cluster.doctor import DoctorContext, examine
-    from katib.cli.searches import print_results
-    from katib.errors import ClusterError
-
-    results = examine(DoctorContext(cluster, site, [item.manifest for item in due]))
-    print_results(results, all_of_them=False)
-    if errors := [result for result in results if result.status == "error"]:
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].finding}{more}; {errors[0].fix}")
-
-
-def _tried(item: "DeployDiff") -> "Object":
-    """Returns what the API server is asked whether it would take it: a new Experiment under a free name where the old
-    one goes first.
-    """
-    from katib.backend.cluster.deploy_diff import successor
-
-    if item.action != "continue":
-        return item.manifest
-    made = copy.deepcopy(item.manifest)
-    made["metadata"]["name"] = successor(item.name)
-    return made
-
-
-def _show(item: "DeployDiff", cluster: "Cluster", out: Path) -> None:
-    from katib.table.export import JSON
-    from katib.terminal import print_words
-
-    budget = item.manifest["spec"]
-    image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
-    print_words(f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}")
-    if item.continued is not None:
-        ended = "ended" if item.action == "continue" else "deleted"
-        print_words(f"  of the {ended} search it continues {item.continued}", indent=4)
-    if item.action == "continue":
-        print_words(
-            f"  the ended experiment is deleted first, once its trial table is in {out / item.name / JSON}",
-            indent=4,
-        )
-        print_words("  run directories stay, and hours stay spent", indent=4)
-    if item.action in ("create", "continue"):
-        print_words(
-            f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}",
-            indent=4,
-        )
-    for change in item.changes:
-        print_words(f"  {change}", indent=4)
-    for change in item.kept:
-        print_words(f"  stays as it is, since Katib cannot change it: {change}", indent=4)

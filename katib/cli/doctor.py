@@ -1,11 +1,11 @@
 """Checks whether the cluster can run the searches; each problem comes with its fix."""
 
 from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
-from katib.cli.searches import ALL, Models
+from katib.cli.searches import Models
 
 
 def doctor(
-    model: Models = ALL,
+    model: Models = "all",
     preset: Preset = None,
     name: Name = None,
     trials: Trials = None,
@@ -20,7 +20,8 @@ def doctor(
 
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.doctor import DoctorContext, examine
-    from katib.cli.searches import manifests, print_results, site_of
+    from katib.backend.cluster.searches import manifests
+    from katib.cli.searches import print_results, site_of
     from katib.manifest.render import Overrides
     from katib.text import count
 

@@ -30,8 +30,8 @@ def plan(
     import json
 
     from katib.budget.estimate import plan as planned
-    from katib.cli.searches import models, site_of
-    from katib.spec import load_spec
+    from katib.cli.searches import site_of
+    from katib.spec import load_spec, models
 
     place = site_of(site)
     specs = [load_spec(one) for one in models(model)]

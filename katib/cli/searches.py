@@ -1,20 +1,14 @@
-"""What the verbs of the cluster share: which models, rendered and checked; printing; asking.
-
-Called by those verbs alone.
-"""
+"""What the verbs of the cluster share: the argument MODEL, what doctor found, printing and asking."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from katib.backend.cluster.doctor import Result
-    from katib.manifest.render import Overrides
     from katib.site import Site
 
-ALL = "all"
-SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
 Models = Annotated[
     str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
 ]
@@ -22,39 +16,6 @@ SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
 ]
 COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"}
-
-
-def models(model: str) -> tuple[str, ...]:
-    """Returns the models that MODEL means."""
-    return SERIES if model == ALL else (model,)
-
-
-def manifests(model: str, site: "Site", overrides: "Overrides") -> list[dict[str, Any]]:
-    """Returns the checked Experiments of MODEL. Raises SpecError, or ManifestError where one has a defect."""
-    from katib.check import require_sound
-    from katib.errors import SpecError
-    from katib.manifest.render import render
-    from katib.spec import load_spec
-    from katib.yaml_reader import read_yaml
-
-    if model == ALL and overrides.name is not None:
-        raise SpecError("NAME= names one experiment; leave it out, or name one MODEL")
-    found = []
-    for one in models(model):
-        text = render(load_spec(one), site, overrides)
-        require_sound(text, f"manifest of {one}", f"python -m katib render {one} | python -m katib check -")
-        found.append(read_yaml(text))
-    return found
-
-
-def any_manifest(site: "Site") -> dict[str, Any]:
-    """Returns an Experiment of `site`, whose trials show how a pod gets at the site's claims."""
-    from katib.manifest.render import Overrides, render
-    from katib.spec import load_spec
-    from katib.yaml_reader import read_yaml
-
-    found: dict[str, Any] = read_yaml(render(load_spec("demo"), site, Overrides()))
-    return found
 
 
 def search_name(model: str) -> str:

@@ -95,7 +95,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     place.cluster.merge(NAMESPACE, place.namespace, baseline)
     code, said = verb("deploy", *SEARCH, "--yes", "--wait", "0", *out)
     assert code == 0, said
-    assert f"of the ended search it continues 1 trial from their run directories ({len(kept)} epochs kept)" in said
+    assert f"it continues the ended search: 1 trial from their run directories ({len(kept)} epochs kept)" in said
     assert f'"trial": "{trial}"' in (tmp_path / NAME / "cluster-trials.json").read_text()
     found = place.cluster.get(EXPERIMENT, NAME)
     assert found is not None
@@ -116,7 +116,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     assert code == 0, said
     epochs = len(history(runs, trial))
     assert epochs >= len(kept)
-    assert "of the deleted search it continues 1 trial" in verb("deploy", *SEARCH, "--dry-run", *out)[1]
+    assert "it continues the deleted search: 1 trial" in verb("deploy", *SEARCH, "--dry-run", *out)[1]
     code, said = verb("delete", NAME, "--runs", "--yes", *out)
     assert code == 0, said
     assert f"{trial}: {epochs} epochs" in said

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from katib.__main__ import main
 from katib.budget.estimate import ASSUMED_SAVING, Plan, plan
 from katib.budget.schedule import Load, makespan
-from katib.cli.searches import SERIES
 from katib.errors import SpecError
-from katib.spec import load_spec
+from katib.spec import SERIES, load_spec
 from katib.table.trial_table import TrialTable
 from tests.katib.results.made import made, trial
 

@@ -1,0 +1,123 @@
+"""Deploys Experiments: compares them with the cluster, tries them on the server, applies them, waits for a trial.
+
+Each step is a function, so that a verb can show what the first ones return and ask before it calls `apply`.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from katib.backend.cluster import lifecycle, waiting
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.deploy_diff import DeployDiff, deployed, diff, successor
+from katib.backend.cluster.doctor import DoctorContext, Result, examine
+from katib.backend.cluster.kinds import EXPERIMENT, Object
+from katib.backend.cluster.model import read_search
+from katib.backend.cluster.old_trials import with_old_trials
+from katib.backend.cluster.saving import saving
+from katib.backend.cluster.status import Curves, look
+from katib.errors import ClusterError
+from katib.site import Site
+from katib.table import export
+
+Say = Callable[[str], None]
+
+
+def prepare(
+    cluster: Cluster, manifests: Iterable[Object], out: Path, say: Say, *, anew: bool = False
+) -> list[DeployDiff]:
+    """Returns what deploying each manifest would change, with the old trials that would continue."""
+    diffs = [diff(manifest, deployed(cluster, manifest["metadata"]["name"])) for manifest in manifests]
+    return [with_old_trials(cluster, item, out, say, anew=anew) for item in diffs]
+
+
+def examined(cluster: Cluster, site: Site, due: Iterable[DeployDiff]) -> list[Result]:
+    """Returns what doctor finds for the Experiments that are about to be applied."""
+    return examine(DoctorContext(cluster, site, [item.manifest for item in due]))
+
+
+def require_fit(results: Sequence[Result]) -> None:
+    """Raises ClusterError where one of doctor's `results` is an error."""
+    if errors := [result for result in results if result.status == "error"]:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].finding}{more}; {errors[0].fix}")
+
+
+def try_out(cluster: Cluster, item: DeployDiff) -> None:
+    """Has the API server check the Experiment in a dry run. Raises ClusterError where it refuses.
+
+    Where an ended Experiment is to be deleted first, the new one is tried under a free name.
+    """
+    manifest = item.manifest
+    if item.action == "continue":
+        manifest = copy.deepcopy(manifest)
+        manifest["metadata"]["name"] = successor(item.name)
+    cluster.apply(EXPERIMENT, manifest, dry_run=True)
+
+
+def unchanged(cluster: Cluster, item: DeployDiff) -> list[str]:
+    """Returns how an Experiment is doing that need not be changed, and why it lacks trials where it does."""
+    (progress,) = look(cluster, Curves(), item.name)
+    if progress.search.finished:
+        return [f"experiment '{item.name}' has {progress.search.state.lower()}; nothing to change"]
+    lines = [f"experiment '{item.name}' runs as it should; nothing to change"]
+    if progress.lacking is not None:
+        lines.append(f"  it has fewer trials than it may have: {progress.lacking}")
+    return lines
+
+
+def summary(cluster: Cluster, item: DeployDiff, out: Path) -> list[str]:
+    """Returns the lines that tell a user what applying `item` does."""
+    budget = item.manifest["spec"]
+    image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    lines = [f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}"]
+    if item.continued is not None:
+        ended = "ended" if item.action == "continue" else "deleted"
+        lines.append(f"  it continues the {ended} search: {item.continued}")
+    if item.action == "continue":
+        table = out / item.name / export.JSON
+        lines.append(f"  the ended experiment is deleted first, once its trial table is saved in {table}")
+        lines.append("  run directories stay, and the hours spent so far still count")
+    if item.action in ("create", "continue"):
+        lines.append(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
+    lines += [f"  {change}" for change in item.changes]
+    return lines + [f"  stays as it is, since Katib cannot change it: {change}" for change in item.kept]
+
+
+def apply(
+    cluster: Cluster, due: Iterable[DeployDiff], out: Path, say: Say, *, wait: int = 0, context: str | None = None
+) -> None:
+    """Applies the Experiments, then waits at most `wait` seconds for the first trial of each to train.
+
+    Raises ClusterError, which names what was applied before.
+    """
+    applied: list[str] = []
+    for item in due:
+        if item.action == "continue":
+            _delete_ended(cluster, item, out, say, context)
+        try:
+            cluster.apply(EXPERIMENT, item.manifest)
+        except ClusterError as error:
+            already = f"; applied before it: {', '.join(applied)}" if applied else ""
+            raise ClusterError(f"{error}{already}") from None
+        applied.append(item.name)
+        say(f"applied: experiment '{item.name}'")
+    for item in due:
+        if wait and item.action in ("create", "continue") and not waiting.wait(cluster, item.name, wait, say):
+            break
+
+
+def _delete_ended(cluster: Cluster, item: DeployDiff, out: Path, say: Say, context: str | None) -> None:
+    """Deletes the ended Experiment once its table is in `out`.
+
+    Returns when trials with the old names can be created again.
+    """
+    assert item.deployed is not None  # noqa: S101  (a diff that continues an Experiment has it)
+    search = read_search(item.deployed)
+    saved = saving(cluster, search.name, say, context=context)
+    saved.require_whole(f"experiment '{search.name}' is not deleted")
+    for path in export.write(saved.table, out / search.name):
+        say(f"written: {path}")
+    lifecycle.delete(cluster, search)
+    lifecycle.wait_until_gone(cluster, search)
+    say(f"deleted: the ended experiment '{search.name}'; its run directories stay")
