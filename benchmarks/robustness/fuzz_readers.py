@@ -190,7 +190,7 @@ def _read_manifest(data: bytes, folder: Path) -> None:
     for found in check_text(text, "fuzzed"):
         f"{found.what} {found.effect} {found.mend} {found.path}".encode()
     experiment = load_experiment(text, "fuzzed")
-    experiment.trial("test-aaaaaaaa", {parameter.name: "1" for parameter in experiment.parameters})
+    experiment.trial("test-aaaaaaaa", {parameter.name: "1" for parameter in experiment.search.parameters})
 
 
 def _read_spec(data: bytes, folder: Path) -> None:

@@ -196,9 +196,9 @@ def disagreement(text: str) -> str:
     """Returns what `local` says of a manifest that the check passes, if not by name that only a cluster runs it."""
     try:
         experiment = load_experiment(text, "it")
-        sampler(experiment)
-        if experiment.early_stopping:
-            stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
+        sampler(experiment.search)
+        if experiment.search.early_stopping:
+            stop_rule(experiment.search.early_stopping, experiment.search.maximize, experiment.search.metric)
     except ManifestError as refusal:
         return (
             "" if any(word in str(refusal) for word in ("cluster", "not run here", "not known here")) else str(refusal)

@@ -42,7 +42,7 @@ def make_experiment(runs: Path, trials: int, epochs: int, model: str = "dprnn", 
     connection.execute("PRAGMA synchronous = OFF")
     with connection:
         for number in range(trials):
-            _trial(connection, folder, experiment.parameters, number, epochs, random_)
+            _trial(connection, folder, experiment.search.parameters, number, epochs, random_)
     connection.close()
     return folder
 

@@ -1,7 +1,7 @@
-"""Typed view of an Experiment manifest (kubeflow.org/v1beta1): the search, its trials' command and reports.
+"""An Experiment manifest (kubeflow.org/v1beta1) as an engine runs it: what is searched, and what a trial is.
 
-The manifest is read once, here; nothing after it sees YAML. Called by the local engine, results and cluster. What Katib
-would refuse or misread is the business of katib/check.py; this raises where it cannot read on.
+The manifest is read once, here; nothing after it sees YAML. What Katib would refuse or misread is the business of
+katib/check; this module raises ManifestError where a manifest cannot be run.
 """
 
 from __future__ import annotations
@@ -79,69 +79,90 @@ class FailureRule:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """A search, as the manifest describes it. `filters` are RE2; a count that is None has no limit."""
+class Search:
+    """What is searched, and how: all that an algorithm or a stop rule needs. A count that is None has no limit."""
 
     name: str
-    namespace: str
     metric: str
     maximize: bool
-    goal: float | None
-    strategy: Strategy
-    additional_metrics: tuple[str, ...]
-    collector: str
-    filters: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     algorithm: Algorithm
     early_stopping: Algorithm | None
     max_trials: int | None
     parallel_trials: int
-    max_failed_trials: int | None
+
+
+@dataclass(frozen=True)
+class TrialTemplate:
+    """What a trial is: its pod with placeholders, how often and how long it may try, and how its values are read."""
+
+    pod: str
+    """The template of a trial's pod as JSON, placeholders included; it holds the primary container alone."""
+    parameters: Mapping[str, str]
+    """Placeholder -> reference: a parameter of the search or a `${trialSpec.…}`."""
+    meta: Mapping[str, str]
+    """What is the same for each trial, by its `${trialSpec.…}`: kind, namespace, labels and such."""
+    collector: str
+    filters: tuple[str, ...]
+    """RE2 expressions of the metrics collector."""
     backoff_limit: int
     failure_rules: tuple[FailureRule, ...]
     grace_seconds: int
     """From SIGTERM to SIGKILL where Kubernetes ends a trial's pod."""
     job_deadline: int | None
-    """Seconds from a trial's first try on, for all of them; None: without end."""
+    """Seconds from the start of a trial's first try, for all its tries together; None: no deadline."""
     pod_deadline: int | None
     """Seconds of one try."""
-    trial_parameters: Mapping[str, str]
-    """Placeholder -> reference: a parameter of the search or a `${trialSpec.…}`."""
-    trial_meta: Mapping[str, str]
-    """What is the same for each trial, by its `${trialSpec.…}`: kind, labels and such."""
-    labels: Mapping[str, str]
-    pod: str
-    """The template of a trial's pod as JSON, placeholders and all; of its containers the primary one."""
-    spec: Mapping[str, Any]
-    """The `spec` of the manifest as it was read: what makes two searches the same search."""
-
-    def identity(self, corpus: str = "") -> Identity:
-        """Returns what its searches on one corpus are known by."""
-        return Identity(self.name, self.metric, self.maximize, self.strategy, dict(self.spec), corpus)
 
     def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
         """Returns the pod of the trial that Katib would create for these assignments (manifest/generator.go).
 
         Raises ManifestError where a placeholder refers to nothing.
         """
+        values = {**assignments, **self.meta, "${trialSpec.Name}": trial_name}
         text = self.pod
-        for name, reference in self.trial_parameters.items():
-            value = self._resolve(reference, trial_name, assignments)
-            text = text.replace(f"${{trialParameters.{name}}}", json.dumps(value)[1:-1])
+        for name, reference in self.parameters.items():
+            if reference not in values:
+                raise ManifestError(f"trialParameters: nothing is called '{reference}' ({nearest(reference, values)})")
+            text = text.replace(f"${{trialParameters.{name}}}", json.dumps(values[reference])[1:-1])
         from katib.manifest.schema import PodTemplate
 
         return TrialPod(trial_name, PodTemplate.model_validate_json(text))
 
-    def _resolve(self, reference: str, trial_name: str, assignments: Mapping[str, str]) -> str:
-        known = {**assignments, **self.trial_meta}
-        known |= {"${trialSpec.Name}": trial_name, "${trialSpec.Namespace}": self.namespace}
-        if reference not in known:
-            raise ManifestError(f"trialParameters: nothing is called '{reference}' ({nearest(reference, known)})")
-        return known[reference]
+
+@dataclass(frozen=True)
+class Experiment:
+    """A manifest: a search, the template of its trials, and when and in which namespace it runs and ends."""
+
+    search: Search
+    template: TrialTemplate
+    namespace: str
+    labels: Mapping[str, str]
+    strategy: Strategy
+    """Which of a trial's values becomes its result."""
+    goal: float | None
+    """The result that ends the search; None: it has no goal."""
+    max_failed_trials: int | None
+    """The number of failed trials that ends the search; None: they never do."""
+    spec: Mapping[str, Any]
+    """The `spec` of the manifest as it was read: what makes two searches the same search."""
+
+    @property
+    def name(self) -> str:
+        """The name of the search, which the Experiment and its folder have too."""
+        return self.search.name
+
+    def identity(self, corpus: str = "") -> Identity:
+        """Returns what identifies this search on the given corpus."""
+        return Identity(self.name, self.search.metric, self.search.maximize, self.strategy, dict(self.spec), corpus)
+
+    def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
+        """Returns the pod of a trial with these assignments. Raises ManifestError where a placeholder has no value."""
+        return self.template.trial(trial_name, assignments)
 
 
 def load_experiment(text: str, source: str) -> Experiment:
-    """Read one manifest; `source` is what messages call it (a file name, a model).
+    """Reads one manifest; `source` is what messages call it (a file name, a model).
 
     Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a trial
     that is not a Job, a filter that RE2 does not accept.
@@ -150,38 +171,49 @@ def load_experiment(text: str, source: str) -> Experiment:
 
     manifest, document = parse(text, source)
     spec = manifest.spec
-    template = spec.trial_template
-    job = template.trial_spec.spec
-    pod = job.template.spec.model_copy(update={"containers": [_primary_container(template, source)]})
-    objective, collector = spec.objective, spec.metrics_collector_spec
-    maximize = objective.type == "maximize"
-    strategies = {strategy.name: strategy.value for strategy in objective.metric_strategies}
+    template = _template(spec, manifest.metadata.namespace, source)
+    search = _search(spec, manifest.metadata.name, source)
+    strategies = {strategy.name: strategy.value for strategy in spec.objective.metric_strategies}
     return Experiment(
-        name=manifest.metadata.name,
+        search=search,
+        template=template,
         namespace=manifest.metadata.namespace,
-        metric=objective.objective_metric_name,
-        maximize=maximize,
-        goal=objective.goal,
-        strategy=strategies.get(objective.objective_metric_name, "max" if maximize else "min"),
-        additional_metrics=tuple(objective.additional_metric_names),
-        collector=collector.collector.kind,
-        filters=_filters(collector, source),
+        labels=manifest.metadata.labels,
+        strategy=strategies.get(search.metric, "max" if search.maximize else "min"),
+        goal=spec.objective.goal,
+        max_failed_trials=spec.max_failed_trial_count,
+        spec=document["spec"],
+    )
+
+
+def _search(spec: schema.Spec, name: str, source: str) -> Search:
+    return Search(
+        name=name,
+        metric=spec.objective.objective_metric_name,
+        maximize=spec.objective.type == "maximize",
         parameters=tuple(_parameter(parameter, source) for parameter in spec.parameters),
         algorithm=_algorithm(spec.algorithm),
         early_stopping=_algorithm(spec.early_stopping) if spec.early_stopping else None,
         max_trials=spec.max_trial_count,
         parallel_trials=spec.parallel_trial_count,
-        max_failed_trials=spec.max_failed_trial_count,
+    )
+
+
+def _template(spec: schema.Spec, namespace: str, source: str) -> TrialTemplate:
+    template, collector = spec.trial_template, spec.metrics_collector_spec
+    job = template.trial_spec.spec
+    pod = job.template.spec.model_copy(update={"containers": [_primary_container(template, source)]})
+    return TrialTemplate(
+        pod=job.template.model_copy(update={"spec": pod}).model_dump_json(by_alias=True),
+        parameters={parameter.name: parameter.reference for parameter in template.trial_parameters},
+        meta={**_meta(template.trial_spec), "${trialSpec.Namespace}": namespace},
+        collector=collector.collector.kind,
+        filters=_filters(collector, source),
         backoff_limit=job.backoff_limit,
         failure_rules=_failure_rules(job, pod),
         grace_seconds=pod.termination_grace_period_seconds,
         job_deadline=job.active_deadline_seconds,
         pod_deadline=pod.active_deadline_seconds,
-        trial_parameters={parameter.name: parameter.reference for parameter in template.trial_parameters},
-        trial_meta=_meta(template.trial_spec),
-        labels=manifest.metadata.labels,
-        pod=job.template.model_copy(update={"spec": pod}).model_dump_json(by_alias=True),
-        spec=document["spec"],
     )
 
 

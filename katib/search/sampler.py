@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from katib.check.first_suggestions import FirstSuggestion, first_suggestions, problems
 from katib.check.services import OURS, SERVICES
 from katib.errors import ManifestError, nearest
-from katib.manifest.experiment import Algorithm, Experiment
+from katib.manifest.experiment import Algorithm, Search
 from katib.search import sobol
 from katib.search.history import Past
 from katib.search.places import Places
@@ -255,18 +255,18 @@ def preload() -> None:
     threading.Thread(target=importlib.import_module, args=("katib.search.bayes",)).start()
 
 
-def sampler(experiment: Experiment) -> Sampler:
+def sampler(search: Search) -> Sampler:
     """Returns what the manifest's `algorithm` and `parameters` ask for.
 
     Raises ManifestError where that cannot be done.
     """
-    algorithm = experiment.algorithm
+    algorithm = search.algorithm
     if algorithm.name in ELSEWHERE:
         ours = ", ".join(ALGORITHMS)
         raise ManifestError(f"algorithm {algorithm.name}: only Katib's own service on a cluster has it; here: {ours}")
     if algorithm.name not in ALGORITHMS:
         raise ManifestError(f"algorithm: unknown '{algorithm.name}': {nearest(algorithm.name, ALGORITHMS)}")
-    space = Space.of(experiment.parameters)
+    space = Space.of(search.parameters)
     if not space.axes:
         raise ManifestError("parameters: there is nothing to search")
     settings = checked("algorithm", algorithm, SERVICES[algorithm.name])
@@ -278,7 +278,7 @@ def sampler(experiment: Experiment) -> Sampler:
     if numbers.get("candidates", 0) > MOST_CANDIDATES:
         raise ManifestError(f"algorithm {algorithm.name}: the candidates of a proposal must be 1 to {MOST_CANDIDATES}")
     first = _first(settings.get("first_suggestions", "[]"), space)
-    return Sampler(space, algorithm.name, experiment.maximize, **numbers, first=first)
+    return Sampler(space, algorithm.name, search.maximize, **numbers, first=first)
 
 
 def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:

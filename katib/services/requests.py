@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from katib.errors import SepsweepError
-from katib.manifest.experiment import Algorithm, Experiment, Parameter
+from katib.manifest.experiment import Algorithm, Parameter, Search
 from katib.search.history import Outcome, Past
 from katib.services.stubs import pb
 from katib.services.turns import TooMuchError
@@ -53,37 +53,19 @@ class RequestError(SepsweepError):
     """A request that is not one that Katib's controller would send for a sound manifest."""
 
 
-def experiment(message: Any) -> Experiment:
-    """Returns the search of an `Experiment` message; what only the manifest knows of it (the trial's pod) is empty."""
+def search_of(message: Any) -> Search:
+    """Returns the search of an `Experiment` message. Raises RequestError where it cannot be read."""
     spec = message.spec
     metric, maximize = objective(spec.objective)
-    early_stopping = algorithm(spec.early_stopping) if spec.HasField("early_stopping") else None
-    return Experiment(
+    return Search(
         name=message.name,
-        namespace="",
         metric=metric,
         maximize=maximize,
-        goal=None,
-        strategy="max" if maximize else "min",
-        additional_metrics=tuple(spec.objective.additional_metric_names),
-        collector="StdOut",
-        filters=(),
         parameters=parameters(spec.parameter_specs.parameters),
         algorithm=algorithm(spec.algorithm),
-        early_stopping=early_stopping,
+        early_stopping=algorithm(spec.early_stopping) if spec.HasField("early_stopping") else None,
         max_trials=spec.max_trial_count or None,
         parallel_trials=spec.parallel_trial_count,
-        max_failed_trials=None,
-        backoff_limit=0,
-        failure_rules=(),
-        grace_seconds=0,
-        job_deadline=None,
-        pod_deadline=None,
-        trial_parameters={},
-        trial_meta={},
-        labels={},
-        pod="{}",
-        spec={},
     )
 
 
@@ -128,7 +110,7 @@ def requested(message: Any) -> int:
     return count
 
 
-def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[float]]) -> list[Past]:
+def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Past]:
     """Returns the trials of a GetSuggestions request.
 
     `curves` are the values a step, by trial, where they are known.
@@ -157,7 +139,7 @@ def history(message: Any, search: Experiment, curves: Mapping[str, Sequence[floa
     return found
 
 
-def listed(trial: Mapping[str, Any], search: Experiment) -> Past:
+def listed(trial: Mapping[str, Any], search: Search) -> Past:
     """Returns a Trial as the API server has it, from the view of another search."""
     assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
     status = trial.get("status") or {}
@@ -183,7 +165,7 @@ def curves_needed(message: Any) -> list[str]:
     return [name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)]
 
 
-def _past(assignments: Mapping[str, str], status: Any, search: Experiment, values: Sequence[float]) -> Past:
+def _past(assignments: Mapping[str, str], status: Any, search: Search, values: Sequence[float]) -> Past:
     value = _observed(status.observation, search)
     outcome: Outcome
     if status.condition in _ENDED_WITHOUT_RESULT:
@@ -194,7 +176,7 @@ def _past(assignments: Mapping[str, str], status: Any, search: Experiment, value
     return Past(assignments, "running")
 
 
-def _observed(observation: Any, search: Experiment) -> float | None:
+def _observed(observation: Any, search: Search) -> float | None:
     texts = [metric.value for metric in observation.metrics if metric.name == search.metric]
     values = [value for value in map(_number, texts) if value is not None]
     return (max if search.maximize else min)(values, default=None)

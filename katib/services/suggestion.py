@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 from katib.errors import ClusterError
-from katib.manifest.experiment import Experiment
+from katib.manifest.experiment import Search
 from katib.search.history import Past
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests
@@ -64,7 +64,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         """Returns the next assignments, as many as were asked for."""
         begin = time.perf_counter()
         count = requests.requested(request)
-        search = requests.experiment(request.experiment)
+        search = requests.search_of(request.experiment)
         self._keep_own_trials(request)
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
@@ -91,7 +91,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         """Returns the one chance to make an experiment fail for what is wrong with it: Katib asks any other question
         for ever.
         """
-        search = requests.experiment(request.experiment)
+        search = requests.search_of(request.experiment)
         proposer = _sampler(search)
         parallel = search.parallel_trials
         if (search.max_trials or 0) > requests.MOST_TRIALS:
@@ -124,7 +124,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         del request.trials[:]
         request.trials.extend(own)
 
-    def _curves(self, request: Any, search: Experiment) -> Mapping[str, Sequence[float]]:
+    def _curves(self, request: Any, search: Search) -> Mapping[str, Sequence[float]]:
         needed = requests.curves_needed(request)
         if not self._db_manager or not needed:
             return {}
@@ -139,7 +139,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             )
             return {}
 
-    def _earlier(self, search: Experiment) -> list[Past]:
+    def _earlier(self, search: Search) -> list[Past]:
         """Returns the trials of the experiments that the setting warm_start names."""
         found: list[Past] = []
         names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
@@ -156,7 +156,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         return found
 
 
-def _sampler(search: Experiment) -> Sampler:
+def _sampler(search: Search) -> Sampler:
     """Returns the sampler of `search`.
 
     Raises RequestError for more first suggestions than a search has trials to begin with.
@@ -167,7 +167,7 @@ def _sampler(search: Experiment) -> Sampler:
     return proposer
 
 
-def _seeded(proposer: Sampler, search: Experiment) -> Sampler:
+def _seeded(proposer: Sampler, search: Search) -> Sampler:
     """With a seed from the experiment's name where the manifest has none, so that a question has one answer."""
     if proposer.seed is not None:
         return proposer
@@ -175,7 +175,7 @@ def _seeded(proposer: Sampler, search: Experiment) -> Sampler:
     return replace(proposer, seed=int.from_bytes(digest[:4], "big"))
 
 
-def _require_room(proposer: Sampler, search: Experiment) -> None:
+def _require_room(proposer: Sampler, search: Search) -> None:
     """Raises RequestError for a space with fewer points than trials: Katib would ask for the missing ones for ever."""
     points, trials = proposer.space.size, search.max_trials
     endless = trials is None and search.algorithm.name == "grid"

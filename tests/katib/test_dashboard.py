@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
     """Yields a search with one trial that runs and has reported one epoch."""
     experiment = load_experiment(json.dumps(manifest()), "test")
     store = Store.create(tmp_path, experiment.identity())
-    space = sampler(experiment).space
+    space = sampler(experiment.search).space
     trial = store.add("test-abcdefgh", dict.fromkeys(space.axes, "1.5"), space)
     store.report(trial, 1, 2.5)
     store.close()

@@ -54,12 +54,16 @@ def _trained(folder: Path, trials: Sequence[Trial]) -> bool:
         return True
     try:
         experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
-        parser = MetricParser(experiment.filters, [experiment.metric])
+        parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         for trial in trials:
             place = folder / trial.name
             if (place / BEST).exists():
                 return True
-            if any(parser.parse(line) for output in place.glob(OUTPUTS) for line in lines(output, [experiment.metric])):
+            if any(
+                parser.parse(line)
+                for output in place.glob(OUTPUTS)
+                for line in lines(output, [experiment.search.metric])
+            ):
                 return True
     except (OSError, UnicodeDecodeError, ManifestError):
         return True

@@ -66,7 +66,7 @@ class Verdict:
 
 def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
     """Returns whether a trial that has ended, and has a result, is as good as the search's goal."""
-    goal, sign = experiment.goal, 1 if experiment.maximize else -1
+    goal, sign = experiment.goal, 1 if experiment.search.maximize else -1
     values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
     return goal is not None and any(value is not None and sign * value >= sign * goal for value in values)
 
@@ -103,8 +103,10 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
         if trial.value(experiment.strategy) is not None:
             return Verdict("Succeeded")
         if end.text:
-            return Verdict("MetricsUnavailable", f"{experiment.metric} was '{shown(end.text)}', which is no number")
-        return Verdict("MetricsUnavailable", f"no {experiment.metric} was reported")
+            return Verdict(
+                "MetricsUnavailable", f"{experiment.search.metric} was '{shown(end.text)}', which is no number"
+            )
+        return Verdict("MetricsUnavailable", f"no {experiment.search.metric} was reported")
     if end.ours and code == DIVERGED:
         return Verdict("Failed", f"diverged: {said}")
     if end.ours and (code == BAD_INPUT or code in NOT_RUNNABLE):
@@ -130,8 +132,8 @@ def failure_action(code: int, experiment: Experiment) -> str:
     be stopped early, the shell line of Katib's webhook makes any failure 1; Katib's collector exits with 255 beside a
     trainer that failed.
     """
-    own = 1 if experiment.early_stopping else 128 - code if code < 0 else code
-    for rule in experiment.failure_rules:
+    own = 1 if experiment.search.early_stopping else 128 - code if code < 0 else code
+    for rule in experiment.template.failure_rules:
         codes = {own, COLLECTOR_FAILED} if rule.any_container else {own}
         if any((found in rule.values) != rule.others for found in codes):
             return rule.action
@@ -139,7 +141,7 @@ def failure_action(code: int, experiment: Experiment) -> str:
 
 
 def _another_try(trial: Trial, reason: str, experiment: Experiment) -> Verdict:
-    failures, tries = trial.effort.failures + 1, experiment.backoff_limit + 1
+    failures, tries = trial.effort.failures + 1, experiment.template.backoff_limit + 1
     if failures >= tries:
         return Verdict("Failed", reason, failed_try=True)
     return Verdict("Created", f"{reason}; try {failures + 1} of {tries}", failed_try=True)

@@ -38,10 +38,10 @@ class Engine:
     def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
         experiment = launcher.experiment
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
-        self._sampler = sampler(experiment)
-        stopping = experiment.early_stopping
-        self._rule = stop_rule(stopping, experiment.maximize, experiment.metric) if stopping else None
-        self._parser = MetricParser(experiment.filters, [experiment.metric])
+        self._sampler = sampler(experiment.search)
+        stopping = experiment.search.early_stopping
+        self._rule = stop_rule(stopping, experiment.search.maximize, experiment.search.metric) if stopping else None
+        self._parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, Running] = {}
         self._free = list(reversed(launcher.slots))
@@ -63,7 +63,7 @@ class Engine:
             try:
                 self._attempt(self._settle)
                 self._attempt(self._start_trials)
-                if self._running and self._experiment.algorithm.name == "bayesianoptimization":
+                if self._running and self._experiment.search.algorithm.name == "bayesianoptimization":
                     preload()
                 while True:
                     self._attempt(self._start_trials)
@@ -108,12 +108,12 @@ class Engine:
     def _propose(self) -> Trial | None:
         """Returns a new trial; None where the budget is spent or the goal reached."""
         experiment = self._experiment
-        if self._exhausted or (experiment.max_trials and len(self._trials) >= experiment.max_trials):
+        if self._exhausted or (experiment.search.max_trials and len(self._trials) >= experiment.search.max_trials):
             return None
         if goal_reached(self.trials, self._experiment):
             self._exhausted = True
-            goal = with_unit(experiment.goal or 0.0, experiment.metric)
-            self._view.say(f"goal reached: {experiment.metric} {goal}; no new trials")
+            goal = with_unit(experiment.goal or 0.0, experiment.search.metric)
+            self._view.say(f"goal reached: {experiment.search.metric} {goal}; no new trials")
             return None
         history = [past(trial, experiment.strategy) for trial in self.trials]
         found = self._sampler.propose(history, names=self._trials)
@@ -145,9 +145,9 @@ class Engine:
             raise unwritable(folder, error) from None
         first = self._begun.setdefault(trial.name, time.monotonic())
         # A deadline that was set for a GPU says nothing of a processor.
-        ends = None if self._launcher.without_gpu else deadline(self._experiment, first, time.monotonic())
+        ends = None if self._launcher.without_gpu else deadline(self._experiment.template, first, time.monotonic())
         self._running[trial.name] = Running(
-            process, self._free.pop(), launch.ours, self._experiment.grace_seconds, ends
+            process, self._free.pop(), launch.ours, self._experiment.template.grace_seconds, ends
         )
         self._selector.register(process, selectors.EVENT_READ, trial.name)
         effort = replace(
@@ -210,7 +210,7 @@ class Engine:
             [other.values for other in others if other.state == "Succeeded"],
         )
         if stop:
-            reason = because(stop, self._experiment.metric, self._experiment.maximize)
+            reason = because(stop, self._experiment.search.metric, self._experiment.search.maximize)
             self._trials[name] = self._store.update(trial, stop=reason)
             running.process.stop(SAVE_SECONDS)
             self._view.stopping(self._trials[name])

@@ -78,10 +78,10 @@ class Launcher:
     def notes(self) -> Iterator[str]:
         """Yields what this machine does otherwise than a cluster with the trials of this experiment, one line each."""
         pod = _example(self.experiment)
-        if len(self.slots) < self.experiment.parallel_trials:
+        if len(self.slots) < self.experiment.search.parallel_trials:
             yield (
                 f"{count(len(self.slots), 'trial')} at a time, by the GPUs that are here, where parallelTrialCount asks for"
-                f" {self.experiment.parallel_trials}"
+                f" {self.experiment.search.parallel_trials}"
             )
         for name in beside(self.experiment.spec):
             yield f"the container {name} of a trial's pod is not run here"
@@ -141,12 +141,12 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
 
     Raises ManifestError where the manifest cannot be run here, FolderError where `data` is not what it asks for.
     """
-    if experiment.collector != "StdOut":
+    if experiment.template.collector != "StdOut":
         raise ManifestError(
-            f"{experiment.name}: metrics collector {experiment.collector}: only StdOut is read here; have the trial print its"
-            " metrics and take StdOut, or run it on a cluster"
+            f"{experiment.name}: metrics collector {experiment.template.collector}: only StdOut is read here; have the trial"
+            " print its metrics and take StdOut, or run it on a cluster"
         )
-    if not experiment.max_trials and experiment.goal is None and experiment.algorithm.name != "grid":
+    if not experiment.search.max_trials and experiment.goal is None and experiment.search.algorithm.name != "grid":
         raise ManifestError(f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end")
     corpus = corpus_volume(_example(experiment))
     if corpus and not (corpus == HOST_PATH and data is None):
@@ -163,7 +163,7 @@ def _example(experiment: Experiment) -> TrialPod:
 
 
 def _all(experiment: Experiment, value: str) -> dict[str, str]:
-    return {parameter.name: value for parameter in experiment.parameters}
+    return {parameter.name: value for parameter in experiment.search.parameters}
 
 
 def _data_dir(argv: Sequence[str]) -> Path | None:
@@ -195,7 +195,7 @@ def _slots(experiment: Experiment) -> tuple[str | None, ...]:
     Where there is none here, as many trials at a time as the manifest asks for. Raises ManifestError where a trial asks
     for more GPUs than there are.
     """
-    here, parallel = gpus(), experiment.parallel_trials
+    here, parallel = gpus(), experiment.search.parallel_trials
     asked = max(1, _asked_gpus(_example(experiment)))
     if here and asked > len(here):
         raise ManifestError(

@@ -122,23 +122,23 @@ def picture(
 def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slots: int, gpu: bool) -> str:
     """Returns `series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
     ended = [trial for trial in trials if trial.finished]
-    planned = f" of {experiment.max_trials}" if experiment.max_trials else ""
+    planned = f" of {experiment.search.max_trials}" if experiment.search.max_trials else ""
     parts = [f"{experiment.name}: {len(ended)}{planned} trials"]
     failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
     parts += [f"{failed} failed"] if failed else []
     values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
     if values:
-        best = max(values) if experiment.maximize else min(values)
-        parts.append(f"best {with_unit(best, experiment.metric)}")
+        best = max(values) if experiment.search.maximize else min(values)
+        parts.append(f"best {with_unit(best, experiment.search.metric)}")
     spent = sum(_seconds(trial, now) for trial in trials)
     if gpu:
         parts.append(f"{spent / 3600:.{0 if spent >= 36000 else 2}f} GPU-hours")
     elif spent:
         parts.append(f"{duration(spent)} of training")
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
-    if done and experiment.max_trials:
+    if done and experiment.search.max_trials:
         begun = [_seconds(trial, now) for trial in trials if not trial.finished]
-        waiting = max(0, experiment.max_trials - len(trials))
+        waiting = max(0, experiment.search.max_trials - len(trials))
         left = seconds_left(fmean(done), begun, waiting, slots)
         parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
     return ", ".join(parts)
@@ -147,7 +147,7 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
 def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float) -> list[Column]:
     states = [shown(trial.state, begun=trial.effort.starts > 0) for trial in trials]
     values = [trial.value(experiment.strategy) for trial in trials]
-    best = ["" if value is None else with_unit(value, experiment.metric) for value in values]
+    best = ["" if value is None else with_unit(value, experiment.search.metric) for value in values]
     spent = [_seconds(trial, now) for trial in trials]
     columns = [
         Column("trial", [trial.name.removeprefix(prefix) for trial in trials]),
@@ -168,7 +168,7 @@ def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
     value = trial.value(experiment.strategy)
     if trial.state in ("Running", "Created"):
         return (0 if trial.state == "Running" else 1, 0.0)
-    return (3, 0.0) if value is None else (2, -value if experiment.maximize else value)
+    return (3, 0.0) if value is None else (2, -value if experiment.search.maximize else value)
 
 
 def _rest(trials: Sequence[Trial]) -> str:

@@ -50,7 +50,7 @@ def pace(launcher: Launcher) -> Pace | None:
     preset; None of any other search. Raises ManifestError with the trainer's own line where it could not train.
     """
     experiment, gpu = launcher.experiment, launcher.slots[0]
-    highest = {one.name: one.max or one.values[-1] for one in experiment.parameters}
+    highest = {one.name: one.max or one.values[-1] for one in experiment.search.parameters}
     launch = launcher.launch("pace", highest, gpu)
     words = [part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
@@ -71,7 +71,7 @@ def pace(launcher: Launcher) -> Pace | None:
         mixtures=found["mixtures"],
         seconds=found["seconds"],
         epochs=int(_flag(words, "--epochs") or 1),
-        trials=experiment.max_trials,
+        trials=experiment.search.max_trials,
         parallel=len(launcher.slots),
         reason=reason,
     )

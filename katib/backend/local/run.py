@@ -38,24 +38,26 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     Raises ManifestError and FolderError before anything is written, EngineError where it cannot be.
     """
     experiment = launcher.experiment
-    sampler(experiment)
-    if experiment.early_stopping:
-        stop_rule(experiment.early_stopping, experiment.maximize, experiment.metric)
+    sampler(experiment.search)
+    if experiment.search.early_stopping:
+        stop_rule(experiment.search.early_stopping, experiment.search.maximize, experiment.search.metric)
     with _held(launcher.folder):
         seen = view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
         store = _open(launcher, manifest, seen.say)
         try:
-            for name in idle_settings(experiment.algorithm):
-                seen.say(f"note: {experiment.algorithm.name} here has no use for the setting {name}")
-            if "warm_start" in experiment.algorithm.settings:
+            for name in idle_settings(experiment.search.algorithm):
+                seen.say(f"note: {experiment.search.algorithm.name} here has no use for the setting {name}")
+            if "warm_start" in experiment.search.algorithm.settings:
                 seen.say("note: warm_start takes the trials of a cluster; here the search begins without them")
             for text in launcher.notes():
                 seen.say(f"note: {text}")
             if launcher.without_gpu:
-                deadline = ", and without the deadline that was set for a GPU" if experiment.job_deadline else ""
+                deadline = (
+                    ", and without the deadline that was set for a GPU" if experiment.template.job_deadline else ""
+                )
                 seen.say(f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
-            for folder in end_leftovers(unfinished, experiment.grace_seconds, seen.say):
+            for folder in end_leftovers(unfinished, experiment.template.grace_seconds, seen.say):
                 seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
             return Engine(launcher, store, seen).run()
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from katib.backend.local.ending import End
 from katib.backend.local.process import OUTPUT, TrialProcess
-from katib.manifest.experiment import Experiment
+from katib.manifest.experiment import TrialTemplate
 
 SAVE_SECONDS = 120.0
 """From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at
@@ -27,7 +27,7 @@ class Deadline:
     """Whether it is the Job's, which fails the trial whatever its backoffLimit says; the pod's fails this try."""
 
 
-def deadline(experiment: Experiment, first: float, now: float) -> Deadline | None:
+def deadline(template: TrialTemplate, first: float, now: float) -> Deadline | None:
     """Returns the earlier deadline of a try that begins `now` of a trial that began at `first`; None where it has none.
 
     Kubernetes counts a Job's activeDeadlineSeconds over all tries, a pod's for one (k8s.io/api: batch/v1 JobSpec,
@@ -35,8 +35,8 @@ def deadline(experiment: Experiment, first: float, now: float) -> Deadline | Non
     """
     found = []
     for limit, begin, whose in (
-        (experiment.job_deadline, first, "the Job"),
-        (experiment.pod_deadline, now, "the pod"),
+        (template.job_deadline, first, "the Job"),
+        (template.pod_deadline, now, "the pod"),
     ):
         if limit is not None:
             reason = f"ran past its deadline (activeDeadlineSeconds {limit} of {whose})"

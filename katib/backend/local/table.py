@@ -205,7 +205,7 @@ def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]
     there = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
     for number, run in enumerate(path for path in there if is_name(path.name)):
         summary, config = read_json(run / SUMMARY), read_json(run / CONFIG)
-        curve = history(summary, experiment.metric).get(experiment.metric, ())
+        curve = history(summary, experiment.search.metric).get(experiment.search.metric, ())
         state = _ENDS.get(str(summary.get("state")), "Created")
         trials.append(
             Trial(
@@ -213,7 +213,7 @@ def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]
                 run.name,
                 {
                     axis.name: clean(str(config[axis.name]), 1000)
-                    for axis in experiment.parameters
+                    for axis in experiment.search.parameters
                     if axis.name in config
                 },
                 state,

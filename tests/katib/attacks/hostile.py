@@ -26,7 +26,7 @@ def _made() -> Path:
     search = manifest(name=NAME)
     experiment = load_experiment(json.dumps(search), "test")
     store = Store.create(folder, experiment.identity())
-    space = sampler(experiment).space
+    space = sampler(experiment.search).space
     for number, name in enumerate(TRIALS):
         trial = store.add(name, {"x": f"{number + 1.5}"}, space)
         trial = store.report(store.update(trial, state="Running"), 1, float(number))

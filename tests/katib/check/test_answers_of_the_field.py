@@ -238,9 +238,9 @@ def test_answer_is_the_right_one_and_no_other(name: str) -> None:
 def test_what_has_no_error_is_read_here_or_refused_by_name(name: str) -> None:
     if name.startswith(("06", "22", "42")):
         with pytest.raises(ManifestError, match=r"not run here|cluster"):
-            sampler(load_experiment(with_(ANSWERS[name][0]), "test"))
+            sampler(load_experiment(with_(ANSWERS[name][0]), "test").search)
     else:
-        sampler(load_experiment(with_(ANSWERS[name][0]), "test"))
+        sampler(load_experiment(with_(ANSWERS[name][0]), "test").search)
 
 
 def test_steps_that_stock_katib_tries_otherwise_are_counted_otherwise() -> None:

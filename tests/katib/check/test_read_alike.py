@@ -60,7 +60,7 @@ def test_what_the_check_warns_of_at_most_is_read_here(changes: Changes) -> None:
     """Found by benchmarks/robustness/manifests.py."""
     text = spoiled(changes)
     assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
-    sampler(load_experiment(text, "test"))
+    sampler(load_experiment(text, "test").search)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_an_algorithm_of_a_cluster_is_named_before_what_its_service_does_not_rea
     text = spoiled({**foreign(settings), **counts, "SPACE.step": "some", "spec.earlyStopping": DROP})
     assert not [finding for finding in check_text(text, "test") if finding.severity == "error"]
     with pytest.raises(ManifestError, match="algorithm hyperband: only Katib's own service"):
-        sampler(load_experiment(text, "test"))
+        sampler(load_experiment(text, "test").search)

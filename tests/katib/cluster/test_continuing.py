@@ -71,7 +71,7 @@ def test_our_service_proposes_the_old_points_by_name_and_to_the_letter_and_then_
     made = with_trials(manifest(), continued(OLD, DIRECTORIES, 25).trials)
     text = json.dumps(made)
     require_sound(text, "the continued search")
-    proposer = sampler(load_experiment(text, "x"))
+    proposer = sampler(load_experiment(text, "x").search)
     points = proposer.propose([], 7)
     assert [proposer.trial_name(point) for point in points[:5]] == [f"{NAME}-{letter}" for letter in "bcdaf"]
     assert points[0] == dict(old("b").assignments)
@@ -119,7 +119,7 @@ def test_fixed_runs_that_failed_continue_by_name() -> None:
     assert made["metadata"]["annotations"] == {PLAN: "{}"}
     assert diff(made, found).action == "continue"
     again = with_trials(made, [OldTrial("x-b", {"run": words[1]}, "Failed")])
-    proposer = sampler(load_experiment(json.dumps(again), "x"))
+    proposer = sampler(load_experiment(json.dumps(again), "x").search)
     points = proposer.propose([], 3)
     assert [(proposer.trial_name(point), point["run"]) for point in points] == [
         ("x-b", words[1]),

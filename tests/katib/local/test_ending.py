@@ -16,7 +16,8 @@ TRIAL = Trial(1, "test-a", {"x": "1"}, state="Running", values=(0.5, 0.9))
 
 def experiment(backoff_limit: int = 1, **deadlines: int) -> Experiment:
     """Of a search with a program that is not ours."""
-    return replace(load_experiment(as_text(manifest()), "test"), backoff_limit=backoff_limit, **deadlines)
+    made = load_experiment(as_text(manifest()), "test")
+    return replace(made, template=replace(made.template, backoff_limit=backoff_limit, **deadlines))
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 126, 127, 137, 255, -9, -15])
@@ -60,14 +61,14 @@ def test_a_job_counts_its_deadline_over_all_tries_a_pod_over_one(
     job: int | None, pod: int | None, at: int, whose: str
 ) -> None:
     """A second try at second 20 of a trial that began at second 10."""
-    limits = replace(experiment(), job_deadline=job, pod_deadline=pod)
+    limits = replace(experiment().template, job_deadline=job, pod_deadline=pod)
     found = deadline(limits, 10.0, 20.0)
     assert found is not None
     assert (found.at, found.for_good) == (at, whose == "Job")
     assert (
         found.reason == f"ran past its deadline (activeDeadlineSeconds {job if whose == 'Job' else pod} of the {whose})"
     )
-    assert deadline(experiment(), 10.0, 20.0) is None
+    assert deadline(experiment().template, 10.0, 20.0) is None
 
 
 def test_a_trial_past_the_deadline_of_its_job_has_failed_whatever_it_exits_with() -> None:
@@ -162,8 +163,9 @@ def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
     maximize: bool, goal: float | None, values: tuple[float, ...], state: State, reached: bool
 ) -> None:
     """experiment/util/status_util.go, updateTrialsSummary: at least the goal, of each trial with an observation."""
-    search = replace(experiment(), maximize=maximize, strategy="max" if maximize else "min", goal=goal)
-    assert goal_reached([replace(TRIAL, state=state, values=values)], search) is reached
+    made = replace(experiment(), strategy="max" if maximize else "min", goal=goal)
+    made = replace(made, search=replace(made.search, maximize=maximize))
+    assert goal_reached([replace(TRIAL, state=state, values=values)], made) is reached
 
 
 @pytest.mark.parametrize(

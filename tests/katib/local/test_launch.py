@@ -25,7 +25,7 @@ def test_a_manifest_for_gpus_trains_on_the_processor_where_there_is_none(
     """With a GPU the trainer is held to it; without one the same manifest still runs, and the engine says so once."""
     experiment = load_experiment(render(load_spec("demo"), load_site()), "test")
     start = Launcher(experiment, tmp_path, tmp_path, (device,))
-    assignments = {parameter.name: "1" for parameter in experiment.parameters}
+    assignments = {parameter.name: "1" for parameter in experiment.search.parameters}
     argv = start.launch("demo-abcd1234", assignments, device).argv
     assert argv[argv.index("--device") + 1] == asked
     assert [word for word in argv if word in ("cpu", "cuda")] == [asked]

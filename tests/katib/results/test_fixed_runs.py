@@ -73,12 +73,12 @@ def test_its_runs_are_a_group_of_their_own_on_wandb_in_the_same_namespace(group:
 def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
     """Five of six: the search's own run of seed 42 is there. Grid proposes each once and then nothing."""
     experiment = load_experiment(derived(search(), plan()), "x")
-    proposer, found = sampler(experiment), []
+    proposer, found = sampler(experiment.search), []
     while point := proposer.propose([Past(one, "completed", 1.0) for one in found]):
         found += point
     wanted = [(group, seed) for group in plan().groups for seed in (42, 123, 456) if seed not in group.known]
     assert [point["run"] for point in found] == [group.word(seed) for group, seed in wanted]
-    assert (experiment.max_trials, experiment.early_stopping, experiment.goal) == (5, None, None)
+    assert (experiment.search.max_trials, experiment.search.early_stopping, experiment.goal) == (5, None, None)
 
 
 @pytest.mark.parametrize("model", specs())

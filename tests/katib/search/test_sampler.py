@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Experiment, Parameter, load_experiment
+from katib.manifest.experiment import Parameter, Search, load_experiment
 from katib.manifest.render import render
 from katib.search.bayes import known
 from katib.search.history import Outcome, Past
@@ -27,7 +27,7 @@ ENDLESS = [name for name in ALGORITHMS if name != "grid"]
 STEPS = {"lr": "0.0033", "weight_decay": "0.00003", "grad_clip_norm": "3", "lr_factor": "0.25"}
 
 
-def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Experiment:
+def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Search:
     """Returns the search of the demo by another algorithm."""
     data: Any = yaml.safe_load(render(load_spec("demo"), load_site()))
     listed = [{"name": name, "value": value} for name, value in settings.items()]
@@ -36,7 +36,7 @@ def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Exp
         for parameter in data["spec"]["parameters"]:
             space = parameter["feasibleSpace"]
             space |= {"distribution": "uniform", "step": STEPS[parameter["name"]]}
-    return load_experiment(json.dumps(data), "test")
+    return load_experiment(json.dumps(data), "test").search
 
 
 def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> list[Past]:

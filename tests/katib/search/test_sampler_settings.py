@@ -11,7 +11,7 @@ import pytest
 
 from katib.check.first_suggestions import FirstSuggestion
 from katib.errors import ManifestError
-from katib.manifest.experiment import Algorithm, Experiment
+from katib.manifest.experiment import Algorithm, Search
 from katib.search import sampler as module
 from katib.search.sampler import Sampler, idle_settings, sampler
 from tests.katib.search.test_proposals import SQUARE
@@ -70,7 +70,7 @@ def test_settings_by_their_names_in_katibs_services(
     ],
 )
 def test_a_search_that_cannot_be_made_is_refused_in_a_line(change: dict[str, Any], message: str) -> None:
-    found: Experiment = replace(experiment("random"), **change)
+    found: Search = replace(experiment("random"), **change)
     with pytest.raises(ManifestError) as error:
         sampler(found)
     assert str(error.value).startswith(message)

@@ -131,7 +131,7 @@ def test_the_answer_is_a_function_of_the_request(stub: Any, algorithm: str) -> N
 def test_history_has_every_outcome_in_the_searchs_terms() -> None:
     """Early-stopped trials come with the curve up to their end; a result that is no number is none."""
     chosen = {"lr": "0.1", "drop": "0"}
-    search = requests.experiment(experiment(algorithm="grid", parameters=GRID))
+    search = requests.search_of(experiment(algorithm="grid", parameters=GRID))
     request = pb.GetSuggestionsRequest(
         trials=[
             trial("done", chosen, Condition.SUCCEEDED, "4.5"),
