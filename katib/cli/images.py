@@ -1,16 +1,10 @@
 """Builds the images of the trials and of Katib's services, and pushes them."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from katib.cli.options import SiteFile, Yes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from katib.install.images import Image
 
 
 def images(
@@ -31,41 +25,22 @@ def images(
     from katib.install import images as builder
     from katib.site import SITE, load_site
 
-    place = site or SITE
-    current = load_site(place).image
-    registry = registry or current.partition("@")[0].rpartition("/")[0] or "sepsweep"
+    site = site or SITE
+    registry = registry or load_site(site).image.partition("@")[0].rpartition("/")[0] or "sepsweep"
     builder.require_registry(registry, push=push)
     wanted = builder.images(registry)
     arguments = builder.build_arguments(build_arg or (), wanted)
-    if push:  # a file that cannot name its image is told before the build, which may take an hour
-        for image in wanted:
-            builder.pinned(*image.named_in(place), image.reference)
-    name = builder.tool()
-    for image in wanted:
-        say(f"build{' and push' if push else ''}: {image.reference} with {name}")
     if push:
-        say(f"  {place} then names the trainer by its digest, {builder.SERVICES_CONFIG} the services")
-        confirm("Go on?", yes)
+        builder.require_pinnable(wanted, site)
+    tool = builder.tool()
     for image in wanted:
-        builder.build(name, image, arguments)
+        say(f"build{' and push' if push else ''}: {image.reference} with {tool}")
     if push:
-        _push(name, wanted, place)
-
-
-def _push(tool: str, wanted: "Sequence[Image]", place: Path) -> None:
-    """Push all, and only then pin them, so that a failed push leaves trials and services of one commit."""
-    from tempfile import TemporaryDirectory
-
-    from katib.cli.searches import say
-    from katib.install import images as builder
-
-    with TemporaryDirectory() as folder:
-        pushed = []
-        for image in wanted:
-            say(f"push: {image.reference}")
-            pushed.append(builder.push(tool, image, Path(folder)))
-            say(f"pushed: {pushed[-1]}")
-    for image, reference in zip(wanted, pushed, strict=True):
-        file, line = image.named_in(place)
-        builder.pin(file, line, reference)
-        say(f"{file}: names {reference}")
+        say(
+            f"  the digest of the trainer is then written into {site}, that of the services into {builder.SERVICES_CONFIG}"
+        )
+        confirm("Continue?", yes)
+    for image in wanted:
+        builder.build(tool, image, arguments)
+    if push:
+        builder.publish(tool, wanted, site, say)

@@ -32,7 +32,7 @@ def _commit() -> str:
     """Of this checkout, as images are tagged with it; a plain word where there is none."""
     from katib.backend.local.launch import ROOT
     from katib.errors import ClusterError
-    from katib.install.images import commit
+    from katib.install.checkout import commit
 
     try:
         return commit(ROOT)

@@ -1,1 +1,1 @@
-"""What a cluster needs before a search: the images, and Katib with our services."""
+"""Prepares a cluster for searches: builds and pushes the images, and installs Katib with our services."""

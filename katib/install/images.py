@@ -1,21 +1,21 @@
-"""Builds the images of images/ with the container tool that is there, and pushes them. Called by the verb images.
+"""Builds the images of images/ with the installed container tool, and pushes them.
 
-An image is tagged with the git commit that it was built from; a pushed one is known by its digest, which k8s/site.yaml
-(trainer) or k8s/katib/katib-config.yaml (services) then names, so that all trials of a search run the same bytes.
+An image is tagged with the git commit that it was built from. Once it is pushed, its digest is written into
+k8s/site.yaml (trainer) or k8s/katib/katib-config.yaml (services), so that all trials of a search run the same bytes.
 """
 
 import re
 import shutil
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from katib.errors import ClusterError, SepsweepError, nearest
-from katib.files import write_whole
+from katib.install.checkout import ROOT, commit, pin, pinned
+from katib.install.command import run
 
 TOOLS = ("docker", "podman", "buildah")
-ROOT = Path(__file__).parents[2]
 SERVICES_CONFIG = ROOT / "k8s" / "katib" / "katib-config.yaml"
 TRAINER_LINE = re.compile(r"^(image:[ \t]+)\S+", re.MULTILINE)
 SERVICES_LINE = re.compile(r"( image:[ \t]+)\S+/services[:@]\S+")
@@ -24,21 +24,21 @@ REVISION = "org.opencontainers.image.revision"
 _HOST = re.compile(r"[a-z0-9]+([.-]+[a-z0-9]+)*(:\d+)?")
 _PART = re.compile(r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*")
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3})(:\d+)?")
-_ADVICE = (
-    (r"unauthorized|authentication|credentials|denied|forbidden", "may you push there? {login}"),
+_PUSH_FIXES = (
+    (r"unauthorized|authentication|credentials|denied|forbidden", "do you have the right to push there? {login}"),
     (
         r"to HTTPS client|x509|certificate",
-        "plain http, or a certificate of its own: docs/cluster.md, 'Images and their registry'",
+        "the registry speaks plain http or has its own certificate: docs/cluster.md, 'Images and their registry'",
     ),
-    (r"refused|no such host|time(d )?out|unreachable|EOF|reset", "is {host} the registry, and does it run?"),
+    (r"refused|no such host|time(d )?out|unreachable|EOF|reset", "is {host} the registry, and is it up?"),
     (r"status: 5\d\d", "{host} failed; its log and its disk say why"),
-    ("", "{name} push {reference} tells more"),
+    ("", "{name} push {reference} shows more"),
 )
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its Dockerfile, and its name with the tag."""
+    """An image: its Dockerfile, and its name with the tag."""
 
     dockerfile: Path
     reference: str
@@ -49,35 +49,35 @@ class Image:
         return self.reference.rpartition(":")[0]
 
     def named_in(self, site: Path) -> tuple[Path, re.Pattern[str]]:
-        """Returns the file that names it, and the lines there that do."""
+        """Returns the file that names the image, and the pattern of the lines in it that do."""
         if self.dockerfile.parent.name == "trainer":
             return site, TRAINER_LINE
         return SERVICES_CONFIG, SERVICES_LINE
 
 
 def images(registry: str, root: Path = ROOT) -> list[Image]:
-    """Returns one for each folder of images/, tagged with the commit. Raises ClusterError where there is none."""
-    found = sorted((root / "images").glob("*/Dockerfile"))
-    if not found:
+    """Returns an image for each folder of images/, tagged with the commit. Raises ClusterError where there is none."""
+    dockerfiles = sorted((root / "images").glob("*/Dockerfile"))
+    if not dockerfiles:
         raise ClusterError(f"{root / 'images'}: no Dockerfile; is this a checkout of the repository?")
     tag = commit(root)
-    return [Image(path, f"{registry}/{path.parent.name}:{tag}") for path in found]
+    return [Image(path, f"{registry}/{path.parent.name}:{tag}") for path in dockerfiles]
 
 
 def require_registry(registry: str, *, push: bool) -> None:
     """Raises SepsweepError where `registry` is not host/project, or where a push would go to someone else's."""
     if not _is_registry(registry):
         meant = re.sub(r"^\w+://", "", registry).strip("/").lower()
-        advice = (
+        fix = (
             f"did you mean '{meant}'?"
             if _is_registry(meant)
             else "write host/project in lower case, such as registry.example.org/sepsweep"
         )
-        raise SepsweepError(f"--registry '{registry}': {advice}")
+        raise SepsweepError(f"--registry '{registry}': {fix}")
     if push and not _host(registry):
         raise SepsweepError(
-            f"--registry '{registry}' has no host, which to a container tool is Docker Hub's user of that name; "
-            f"give REGISTRY=host/project (docker.io/{registry}, where that is meant)"
+            f"--registry '{registry}' has no host, so a container tool takes it for a user of Docker Hub; "
+            f"give REGISTRY=host/project (docker.io/{registry} if you mean that user)"
         )
 
 
@@ -88,40 +88,20 @@ def _is_registry(text: str) -> bool:
 
 
 def _host(name: str) -> str:
-    """Of a name's parts the first, where it is a host by the rule of all container tools."""
+    """Returns the first part of an image's name where it is a host by the rule of all container tools, else ''."""
     first = name.partition("/")[0]
     return first if "." in first or ":" in first or first == "localhost" else ""
 
 
-def commit(root: Path) -> str:
-    """Returns the short hash of the checkout, `-dirty` where what goes into images has changed or is new: a tag never
-    lies.
-
-    What goes into them is what .dockerignore lets through; k8s/, which a push changes, is not among it.
-    """
-    try:
-        ignored = (root / ".dockerignore").read_text().splitlines()
-        name = _run(["git", "-C", str(root), "rev-parse", "--short=12", "--verify", "HEAD"]).strip()
-        content = [line[1:] for line in ignored if line.startswith("!")]
-        status = ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=normal", "--", *content]
-        changed = _run(status).strip()
-    except FileNotFoundError as error:
-        missing = "git is not installed" if error.filename == "git" else f"{error.filename} is missing"
-        raise ClusterError(f"{missing}; image tags come from the commit of a checkout") from None
-    except ClusterError as error:
-        raise ClusterError(f"{error}; image tags come from the commit that 'git -C {root} log -1' must show") from None
-    return f"{name}-dirty" if changed else name
-
-
 def tool() -> str:
-    """Returns the first container tool that is installed and answers. Raises ClusterError that says why none does."""
+    """Returns the first container tool that is installed and answers. Raises ClusterError with the reason for each."""
     reasons = []
     for name in TOOLS:
         if shutil.which(name) is None:
             reasons.append(f"{name} is not installed")
             continue
         try:
-            _run([name, "info"])
+            run([name, "info"])
         except ClusterError as error:
             reasons.append(str(error))
         else:
@@ -130,17 +110,17 @@ def tool() -> str:
 
 
 def build_arguments(words: Iterable[str], wanted: Sequence[Image]) -> dict[str, str]:
-    """Returns `NAME=VALUE` words as a dictionary. Raises SepsweepError for a NAME that no Dockerfile declares."""
+    """Returns the NAME=VALUE words as a dictionary. Raises SepsweepError for a NAME that no Dockerfile declares."""
     valid = set().union(*map(_declared, wanted))
-    found = {}
+    arguments = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise SepsweepError(f"--build-arg '{word}': write NAME=VALUE")
         if name not in valid and not _is_proxy(name):
             raise SepsweepError(f"--build-arg '{word}': no Dockerfile has {name}: {nearest(name, valid)}")
-        found[name] = value
-    return found
+        arguments[name] = value
+    return arguments
 
 
 def _declared(image: Image) -> set[str]:
@@ -148,86 +128,73 @@ def _declared(image: Image) -> set[str]:
 
 
 def _is_proxy(name: str) -> bool:
-    """HTTPS_PROXY and its like, which every container tool knows without a declaration."""
+    """Returns whether a tool takes the argument undeclared, as it does HTTPS_PROXY and the like."""
     return name.lower().endswith("_proxy")
 
 
 def build(name: str, image: Image, arguments: Mapping[str, str], root: Path = ROOT) -> None:
-    """Builds one image from the checkout. Raises ClusterError; the tool's own words are on the terminal by then."""
-    verb = ["bud", "--layers"] if name == "buildah" else ["build"]  # the others keep layers unasked
+    """Builds one image from the checkout, with the tool's output on the terminal. Raises ClusterError."""
+    # docker and podman keep layers by default.
+    verb = ["bud", "--layers"] if name == "buildah" else ["build"]
     label = f"{REVISION}={image.reference.rpartition(':')[2]}"
     words = [name, *verb, "-t", image.reference, "--label", label]
     for key in sorted(arguments):
         if key in _declared(image) or _is_proxy(key):
             words += ["--build-arg", f"{key}={arguments[key]}"]
     try:
-        _run([*words, "-f", str(image.dockerfile), str(root)], show=True)
+        run([*words, "-f", str(image.dockerfile), str(root)], show=True)
     except ClusterError as error:
         raise ClusterError(
-            f"{image.dockerfile}: {error}, and says why above; a base that cannot be pulled: BUILD_ARGS=, docs/cluster.md"
+            f"{image.dockerfile}: {error}; the reason is above. Where a base image cannot be pulled, see BUILD_ARGS= in"
+            " docs/cluster.md"
         ) from None
 
 
 def push(name: str, image: Image, folder: Path) -> str:
-    """Pushes one image; its reference by digest. Raises ClusterError with what to do."""
+    """Pushes one image and returns its reference by digest; the tool may write to `folder`.
+
+    Raises ClusterError with what to do.
+    """
     host, file = _host(image.reference), folder / "digest"
-    # docker allows plain http to this machine unasked
+    # docker allows plain http to this machine by default.
     plain = ["--tls-verify=false"] if name != "docker" and _LOOPBACK.fullmatch(host) else []
-    digest = ["--digestfile", str(file)] if name != "docker" else []
+    digest_option = ["--digestfile", str(file)] if name != "docker" else []
     try:
-        text = _run([name, "push", *digest, *plain, image.reference])
+        output = run([name, "push", *digest_option, *plain, image.reference])
     except ClusterError as error:
-        advice = next(advice for fault, advice in _ADVICE if re.search(fault, str(error), re.IGNORECASE))
+        fix = next(fix for fault, fix in _PUSH_FIXES if re.search(fault, str(error), re.IGNORECASE))
         login = " ".join([name, "login", *plain, host])
-        advice = advice.format(name=name, host=host, login=login, reference=image.reference)
-        raise ClusterError(f"{image.reference}: {error}; {advice}") from None
-    said = text.rpartition("digest:")[2] if name == "docker" else file.read_text()
-    found = re.search(r"sha256:[0-9a-f]{64}", said)
-    if not found:
-        place = "k8s/site.yaml or k8s/katib/katib-config.yaml"
-        raise ClusterError(f"{name} push {image.reference}: names no digest; write image in {place} by hand")
-    return f"{image.repository}@{found[0]}"
+        fix = fix.format(name=name, host=host, login=login, reference=image.reference)
+        raise ClusterError(f"{image.reference}: {error}; {fix}") from None
+    text = output.rpartition("digest:")[2] if name == "docker" else file.read_text()
+    digest = re.search(r"sha256:[0-9a-f]{64}", text)
+    if not digest:
+        files = "k8s/site.yaml or k8s/katib/katib-config.yaml"
+        raise ClusterError(f"{name} push {image.reference}: names no digest; write image in {files} by hand")
+    return f"{image.repository}@{digest[0]}"
 
 
-def pinned(file: Path, line: re.Pattern[str], reference: str) -> str:
-    """Returns the text of a file with `reference` wherever `line` matches an image; all else stays.
+def require_pinnable(wanted: Iterable[Image], site: Path) -> None:
+    """Raises ClusterError where the file that should name an image has no line for it.
 
-    Raises ClusterError.
+    A build may take an hour, so this is checked before it.
     """
-    try:
-        text, count = line.subn(lambda match: match[1] + reference, file.read_bytes().decode())
-    except OSError as error:
-        raise ClusterError(f"{file}: cannot be read ({error.strerror})") from None
-    if not count:
-        raise ClusterError(f"{file}: names no image of ours; write image: {reference} there")
-    return text
+    for image in wanted:
+        pinned(*image.named_in(site), image.reference)
 
 
-def pin(file: Path, line: re.Pattern[str], reference: str) -> None:
-    """Writes what `pinned` says, whole or not at all. Raises ClusterError, or FolderError with the line to write."""
-    write_whole(file.resolve(), [pinned(file, line, reference)], f"; write image: {reference} there")
+def publish(name: str, wanted: Sequence[Image], site: Path, say: Callable[[str], None]) -> None:
+    """Pushes all images and then writes their digests into the files that name them.
 
-
-def _run(words: list[str], *, show: bool = False) -> str:
-    done = subprocess.run(
-        words,
-        stdout=None if show else subprocess.PIPE,
-        stderr=None if show else subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        command = words[3] if words[0] == "git" else words[1]  # git's comes after -C and the folder
-        reason = _reason(done.stderr or "") or f"exit code {done.returncode}"
-        raise ClusterError(f"{words[0]} {command}: {reason}")
-    return done.stdout or ""
-
-
-def _reason(said: str) -> str:
-    """Returns what is wrong: git says it first and then what to type.
-
-    Of a container tool's chain of causes it is the last.
+    Files change only after the last push, so that a failed push leaves trials and services of one commit.
     """
-    lines = ["", *(line.strip() for line in said.splitlines() if line.strip())]
-    fatal = [line for line in lines if line.startswith("fatal: ")]
-    return (fatal or lines)[-1].rpartition('": ')[2]
+    references = []
+    with TemporaryDirectory() as folder:
+        for image in wanted:
+            say(f"push: {image.reference}")
+            references.append(push(name, image, Path(folder)))
+            say(f"pushed: {references[-1]}")
+    for image, reference in zip(wanted, references, strict=True):
+        file, line = image.named_in(site)
+        pin(file, line, reference)
+        say(f"{file}: names {reference}")

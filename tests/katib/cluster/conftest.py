@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from katib.install.images import ROOT
+from katib.install.checkout import ROOT
 
 Script = Callable[[str, str], Path]
 

@@ -13,42 +13,43 @@ import pytest
 from katib.__main__ import main
 from katib.errors import ClusterError, SepsweepError
 from katib.install import images as builder
+from katib.install.checkout import commit
 from tests.katib.cluster.conftest import Script
 
 
 def test_images_are_tagged_with_the_commit_and_say_where_files_changed(checkout: Path) -> None:
-    tag = builder.commit(checkout)
+    tag = commit(checkout)
     assert [image.reference for image in builder.images("reg.example/x", checkout)] == [
         f"reg.example/x/services:{tag}",
         f"reg.example/x/trainer:{tag}",
     ]
     (checkout / "images" / "trainer" / "Dockerfile").write_text("FROM other\n")
-    assert builder.commit(checkout) == f"{tag}-dirty"
+    assert commit(checkout) == f"{tag}-dirty"
 
 
 def test_a_new_file_makes_a_tag_dirty_where_it_goes_into_an_image_and_the_digests_of_a_push_do_not(
     checkout: Path,
 ) -> None:
     """An image holds what lies in katib/, whether or not git knows it, and nothing of k8s/, where a push writes."""
-    tag = builder.commit(checkout)
+    tag = commit(checkout)
     (checkout / "k8s" / "there").write_text("image: another\n")
     (checkout / "notes").write_text("")
-    assert builder.commit(checkout) == tag
+    assert commit(checkout) == tag
     (checkout / "katib" / "new.py").write_text("")
-    assert builder.commit(checkout) == f"{tag}-dirty"
+    assert commit(checkout) == f"{tag}-dirty"
 
 
 def test_without_a_commit_it_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
     shutil.rmtree(checkout / ".git")
     with pytest.raises(ClusterError, match=r"git rev-parse: .*not a git repository.*; image tags come from"):
-        builder.commit(checkout)
+        commit(checkout)
     subprocess.run(["git", "-C", str(checkout), "init", "-q"], check=True)
     with pytest.raises(ClusterError, match=r"git rev-parse: fatal: .*; image tags come from the commit that '"):
-        builder.commit(checkout)
+        commit(checkout)
     (checkout / ".dockerignore").unlink()
     with pytest.raises(ClusterError, match=r"\.dockerignore is missing; image tags"):
-        builder.commit(checkout)
+        commit(checkout)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_build_passes_the_checkout_as_context(checkout: Path, script: Script) ->
     calls = script("podman", "")
     image = builder.images("x", checkout)[1]
     builder.build("podman", image, {}, checkout)
-    label = f"{builder.REVISION}={builder.commit(checkout)}"
+    label = f"{builder.REVISION}={commit(checkout)}"
     assert calls.read_text() == f"build -t {image.reference} --label {label} -f {image.dockerfile} {checkout}\n"
 
 

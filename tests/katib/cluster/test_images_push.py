@@ -15,6 +15,7 @@ import pytest
 from katib.__main__ import main
 from katib.errors import ClusterError, FolderError
 from katib.install import images as builder
+from katib.install.checkout import commit, pin
 from katib.site import SITE, load_site
 from tests.katib.cluster import registry
 from tests.katib.cluster.conftest import Script
@@ -33,9 +34,9 @@ DIGEST = "sha256:" + "a" * 64
         ),
         (
             "denied: requested access to the resource is denied",
-            "may you push there? docker login reg.example",
+            "do you have the right to push there? docker login reg.example",
         ),
-        ("no basic auth credentials", "may you push there? docker login reg.example"),
+        ("no basic auth credentials", "do you have the right to push there? docker login reg.example"),
         ("received unexpected HTTP status: 500 Internal", "reg.example failed; its log and its disk say why"),
         ("http: server gave HTTP response to HTTPS client", "docs/cluster.md, 'Images and their registry'"),
         ("no space left on device", "docker push reg.example/x/services:"),
@@ -63,7 +64,7 @@ def test_pushed_image_is_known_by_its_digest(name: str, body: str, checkout: Pat
 def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text(SITE.read_text())
-    builder.pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
+    pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
     assert load_site(site).image == f"reg.example/x/trainer@{DIGEST}"
     before, after = SITE.read_text().splitlines(), site.read_text().splitlines()
     assert [line for line in before if not line.startswith("image:")] == [
@@ -78,7 +79,7 @@ def test_an_image_line_may_be_written_in_any_way(line: str, tmp_path: Path) -> N
     text = SITE.read_text().replace("\n", "\r\n")
     kept.write_bytes(text.replace("image: sepsweep/trainer:0.1.0", line).encode())
     site.symlink_to(kept)
-    builder.pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
+    pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
     assert load_site(site).image == f"reg.example/x/trainer@{DIGEST}"
     assert site.is_symlink()
     assert kept.read_bytes().count(b"\r\n") == text.count("\r\n")
@@ -89,7 +90,7 @@ def test_a_file_that_cannot_be_written_stays_and_the_line_to_write_is_told(tmp_p
     site.write_text("image: a:1\n")
     (tmp_path / "site.yaml.new").mkdir()
     with pytest.raises(FolderError, match=r"site\.yaml: cannot be written .*; write image: r/trainer:2 there"):
-        builder.pin(site, builder.TRAINER_LINE, "r/trainer:2")
+        pin(site, builder.TRAINER_LINE, "r/trainer:2")
     assert site.read_text() == "image: a:1\n"
 
 
@@ -98,7 +99,7 @@ def test_katibs_configuration_names_our_services_and_keeps_the_rest(tmp_path: Pa
     config.write_text(builder.SERVICES_CONFIG.read_text())
     reference = f"reg.example:5000/x/services@{DIGEST}"
     for _ in range(2):  # again over a digest
-        builder.pin(config, builder.SERVICES_LINE, reference)
+        pin(config, builder.SERVICES_LINE, reference)
     before, after = builder.SERVICES_CONFIG.read_text().splitlines(), config.read_text().splitlines()
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert {old.split()[-1] for old, _ in changed} == {"sepsweep/services:0.1.0"}
@@ -108,8 +109,8 @@ def test_katibs_configuration_names_our_services_and_keeps_the_rest(tmp_path: Pa
 
 def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("kind: KatibConfig\n")
-    with pytest.raises(ClusterError, match=r"x\.yaml: names no image of ours; write image: r/services:1"):
-        builder.pin(tmp_path / "x.yaml", builder.SERVICES_LINE, "r/services:1")
+    with pytest.raises(ClusterError, match=r"x\.yaml: names none of our images; write image: r/services:1"):
+        pin(tmp_path / "x.yaml", builder.SERVICES_LINE, "r/services:1")
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_a_site_file_that_cannot_name_the_image_is_told_before_the_build(
     site.write_text(site.read_text().replace("image: sepsweep", "'image': sepsweep"))
     calls = script("docker", "")
     assert main(["images", "--push", "--yes", "--registry", "reg.example/x", "--site", str(site)]) == 1
-    assert "names no image of ours; write image: reg.example/x/trainer:" in capsys.readouterr().err
+    assert "names none of our images; write image: reg.example/x/trainer:" in capsys.readouterr().err
     assert not calls.exists()
 
 
@@ -177,7 +178,7 @@ def test_buildah_pushes_to_a_registry_of_this_machine_and_pulls_by_the_digest(bu
         subprocess.run(["buildah", "pull", "-q", "--tls-verify=false", reference], check=True, capture_output=True)
     shown = subprocess.run(["buildah", "inspect", reference], check=True, capture_output=True, text=True).stdout
     label = json.loads(shown)["OCIv1"]["config"]["Labels"][builder.REVISION]
-    assert label == builder.commit(buildah)
+    assert label == commit(buildah)
 
 
 def test_buildah_that_may_not_push_says_what_to_do(buildah: Path) -> None:
