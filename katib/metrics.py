@@ -5,7 +5,7 @@ pod and on this machine. Called by the renderer, the manifest check and the loca
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,18 +32,6 @@ DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
 def metric_filter(name: str) -> str:
     """Returns the filter that matches a whole metric line of `name` and nothing else a trainer prints."""
     return rf"^\S+ ({name})=([-+]?\d+(?:\.\d+)?)$"
-
-
-def metrics_of(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the metrics that the `spec` of an Experiment collects, the objective first."""
-    objective = spec.get("objective") or {}
-    return [objective.get("objectiveMetricName", ""), *(objective.get("additionalMetricNames") or ())]
-
-
-def filters_of(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the filters that find them in what a trial prints."""
-    source = (spec.get("metricsCollectorSpec") or {}).get("source") or {}
-    return (source.get("filter") or {}).get("metricsFormat") or [DEFAULT_FILTER]
 
 
 @dataclass(frozen=True)

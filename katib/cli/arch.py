@@ -150,13 +150,13 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     import sys
 
     from katib.files import write_whole
-    from katib.metrics import metrics_of
+    from katib.manifest.object import Manifest
     from katib.report.pareto import page
     from katib.terminal import print_rows, print_words
     from katib.text import count
 
     plan = found.plan
-    metric = metrics_of(found.manifest["spec"])[0]
+    metric = Manifest.of(found.manifest).metrics[0]
     maximize = found.manifest["spec"]["objective"]["type"] == "maximize"
     seeds = [6] * len(plan.seeds)
     cells = [_cells(plan, one, made, metric, maximize) for one in made]

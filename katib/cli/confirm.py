@@ -89,11 +89,11 @@ def _require_same(found: "Followed", seeds: "tuple[int, ...] | None", baseline: 
 
 
 def _show(found: "Followed") -> None:
-    from katib.metrics import metrics_of
+    from katib.manifest.object import Manifest
     from katib.terminal import print_rows, print_words
     from katib.text import count, short, with_unit
 
-    plan, metric = found.plan, metrics_of(found.manifest["spec"])[0]
+    plan, metric = found.plan, Manifest.of(found.manifest).metrics[0]
     known = sum(len(group.known) for group in plan.groups)
     again = f"; {count(known, 'run')} of the search ran to the end and count" if known else ""
     print_words(
@@ -120,11 +120,11 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
     import sys
 
     from katib.conclude.remarks import differences
-    from katib.metrics import metrics_of
+    from katib.manifest.object import Manifest
     from katib.terminal import print_rows, print_words
     from katib.text import count, short, with_unit
 
-    plan, values, metric = found.plan, found.values, metrics_of(found.manifest["spec"])[0]
+    plan, values, metric = found.plan, found.values, Manifest.of(found.manifest).metrics[0]
     rows = []
     for place, (group, by_seed) in enumerate(zip(plan.groups, values, strict=True), 1):
         mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""

@@ -30,17 +30,17 @@ def report(
 def write_report(table: "TrialTable", out: Path) -> None:
     """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
     from katib.conclude.confirmation import find_verdict
+    from katib.manifest.object import Manifest
     from katib.report.audio import listen
     from katib.report.page import page, write
     from katib.report.summary import conclude
-    from katib.table.origin import is_ours
     from katib.terminal import print_words
 
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.backend == "local" else None
     conclusion = conclude(table, find_verdict(out, table), where)
-    heard = listen(table.best, runs, ours=is_ours(table.identity.spec))
+    heard = listen(table.best, runs, ours=Manifest(table.identity.spec).trains_ours)
     file = write(page(table, conclusion, heard, where), folder)
     print_words(conclusion.sentence)
     print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")

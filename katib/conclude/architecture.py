@@ -27,8 +27,8 @@ from katib.conclude.selection import candidates
 from katib.conclude.verdict import LEVEL, Verdict
 from katib.errors import ResultError
 from katib.files import write_whole
+from katib.manifest.object import Manifest
 from katib.metrics import METRIC
-from katib.table.origin import flags_of
 from katib.table.trial_table import Row, TrialTable
 from katib.untrusted import checked, read_json
 
@@ -208,7 +208,7 @@ def described_words(manifest: Mapping[str, Any], field: str = "", value: int | s
     """Returns the arguments of `describe` for the model that the trials of the search train, with another `value` of
     `field`.
     """
-    given = flags_of(manifest["spec"])
+    given = Manifest.of(manifest).flags
     words = [
         word for flag in ("--model", "--preset", "--segment-seconds") if flag in given for word in (flag, *given[flag])
     ]
@@ -217,7 +217,7 @@ def described_words(manifest: Mapping[str, Any], field: str = "", value: int | s
 
 def batch_size(manifest: Mapping[str, Any]) -> int | None:
     """Mixtures of a training step; None where the command does not say it."""
-    words = flags_of(manifest["spec"]).get("--batch-size", [])
+    words = Manifest.of(manifest).flags.get("--batch-size", [])
     return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
 

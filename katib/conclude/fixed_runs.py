@@ -22,7 +22,7 @@ from katib.conclude.selection import SEED
 from katib.defects import defects
 from katib.errors import ManifestError
 from katib.manifest.command import as_run, is_trainer
-from katib.table.origin import flags_of
+from katib.manifest.object import Manifest
 from katib.table.trial_table import Row, TrialTable
 from katib.yaml_reader import resolve
 
@@ -116,7 +116,7 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     spec["parallelTrialCount"] = min(spec.get("parallelTrialCount", 3), len(words))
     spec["parameters"] = [{"name": RUN, "parameterType": "categorical", "feasibleSpace": {"list": words}}]
     given = {"--" + name.replace("_", "-") for group in plan.groups for name in group.configuration}
-    kept = {flag: values for flag, values in flags_of(spec).items() if flag not in given | {SEED_FLAG}}
+    kept = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in given | {SEED_FLAG}}
     _rewrite_trial(spec["trialTemplate"], kept, old, new)
     labels = metadata.get("labels") or {}
     document = {
@@ -149,7 +149,7 @@ def seed_of(row: Row, search: Mapping[str, Any]) -> int:
 
     Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
     """
-    words = flags_of(search["spec"]).get(SEED_FLAG, [])
+    words = Manifest.of(search).flags.get(SEED_FLAG, [])
     text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
     if not text.isdecimal():
         raise ManifestError(

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from katib.errors import ManifestError
-from katib.table.origin import flags_of
+from katib.manifest.object import Manifest
 
 VARIABLES = frozenset(
     {
@@ -41,7 +41,7 @@ def _foreign(spec: Mapping[str, Any]) -> Iterator[str]:
         kinds = {kind for volume in volumes for kind in volume}
         below = [str(mount.get("subPath") or mount.get("subPathExpr") or "") for mount in mounts]
         folders = [
-            *flags_of(spec).get("--run-dir", ()),
+            *Manifest(spec).flags.get("--run-dir", ()),
             *(one.get("workingDir") or RUNS for one in containers),
         ]
     except (KeyError, TypeError, AttributeError):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from katib.budget.remaining import hours_left, planned_trials
+from katib.manifest.object import Manifest
 from katib.metrics import METRIC
-from katib.table.origin import is_ours
 from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
 from katib.trial import WITHOUT_RESULT
@@ -72,7 +72,7 @@ def progress(table: TrialTable) -> str:
 
 def no_baseline(table: TrialTable) -> str:
     """Returns why there is nothing to compare with; empty where there is a baseline."""
-    if not is_ours(table.identity.spec):
+    if not Manifest(table.identity.spec).trains_ours:
         return "no baseline: the trials are not of this trainer"
     if table.spec is None:
         return "no baseline: the search was run with other settings than a spec of katib/specs has"

@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from katib.budget.estimate import as_run, plan
+from katib.manifest.object import Manifest
 from katib.report.figure import Figure, by_state, drawing
 from katib.report.style import STATES
 from katib.table.patience import patience_of, used
@@ -86,7 +87,7 @@ def hours(value: float) -> str:
 def _finding(table: TrialTable, found: Cost) -> str:
     parts = [f"{hours(found.used)} of {table.device} time in {count(len(table.rows), 'trial')}."]
     if found.planned is not None:
-        patience = "patience and " if patience_of(table.identity.spec) else ""
+        patience = "patience and " if patience_of(Manifest(table.identity.spec)) else ""
         expected = (
             "" if found.expected is None else f", about {hours(found.expected)} expected with {patience}early stopping"
         )
@@ -154,7 +155,7 @@ def _epochs(table: TrialTable) -> float | None:
     completed = [row.epochs for row in table.rows if row.state == "Succeeded"]
     if table.budget is None:
         return max(completed, default=None)
-    if patience_of(table.identity.spec) is None:
+    if patience_of(Manifest(table.identity.spec)) is None:
         return table.budget.epochs
     expected = table.spec.epochs_with_patience if table.spec else None
     return fmean(completed) if completed else min(expected or table.budget.epochs, table.budget.epochs)

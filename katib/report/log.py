@@ -21,8 +21,8 @@ from katib.conclude.verdict import Verdict
 from katib.errors import FolderError
 from katib.files import write_whole
 from katib.manifest.experiment import Parameter, parameters_of
+from katib.manifest.object import Manifest
 from katib.search.axis import Axis
-from katib.table.origin import flags_of
 from katib.table.patience import used
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count, markdown_text, short, signed, with_unit
@@ -97,7 +97,7 @@ def spec_hash(spec: Mapping[str, Any]) -> str:
     """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and
     command.
     """
-    flags = {flag: values for flag, values in flags_of(spec).items() if flag not in PLACES}
+    flags = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in PLACES}
     what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from katib.budget.remaining import planned_trials
 from katib.conclude.confirmation import arch_command, hindrance
 from katib.conclude.remarks import differences, no_baseline, progress, remarks
+from katib.manifest.object import Manifest
 from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
-from katib.table.origin import model_of
 from katib.table.trial_table import TrialTable
 from katib.text import count, difference, short, signed, with_unit
 
@@ -107,7 +107,7 @@ def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
         heading, settings = "Configuration of the best trial", table.best.assignments
     else:
         return "", ""
-    if model_of(table.identity.spec) or table.spec:
+    if Manifest(table.identity.spec).model or table.spec:
         return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
     return heading, "\n".join(f"{name}={text}" for name, text in settings.items())
 

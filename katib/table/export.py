@@ -16,8 +16,9 @@ from typing import Any
 
 from katib.errors import FolderError
 from katib.files import write_whole
+from katib.manifest.object import Manifest
 from katib.table.formats import as_csv, records
-from katib.table.origin import budget, model_of, origin
+from katib.table.origin import budget, origin
 from katib.table.trial_table import Row, TrialTable
 from katib.trial import identity_from
 from katib.untrusted import LARGEST_TABLE, checked, clean, finite, is_epoch, is_name, read_json, web_address
@@ -69,14 +70,15 @@ def read(folder: Path) -> TrialTable:
     try:
         found = read_json(path, LARGEST_TABLE)
         identity = identity_from(found["experiment"])
-        source = origin(identity.spec)
+        manifest = Manifest(identity.spec)
+        source = origin(manifest)
         return TrialTable(
             identity,
             tuple(_row(record, identity.metric) for record in found["trials"]),
             backend="cluster",
-            model=model_of(identity.spec),
+            model=manifest.model,
             spec=source,
-            budget=budget(identity.spec, source),
+            budget=budget(manifest, source),
             gpus=found["gpus"],
             notes=(
                 f"{path}: the table as it was when the experiment was deleted",

@@ -5,28 +5,26 @@ The trainer ends a training after --patience epochs in a row without a validatio
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Any
 
-from katib.table.origin import EPOCHS, trainer_flags
+from katib.manifest.object import Manifest
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count
 
-PATIENCE = "--patience"
 BEGIN = "patience: "
 """What the reason of a trial that patience ended begins with."""
 
 
-def patience_of(spec: Mapping[str, Any]) -> int | None:
-    """Returns the patience in the command of the manifest's `spec`; None where a trial has none."""
-    return _number(spec, PATIENCE)
+def patience_of(manifest: Manifest) -> int | None:
+    """Returns the patience that the manifest's command gives to the trainer; None where a trial has none."""
+    return manifest.number("--patience")
 
 
-def explained(rows: Iterable[Row], spec: Mapping[str, Any], *, maximize: bool) -> list[Row]:
+def explained(rows: Iterable[Row], manifest: Manifest, *, maximize: bool) -> list[Row]:
     """Returns the rows, with the reason of each that patience ended."""
-    epochs, patience = _number(spec, EPOCHS), patience_of(spec)
+    epochs, patience = manifest.number("--epochs"), patience_of(manifest)
     if epochs is None or patience is None:
         return list(rows)
     return [
@@ -64,11 +62,3 @@ def used(table: TrialTable) -> str:
         return ""
     planned = f" of {table.budget.epochs}" if table.budget else ""
     return f"patience ended {count(len(rows), 'trial')}, after {fmean(row.epochs for row in rows):.3g}{planned} epochs on average"
-
-
-def _number(spec: Mapping[str, Any], flag: str) -> int | None:
-    try:
-        (word,) = trainer_flags(spec)[flag]
-        return int(word)
-    except (KeyError, ValueError):
-        return None

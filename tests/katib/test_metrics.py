@@ -4,7 +4,6 @@ ParseFloat.
 
 import math
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import re2
@@ -18,9 +17,7 @@ from katib.metrics import (
     UNIT,
     MetricParser,
     compile_filter,
-    filters_of,
     metric_filter,
-    metrics_of,
     number,
 )
 
@@ -79,7 +76,7 @@ def test_a_number_is_what_go_reads(text: str, value: float | None) -> None:
 def test_katibs_default_filter_finds_what_it_finds_there(line: str, texts: list[str]) -> None:
     """`([\\w|-]+)\\s*=\\s*([+-]?\\d*(\\.\\d+)?([Ee][+-]?\\d+)?)` (common/const.go): every part of the number may be missing, and
     Katib then stores an empty text, which is no number."""
-    parser = MetricParser(filters_of({}), ["val_si_snr"])
+    parser = MetricParser([DEFAULT_FILTER], ["val_si_snr"])
     assert [one.text for one in parser.texts(line)] == texts
     assert [one.value for one in parser.parse(line)] == [float(text) for text in texts if text]
 
@@ -117,24 +114,6 @@ def test_the_time_is_the_first_word_where_that_is_an_instant(word: str, time: da
     (found,) = parser.parse(f"{word} acc=1 2026-11-24T09:31:00Z")
     assert found.time == time
     assert parser.parse("acc=1 2026-11-24T09:31:00Z")[0].time is None
-
-
-def test_the_metrics_and_filters_of_an_experiment() -> None:
-    """By the names of Katib's API (objective_types, metricscollector); the default filter where none is named."""
-    spec = {
-        "objective": {"objectiveMetricName": "acc", "additionalMetricNames": ["loss", "lr"]},
-        "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": ["(a)=(b)"]}}},
-    }
-    assert (metrics_of(spec), filters_of(spec)) == (["acc", "loss", "lr"], ["(a)=(b)"])
-    bare: list[dict[str, Any]] = [
-        {},
-        {"objective": None, "metricsCollectorSpec": None},
-        {"objective": {"additionalMetricNames": None}, "metricsCollectorSpec": {"source": None}},
-        {"metricsCollectorSpec": {"source": {"filter": None}}},
-        {"metricsCollectorSpec": {"source": {"filter": {"metricsFormat": []}}}},
-    ]
-    for one in bare:
-        assert (metrics_of(one), filters_of(one)) == ([""], [DEFAULT_FILTER])
 
 
 def test_the_filter_of_a_trainer_takes_its_line_whole_and_nothing_else() -> None:

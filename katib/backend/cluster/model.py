@@ -13,7 +13,7 @@ from katib.backend.cluster.kinds import EXPERIMENT_LABEL, Object
 from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
-from katib.metrics import filters_of
+from katib.manifest.object import Manifest
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
 
@@ -142,7 +142,7 @@ def read_search(found: Object) -> Search:
         state=condition.get("type", "Created"),
         message=clean(condition.get("message") or ""),
         metric=name,
-        filters=tuple(filters_of(spec)),
+        filters=tuple(Manifest(spec).filters),
         maximize=maximize,
         strategy=cast(Strategy, strategies.get(name, "max" if maximize else "min")),
         max_trials=spec.get("maxTrialCount") or 0,

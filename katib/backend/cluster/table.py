@@ -25,8 +25,9 @@ from katib.backend.cluster.model import when
 from katib.backend.cluster.status import LOG_BYTES, Curves, Progress, look
 from katib.backend.cluster.status import Row as Live
 from katib.errors import ClusterError
+from katib.manifest.object import Manifest
 from katib.metrics import MetricParser, Report
-from katib.table.origin import budget, filters_of, is_tracked, metrics_of, origin
+from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
 from katib.table.trial_table import Row, TrialTable, best_first
@@ -62,8 +63,8 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
     Raises ClusterError where `experiment` is not there.
     """
     (found,) = look(cluster, Curves(), experiment)
-    manifest = cluster.get(EXPERIMENT, experiment) or {}
-    spec, search = manifest.get("spec", {}), found.search
+    document, search = cluster.get(EXPERIMENT, experiment) or {}, found.search
+    manifest = Manifest.of(document)
     notes = [f"a log could not be read: {found.unreadable}"] if found.unreadable else []
     metrics: dict[str, Metrics] = {}
     away = ""
@@ -73,7 +74,7 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
     except ClusterError as error:
         away = str(error)
     without = [row for row in found.rows if not metrics.get(row.trial.name)]
-    parser = MetricParser(filters_of(spec), metrics_of(spec))
+    parser = MetricParser(manifest.filters, manifest.metrics)
     printed, vouched, unread = logged(cluster, found.rows if every_log else without, parser)
     for trial, curves in printed.items():
         if _epochs(curves, search.metric) > _epochs(metrics.get(trial, {}), search.metric):
@@ -83,15 +84,15 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
             f"{MANAGER} does not answer ({away}); metrics are from the logs of {len(printed)} pods"
             f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
         )
-    made = table(found, metrics, spec)
-    begin = link(cluster, found) if is_tracked(spec) else ""
+    made = table(found, metrics, manifest)
+    begin = link(cluster, found) if manifest.is_tracked else ""
     rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
     ours = frozenset() if away else _reported_by_ours(cluster, experiment)
     finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in found.rows}
     doubtful = {row.trial.name for row in without} - vouched - ours
     doubtful |= {trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), search.metric)}
     made = replace(made, rows=tuple(rows), notes=tuple(notes))
-    return Gathered(made, manifest, tuple(sorted(doubtful)), finished, away)
+    return Gathered(made, document, tuple(sorted(doubtful)), finished, away)
 
 
 def _epochs(metrics: Metrics, objective: str) -> int:
@@ -128,13 +129,13 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
         manager.close()
 
 
-def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, object]) -> TrialTable:
-    """Returns the table of a search as `status` sees it, with its metrics by trial and the `spec` of its Experiment."""
-    search, source = found.search, origin(spec)
-    identity = Identity(search.name, search.metric, search.maximize, search.strategy, spec)
+def table(found: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -> TrialTable:
+    """Returns the table of a search as `status` sees it, with its metrics by trial, and the Experiment's `manifest`."""
+    search, source = found.search, origin(manifest)
+    identity = Identity(search.name, search.metric, search.maximize, search.strategy, manifest.spec)
     rows = explained(
         (_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows),
-        spec,
+        manifest,
         maximize=search.maximize,
     )
     return TrialTable(
@@ -143,7 +144,7 @@ def table(found: Progress, metrics: Mapping[str, Metrics], spec: Mapping[str, ob
         backend="cluster",
         model=search.model,
         spec=source,
-        budget=budget(spec, source),
+        budget=budget(manifest, source),
         gpus=search.gpus,
     )
 

@@ -14,8 +14,9 @@ from katib.backend.cluster.causes import LOST, OOM_GPU
 from katib.backend.cluster.pod import gpus_of
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
+from katib.manifest.object import Manifest
 from katib.table import export
-from katib.table.origin import budget, filters_of, is_ours, metrics_of, model_of, origin
+from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import (
     CONFIG,
@@ -88,19 +89,19 @@ def experiments(runs: Path) -> list[str]:
 
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """Returns the table of these trials, whose run directories lie in `folder`."""
-    gpus = _gpus(identity, trials, folder)
+    gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
     rows = explained(
         (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
-        identity.spec,
+        manifest,
         maximize=identity.maximize,
     )
-    source = origin(identity.spec)
+    source = origin(manifest)
     return TrialTable(
         identity,
         best_first(rows, identity.maximize),
-        model=model_of(identity.spec),
+        model=manifest.model,
         spec=source,
-        budget=budget(identity.spec, source),
+        budget=budget(manifest, source),
         gpus=gpus,
     )
 
@@ -142,7 +143,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
-        remedy=_remedy(trial, folder, ours=is_ours(identity.spec)),
+        remedy=_remedy(trial, folder, ours=Manifest(identity.spec).trains_ours),
     )
 
 
@@ -157,7 +158,8 @@ def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
     """Returns the store's values of the objective, with the times and the other metrics that the run has written."""
     found = history(read_json(folder / SUMMARY), identity.metric)
     if not found:
-        found = printed(folder / OUTPUT, filters_of(identity.spec), metrics_of(identity.spec))
+        manifest = Manifest(identity.spec)
+        found = printed(folder / OUTPUT, manifest.filters, manifest.metrics)
     times = {point.step: point.time for point in found.get(identity.metric, ())}
     found[identity.metric] = tuple(
         Point(step, value, times.get(step)) for step, value in enumerate(trial.values, 1) if abs(value) < float("inf")

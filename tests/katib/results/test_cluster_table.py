@@ -10,8 +10,8 @@ from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, 
 from katib.backend.cluster.status import Curves, progress
 from katib.backend.cluster.table import link, logged, observed, table
 from katib.errors import ClusterError
+from katib.manifest.object import Manifest
 from katib.metrics import MetricParser
-from katib.table.origin import filters_of, metrics_of
 from katib.table.trial_table import TrialTable
 from tests.katib.results.made import BEST, manifest
 from tests.katib.services.rig import METRIC, START, DbManager, stamp
@@ -51,7 +51,7 @@ def made(manager: DbManager, *trials: dict[str, Any]) -> TrialTable:
     objects = {EXPERIMENT: [experiment], TRIAL: list(trials), JOB: [], POD: []}
     (found,) = progress(cast(Cluster, None), objects, Curves(), NAME)  # without pods no log is read
     names = [trial["metadata"]["name"] for trial in trials]
-    return table(found, observed(manager.address, names), experiment["spec"])
+    return table(found, observed(manager.address, names), Manifest.of(experiment))
 
 
 def test_values_are_katibs_observation_and_curves_the_managers_rows(manager: DbManager) -> None:
@@ -144,7 +144,7 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
     ]
     cluster = cast(Cluster, Logs())
     (found,) = progress(cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME)
-    parser = MetricParser(filters_of(experiment["spec"]), metrics_of(experiment["spec"]))
+    parser = MetricParser(Manifest.of(experiment).filters, Manifest.of(experiment).metrics)
     metrics, whole, problem = logged(cluster, found.rows, parser)
     assert whole == {"a"}
     assert {name: [(p.step, p.value) for p in of[METRIC]] for name, of in metrics.items()} == {
@@ -152,6 +152,6 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
     }
     assert problem == "the node is silent"
     assert link(cluster, found) == "https://wandb.example.org/me/sweeps/runs/"
-    rows = {row.trial: row for row in table(found, metrics, experiment["spec"]).rows}
+    rows = {row.trial: row for row in table(found, metrics, Manifest.of(experiment)).rows}
     assert (rows["a"].value, rows["a"].best_epoch, rows["a"].node) == (2.5, 2, "node1")
     assert (rows["c"].value, rows["c"].curve) == (1.0, ())

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.budget.estimate import plan
+from katib.manifest.object import Manifest
 from katib.report.cost import cost, cost_figure
 from katib.report.curves import curves
 from katib.report.log import entry
@@ -70,14 +71,14 @@ def test_a_trial_that_ended_for_another_cause_has_no_reason(values: tuple[float,
 def test_a_manifest_without_patience_explains_nothing() -> None:
     """Its command, and one with the flag in one word, as people write it too."""
     spec = manifest()["spec"]
-    assert patience_of(spec) == 10
+    assert patience_of(Manifest(spec)) == 10
     command = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     place = command.index("--patience")
     command[place : place + 2] = ["--patience=7"]
-    assert patience_of(spec) == 7
+    assert patience_of(Manifest(spec)) == 7
     del command[place]
-    assert patience_of(spec) is None
-    assert explained([], spec, maximize=True) == []
+    assert patience_of(Manifest(spec)) is None
+    assert explained([], Manifest(spec), maximize=True) == []
 
 
 @pytest.fixture

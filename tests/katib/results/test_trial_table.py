@@ -9,6 +9,7 @@ import pytest
 from katib.backend.local.record import Effort, read
 from katib.backend.local.table import read_table, table
 from katib.errors import EngineError, FolderError
+from katib.manifest.object import Manifest
 from katib.table.formats import as_json
 from katib.table.origin import budget, origin
 from tests.katib.results.made import identity, made, trial
@@ -139,15 +140,15 @@ def test_a_failure_comes_with_what_to_do(tmp_path: Path, state: str, reason: str
 def test_a_search_is_known_by_its_command_not_by_its_name() -> None:
     """Another name or fewer epochs are still the search of the spec; another preset is none."""
     found = identity("convtasnet", name="mine", epochs=10)
-    source = origin(found.spec)
+    source = origin(Manifest(found.spec))
     assert source is not None
-    assert (source.name, budget(found.spec, source).hours_per_run) == ("series3-convtasnet", 9 * 10 / 50)  # type: ignore[union-attr]
-    demo = origin(identity("demo").spec)
+    assert (source.name, budget(Manifest(found.spec), source).hours_per_run) == ("series3-convtasnet", 9 * 10 / 50)  # type: ignore[union-attr]
+    demo = origin(Manifest(identity("demo").spec))
     assert demo is not None
     assert demo.baseline is None
     debug = identity("convtasnet", preset="debug")
-    assert origin(debug.spec) is None
-    assert budget(debug.spec, None).hours_per_run is None  # type: ignore[union-attr]
+    assert origin(Manifest(debug.spec)) is None
+    assert budget(Manifest(debug.spec), None).hours_per_run is None  # type: ignore[union-attr]
 
 
 def test_a_folder_without_experiments_says_how_to_start_one(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""An Experiment manifest as an object: its name, what its trials run and report, and the same with another command.
+
+It may come from a file, a store or a cluster, and from anybody: what is missing, or has another form than Katib's,
+reads as empty. What an engine needs to run trials is in katib/manifest/experiment.py, which is strict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from katib.manifest.command import as_run, is_trainer
+from katib.metrics import DEFAULT_FILTER
+from katib.tree import Tree, at, items, named, put, text, texts, without
+
+_POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
+_JOB = ("trialTemplate", "trialSpec")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The `spec` and the `metadata` of an Experiment as they were read; a store keeps the `spec` alone."""
+
+    spec: Tree
+    metadata: Tree = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: Tree) -> "Manifest":
+        """Returns the manifest that a parsed file, or an object of the Kubernetes API, holds."""
+        return cls(at(document, "spec"), at(document, "metadata"))
+
+    @property
+    def name(self) -> str:
+        """The name of the Experiment."""
+        return text(self.metadata, "name")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels of the Experiment."""
+        return named(self.metadata, "labels")
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The annotations of the Experiment."""
+        return named(self.metadata, "annotations")
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that Katib collects, the objective first."""
+        objective = at(self.spec, "objective")
+        return [text(objective, "objectiveMetricName"), *texts(objective, "additionalMetricNames")]
+
+    @property
+    def maximize(self) -> bool:
+        """Whether greater values of the objective are better."""
+        return text(self.spec, "objective", "type") == "maximize"
+
+    @property
+    def filters(self) -> list[str]:
+        """The RE2 expressions that find the metrics in what a trial prints."""
+        return texts(self.spec, "metricsCollectorSpec", "source", "filter", "metricsFormat") or [DEFAULT_FILTER]
+
+    @property
+    def job(self) -> Tree:
+        """The Job of a trial, with placeholders."""
+        return at(self.spec, *_JOB)
+
+    @property
+    def pod(self) -> Tree:
+        """The spec of a trial's pod."""
+        return at(self.spec, *_POD)
+
+    @cached_property
+    def container(self) -> Tree:
+        """The primary container of a trial's pod; its only container, whatever its name."""
+        listed, primary = items(self.pod, "containers"), text(self.spec, "trialTemplate", "primaryContainerName")
+        return next((item for item in listed if len(listed) == 1 or item.get("name") == primary), {})
+
+    @property
+    def references(self) -> dict[str, str]:
+        """What each placeholder of a trial refers to: a parameter of the search or a `${trialSpec.…}`."""
+        return {
+            text(item, "name"): text(item, "reference") for item in items(self.spec, "trialTemplate", "trialParameters")
+        }
+
+    @cached_property
+    def command(self) -> list[str]:
+        """The words that a trial runs, with placeholders."""
+        return list(as_run([*texts(self.container, "command"), *texts(self.container, "args")]))
+
+    @cached_property
+    def flags(self) -> dict[str, list[str]]:
+        """Each flag of the command with the words after it; of a flag that is given twice, the last one."""
+        flags: dict[str, list[str]] = {}
+        for word in self.command:
+            flag, sign, value = word.partition("=")
+            if word.startswith("--"):
+                flags.pop(flag, None)  # the last one takes the words that follow it
+                flags[flag] = [value] if sign else []
+            elif flags:
+                flags[next(reversed(flags))].append(word)
+        return flags
+
+    @property
+    def trains_ours(self) -> bool:
+        """Whether trials are runs of our trainer, whose exit codes and messages are known."""
+        return is_trainer(self.command)
+
+    @property
+    def trainer_flags(self) -> dict[str, list[str]]:
+        """The flags of our trainer; none of another program, whose --epochs or --patience may mean something else."""
+        return self.flags if self.trains_ours else {}
+
+    @property
+    def model(self) -> str:
+        """The model of ours that trials train; empty where they train none."""
+        return " ".join(self.trainer_flags.get("--model", []))
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether trials report to W&B."""
+        return any(item.get("name") == "WANDB_PROJECT" for item in items(self.container, "env"))
+
+    def number(self, flag: str) -> int | None:
+        """Returns the whole number that the command gives to a flag of our trainer; None where it gives none."""
+        words = self.trainer_flags.get(flag, [])
+        return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
+
+    def with_command(self, command: Sequence[str]) -> "Manifest":
+        """Returns the same manifest whose trials run `command`."""
+        return self.with_container({**without(self.container, "args"), "command": list(command)})
+
+    def with_container(self, container: Tree) -> "Manifest":
+        """Returns the same manifest with another primary container."""
+        containers = [container if item is self.container else item for item in items(self.pod, "containers")]
+        return replace(self, spec=put(self.spec, (*_POD, "containers"), containers))
+
+    def with_job(self, job: Tree) -> "Manifest":
+        """Returns the same manifest with another Job of a trial."""
+        return replace(self, spec=put(self.spec, _JOB, job))
