@@ -13,11 +13,12 @@ from katib.check.objective import REQUIRED
 from katib.check.sampling import sampling
 from katib.check.services import (
     EARLY_STOPPING,
-    OUR_EARLY_STOPPING,
     OURS,
     SERVICE_REFUSES,
     SERVICES,
     SETTING_MISSING,
+    STOCK,
+    STOCK_EARLY_STOPPING,
     Service,
 )
 from katib.errors import nearest
@@ -67,6 +68,9 @@ def algorithms(top: Node) -> Iterator[Finding]:
     if spec.missing:
         return
     service = yield from _service(spec["algorithm"], SERVICES)
+    name = spec["algorithm"]["algorithmName"]
+    if service and name.text not in STOCK:
+        yield OURS_ALONE.at(name, f"'{name.text}' is not among the algorithms of stock Katib")
     if service:
         yield from sampling(spec, service)
         yield from counts(spec, service)
@@ -74,9 +78,9 @@ def algorithms(top: Node) -> Iterator[Finding]:
     stopper = spec["earlyStopping"]
     if not stopper.missing:
         name = stopper["algorithmName"]
-        if name.text in OUR_EARLY_STOPPING:
+        if name.text in EARLY_STOPPING and name.text not in STOCK_EARLY_STOPPING:
             yield OURS_ALONE.at(name, f"'{name.text}' is not among the early stoppers of stock Katib")
-        yield from _service(stopper, {**EARLY_STOPPING, **OUR_EARLY_STOPPING})
+        yield from _service(stopper, EARLY_STOPPING)
         needed = setting_number(stopper, "min_trials_required", 3)
         trials = spec["maxTrialCount"]
         if trials.integer is not None and needed is not None and needed >= trials.integer > 0:

@@ -1,17 +1,20 @@
 """Katib v0.19's stock algorithm services: the settings that they take and what they make of a search space.
 
-Read from their sources below pkg/suggestion/v1beta1 and pkg/earlystopping/v1beta1 (service.py, base_service.py,
-goptuna/converter.go). Called by katib/check/algorithms.py.
+It is read from their sources below pkg/suggestion/v1beta1 and pkg/earlystopping/v1beta1 (service.py, base_service.py,
+goptuna/converter.go). The settings of those that the search here has too stand with their algorithms
+(katib/search/algorithms).
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from katib.check.finding import error
-from katib.check.first_suggestions import SHAPE, first_suggestions
 from katib.check.reading import FLOATS, FLOATS_OF_64_BITS, GO, PYTHON, Reading, go_float, go_int
-from katib.check.setting import Setting, numbers, one_of, or_none, real, whole
+from katib.search.algorithms import ALGORITHMS
+from katib.search.setting import Setting, one_of, or_none, real, whole
+from katib.search.settings import Settings
+from katib.search.stopping import STOP_RULES
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
@@ -52,8 +55,6 @@ class Service:
     answers: tuple[str, ...] = ()  # the names that a search of a network's graph gives in the place of parameters
 
 
-SEED = {"random_state": whole(0, 2**32 - 1)}  # numpy.random.RandomState
-TPE = {"n_startup_trials": whole(0), "n_ei_candidates": whole(1, 2**31), **SEED}
 FINITE_ABOVE_0 = real(lambda value: 0 < value < math.inf, "a finite number above 0")
 FROM_0 = real(lambda value: value >= 0, "a number of at least 0")
 UP_TO_1 = real(lambda value: 0 < value <= 1, "a number above 0, up to 1")
@@ -67,57 +68,36 @@ HYPERBAND_STATE = {
     "evaluating_trials": real(lambda value: int(value) == 0, "0"),
 }
 
-SERVICES: Mapping[str, Service] = {
+STOCK: Mapping[str, Service] = {
     "bayesianoptimization": Service(  # scikit-optimize
-        settings={
-            "base_estimator": one_of("GP", "RF", "ET", "GBRT"),
-            "n_initial_points": whole(0),
-            # The service takes EIps and PIps as well, and then fails at the first result: they want a time with each
-            # value.
-            "acq_func": one_of("gp_hedge", "LCB", "EI", "PI"),
-            "acq_optimizer": one_of("auto", "sampling", "lbfgs"),
-            **SEED,
-        },
         distributions=frozenset({"logUniform"}),
         otherwise="logUniform",
         step=False,
         min_above_zero=True,
         logarithm=True,
-        is_ours=True,
     ),
     "random": Service(  # hyperopt
-        settings=SEED, leaves_range=True, logarithm=True, is_ours=True, reading=FLOATS
+        leaves_range=True, logarithm=True, reading=FLOATS
     ),
     "tpe": Service(  # hyperopt
-        settings={
-            "gamma": real(lambda value: 0 < value < 1, "a number between 0 and 1"),
-            "prior_weight": FINITE_ABOVE_0,
-            "n_EI_candidates": whole(1, 2**31),
-            **SEED,
-        },
         reading=FLOATS_OF_64_BITS,
         leaves_range=True,
         logarithm=True,
-        is_ours=True,
     ),
     "multivariate-tpe": Service(  # optuna
-        settings=TPE,
         distributions=frozenset({"uniform", "logUniform"}),
         lacks_normal=True,
         uniform_step=True,
         single=True,
         twice=True,
-        is_ours=True,
     ),
     "grid": Service(  # optuna
-        settings=SEED,
         distributions=frozenset({"uniform"}),
         lacks_normal=True,
         logarithm=True,
         needs_step=("double",),
         single=True,
         twice=True,
-        is_ours=True,
     ),
     "cmaes": Service(  # goptuna
         settings={
@@ -132,10 +112,8 @@ SERVICES: Mapping[str, Service] = {
         dimensions=2,
     ),
     "sobol": Service(  # goptuna
-        strict=False,
         distributions=frozenset({"uniform"}),
         single=True,
-        is_ours=True,
         reading=GO,
         passes_max=("double",),
     ),
@@ -214,38 +192,28 @@ SERVICES: Mapping[str, Service] = {
         answers=("algorithm-settings", "search-space", "num-layers"),
     ),
 }
-EARLY_STOPPING: Mapping[str, Service] = {
-    "medianstop": Service(settings={"min_trials_required": whole(1), "start_step": whole(1)}),
-}
+STOCK_EARLY_STOPPING = ("medianstop",)
 
-FIRST = {"first_suggestions": Setting(lambda text: first_suggestions(text) is not None, SHAPE)}
-WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
+
+def _with_ours(stock: Service | None, ours: Settings) -> Service:
+    """Returns the service of an algorithm that the search here has; its settings are ours where Katib has none."""
+    settings = ours.all if stock is None else ours.stock
+    facts = stock or Service(single=True, logarithm=True)
+    return replace(facts, settings=settings, strict=ours.strict, is_ours=True)
+
+
+SERVICES: Mapping[str, Service] = {
+    **STOCK,
+    **{name: _with_ours(STOCK.get(name), algorithm.settings) for name, algorithm in ALGORITHMS.items()},
+}
+"""The services of all algorithms, those included that the search here has and Katib lacks."""
+EARLY_STOPPING: Mapping[str, Service] = {
+    name: _with_ours(Service() if name in STOCK_EARLY_STOPPING else None, settings)
+    for name, settings in STOP_RULES.items()
+}
+"""The same of the stop rules."""
 OURS: Mapping[str, Mapping[str, Setting]] = {
-    # Two more that the stock service admits, to fail at the first result; here acq_func is without effect.
-    "bayesianoptimization": {
-        "acq_func": one_of("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"),
-        **FIRST,
-        **WARM,
-    },
-    "random": FIRST,
-    "tpe": {**FIRST, **WARM},
-    "multivariate-tpe": {**FIRST, **WARM},
-    "grid": FIRST,
-    "sobol": {**SEED, **FIRST},
-    "medianstop": {
-        "looks": one_of("every", "once"),
-        "tolerance": real(lambda value: 0 <= value < math.inf, "a number of at least 0"),
-    },
+    **{name: algorithm.settings.ours for name, algorithm in ALGORITHMS.items()},
+    **{name: settings.ours for name, settings in STOP_RULES.items()},
 }
 """Settings that the search here takes (katib/search) and the stock service of that name does not."""
-OUR_EARLY_STOPPING: Mapping[str, Service] = {
-    "successivehalving": Service(
-        settings={
-            "eta": whole(2),
-            "rungs": numbers(1),
-            "start_step": whole(1),
-            "min_trials_required": whole(1),
-        }
-    ),
-}
-"""Stop rules that stock Katib does not have."""

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from katib.check.finding import Finding, error, warning
-from katib.check.first_suggestions import first_suggestions, problems
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, number
 from katib.check.services import OURS
+from katib.search.first_suggestions import first_suggestions, problems
 
 FIRST = error(
     "first-suggestions",

@@ -1,30 +1,53 @@
-"""The settings of an algorithm: those of Katib's stock service, and what the search here takes besides.
-
-The tables are those of the manifest check (katib/check/services.py), so that both say the same. Called by
-katib/search/sampler.py and katib/search/stopping.py.
-"""
+"""The settings of an algorithm or a stop rule: those of Katib's stock service of that name, and those that it lacks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from katib.check.services import OURS, Service
 from katib.errors import ManifestError, nearest
 from katib.manifest.experiment import Algorithm
+from katib.search.first_suggestions import SHAPE, first_suggestions
+from katib.search.setting import Setting, whole
+
+SEED = {"random_state": whole(0, 2**32 - 1)}
+"""The range is that of numpy.random.RandomState, which seeds Katib's services."""
+FIRST = {"first_suggestions": Setting(lambda text: first_suggestions(text) is not None, SHAPE)}
+WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earlier experiments: a,b")}
 
 
-def checked(where: str, algorithm: Algorithm, service: Service) -> Mapping[str, str]:
-    """Returns the settings that the algorithm has.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a manifest may set; the check of manifests (katib/check) reads these tables too, so that both agree."""
 
-    Raises ManifestError for one that is unknown or has a value that is not taken.
+    stock: Mapping[str, Setting] = field(default_factory=dict)
+    """The settings of Katib's stock service of that name."""
+    ours: Mapping[str, Setting] = field(default_factory=dict)
+    """The settings that the search here takes and the stock service does not; they win over stock ones of that name."""
+    idle: frozenset[str] = frozenset()
+    """The settings that the stock service reads and that have no effect here."""
+    strict: bool = True
+    """Whether an unknown setting is refused, and not ignored."""
 
-    A service that ignores unknown settings in Katib (goptuna) ignores them here: whatever their values, they are left
-    out.
-    """
-    valid = {**service.settings, **OURS.get(algorithm.name, {})}
-    for name, text in algorithm.settings.items():
-        if name not in valid and not service.strict:
-            continue
-        if name not in valid:
-            raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {nearest(name, valid)}")
-        if not valid[name].takes(text):
-            raise ManifestError(f"{where} {algorithm.name}: {name} is '{text}'; it has {valid[name].says}")
-    return {name: text for name, text in algorithm.settings.items() if name in valid}
+    @property
+    def all(self) -> Mapping[str, Setting]:
+        """Every setting that is taken."""
+        return {**self.stock, **self.ours}
+
+    def checked(self, where: str, algorithm: Algorithm) -> Mapping[str, str]:
+        """Returns the settings that the algorithm has; where Katib ignores unknown ones, they are left out.
+
+        Raises ManifestError for one that is unknown or has a value that is not taken.
+        """
+        valid = self.all
+        for name, text in algorithm.settings.items():
+            if name not in valid and not self.strict:
+                continue
+            if name not in valid:
+                raise ManifestError(f"{where} {algorithm.name}: unknown setting '{name}': {nearest(name, valid)}")
+            if not valid[name].takes(text):
+                raise ManifestError(f"{where} {algorithm.name}: {name} is '{text}'; it has {valid[name].says}")
+        return {name: text for name, text in algorithm.settings.items() if name in valid}
+
+    def without_effect(self, algorithm: Algorithm) -> list[str]:
+        """Returns the names of the settings that change nothing: worth a word to the user."""
+        unknown = set() if self.strict else algorithm.settings.keys() - self.all.keys()
+        return sorted(unknown | (algorithm.settings.keys() & self.idle))

@@ -15,6 +15,9 @@ from katib.search.axis import Axis, Coordinate
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+Key = tuple[str, ...]
+"""A point in the space's own spelling, so that 1e-3 and 0.001 are one."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -70,3 +73,8 @@ class Space:
             return None
         found = {name: axis.coordinate(assignments[name]) for name, axis in self.axes.items()}
         return None if None in found.values() else cast(dict[str, Coordinate], found)
+
+    def key(self, assignments: Mapping[str, str]) -> Key | None:
+        """Returns the point of a trial with these values; None where it is a trial of another space."""
+        coordinates = self.coordinates(assignments)
+        return None if coordinates is None else tuple(self.assignments(coordinates).values())

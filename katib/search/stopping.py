@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, Protocol
 
-from katib.check.services import EARLY_STOPPING, OUR_EARLY_STOPPING
 from katib.errors import ManifestError, nearest
 from katib.manifest.experiment import Algorithm
 from katib.metrics import TOLERANCES
-from katib.search.settings import checked
+from katib.search.setting import numbers, one_of, real, whole
+from katib.search.settings import Settings
 from katib.text import count, with_unit
 
 Curve = Sequence[float]
@@ -131,15 +131,30 @@ class SuccessiveHalving:
         return rung == step
 
 
+_STARTS = {"min_trials_required": whole(1), "start_step": whole(1)}
+STOP_RULES: Mapping[str, Settings] = {
+    "medianstop": Settings(
+        stock=_STARTS,
+        ours={
+            "looks": one_of("every", "once"),
+            "tolerance": real(lambda value: 0 <= value < math.inf, "a number of at least 0"),
+        },
+    ),
+    # Katib has no stop rule of this name.
+    "successivehalving": Settings(ours={"eta": whole(2), "rungs": numbers(1), **_STARTS}),
+}
+
+
 def stop_rule(algorithm: Algorithm, maximize: bool, metric: str) -> StopRule:
     """Returns the rule that a manifest's `earlyStopping` asks for, on its objective.
 
     Raises ManifestError for another rule or setting.
     """
-    services = {**EARLY_STOPPING, **OUR_EARLY_STOPPING}
-    if algorithm.name not in services:
-        raise ManifestError(f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, services)}")
-    settings = checked("earlyStopping", algorithm, services[algorithm.name])
+    if algorithm.name not in STOP_RULES:
+        raise ManifestError(
+            f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, STOP_RULES)}"
+        )
+    settings = STOP_RULES[algorithm.name].checked("earlyStopping", algorithm)
     required = int(settings.get("min_trials_required", MedianStop.min_trials_required))
     start = int(settings.get("start_step", MedianStop.start_step))
     if algorithm.name == "medianstop":

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from katib.backend.cluster.kinds import Object
 from katib.backend.cluster.model import HOURS_BEFORE
 from katib.backend.cluster.run_directories import RunDirectory
-from katib.check.first_suggestions import FirstSuggestion, first_suggestions
+from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 
 SETTING = "first_suggestions"
 _DIVERGED, _FINISHED = "diverged", "finished"

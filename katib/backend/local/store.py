@@ -26,6 +26,9 @@ from katib.errors import EngineError
 from katib.search.space import Space
 from katib.trial import Identity, State
 
+# Optuna announces each study that is created.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FOREIGN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 """What Optuna makes of a study that it has not written."""

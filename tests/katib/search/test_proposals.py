@@ -12,13 +12,14 @@ from optuna.trial import TrialState, create_trial
 from scipy import stats
 from scipy.stats import qmc
 
-from katib.check.first_suggestions import FirstSuggestion
 from katib.manifest.experiment import Parameter
 from katib.search import bayes
-from katib.search import sampler as module
+from katib.search.algorithms import base
+from katib.search.algorithms.base import NEAR
+from katib.search.first_suggestions import FirstSuggestion
 from katib.search.history import Outcome, Past
 from katib.search.places import Places
-from katib.search.sampler import NEAR, Sampler
+from katib.search.sampler import Sampler
 from katib.search.space import Space
 
 SQUARE = Space.of([Parameter(name, "double", "0", "1", None, (), "uniform") for name in "xy"])
@@ -190,7 +191,7 @@ def test_where_no_draw_is_free_an_untried_point_is_searched_for(monkeypatch: pyt
 
     None are left where all were tried.
     """
-    monkeypatch.setattr(module, "DRAWS", 0)
+    monkeypatch.setattr(base, "DRAWS", 0)
     nine = Space.of([Parameter("n", "int", "1", "9", None, (), "uniform")])
     tried = [Past({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
     assert Sampler(nine, "random", True, seed=1).propose(tried, 3) == [{"n": "9"}]

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from katib.errors import ManifestError
 from katib.manifest.experiment import Parameter, Search, load_experiment
 from katib.manifest.render import render
+from katib.search.algorithms import ALGORITHMS
+from katib.search.algorithms.base import NEAR
 from katib.search.bayes import known
 from katib.search.history import Outcome, Past
-from katib.search.sampler import ALGORITHMS, NEAR, Sampler, idle_settings, sampler
+from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec

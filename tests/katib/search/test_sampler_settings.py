@@ -9,10 +9,11 @@ from typing import Any
 import optuna
 import pytest
 
-from katib.check.first_suggestions import FirstSuggestion
 from katib.errors import ManifestError
 from katib.manifest.experiment import Algorithm, Search
 from katib.search import sampler as module
+from katib.search.algorithms.tpe import CANDIDATES, candidates
+from katib.search.first_suggestions import FirstSuggestion
 from katib.search.sampler import Sampler, idle_settings, sampler
 from tests.katib.search.test_proposals import SQUARE
 from tests.katib.search.test_sampler import experiment
@@ -22,7 +23,7 @@ def test_the_defaults_are_optunas_own() -> None:
     theirs = inspect.signature(optuna.samplers.TPESampler).parameters
     ours = Sampler(SQUARE, "tpe", True)
     assert ours.startup == theirs["n_startup_trials"].default
-    assert ours.candidates == theirs["n_ei_candidates"].default
+    assert candidates(ours.settings) == CANDIDATES == theirs["n_ei_candidates"].default
     assert ours.seed is None
 
 
@@ -42,7 +43,7 @@ def test_settings_by_their_names_in_katibs_services(
 ) -> None:
     """pkg/suggestion/v1beta1, skopt, optuna and hyperopt."""
     found = sampler(experiment(name, **settings))
-    assert (found.algorithm, (found.seed, found.startup, found.candidates)) == (name, expected)
+    assert (found.algorithm, (found.seed, found.startup, candidates(found.settings))) == (name, expected)
     assert found.maximize
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from katib.search.sobol import BITS, WIDEST, points
+from katib.search.sobol_sequence import BITS, WIDEST, points
 
 
 def _first(width: int, number: int, seed: int = 0, start: int = 0) -> np.ndarray:

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from katib.check.services import OUR_EARLY_STOPPING
-from katib.search.sampler import ALGORITHMS
+from katib.search.algorithms import ALGORITHMS
+from katib.search.stopping import STOP_RULES
 from tests.katib.services.rig import channel
 
 ROOT = Path(__file__).parents[3]
@@ -77,7 +77,7 @@ def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
         return {entry[key] for entry in entries if entry["image"] == image}
 
     assert ours(runtime["suggestions"], "algorithmName") == set(ALGORITHMS)
-    assert ours(runtime["earlyStoppings"], "algorithmName") == {"medianstop", *OUR_EARLY_STOPPING}
+    assert ours(runtime["earlyStoppings"], "algorithmName") == set(STOP_RULES)
     assert ours(runtime["metricsCollectors"], "kind") == {"StdOut"}
     for entry in runtime["suggestions"]:
         if entry["image"] != image:

@@ -37,8 +37,8 @@ _AXES: tuple[tuple[int, tuple[int, ...]], ...] = (
 WIDEST = len(_AXES)
 
 
-def points(width: int, start: int, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
-    """Yields the sequence from its point `start` on, in `width` dimensions, scrambled by what `generator` draws.
+def points(width: int, start: int, seed: int | np.random.Generator | None) -> Iterator[tuple[float, ...]]:
+    """Yields the sequence from its point `start` on, in `width` dimensions, scrambled by what `seed` draws.
 
     Beyond WIDEST axes the coordinates are drawn at random (a mixed sequence: Spanier 1995, LNS 106).
     """
@@ -47,7 +47,7 @@ def points(width: int, start: int, generator: np.random.Generator) -> Iterator[t
     # Matousek 1998, J. Complexity 14: a random lower triangle over GF(2) times each direction number, and a random
     # shift. It keeps what is even about the sequence and makes each point by itself uniform. Drawn as SciPy does, so
     # that a seed gives the same points.
-    (generator,) = generator.spawn(1)
+    (generator,) = np.random.default_rng(seed).spawn(1)
     shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1].astype(np.int64)
     drawn = np.tril(generator.integers(0, 2, (axes, BITS, BITS), dtype=np.uint32), -1)
     triangle = drawn + np.eye(BITS, dtype=np.int64)

@@ -1,0 +1,42 @@
+"""Bayesian optimisation with a Gaussian process (katib/search/bayes.py), after a start along Sobol's sequence."""
+
+from collections.abc import Iterator, Sequence
+
+from katib.search.algorithms.base import Question, SearchAlgorithm
+from katib.search.algorithms.sobol import even
+from katib.search.setting import one_of, whole
+from katib.search.settings import FIRST, SEED, WARM, Settings
+
+
+def propose(question: Question) -> dict[str, str] | None:
+    """Returns the free point that the process finds most promising; points of the sequence where it has no say."""
+    return question.free(_draws(question))
+
+
+def _draws(question: Question) -> Iterator[Sequence[float]]:
+    if question.asks_model:
+        from katib.search import bayes
+
+        trials = question.trials
+        known = bayes.known(question.space, trials.listed, trials.earlier, question.maximize)
+        if len(known.values) >= 2:
+            yield from bayes.suggest(question.space, known, question.generator)
+    yield from even(question)
+
+
+_ACQUISITIONS = ("gp_hedge", "LCB", "EI", "PI")
+_OF_SKOPT = {
+    "base_estimator": one_of("GP", "RF", "ET", "GBRT"),
+    # The service admits EIps and PIps as well and fails at the first result, because they want a time with each value.
+    "acq_func": one_of(*_ACQUISITIONS),
+    "acq_optimizer": one_of("auto", "sampling", "lbfgs"),
+}
+ALGORITHM = SearchAlgorithm(
+    propose=propose,
+    settings=Settings(
+        stock={**_OF_SKOPT, "n_initial_points": whole(0), **SEED},
+        # Here acq_func has no effect, so that the two others do no harm.
+        ours={"acq_func": one_of(*_ACQUISITIONS, "EIps", "PIps"), **FIRST, **WARM},
+        idle=frozenset(_OF_SKOPT),
+    ),
+)
