@@ -194,3 +194,8 @@ def load_spec(model: str) -> Spec:
     if model not in specs():
         raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
     return load(SPECS / f"{model}.yaml", Spec, SpecError)
+
+
+def search_name(word: str) -> str:
+    """Returns the experiment that `word` means: that of the spec of this name, or else the word itself."""
+    return load_spec(word).name if word in specs() else word

@@ -21,8 +21,7 @@ def hours_left(table: TrialTable) -> float | None:
     None where no trial has ended or nobody knows how many there will be.
 
     A trial is expected to take what the ended ones took on average, and one that has passed that as long as one epoch
-    more. On this machine as many run at a time as run now, which is fewer than the manifest allows where there are
-    fewer GPUs.
+    more.
     """
     trials = planned_trials(table)
     ended = [row for row in table.rows if row not in table.under_way and row.epochs and row.seconds]
@@ -32,9 +31,6 @@ def hours_left(table: TrialTable) -> float | None:
     epoch = sum(row.seconds for row in ended) / sum(row.epochs for row in ended)
     begun = [max(each - row.seconds, epoch) for row in table.under_way]
     ahead = [*begun, *[each] * max(0, trials - len(table.rows))]
-    running = sum(row.state == "Running" for row in table.rows)
-    slots = table.identity.spec.get("parallelTrialCount") or DEFAULT_PARALLEL_TRIALS
-    if table.backend == "local" and running:
-        slots = running
+    slots = table.slots or table.identity.spec.get("parallelTrialCount") or DEFAULT_PARALLEL_TRIALS
     hours = tuple(seconds / SECONDS_AN_HOUR for seconds in ahead)
     return makespan([Load(hours, slots, 1)], slots)

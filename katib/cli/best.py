@@ -27,16 +27,17 @@ def best(
     import json
     import sys
 
-    from katib.cli.searches import search_name
+    from katib.backend.choice import choose_backend
     from katib.cli.tables import tell, trial_table
     from katib.conclude.confirmation import nothing_to_go_by
     from katib.conclude.remarks import remarks
     from katib.conclude.selection import candidates, seed_noise
+    from katib.spec import search_name
     from katib.terminal import print_words
     from katib.text import with_unit
 
     name = search_name(experiment)
-    table = trial_table(name, out, site, context, cluster=cluster)
+    table = trial_table(choose_backend(out, site, context, cluster=cluster), name)
     noise, metric = seed_noise(table), table.identity.metric
     found = candidates(table, top, noise)
     if as_json:
@@ -102,7 +103,7 @@ def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
     if why := hindrance(table):
         return f"no confirmation: {why}"
     where = "" if out == Path("runs") else f" OUT={out}"
-    return f"next: make confirm EXPERIMENT={name}{where}{table.place}"
+    return f"next: make confirm EXPERIMENT={name}{where}{table.venue.variables}"
 
 
 def _record(one: object) -> "dict[str, object]":

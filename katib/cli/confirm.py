@@ -35,8 +35,8 @@ def confirm(
     Started again it goes on, and says how far it is; with --json it starts nothing.
     """
     from katib.cli._follow import How, follow, numbers
-    from katib.cli.searches import search_name
     from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
+    from katib.spec import search_name
 
     name, beaten = search_name(experiment), _baseline(baseline)
     wanted = SEEDS if seeds is None else numbers(seeds)

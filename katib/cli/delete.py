@@ -34,8 +34,9 @@ def delete(
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.deploy_diff import deployed
     from katib.backend.cluster.saving import saving
-    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cli.searches import confirm, say, site_of
     from katib.cli.tables import tell
+    from katib.spec import search_name
     from katib.table import export
 
     place = site_of(site)

@@ -17,12 +17,13 @@ def log(
     context: Context = None,
 ) -> None:
     """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
+    from katib.backend.choice import choose_backend
     from katib.cli.tables import tell, trial_table
     from katib.conclude.confirmation import find_verdict
     from katib.conclude.remarks import remarks
     from katib.report.log import write
 
-    table = trial_table(experiment, out, site, context, cluster=cluster)
+    table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     tell(remarks(table))
     replaced = write(file, table, _commit(), find_verdict(out, table))
     print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")

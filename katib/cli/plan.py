@@ -8,6 +8,7 @@ import typer
 from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
 
 if TYPE_CHECKING:
+    from katib.backend.base import Backend
     from katib.budget.estimate import ModelPlan, Plan
     from katib.spec import Spec
     from katib.table.trial_table import TrialTable
@@ -29,13 +30,14 @@ def plan(
     """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     import json
 
+    from katib.backend.choice import choose_backend
     from katib.budget.estimate import plan as planned
     from katib.cli.searches import site_of
     from katib.spec import load_spec, models
 
     place = site_of(site)
     specs = [load_spec(one) for one in models(model)]
-    tables = _tables(specs, out, site, context, cluster=cluster)
+    tables = _tables(choose_backend(out, site, context, cluster=cluster), specs)
     unit = next((found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU")
     made = planned(
         specs,
@@ -52,22 +54,17 @@ def plan(
         _print(made, place.parallel_trials, unit)
 
 
-def _tables(
-    specs: "list[Spec]", out: Path, site: Path | None, context: str | None, *, cluster: bool
-) -> "dict[str, TrialTable]":
-    """Returns what of `specs` has been run already, by name of experiment.
-
-    What was run with other settings is no part of it.
-    """
+def _tables(backend: "Backend", specs: "list[Spec]") -> "dict[str, TrialTable]":
+    """Returns the tables of those `specs` that have been run with their own settings, by name of experiment."""
     from katib.cli.tables import tell, trial_table
     from katib.errors import SepsweepError
 
     found, notes = {}, []
     for spec in specs:
-        if not (cluster or context is not None) and not (out / spec.name).is_dir():
-            continue
         try:
-            table = trial_table(spec.name, out, site, context, cluster=cluster)
+            if not backend.has(spec.name):
+                continue
+            table = trial_table(backend, spec.name)
         except SepsweepError as error:
             notes.append(f"what has been used is not known: {error}")
             continue

@@ -19,10 +19,11 @@ def report(
     context: Context = None,
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
+    from katib.backend.choice import choose_backend
     from katib.cli.tables import tell, trial_table
     from katib.conclude.remarks import remarks
 
-    table = trial_table(experiment, out, site, context, cluster=cluster)
+    table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     tell(remarks(table, metrics=True))
     write_report(table, out)
 
@@ -38,7 +39,7 @@ def write_report(table: "TrialTable", out: Path) -> None:
 
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
-    runs = folder / table.best.trial if table.best and table.backend == "local" else None
+    runs = folder / table.best.trial if table.best and table.venue.run_directories else None
     conclusion = conclude(table, find_verdict(out, table), where)
     heard = listen(table.best, runs, ours=Manifest(table.identity.spec).trains_ours)
     file = write(page(table, conclusion, heard, where), folder)

@@ -20,6 +20,7 @@ def results(
     """Print the trial table of EXPERIMENT; it may still be running."""
     import sys
 
+    from katib.backend.choice import choose_backend
     from katib.cli.tables import tell, trial_table
     from katib.conclude.remarks import remarks
     from katib.errors import SepsweepError, nearest
@@ -28,7 +29,7 @@ def results(
 
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
-    table = trial_table(experiment, out, site, context, cluster=cluster)
+    table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     if as_json:
         format = "json"
     tell(remarks(table, metrics=format in ("csv", "json")))

@@ -8,7 +8,8 @@ def resume(model: SearchName, site: SiteFile = None, context: Context = None, ye
     """Let the suspended trials of MODEL go on at their checkpoints."""
     from katib.backend.cluster import lifecycle
     from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cli.searches import confirm, say, site_of
+    from katib.spec import search_name
 
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))

@@ -18,13 +18,6 @@ SearchName = Annotated[
 COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"}
 
 
-def search_name(model: str) -> str:
-    """Returns the experiment that MODEL means: that of the spec, or else the word itself."""
-    from katib.spec import load_spec, specs
-
-    return load_spec(model).name if model in specs() else model
-
-
 def site_of(path: Path | None) -> "Site":
     """Returns the site file."""
     from katib.site import load_site

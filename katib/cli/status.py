@@ -26,7 +26,8 @@ def status(
     from katib.backend.cluster.client import Cluster
     from katib.backend.cluster.status import Curves, look
     from katib.backend.cluster.view import print_progress, records
-    from katib.cli.searches import search_name, site_of
+    from katib.cli.searches import site_of
+    from katib.spec import search_name
     from katib.terminal import output
 
     cluster = Cluster(site_of(site).namespace, context)

@@ -8,7 +8,8 @@ def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes:
     """End the search of MODEL: running trials save and end, no new ones begin; what has been found stays."""
     from katib.backend.cluster import lifecycle
     from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import confirm, say, search_name, site_of
+    from katib.cli.searches import confirm, say, site_of
+    from katib.spec import search_name
 
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))

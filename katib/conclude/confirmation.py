@@ -48,7 +48,7 @@ def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
     Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search
     that it follows from: one on the same backend, among whose trials its configuration is.
     """
-    found = _here(runs, search.identity.name) if search.backend == "local" else _kept(runs, search.identity.name)
+    found = (_here if search.venue.run_directories else _kept)(runs, search.identity.name)
     own = [{name: text for name, text in row.assignments.items() if name != SEED} for row in search.rows]
     return found if found is not None and dict(found.configuration) in own else None
 
@@ -122,7 +122,7 @@ def arch_command(table: TrialTable, where: str = "") -> str:
     if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
         return ""
     named = "" if table.identity.name == spec.name else f" EXPERIMENT={table.identity.name}"
-    return f"make arch MODEL={spec.model}{named}{where}{table.place}"
+    return f"make arch MODEL={spec.model}{named}{where}{table.venue.variables}"
 
 
 def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
@@ -134,7 +134,7 @@ def nothing_to_go_by(table: TrialTable) -> str:
     """Returns why no conclusion can be drawn from a table without a candidate, and what to do."""
     name = table.identity.name
     why = next(remarks(table), f"{name}: no trial has ended with a value")
-    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.place}"
+    return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.venue.variables}"
 
 
 def conclude(plan: Plan, table: TrialTable) -> Verdict | None:

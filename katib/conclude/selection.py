@@ -6,7 +6,6 @@ trials, the more of the latter. So candidates are ordered by the posterior mean 
 itself uses (katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from katib.metrics import METRIC
 from katib.search.bayes import Known, demanded_noise, known, surrogate
 from katib.search.history import Past
 from katib.search.space import Space
+from katib.table.axes import spanned
 from katib.table.trial_table import Row, TrialTable
 from katib.text import with_unit
 
@@ -179,20 +179,3 @@ def _space(table: TrialTable) -> Space:
         ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)
         axes = [spanned(table, name) for name in names]
     return Space.of([axis for axis in axes if axis.name != SEED])
-
-
-def spanned(table: TrialTable, name: str) -> Parameter:
-    """Returns the axis that the values of a setting span, where the manifest's is lost.
-
-    Logarithmic where they are positive and span more than a decade.
-    """
-    texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(map(math.isfinite, numbers)):
-        return Parameter(name, "categorical", None, None, None, texts, "uniform")
-    low, high = min(numbers), max(numbers)
-    wide = low > 0 and high > 10 * low
-    return Parameter(name, "double", repr(low), repr(high), None, (), "logUniform" if wide else "uniform")

@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from katib.conclude.selection import spanned
-from katib.errors import ManifestError
-from katib.manifest.experiment import parameters_of
-from katib.report.figure import spread
 from katib.search.axis import Axis
-from katib.search.space import Space
+from katib.table.axes import axes as table_axes
+from katib.table.sample import spread
 from katib.table.trial_table import TrialTable
 from katib.text import short
 
@@ -76,14 +73,8 @@ class Line:
 
 
 def axes(table: TrialTable) -> list[Line]:
-    """Returns one a searched parameter, in the manifest's order."""
-    try:
-        parameters = parameters_of(table.identity.spec, table.identity.name)
-    except ManifestError:
-        parameters = ()
-    if not parameters:
-        parameters = tuple(spanned(table, name) for name in table.settings)
-    return [Line(name, axis) for name, axis in Space.of(parameters).axes.items()]
+    """Returns one line per searched parameter, in the manifest's order."""
+    return [Line(name, axis) for name, axis in table_axes(table).items()]
 
 
 def place(value: float, low: float, high: float, *, logarithmic: bool) -> float | None:

@@ -11,15 +11,14 @@ from katib.report.figure import (
     about,
     by_state,
     drawing,
-    foremost,
     plain,
     span,
-    spread,
     unit_of,
 )
 from katib.report.search import baseline_line, baseline_mean
 from katib.report.style import BEST, STATES
 from katib.table.patience import used
+from katib.table.sample import foremost, spread
 from katib.table.trial_table import Point, Row, TrialTable
 from katib.text import count, with_unit
 

@@ -8,13 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import quantiles
-from typing import Any, TypeVar
+from typing import Any
 
 from katib.table.trial_table import Row, TrialTable
 from katib.text import short, with_unit
 from katib.trial import State
 
-T = TypeVar("T")
 DIGITS = 5
 FAR = 3.0
 """A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977):
@@ -100,21 +99,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value.item() if hasattr(value, "item") else value
-
-
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """Returns all items, or `most` of them evenly over the sequence, the first and the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
-
-
-def foremost(rows: Sequence[Row], most: int) -> list[Row]:
-    """Of rows with the best first: all, or the better half of `most` and the rest evenly from the others."""
-    if len(rows) <= most:
-        return list(rows)
-    half = most // 2
-    return [*rows[:half], *spread(rows[half:], most - half)]
 
 
 def about(row: Row, table: TrialTable) -> str:

@@ -110,7 +110,7 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
     yield f"Commit: {commit}"
     yield f"Spec: {spec_hash(table.identity.spec)}" + (f" ({table.spec.name})" if table.spec else "")
     if table.model:
-        yield f"Model: {markdown_text(table.model)}, on {'the cluster' if table.backend == 'cluster' else 'one machine'}"
+        yield f"Model: {markdown_text(table.model)}, on {table.venue.name}"
     if table.budget:
         whole = table.budget.trials * table.budget.epochs
         hours = table.budget.hours_per_run
@@ -196,7 +196,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
     if best and verdict is None and not table.under_way and not hindrance(table):
-        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.place}"
+        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.venue.variables}"
     if table.spec and table.spec.next_phase:
         values = ", ".join(map(str, table.spec.next_phase.values))
         command = arch_command(table)

@@ -10,13 +10,13 @@ from katib.report.figure import (
     about,
     by_state,
     drawing,
-    foremost,
     listed,
     plain,
     span,
     unit_of,
 )
 from katib.report.style import BEST, STATES, marker, shade
+from katib.table.sample import foremost
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count, short, with_unit
 

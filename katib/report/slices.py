@@ -3,10 +3,11 @@
 from typing import Any
 
 from katib.report.axes import Line, axes
-from katib.report.figure import Figure, about, by_state, drawing, foremost, plain, span, unit_of
+from katib.report.figure import Figure, about, by_state, drawing, plain, span, unit_of
 from katib.report.log import at_bounds
 from katib.report.search import baseline_line, baseline_mean
 from katib.report.style import BEST, marker
+from katib.table.sample import foremost
 from katib.table.trial_table import Row, TrialTable
 from katib.text import short
 

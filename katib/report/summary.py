@@ -43,7 +43,7 @@ class Conclusion:
 def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
     """Returns what can be said: the verdict, or why there is none yet and the command that leads to one."""
     name = table.identity.name
-    where += table.place
+    where += table.venue.variables
     if verdict is not None:
         runs = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()]
         base = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.baseline.items()]
@@ -126,7 +126,7 @@ def summary_notes(table: TrialTable) -> list[str]:
 def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     """Returns what to do now, each with its command."""
     name = table.identity.name
-    asked, where = where, where + table.place
+    asked, where = where, where + table.venue.variables
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
@@ -144,7 +144,7 @@ def subtitle(table: TrialTable) -> str:
     """Returns what the report is of."""
     direction = "greater" if table.identity.maximize else "smaller"
     parts = [table.model or "", f"{table.identity.metric}, the {direction} the better"]
-    parts.append("on a cluster" if table.backend == "cluster" else "on this machine")
+    parts.append(f"on {table.venue.name}")
     parts.append(f"searched: {', '.join(table.settings)}" if table.settings else "")
     return " · ".join(filter(None, parts))
 

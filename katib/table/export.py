@@ -19,7 +19,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.table.formats import as_csv, records
 from katib.table.origin import budget, origin
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import DELETED, Row, TrialTable
 from katib.trial import identity_from
 from katib.untrusted import LARGEST_TABLE, checked, clean, finite, is_epoch, is_name, read_json, web_address
 
@@ -75,7 +75,7 @@ def read(folder: Path) -> TrialTable:
         return TrialTable(
             identity,
             tuple(_row(record, identity.metric) for record in found["trials"]),
-            backend="cluster",
+            venue=DELETED,
             model=manifest.model,
             spec=source,
             budget=budget(manifest, source),

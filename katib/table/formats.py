@@ -163,7 +163,7 @@ def _cells(table: TrialTable) -> list[_Cell]:
         _Cell("of", 3, lambda row: str(row.epochs or "")),
         _Cell("time", 4, lambda row: duration(row.seconds)),
     ]
-    if table.backend == "cluster":
+    if table.venue.gpu_hours:
         columns.append(_Cell(f"{table.device}-hours", 7, lambda row: f"{row.gpu_hours:.2f}"))
     if any(row.restarts for row in rows):
         columns.append(_Cell("restarts", 8, lambda row: str(row.restarts or "")))

@@ -1,12 +1,12 @@
 """The trial table of an experiment: one row a trial, best on top. The one form in which results are read.
 
-Data only. Filled from the local store (local_table.py), from a cluster (cluster_table.py) or from a table that was
-written before its experiment was deleted (export.py); read by every verb that draws a conclusion.
+It holds data only. A backend fills it from its own records; export.py fills it from a table that was written before
+its experiment was deleted.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,26 @@ class Point:
     step: int
     value: float
     time: float | None
+
+
+@dataclass(frozen=True)
+class Venue:
+    """Where a search ran, in the terms that messages and conclusions need."""
+
+    name: str
+    """As it stands behind "on" in a sentence."""
+    variables: str = ""
+    """What a make command needs besides the experiment's name to find the search there; begins with a blank."""
+    run_directories: bool = False
+    """Whether the run directories of its trials, and what follows from the search, are on this machine."""
+    gpu_hours: bool = False
+    """Whether its GPUs are shared, so that a table lists the hours that each trial took of them."""
+
+
+ONE_MACHINE = Venue("one machine", run_directories=True)
+CLUSTER = Venue("a cluster", variables=" CLUSTER=1", gpu_hours=True)
+DELETED = replace(CLUSTER, variables="")
+"""A cluster from which the search was deleted; its table is on this machine."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +127,7 @@ class TrialTable:
 
     identity: Identity
     rows: tuple[Row, ...]
-    backend: Literal["local", "cluster"] = "local"
+    venue: Venue = ONE_MACHINE
     model: str = ""
     """As the manifest's label has it; empty where it has none."""
     spec: Spec | None = None
@@ -117,15 +137,12 @@ class TrialTable:
     """None where the manifest does not say it."""
     gpus: int = 0
     """That one trial uses; on this machine one or, where it trains on the processor, none."""
+    slots: int = 0
+    """How many trials the machine runs at a time; 0: as many as the manifest allows."""
     folder: Path | None = None
-    """Where it is on this machine, the manifest of its trials in it; None: on a cluster."""
+    """Its folder on this machine; None where it has none."""
     notes: tuple[str, ...] = ()
     """What could not be read, one line each; the verbs print them to stderr."""
-
-    @property
-    def place(self) -> str:
-        """What a command of make needs besides its name to find it where it is."""
-        return " CLUSTER=1" if self.backend == "cluster" and self.folder is None else ""
 
     @property
     def device(self) -> Literal["GPU", "process"]:

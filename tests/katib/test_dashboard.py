@@ -14,13 +14,14 @@ import optuna
 import pytest
 
 from benchmarks.systems.made_experiment import make_experiment
+from katib.backend.local import dashboard
+from katib.backend.local.read_only import POLICY, read_only
 from katib.backend.local.record import DATABASE, read
 from katib.backend.local.store import Store
 from katib.backend.local.table import read_table
-from katib.cli import _dashboard
 from katib.manifest.experiment import load_experiment
-from katib.report.importance import importances
 from katib.search.sampler import sampler
+from katib.table.importance import importances
 from tests.katib.local.rig import manifest
 
 WRITES = [
@@ -77,7 +78,7 @@ def page(folder: Path) -> Iterator[Page]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Page]:
-    with _dashboard.serve(folder / DATABASE, 0) as server:
+    with dashboard.serve(folder / DATABASE, 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -101,7 +102,7 @@ def test_no_request_changes_the_study(page: Page, folder: Path) -> None:
     for method, path, body in WRITES:
         status, text = page.ask(method, path, body)
         assert status == 405, (method, path)
-        assert text == f"{method}: this dashboard only shows the search; nothing is changed or deleted through it\n"
+        assert text == f"{method}: this dashboard is read-only; nothing is changed or deleted through it\n"
     for header in ("X_HTTP_Method_Override", "X_Method_Override", "X_HTTP_Method"):
         assert page.ask("GET", "/api/studies/1?_method=DELETE", **{header: "DELETE"})[0] == 200
         assert page.ask("POST", "/api/studies/1", {}, **{header: "GET"})[0] == 405
@@ -156,22 +157,22 @@ def test_a_browsers_own_spelling_of_this_machine_is_answered(port: int, host: st
         return [b""]
 
     environment = {"REQUEST_METHOD": "GET", "HTTP_HOST": host}
-    _dashboard.read_only(application, port)(environment, lambda status, headers: answered.append((status, headers)))
+    read_only(application, port)(environment, lambda status, headers: answered.append((status, headers)))
     ((line, headers),) = answered
     assert line.startswith(status)
     if status == "200":
-        assert ("Content-Security-Policy", _dashboard.POLICY) in headers
+        assert ("Content-Security-Policy", POLICY) in headers
 
 
 def test_the_server_listens_on_this_machine_alone(folder: Path) -> None:
-    with _dashboard.serve(folder / DATABASE, 0) as server:
+    with dashboard.serve(folder / DATABASE, 0) as server:
         assert server.server_address[0] == "127.0.0.1"
 
 
 def test_a_route_that_writes_would_fail_at_the_database(folder: Path) -> None:
     """Even where a later dashboard has a GET that changes something."""
     with pytest.raises(optuna.exceptions.StorageInternalError):
-        _dashboard._storage(folder / DATABASE).delete_study(1)
+        dashboard._storage(folder / DATABASE).delete_study(1)
     assert read(folder)[0].name == "test"
 
 

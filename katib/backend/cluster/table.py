@@ -30,7 +30,7 @@ from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
-from katib.table.trial_table import Row, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
 from katib.trial import Identity, objective_value
 
 MANAGER, MANAGER_PORT = "katib-db-manager", 6789
@@ -141,7 +141,7 @@ def table(found: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -
     return TrialTable(
         identity,
         best_first(rows, search.maximize),
-        backend="cluster",
+        venue=CLUSTER,
         model=search.model,
         spec=source,
         budget=budget(manifest, source),

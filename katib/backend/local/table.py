@@ -103,6 +103,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         spec=source,
         budget=budget(manifest, source),
         gpus=gpus,
+        slots=sum(trial.state == "Running" for trial in trials),
     )
 
 

@@ -12,7 +12,7 @@ from katib.backend.cluster.table import link, logged, observed, table
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.metrics import MetricParser
-from katib.table.trial_table import TrialTable
+from katib.table.trial_table import CLUSTER, TrialTable
 from tests.katib.results.made import BEST, manifest
 from tests.katib.services.rig import METRIC, START, DbManager, stamp
 
@@ -72,7 +72,7 @@ def test_values_are_katibs_observation_and_curves_the_managers_rows(manager: DbM
         START.timestamp(),
         START.timestamp() + 7200,
     )
-    assert (found.backend, found.model, found.gpus) == ("cluster", "dprnn", 1)
+    assert (found.venue, found.model, found.gpus) == (CLUSTER, "dprnn", 1)
     assert found.spec is not None
     assert found.budget is not None
     assert (found.budget.trials, found.budget.epochs) == (25, 100)

@@ -22,7 +22,7 @@ from katib.errors import FolderError, ResultError
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import Budget, Row, TrialTable
+from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable
 from tests.katib.results.tables import row, table
 
 MANIFEST: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test")))
@@ -128,7 +128,7 @@ def test_a_first_choice_whose_new_runs_all_fail_makes_room_for_the_next() -> Non
 
 def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
     """As a search on a cluster finds it. Another one of its name has another configuration, or is on this machine."""
-    search = table(*SEARCH, backend="cluster")
+    search = table(*SEARCH, venue=CLUSTER)
     plan = plan_confirmation(search, MANIFEST)
     assert find_verdict(tmp_path, search) is None
     for baseline in ({}, {42: 3.0, 123: 2.9, 456: 3.1}):
@@ -143,7 +143,7 @@ def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
         assert verdict_record(found) == verdict_record(verdict)
         assert find_verdict(tmp_path, table(*SEARCH)) is None
         other = [replace(one, assignments={**one.assignments, "lr": "0.009"}) for one in SEARCH]
-        assert find_verdict(tmp_path, table(*other, backend="cluster")) is None
+        assert find_verdict(tmp_path, table(*other, venue=CLUSTER)) is None
     (tmp_path / "test" / "verdict.json").write_text("{}")
     assert find_verdict(tmp_path, search) is None
 

@@ -16,7 +16,7 @@ from katib.backend.local.table import read_table
 from katib.errors import FolderError
 from katib.table import export
 from katib.table.formats import as_csv, as_json, markdown, print_table
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import CLUSTER, Row, TrialTable
 from katib.terminal import output
 from tests.katib.results.made import identity, made, trial
 from tests.verbs import Terminal
@@ -96,7 +96,7 @@ def test_any_row_survives_csv_and_json(trial_name: str, reason: str, value: floa
 
 def test_what_delete_writes_is_read_as_it_was(tmp_path: Path) -> None:
     """But for the reports of a store on this machine, which no search on a cluster has."""
-    written = replace(small(tmp_path), backend="cluster", gpus=2, notes=("a log could not be read",))
+    written = replace(small(tmp_path), venue=CLUSTER, gpus=2, notes=("a log could not be read",))
     folder = tmp_path / written.identity.name
     assert export.write(written, folder) == (folder / export.JSON, folder / export.CSV)
     found = read_table(tmp_path, written.identity.name)

@@ -22,7 +22,7 @@ from katib.report.search import baseline_line
 from katib.report.summary import conclude, configuration, facts, next_steps
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import Budget, Row, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable, best_first
 from katib.trial import Identity
 from tests.katib.results.made import identity, trial
 from tests.katib.results.tables import row, table
@@ -189,7 +189,7 @@ def test_best_of_a_cluster_shows_the_verdict_that_was_kept(tmp_path: Path, monke
     one = row("a", 5.0, lr=0.001, grad_clip_norm=5)
     found = judge(one.assignments, {42: 5.0, 123: 5.1}, others=[], baseline={42: 3.0, 123: 3.1}, seen={42})
     keep(tmp_path, "test", found)
-    monkeypatch.setattr("katib.cli.tables.trial_table", lambda *_, **__: table(one, backend="cluster"))
+    monkeypatch.setattr("katib.backend.cluster.backend.ClusterBackend.table", lambda *_: table(one, venue=CLUSTER))
     done = katib("best", "test", "--cluster", "--out", str(tmp_path))
     assert (done.returncode, found.sentence in done.stdout) == (0, True)
     assert "next:" not in done.stdout
@@ -202,7 +202,7 @@ def test_a_search_under_way_is_called_so() -> None:
         row("c", None, "Failed", lr=0.003, grad_clip_norm=5),
         row("d", None, "Running", lr=0.004, grad_clip_norm=5),
     ]
-    said = conclude(table(*rows, budget=Budget(30, 50, None)), None)
+    said = conclude(table(*rows, budget=Budget(30, 50, None), slots=1), None)
     # 60 s a trial, one at a time: 26 that have not begun, and an epoch of the one that has had its 60 s.
     assert said.sentence == (
         "In progress: 3 of 30 trials have ended, 1 under way, about 27 min left; best so far 3.00 dB (a)."

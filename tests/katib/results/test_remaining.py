@@ -12,7 +12,7 @@ from katib.conclude.remarks import progress, remarks
 from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.summary import next_steps
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import CLUSTER, ONE_MACHINE, Row, TrialTable, Venue
 from katib.text import difference, roughly
 from tests.katib.results.made import made, trial
 from tests.katib.results.tables import SPACE, row, table
@@ -24,9 +24,9 @@ def of_hours(name: str, hours: float, state: str = "Succeeded", epochs: int = 10
     return replace(found, seconds=3600 * hours)
 
 
-def under_way(*rows: Row, trials: int = 6, parallel: int = 2, backend: str = "local") -> TrialTable:
+def under_way(*rows: Row, trials: int = 6, parallel: int = 2, slots: int = 0) -> TrialTable:
     spec = SPACE | {"maxTrialCount": trials, "parallelTrialCount": parallel}
-    return table(*rows, spec=spec, backend=backend)
+    return table(*rows, spec=spec, slots=slots)
 
 
 def test_the_time_left_is_that_of_the_trials_ahead_on_the_slots_that_there_are() -> None:
@@ -37,9 +37,9 @@ def test_the_time_left_is_that_of_the_trials_ahead_on_the_slots_that_there_are()
         of_hours("c", 1, "EarlyStopped"),
         of_hours("d", 0.5, "Running", 5),
     ]
-    assert hours_left(under_way(*rows)) == pytest.approx(2.5)
-    assert hours_left(under_way(*rows, backend="cluster")) == pytest.approx(1.5)
-    assert hours_left(under_way(*rows, parallel=3, backend="cluster")) == pytest.approx(1.0)
+    assert hours_left(under_way(*rows, slots=1)) == pytest.approx(2.5)
+    assert hours_left(under_way(*rows)) == pytest.approx(1.5)
+    assert hours_left(under_way(*rows, parallel=3)) == pytest.approx(1.0)
 
 
 def test_a_trial_that_has_passed_the_average_is_given_one_epoch_more() -> None:
@@ -112,23 +112,23 @@ def test_the_plan_counts_the_hours_that_were_used(
 
 
 @pytest.mark.parametrize(
-    ("backend", "name", "command"),
+    ("venue", "name", "command"),
     [
-        ("local", "series3-dprnn", "make arch MODEL=dprnn"),
-        ("local", "mine", "make arch MODEL=dprnn EXPERIMENT=mine"),
-        ("cluster", "series3-dprnn", "make arch MODEL=dprnn CLUSTER=1"),
+        (ONE_MACHINE, "series3-dprnn", "make arch MODEL=dprnn"),
+        (ONE_MACHINE, "mine", "make arch MODEL=dprnn EXPERIMENT=mine"),
+        (CLUSTER, "series3-dprnn", "make arch MODEL=dprnn CLUSTER=1"),
     ],
 )
-def test_a_command_that_is_advised_finds_the_same_search(backend: str, name: str, command: str, tmp_path: Path) -> None:
+def test_a_command_that_is_advised_finds_the_same_search(venue: Venue, name: str, command: str, tmp_path: Path) -> None:
     """In report and log: the search's own name where it is not its spec's, and the cluster where it is there."""
     found = made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[2.0] * 100), name=name)
-    found = replace(found, backend=backend)  # type: ignore[arg-type]
+    found = replace(found, venue=venue)
     steps = [step for _, step in next_steps(found)]
     assert command in steps
-    assert all(step.endswith(" CLUSTER=1") == (backend == "cluster") for step in steps)
+    assert all(step.endswith(" CLUSTER=1") == (venue is CLUSTER) for step in steps)
     told = entry(found, "", None)
     assert f"({command})" in told
-    assert f"make confirm EXPERIMENT={name}" + (" CLUSTER=1" if backend == "cluster" else "") + "\n" in told
+    assert f"make confirm EXPERIMENT={name}" + (" CLUSTER=1" if venue is CLUSTER else "") + "\n" in told
 
 
 def test_no_architecture_is_advised_before_the_search_has_ended(tmp_path: Path) -> None:

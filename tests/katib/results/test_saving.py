@@ -15,7 +15,7 @@ from katib.backend.cluster.table import Gathered
 from katib.errors import ClusterError
 from katib.table import export
 from katib.table.run_folder import history
-from katib.table.trial_table import Budget, Row, TrialTable
+from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable
 from tests.katib.results.made import BEST, identity, manifest
 
 METRIC = "val_si_snr"
@@ -51,7 +51,7 @@ def row(name: str, *values: float, state: Any = "Failed") -> Row:
 
 def table(*rows: Row) -> TrialTable:
     notes = ("katib-db-manager does not answer (x)",)
-    return TrialTable(identity(), rows, backend="cluster", budget=Budget(25, 100, None), notes=notes)
+    return TrialTable(identity(), rows, venue=CLUSTER, budget=Budget(25, 100, None), notes=notes)
 
 
 def gathered(

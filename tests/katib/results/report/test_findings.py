@@ -10,12 +10,14 @@ from katib.report.audio import Listening
 from katib.report.axes import axes, ticks
 from katib.report.cost import cost, cost_figure
 from katib.report.curves import curves
-from katib.report.figure import foremost, span, spread
-from katib.report.importance import FEWEST, importance_figure, importances
+from katib.report.figure import span
+from katib.report.importance import importance_figure
 from katib.report.page import page
 from katib.report.search import history, parallel
 from katib.report.slices import slices
 from katib.report.summary import conclude
+from katib.table.importance import FEWEST, importances
+from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialTable
 from katib.trial import Identity
 

@@ -16,7 +16,7 @@ from katib.conclude.verdict import Verdict, judge
 from katib.report.audio import Example, Listening, Player
 from katib.report.page import page
 from katib.report.summary import conclude
-from katib.table.trial_table import TrialTable
+from katib.table.trial_table import CLUSTER, TrialTable
 from tests.browser import MISSING, PROGRAM, Page, browser
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
@@ -181,7 +181,7 @@ ODD = {
         "2 trials with epochs whose val_si_snr is no finite number",
     ),
     "no baseline, from a cluster": (
-        table(row(1, [1.0]), row(2, [2.0]), spec=None, budget=None, backend="cluster"),
+        table(row(1, [1.0]), row(2, [2.0]), spec=None, budget=None, venue=CLUSTER),
         "no baseline: the search was run with other settings",
     ),
 }

@@ -1,0 +1,59 @@
+"""This machine as a backend: each search has a folder below `out`, with its study, its manifest and its runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from katib.backend.base import Page
+from katib.backend.local.record import DATABASE, MANIFEST
+from katib.backend.local.table import experiments, find, read_table
+from katib.errors import FolderError, ManifestError
+from katib.table.trial_table import TrialTable
+from katib.untrusted import read_text
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """The searches below the folder `out`."""
+
+    out: Path
+
+    def has(self, experiment: str) -> bool:
+        """Returns whether `experiment` has a folder."""
+        return (self.out / experiment).is_dir()
+
+    def table(self, experiment: str) -> TrialTable:
+        """Returns the table from the study, or from what the runs wrote where it is damaged.
+
+        Raises FolderError where there is no such experiment, EngineError where nothing of it can be read.
+        """
+        return read_table(self.out, experiment)
+
+    def manifest(self, experiment: str) -> str | None:
+        """Returns the text of the manifest in the folder. Raises ManifestError where it cannot be read."""
+        path = self.out / experiment / MANIFEST
+        try:
+            return read_text(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+
+    @contextmanager
+    def page(self, experiment: str | None, port: int) -> Iterator[Page]:
+        """Yields Optuna's dashboard of `experiment`, or of the latest one.
+
+        Raises FolderError where there is none, EngineError where the port is taken.
+        """
+        from katib.backend.local.dashboard import DashboardPage, serve  # loads Optuna and its dashboard
+
+        name = experiment or self._latest()
+        with serve(find(self.out, name) / DATABASE, port) as server:
+            yield DashboardPage(server, name)
+
+    def _latest(self) -> str:
+        names = experiments(self.out)
+        if not names:
+            raise FolderError(f"{self.out}: no experiment there yet; `make local MODEL=...` starts one")
+        return max(names, key=lambda name: (self.out / name / DATABASE).stat().st_mtime)

@@ -1,0 +1,35 @@
+"""The axes of a search as its table knows them: the manifest's own, or else what the trials' values span."""
+
+import math
+
+from katib.errors import ManifestError
+from katib.manifest.experiment import Parameter, parameters_of
+from katib.search.axis import Axis
+from katib.search.space import Space
+from katib.table.trial_table import TrialTable
+
+
+def axes(table: TrialTable) -> dict[str, Axis]:
+    """Returns the axis of each searched parameter, in the manifest's order."""
+    try:
+        parameters = parameters_of(table.identity.spec, table.identity.name)
+    except ManifestError:
+        parameters = ()
+    return dict(Space.of(parameters or [spanned(table, name) for name in table.settings]).axes)
+
+
+def spanned(table: TrialTable, name: str) -> Parameter:
+    """Returns the parameter whose range the values of a setting span, where the manifest's is lost.
+
+    It is logarithmic where the values are positive and span more than a decade.
+    """
+    texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
+        return Parameter(name, "categorical", None, None, None, texts, "uniform")
+    low, high = min(numbers), max(numbers)
+    wide = low > 0 and high > 10 * low
+    return Parameter(name, "double", repr(low), repr(high), None, (), "logUniform" if wide else "uniform")
