@@ -188,7 +188,7 @@ def _read_manifest(data: bytes, folder: Path) -> None:
 
     text = data.decode(errors="replace")
     for found in check_text(text, "fuzzed"):
-        f"{found.what} {found.effect} {found.mend} {found.path}".encode()
+        f"{found.problem} {found.effect} {found.fix} {found.path}".encode()
     experiment = load_experiment(text, "fuzzed")
     experiment.trial("test-aaaaaaaa", {parameter.name: "1" for parameter in experiment.search.parameters})
 

@@ -5,14 +5,14 @@ Katib v0.19. Each module has the rules of one part and declares them where it ap
 Called by the verb check, and before a manifest is deployed or run.
 """
 
-from katib.check.finding import Finding, Rule, Severity
+from katib.check.finding import Defect, Rule, Severity
 
-__all__ = ["Finding", "Rule", "Severity", "check_text", "require_sound"]
+__all__ = ["Defect", "Rule", "Severity", "check_text", "require_sound"]
 
 MOST_FINDINGS = 500  # of one part of the rules; more of them nobody reads, and they take their time
 
 
-def check_text(text: str, source: str) -> list[Finding]:
+def check_text(text: str, source: str) -> list[Defect]:
     """Returns every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
 
     `source` is what the caller calls the text; findings say their line and path in it.
@@ -65,6 +65,6 @@ def require_sound(text: str, source: str, command: str | None = None) -> None:
         first = errors[0]
         many = "1 defect" if len(errors) == 1 else f"{len(errors)} defects"
         raise ManifestError(
-            f"{source}: {many}; line {first.line}: {first.where}{first.what};"
+            f"{source}: {many}; line {first.line}: {first.where}{first.problem};"
             f" run: {command or f'python -m katib check {source}'}"
         )

@@ -6,7 +6,7 @@ Settings are checked by the service itself once it runs, long after admission. C
 from collections.abc import Generator, Iterator, Mapping
 
 from katib.check.counts import counts, setting_number
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.nas import nas
 from katib.check.node import Node
 from katib.check.objective import REQUIRED
@@ -27,42 +27,42 @@ UNKNOWN = error(
     "unknown-algorithm",
     finds="an algorithm or early stopper that stock Katib does not have",
     effect="Katib's webhook finds it not in katib-config and refuses the Experiment",
-    mend="choose one that Katib has, or add yours to katib-config",
+    fix="choose one that Katib has, or add yours to katib-config",
 )
 SETTING = error(
     "setting-unknown",
     finds="a setting that the algorithm does not take",
     effect=SERVICE_REFUSES,
-    mend="remove the setting, or correct its name",
+    fix="remove the setting, or correct its name",
 )
 SETTING_IGNORED = warning(
     "setting-ignored",
     finds="a setting that the algorithm does not know and ignores, or one given twice",
     effect="it is ignored; of two the last one counts",
-    mend="remove the setting, or correct its name",
+    fix="remove the setting, or correct its name",
 )
 OURS_ALONE = warning(
     "setting-ours",
     finds="a setting or an early stopper that Sepsweep's services and the search on this machine take, and stock Katib does not",
     effect="with stock services the Experiment fails before its first trial (goptuna: the setting is ignored)",
-    mend="see which services the cluster has, or leave it out",
+    fix="see which services the cluster has, or leave it out",
 )
 SETTING_VALUE = error(
     "setting-value",
     finds="a setting with a value that the algorithm does not take",
     effect=SERVICE_REFUSES,
-    mend="correct the value",
+    fix="correct the value",
 )
 OURS_REFUSE = "Sepsweep's services and the search on this machine refuse it; stock Katib ignores it"
 NEVER_STOPS = warning(
     "never-stops",
     finds="medianstop that waits for as many trials as there are",
     effect="no trial is ever stopped early",
-    mend="lower min_trials_required (3 where it is missing)",
+    fix="lower min_trials_required (3 where it is missing)",
 )
 
 
-def algorithms(top: Node) -> Iterator[Finding]:
+def algorithms(top: Node) -> Iterator[Defect]:
     """Yields the search algorithm and, where there is one, the early stopper."""
     spec = top["spec"]
     if spec.missing:
@@ -87,7 +87,7 @@ def algorithms(top: Node) -> Iterator[Finding]:
             yield NEVER_STOPS.at(stopper, f"waits for {needed:g} of {trials.integer} trials")
 
 
-def _service(node: Node, services: Mapping[str, Service]) -> Generator[Finding, None, Service | None]:
+def _service(node: Node, services: Mapping[str, Service]) -> Generator[Defect, None, Service | None]:
     """Findings of one algorithm; returns its service where stock Katib has it."""
     name = node["algorithmName"]
     if node.missing or name.empty:
@@ -103,7 +103,7 @@ def _service(node: Node, services: Mapping[str, Service]) -> Generator[Finding, 
     return service
 
 
-def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Finding]:
+def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Defect]:
     seen: set[str] = set()
     for item in node.items:
         name, value = item["name"], item["value"]

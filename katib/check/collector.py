@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.metric_filter import filters
 from katib.check.node import Node
 from katib.check.objective import REFUSED
@@ -16,41 +16,41 @@ KIND = error(
     "collector-kind",
     finds="a collector of a kind that Katib does not have, or has no image for (PrometheusMetric)",
     effect=REFUSED,
-    mend="write StdOut, File, TensorFlowEvent, Custom or Push",
+    fix="write StdOut, File, TensorFlowEvent, Custom or Push",
 )
 PATH = error(
     "collector-path",
     finds="a fileSystemPath that is not absolute, or of the wrong kind (File: File, TensorFlowEvent: Directory)",
     effect=REFUSED,
-    mend="write an absolute path and its kind",
+    fix="write an absolute path and its kind",
 )
 FORMAT = error(
     "collector-format",
     finds="a file format that is neither TEXT nor JSON, any format for event files, or a filter beside JSON",
     effect=REFUSED,
-    mend="write TEXT or JSON for File; leave the filter out for JSON",
+    fix="write TEXT or JSON for File; leave the filter out for JSON",
 )
 CUSTOM = error(
     "collector-custom",
     finds="a collector of kind Custom without customCollector",
     effect=REFUSED,
-    mend="add collector.customCollector, a container",
+    fix="add collector.customCollector, a container",
 )
 SOURCE_IGNORED = warning(
     "collector-source-ignored",
     finds="a fileSystemPath for StdOut, or a filter for a collector that reads no lines",
     effect="Katib does not use it",
-    mend="remove it, or choose the collector that uses it",
+    fix="remove it, or choose the collector that uses it",
 )
 NO_STOPPING = warning(
     "collector-without-stopping",
     finds="early stopping with a collector other than StdOut and File",
     effect="only these watch the metrics while a trial runs; no trial is ever stopped early",
-    mend="use StdOut or File",
+    fix="use StdOut or File",
 )
 
 
-def collector(top: Node) -> Iterator[Finding]:
+def collector(top: Node) -> Iterator[Defect]:
     """Yields the collector; where it reads lines, the filter that it reads them with."""
     spec = top["spec"]
     if spec.missing:
@@ -79,7 +79,7 @@ def collector_kind(top: Node) -> str | None:
     return "" if node["kind"].missing else node["kind"].text
 
 
-def _source(source: Node, kind: str | None) -> Iterator[Finding]:
+def _source(source: Node, kind: str | None) -> Iterator[Defect]:
     place = source["fileSystemPath"]
     if kind == "StdOut" and not place.empty:
         yield SOURCE_IGNORED.at(place, "stands beside StdOut, which has a file of its own")

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.check.template import PLACEHOLDER
 from katib.manifest.shell import Command, read_script
@@ -27,60 +27,60 @@ WORD = error(
     "command-word",
     finds="a word of the command with a blank, quote or another character that a shell reads, or an empty one",
     effect="Katib joins the words to one shell line without quoting: the trainer gets other words, or none",
-    mend="leave such characters out: letters, digits and _ . / : = , + @ % - pass whole",
+    fix="leave such characters out: letters, digits and _ . / : = , + @ % - pass whole",
 )
 VALUE = error(
     "list-value-word",
     finds="a value of a list that reaches the command and holds a blank or another character that a shell reads",
     effect="the shell line that Katib makes of the command takes it apart",
-    mend="use a plain word, and translate it in the trainer",
+    fix="use a plain word, and translate it in the trainer",
 )
 SHELL = error(
     "command-shell",
     finds="a shell with a script that is not exactly sh -c or bash -c: /bin/sh -c, bash -lc",
     effect="Katib puts sh -c before it without quoting, and the script loses all but its first word",
-    mend='begin with "sh", "-c", or give the trainer\'s words themselves',
+    fix='begin with "sh", "-c", or give the trainer\'s words themselves',
 )
 NO_SCRIPT = error(
     "command-no-script",
     finds="sh or bash alone, or sh -c without a script",
     effect="Katib's pod webhook crashes, or the shell runs nothing: no trial can run",
-    mend='begin with "python", or write the script behind "sh", "-c"',
+    fix='begin with "python", or write the script behind "sh", "-c"',
 )
 SCRIPT = error(
     "command-script",
     finds="a script with an exec, an exit or an open quote, or that ends in a comment, a here-document, a line end, ;, & or |",
     effect="Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
     " or is MetricsUnavailable",
-    mend="give the trainer's words themselves, without a shell; a block keeps no line end behind |- or >-",
+    fix="give the trainer's words themselves, without a shell; a block keeps no line end behind |- or >-",
 )
 QUOTES = warning(
     "command-quotes",
     finds="a word of the command with quotes inside",
     effect="Katib's shell line takes them away; where the command runs without a shell the trainer sees them",
-    mend="remove the quotes, if the word passes a shell line whole without them",
+    fix="remove the quotes, if the word passes a shell line whole without them",
 )
 COMPOUND = warning(
     "command-compound",
     finds="a script of several commands",
     effect="only what the last one prints reaches the collector, only its exit code counts, and an early stop may miss it",
-    mend="give the trainer's words themselves; prepare in the image or an init container",
+    fix="give the trainer's words themselves; prepare in the image or an init container",
 )
 NONE = error(
     "command-missing",
     finds="a primary container without command, with an image name that is not complete",
     effect="Katib must ask the registry for the image's command, and takes only registry/name:tag: no pod is created",
-    mend="write command",
+    fix="write command",
 )
 OF_IMAGE = warning(
     "command-of-image",
     finds="a primary container without command",
     effect="Katib's controller asks the registry for the image's command; where it may not read it, no pod is created",
-    mend="write command",
+    fix="write command",
 )
 
 
-def command(container: Node, kind: str | None) -> Iterator[Finding]:
+def command(container: Node, kind: str | None) -> Iterator[Defect]:
     """Yields the command of the primary container, as the collector's `kind` makes Katib rewrite it."""
     words = [*container["command"].items, *container["args"].items]
     texts = [word.text or "" for word in words]
@@ -102,7 +102,7 @@ def command(container: Node, kind: str | None) -> Iterator[Finding]:
             yield from _word(word)
 
 
-def values(container: Node, spec: Node) -> Iterator[Finding]:
+def values(container: Node, spec: Node) -> Iterator[Defect]:
     """Yields the values of lists that reach the command through a placeholder."""
     held = {
         name for key in ("command", "args") for _, text in container[key].texts() for name in PLACEHOLDER.findall(text)
@@ -120,7 +120,7 @@ def _takes_script(texts: list[str]) -> bool:
     return len(texts) > 2 and bool(re.fullmatch(r"-\w*c\w*", texts[1])) and " " in " ".join(texts[2:])
 
 
-def _word(word: Node) -> Iterator[Finding]:
+def _word(word: Node) -> Iterator[Defect]:
     text = KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", word.text or ""))
     if text == "exec":
         yield SCRIPT.at(word, "'exec' replaces the shell that Katib's mark of completion needs")
@@ -147,7 +147,7 @@ def _quoted_whole(text: str) -> bool:
     )
 
 
-def _script(node: Node, text: str) -> Iterator[Finding]:
+def _script(node: Node, text: str) -> Iterator[Defect]:
     script = read_script(KUBERNETES_VARIABLE.sub("x", PLACEHOLDER.sub("x", text)))
     commands = script.commands
     if not script.complete:
@@ -155,8 +155,8 @@ def _script(node: Node, text: str) -> Iterator[Finding]:
     elif not commands and not text.strip():
         yield NO_SCRIPT.at(node, "is empty")
     elif script.end:
-        mend = "write the block with |- or >-, which drop the last line end" if "line end" in script.end else None
-        yield SCRIPT.at(node, script.end, mend=mend)
+        fix = "write the block with |- or >-, which drop the last line end" if "line end" in script.end else None
+        yield SCRIPT.at(node, script.end, fix=fix)
     elif _ends_shell(commands):
         yield SCRIPT.at(node, "ends the shell itself, with exec or exit")
     elif len(commands) > 1:

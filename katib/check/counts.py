@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.parameters import number
 from katib.check.services import SERVICE_REFUSES, Service
@@ -18,33 +18,33 @@ ALL_RANDOM = warning(
     "all-random",
     finds="bayesianoptimization with n_initial_points (10 where it is missing) of maxTrialCount or more",
     effect="every trial is drawn at random; the model of the results is never used",
-    mend="set n_initial_points to about a fifth of maxTrialCount",
+    fix="set n_initial_points to about a fifth of maxTrialCount",
 )
 GRID = error(
     "grid-too-small",
     finds="grid without maxTrialCount, or with more trials than points",
     effect=SERVICE_REFUSES,
-    mend="set maxTrialCount to the number of points",
+    fix="set maxTrialCount to the number of points",
 )
 PERTURBED = warning(
     "pbt-int",
     finds="pbt with an int and more than two generations of trials",
     effect="a value that meets min or max when it is perturbed is written as 8.0, which the service cannot read when it is"
     " perturbed again: it fails at every call then, and the search hangs",
-    mend="write a double whose step is 1, and round in the trainer, or a discrete list",
+    fix="write a double whose step is 1, and round in the trainer, or a discrete list",
 )
 LARGE = error(
     "grid-too-large",
     finds=f"grid of more than {MOST_POINTS} points, or pbt with so many values of one parameter",
     effect="its service lists all points before it answers, and runs out of memory or time: no trial starts",
-    mend="choose larger steps, or an algorithm that draws points",
+    fix="choose larger steps, or an algorithm that draws points",
 )
 SMALL = warning(
     "space-too-small",
     finds="more trials than the space has points (grid: see grid-too-small)",
     effect="stock Katib tries points twice; Sepsweep's services refuse the Experiment before its first trial, and the search"
     " on this machine ends when all points are tried",
-    mend="lower maxTrialCount to the number of points, or widen the space",
+    fix="lower maxTrialCount to the number of points, or widen the space",
 )
 OURS_ALONE = (
     "Sepsweep's services refuse the Experiment before its first trial, and the search on this machine ends when all points are"
@@ -55,23 +55,23 @@ HYPERBAND = error(
     finds="hyperband whose resource is no parameter, with fewer parallel trials than its first bracket has, with more trials"
     " than run at a time, or with an early stopper",
     effect=SERVICE_REFUSES,
-    mend="name a parameter as resource_name; parallelTrialCount: at least eta^floor(log_eta r_l); maxTrialCount: no more",
+    fix="name a parameter as resource_name; parallelTrialCount: at least eta^floor(log_eta r_l); maxTrialCount: no more",
 )
 FIRST_CALL = error(
     "first-call-only",
     finds="darts with more trials than run at a time",
     effect="its service answers the first call and fails at every other one: the search hangs",
-    mend="set maxTrialCount to parallelTrialCount, or both to 1",
+    fix="set maxTrialCount to parallelTrialCount, or both to 1",
 )
 POPULATION = error(
     "pbt-population",
     finds="pbt with more trials at a time than n_population, and more than two rounds of them",
     effect="a generation has n_population trials: its service then runs out of them, fails at every call, and the search hangs",
-    mend="raise n_population to parallelTrialCount at least",
+    fix="raise n_population to parallelTrialCount at least",
 )
 
 
-def counts(spec: Node, service: Service) -> Iterator[Finding]:
+def counts(spec: Node, service: Service) -> Iterator[Defect]:
     """Yields the counts under one algorithm."""
     algorithm, trials = spec["algorithm"], spec["maxTrialCount"]
     name, count = algorithm["algorithmName"].text, trials.integer
@@ -95,7 +95,7 @@ def counts(spec: Node, service: Service) -> Iterator[Finding]:
             yield SMALL.at(trials, f"is {count}; the space has {points} point{'s' * (points != 1)}", effect=effect)
 
 
-def _pbt(spec: Node) -> Iterator[Finding]:
+def _pbt(spec: Node) -> Iterator[Defect]:
     """pbt/service.py: generations of n_population, each value of one perturbed for the next."""
     population = setting_number(spec["algorithm"], "n_population", None)
     parallel, count = _parallel(spec), spec["maxTrialCount"].integer
@@ -127,7 +127,7 @@ def setting_number(node: Node, name: str, default: float | None) -> float | None
     return default if setting is None else number(setting["value"])
 
 
-def _grid(spec: Node) -> Iterator[Finding]:
+def _grid(spec: Node) -> Iterator[Defect]:
     trials, points = spec["maxTrialCount"], _points(spec, None)
     if trials.missing:
         yield GRID.at(trials, "is missing, which grid needs")
@@ -137,7 +137,7 @@ def _grid(spec: Node) -> Iterator[Finding]:
         yield LARGE.at(spec["parameters"], f"make a grid of about {points:.1e} points".replace("e+", "e"))
 
 
-def _hyperband(spec: Node) -> Iterator[Finding]:
+def _hyperband(spec: Node) -> Iterator[Defect]:
     settings = named(spec["algorithm"]["algorithmSettings"].items)
     resource = settings.get("resource_name")
     parameters = named(spec["parameters"].items)
@@ -158,7 +158,7 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
                     value,
                     f"'{value.text}' of a discrete parameter is no whole number",
                     effect="the service fails at every call, and no trial starts",
-                    mend="use categorical",
+                    fix="use categorical",
                 )
     if _more_than_at_a_time(spec):
         yield HYPERBAND.at(
@@ -166,7 +166,7 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
             _asked_again(spec),
             effect="after the first bracket the service answers fewer trials than it is asked for; Katib refuses the answer and"
             " asks for ever",
-            mend="set maxTrialCount to parallelTrialCount",
+            fix="set maxTrialCount to parallelTrialCount",
         )
     if not spec["earlyStopping"].missing:
         yield HYPERBAND.at(
@@ -174,7 +174,7 @@ def _hyperband(spec: Node) -> Iterator[Finding]:
             "stands beside hyperband",
             effect="a trial that was stopped early counts as not completed: the service fails at every further call, and the"
             " search hangs",
-            mend="remove earlyStopping; hyperband stops trials by its own budget",
+            fix="remove earlyStopping; hyperband stops trials by its own budget",
         )
 
 

@@ -1,8 +1,6 @@
-"""What a rule is and what it reports.
+"""What a finding is: a problem, the effect that it has, and the fix; and what a rule of the manifest check is.
 
 A rule is declared once, beside the code that applies it; docs/check.md lists them all.
-
-Called by every module of this package.
 """
 
 from dataclasses import dataclass
@@ -15,25 +13,42 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One defect. `path` is the place in the document, `line` its line in the file (from 1)."""
+    """Something that is wrong, why that matters, and a command or an edit that puts it right."""
+
+    problem: str
+    effect: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defect(Finding):
+    """A finding in a manifest. `path` is the place in the document, `line` its line in the file (from 1)."""
 
     rule: str
     severity: Severity
     path: str
     line: int
-    what: str
-    effect: str
-    mend: str
 
     @property
     def where(self) -> str:
-        """The place as the beginning of a line; empty of the document as a whole."""
+        """The place as the beginning of a line; empty for the document as a whole."""
         return "" if self.path == "." else f"{self.path}: "
+
+    @property
+    def record(self) -> dict[str, str | int]:
+        """What `check --json` prints of it."""
+        place: dict[str, str | int] = {
+            "rule": self.rule,
+            "severity": self.severity,
+            "path": self.path,
+            "line": self.line,
+        }
+        return place | {"what": self.problem, "effect": self.effect, "mend": self.fix}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A kind of defect: what it `finds`, the `effect` that it has in Katib v0.19, and how to `mend` it.
+    """A kind of defect: what it `finds`, the `effect` that it has in Katib v0.19, and the `fix`.
 
     An error is refused by Katib or Kubernetes, or spoils the search; a warning may be meant.
     """
@@ -42,26 +57,26 @@ class Rule:
     severity: Severity
     finds: str
     effect: str
-    mend: str
+    fix: str
 
-    def at(self, node: Node, what: str, *, effect: str | None = None, mend: str | None = None) -> Finding:
-        """Returns the finding of this rule at `node`; `effect` and `mend` where they can be told more closely."""
-        return Finding(
+    def at(self, node: Node, problem: str, *, effect: str | None = None, fix: str | None = None) -> Defect:
+        """Returns the defect of this rule at `node`; `effect` and `fix` where they can be more specific than its own."""
+        return Defect(
             rule=self.name,
             severity=self.severity,
             path=node.where,
             line=node.line,
-            what=what,
+            problem=problem,
             effect=effect or self.effect,
-            mend=mend or self.mend,
+            fix=fix or self.fix,
         )
 
 
-def error(name: str, *, finds: str, effect: str, mend: str) -> Rule:
-    """Returns a rule whose findings are errors."""
-    return Rule(name=name, severity="error", finds=finds, effect=effect, mend=mend)
+def error(name: str, *, finds: str, effect: str, fix: str) -> Rule:
+    """Returns a rule whose defects are errors."""
+    return Rule(name=name, severity="error", finds=finds, effect=effect, fix=fix)
 
 
-def warning(name: str, *, finds: str, effect: str, mend: str) -> Rule:
-    """Returns a rule whose findings are warnings."""
-    return Rule(name=name, severity="warning", finds=finds, effect=effect, mend=mend)
+def warning(name: str, *, finds: str, effect: str, fix: str) -> Rule:
+    """Returns a rule whose defects are warnings."""
+    return Rule(name=name, severity="warning", finds=finds, effect=effect, fix=fix)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node
 
 SYSTEM = ("/", "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
@@ -14,11 +14,11 @@ HIDDEN = error(
     "metrics-folder-hides",
     finds="a metrics file in the folder of the trainer's program, or in one of the system's (/, /usr, /etc)",
     effect="Katib mounts an empty volume at the folder, and the program is not there any more: every trial fails",
-    mend="write the metrics into a folder of their own, such as /metrics",
+    fix="write the metrics into a folder of their own, such as /metrics",
 )
 
 
-def hidden(container: Node, folder: str | None) -> Iterator[Finding]:
+def hidden(container: Node, folder: str | None) -> Iterator[Defect]:
     """Yields the program of the primary container below `folder`, where Katib mounts its volume (None: nowhere)."""
     if not folder or not folder.startswith("/"):
         return

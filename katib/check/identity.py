@@ -6,7 +6,7 @@ Called by `check_text`.
 import re
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 
 LONGEST_NAME = 40  # validator.go
@@ -22,59 +22,59 @@ ABSENT = error(
     "name-missing",
     finds="metadata.name is missing",
     effect="Katib's webhook refuses the Experiment",
-    mend="add metadata.name",
+    fix="add metadata.name",
 )
 GENERATED = warning(
     "name-generated",
     finds="metadata.generateName in the place of a name",
     effect="only kubectl create takes it; kubectl apply and a search on this machine need a name",
-    mend="write metadata.name",
+    fix="write metadata.name",
 )
 PATTERN = error(
     "name-pattern",
     finds="a name that is not lower-case letters, digits and '-', from a letter to a letter or digit",
     effect="Katib's webhook looks at its beginning only; the Service of that name is then refused, and no trial starts",
-    mend="use lower-case letters, digits and '-'",
+    fix="use lower-case letters, digits and '-'",
 )
 LENGTH = error(
     "name-length",
     finds=f"a name of more than {LONGEST_NAME} characters",
     effect="Katib's webhook refuses the Experiment",
-    mend=f"shorten it to {LONGEST_NAME} characters",
+    fix=f"shorten it to {LONGEST_NAME} characters",
 )
 SERVICE = error(
     "service-name-length",
     finds=f"<name>-<algorithm>, the name of the algorithm's Service, of more than {LONGEST_SERVICE} characters",
     effect="the Service cannot be created, and no trial starts",
-    mend="shorten the name of the Experiment",
+    fix="shorten the name of the Experiment",
 )
 TRIAL = error(
     "trial-name-length",
     finds=f"pbt with a name of more than {LONGEST_OF_PBT} characters: it names its trials <name>-<uuid of {UUID_LENGTH}>",
     effect=f"the Job's name and Katib's label are longer than {LABEL_LENGTH}: no trial starts",
-    mend=f"shorten the name to {LONGEST_OF_PBT} characters",
+    fix=f"shorten the name to {LONGEST_OF_PBT} characters",
 )
 NO_NAMESPACE = warning(
     "namespace-missing",
     finds="metadata.namespace is missing",
     effect="the Experiment goes where the caller's context points, perhaps a namespace without Katib's label",
-    mend="add metadata.namespace; it needs the label katib.kubeflow.org/metrics-collector-injection=enabled",
+    fix="add metadata.namespace; it needs the label katib.kubeflow.org/metrics-collector-injection=enabled",
 )
 BAD_NAMESPACE = error(
     "namespace-pattern",
     finds="a namespace that cannot exist",
     effect="the API server refuses the Experiment",
-    mend="use lower-case letters, digits and '-', at most 63",
+    fix="use lower-case letters, digits and '-', at most 63",
 )
 LABELS = error(
     "label",
     finds="a label value of the Experiment that is no valid label",
     effect="the API server refuses the Experiment",
-    mend="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+    fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
 
 
-def identity(top: Node) -> Iterator[Finding]:
+def identity(top: Node) -> Iterator[Defect]:
     """Yields what is wrong with the name, the namespace and the labels, which Katib copies to every trial."""
     metadata = top["metadata"]
     name, generated = metadata["name"], metadata["generateName"]
@@ -98,14 +98,14 @@ def identity(top: Node) -> Iterator[Finding]:
             yield LABELS.at(label, f"'{label.text}' is no label value")
 
 
-def _pattern(node: Node, name: str, longest: int) -> Iterator[Finding]:
+def _pattern(node: Node, name: str, longest: int) -> Iterator[Defect]:
     if name and not NAME.fullmatch(name):
         yield PATTERN.at(node, f"'{name}' is not a name of this kind")
     if len(name) > longest:
-        yield LENGTH.at(node, f"has {len(name)} characters", mend=f"shorten it to {longest} characters")
+        yield LENGTH.at(node, f"has {len(name)} characters", fix=f"shorten it to {longest} characters")
 
 
-def _service(top: Node) -> Iterator[Finding]:
+def _service(top: Node) -> Iterator[Defect]:
     name, algorithm = top["metadata"]["name"], top["spec"]["algorithm"]["algorithmName"].text
     if algorithm == "pbt" and LONGEST_NAME >= len(name.text or "") > LONGEST_OF_PBT:
         yield TRIAL.at(
@@ -118,5 +118,5 @@ def _service(top: Node) -> Iterator[Finding]:
             yield SERVICE.at(
                 name,
                 f"'{service}' has {len(service)} characters",
-                mend=f"shorten the name to {LONGEST_SERVICE - len(algorithm) - 1} characters",
+                fix=f"shorten the name to {LONGEST_SERVICE - len(algorithm) - 1} characters",
             )

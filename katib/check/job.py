@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from katib.check.collector import collector_kind
 from katib.check.command import command, values
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.hidden import hidden
 from katib.check.kinds import pods
 from katib.check.node import Node, named
@@ -23,54 +23,54 @@ TRIES = warning(
     "backoff-limit",
     finds="backoffLimit is missing",
     effect=f"a trial that fails is tried {DEFAULT_BACKOFF_LIMIT} times more, each for its whole length",
-    mend="write backoffLimit",
+    fix="write backoffLimit",
 )
 DEADLINE = warning(
     "no-deadline",
     finds="activeDeadlineSeconds is missing",
     effect="Katib has no time limit: a trial that hangs keeps its GPU and its place until somebody looks",
-    mend="write activeDeadlineSeconds, with room for the time that a pod waits for a GPU",
+    fix="write activeDeadlineSeconds, with room for the time that a pod waits for a GPU",
 )
 EXIT_CODES = warning(
     "exit-codes",
     finds="podFailurePolicy that looks at exit codes of all containers, or at those of a trainer under early stopping",
     effect="Katib's collector exits with 255 when the trainer fails, and its shell line turns a trainer's code into 1"
     " under early stopping",
-    mend="name the container, and rely on exit codes only without early stopping",
+    fix="name the container, and rely on exit codes only without early stopping",
 )
 PODS = warning(
     "several-pods",
     finds="parallelism or completions above 1",
     effect="each pod reports metrics of its own, and Katib mixes them into one trial",
-    mend="leave both at 1",
+    fix="leave both at 1",
 )
 SHORT_LIFE = warning(
     "ttl-short",
     finds=f"ttlSecondsAfterFinished below {SHORTEST_LIFE}",
     effect="a Job that is gone before Katib has read its end is created again and trains again",
-    mend="write at least an hour",
+    fix="write at least an hour",
 )
 SUSPENDED = warning(
     "suspended",
     finds="suspend: true without a Kueue queue",
     effect="the trial counts as running and never starts",
-    mend="remove suspend, or add the label kueue.x-k8s.io/queue-name",
+    fix="remove suspend, or add the label kueue.x-k8s.io/queue-name",
 )
 POSITIVE = error(
     "job-number",
     finds="a negative backoffLimit or ttl, or a deadline below 1",
     effect="the API server refuses the Job of each trial",
-    mend="write a number of at least 0 (activeDeadlineSeconds: 1)",
+    fix="write a number of at least 0 (activeDeadlineSeconds: 1)",
 )
 POD_LABELS = error(
     "primary-pod-labels",
     finds="primaryPodLabels that the trial's pod does not have",
     effect="Katib puts no collector into the pod, and no trial has metrics",
-    mend="add the labels to the pod template, or remove primaryPodLabels",
+    fix="add the labels to the pod template, or remove primaryPodLabels",
 )
 
 
-def job(top: Node) -> Iterator[Finding]:
+def job(top: Node) -> Iterator[Defect]:
     """Yields the Job, and the pods and the command of any kind that Katib watches."""
     spec = top["spec"]
     template = spec["trialTemplate"]
@@ -105,7 +105,7 @@ def job(top: Node) -> Iterator[Finding]:
             yield from values(primary, spec)
 
 
-def _job_spec(trial: Node) -> Iterator[Finding]:
+def _job_spec(trial: Node) -> Iterator[Defect]:
     spec = trial["spec"]
     if not isinstance(spec.value, dict):
         return
@@ -116,7 +116,7 @@ def _job_spec(trial: Node) -> Iterator[Finding]:
     for key, least in (("backoffLimit", 0), ("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1)):
         value = spec[key].integer
         if value is not None and value < least:
-            yield POSITIVE.at(spec[key], f"is {value}", mend=f"write a number of at least {least}")
+            yield POSITIVE.at(spec[key], f"is {value}", fix=f"write a number of at least {least}")
     for key in ("parallelism", "completions"):
         if (spec[key].integer or 0) > 1:
             yield PODS.at(spec[key], f"is {spec[key].integer}")
@@ -127,7 +127,7 @@ def _job_spec(trial: Node) -> Iterator[Finding]:
         yield SUSPENDED.at(spec["suspend"], "is true")
 
 
-def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Finding]:
+def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Defect]:
     for rule in policy["rules"].items:
         codes = rule["onExitCodes"]
         if not codes.missing and (stopping or codes["containerName"].empty):

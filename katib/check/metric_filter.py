@@ -12,7 +12,7 @@ from typing import Any
 
 import re2
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.metrics import DEFAULT_FILTER, compile_filter
 
@@ -20,49 +20,49 @@ SYNTAX = error(
     "filter-syntax",
     finds="a filter that RE2 does not accept (lookaround, back references), or an empty one",
     effect="the webhook does not look at it for StdOut; the collector of each trial crashes",
-    mend="write it without lookaround and back references",
+    fix="write it without lookaround and back references",
 )
 GROUPS = error(
     "filter-groups",
     finds="a filter with fewer than two groups",
     effect="the collector of each trial crashes: group 1 is the metric's name, group 2 its value",
-    mend="put the name and the value in parentheses, name first; write others as (?:…)",
+    fix="put the name and the value in parentheses, name first; write others as (?:…)",
 )
 SEMICOLON = error(
     "filter-semicolon",
     finds="a filter that holds ';'",
     effect="Katib joins filters with ';' for its collector, which then reads two broken ones",
-    mend="write \\x3b",
+    fix="write \\x3b",
 )
 DEFAULT = warning(
     "filter-default",
     finds="no filter of its own, so that Katib's default one is used",
     effect="val=nan is stored as '', best/val=12 counts as val, and under early stopping text after any '=' ends the trial",
-    mend="add source.filter.metricsFormat, anchored with ^ and $",
+    fix="add source.filter.metricsFormat, anchored with ^ and $",
 )
 DEFAULT_NAME = error(
     "filter-default-name",
     finds="a metric whose name the default filter cannot match: it may have letters, digits, '_', '-' and '|' only",
     effect="no value is ever found, and each trial ends as MetricsUnavailable",
-    mend="add source.filter.metricsFormat, or rename the metric",
+    fix="add source.filter.metricsFormat, or rename the metric",
 )
 LOOSE = warning(
     "filter-loose",
     finds="a filter that also matches other lines that trainers print, or finds a value that is no number",
     effect="a wrong value counts, or, under early stopping, a value that is no number ends the trial",
-    mend=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$",
+    fix=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$",
 )
 CUT = warning(
     "filter-cuts-value",
     finds="a filter that takes a part of a number: of 7.5e-05 the 7.5, of -5.25 the 5.25, of 12.5 the 12",
     effect="a wrong value counts, in silence",
-    mend=r"take the whole number: ([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)",
+    fix=r"take the whole number: ([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)",
 )
 BLIND = warning(
     "filter-blind",
     finds="filters that find the objective in none of the usual metric lines",
     effect="if the trainer prints one of these, each trial ends as MetricsUnavailable",
-    mend="try the filters on a line of the trainer; group 1 must be the metric's name alone",
+    fix="try the filters on a line of the trainer; group 1 must be the metric's name alone",
 )
 
 TIME = "2026-11-24T09:30:00.123456Z"
@@ -99,7 +99,7 @@ NASTY = {
 """Lines that trainers print, and the values that may be found in them; finding none is right for each."""
 
 
-def filters(node: Node, spec: Node) -> Iterator[Finding]:
+def filters(node: Node, spec: Node) -> Iterator[Defect]:
     """Yields all filters of a collector that reads lines; `node` is metricsFormat."""
     metric = spec["objective"]["objectiveMetricName"]
     if node.empty:
@@ -129,7 +129,7 @@ def _is_text(spec: Node) -> bool:
     return spec["algorithm"]["algorithmName"].text == "darts"
 
 
-def _default(node: Node, spec: Node) -> Iterator[Finding]:
+def _default(node: Node, spec: Node) -> Iterator[Defect]:
     names = [spec["objective"]["objectiveMetricName"], *spec["objective"]["additionalMetricNames"].items]
     unmatched = [name for name in names if name.text and not re.fullmatch(r"[\w|-]+", name.text, re.ASCII)]
     for name in unmatched:
@@ -138,7 +138,7 @@ def _default(node: Node, spec: Node) -> Iterator[Finding]:
         yield DEFAULT.at(node, "no filter: Katib uses its default")
 
 
-def _compiled(item: Node) -> tuple[Any, list[Finding]]:
+def _compiled(item: Node) -> tuple[Any, list[Defect]]:
     text = item.text or ""
     try:
         pattern = compile_filter(text)
@@ -153,7 +153,7 @@ def _compiled(item: Node) -> tuple[Any, list[Finding]]:
     return (pattern if pattern.groups >= 2 else None), found
 
 
-def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
+def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
     caught = []
     for template, right in NASTY.items():
         line = template.format(m=metric)
@@ -166,7 +166,7 @@ def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
         yield LOOSE.at(item, f"also matches {', '.join(caught[:2])}{more}")
 
 
-def _cut(item: Node, pattern: Any, metric: str) -> Iterator[Finding]:
+def _cut(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
     for template in USUAL:
         for whole in NUMBERS:
             line = template.replace("5.1234", whole).format(m=metric)

@@ -6,7 +6,7 @@ Read from pkg/suggestion/v1beta1/nas of Katib v0.19: common/validation.py, enas/
 import math
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node
 from katib.check.parameters import LISTED, NUMERIC, number
 from katib.check.reading import python_float, python_int
@@ -16,20 +16,20 @@ CONFIG = error(
     "nas-config",
     finds="enas or darts without nasConfig, enas with a graphConfig that lacks a key, or another algorithm with nasConfig",
     effect=SERVICE_REFUSES,
-    mend="give nasConfig its graphConfig (numLayers, inputSizes, outputSizes) and operations, under enas or darts alone",
+    fix="give nasConfig its graphConfig (numLayers, inputSizes, outputSizes) and operations, under enas or darts alone",
 )
 OPERATION = error(
     "nas-operation",
     finds="an operation without type or parameters, or with a parameter that lacks its name, type, list, bounds or step",
     effect=SERVICE_REFUSES,
-    mend="complete the operation; a double needs a step above 0, under enas an int as well",
+    fix="complete the operation; a double needs a step above 0, under enas an int as well",
 )
 NEVER = "the operation has no values, and is never tried"
 MOST_VALUES = 10_000_000  # of one parameter, in the memory of enas's service
 FAILS = "the service fails at every call, and no trial starts"
 
 
-def nas(spec: Node, service: Service) -> Iterator[Finding]:
+def nas(spec: Node, service: Service) -> Iterator[Defect]:
     """Yields the graph and its operations, where the algorithm searches one."""
     config = spec["nasConfig"]
     algorithm = spec["algorithm"]["algorithmName"].text
@@ -57,7 +57,7 @@ def nas(spec: Node, service: Service) -> Iterator[Finding]:
             yield from _parameter(parameter, enas=algorithm == "enas")
 
 
-def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
+def _parameter(node: Node, *, enas: bool) -> Iterator[Defect]:
     space, kind = node["feasibleSpace"], node["parameterType"]
     for key in ("name", "parameterType"):
         if node[key].empty:
@@ -65,7 +65,7 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
     if kind.text in LISTED and space["list"].empty:
         yield OPERATION.at(space["list"], "is missing")
     elif enas and kind.text == "discrete":
-        yield OPERATION.at(kind, "is discrete, for which enas has no code", effect=FAILS, mend="write categorical")
+        yield OPERATION.at(kind, "is discrete, for which enas has no code", effect=FAILS, fix="write categorical")
     if kind.text not in NUMERIC:
         return
     if space["min"].empty and space["max"].empty:
@@ -78,7 +78,7 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Finding]:
         yield from _listed_by_enas(space, whole=kind.text == "int")
 
 
-def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Finding]:
+def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Defect]:
     """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a
     double.
     """
@@ -98,7 +98,7 @@ def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Finding]:
         yield OPERATION.at(space["step"], f"makes a list of about {count:.1e} values", effect=FAILS)
     # A last value above max is deleted from an array, which cannot be done.
     elif not whole and low + (math.ceil((high + step - low) / step) - 1) * ((low + step) - low) > high:
-        yield OPERATION.at(space["step"], "leaves a rest below max", effect=FAILS, mend="let a step end at max")
+        yield OPERATION.at(space["step"], "leaves a rest below max", effect=FAILS, fix="let a step end at max")
 
 
 def _is_infinite(step: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.errors import nearest
 from katib.manifest.schema import DEFAULT_PARALLEL_TRIALS
@@ -17,84 +17,84 @@ REQUIRED = error(
     "required",
     finds="a part without which there is no search: spec, objective, its metric, algorithm, trialTemplate",
     effect=REFUSED,
-    mend="add it",
+    fix="add it",
 )
 TYPE = error(
     "objective-type",
     finds="objective.type is neither maximize nor minimize",
     effect=REFUSED,
-    mend="write maximize or minimize",
+    fix="write maximize or minimize",
 )
 METRIC_NAME = error(
     "metric-name",
     finds="a metric whose name holds ';'",
     effect="Katib joins the names with ';' for its collector, which then looks for two other metrics",
-    mend="rename the metric",
+    fix="rename the metric",
 )
 ADDITIONAL = error(
     "additional-metric",
     finds="additionalMetricNames holds the objective itself",
     effect=REFUSED,
-    mend="remove it from additionalMetricNames",
+    fix="remove it from additionalMetricNames",
 )
 STRATEGY = error(
     "metric-strategy",
     finds="a metric strategy that is none of min, max, latest",
     effect="Katib finds no value of the metric, and no trial counts",
-    mend="write min, max or latest",
+    fix="write min, max or latest",
 )
 STRATEGY_NAME = warning(
     "metric-strategy-name",
     finds="a metric strategy for a metric that is not collected, or a second one for the same metric",
     effect="Katib does not use it",
-    mend="name the objective or one of additionalMetricNames, each once",
+    fix="name the objective or one of additionalMetricNames, each once",
 )
 STRATEGY_AGAINST = warning(
     "metric-strategy-against-type",
     finds="the objective is maximised by its min, or minimised by its max",
     effect="each trial is judged by its worst epoch",
-    mend="leave the strategy out: it is max for maximize and min for minimize",
+    fix="leave the strategy out: it is max for maximize and min for minimize",
 )
 POSITIVE = error(
     "count",
     finds="maxTrialCount or parallelTrialCount below 1, maxFailedTrialCount below 0",
     effect=REFUSED,
-    mend="write a number of at least 1 (maxFailedTrialCount: 0)",
+    fix="write a number of at least 1 (maxFailedTrialCount: 0)",
 )
 EXCEEDS = error(
     "count-exceeds-trials",
     finds="parallelTrialCount (3 where it is missing) or maxFailedTrialCount above maxTrialCount",
     effect=REFUSED,
-    mend="lower it to maxTrialCount",
+    fix="lower it to maxTrialCount",
 )
 NO_FAILURE = warning(
     "no-failure-allowed",
     finds="maxFailedTrialCount is 0",
     effect="the first failed trial ends the whole search",
-    mend="allow some failures, say 3",
+    fix="allow some failures, say 3",
 )
 NO_FAILURE_LIMIT = warning(
     "no-failure-limit",
     finds="maxFailedTrialCount is missing",
     effect="a search whose trials all fail runs them all: failed trials count towards maxTrialCount, and Katib calls its end"
     " Succeeded (without maxTrialCount it has no end)",
-    mend="add maxFailedTrialCount",
+    fix="add maxFailedTrialCount",
 )
 NO_TRIAL_LIMIT = warning(
     "no-trial-limit",
     finds="maxTrialCount is missing",
     effect="the search ends only when the goal is reached or the algorithm gives up",
-    mend="add maxTrialCount",
+    fix="add maxTrialCount",
 )
 RESUME_POLICY = error(
     "resume-policy",
     finds="resumePolicy is none of Never, LongRunning, FromVolume",
     effect=REFUSED,
-    mend="write Never, LongRunning or FromVolume",
+    fix="write Never, LongRunning or FromVolume",
 )
 
 
-def objective(top: Node) -> Iterator[Finding]:
+def objective(top: Node) -> Iterator[Defect]:
     """Yields the objective and its metrics."""
     spec = top["spec"]
     if spec.missing:
@@ -120,7 +120,7 @@ def objective(top: Node) -> Iterator[Finding]:
     yield from _strategies(node, {metric.text, *(item.text for item in additional)})
 
 
-def budget(top: Node) -> Iterator[Finding]:
+def budget(top: Node) -> Iterator[Defect]:
     """Yields how many trials, how many at a time, how many may fail, and what happens afterwards."""
     spec = top["spec"]
     if spec.missing:
@@ -128,7 +128,7 @@ def budget(top: Node) -> Iterator[Finding]:
     trials, parallel, failed = (spec[f"{name}TrialCount"] for name in ("max", "parallel", "maxFailed"))
     for node, least in ((trials, 1), (parallel, 1), (failed, 0)):
         if node.integer is not None and node.integer < least:
-            yield POSITIVE.at(node, f"is {node.integer}", mend=f"write a number of at least {least}")
+            yield POSITIVE.at(node, f"is {node.integer}", fix=f"write a number of at least {least}")
     limit = trials.integer
     if limit is not None and limit > 0:
         at_a_time = DEFAULT_PARALLEL_TRIALS if parallel.missing else parallel.integer
@@ -147,7 +147,7 @@ def budget(top: Node) -> Iterator[Finding]:
         yield RESUME_POLICY.at(policy, f"'{policy.text}': {nearest(policy.text, RESUME)}")
 
 
-def _strategies(node: Node, metrics: set[str | None]) -> Iterator[Finding]:
+def _strategies(node: Node, metrics: set[str | None]) -> Iterator[Defect]:
     seen = set()
     for strategy in node["metricStrategies"].items:
         name, value = strategy["name"], strategy["value"]

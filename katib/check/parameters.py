@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import get_args
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.check.reading import python_float
 from katib.check.services import SERVICES, Service
@@ -34,102 +34,102 @@ NONE = error(
     "no-parameters",
     finds="neither parameters nor nasConfig, or both",
     effect=REFUSED,
-    mend="give spec.parameters at least one parameter",
+    fix="give spec.parameters at least one parameter",
 )
 NAME = error(
     "parameter-name",
     finds="a parameter without a name, or two of one name",
     effect="the webhook lets it pass; no trial can be created, since assignments and trialParameters do not fit",
-    mend="give each parameter a name of its own",
+    fix="give each parameter a name of its own",
 )
 TYPE = error(
     "parameter-type",
     finds="parameterType is none of double, int, discrete, categorical",
     effect="Katib's webhook refuses all but 'unknown', which no algorithm can sample",
-    mend="write double, int, discrete or categorical",
+    fix="write double, int, discrete or categorical",
 )
 DISTRIBUTION = error(
     "distribution",
     finds="distribution is none of uniform, logUniform, normal, logNormal",
     effect="Katib's webhook refuses all but 'unknown', which is sampled as uniform",
-    mend="write uniform, logUniform, normal or logNormal",
+    fix="write uniform, logUniform, normal or logNormal",
 )
 SPACE = error(
     "bounds-missing",
     finds="a double or int without min or max, a discrete or categorical without list",
     effect="Katib's webhook refuses missing bounds; of an empty list the algorithm cannot draw",
-    mend="give a double or int min and max, a discrete or categorical a list",
+    fix="give a double or int min and max, a discrete or categorical a list",
 )
 WRONG_SPACE = error(
     "bounds-of-other-type",
     finds="a double or int with a list, a discrete or categorical with min, max or step",
     effect=REFUSED,
-    mend="remove it, or change parameterType",
+    fix="remove it, or change parameterType",
 )
 NOT_A_NUMBER = error(
     "bound-not-a-number",
     finds="min, max or step that is no finite number, or, of an int, none that the algorithm's service reads as whole: 1.0",
     effect=CRASH,
-    mend="write a number, in quotes",
+    fix="write a number, in quotes",
 )
 ORDER = error(
     "bounds-order",
     finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value, and"
     " hyperband takes any order)",
     effect=CRASH,
-    mend="let min lie below max",
+    fix="let min lie below max",
 )
 LOG = error(
     "log-of-nothing",
     finds="logUniform or logNormal with min of 0 or below (random, tpe, grid, bayesianoptimization)",
     effect="the logarithm does not exist; " + CRASH,
-    mend="raise min above 0, or choose uniform",
+    fix="raise min above 0, or choose uniform",
 )
 STEP = error(
     "step",
     finds="a step of 0 or below, or one of which no multiple lies in the range (random, tpe)",
     effect="no value that is meant is ever tried, or the algorithm's service fails",
-    mend="choose a step above 0 and below max - min",
+    fix="choose a step above 0 and below max - min",
 )
 WIDE = warning(
     "step-too-wide",
     finds="a step wider than the range",
     effect="one value alone is ever tried",
-    mend="choose a step below max - min",
+    fix="choose a step below max - min",
 )
 SWAPPED = warning(
     "bounds-swapped",
     finds="min above max where the algorithm's service takes the two in either order (hyperband)",
     effect="the values between the two are tried",
-    mend="let min lie below max",
+    fix="let min lie below max",
 )
 FRACTION = warning(
     "bound-of-int-rounded",
     finds="an int with a fraction in min, max or step, where the algorithm's service rounds (random, tpe, pbt)",
     effect="the whole number beyond the bound may be tried too, and a step is cut to whole numbers",
-    mend="write whole numbers",
+    fix="write whole numbers",
 )
 DISCRETE = warning(
     "discrete-not-a-number",
     finds="a value in the list of a discrete parameter that is no number",
     effect="most algorithms take it as a category; hyperband fails",
-    mend="use categorical",
+    fix="use categorical",
 )
 REPEATED = warning(
     "list-value-twice",
     finds="a list holds a value twice",
     effect="it is drawn twice as often, or tried twice",
-    mend="remove one of the two",
+    fix="remove one of the two",
 )
 QUOTED = error(
     "list-value-breaks-json",
     finds='a list value with ", \\ or a control character',
     effect="Katib puts values into the trial's JSON as they are, which breaks it: the trial cannot be created",
-    mend="use a value without them, and translate it in the trainer",
+    fix="use a value without them, and translate it in the trainer",
 )
 
 
-def parameters(top: Node) -> Iterator[Finding]:
+def parameters(top: Node) -> Iterator[Defect]:
     """Yields every parameter of the search."""
     spec = top["spec"]
     nodes, nas = spec["parameters"], spec["nasConfig"]
@@ -138,7 +138,7 @@ def parameters(top: Node) -> Iterator[Finding]:
     if nodes.empty and nas.missing:
         yield NONE.at(nodes, "is missing" if nodes.missing else "is empty")
     elif nodes.items and not nas.missing:
-        yield NONE.at(nas, "stands beside parameters", mend="keep one of the two")
+        yield NONE.at(nas, "stands beside parameters", fix="keep one of the two")
     service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "", UNKNOWN)
     seen: set[str] = set()
     for node in nodes.items:
@@ -150,7 +150,7 @@ def number(node: Node) -> float | None:
     return python_float(node.text or "")
 
 
-def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Finding]:
+def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Defect]:
     name, kind, space = node["name"], node["parameterType"], node["feasibleSpace"]
     if name.empty:
         yield NAME.at(name, "is missing")
@@ -170,7 +170,7 @@ def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Finding
         yield from _listed(space, discrete=kind.text == "discrete")
 
 
-def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Finding]:
+def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Defect]:
     if space.missing:
         yield SPACE.at(space, "is missing", effect=REFUSED)
         return
@@ -207,7 +207,7 @@ def reads_step(space: Node, service: Service) -> bool:
     return service.step and not (service.uniform_step and space["distribution"].text == "logUniform")
 
 
-def _bounds(space: Node, service: Service, low: float | None, high: float | None, *, whole: bool) -> Iterator[Finding]:
+def _bounds(space: Node, service: Service, low: float | None, high: float | None, *, whole: bool) -> Iterator[Defect]:
     if low is not None and high is not None and (low > high or (low == high and not service.single)):
         rule = SWAPPED if service.swapped else ORDER
         lucky = service.leaves_range and (high == 0 or (low == high and space["distribution"].text in NORMAL))
@@ -224,7 +224,7 @@ def _bounds(space: Node, service: Service, low: float | None, high: float | None
         )
 
 
-def _step(space: Node, service: Service, low: float | None, high: float | None, step: float) -> Iterator[Finding]:
+def _step(space: Node, service: Service, low: float | None, high: float | None, step: float) -> Iterator[Defect]:
     node, width = space["step"], f"{space['min'].text} to {space['max'].text}"
     if step <= 0:
         yield STEP.at(node, f"is {node.text}", effect=OPPOSITE if step < 0 and service.leaves_range else None)
@@ -236,7 +236,7 @@ def _step(space: Node, service: Service, low: float | None, high: float | None, 
             yield WIDE.at(node, f"is wider than {width}")
 
 
-def _listed(space: Node, *, discrete: bool) -> Iterator[Finding]:
+def _listed(space: Node, *, discrete: bool) -> Iterator[Defect]:
     if space.missing:
         yield SPACE.at(space, "is missing", effect=NOTHING)
         return

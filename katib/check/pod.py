@@ -6,7 +6,7 @@ The collector shares the pod's processes and, at /var/log/katib, a volume; it is
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.errors import nearest
 
@@ -19,65 +19,65 @@ PRIMARY = error(
     "primary-container",
     finds="primaryContainerName is the name of no container",
     effect="Katib's pod webhook refuses each pod; the trial stays Running for ever",
-    mend="name the container that trains",
+    fix="name the container that trains",
 )
 FIRST = warning(
     "primary-not-first",
     finds="the primary container is not the first",
     effect="with injectSecurityContext Katib gives its collector the security context of the first container, another's",
-    mend="put the container that trains first",
+    fix="put the container that trains first",
 )
 CONTAINER = error(
     "container",
     finds="no containers, one without image, or two of one name (Katib adds metrics-logger-and-collector)",
     effect=REFUSED,
-    mend="give each container a name of its own and an image",
+    fix="give each container a name of its own and an image",
 )
 BESIDE = warning(
     "container-beside",
     finds="another container that runs beside the trainer",
     effect="the collector waits for all processes of the pod, so the trial does not end before this one does",
-    mend="make it an init container, or set waitAllProcesses: false in katib-config",
+    fix="make it an init container, or set waitAllProcesses: false in katib-config",
 )
 MOUNT = error(
     "metrics-mount",
     finds="a volume metrics-volume, or a mount where the collector's folder is (/var/log/katib for StdOut)",
     effect="Katib adds its own of the same name and place; " + REFUSED,
-    mend="choose another name or path",
+    fix="choose another name or path",
 )
 VOLUME = error(
     "volume",
     finds="a mount of a volume that the pod does not have, or two volumes or mount paths alike",
     effect=REFUSED,
-    mend="add the volume, or correct its name",
+    fix="add the volume, or correct its name",
 )
 RESTART = error(
     "restart-policy",
     finds="restartPolicy other than Never",
     effect="a Job takes no Always, which is the default; with OnFailure the collector cannot find the trainer again",
-    mend="write restartPolicy: Never; a new try is a new pod (backoffLimit)",
+    fix="write restartPolicy: Never; a new try is a new pod (backoffLimit)",
 )
 UID = error(
     "uid-of-container",
     finds="runAsUser on the primary container and not on the pod, under early stopping",
     effect="the collector runs as root, and the trainer cannot write into its files: a trial that is stopped early fails",
-    mend="move runAsUser to the pod's securityContext",
+    fix="move runAsUser to the pod's securityContext",
 )
 NON_ROOT = error(
     "non-root-without-uid",
     finds="the pod's runAsNonRoot without a runAsUser, or with 0",
     effect="the collector's image is root: the kubelet refuses to start it, and the trial hangs",
-    mend="add runAsUser (and runAsGroup, fsGroup) to the pod's securityContext",
+    fix="add runAsUser (and runAsGroup, fsGroup) to the pod's securityContext",
 )
 HOST_PID = error(
     "host-pid",
     finds="hostPID: true",
     effect="Katib sets shareProcessNamespace, which excludes it; " + REFUSED,
-    mend="remove hostPID",
+    fix="remove hostPID",
 )
 
 
-def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True) -> Iterator[Finding]:
+def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True) -> Iterator[Defect]:
     """Yields the pod spec at `node`.
 
     `name` is primaryContainerName, `folder` where the collector reads (None: nowhere).
@@ -103,7 +103,7 @@ def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts:
     yield from _volumes(node, name, folder)
 
 
-def _containers(node: Node, primary: Node) -> Iterator[Finding]:
+def _containers(node: Node, primary: Node) -> Iterator[Defect]:
     containers = node["containers"].items
     names = named(containers)
     if primary.text and containers and primary.text not in names:
@@ -128,7 +128,7 @@ def _containers(node: Node, primary: Node) -> Iterator[Finding]:
             yield BESIDE.at(container, "is a sidecar: it runs until the pod ends")
 
 
-def _ids(node: Node, primary: Node | None) -> Iterator[Finding]:
+def _ids(node: Node, primary: Node | None) -> Iterator[Defect]:
     context = node["securityContext"]
     user = context["runAsUser"]
     if context["runAsNonRoot"].value is True and not user.value and (user.missing or user.integer == 0):
@@ -139,7 +139,7 @@ def _ids(node: Node, primary: Node | None) -> Iterator[Finding]:
             yield UID.at(own, f"is {own.integer}, and the pod has no runAsUser")
 
 
-def _volumes(node: Node, primary: Node, folder: str | None) -> Iterator[Finding]:
+def _volumes(node: Node, primary: Node, folder: str | None) -> Iterator[Defect]:
     volumes: set[str] = set()
     for volume in node["volumes"].items:
         name = volume["name"]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node
 from katib.check.quantity import value_of
 from katib.errors import nearest
@@ -13,7 +13,7 @@ VALUE = error(
     finds="a value that Kubernetes' validation refuses: a port, uid or size out of range, a path with ':' or '..', the name of a"
     " variable, a probe or hook without exactly one handler, a word that it does not have, a rule of podFailurePolicy",
     effect="the API server refuses the pod or Job of each trial; the trial stays Running for ever",
-    mend="correct the value",
+    fix="correct the value",
 )
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 PROBES, HOOKS = ("livenessProbe", "readinessProbe", "startupProbe"), ("postStart", "preStop")
@@ -39,7 +39,7 @@ FIELDS = re.compile(
 )
 
 
-def pod_values(template: Node) -> Iterator[Finding]:
+def pod_values(template: Node) -> Iterator[Defect]:
     """Yields the pod template of a trial."""
     spec = template["spec"]
     yield from _ids(spec["securityContext"])
@@ -63,7 +63,7 @@ def pod_values(template: Node) -> Iterator[Finding]:
         yield from _container(container)
 
 
-def job_values(job: Node) -> Iterator[Finding]:
+def job_values(job: Node) -> Iterator[Defect]:
     """Yields the spec of a batch/v1 Job."""
     if job["completionMode"].text == "Indexed" and job["completions"].missing:
         yield VALUE.at(job["completions"], "is missing, which Indexed needs")
@@ -81,7 +81,7 @@ def job_values(job: Node) -> Iterator[Finding]:
             yield VALUE.at(name, f"no container '{name.text}'")
 
 
-def _container(node: Node) -> Iterator[Finding]:
+def _container(node: Node) -> Iterator[Defect]:
     yield from _ids(node["securityContext"])
     context, image = node["securityContext"], node["image"]
     if context["privileged"].value is True and context["allowPrivilegeEscalation"].value is False:
@@ -119,13 +119,13 @@ def _container(node: Node) -> Iterator[Finding]:
             yield VALUE.at(handler, f"needs one of {', '.join(HANDLERS)}")
 
 
-def _ids(context: Node) -> Iterator[Finding]:
+def _ids(context: Node) -> Iterator[Defect]:
     for key in IDS:
         if (context[key].integer or 0) < 0:
             yield VALUE.at(context[key], "is below 0")
     yield from _word(context["seccompProfile"]["type"], SECCOMP)
 
 
-def _word(node: Node, words: tuple[str, ...]) -> Iterator[Finding]:
+def _word(node: Node, words: tuple[str, ...]) -> Iterator[Defect]:
     if node.text and node.text not in words:
         yield VALUE.at(node, f"'{node.text}': {nearest(node.text, words)}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.identity import LABEL, LABEL_LENGTH
 from katib.check.node import Node
 from katib.check.quantity import value_of
@@ -25,35 +25,35 @@ NAME = error(
     "pod-name",
     finds="a container or volume whose name is not lower-case letters, digits and '-', or one name for two of the containers",
     effect=REFUSED,
-    mend="use lower-case letters, digits and '-', at most 63, and each name once",
+    fix="use lower-case letters, digits and '-', at most 63, and each name once",
 )
 LABELS = error(
     "pod-label",
     finds="a label of the pod, or a key of its labels, annotations or nodeSelector, that is no valid one",
     effect=REFUSED,
-    mend="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+    fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
 AMOUNT = error(
     "pod-resources",
     finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, or an unknown resource",
     effect=REFUSED,
-    mend="let requests be at most limits; a device stands in limits, as a whole number; write nvidia.com/gpu, not gpu",
+    fix="let requests be at most limits; a device stands in limits, as a whole number; write nvidia.com/gpu, not gpu",
 )
 WORD = error(
     "pod-word",
     finds="a word that Kubernetes does not have: imagePullPolicy, dnsPolicy, a toleration's operator or effect, and such",
     effect=REFUSED,
-    mend="choose one of Kubernetes' words, with their capitals",
+    fix="choose one of Kubernetes' words, with their capitals",
 )
 CLASH = error(
     "pod-contradiction",
     finds="env with value and valueFrom, a volume or valueFrom of two sources, a toleration with a value that Exists",
     effect=REFUSED,
-    mend="keep one of the two",
+    fix="keep one of the two",
 )
 
 
-def refused(template: Node) -> Iterator[Finding]:
+def refused(template: Node) -> Iterator[Defect]:
     """Yields the pod template of a trial, whatever its kind."""
     spec, metadata = template["spec"], template["metadata"]
     yield from _labels(metadata["labels"], values=True)
@@ -81,7 +81,7 @@ def refused(template: Node) -> Iterator[Finding]:
         yield from _toleration(toleration)
 
 
-def _labels(node: Node, *, values: bool) -> Iterator[Finding]:
+def _labels(node: Node, *, values: bool) -> Iterator[Defect]:
     for key, entry in node.entries.items():
         if not QUALIFIED.fullmatch(key) or len(key.rpartition("/")[2]) > LABEL_LENGTH:
             yield LABELS.at(entry, f"'{key}' is no key of a {'label' if values else 'annotation'}")
@@ -89,22 +89,22 @@ def _labels(node: Node, *, values: bool) -> Iterator[Finding]:
             yield LABELS.at(entry, f"'{entry.text}' is no label value")
 
 
-def _name(node: Node) -> Iterator[Finding]:
+def _name(node: Node) -> Iterator[Defect]:
     if node.text and not (DNS_LABEL.fullmatch(node.text) and len(node.text) <= LABEL_LENGTH):
         yield NAME.at(node, f"'{node.text}' is not a name of this kind")
 
 
-def _word(node: Node, words: tuple[str, ...]) -> Iterator[Finding]:
+def _word(node: Node, words: tuple[str, ...]) -> Iterator[Defect]:
     if node.text and node.text not in words:
         yield WORD.at(node, f"'{node.text}': {nearest(node.text, words)}")
 
 
-def _one(node: Node, keys: list[str], what: str) -> Iterator[Finding]:
+def _one(node: Node, keys: list[str], what: str) -> Iterator[Defect]:
     if len(keys) > 1:
         yield CLASH.at(node[keys[1]], f"stands beside {keys[0]}: two {what}")
 
 
-def _resources(node: Node) -> Iterator[Finding]:
+def _resources(node: Node) -> Iterator[Defect]:
     limits, requests = node["limits"].entries, node["requests"].entries
     for side in (limits, requests):
         for name, amount in side.items():
@@ -127,7 +127,7 @@ def _worth(node: Node) -> Fraction | None:
     return value_of(str(node.value)) if node.text is not None or is_number else None
 
 
-def _environment(node: Node) -> Iterator[Finding]:
+def _environment(node: Node) -> Iterator[Defect]:
     for variable in node.items:
         source = variable["valueFrom"]
         if not source.missing:
@@ -136,12 +136,12 @@ def _environment(node: Node) -> Iterator[Finding]:
             yield from _one(source, [*source.entries], "sources")
 
 
-def _toleration(node: Node) -> Iterator[Finding]:
+def _toleration(node: Node) -> Iterator[Defect]:
     yield from _word(node["operator"], OPERATORS)
     yield from _word(node["effect"], EFFECTS)
     if node["operator"].text == "Exists" and not node["value"].empty:
         yield CLASH.at(node["value"], "stands beside operator Exists")
     if node["key"].empty and node["operator"].text != "Exists":
-        yield CLASH.at(node["key"], "is missing, which needs operator Exists", mend="add key, or operator: Exists")
+        yield CLASH.at(node["key"], "is missing, which needs operator Exists", fix="add key, or operator: Exists")
     if not node["tolerationSeconds"].missing and node["effect"].text != "NoExecute":
-        yield CLASH.at(node["tolerationSeconds"], "needs effect NoExecute", mend="remove it, or write that effect")
+        yield CLASH.at(node["tolerationSeconds"], "needs effect NoExecute", fix="remove it, or write that effect")

@@ -5,7 +5,7 @@ written.
 import math
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.check.parameters import LOG, NORMAL, number
 from katib.check.reading import GO
@@ -17,43 +17,43 @@ IGNORED = warning(
     "distribution-ignored",
     finds="a distribution that the algorithm does not follow, where this changes much (a range beyond one decade)",
     effect="the values are drawn from another distribution",
-    mend="write the distribution that the algorithm has, or choose an algorithm that follows yours",
+    fix="write the distribution that the algorithm has, or choose an algorithm that follows yours",
 )
 UNSUPPORTED = error(
     "distribution-unsupported",
     finds="a distribution for which the algorithm has no code",
     effect="the parameter gets no value, and no trial can be created",
-    mend="choose uniform or logUniform",
+    fix="choose uniform or logUniform",
 )
 STEP_IGNORED = warning(
     "step-ignored",
     finds="a step that the algorithm does not follow",
     effect="values between the steps are tried",
-    mend="remove step, or use discrete",
+    fix="remove step, or use discrete",
 )
 LEAVES = warning(
     "distribution-leaves-range",
     finds="normal or logNormal with hyperopt (random, tpe), for which min and max are six deviations apart",
     effect="3 of 1000 values lie outside min and max",
-    mend="let the trainer clip the value, or choose uniform or logUniform",
+    fix="let the trainer clip the value, or choose uniform or logUniform",
 )
 CLIPPED = warning(
     "min-clipped",
     finds="logUniform with min of 0 or below under multivariate-tpe",
     effect="its service draws from 1e-10 on, an int from 1 on: nearly all values are far below any that is meant",
-    mend="raise min above 0, or choose uniform",
+    fix="raise min above 0, or choose uniform",
 )
 ABOVE_ZERO = error(
     "min-not-above-zero",
     finds="a double with min of 0 or below under bayesianoptimization",
     effect="it samples every double log-uniformly: its service fails at every call, and no trial starts",
-    mend="raise min above 0, or search the logarithm or an offset",
+    fix="raise min above 0, or search the logarithm or an offset",
 )
 DIMENSIONS = error(
     "too-few-dimensions",
     finds="fewer double and int parameters than the algorithm needs (cmaes: 2)",
     effect=SERVICE_REFUSES,
-    mend="search another number, or choose another algorithm",
+    fix="search another number, or choose another algorithm",
 )
 STEP_LEAVES = warning(
     "step-leaves-range",
@@ -61,12 +61,12 @@ STEP_LEAVES = warning(
     " cmaes with a double)",
     effect="hyperopt rounds to multiples of step, whatever min is: values outside min and max are tried, and those at min +"
     " k step are not",
-    mend="let min and max be multiples of step, or use discrete",
+    fix="let min and max be multiples of step, or use discrete",
 )
 PASSES = "the step that is nearest to max is taken, and it lies above: values outside min and max are tried"
 
 
-def sampling(spec: Node, service: Service) -> Iterator[Finding]:
+def sampling(spec: Node, service: Service) -> Iterator[Defect]:
     """Yields what the service makes of each parameter."""
     algorithm = spec["algorithm"]["algorithmName"].text or ""
     numeric = 0
@@ -90,7 +90,7 @@ def sampling(spec: Node, service: Service) -> Iterator[Finding]:
         yield DIMENSIONS.at(spec["parameters"], f"{algorithm} needs {service.dimensions} numbers, and finds {numeric}")
 
 
-def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Finding]:
+def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Defect]:
     node, step = space["step"], number(space["step"])
     if node.empty and kind in service.needs_step:
         yield SETTING_MISSING.at(node, f"{algorithm} needs the step of a {kind}", effect=service.without_step or None)
@@ -112,7 +112,7 @@ def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[
         yield from _passes(space, step, half=service.reading is GO)
 
 
-def _passes(space: Node, step: float, *, half: bool) -> Iterator[Finding]:
+def _passes(space: Node, step: float, *, half: bool) -> Iterator[Defect]:
     """pbt/service.py ends its list half a step above max.
 
     Goptuna's DiscreteUniformDistribution rounds to the nearest step.
@@ -128,11 +128,11 @@ def _passes(space: Node, step: float, *, half: bool) -> Iterator[Finding]:
             space["step"],
             f"is {space['step'].text}: the last value is {last:g}",
             effect=PASSES,
-            mend="let max be min + k step, or use discrete",
+            fix="let max be min + k step, or use discrete",
         )
 
 
-def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Finding]:
+def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Defect]:
     node, low, high = space["distribution"], number(space["min"]), number(space["max"])
     wanted = node.text or "uniform"
     if wanted not in ALL:

@@ -23,7 +23,7 @@ SETTING_MISSING = error(
     "setting-missing",
     finds="a setting without which the algorithm does not run, or a step that it needs",
     effect=SERVICE_REFUSES,
-    mend="add it",
+    fix="add it",
 )
 
 

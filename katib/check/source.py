@@ -1,6 +1,6 @@
 """Finds the Experiment among the documents of a text, with the line of each place, and what is wrong with the YAML."""
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node
 from katib.errors import nearest
 from katib.manifest.schema import chosen
@@ -12,53 +12,53 @@ NO_YAML = error(
     "not-yaml",
     finds="the file is no YAML: a tab as indentation, a bracket left open, nesting without end",
     effect="kubectl refuses the file",
-    mend="correct this line; indent with spaces",
+    fix="correct this line; indent with spaces",
 )
 DOCUMENTS = error(
     "one-document",
     finds="the file is empty, or of its several documents not exactly one is an Experiment",
     effect="kubectl applies each document on its own, and nothing if there is none",
-    mend="put exactly one Experiment into the file",
+    fix="put exactly one Experiment into the file",
 )
 NO_MAPPING = error(
     "not-a-mapping",
     finds="the document is a list or a single value",
     effect="kubectl refuses the file",
-    mend="begin with apiVersion, kind, metadata and spec",
+    fix="begin with apiVersion, kind, metadata and spec",
 )
 NO_EXPERIMENT = error(
     "not-an-experiment",
     finds="apiVersion or kind is another",
     effect="Katib never sees the object",
-    mend=f"write apiVersion: {API_VERSION} and kind: {KIND}",
+    fix=f"write apiVersion: {API_VERSION} and kind: {KIND}",
 )
 DUPLICATE_KEY = error(
     "duplicate-key",
     finds="a mapping has the same key twice",
     effect="kubectl keeps the last one and drops the first in silence",
-    mend="keep one of the two",
+    fix="keep one of the two",
 )
 NOT_FINITE = error(
     "not-finite",
     finds="a number that is infinite or not a number",
     effect="kubectl cannot turn it into JSON and refuses the file",
-    mend="write a finite number, or quote it where a string is meant",
+    fix="write a finite number, or quote it where a string is meant",
 )
 TOO_LARGE = error(
     "too-large",
     finds=f"a text of more than {LARGEST} characters, or of more than {MOST_NODES} keys and values",
     effect="the API server takes at most 3 MiB, and etcd stores at most 1.5; a text of so many values is not read here",
-    mend="leave out what the search does not need; a list of very many values is a range with a step",
+    fix="leave out what the search does not need; a list of very many values is a range with a step",
 )
 MORE = error(
     "too-many-findings",
     finds="more than 500 defects of one part: the search space, the template, the pod, and so on",
     effect="the rest is not listed, and may hold errors",
-    mend="correct these, and check again",
+    fix="correct these, and check again",
 )
 
 
-def read(text: str) -> tuple[Node | None, list[Finding]]:
+def read(text: str) -> tuple[Node | None, list[Defect]]:
     """Returns the Experiment of `text`, or None where there is none to continue with, and what is wrong with the YAML."""
     try:
         documents = read_documents(text)
@@ -98,13 +98,13 @@ def kind_of(value: object) -> str:
     return {dict: "a mapping", list: "a list", type(None): "null"}[type(value)]
 
 
-def _other_kind(top: Node) -> list[Finding]:
+def _other_kind(top: Node) -> list[Defect]:
     found = []
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if top[key].value != expected:
             is_ = "is missing" if top[key].missing else f"is {kind_of(top[key].value)}"
             hint = nearest(str(top[key].value), [expected])
-            found.append(NO_EXPERIMENT.at(top[key], is_, mend=f"write {key}: {expected} ({hint})"))
+            found.append(NO_EXPERIMENT.at(top[key], is_, fix=f"write {key}: {expected} ({hint})"))
     return found
 
 

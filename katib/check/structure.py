@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node
 from katib.check.quantity import canonical
 from katib.check.source import kind_of
@@ -22,37 +22,37 @@ UNKNOWN = error(
     "unknown-key",
     finds="a key that Katib or Kubernetes does not know, anywhere, the trial Job included",
     effect="Katib drops the key in silence, and the search runs without it",
-    mend="correct the spelling, or remove the key",
+    fix="correct the spelling, or remove the key",
 )
 TYPE = error(
     "wrong-type",
     finds="a number where a string belongs (min, max, settings, env), a string where a number belongs, and such",
     effect="Katib's webhook cannot read the manifest and refuses it",
-    mend="give the value the type that belongs here",
+    fix="give the value the type that belongs here",
 )
 MISSING = error(
     "missing-key",
     finds="a key of the trial Job that Kubernetes requires is missing",
     effect="the API server refuses the Job of each trial",
-    mend="add the key",
+    fix="add the key",
 )
 QUANTITY = error(
     "quantity",
     finds="a text that is no Kubernetes quantity",
     effect="Katib's webhook cannot convert the trial Job and refuses the Experiment",
-    mend="write it like 500m, 8, 32Gi",
+    fix="write it like 500m, 8, 32Gi",
 )
 CANONICAL = error(
     "quantity-not-canonical",
     finds="a quantity outside requests and limits that Go would write otherwise: 8192Mi is 8Gi",
     effect="Katib's webhook converts the Job to Go and back, sees a difference and refuses the Experiment",
-    mend="write the canonical form",
+    fix="write the canonical form",
 )
 ZERO = error(
     "go-drops-value",
     finds="null, an empty list or mapping, or a default such as readOnly: false or value: '' in the trial Job",
     effect="Go leaves it out when it writes the Job back; Katib's webhook sees a difference and refuses the Experiment",
-    mend="remove the key; it means the same without it",
+    fix="remove the key; it means the same without it",
 )
 
 JOB_EFFECT = "Katib's webhook cannot convert the trial Job and refuses the Experiment"
@@ -114,7 +114,7 @@ class Field(NamedTuple):
         return f"{self.owner.removeprefix(CORE)}.{name}"
 
 
-def structure(top: Node) -> Iterator[Finding]:
+def structure(top: Node) -> Iterator[Defect]:
     """Yields what of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
     yield from _mapping(top, "Experiment", in_job=False)
     job = top["spec"]["trialTemplate"]["trialSpec"]
@@ -137,7 +137,7 @@ def _types() -> Mapping[str, Mapping[str, Field]]:
     }
 
 
-def _mapping(node: Node, name: str, *, in_job: bool) -> Iterator[Finding]:
+def _mapping(node: Node, name: str, *, in_job: bool) -> Iterator[Defect]:
     fields = _types()[name]
     for key, entry in node.entries.items():
         if key in fields:
@@ -153,7 +153,7 @@ def _mapping(node: Node, name: str, *, in_job: bool) -> Iterator[Finding]:
             yield MISSING.at(node[key], "is missing")
 
 
-def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
+def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Defect]:
     expected = field.type
     if node.missing:
         if in_job and not field.required:
@@ -166,25 +166,25 @@ def _value(node: Node, field: Field, *, in_job: bool) -> Iterator[Finding]:
         if not _fits(node.value, expected):
             yield _wrong(node, expected, in_job=in_job)
         elif expected == "int" and _too_large(node):
-            yield TYPE.at(node, f"is {node.value}, more than 32 bits hold", mend=f"write at most {INT32_MAX}")
+            yield TYPE.at(node, f"is {node.value}, more than 32 bits hold", fix=f"write at most {INT32_MAX}")
         elif in_job and _dropped(node, field):
             yield ZERO.at(node, f"is {kind_of(node.value)}, which is the default")
     elif expected != "any":
         yield from _model(node, expected, in_job=in_job)
 
 
-def _many(node: Node, container: type, name: str, items: list[Node], field: Field, in_job: bool) -> Iterator[Finding]:
+def _many(node: Node, container: type, name: str, items: list[Node], field: Field, in_job: bool) -> Iterator[Defect]:
     if not isinstance(node.value, container):
         yield _wrong(node, name, in_job=in_job)
     elif in_job and not items and not field.required and field.key(node.path[-1]) not in KEPT_ZERO.split():
         yield ZERO.at(node, "is empty")
     for item in items:
         if item.missing and in_job:
-            yield ZERO.at(item, "is null", mend="remove the item, or quote it")
+            yield ZERO.at(item, "is null", fix="remove the item, or quote it")
         yield from _value(item, Field(field.type[len(LIST) :], True), in_job=in_job)
 
 
-def _model(node: Node, expected: str, *, in_job: bool) -> Iterator[Finding]:
+def _model(node: Node, expected: str, *, in_job: bool) -> Iterator[Defect]:
     if expected == "quantity":
         yield from _quantity(node)
     elif expected == "int-or-string":
@@ -196,14 +196,14 @@ def _model(node: Node, expected: str, *, in_job: bool) -> Iterator[Finding]:
         yield _wrong(node, "a mapping", in_job=in_job)
 
 
-def _quantity(node: Node) -> Iterator[Finding]:
+def _quantity(node: Node) -> Iterator[Defect]:
     is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
     written = canonical(str(node.value)) if node.text is not None or is_number else None
     exempt = "resources" in node.path and ("limits" in node.path or "requests" in node.path)
     if written is None:
         yield QUANTITY.at(node, f"{kind_of(node.value)} is no quantity")
     elif not exempt and (is_number or written != node.text):
-        yield CANONICAL.at(node, f"{kind_of(node.value)} is not canonical", mend=f'write "{written}"')
+        yield CANONICAL.at(node, f"{kind_of(node.value)} is not canonical", fix=f'write "{written}"')
 
 
 def _fits(value: object, expected: str) -> bool:
@@ -217,15 +217,15 @@ def _too_large(node: Node) -> bool:
     return abs(node.value) > INT32_MAX and key not in INT64.split()
 
 
-def _wrong(node: Node, expected: str, *, in_job: bool) -> Finding:
+def _wrong(node: Node, expected: str, *, in_job: bool) -> Defect:
     name = TEXTS.get(expected, expected)
-    mend = None
+    fix = None
     if expected == "str" and isinstance(node.value, bool | int | float):
-        mend = f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
+        fix = f'put it in quotes: "{str(node.value).lower() if isinstance(node.value, bool) else node.value}"'
     elif expected in ("int", "float", "bool") and node.text is not None:
-        mend = f"write {name}, without quotes"
+        fix = f"write {name}, without quotes"
     effect = JOB_EFFECT if in_job else None
-    return TYPE.at(node, f"is {kind_of(node.value)}, not {name}", mend=mend, effect=effect)
+    return TYPE.at(node, f"is {kind_of(node.value)}, not {name}", fix=fix, effect=effect)
 
 
 def _dropped(node: Node, field: Field) -> bool:

@@ -6,7 +6,7 @@ Called by `check_text`.
 import re
 from collections.abc import Iterable, Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.objective import REFUSED, REQUIRED
 from katib.check.services import SERVICES
@@ -42,90 +42,90 @@ RETAIN = error(
     finds="an early stopper without trialTemplate.retain: true",
     effect="an early-stopped trial never gets its result and keeps its place: after parallelTrialCount stops the search"
     " hangs for ever",
-    mend="add retain: true",
+    fix="add retain: true",
 )
 SOURCE = error(
     "trial-source",
     finds="neither trialSpec nor configMap, both, or a configMap without its three keys",
     effect=REFUSED,
-    mend="give trialSpec, or configMap with configMapName, configMapNamespace and templatePath",
+    fix="give trialSpec, or configMap with configMapName, configMapNamespace and templatePath",
 )
 UNSEEN = warning(
     "trial-unseen",
     finds="a trial template in a ConfigMap",
     effect="it is not in this file and was not checked; Katib's webhook reads it from the cluster",
-    mend="put the trial into trialSpec",
+    fix="put the trial into trialSpec",
 )
 CONDITION = error(
     "trial-condition",
     finds="successCondition or failureCondition is missing where Katib has no default (another kind, a configMap), or asks for a"
     " condition that the trial's kind never has",
     effect=REFUSED,
-    mend="add both conditions (GJSON), as Katib has them for the kind; for a kind that Katib knows leave them out",
+    fix="add both conditions (GJSON), as Katib has them for the kind; for a kind that Katib knows leave them out",
 )
 TRIAL_KIND = error(
     "trial-kind",
     finds="a trial without apiVersion or kind",
     effect=REFUSED,
-    mend="write apiVersion: batch/v1 and kind: Job",
+    fix="write apiVersion: batch/v1 and kind: Job",
 )
 OTHER_KIND = warning(
     "trial-kind-unknown",
     finds="a trial of a kind that stock Katib does not watch, or Job with another apiVersion",
     effect="unless trialResources of katib-config names it, Katib never learns that a trial has ended",
-    mend="use a batch/v1 Job, or add the kind to katib-config",
+    fix="use a batch/v1 Job, or add the kind to katib-config",
 )
 METADATA = error(
     "trial-name",
     finds="metadata.name or metadata.namespace of the trial",
     effect=REFUSED,
-    mend="remove it; Katib names each trial",
+    fix="remove it; Katib names each trial",
 )
 PARAMETER = error(
     "trial-parameter",
     finds="a trialParameter without name or reference, with braces in its name, or twice",
     effect=REFUSED,
-    mend="give each its own name and its own reference; use one in several places of the template",
+    fix="give each its own name and its own reference; use one in several places of the template",
 )
 UNUSED = error(
     "trial-parameter-unused",
     finds="a trialParameter whose placeholder the trial does not hold",
     effect=REFUSED,
-    mend="write ${trialParameters.<name>} into the trial, or remove it",
+    fix="write ${trialParameters.<name>} into the trial, or remove it",
 )
 UNLISTED = error(
     "placeholder-unlisted",
     finds="a placeholder for which there is no trialParameter",
     effect=REFUSED,
-    mend="add the trialParameter, or correct the placeholder",
+    fix="add the trialParameter, or correct the placeholder",
 )
 MISSPELT = error(
     "placeholder-misspelt",
     finds="something like a placeholder that Katib does not replace: ${trialSpec.Name}, ${lr}, {{trialParameters.lr}}",
     effect="the trial gets the text as it stands",
-    mend="write ${trialParameters.<name>}; a ${trialSpec.…} is the reference of a trialParameter",
+    fix="write ${trialParameters.<name>}; a ${trialSpec.…} is the reference of a trialParameter",
 )
 REFERENCE = error(
     "trial-parameter-reference",
     finds="a reference that is neither a parameter of the search (enas, darts: an answer of the algorithm) nor ${trialSpec.…}",
     effect=REFUSED,
-    mend="name a parameter, or ${trialSpec.Name}",
+    fix="name a parameter, or ${trialSpec.Name}",
 )
 META_REFERENCE = error(
     "trial-meta-reference",
     finds="a ${trialSpec.…} for a label or annotation that the trial does not have",
     effect=NO_TRIAL,
-    mend="add the label or annotation to the trial's metadata",
+    fix="add the label or annotation to the trial's metadata",
 )
 UNREFERENCED = error(
     "parameter-unreferenced",
     finds="a parameter of the search, or an answer of enas or darts, that no trialParameter refers to",
     effect=NO_TRIAL,
-    mend="add a trialParameter that refers to it, and its placeholder",
+    fix="add a trialParameter that refers to it, and its placeholder",
 )
 
 
-def template(top: Node) -> Iterator[Finding]:
+def template(top: Node) -> Iterator[Defect]:
     """Yields the template; whether the trial can be made of it."""
     spec, node = top["spec"], top["spec"]["trialTemplate"]
     if spec.missing:
@@ -149,7 +149,7 @@ def template(top: Node) -> Iterator[Finding]:
     yield from _trial_parameters(spec, node, trial)
 
 
-def _kind(node: Node, trial: Node) -> Iterator[Finding]:
+def _kind(node: Node, trial: Node) -> Iterator[Defect]:
     kind, version = trial["kind"].text, trial["apiVersion"].text
     if not trial.missing:
         for key in ("apiVersion", "kind"):
@@ -182,7 +182,7 @@ def _is_watched(kind: str, version: str) -> bool:
     return kind in JOB_KINDS and version == ("trainer.kubeflow.org/v1alpha1" if kind == "TrainJob" else group)
 
 
-def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Finding]:
+def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Defect]:
     """Search parameters, trialParameters and placeholders, each against the next and back."""
     listed = node["trialParameters"]
     if listed.empty:
@@ -223,7 +223,7 @@ def _answers(spec: Node) -> tuple[str, ...]:
     return service.answers if service else ()
 
 
-def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Iterator[Finding]:
+def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Iterator[Defect]:
     for key, seen in (("name", names), ("reference", references)):
         value = item[key]
         if value.empty:
@@ -234,7 +234,7 @@ def _trial_parameter(item: Node, names: set[str], references: set[str]) -> Itera
         yield PARAMETER.at(item["name"], f"'{item['name'].text}' holds a brace")
 
 
-def _reference(node: Node, parameters: dict[str, Node], answers: tuple[str, ...], trial: Node) -> Iterator[Finding]:
+def _reference(node: Node, parameters: dict[str, Node], answers: tuple[str, ...], trial: Node) -> Iterator[Defect]:
     names = [*parameters] or answers
     text = node.text or ""
     meta = META.search(text)
@@ -255,7 +255,7 @@ def _reference(node: Node, parameters: dict[str, Node], answers: tuple[str, ...]
             yield META_REFERENCE.at(node, f"the trial has no {key.lower()} '{label if indexed else ''}'")
 
 
-def _misspelt(trial: Node, known: set[str]) -> Iterator[Finding]:
+def _misspelt(trial: Node, known: set[str]) -> Iterator[Defect]:
     for place, text in trial.texts():
         for match in ALMOST.finditer(text):
             word = match[0].strip("${} ")

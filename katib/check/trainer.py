@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from katib.check.command import KUBERNETES_VARIABLE
-from katib.check.finding import Finding, error
+from katib.check.finding import Defect, error
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number
 from katib.check.template import PLACEHOLDER
@@ -25,31 +25,31 @@ FLAG = error(
     "trainer-flag",
     finds="a flag that python -m trainer does not have, or that its model does not have, or one without its value",
     effect=ENDS,
-    mend="write it as python -m trainer --help does, or remove it",
+    fix="write it as python -m trainer --help does, or remove it",
 )
 MISSING = error(
     "trainer-flag-missing",
     finds="python -m trainer without --model, --data-dir or --run-dir",
     effect=ENDS,
-    mend="add the flag and its value",
+    fix="add the flag and its value",
 )
 TWICE = error(
     "trainer-flag-twice",
     finds="a flag of python -m trainer that is given twice",
     effect=ENDS,
-    mend="remove one of the two",
+    fix="remove one of the two",
 )
 VALUE = error(
     "trainer-value",
     finds="a value that a flag of python -m trainer does not take",
     effect=ENDS,
-    mend="choose a value that the flag takes",
+    fix="choose a value that the flag takes",
 )
 SEARCHED = error(
     "trainer-searched",
     finds="a parameter of the search that can have a value which its flag of python -m trainer does not take",
     effect="every trial that draws such a value ends at once with exit code 2",
-    mend="narrow min and max or the list, or change parameterType: a whole number wants int",
+    fix="narrow min and max or the list, or change parameterType: a whole number wants int",
 )
 
 
@@ -62,7 +62,7 @@ class Given:
     values: list[tuple[str, Node]]
 
 
-def training(top: Node) -> Iterator[Finding]:
+def training(top: Node) -> Iterator[Defect]:
     """Yields the flags of our trainer in the command of a Job's primary container, and what the search puts into them."""
     spec = top["spec"]
     template = spec["trialTemplate"]
@@ -139,7 +139,7 @@ def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
         yield found
 
 
-def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
+def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Defect]:
     known, texts = trainer(), [text for text, _ in item.values]
     if item.flag not in known.flags or known.unknown(item.flag, model):
         if found := known.problem(item.flag, texts, model):
@@ -153,7 +153,7 @@ def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator
         yield from _value(item.flag, text, node, searched, model)
 
 
-def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None) -> Iterator[Finding]:
+def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None) -> Iterator[Defect]:
     """Yields a value as it stands there, or all that a placeholder can become."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None and whole[1] in searched:
@@ -180,7 +180,7 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
                     yield space[end], f"{flag} {found}"
 
 
-def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Finding]:
+def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Defect]:
     """Yields the settings of --set name=value,name=value, be they written there or in the list of a parameter.
 
     `others` are the flags that the command gives itself.
@@ -196,7 +196,7 @@ def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[
                 yield from _settings(words.split(","), place, model, set(others))
 
 
-def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) -> Iterator[Finding]:
+def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) -> Iterator[Defect]:
     for part in parts:
         name, _, value = part.partition("=")
         flag = flag_of(name)
@@ -209,7 +209,7 @@ def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) 
         seen.add(flag)
 
 
-def _count(given: list[Given], place: Node) -> Iterator[Finding]:
+def _count(given: list[Given], place: Node) -> Iterator[Defect]:
     names = [trainer().switched(item.flag) or item.flag for item in given]
     seen: set[str] = set()
     for name, item in zip(names, given, strict=True):

@@ -5,7 +5,7 @@ turn.
 import re
 from collections.abc import Iterator
 
-from katib.check.finding import Finding, error, warning
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, number
 from katib.check.services import OURS
@@ -15,25 +15,25 @@ FIRST = error(
     "first-suggestions",
     finds="first_suggestions with a point that is not one of the search space, or that is there twice",
     effect="Sepsweep's services refuse it, and the Experiment fails before its first trial; so does the search on this machine",
-    mend="give every parameter one value within its feasibleSpace, under the parameter's own name",
+    fix="give every parameter one value within its feasibleSpace, under the parameter's own name",
 )
 FIRST_UNTRIED = warning(
     "first-suggestions-untried",
     finds="more first_suggestions than maxTrialCount",
     effect="the last ones are never tried, and nothing else is",
-    mend="raise maxTrialCount, or remove points",
+    fix="raise maxTrialCount, or remove points",
 )
 CLASH = warning(
     "first-suggestions-name",
     finds="a `trial` name in first_suggestions that does not end in a '-' and eight random letters, as Katib's own do",
     effect="Katib's database knows a trial by its name alone, in all namespaces: a second trial of this name mixes its metrics"
     " with the first one's",
-    mend="leave `trial` out, or give each trial of the cluster a name of its own",
+    fix="leave `trial` out, or give each trial of the cluster a name of its own",
 )
 RANDOM = re.compile(r".+-[a-z0-9]{8}")  # suggestionclient.go: utilrand.String(8) behind the name of the experiment
 
 
-def tried_first(top: Node) -> Iterator[Finding]:
+def tried_first(top: Node) -> Iterator[Defect]:
     """Compares the first suggestions, where Sepsweep's services take the setting, with the search space."""
     spec = top["spec"]
     algorithm, trials = spec["algorithm"], spec["maxTrialCount"].integer

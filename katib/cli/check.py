@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from katib.check import Finding
+    from katib.check import Defect
 
 COLOURS = {"error": "red", "warning": "yellow"}
 STDIN = "-"
@@ -17,8 +17,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="count warnings as defects")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
 ) -> int:
-    """Find every defect of the Experiment in FILE: its place, what Katib v0.19 would do, and the mend."""
-    import dataclasses
+    """Find every defect of the Experiment in FILE: its place, what Katib v0.19 would do, and the fix."""
     import json
 
     from katib.check import check_text
@@ -27,7 +26,7 @@ def check(
     source = "standard input" if file == STDIN else file
     findings = check_text(_text(file), source)
     if as_json:
-        print(json.dumps([dataclasses.asdict(found) for found in findings], indent=2))
+        print(json.dumps([found.record for found in findings], indent=2))
     else:
         for found in findings:
             _print(found)
@@ -52,18 +51,18 @@ def _text(file: str) -> str:
         raise ManifestError(f"{file}: is not UTF-8 text (byte {cause.start}); is it a manifest?") from None
 
 
-def _print(found: "Finding") -> None:
+def _print(found: "Defect") -> None:
     from katib.terminal import output
 
     out = output()
     lead = (found.severity, f"bold {COLOURS[found.severity]}")
-    out.words(f" line {found.line}: {found.where}{found.what}  [{found.rule}]", lead=lead, indent=2)
+    out.words(f" line {found.line}: {found.where}{found.problem}  [{found.rule}]", lead=lead, indent=2)
     out.words(f"  effect: {found.effect}", indent=10)
-    out.words(f"  mend:   {found.mend}", indent=10)
+    out.words(f"  fix:    {found.fix}", indent=10)
     out.line()
 
 
-def _summary(source: str, findings: list["Finding"]) -> str:
+def _summary(source: str, findings: list["Defect"]) -> str:
     from katib.untrusted import clean
 
     source = clean(source)

@@ -247,7 +247,7 @@ def test_steps_that_stock_katib_tries_otherwise_are_counted_otherwise() -> None:
     """45: hyperopt has 0, 32, 64 and 96 (round(v / q) * q), the services here 10, 42 and 74."""
     text = with_(lambda m: m.algorithm("random", 4).whole(min="10", max="100", step="32"))
     (small,) = [found for found in check_text(text, "test") if found.rule == "space-too-small"]
-    assert "has 3 points" in small.what
+    assert "has 3 points" in small.problem
     assert "stock Katib, which tries other steps, has enough" in small.effect
 
 

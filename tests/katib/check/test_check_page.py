@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "check.md"
 
 
 def row(rule: Rule) -> str:
-    cells = (f"`{rule.name}`", rule.severity, rule.finds, rule.effect, rule.mend)
+    cells = (f"`{rule.name}`", rule.severity, rule.finds, rule.effect, rule.fix)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

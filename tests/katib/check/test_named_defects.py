@@ -49,7 +49,7 @@ def test_defect_gives_its_findings_and_no_others(name: str) -> None:
 @pytest.mark.parametrize("name", DEFECTS)
 def test_finding_says_what_it_does_and_how_to_mend_it_in_one_line_each(name: str) -> None:
     for finding in check_text(spoiled(DEFECTS[name][0]), "test"):
-        for text in (finding.what, finding.effect, finding.mend):
+        for text in (finding.problem, finding.effect, finding.fix):
             assert text
             assert "\n" not in text
 

@@ -7,7 +7,7 @@ pkg/suggestion/v1beta1.
 
 import pytest
 
-from katib.check import Finding, check_text
+from katib.check import Defect, check_text
 from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, spoiled
 
 BASES: dict[str, Changes] = {
@@ -113,7 +113,7 @@ def facts(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
 
 
-def errors(changes: Changes) -> list[Finding]:
+def errors(changes: Changes) -> list[Defect]:
     return [found for found in check_text(spoiled(changes), "test") if found.severity == "error"]
 
 

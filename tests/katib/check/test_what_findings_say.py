@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from katib.check import Finding, Rule, algorithms, check_text, command, objective, parameters
+from katib.check import Defect, Rule, algorithms, check_text, command, objective, parameters
 from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, long, spoiled
 from tests.katib.check.says_algorithms import ALGORITHMS
 from tests.katib.check.says_command import COMMAND, scripted
@@ -19,7 +19,7 @@ TABLES = {parameters: PARAMETERS, objective: OBJECTIVE, algorithms: ALGORITHMS, 
 OWN = {rule.name for module in TABLES for rule in vars(module).values() if isinstance(rule, Rule)}
 
 
-def findings(changes: Changes) -> list[Finding]:
+def findings(changes: Changes) -> list[Defect]:
     return [finding for finding in check_text(spoiled(changes), "test") if finding.rule in OWN]
 
 
@@ -27,7 +27,7 @@ def findings(changes: Changes) -> list[Finding]:
 def test_findings_say_what_is_wrong_and_no_more(module: ModuleType, name: str) -> None:
     changes, expected = TABLES[module][name]
     assert {
-        f"{'?' * (finding.severity == 'warning')}{finding.rule} {finding.path}: {finding.what}"
+        f"{'?' * (finding.severity == 'warning')}{finding.rule} {finding.path}: {finding.problem}"
         for finding in findings(changes)
     } == {
         f"{rule} {long(path)}: {what}"
@@ -42,46 +42,46 @@ LOG_INT: Changes = {
     "SPACE": {"min": "0", "max": "5", "distribution": "logUniform"},
 }
 FIXES: list[tuple[Changes, str, str]] = [
-    ({"spec.parameters[1].name": "lr"}, parameters.NAME.effect, parameters.NAME.mend),
+    ({"spec.parameters[1].name": "lr"}, parameters.NAME.effect, parameters.NAME.fix),
     (
         {"spec.parameters[1].name": "lr", **algorithm("multivariate-tpe")},
         "its service takes the last one, and the first is never searched",
-        parameters.NAME.mend,
+        parameters.NAME.fix,
     ),
     *(
         (
             {"SPACE.step": step},
             "Sepsweep's services and the search on this machine refuse it; the stock service does not look at it",
-            parameters.NOT_A_NUMBER.mend,
+            parameters.NOT_A_NUMBER.fix,
         )
         for step in ("0", "-1", "some")
     ),
-    (space(min="-1", max="-2"), parameters.ORDER.effect, parameters.ORDER.mend),
-    (space(min="1", max="0"), LUCKY, parameters.ORDER.mend),
-    (space(min="1", max="1"), parameters.ORDER.effect, parameters.ORDER.mend),
-    *((space(min="1", max="1", distribution=name), LUCKY, parameters.ORDER.mend) for name in ("normal", "logNormal")),
+    (space(min="-1", max="-2"), parameters.ORDER.effect, parameters.ORDER.fix),
+    (space(min="1", max="0"), LUCKY, parameters.ORDER.fix),
+    (space(min="1", max="1"), parameters.ORDER.effect, parameters.ORDER.fix),
+    *((space(min="1", max="1", distribution=name), LUCKY, parameters.ORDER.fix) for name in ("normal", "logNormal")),
     (
         {**space(min="1", max="0"), **algorithm("bayesianoptimization")},
         parameters.ORDER.effect,
-        parameters.ORDER.mend,
+        parameters.ORDER.fix,
     ),
-    (space(min="0", max="1", step="0"), parameters.STEP.effect, parameters.STEP.mend),
+    (space(min="0", max="1", step="0"), parameters.STEP.effect, parameters.STEP.fix),
     (
         space(min="0", max="1", step="-1"),
         "hyperopt takes it for its opposite; Sepsweep's services and the search on this machine refuse it",
-        parameters.STEP.mend,
+        parameters.STEP.fix,
     ),
     (
         {**space(min="0", max="1", step="-1"), **algorithm("multivariate-tpe")},
         parameters.STEP.effect,
-        parameters.STEP.mend,
+        parameters.STEP.fix,
     ),
     (
         {**foreign({}), **LOG_INT},
         "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly",
-        parameters.LOG.mend,
+        parameters.LOG.fix,
     ),
-    ({**foreign({}), **LOG_INT, **algorithm("random")}, parameters.LOG.effect, parameters.LOG.mend),
+    ({**foreign({}), **LOG_INT, **algorithm("random")}, parameters.LOG.effect, parameters.LOG.fix),
     (
         PARAMETERS["a graph beside parameters"][0],
         "Katib's webhook refuses the Experiment",
@@ -145,7 +145,7 @@ def test_a_finding_says_what_follows_here_and_what_to_do(place: int) -> None:
     """Where its rule has more than one effect or remedy."""
     changes, effect, fix = FIXES[place]
     (finding,) = findings(changes)
-    assert (finding.effect, finding.mend) == (effect, fix)
+    assert (finding.effect, finding.fix) == (effect, fix)
 
 
 @pytest.mark.parametrize(
