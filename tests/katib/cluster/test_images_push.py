@@ -186,7 +186,7 @@ def test_buildah_that_may_not_push_says_what_to_do(buildah: Path) -> None:
         image = builder.images(f"{there.address}/x", buildah)[0]
         builder.build("buildah", image, {}, buildah)
         with pytest.raises(
-            ClusterError, match=f"may you push there\\? buildah login --tls-verify=false {there.address}$"
+            ClusterError, match=f"do you have the right to push there\\? buildah login --tls-verify=false {there.address}$"
         ):
             builder.push("buildah", image, buildah)
 
@@ -195,5 +195,5 @@ def test_a_base_that_cannot_be_pulled_is_one_line_with_the_dockerfile(buildah: P
     image = builder.images("localhost/x", buildah)[0]
     with registry.running() as there:
         image.dockerfile.write_text(f"FROM {there.address}/none:1\n")
-        with pytest.raises(ClusterError, match=r"services/Dockerfile: buildah bud: exit code \d+, and says"):
+        with pytest.raises(ClusterError, match=r"services/Dockerfile: buildah bud: exit code \d+; the reason is above"):
             builder.build("buildah", image, {}, buildah)
