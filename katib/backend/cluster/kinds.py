@@ -1,15 +1,16 @@
-"""The kinds of Kubernetes objects that the cluster verbs touch, and where the API server has them."""
+"""Lists the kinds of Kubernetes objects that the cluster verbs use, their URL paths, and the labels that matter."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Object = dict[str, Any]
-"""One object as the API server sends it."""
+"""An object as the API server sends it."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A resource type. `name` is what messages call one object of it."""
+    """A resource type; `name` is what messages call an object of it."""
 
     name: str
     plural: str
@@ -18,10 +19,13 @@ class Kind:
     namespaced: bool = True
 
     def path(self, namespace: str = "", name: str = "") -> str:
-        """Returns the URL path of one object, or of all; without a namespace those of all namespaces."""
+        """Returns the URL path of the object `name`, or of all objects of the kind.
+
+        Without a namespace, it is that of all namespaces.
+        """
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return f"{root}{place}/{self.plural}" + (f"/{name}" if name else "")
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
 
 KATIB = "kubeflow.org"
@@ -70,12 +74,27 @@ SUGGESTION_LABEL = "katib.kubeflow.org/suggestion"
 INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PROPOSED_LABEL, PROPOSER = "sepsweep/proposed-by", "sepsweep"
-"""What our suggestion service puts on every trial that it proposes (katib/services/suggestion.py)."""
+"""The label that our suggestion service puts on every trial that it proposes (katib/services/suggestion.py)."""
 GPU = "nvidia.com/gpu"
 SIDECAR = "metrics-logger-and-collector"
 OURS = f"{OWNER_LABEL}={MANAGER}"
 
 
-def is_ours(found: Object) -> bool:
+def name_of(item: Object) -> str:
+    """Returns the name of an object."""
+    return str(item["metadata"]["name"])
+
+
+def labels_of(item: Object) -> Mapping[str, str]:
+    """Returns the labels of an object."""
+    return item["metadata"].get("labels") or {}
+
+
+def annotations_of(item: Object) -> Mapping[str, str]:
+    """Returns the annotations of an object."""
+    return item["metadata"].get("annotations") or {}
+
+
+def is_ours(item: Object) -> bool:
     """Returns whether the object carries our label; nothing without it is ever changed or deleted."""
-    return bool((found["metadata"].get("labels") or {}).get(OWNER_LABEL) == MANAGER)
+    return labels_of(item).get(OWNER_LABEL) == MANAGER

@@ -1,8 +1,8 @@
-"""Which volumes a storage class makes, by its provisioner, and why a claim has none yet.
+"""Finds out which volumes a storage class makes, from its provisioner, and why a claim has no volume yet.
 
-The table is of provisioners whose volumes are attached to one node; each refuses a file system that several nodes write
-to (ReadWriteMany), as its own documentation of access modes says. What is not in it is not judged before its events say
-something.
+The table lists provisioners whose volumes are attached to one node; according to their own documentation of access
+modes, each refuses a file system that several nodes write to (ReadWriteMany). Of a provisioner that is not in it, only
+the claim's events are judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from katib.backend.cluster.answers import ForbiddenError, one_line
 from katib.backend.cluster.causes import Cause
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS, Object
+from katib.backend.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS
+from katib.backend.cluster.objects import Claim, StorageClass, read_claim, read_event, read_storage_class
 from katib.backend.cluster.pod import Pod
 from katib.errors import ClusterError
 
@@ -43,115 +44,101 @@ ONE_NODE: Mapping[str, str] = {
     "local.csi.openebs.io": _ANY,
     "zfs.csi.openebs.io": _ANY,
 }
-"""By provisioner, what else that platform has for many nodes."""
+"""By provisioner, what the same platform offers for volumes of many nodes."""
 A_FOLDER_A_NODE = (
     "k8s.io/minikube-hostpath",
     "docker.io/hostpath",
     "microk8s.io/hostpath",
     "hostpath.csi.k8s.io",
 )
-"""They take every access mode, and give each node a folder of its own."""
+"""Provisioners that accept every access mode, and give each node a folder of its own."""
 _READ_ONLY_TOO = ("pd.csi.storage.gke.io", "kubernetes.io/gce-pd")
-_PROVISIONER = ("volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner")
-_WELL = ("WaitForFirstConsumer", "WaitForPodScheduled", "Provisioning", "ProvisioningSucceeded")
-"""Events of a claim that wait for nothing but the first pod, or for a moment."""
+_NORMAL = ("WaitForFirstConsumer", "WaitForPodScheduled", "Provisioning", "ProvisioningSucceeded")
+"""Reasons of a claim's events that mean nothing but the wait for its first pod, or for a moment."""
 
 
-def never_made(claim: Object, provisioner: str) -> str:
-    """Returns the access mode of the claim for which `provisioner` makes no volume.
-
-    Empty where nothing is known against it.
-    """
-    modes = claim["spec"].get("accessModes") or []
-    if provisioner not in ONE_NODE or claim["spec"].get("volumeMode") == "Block":
+def unsupported_mode(claim: Claim, provisioner: str) -> str:
+    """Returns the access mode of the claim for which `provisioner` makes no volume; empty where none is known."""
+    if provisioner not in ONE_NODE or claim.block:
         return ""
-    if READ_WRITE_MANY in modes:
+    if READ_WRITE_MANY in claim.modes:
         return READ_WRITE_MANY
-    return READ_ONLY_MANY if READ_ONLY_MANY in modes and provisioner not in _READ_ONLY_TOO else ""
+    return READ_ONLY_MANY if READ_ONLY_MANY in claim.modes and provisioner not in _READ_ONLY_TOO else ""
 
 
-def way_out(name: str, provisioner: str) -> str:
-    """Returns what to do about a claim for which `provisioner` makes no volume.
+def mode_fix(name: str, provisioner: str) -> str:
+    """Returns the fix for a claim for which `provisioner` makes no volume.
 
-    Its access modes cannot be changed in place.
+    A claim's access modes cannot be changed, so it must be deleted.
     """
     other = ONE_NODE.get(provisioner, _ANY)
     return (
-        f"kubectl delete pvc {name}; then, where one node runs all trials, kubectl apply -k k8s/one-node (ReadWriteOnce) and"
-        " node_selector kubernetes.io/hostname: NODE in k8s/site.yaml; else name a storage class of"
+        f"kubectl delete pvc {name}; then, if one node runs all trials, kubectl apply -k k8s/one-node (ReadWriteOnce) and"
+        " set node_selector kubernetes.io/hostname: NODE in k8s/site.yaml; otherwise name a storage class of"
         f" {other} in k8s/base/claims.yaml and kubectl apply -k k8s/base"
     )
 
 
-def provisioner_of(claim: Object, classes: Sequence[Object] = ()) -> str:
-    """Returns who makes the claim's volume: by its storage class, or as Kubernetes noted on the claim.
+def provisioner_of(claim: Claim, classes: Sequence[StorageClass] = ()) -> str:
+    """Returns the provisioner of the claim's volume: that of its storage class, or the one that Kubernetes has noted.
 
-    Empty where nobody says.
+    Empty where neither is known.
     """
     wanted = class_of(claim, classes)
-    for found in classes:
-        if found["metadata"]["name"] == wanted:
-            return str(found.get("provisioner", ""))
-    annotations = claim["metadata"].get("annotations") or {}
-    return next((str(annotations[key]) for key in _PROVISIONER if key in annotations), "")
+    return next((each.provisioner for each in classes if each.name == wanted), claim.provisioner)
 
 
-def class_of(claim: Object, classes: Sequence[Object] = ()) -> str | None:
+def class_of(claim: Claim, classes: Sequence[StorageClass] = ()) -> str | None:
     """Returns the claim's storage class, or the default one; None where there is neither."""
-    named = claim["spec"].get("storageClassName")
-    if named is not None:
-        return str(named)
-    return next((str(item["metadata"]["name"]) for item in classes if _is_default(item)), None)
+    if claim.storage_class is not None:
+        return claim.storage_class
+    return next((each.name for each in classes if each.default), None)
 
 
-def trouble(cluster: Cluster, name: str) -> str:
-    """Returns what the claim's own events say against it: the newest that is no mere waiting for the first pod.
-
-    Else empty.
-    """
+def claim_problem(cluster: Cluster, name: str) -> str:
+    """Returns the claim's newest event that reports a problem; empty where there is none, or no right to read it."""
     fields = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
     try:
-        events = sorted(cluster.list(EVENT, fields=fields), key=_time)
+        events = sorted(map(read_event, cluster.list(EVENT, fields=fields)), key=lambda event: event.time)
     except ForbiddenError:
         return ""
-    bad = [event for event in events if event.get("reason") not in _WELL]
-    warnings = [event for event in bad if event.get("type") == "Warning"]
-    return next((f"{event['reason']}: {_line(event)}" for event in reversed(warnings or bad)), "")
+    problems = [event for event in events if event.reason not in _NORMAL]
+    warnings = [event for event in problems if event.type == "Warning"]
+    newest = next(reversed(warnings or problems), None)
+    return f"{newest.reason}: {one_line(newest.message)[:300]}" if newest else ""
 
 
-def waits_for_a_pod(claim: Object, classes: Sequence[Object]) -> bool:
-    """Returns whether the claim is bound with its first pod, as its class says."""
+def waits_for_pod(claim: Claim, classes: Sequence[StorageClass]) -> bool:
+    """Returns whether the claim is bound with its first pod, according to its class."""
     wanted = class_of(claim, classes)
-    return any(
-        item["metadata"]["name"] == wanted and item.get("volumeBindingMode") == "WaitForFirstConsumer"
-        for item in classes
-    )
+    return any(each.waits_for_pod for each in classes if each.name == wanted)
 
 
-def why_unbound(cluster: Cluster, name: str, claim: Object, classes: Sequence[Object] = ()) -> tuple[str, str]:
-    """Returns why the claim has no volume, and the way out.
+def why_unbound(cluster: Cluster, claim: Claim, classes: Sequence[StorageClass] = ()) -> tuple[str, str]:
+    """Returns why the claim has no volume, and the fix.
 
-    Empty where it only waits for its first pod, or nothing says more.
+    Both are empty where it only waits for its first pod, or where nothing more is known.
     """
     provisioner = provisioner_of(claim, classes)
-    if mode := never_made(claim, provisioner):
-        named = class_of(claim, classes)
-        of = f"storage class '{named}' ({provisioner})" if named else provisioner
-        return f"asks for {mode}, and {of} makes volumes for one node alone", way_out(name, provisioner)
-    said = trouble(cluster, name)
-    return said, f"kubectl describe pvc {name}; kubectl get storageclass" if said else ""
+    if mode := unsupported_mode(claim, provisioner):
+        name = class_of(claim, classes)
+        maker = f"storage class '{name}' ({provisioner})" if name else provisioner
+        return f"asks for {mode}, but {maker} makes volumes for one node only", mode_fix(claim.name, provisioner)
+    problem = claim_problem(cluster, claim.name)
+    return problem, f"kubectl describe pvc {claim.name}; kubectl get storageclass" if problem else ""
 
 
 def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
-    """Returns why a pod without a node waits for its claims; None where they are bound, or may not be read."""
+    """Returns why a pod without a node waits for its claims; None where they are bound, or where they cannot be read."""
     try:
         for name in pod.wanted_claims if pod else ():
-            claim = cluster.get(CLAIM, name)
-            if claim is None:
+            item = cluster.get(CLAIM, name)
+            if item is None:
                 return Cause(f"there is no claim '{name}'", "kubectl apply -k k8s/base; make doctor")
-            if (claim.get("status") or {}).get("phase") == "Bound":
+            claim = read_claim(item)
+            if claim.phase == "Bound":
                 continue
-            reason, fix = why_unbound(cluster, name, claim, storage_classes(cluster) or ())
+            reason, fix = why_unbound(cluster, claim, storage_classes(cluster) or ())
             if reason:
                 return Cause(f"claim '{name}' has no volume: {reason}", fix)
     except ClusterError:
@@ -159,24 +146,9 @@ def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
     return None
 
 
-def storage_classes(cluster: Cluster) -> Sequence[Object] | None:
-    """Returns all storage classes; None where the caller may not look."""
+def storage_classes(cluster: Cluster) -> Sequence[StorageClass] | None:
+    """Returns all storage classes; None where the caller has no right to list them."""
     try:
-        return cluster.list(STORAGE_CLASS)
+        return [read_storage_class(item) for item in cluster.list(STORAGE_CLASS)]
     except ForbiddenError:
         return None
-
-
-def _is_default(found: Object) -> bool:
-    annotations = found["metadata"].get("annotations") or {}
-    return bool(annotations.get("storageclass.kubernetes.io/is-default-class") == "true")
-
-
-def _time(event: Object) -> str:
-    series = event.get("series") or {}
-    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
-    return next((str(time) for time in times if time), "")
-
-
-def _line(event: Object) -> str:
-    return one_line(event.get("message", ""))[:300]

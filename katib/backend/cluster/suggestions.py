@@ -1,13 +1,11 @@
-"""Why a search has fewer trials than it may have: what keeps its suggestion service from starting or from proposing.
+"""Explains why a search has fewer trials than it may have: what its suggestion service lacks to start or to propose.
 
-Katib runs that service as a Deployment in the search's namespace, the early-stopping service beside it in the same pod,
-and says of a failure in an event of the Suggestion at most (suggestion_controller.go).
+Katib runs that service as a Deployment in the search's namespace, with the early-stopping service in the same pod; of a
+failure, it reports at most an event about the Suggestion (suggestion_controller.go).
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 from katib.backend.cluster.answers import one_line
 from katib.backend.cluster.causes import Cause, clean, scheduling, starting
@@ -20,14 +18,23 @@ from katib.backend.cluster.kinds import (
     SUGGESTION_LABEL,
     Kind,
     Object,
+    labels_of,
+    name_of,
 )
-from katib.backend.cluster.model import Search, Trial, when
+from katib.backend.cluster.model import Search, Trial
+from katib.backend.cluster.objects import (
+    Event,
+    ServicePod,
+    Suggestion,
+    read_event,
+    read_service_pod,
+    read_suggestion,
+)
 from katib.errors import ClusterError
 
 LOG_BYTES = 1 << 16
 _RPC = re.compile(r"^.*rpc error: code = (\w+) desc = ")
-"""What gRPC for Go puts before the message of a service."""
-_START = datetime.min.replace(tzinfo=UTC)
+"""The prefix that gRPC for Go puts before the message of a service."""
 
 
 def lacking(
@@ -35,98 +42,86 @@ def lacking(
     search: Search,
     trials: Sequence[Trial],
     objects: Mapping[Kind, Sequence[Object]],
-    warnings: Callable[[], Sequence[Object]],
+    warnings: Callable[[], Sequence[Event]],
 ) -> Cause | None:
-    """Returns why `search` has fewer trials under way than it may have; None where it has them, or has ended.
+    """Returns why `search` has fewer trials running than it may have; None where it has them, or has ended.
 
-    Asks for the namespace's `warnings`, and reads the log of a service that crashes; what may not be read is left out.
+    Calls `warnings` for the namespace's events, and reads the log of a service that crashes; what the caller has no
+    right to read is left out.
     """
-    under_way = sum(not trial.finished for trial in trials)
-    may = min(search.parallel, search.max_trials - (len(trials) - under_way))
-    if search.finished or search.deleting or under_way >= may or SUGGESTION not in objects:
+    unfinished = sum(not trial.finished for trial in trials)
+    allowed = min(search.parallel, search.max_trials - (len(trials) - unfinished))
+    if search.finished or search.deleting or unfinished >= allowed or SUGGESTION not in objects:
         return None
-    suggestion = next((item for item in objects[SUGGESTION] if item["metadata"]["name"] == search.name), None)
+    suggestion = next((read_suggestion(item) for item in objects[SUGGESTION] if name_of(item) == search.name), None)
     pods = [
-        pod
-        for pod in objects[POD]
-        if SUGGESTION_LABEL in (labels := pod["metadata"].get("labels") or {})
-        and labels.get(EXPERIMENT_LABEL) == search.name
+        read_service_pod(item)
+        for item in objects[POD]
+        if SUGGESTION_LABEL in labels_of(item) and labels_of(item).get(EXPERIMENT_LABEL) == search.name
     ]
     cause = why_lacking(search, suggestion, pods, warnings())
     crashed = _crashed(pods)
-    if crashed and cause and (words := _last_line(cluster, *crashed)):
-        return Cause(f"{cause.problem}; its last line: {words}", cause.fix)
+    if crashed and cause and (line := _last_line(cluster, *crashed)):
+        return Cause(f"{cause.problem}; its last line: {line}", cause.fix)
     return cause
 
 
-def why_lacking(search: Search, suggestion: Object | None, pods: Sequence[Object], warnings: Iterable[Object]) -> Cause:
-    """Returns the same of objects that are there: the Suggestion, the pods of its service, and events of the namespace.
+def why_lacking(
+    search: Search, suggestion: Suggestion | None, pods: Sequence[ServicePod], warnings: Iterable[Event]
+) -> Cause:
+    """Returns why `search` lacks trials, from its Suggestion, the pods of its service and the namespace's events.
 
-    Pure.
+    Pure: no I/O.
     """
     if suggestion is None:
         event = _newest(warnings, "Experiment", search.name)
         if event:
-            return Cause(f"Katib cannot take the experiment up: {event}", "make doctor")
-        return Cause("Katib has not taken the experiment up yet", "is its controller up? make doctor")
-    status = suggestion.get("status") or {}
-    conditions = {item["type"]: item for item in status.get("conditions") or []}
-    if conditions.get("Failed", {}).get("status") == "True":
-        return Cause(f"the suggestion service refused the search: {_told(conditions['Failed'])}")
+            return Cause(f"Katib cannot start the experiment: {event}", "make doctor")
+        return Cause("Katib has not started the experiment yet", "is its controller up? make doctor")
+    if suggestion.failure is not None:
+        return Cause(f"the suggestion service refused the search: {_without_rpc(suggestion.failure)}")
     event = _newest(warnings, "Suggestion", search.name)
-    ready = conditions.get("DeploymentReady", {})
-    if ready.get("status") != "True":
+    if not suggestion.ready:
         service = f"{search.name}-{search.proposer}"
         cause = _why_not_ready(pods) or _why_no_pod(warnings, service)
         if cause is None and event and not pods:
             cause = Cause(event, "make doctor")
         if cause is None:
-            detail = f" ({ready['message']})" if ready.get("message") else ""
-            return Cause(f"the suggestion service starts{detail}")
+            detail = f" ({suggestion.ready_message})" if suggestion.ready_message else ""
+            return Cause(f"the suggestion service is starting{detail}")
         return Cause(f"the suggestion service cannot start: {cause.problem}", cause.fix)
-    asked = (suggestion.get("spec") or {}).get("requests") or 0
-    given = status.get("suggestionCount") or 0
-    if asked > given:
+    if suggestion.requested > suggestion.proposed:
         if event:
             return Cause(f"the suggestion service proposes nothing: {event}")
-        which = "the first trials" if not given else f"{asked - given} more"
-        return Cause(f"the suggestion service proposes {which}")
+        more = f"{suggestion.requested - suggestion.proposed} more" if suggestion.proposed else "the first trials"
+        return Cause(f"the suggestion service is proposing {more}")
     if event := _newest(warnings, "Experiment", search.name):
-        return Cause(f"Katib cannot make the trials: {event}", "make doctor")
-    return Cause("Katib is about to make the trials that were proposed")
+        return Cause(f"Katib cannot create the trials: {event}", "make doctor")
+    return Cause("Katib is about to create the proposed trials")
 
 
-def _why_not_ready(pods: Sequence[Object]) -> Cause | None:
-    """By the newest pod of the service: unschedulable, its image cannot be pulled, its container ends again and again."""
+def _why_not_ready(pods: Sequence[ServicePod]) -> Cause | None:
+    """Returns what the newest pod of the service lacks: a node, its image, or a container that keeps running."""
     if not pods:
         return None
-    pod = max(pods, key=lambda found: when(found["metadata"].get("creationTimestamp")) or _START)
-    status = pod.get("status") or {}
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Cause(f"unschedulable: {condition.get('message', '')}", scheduling(condition.get("message", "")))
-    for container in status.get("containerStatuses") or []:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
-            continue
-        end = (container.get("lastState") or {}).get("terminated") or {}
-        ended = f", it ended with {_how(end)}" if end else ""
-        text = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
-        return Cause(f"container '{container['name']}': {text}{ended}", _service_fix(text))
-    if status.get("phase") == "Failed":
-        return Cause(f"{status.get('reason', 'its pod failed')}: {status.get('message', '')}".rstrip(": "))
-    return None
+    pod = max(pods, key=lambda pod: pod.created)
+    if pod.unscheduled is not None:
+        return Cause(f"unschedulable: {pod.unscheduled}", scheduling(pod.unscheduled))
+    for container in pod.waiting:
+        end = f", it ended with {container.last_end}" if container.last_end else ""
+        return Cause(f"container '{container.name}': {container.text}{end}", _service_fix(container.text))
+    return Cause(pod.failure) if pod.failure else None
 
 
-def _why_no_pod(warnings: Iterable[Object], service: str) -> Cause | None:
-    """By what its ReplicaSet was refused: a quota, a missing account, pod security."""
+def _why_no_pod(warnings: Iterable[Event], service: str) -> Cause | None:
+    """Returns why the service's ReplicaSet cannot create a pod: a quota, a missing account, pod security."""
     text = _newest(warnings, "ReplicaSet", f"{service}-", begins=True, reason="FailedCreate")
     if not text:
         return None
     if "serviceaccount" in text.lower() or "service account" in text.lower():
         return Cause(text, "kubectl apply -f k8s/base/services-rbac.yaml in this namespace")
     if "quota" in text:
-        return Cause(text, "kubectl describe quota; wait for others to end, or have it raised")
+        return Cause(text, "kubectl describe quota; wait until other pods end, or have it raised")
     return Cause(text, "make doctor")
 
 
@@ -134,56 +129,43 @@ def _service_fix(text: str) -> str:
     if "Image" in text:
         return (
             "check the image in katib-config (k8s/katib), that it was pushed, and the account's pull secret; "
-            "then make delete and make deploy: Katib keeps a service that it has made"
+            "then make delete and make deploy: Katib keeps a service that it has created"
         )
     return starting(text)
 
 
-def _how(end: Mapping[str, Any]) -> str:
-    return "OOMKilled" if end.get("reason") == "OOMKilled" else f"exit code {end.get('exitCode')}"
+def _newest(warnings: Iterable[Event], kind: str, name: str, *, begins: bool = False, reason: str = "") -> str:
+    """Returns the message of the newest event about an object, in one line; empty where there is none.
 
-
-def _newest(warnings: Iterable[Object], kind: str, name: str, *, begins: bool = False, reason: str = "") -> str:
-    """Returns the message of the last event about an object, in one line; empty where there is none."""
-    found = [
+    With `begins`, the object's name only has to begin with `name`.
+    """
+    matching = [
         event
         for event in warnings
-        if (about := event.get("involvedObject") or {}).get("kind") == kind
-        and (about.get("name", "").startswith(name) if begins else about.get("name") == name)
-        and (not reason or event.get("reason") == reason)
+        if event.about[0] == kind
+        and (event.about[1].startswith(name) if begins else event.about[1] == name)
+        and reason in ("", event.reason)
     ]
-    if not found:
-        return ""
-    return _told(max(found, key=_at))
+    return _without_rpc(max(matching, key=lambda event: event.time).message) if matching else ""
 
 
-def _told(source: Object) -> str:
-    """Returns the message of an event or a condition, in one line and without what Katib puts before that of a service."""
-    return one_line(_RPC.sub("", source.get("message", "")))[:400]
+def _without_rpc(message: str) -> str:
+    """Returns a message in one line, without the prefix that Katib puts before what a service answers."""
+    return one_line(_RPC.sub("", message))[:400]
 
 
-def _at(event: Object) -> datetime:
-    series = event.get("series") or {}
-    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
-    return next((moment for text in times if (moment := when(text))), _START)
-
-
-def warnings_of(cluster: Cluster) -> Sequence[Object]:
-    """Returns the namespace's events of type Warning; none where they may not be read."""
+def warnings_of(cluster: Cluster) -> Sequence[Event]:
+    """Returns the namespace's events of type Warning; none where they cannot be read."""
     try:
-        return cluster.list(EVENT, fields="type=Warning")
+        return [read_event(item) for item in cluster.list(EVENT, fields="type=Warning")]
     except ClusterError:
         return ()
 
 
-def _crashed(pods: Sequence[Object]) -> tuple[str, str] | None:
-    """Pod and container of a service that was started again and again."""
-    for pod in pods:
-        for container in (pod.get("status") or {}).get("containerStatuses") or []:
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") == "CrashLoopBackOff":
-                return pod["metadata"]["name"], container["name"]
-    return None
+def _crashed(pods: Sequence[ServicePod]) -> tuple[str, str] | None:
+    """Returns pod and container of a service that crashes again and again; None where none does."""
+    waiting = ((pod.name, container) for pod in pods for container in pod.waiting)
+    return next(((pod, each.name) for pod, each in waiting if each.reason == "CrashLoopBackOff"), None)
 
 
 def _last_line(cluster: Cluster, pod: str, container: str) -> str:

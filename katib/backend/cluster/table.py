@@ -158,8 +158,7 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
         value = objective_value([point.value for point in curve] or live.values, identity.strategy)
     return Row(
         trial=trial.name,
-        # Katib's controllers never set Killed, and the local engine has no such state.
-        state="Failed" if trial.state == "Killed" else trial.state,
+        state=trial.state,
         reason=live.cause.problem if live.cause else "",
         assignments=dict(trial.assignments),
         value=value,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from katib.backend.cluster.causes import LOST, OOM_GPU
+from katib.backend.cluster.causes import DIVERGENCE, OOM_GPU
 from katib.backend.cluster.pod import gpus_of
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
@@ -188,7 +188,7 @@ def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
     if trial.state != "Failed":
         return ""
     if ours and trial.reason.startswith("diverged"):
-        return LOST.fix
+        return DIVERGENCE.fix
     if ours and trial.reason.startswith("exit code 4:"):
         return OOM_GPU.fix
     if ours and "out of memory" in trial.reason:

@@ -186,7 +186,8 @@ def test_buildah_that_may_not_push_says_what_to_do(buildah: Path) -> None:
         image = builder.images(f"{there.address}/x", buildah)[0]
         builder.build("buildah", image, {}, buildah)
         with pytest.raises(
-            ClusterError, match=f"do you have the right to push there\\? buildah login --tls-verify=false {there.address}$"
+            ClusterError,
+            match=f"do you have the right to push there\\? buildah login --tls-verify=false {there.address}$",
         ):
             builder.push("buildah", image, buildah)
 

@@ -203,7 +203,7 @@ def test_cause_of_a_failure(found: Any, log: list[str], words: str) -> None:
             [{"name": "val_si_snr", "value": "3.5", "comparison": "less", "startStep": 4}],
             "stopped early: val_si_snr less than 3.5 at report 4",
         ),
-        ("Trial is early stopped", [], "stopped early, by a rule that is not known any more"),
+        ("Trial is early stopped", [], "stopped early, by a rule that is no longer known"),
     ],
 )
 def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
@@ -258,7 +258,7 @@ def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
     }
     cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [read_pod(found)])
     assert cause is not None
-    assert "taken off its node 'node7': Taint manager" in cause.problem
+    assert "removed from its node 'node7': Taint manager" in cause.problem
     assert "--force" in cause.fix
 
 

@@ -18,6 +18,7 @@ from katib.backend.cluster.kinds import (
     Object,
 )
 from katib.backend.cluster.model import Search, read_search
+from katib.backend.cluster.objects import read_event, read_service_pod, read_suggestion
 from katib.backend.cluster.suggestions import lacking, warnings_of, why_lacking
 from katib.errors import ClusterError
 from tests.katib.cluster.test_plan_and_causes import running
@@ -70,7 +71,7 @@ UNSCHEDULABLE = {
     "message": "0/2 nodes are available: 2 Insufficient memory.",
 }
 CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
-    "not taken up": (None, [], [], "has not taken the experiment up", "controller"),
+    "not taken up": (None, [], [], "has not started the experiment", "controller"),
     "not to be taken up": (
         None,
         [],
@@ -78,7 +79,7 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
         "Failed to reconcile: x",
         "",
     ),
-    "starting": (suggestion(), [service()], [], "service starts (Deployment is not ready)", ""),
+    "starting": (suggestion(), [service()], [], "service is starting (Deployment is not ready)", ""),
     "image": (
         suggestion(),
         [service(container("suggestion", "ImagePullBackOff", 'Back-off pulling image "nowhere/x:1"'))],
@@ -155,13 +156,13 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
         "proposes nothing: 9 trials, and only 2 were asked for",
         "",
     ),
-    "proposes": (suggestion(True), [service()], [], "proposes the first trials", ""),
-    "proposes more": (suggestion(True, 5, 3), [service()], [], "proposes 2 more", ""),
+    "proposes": (suggestion(True), [service()], [], "is proposing the first trials", ""),
+    "proposes more": (suggestion(True, 5, 3), [service()], [], "is proposing 2 more", ""),
     "no trial made": (
         suggestion(True, 2, 2),
         [],
         [event("Experiment", NAME, "Failed to reconcile: quota")],
-        "cannot make the trials: Failed to reconcile: quota",
+        "cannot create the trials: Failed to reconcile: quota",
         "",
     ),
 }
@@ -170,7 +171,9 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_keeps_trials_away_is_named_with_the_way_out(case: str) -> None:
     found, pods, warnings, words, fix = CASES[case]
-    cause = why_lacking(SEARCH, found, pods, warnings)
+    cause = why_lacking(
+        SEARCH, found and read_suggestion(found), list(map(read_service_pod, pods)), list(map(read_event, warnings))
+    )
     assert words in cause.problem
     assert fix in cause.fix
     assert "rpc error" not in cause.problem
@@ -207,7 +210,7 @@ def test_a_service_that_crashes_is_told_with_its_last_line() -> None:
 def test_events_that_may_not_be_read_keep_nothing_else_from_being_told() -> None:
     assert "no room" in str(told(Server(), suggestion(True)))
     cause = told(Server(forbidden=True), suggestion(True))
-    assert str(cause) == "the suggestion service proposes the first trials"
+    assert str(cause) == "the suggestion service is proposing the first trials"
 
 
 @pytest.mark.parametrize("state", ["Succeeded", "Failed"])

@@ -138,7 +138,7 @@ def test_a_claim_that_never_gets_a_volume_is_the_reason_of_a_pod_that_waits_for_
     failed = {"type": "Warning", "reason": "ProvisioningFailed", "message": "no room in the pool"}
     found = namespace({}, waits)
     found.objects |= {"events": [failed], "storageclasses": []}
-    claim = {"metadata": {}, "spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}
+    claim = {"metadata": {"name": "runs"}, "spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}
     found.get = lambda kind, name, namespace=None: claim  # type: ignore[method-assign, assignment]
     said: list[str] = []
     assert not wait(found, NAME, 0.5, said.append)

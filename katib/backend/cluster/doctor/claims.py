@@ -1,11 +1,15 @@
-"""The claims of the corpus and of the run directories: bound, or to be bound, and for as many nodes as trials run on."""
+"""Checks the claims of the corpus and of the run directories.
+
+Each must be bound, or about to be, and usable from as many nodes as trials run on.
+"""
 
 from collections.abc import Iterator
 
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.doctor.namespace import BASE
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
-from katib.backend.cluster.kinds import CLAIM, NODE, Object
+from katib.backend.cluster.kinds import CLAIM, NODE
+from katib.backend.cluster.objects import Claim, read_claim
 from katib.backend.cluster.storage import (
     A_FOLDER_A_NODE,
     READ_ONLY_MANY,
@@ -13,7 +17,7 @@ from katib.backend.cluster.storage import (
     class_of,
     provisioner_of,
     storage_classes,
-    waits_for_a_pod,
+    waits_for_pod,
     why_unbound,
 )
 
@@ -22,57 +26,53 @@ FOR_EVER = "trial pods wait for it for ever"
 
 
 def data_claim(context: DoctorContext) -> Iterator[Result]:
-    """Returns the corpus: several trials may read it at once."""
+    """Checks the claim of the corpus, which several trials may read at once."""
     return _claim(context, "data", context.site.claims.data)
 
 
 def runs_claim(context: DoctorContext) -> Iterator[Result]:
-    """Returns the run directories: several trials may write to them at once."""
+    """Checks the claim of the run directories, which several trials may write to at once."""
     return _claim(context, "runs", context.site.claims.runs)
 
 
 def _claim(context: DoctorContext, use: str, name: str) -> Iterator[Result]:
     check = f"{use} claim"
-    found = context.cluster.get(CLAIM, name)
-    if found is None:
+    item = context.cluster.get(CLAIM, name)
+    if item is None:
         yield error(check, f"no claim '{name}'", FOR_EVER, f"{BASE}, or name yours in k8s/site.yaml (claims.{use})")
         return
-    phase = found.get("status", {}).get("phase", "Pending")
-    if phase == "Lost":
+    claim = read_claim(item)
+    if claim.phase == "Lost":
         yield error(check, f"'{name}' has lost its volume", FOR_EVER, f"kubectl describe pvc {name}")
-    elif phase != "Bound":
-        yield _unbound(context, check, name, found)
+    elif claim.phase != "Bound":
+        yield _unbound(context, check, claim)
     else:
-        yield _bound(context, check, use, name, found)
+        yield _bound(context, check, use, claim)
 
 
-def _unbound(context: DoctorContext, check: str, name: str, claim: Object) -> Result:
-    """Returns a claim that waits: for its first pod, which is well, or for a volume that nobody makes."""
-    classes = storage_classes(context.cluster)
+def _unbound(context: DoctorContext, check: str, claim: Claim) -> Result:
+    """Returns the result for a claim that waits: for its first pod, which is fine, or for a volume that nobody makes."""
+    classes, name = storage_classes(context.cluster), claim.name
     wanted = class_of(claim, classes or ())
     show = "kubectl get storageclass"
     if classes is not None and wanted is None:
         fix = f"name a storage class in k8s/base/claims.yaml; {show}"
         return error(check, f"'{name}' waits, and there is no default storage class", FOR_EVER, fix)
-    if classes is not None and wanted and wanted not in {item["metadata"]["name"] for item in classes}:
+    if classes is not None and wanted and wanted not in {each.name for each in classes}:
         text = f"'{name}' waits for storage class '{wanted}', which does not exist"
         return error(check, text, FOR_EVER, show)
-    reason, fix = why_unbound(context.cluster, name, claim, classes or ())
+    reason, fix = why_unbound(context.cluster, claim, classes or ())
     if reason:
         return error(check, f"'{name}' has no volume: {reason}", FOR_EVER, fix)
-    if waits_for_a_pod(claim, classes or ()) or classes is None:
-        of = f" ({wanted})" if wanted else ""
-        return ok(check, f"'{name}' is bound with the first pod{of}")
-    return error(
-        check,
-        f"'{name}' waits for a volume",
-        "trial pods wait until it is bound",
-        f"kubectl describe pvc {name}",
-    )
+    if classes is None or waits_for_pod(claim, classes):
+        return ok(check, f"'{name}' is bound with the first pod{f' ({wanted})' if wanted else ''}")
+    fix = f"kubectl describe pvc {name}"
+    return error(check, f"'{name}' waits for a volume", "trial pods wait until it is bound", fix)
 
 
-def _bound(context: DoctorContext, check: str, use: str, name: str, claim: Object) -> Result:
-    modes = claim["spec"].get("accessModes") or []
+def _bound(context: DoctorContext, check: str, use: str, claim: Claim) -> Result:
+    """Returns the result for a bound claim: as many trials as run at a time must be able to mount it."""
+    name, modes = claim.name, claim.modes
     shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
     pinned = HOSTNAME in (context.pod["spec"].get("nodeSelector") or {})
     provisioner = provisioner_of(claim, storage_classes(context.cluster) or ())
@@ -80,23 +80,18 @@ def _bound(context: DoctorContext, check: str, use: str, name: str, claim: Objec
         fix = f"a claim with {READ_WRITE_MANY}, or PARALLEL=1"
         return error(check, f"'{name}' is ReadWriteOncePod", "only one trial at a time can start", fix)
     if provisioner in A_FOLDER_A_NODE and not pinned and _nodes(context) > 1:
-        text = f"'{name}' is of {provisioner}, which gives each node a folder of its own"
+        text = f"'{name}' is made by {provisioner}, which gives each node a folder of its own"
         effect = "a trial that starts on another node finds neither the corpus nor its checkpoint"
-        return warning(
-            check,
-            text,
-            effect,
-            f"node_selector {HOSTNAME}: NODE in k8s/site.yaml, or a class for many nodes",
-        )
+        fix = f"node_selector {HOSTNAME}: NODE in k8s/site.yaml, or a storage class for many nodes"
+        return warning(check, text, effect, fix)
     if not shared and not pinned and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or node_selector {HOSTNAME}: NODE in k8s/site.yaml"
         return warning(check, f"'{name}' is {', '.join(modes)}", "parallel trials only start on one node", fix)
-    size = claim.get("status", {}).get("capacity", {}).get("storage", "")
-    return ok(check, f"'{name}' {', '.join(modes)}, {size}".rstrip(", "))
+    return ok(check, f"'{name}' {', '.join(modes)}, {claim.capacity}".rstrip(", "))
 
 
 def _nodes(context: DoctorContext) -> int:
-    """Returns how many there are; 1 where the caller may not look."""
+    """Returns the number of nodes; 1 where the caller has no right to list them."""
     try:
         return len(context.cluster.list(NODE))
     except ForbiddenError:
