@@ -35,6 +35,8 @@ _OBEYED = re.compile(
     "\u2028\u2029\ufeff\U000e0000-\U000e007f"  # line ends of Unicode, and letters that nobody sees
     "\ud800-\udfff]+"  # halves of a character, which cannot be written
 )
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""The escape in JSON of half a character; without the other half it cannot be written again."""
 
 
 def clean(text: str, most: int = LINE_LIMIT) -> str:
@@ -112,6 +114,10 @@ def parse_json(text: str | bytes) -> Any:
     """Returns the value of a JSON text, whose numbers all become a float or are below 10^19. Raises ValueError."""
     try:
         found = json.loads(text, parse_int=_whole)
+        if _SURROGATE.search(text if isinstance(text, bytes) else text.encode(errors="replace")):
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a character (a lone surrogate)") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level = [found]
