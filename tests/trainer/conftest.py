@@ -1,86 +1,18 @@
 """The real trainer as a process, for the tests of trainer/."""
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
-import torch
 
-from trainer.__main__ import main
+from tests.trainer.training import Training
 
 
 @pytest.fixture
 def broken(corpus: Path, tmp_path: Path) -> Path:
-    """Yields a copy of the corpus that the test may damage."""
+    """Returns a copy of the corpus that the test may damage."""
     return Path(shutil.copytree(corpus, tmp_path / corpus.name))
-
-
-def given_once(base: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """Returns the flags of `base`, each with one value, that are not among `flags`; then these."""
-    pairs = zip(base[::2], base[1::2], strict=True)
-    return [word for pair in pairs if pair[0] not in flags for word in pair] + list(flags)
-
-
-class Training:
-    """The real trainer on the debug preset, as a process or in this one."""
-
-    def __init__(self, corpus: Path) -> None:
-        self._corpus = corpus
-        self._processes: list[subprocess.Popen[str]] = []
-
-    def here(self, run_dir: Path, *flags: str, data: Path | None = None) -> int:
-        """Train in this process, with one thread as the processes do, and return the exit code."""
-        torch.set_num_threads(1)
-        return main(self.arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
-
-    def arguments(self, run_dir: Path, *flags: str) -> list[str]:
-        """Returns a flag in `flags` replaces the one given here."""
-        base = {
-            "--model": "convtasnet",
-            "--preset": "debug",
-            "--data-dir": str(self._corpus),
-            "--run-dir": str(run_dir),
-            "--batch-size": "4",
-            "--epochs": "3",
-            "--stop-delay": "0",
-            "--device": "cpu",
-        }
-        return given_once([word for pair in base.items() for word in pair], flags)
-
-    def start(
-        self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
-    ) -> "subprocess.Popen[str]":
-        """Start it; its stdout and stderr can be read line by line."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-        environment |= {"OMP_NUM_THREADS": "1", **env}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "trainer", *self.arguments(run_dir, *flags)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self._processes.append(process)
-        return process
-
-    def run(
-        self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run it to its end."""
-        process = self.start(run_dir, *flags, env=env)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-    def close(self) -> None:
-        """Leave no process behind, whatever the test did."""
-        for process in self._processes:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture

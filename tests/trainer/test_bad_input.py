@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import given_once
 
+from tests.trainer.training import given_once
 from trainer.__main__ import main
 
 Damage = Callable[[Path], object]

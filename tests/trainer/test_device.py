@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training
 
+from tests.trainer.training import Training
 from trainer import device
 from trainer.__main__ import main
 from trainer.errors import ConfigError

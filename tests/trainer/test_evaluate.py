@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import Training
 from torch import Tensor
 from torchmetrics.functional.audio import permutation_invariant_training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio as reference_si_snr
 
 from tests.tiny_corpus import FOLDERS, write_subset
+from tests.trainer.training import Training
 from trainer.__main__ import main
 from trainer.data.sampling import Excerpt
 from trainer.inference.evaluate import Score, _batches, bootstrap, summarize

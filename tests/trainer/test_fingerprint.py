@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Training
 
 from tests.tiny_corpus import FOLDERS
+from tests.trainer.training import Training
 from trainer.__main__ import main
 from trainer.data.pack import main as pack
 from trainer.data.readers import survey
@@ -293,7 +293,7 @@ def test_what_stops_being_sound_during_a_training_ends_with_5(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Never as diverged, and the run continues once the file is what it was."""
-    from test_survival import _after
+    from tests.trainer.test_survival import _after
 
     file = broken / "val" / "mix" / "001_mixFile.wav"
     soundfile.write(file, soundfile.read(file, dtype="float32")[0], 8000, subtype="FLOAT")

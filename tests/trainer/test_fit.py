@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
+from tests.trainer.training import Training
 from trainer.data.readers.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
 from trainer.training.fit import Fit, Scores

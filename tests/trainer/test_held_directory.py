@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run_directory import ROOM, descriptors, names
 
+from tests.trainer.test_run_directory import ROOM, descriptors, names
 from trainer.errors import ConfigError
 from trainer.training.room import Room
 from trainer.training.run_directory import difference, hold, spent_seconds

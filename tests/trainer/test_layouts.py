@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Training
 
 from tests.tiny_corpus import FOLDERS
+from tests.trainer.training import Training
 from trainer.data.pack import main as pack
 from trainer.data.readers.corpora import open_corpus, open_subset
 from trainer.data.readers.subset import load

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Training
 
+from tests.trainer.training import Training
 from trainer.__main__ import main
 from trainer.data.pack import pack
 from trainer.data.readers.corpora import open_subset

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training as Trainer
-from test_resume import assert_same, flat
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 from torchmetrics.functional.audio import permutation_invariant_training, scale_invariant_signal_noise_ratio
 
+from tests.trainer.test_resume import assert_same, flat
+from tests.trainer.training import Training as Trainer
 from trainer.config import Training
 from trainer.data.sampling import Batch
 from trainer.models import build

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Training
-from test_layouts import write_libri
 
+from tests.trainer.test_layouts import write_libri
+from tests.trainer.training import Training
 from trainer.data.readers.corpora import list_files, open_subset
 from trainer.data.readers.oddities import oddities
 from trainer.data.readers.wav import WavSubset

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Training
 
+from tests.trainer.training import Training
 from trainer.data.corpus.__main__ import main as build
 
 MIXTURES, SECONDS = 300, "2"

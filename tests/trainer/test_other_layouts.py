@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_layouts import write_libri
 
+from tests.trainer.test_layouts import write_libri
 from trainer.data.readers.corpora import open_corpus
 from trainer.errors import DataError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import Training
-from test_resume import assert_same
 
+from tests.trainer.test_resume import assert_same
+from tests.trainer.training import Training
 from trainer.data.mixing import KINDS
 from trainer.data.pack import main, pack
 from trainer.data.readers.corpora import list_files, open_corpus, open_subset
@@ -166,7 +166,7 @@ def test_a_pack_that_becomes_shorter_ends_with_5(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To read behind the end of a mapped file would kill the process without a word."""
-    from test_survival import _after
+    from tests.trainer.test_survival import _after
 
     content = (packed / "train.pack").read_bytes()
     monkeypatch.setattr(

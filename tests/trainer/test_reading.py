@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from test_sampling import Numbers
 
+from tests.trainer.test_sampling import Numbers
 from trainer.data import sampling
 from trainer.data.sampling import (
     Batch,

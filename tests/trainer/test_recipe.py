@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training
 
+from tests.trainer.training import Training
 from trainer.data.sampling import Batch
 
 

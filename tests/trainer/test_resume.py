@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training
 
+from tests.trainer.training import Training
 from trainer.training.stop import StopRequest
 
 FILTER = re.compile(r"^\S+ (val_si_snr)=([-+]?\d+(?:\.\d+)?)$")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Training
-from test_resume import assert_same, metric_lines, read_until
 
+from tests.trainer.test_resume import assert_same, metric_lines, read_until
+from tests.trainer.training import Training
 from trainer.errors import StorageError
 from trainer.training import room
 from trainer.training.fit import Fit

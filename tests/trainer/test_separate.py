@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import Training
 from torch import Tensor
 
+from tests.trainer.training import Training
 from trainer.__main__ import main
 from trainer.inference.separator import separate_long
 

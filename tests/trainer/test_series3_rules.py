@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Training as Trainer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_resume import assert_same
 
+from tests.trainer.test_resume import assert_same
+from tests.trainer.training import Training as Trainer
 from trainer.config import Training
 from trainer.training.checkpoint import new_session
 from trainer.training.progress import EpochRecord, Progress

@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from conftest import Training
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from killed import killed_training
-from test_resume import assert_same, metric_lines, read_until, state
 
+from tests.trainer.killed import killed_training
+from tests.trainer.test_resume import assert_same, metric_lines, read_until, state
+from tests.trainer.training import Training
 from trainer.errors import DamagedCheckpointError
 from trainer.training import checkpoint
 from trainer.training.run_directory import hold

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Training
-from wandb_server import KEY, WandbServer, wandb_server
 
+from tests.trainer.training import Training
+from tests.trainer.wandb_server import KEY, WandbServer, wandb_server
 from trainer.tracking.example import Signals, spectrograms
 from trainer.training.gradients import Gradients
 from trainer.training.losses import gains

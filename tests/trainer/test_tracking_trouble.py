@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from conftest import Training
-from test_tracking import OFFLINE, _no_wandb_of_the_user, tracked  # noqa: F401 - the fixture serves here too
+
+from tests.trainer.test_tracking import OFFLINE, _no_wandb_of_the_user, tracked  # noqa: F401 - the fixture serves here too
+from tests.trainer.training import Training
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder of runs", "broken"])

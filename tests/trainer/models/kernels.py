@@ -9,9 +9,9 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from recurrence import recurrence, scan_inputs
 from torch import Tensor
 
+from tests.trainer.models.recurrence import recurrence, scan_inputs
 from trainer.kernels.selective_scan.triton_scan import triton_scan
 from trainer.kernels.triton_depthwise import depthwise
 from trainer.kernels.triton_lstm import bidirectional_lstm

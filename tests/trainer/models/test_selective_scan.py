@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from recurrence import assert_equal, recurrence, scan_inputs, with_gradients
 from torch import Tensor
 
+from tests.trainer.models.recurrence import assert_equal, recurrence, scan_inputs, with_gradients
 from trainer.kernels import selective_scan as package
 from trainer.kernels.selective_scan import choose, selective_scan
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import Training
-from recurrence import assert_equal, recurrence, with_gradients
 from torch import Tensor
 
+from tests.trainer.models.recurrence import assert_equal, recurrence, with_gradients
+from tests.trainer.training import Training
 from trainer.models import build
 from trainer.models.spmamba import Block, FrameAttention, Mamba, SPMambaConfig
 from trainer.models.spmamba import Path as ScanPath

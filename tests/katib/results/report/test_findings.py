@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from simulated import METRIC, identity, row, searched, table
 
 from katib.report.audio import Listening
 from katib.report.axes import axes, ticks
@@ -20,6 +19,7 @@ from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialTable
 from katib.trial import Identity
+from tests.katib.results.report.simulated import METRIC, identity, row, searched, table
 
 
 def test_the_parameter_that_matters_is_told_from_those_that_do_not() -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated import row, searched, table
 
 from katib.conclude.verdict import Verdict, judge
 from katib.report.audio import Example, Listening, Player
@@ -18,6 +17,7 @@ from katib.report.page import page
 from katib.report.summary import conclude
 from katib.table.trial_table import CLUSTER, TrialTable
 from tests.browser import MISSING, PROGRAM, Page, browser
+from tests.katib.results.report.simulated import row, searched, table
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 PICTURES = Path("build/report")
