@@ -12,7 +12,7 @@ import optuna
 
 from benchmarks.search.landscapes import LOGARITHMIC, Landscape
 from benchmarks.search.simulation import Trial
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import StopRule
@@ -43,9 +43,9 @@ class Ours:
         others = [other.values for other in trials if other is not trial]
         return self._rule.decide(trial.values, others) is not None
 
-    def _past(self, trial: Trial) -> Past:
+    def _past(self, trial: Trial) -> Observation:
         value = trial.best if trial.values and trial.state != "failed" else None
-        return Past(trial.assignments, trial.state, value, trial.values if self._curves else ())
+        return Observation(trial.assignments, trial.state, value, trial.values if self._curves else ())
 
 
 class StockKatib:

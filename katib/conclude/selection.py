@@ -16,8 +16,8 @@ from katib.backend.local.proposals import OUTCOMES
 from katib.conclude.noise import PRIOR, Noise, moderated, pooled
 from katib.manifest.experiment import Parameter, parameters_of
 from katib.metrics import METRIC
-from katib.search.bayes import Known, demanded_noise, known, surrogate
-from katib.search.history import Past
+from katib.search.bayes import Observations, demanded_noise, observations, surrogate
+from katib.search.history import Observation
 from katib.search.space import Space
 from katib.table.axes import spanned
 from katib.table.trial_table import Row, TrialTable
@@ -166,10 +166,14 @@ def _belief(
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
 
 
-def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Known:
+def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Observations:
     """Returns what the Gaussian process is told of the trials."""
-    past = [Past(dict(key), OUTCOMES[row.state], row.value, row.values) for key, rows in groups.items() for row in rows]
-    return known(_space(table), past, (), table.identity.maximize)
+    past = [
+        Observation(dict(key), OUTCOMES[row.state], row.value, row.values)
+        for key, rows in groups.items()
+        for row in rows
+    ]
+    return observations(_space(table), past, (), table.identity.maximize)
 
 
 def _space(table: TrialTable) -> Space:

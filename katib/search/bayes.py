@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import erfcx, ndtr
 
 from katib.search.gaussian_process import Array, GaussianProcess, fit
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.space import Space
 
 MOST = 250
@@ -43,7 +43,7 @@ FAILED_QUANTILE = 0.25
 
 
 @dataclass(frozen=True)
-class Known:
+class Observations:
     """What the process is told: `points` [N, D] on the unit cube with `values` [N], greater is better, each of a
     `variance` of its own beyond the noise of all; `source` [N] is 1 for a trial of an earlier search; `pending` [P, D]
     are without value.
@@ -56,7 +56,9 @@ class Known:
     pending: Array
 
 
-def known(space: Space, history: Sequence[Past], earlier: Sequence[Past], maximize: bool) -> Known:
+def observations(
+    space: Space, history: Sequence[Observation], earlier: Sequence[Observation], maximize: bool
+) -> Observations:
     """Returns both histories as the process is told them; a trial of another space is left out."""
     sign = 1.0 if maximize else -1.0
     told = [*_told(space, history, sign), *(replace(one, source=1.0) for one in _told(space, earlier, sign))]
@@ -65,7 +67,7 @@ def known(space: Space, history: Sequence[Past], earlier: Sequence[Past], maximi
     worth = [(one, bad if one.value is None else one.value) for one in told if not one.pending]
     valued = [(one, value) for one, value in worth if value is not None]
     width = len(space.axes)
-    return Known(
+    return Observations(
         points=np.array([one.point for one, _ in valued]).reshape(-1, width),
         values=np.array([value for _, value in valued]),
         variance=np.array([one.variance for one, _ in valued]),
@@ -74,7 +76,7 @@ def known(space: Space, history: Sequence[Past], earlier: Sequence[Past], maximi
     )
 
 
-def suggest(space: Space, told: Known, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
+def suggest(space: Space, told: Observations, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
     """Points of the unit cube, the most promising first; at least two values must be told."""
     model = surrogate(space, told)
     if len(told.pending):
@@ -135,7 +137,7 @@ class Surrogate:
         return np.pad(found, ((0, 0), (0, self.process.x.shape[1] - found.shape[1])))
 
 
-def surrogate(space: Space, told: Known, noise: tuple[float, float] | None = None) -> Surrogate:
+def surrogate(space: Space, told: Observations, noise: tuple[float, float] | None = None) -> Surrogate:
     """Returns the process fitted to what is told, at least one value.
 
     `noise` is the standard deviation between trials of one point, in the unit of the values, and the degrees of freedom
@@ -171,7 +173,7 @@ class _Told:
     source: float = 0.0
 
 
-def _told(space: Space, history: Sequence[Past], sign: float) -> list[_Told]:
+def _told(space: Space, history: Sequence[Observation], sign: float) -> list[_Told]:
     """Returns the trials of one search, in an order that does not hang on how they were listed."""
     gains = _Gains.of(history, sign)
     found: list[_Told] = []
@@ -202,7 +204,7 @@ class _Gains:
     by_step: dict[int, tuple[float, float] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, history: Sequence[Past], sign: float) -> "_Gains":
+    def of(cls, history: Sequence[Observation], sign: float) -> "_Gains":
         completed = [past for past in history if past.outcome == "completed" and past.worth is not None]
         ends = [sign * _worth(past) for past in completed]
         finite = [
@@ -211,7 +213,7 @@ class _Gains:
         ]
         return cls(sign, ends, [list(accumulate(values, max)) for values in finite])
 
-    def expected(self, past: Past) -> tuple[float, float]:
+    def expected(self, past: Observation) -> tuple[float, float]:
         """Returns what a trial that was stopped would have come to, and the variance of that guess.
 
         It would have gained from its last step on what the completed trials gained from that step on. Where its steps
@@ -237,11 +239,11 @@ class _Gains:
         return self.by_step[step]
 
 
-def _worth(past: Past) -> float:
+def _worth(past: Observation) -> float:
     return min(max(past.worth or 0.0, -HUGE), HUGE)
 
 
-def _chosen(told: Known) -> np.ndarray:
+def _chosen(told: Observations) -> np.ndarray:
     """Indices of the trials that the process is fitted to."""
     order = np.argsort(-told.values, kind="stable")
     if len(order) <= MOST:
@@ -251,7 +253,7 @@ def _chosen(told: Known) -> np.ndarray:
     return np.sort(np.append(order[:half], rest[np.linspace(0, len(rest) - 1, MOST - half).astype(int)]))
 
 
-def demanded_noise(space: Space, told: Known) -> tuple[float, float] | None:
+def demanded_noise(space: Space, told: Observations) -> tuple[float, float] | None:
     """Returns what of noise the values alone speak for, as `surrogate` takes it.
 
     None where a fit to them shall find it.

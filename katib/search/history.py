@@ -13,7 +13,7 @@ Outcome = Literal["running", "completed", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
-class Past:
+class Observation:
     """A trial of the history.
 
     `value` is what its objective came to: the best so far of a trial that was stopped early. `values` are its reports,

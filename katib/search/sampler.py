@@ -16,7 +16,7 @@ from katib.manifest.experiment import Algorithm, Search
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import Question
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions, problems
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.space import Space
 from katib.search.trials import Trials
 
@@ -45,10 +45,10 @@ class Sampler:
 
     def propose(
         self,
-        history: Sequence[Past],
+        history: Sequence[Observation],
         count: int = 1,
         *,
-        earlier: Sequence[Past] = (),
+        earlier: Sequence[Observation] = (),
         position: int | None = None,
         names: Collection[str] = (),
     ) -> list[dict[str, str]]:

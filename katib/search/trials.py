@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from katib.search.history import Past
-from katib.search.places import Places
+from katib.search.failed_points import FailedPoints
+from katib.search.history import Observation
 from katib.search.space import Key, Space
 
 
@@ -12,25 +12,25 @@ from katib.search.space import Key, Space
 class Trials:
     """The trials of this search and of earlier ones, and what is proposed meanwhile."""
 
-    listed: list[Past]
+    listed: list[Observation]
     """The trials of this search, in an order that does not depend on how they were listed."""
-    earlier: Sequence[Past]
+    earlier: Sequence[Observation]
     """The trials of searches before it; their space may be another."""
     tried: set[Key]
     """The points of this search."""
     known: set[Key]
     """The points of this search and of earlier ones."""
-    failed: Places
+    failed: FailedPoints
     """Where trials of this search have failed."""
 
     @classmethod
-    def of(cls, space: Space, history: Sequence[Past], earlier: Sequence[Past]) -> "Trials":
+    def of(cls, space: Space, history: Sequence[Observation], earlier: Sequence[Observation]) -> "Trials":
         """Returns the trials of a search; those of another space have no key and count nowhere."""
         listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
         tried = {key for past in listed if (key := space.key(past.assignments))}
         before = {key for past in earlier if (key := space.key(past.assignments))}
         places = [space.shares(past.assignments) for past in listed if past.outcome == "failed"]
-        failed = Places(space, [place for place in places if place is not None])
+        failed = FailedPoints(space, [place for place in places if place is not None])
         return cls(listed, earlier, tried, tried | before, failed)
 
     @property
@@ -40,7 +40,7 @@ class Trials:
 
     def add(self, space: Space, point: Mapping[str, str]) -> None:
         """Adds a proposed point as a running trial."""
-        self.listed.append(Past(point, "running"))
+        self.listed.append(Observation(point, "running"))
         self.exclude(space, point)
 
     def exclude(self, space: Space, point: Mapping[str, str]) -> None:
@@ -50,5 +50,5 @@ class Trials:
         self.known.add(key)
 
 
-def _order(past: Past) -> tuple[object, ...]:
+def _order(past: Observation) -> tuple[object, ...]:
     return sorted(past.assignments.items()), past.outcome, past.worth or 0.0, len(past.values)

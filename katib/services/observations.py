@@ -32,7 +32,7 @@ AWAY = grpc.RpcError
 """What a question raises that the DB manager did not answer."""
 
 
-class Row(NamedTuple):
+class MetricRow(NamedTuple):
     """A value of a metric; `time` is in RFC 3339 as `timestamp` writes it, `value` the text of a number."""
 
     name: str
@@ -57,13 +57,13 @@ class ObservationLogs:
         self._channel = grpc.insecure_channel(address, options=options)
         self._manager = rpc.DBManagerStub(self._channel)
 
-    def report(self, trial: str, rows: Sequence[Row]) -> None:
+    def report(self, trial: str, rows: Sequence[MetricRow]) -> None:
         """Adds rows; the manager looks for no doubles, and fails on none at all."""
         logs = [pb.MetricLog(time_stamp=row.time, metric=pb.Metric(name=row.name, value=row.value)) for row in rows]
         request = pb.ReportObservationLogRequest(trial_name=trial, observation_log=pb.ObservationLog(metric_logs=logs))
         self._manager.ReportObservationLog(request, timeout=TIMEOUT)
 
-    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST, metric: str = "") -> Iterator[Row]:
+    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST, metric: str = "") -> Iterator[MetricRow]:
         """Yields the rows of a trial from `start` to `end`, both included, by time; `metric` "" means all metrics."""
         try:
             answer = self._ask(trial, metric, start, end).result()
@@ -75,9 +75,9 @@ class ObservationLogs:
             yield from self.read(trial, middle + TICK, end, metric)
             return
         for log in answer.observation_log.metric_logs:
-            yield Row(log.metric.name, _normal(log.time_stamp), log.metric.value)
+            yield MetricRow(log.metric.name, _normal(log.time_stamp), log.metric.value)
 
-    def read_all(self, trials: Iterable[str]) -> Iterator[tuple[str, list[Row]]]:
+    def read_all(self, trials: Iterable[str]) -> Iterator[tuple[str, list[MetricRow]]]:
         """Yields each of `trials` with all of its rows, by time."""
         for name, rows in self._rows(trials):
             yield name, [row._replace(time=_normal(row.time)) for row in rows]
@@ -93,7 +93,7 @@ class ObservationLogs:
             for name, rows in self._rows(trials, metric)
         }
 
-    def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[Row]]]:
+    def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[MetricRow]]]:
         """Yields each of `trials` with its rows, those of `metric` alone where it is named."""
         names = list(trials)
         for start in range(0, len(names), AT_ONCE):
@@ -101,7 +101,7 @@ class ObservationLogs:
             for name, answer in asked.items():
                 try:
                     logs = answer.result().observation_log.metric_logs
-                    yield name, (Row(log.metric.name, log.time_stamp, log.metric.value) for log in logs)
+                    yield name, (MetricRow(log.metric.name, log.time_stamp, log.metric.value) for log in logs)
                 except AWAY as error:
                     if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
                         raise

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from katib.errors import SepsweepError
 from katib.manifest.experiment import Algorithm, Parameter, Search
-from katib.search.history import Outcome, Past
+from katib.search.history import Observation, Outcome
 from katib.services.stubs import pb
 from katib.services.turns import TooMuchError
 
@@ -110,7 +110,7 @@ def requested(message: Any) -> int:
     return count
 
 
-def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Past]:
+def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Observation]:
     """Returns the trials of a GetSuggestions request.
 
     `curves` are the values a step, by trial, where they are known.
@@ -139,7 +139,7 @@ def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]])
     return found
 
 
-def listed(trial: Mapping[str, Any], search: Search) -> Past:
+def listed(trial: Mapping[str, Any], search: Search) -> Observation:
     """Returns a Trial as the API server has it, from the view of another search."""
     assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
     status = trial.get("status") or {}
@@ -149,8 +149,8 @@ def listed(trial: Mapping[str, Any], search: Search) -> Past:
     values = [_number(item.get(side, "")) for item in metrics if item["name"] == search.metric]
     value = next((value for value in values if value is not None), None)
     if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
-        return Past(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
-    return Past(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
+        return Observation(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
+    return Observation(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
 
 
 def curves_needed(message: Any) -> list[str]:
@@ -165,15 +165,15 @@ def curves_needed(message: Any) -> list[str]:
     return [name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)]
 
 
-def _past(assignments: Mapping[str, str], status: Any, search: Search, values: Sequence[float]) -> Past:
+def _past(assignments: Mapping[str, str], status: Any, search: Search, values: Sequence[float]) -> Observation:
     value = _observed(status.observation, search)
     outcome: Outcome
     if status.condition in _ENDED_WITHOUT_RESULT:
-        return Past(assignments, "failed")
+        return Observation(assignments, "failed")
     if status.condition in (_CONDITIONS.SUCCEEDED, _CONDITIONS.EARLYSTOPPED):
         outcome = "completed" if status.condition == _CONDITIONS.SUCCEEDED else "stopped"
-        return Past(assignments, outcome if value is not None else "failed", value, values)
-    return Past(assignments, "running")
+        return Observation(assignments, outcome if value is not None else "failed", value, values)
+    return Observation(assignments, "running")
 
 
 def _observed(observation: Any, search: Search) -> float | None:

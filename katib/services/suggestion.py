@@ -19,7 +19,7 @@ from typing import Any
 
 from katib.errors import ClusterError
 from katib.manifest.experiment import Search
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests
 from katib.services.bookkeeping import Bookkeeper
@@ -139,9 +139,9 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             )
             return {}
 
-    def _earlier(self, search: Search) -> list[Past]:
+    def _earlier(self, search: Search) -> list[Observation]:
         """Returns the trials of the experiments that the setting warm_start names."""
-        found: list[Past] = []
+        found: list[Observation] = []
         names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
         if len(names) > MOST_EARLIER:
             raise RequestError(f"warm_start: {len(names)} experiments; {MOST_EARLIER} can be named")

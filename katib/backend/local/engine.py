@@ -16,7 +16,7 @@ from dataclasses import replace
 from katib.backend.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
 from katib.backend.local.launch import Launcher
 from katib.backend.local.process import OUTPUT, TrialProcess, set_aside
-from katib.backend.local.proposals import past, trial_name
+from katib.backend.local.proposals import observation, trial_name
 from katib.backend.local.reasons import unwritable
 from katib.backend.local.record import Trial
 from katib.backend.local.running import SAVE_SECONDS, Running, deadline, seen_for
@@ -115,7 +115,7 @@ class Engine:
             goal = with_unit(experiment.goal or 0.0, experiment.search.metric)
             self._view.say(f"goal reached: {experiment.search.metric} {goal}; no new trials")
             return None
-        history = [past(trial, experiment.strategy) for trial in self.trials]
+        history = [observation(trial, experiment.strategy) for trial in self.trials]
         found = self._sampler.propose(history, names=self._trials)
         if not found:
             self._exhausted = True

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 
 from katib.backend.local.record import Trial
-from katib.search.history import Outcome, Past
+from katib.search.history import Observation, Outcome
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
@@ -20,9 +20,9 @@ OUTCOMES: Mapping[str, Outcome] = {
 """By Katib's state of a trial."""
 
 
-def past(trial: Trial, strategy: str) -> Past:
+def observation(trial: Trial, strategy: str) -> Observation:
     """Returns a trial as the sampler sees it."""
-    return Past(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values)
+    return Observation(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values)
 
 
 def trial_name(experiment: str) -> str:

@@ -18,7 +18,7 @@ from katib.search.space import Space
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from katib.search.history import Past
+    from katib.search.history import Observation
 
 PROPOSALS = 20
 """Points that the estimator proposes for one question before random ones are considered."""
@@ -42,7 +42,7 @@ class Tpe:
             point = self._ask(question, [*trials.listed, *trials.earlier], int(question.generator.integers(2**31)))
             yield space.shares(point) or ()
 
-    def _ask(self, question: Question, trials: Sequence[Past], seed: int) -> dict[str, str]:
+    def _ask(self, question: Question, trials: Sequence[Observation], seed: int) -> dict[str, str]:
         import optuna
 
         # Optuna announces each study that is created, and each proposal creates one.
@@ -74,7 +74,7 @@ def require(space: Space, settings: Mapping[str, str]) -> None:
         raise ManifestError(f"the candidates of a proposal must be 1 to {MOST_CANDIDATES}")
 
 
-def _trial(space: Space, past: Past) -> FrozenTrial | None:
+def _trial(space: Space, past: Observation) -> FrozenTrial | None:
     """Returns a trial in Optuna's form; None where it is a trial of another space."""
     from optuna.trial import TrialState, create_trial
 

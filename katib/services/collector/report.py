@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from katib.services.collector.known import Known, Logs, number, plain
-from katib.services.observations import AWAY, Row, reason, timestamp
+from katib.services.collector.stored_rows import Logs, StoredRows, number, plain
+from katib.services.observations import AWAY, MetricRow, reason, timestamp
 
 MOST_ROWS = 1_000
 """Of one report: MySQL takes 16 383 (four placeholders a row, 65 535 a statement), gRPC 4 MB."""
@@ -36,10 +36,10 @@ class Reporter:
         self._logs = logs
         self._trial = trial
         self._objective = objective
-        self._known = Known(logs, trial, objective)
-        self._new: deque[tuple[Row, bool]] = deque()
+        self._stored = StoredRows(logs, trial, objective)
+        self._new: deque[tuple[MetricRow, bool]] = deque()
         """Rows as they were printed, each with whether the trainer gave the time."""
-        self._waiting: deque[Row] = deque()
+        self._waiting: deque[MetricRow] = deque()
         """Those that are no repetition of an earlier pod's."""
         self.inherited: int | None = None
         """Steps of the objective that earlier pods have reported; None as long as the manager was not asked."""
@@ -61,11 +61,11 @@ class Reporter:
         if not stamp:
             self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
         text = value if isinstance(value, str) else repr(value)
-        self._new.append((Row(name, stamp or timestamp(self._last), text), bool(stamp)))
+        self._new.append((MetricRow(name, stamp or timestamp(self._last), text), bool(stamp)))
 
     def add_unavailable(self, name: str) -> None:
         """Say that the trial is over and has no value of `name`."""
-        self._new.append((Row(name, *NO_VALUE), True))
+        self._new.append((MetricRow(name, *NO_VALUE), True))
 
     @property
     def full(self) -> bool:
@@ -80,12 +80,12 @@ class Reporter:
     @property
     def steps(self) -> int:
         """Steps of the objective that the manager has, those of earlier pods included."""
-        return self._known.steps
+        return self._stored.steps
 
     @property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value of the objective; inf and -inf where the manager has none."""
-        return self._known.lowest, self._known.highest
+        return self._stored.lowest, self._stored.highest
 
     def flush(self) -> None:
         """Send what waits, unless a failure is too short a time ago. Never raises."""
@@ -112,27 +112,27 @@ class Reporter:
                 self._waiting.append(row)
         while self._waiting:
             batch = [self._waiting[index] for index in range(min(MOST_ROWS, len(self._waiting)))]
-            if rows := self._known.missing(batch):
-                self._known.send(rows)
+            if rows := self._stored.missing(batch):
+                self._stored.send(rows)
             for _ in batch:
                 self._waiting.popleft()
 
     def _inherit(self) -> None:
         """Yields what earlier pods have reported."""
-        known = Known(self._logs, self._trial, self._objective)
+        known = StoredRows(self._logs, self._trial, self._objective)
         values: dict[str, array[float]] = {}
 
-        def rows() -> Iterator[Row]:
+        def rows() -> Iterator[MetricRow]:
             for row in map(plain, self._logs.read(self._trial)):
                 value = number(row.value)
                 values.setdefault(row.name, array("d")).append(math.nan if value is None else value)
                 yield row
 
         known.inherit(rows())
-        self._known, self.inherited = known, known.steps
+        self._stored, self.inherited = known, known.steps
         self._earlier = {name: iter(found) for name, found in values.items()}
 
-    def _repeats(self, row: Row) -> bool:
+    def _repeats(self, row: MetricRow) -> bool:
         """Returns whether the next value that an earlier pod reported is this one; the first that is not ends that."""
         value, earlier = number(row.value), self._earlier.get(row.name)
         if value is not None and earlier and next(earlier, None) == value:

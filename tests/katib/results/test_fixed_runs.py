@@ -13,7 +13,7 @@ from katib.conclude.selection import candidates
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.sampler import sampler
 from katib.site import load_site
 from katib.spec import load_spec, specs
@@ -74,7 +74,7 @@ def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
     """Five of six: the search's own run of seed 42 is there. Grid proposes each once and then nothing."""
     experiment = load_experiment(derived(search(), plan()), "x")
     proposer, found = sampler(experiment.search), []
-    while point := proposer.propose([Past(one, "completed", 1.0) for one in found]):
+    while point := proposer.propose([Observation(one, "completed", 1.0) for one in found]):
         found += point
     wanted = [(group, seed) for group in plan().groups for seed in (42, 123, 456) if seed not in group.known]
     assert [point["run"] for point in found] == [group.word(seed) for group, seed in wanted]

@@ -10,9 +10,9 @@ from scipy.special import polygamma
 
 from katib.manifest.experiment import Parameter
 from katib.search import bayes, gaussian_process
-from katib.search.bayes import Known, Surrogate, known, surrogate
+from katib.search.bayes import Observations, Surrogate, observations, surrogate
 from katib.search.gaussian_process import JITTER, GaussianProcess
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.search.space import Space
 from tests.katib.search.test_gaussian_process import matern
 
@@ -26,17 +26,17 @@ KINDS = Space.of(
 )
 
 
-def past(x: float, value: float | None, outcome: str = "completed", curve: Sequence[float] = ()) -> Past:
-    return Past({"x": str(x)}, outcome, value, tuple(curve))  # type: ignore[arg-type]
+def past(x: float, value: float | None, outcome: str = "completed", curve: Sequence[float] = ()) -> Observation:
+    return Observation({"x": str(x)}, outcome, value, tuple(curve))  # type: ignore[arg-type]
 
 
-def told(points: object, values: object, **fields: object) -> Known:
+def told(points: object, values: object, **fields: object) -> Observations:
     at, worth = np.asarray(points, dtype=float), np.asarray(values, dtype=float)
     nothing = {"variance": np.zeros(len(worth)), "source": np.zeros(len(worth)), "pending": at[:0]}
-    return Known(at, worth, **(nothing | fields))  # type: ignore[arg-type]
+    return Observations(at, worth, **(nothing | fields))  # type: ignore[arg-type]
 
 
-def by_place(found: Known) -> dict[float, tuple[float, float, float]]:
+def by_place(found: Observations) -> dict[float, tuple[float, float, float]]:
     return {
         round(float(x), 6): (float(value), float(variance), float(source))
         for x, value, variance, source in zip(
@@ -57,7 +57,7 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
         past(0.7, None, "running"), past(0.8, sign * 7.0, "running"),
     ]  # fmt: skip
     earlier = [past(0.15, sign * 3.0), past(0.25, None, "running"), past(0.35, None, "failed")]
-    found = known(LINE, history, earlier, maximize)
+    found = observations(LINE, history, earlier, maximize)
     quarter = float(np.quantile([1.0, 2.0, 5.0, 3.0], 0.25))
     assert by_place(found) == {
         0.1: (1, 0, 0), 0.2: (2, 0, 0), 0.3: (5, 0, 0), 0.4: (quarter, 0, 0), 0.5: (quarter, 0, 0), 0.6: (quarter, 0, 0),
@@ -68,9 +68,9 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
 
 
 def test_without_any_value_a_failed_trial_tells_nothing() -> None:
-    found = known(
+    found = observations(
         SQUARE,
-        [Past({"x": "0.1", "y": "0.2"}, "failed"), Past({"x": "0.3", "y": "0.4"}, "running")],
+        [Observation({"x": "0.1", "y": "0.2"}, "failed"), Observation({"x": "0.3", "y": "0.4"}, "running")],
         [],
         True,
     )
@@ -95,7 +95,7 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
     gains = [4.0 - 1.0, 6.0 - 2.0]
     later = [0.0, 0.0, 8.0, 0.0]
     found = by_place(
-        known(
+        observations(
             LINE,
             [*history, past(0.6, 5.0, "stopped", [5.0]), past(0.7, 4.0, "stopped", [6.0, 4.0])],
             [],
@@ -109,14 +109,14 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
 def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_median() -> None:
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
-    found = by_place(known(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True))
+    found = by_place(observations(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True))
     assert found[0.4] == pytest.approx((-3.0, 9.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
-    assert by_place(known(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
+    assert by_place(observations(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
 
 
 def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
-    found = known(
+    found = observations(
         LINE,
         [
             past(0.1, 1e300, curve=[1e300]),
@@ -228,8 +228,10 @@ def test_values_of_unordered_kinds_are_told_apart_and_as_far_as_the_ends_of_an_a
 
 def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
     worth = {"a": 1.0, "b": 4.0, "c": -2.0, "d": 0.0}
-    history = [Past({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)]
-    model = surrogate(KINDS, known(KINDS, history, [], True))
+    history = [
+        Observation({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)
+    ]
+    model = surrogate(KINDS, observations(KINDS, history, [], True))
     for kind, value in worth.items():
         place = KINDS.shares({"kind": kind, "layers": "2"})
         assert model.predict(np.array([place]))[0][0] == pytest.approx(value, abs=0.3)

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from katib.search.history import Past, curve
+from katib.search.history import Observation, curve
 
 
 def stamp(second: int, fraction: str = "") -> str:
@@ -35,6 +35,6 @@ def test_any_rows_make_a_curve(rows: list[tuple[str, str]]) -> None:
 
 
 def test_a_value_that_is_not_finite_is_no_worth() -> None:
-    assert Past({}, "completed", math.nan).worth is None
-    assert Past({}, "completed", math.inf).worth is None
-    assert Past({}, "completed", 0.0).worth == 0.0
+    assert Observation({}, "completed", math.nan).worth is None
+    assert Observation({}, "completed", math.inf).worth is None
+    assert Observation({}, "completed", 0.0).worth == 0.0

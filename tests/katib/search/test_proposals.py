@@ -16,9 +16,9 @@ from katib.manifest.experiment import Parameter
 from katib.search import bayes
 from katib.search.algorithms import base
 from katib.search.algorithms.base import NEAR
+from katib.search.failed_points import FailedPoints
 from katib.search.first_suggestions import FirstSuggestion
-from katib.search.history import Outcome, Past
-from katib.search.places import Places
+from katib.search.history import Observation, Outcome
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 
@@ -31,8 +31,8 @@ MIXED = Space.of(
 )
 
 
-def past(x: float, y: float, value: float | None = None, outcome: Outcome = "completed") -> Past:
-    return Past({"x": str(x), "y": str(y)}, outcome, value, () if value is None else (value,) * 3)
+def past(x: float, y: float, value: float | None = None, outcome: Outcome = "completed") -> Observation:
+    return Observation({"x": str(x), "y": str(y)}, outcome, value, () if value is None else (value,) * 3)
 
 
 def shares(points: Sequence[dict[str, str]]) -> np.ndarray:
@@ -131,11 +131,11 @@ def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Known]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Observations]:
     """Yields what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
-    found: list[bayes.Known] = []
+    found: list[bayes.Observations] = []
 
-    def suggest(_space: Space, told: bayes.Known, _draw: object) -> Iterator[tuple[float, ...]]:
+    def suggest(_space: Space, told: bayes.Observations, _draw: object) -> Iterator[tuple[float, ...]]:
         found.append(told)
         yield (0.5, 0.5 + len(found) / 1000)
 
@@ -147,7 +147,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Known]:
     ("own", "before", "is_asked"), [(4, 0, False), (5, 0, True), (2, 2, False), (2, 3, True), (0, 5, True)]
 )
 def test_the_model_is_asked_when_as_many_trials_are_known_as_it_starts_with(
-    asked: list[bayes.Known], own: int, before: int, is_asked: bool
+    asked: list[bayes.Observations], own: int, before: int, is_asked: bool
 ) -> None:
     """Those of earlier searches included."""
     trials = [past(n / 20, 0.1, float(n)) for n in range(10)]
@@ -157,7 +157,7 @@ def test_the_model_is_asked_when_as_many_trials_are_known_as_it_starts_with(
     assert len(asked) == is_asked
 
 
-def test_the_model_needs_two_values(asked: list[bayes.Known]) -> None:
+def test_the_model_needs_two_values(asked: list[bayes.Observations]) -> None:
     proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
     one, two = past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)
     for history, is_asked in (
@@ -170,7 +170,7 @@ def test_the_model_needs_two_values(asked: list[bayes.Known]) -> None:
         assert len(asked) == is_asked
 
 
-def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Known]) -> None:
+def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Observations]) -> None:
     """docs of BATCH; each is known as pending to the next, and the rest is spread evenly."""
     proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=2)
     found = proposer.propose([past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)], 20)
@@ -179,10 +179,10 @@ def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Known])
 
 
 def test_a_known_point_is_passed_over_for_the_models_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known from this search or from an earlier one, in whatever spelling."""
+    """Observations from this search or from an earlier one, in whatever spelling."""
     monkeypatch.setattr(bayes, "suggest", lambda *_: iter([(0.5, 0.5), (0.25, 0.5), (0.75, 0.75), (0.1, 0.1)]))
     proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
-    history = [Past({"x": "5e-1", "y": "0.50"}, "completed", 1.0), past(0.9, 0.9, 2.0)]
+    history = [Observation({"x": "5e-1", "y": "0.50"}, "completed", 1.0), past(0.9, 0.9, 2.0)]
     assert proposer.propose(history, earlier=[past(0.25, 0.5, 1.0)]) == [{"x": "0.75", "y": "0.75"}]
 
 
@@ -193,7 +193,7 @@ def test_where_no_draw_is_free_an_untried_point_is_searched_for(monkeypatch: pyt
     """
     monkeypatch.setattr(base, "DRAWS", 0)
     nine = Space.of([Parameter("n", "int", "1", "9", None, (), "uniform")])
-    tried = [Past({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
+    tried = [Observation({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
     assert Sampler(nine, "random", True, seed=1).propose(tried, 3) == [{"n": "9"}]
     firsts = {point["n"] for seed in range(12) for point in Sampler(nine, "random", True, seed=seed).propose([])}
     assert len(firsts) > 3
@@ -213,7 +213,7 @@ def test_a_kind_of_which_everything_failed_is_left_for_another() -> None:
 
     A value of kind b has nothing in common with them.
     """
-    failed = [Past({"kind": "a", "x": str(n * 0.03)}, "failed") for n in range(35)]
+    failed = [Observation({"kind": "a", "x": str(n * 0.03)}, "failed") for n in range(35)]
     for seed in range(8):
         (found,) = Sampler(MIXED, "random", True, seed=seed).propose(failed)
         assert found["kind"] == "b"
@@ -223,7 +223,7 @@ def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
     """Failures at every 0.03 but around 0.5, where they lie 0.036 apart: nowhere is further from all than 0.018, there."""
     line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     places = [*np.arange(0, 0.482, 0.03), 0.482, 0.518, *np.arange(0.54, 1.001, 0.03)]
-    failed = [Past({"x": str(place)}, "failed") for place in places]
+    failed = [Observation({"x": str(place)}, "failed") for place in places]
     (found,) = Sampler(line, "random", True, seed=2).propose(failed)
     assert float(found["x"]) == pytest.approx(0.5, abs=0.004)
     assert NEAR > 0.018
@@ -258,7 +258,7 @@ def test_the_nearest_of_failed_trials_is_that_of_a_plain_loop() -> None:
     draws = np.random.default_rng(3)
     points = [space.shares(space.at(draws.random(3))) or () for _ in range(40)]
     for failed in (points[:30], points[:1], []):
-        places = Places(space, failed)
+        places = FailedPoints(space, failed)
         for point in points[30:]:
             apart = [
                 max(abs(point[0] - other[0]), float(abs(point[1] - other[1]) > 0.1), abs(point[2] - other[2]))
@@ -270,14 +270,14 @@ def test_the_nearest_of_failed_trials_is_that_of_a_plain_loop() -> None:
 def test_an_answer_of_a_thousand_points_among_thousands_that_failed_comes_to_an_end() -> None:
     """They leave no place free of them; each would be compared with thousands of draws."""
     line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
-    failed = [Past({"x": str(index / 2_000)}, "failed") for index in range(2_001)]
+    failed = [Observation({"x": str(index / 2_000)}, "failed") for index in range(2_001)]
     found = Sampler(line, "random", True, seed=1).propose(failed, 100)
     assert len({point["x"] for point in found} - {past.assignments["x"] for past in failed}) == 100
 
 
 def test_a_grid_skips_what_was_tried_and_keeps_its_order() -> None:
     space = Space.of([Parameter(name, "int", "1", "2", None, (), "uniform") for name in "ab"])
-    found = Sampler(space, "grid", True).propose([Past({"a": "1", "b": "2"}, "running")], 5)
+    found = Sampler(space, "grid", True).propose([Observation({"a": "1", "b": "2"}, "running")], 5)
     assert [tuple(point.values()) for point in found] == [("1", "1"), ("2", "1"), ("2", "2")]
 
 

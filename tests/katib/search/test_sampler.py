@@ -18,8 +18,8 @@ from katib.manifest.experiment import Parameter, Search, load_experiment
 from katib.manifest.render import render
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import NEAR
-from katib.search.bayes import known
-from katib.search.history import Outcome, Past
+from katib.search.bayes import observations
+from katib.search.history import Observation, Outcome
 from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.search.space import Space
 from katib.site import load_site
@@ -41,20 +41,20 @@ def experiment(algorithm: str, *, stepped: bool = False, **settings: str) -> Sea
     return load_experiment(json.dumps(data), "test").search
 
 
-def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> list[Past]:
+def search(proposer: Sampler, trials: int, outcome: Outcome = "completed") -> list[Observation]:
     """Returns a search whose objective is best at lr 0.003."""
-    history: list[Past] = []
+    history: list[Observation] = []
     for _ in range(trials):
         found = proposer.propose(history)
         if not found:
             break
         (assignments,) = found
         value = -abs(float(assignments["lr"]) - 0.003)
-        history.append(Past(assignments, outcome, value, (value,)))
+        history.append(Observation(assignments, outcome, value, (value,)))
     return history
 
 
-def points(history: Sequence[Past]) -> list[tuple[str, ...]]:
+def points(history: Sequence[Observation]) -> list[tuple[str, ...]]:
     return [tuple(past.assignments.values()) for past in history]
 
 
@@ -106,7 +106,7 @@ def test_neither_a_failed_point_nor_its_surroundings_are_proposed(name: str) -> 
         place = shares(proposer, found)
         failed = [shares(proposer, past.assignments) for past in history if past.outcome == "failed"]
         assert all(max(abs(a - b) for a, b in zip(place, other, strict=True)) > NEAR for other in failed)
-        history.append(Past(found, "failed"))
+        history.append(Observation(found, "failed"))
 
 
 @pytest.mark.parametrize("name", ["bayesianoptimization", "multivariate-tpe"])
@@ -117,7 +117,7 @@ def test_running_trials_drive_the_next_ones_away(name: str) -> None:
         proposer = replace(sampler(experiment(name, random_state=str(seed))), startup=3)
         history = search(proposer, 9)
         (first,) = proposer.propose(history)
-        (second,) = proposer.propose([*history, Past(first, "running")], position=10)
+        (second,) = proposer.propose([*history, Observation(first, "running")], position=10)
         (blind,) = proposer.propose(history, position=10)
         known.append(distance(proposer, first, second))
         unknown.append(distance(proposer, first, blind))
@@ -154,7 +154,7 @@ def test_a_batch_is_what_one_after_the_other_would_have_been(name: str) -> None:
     batch = proposer.propose(history, 3)
     for point in batch:
         assert proposer.propose(history) == [point]
-        history = [*history, Past(point, "running")]
+        history = [*history, Observation(point, "running")]
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -187,19 +187,19 @@ def test_a_finite_space_is_used_up_and_no_point_comes_twice(name: str) -> None:
         Parameter("norm", "categorical", None, None, None, ("layer", "batch", "none"), "uniform"),
     ]
     proposer = Sampler(Space.of(parameters), name, True, seed=1, startup=2)
-    history = [Past({"lr": "0.1", "norm": "none"}, "completed", 1.0)]
+    history = [Observation({"lr": "0.1", "norm": "none"}, "completed", 1.0)]
     found = proposer.propose(history, 9)
     assert {tuple(point.values()) for point in found} == {
         (lr, norm) for lr in ("0.1", "0.01") for norm in ("layer", "batch", "none")
     } - {("0.1", "none")}
     assert len(found) == 5
-    assert proposer.propose([*history, *(Past(point, "completed", 0.5) for point in found)], 2) == []
+    assert proposer.propose([*history, *(Observation(point, "completed", 0.5) for point in found)], 2) == []
 
 
 def test_two_spellings_of_a_value_are_one_point() -> None:
     parameter = Parameter("lr", "double", "0.001", "0.003", "0.001", (), "uniform")
     proposer = Sampler(Space.of([parameter]), "grid", True)
-    assert proposer.propose([Past({"lr": "1e-3"}, "completed", 1.0)]) == [{"lr": "0.002"}]
+    assert proposer.propose([Observation({"lr": "1e-3"}, "completed", 1.0)]) == [{"lr": "0.002"}]
 
 
 def test_a_grid_of_a_million_million_points_is_not_listed() -> None:
@@ -218,7 +218,7 @@ def test_first_suggestions_come_first_and_once(name: str) -> None:
     found = proposer.propose([], 3)
     assert found[0] == control
     assert control not in found[1:]
-    assert control not in proposer.propose([Past(control, "failed")], 3)
+    assert control not in proposer.propose([Observation(control, "failed")], 3)
 
 
 def named(*points: tuple[str, str]) -> str:
@@ -232,11 +232,11 @@ def test_first_suggestions_keep_their_order_and_their_trials_names(name: str) ->
     """Asked one by one, two at a time, and after the second of them alone; what the algorithm proposes has no name."""
     setting = named(("0.001", "demo-a"), ("0.003", ""), ("0.002", "demo-c"))
     proposer = sampler(experiment(name, random_state="1", first_suggestions=setting))
-    history: list[Past] = []
+    history: list[Observation] = []
     for lr, trial in [("0.001", "demo-a"), ("0.003", ""), ("0.002", "demo-c")]:
         (found,) = proposer.propose(history)
         assert (found["lr"], proposer.trial_name(found)) == (lr, trial)
-        history.append(Past(found, "running"))
+        history.append(Observation(found, "running"))
     assert [point["lr"] for point in proposer.propose([], 2)] == ["0.001", "0.003"]
     assert [point["lr"] for point in proposer.propose(history[1:2], 2)] == ["0.001", "0.002"]
     (later,) = proposer.propose(history)
@@ -250,7 +250,7 @@ def test_a_first_suggestion_whose_trial_exists_or_was_proposed_and_is_hidden_is_
     proposer = sampler(experiment("random", random_state="1", first_suggestions=setting))
     assert proposer.propose([], 1, names={"demo-a"})[0]["lr"] == "0.002"
     (second,) = proposer.propose([], 1, names={"demo-a"})
-    found = proposer.propose([Past(second, "completed", 1.0)], 2, position=2)
+    found = proposer.propose([Observation(second, "completed", 1.0)], 2, position=2)
     assert found[0]["lr"] == "0.003"
     assert found[1]["lr"] not in ("0.001", "0.002", "0.003")
 
@@ -273,7 +273,7 @@ def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> N
 def test_a_point_of_an_earlier_search_is_not_tried_again() -> None:
     parameter = Parameter("depth", "int", "1", "9", None, (), "uniform")
     proposer = Sampler(Space.of([parameter]), "random", True, seed=1)
-    earlier = [Past({"depth": str(depth)}, "completed", 1.0) for depth in range(1, 9)]
+    earlier = [Observation({"depth": str(depth)}, "completed", 1.0) for depth in range(1, 9)]
     assert proposer.propose([], earlier=earlier) == [{"depth": "9"}]
 
 
@@ -285,11 +285,11 @@ def test_stopped_trials_count_as_far_as_they_came() -> None:
     """
     space = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     history = [
-        *(Past({"x": str(x)}, "completed", 4.0 + x, (1.0 + x, 2.0 + x, 3.0 + x, 4.0 + x)) for x in (0.1, 0.2)),
-        Past({"x": "0.3"}, "stopped", 0.5, (0.5,)),
-        Past({"x": "0.4"}, "stopped", 0.5, (0.5, 0.4, 0.3)),
+        *(Observation({"x": str(x)}, "completed", 4.0 + x, (1.0 + x, 2.0 + x, 3.0 + x, 4.0 + x)) for x in (0.1, 0.2)),
+        Observation({"x": "0.3"}, "stopped", 0.5, (0.5,)),
+        Observation({"x": "0.4"}, "stopped", 0.5, (0.5, 0.4, 0.3)),
     ]
-    told = known(space, history, [], maximize=True)
+    told = observations(space, history, [], maximize=True)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(3.5)
     assert values[0.4] == pytest.approx(1.5)
@@ -309,10 +309,10 @@ def test_a_completed_trial_gained_nothing_after_patience_ended_it() -> None:
             best = max(best, curve[step]) if step < len(curve) else best
         gains.append(max(curve) - best)
     history = [
-        *(Past({"x": x}, "completed", max(curve), curve) for x, curve in completed.items()),
-        Past({"x": "0.3"}, "stopped", 0.9, stopped),
+        *(Observation({"x": x}, "completed", max(curve), curve) for x, curve in completed.items()),
+        Observation({"x": "0.3"}, "stopped", 0.9, stopped),
     ]
-    told = known(space, history, [], maximize=True)
+    told = observations(space, history, [], maximize=True)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(0.9 + mean(gains))
     assert (values[0.1], values[0.2]) == pytest.approx((3.0, 5.0))
@@ -321,10 +321,10 @@ def test_a_completed_trial_gained_nothing_after_patience_ended_it() -> None:
 def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_middle() -> None:
     space = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     history = [
-        *(Past({"x": str(x)}, "completed", -1.0) for x in (0.1, 0.2)),
-        Past({"x": "0.3"}, "stopped", -3.0),
+        *(Observation({"x": str(x)}, "completed", -1.0) for x in (0.1, 0.2)),
+        Observation({"x": "0.3"}, "stopped", -3.0),
     ]
-    assert known(space, history, [], maximize=True).values.tolist() == [-1.0, -1.0, -2.0]
+    assert observations(space, history, [], maximize=True).values.tolist() == [-1.0, -1.0, -2.0]
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -332,7 +332,7 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
 def test_values_at_the_ends_of_what_a_float_holds_are_values(name: str, value: float) -> None:
     proposer = sampler(experiment(name, random_state="1", **({"n_initial_points": "3"} if "bayes" in name else {})))
     history = [
-        Past(past.assignments, outcome, number, (number,))
+        Observation(past.assignments, outcome, number, (number,))
         for past, number, outcome in zip(
             search(proposer, 12),
             [value, -value, 1.0, 0.0] * 3,
@@ -345,7 +345,7 @@ def test_values_at_the_ends_of_what_a_float_holds_are_values(name: str, value: f
 
 values = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 pasts = st.builds(
-    Past,
+    Observation,
     st.fixed_dictionaries(
         {
             "lr": st.floats(1e-5, 1.0).map(repr),
@@ -362,7 +362,7 @@ pasts = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(pasts, max_size=12), st.integers(0, 3), st.sampled_from(ENDLESS), st.booleans())
 def test_whatever_the_history_the_proposals_are_new_points_of_the_space(
-    history: list[Past], count: int, name: str, maximize: bool
+    history: list[Observation], count: int, name: str, maximize: bool
 ) -> None:
     space = Space.of(
         [
@@ -382,7 +382,10 @@ def test_whatever_the_history_the_proposals_are_new_points_of_the_space(
 def test_trials_of_another_space_are_no_obstacle() -> None:
     """Warm start from a search with other parameters."""
     proposer = sampler(experiment("bayesianoptimization", random_state="3", n_initial_points="1"))
-    foreign = [Past({"depth": "3"}, "completed", 1.0, (1.0,)), Past({"lr": "5"}, "completed", 1.0, (1.0,))]
+    foreign = [
+        Observation({"depth": "3"}, "completed", 1.0, (1.0,)),
+        Observation({"lr": "5"}, "completed", 1.0, (1.0,)),
+    ]
     (found,) = proposer.propose([*foreign, *search(proposer, 4)])
     assert set(found) == set(STEPS)
 

@@ -12,7 +12,7 @@ import pytest
 
 from katib.services.collector import report
 from katib.services.collector.report import Reporter
-from katib.services.observations import FIRST, LAST, Row, timestamp
+from katib.services.observations import FIRST, LAST, MetricRow, timestamp
 from tests.katib.services.rig import METRIC, START
 
 AT = [START + timedelta(minutes=minute) for minute in range(10)]
@@ -21,16 +21,16 @@ AT = [START + timedelta(minutes=minute) for minute in range(10)]
 class Manager:
     """Keeps rows; while it is `away` no call is answered. `batches` are the reports that came."""
 
-    def __init__(self, *rows: Row) -> None:
+    def __init__(self, *rows: MetricRow) -> None:
         self.rows, self.batches = list(rows), list[int]()
         self.away = False
         self.calls = 0
 
-    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST) -> list[Row]:
+    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST) -> list[MetricRow]:
         self._call(trial)
         return [row for row in self.rows if timestamp(start) <= row.time <= timestamp(end)]
 
-    def report(self, trial: str, rows: Sequence[Row]) -> None:
+    def report(self, trial: str, rows: Sequence[MetricRow]) -> None:
         self._call(trial)
         self.rows += rows
         self.batches.append(len(rows))
@@ -63,8 +63,8 @@ def test_a_row_is_what_was_printed() -> None:
     reporter.flush()
     assert reporter.done
     assert manager.rows == [
-        Row(METRIC, "2026-11-24T09:30:00.000007Z", "5.0"),
-        Row("genotype", "2026-11-24T09:31:00.000000Z", "3x3"),
+        MetricRow(METRIC, "2026-11-24T09:30:00.000007Z", "5.0"),
+        MetricRow("genotype", "2026-11-24T09:31:00.000000Z", "3x3"),
     ]
     assert (reporter.steps, reporter.range, reporter.inherited) == (1, (5.0, 5.0), 0)
 
@@ -113,7 +113,7 @@ def test_a_trial_without_an_objective_is_unavailable() -> None:
     reporter = Reporter(manager, "t", METRIC)
     reporter.add_unavailable(METRIC)
     reporter.flush()
-    assert manager.rows == [Row(METRIC, "0001-01-01T00:00:00.000000Z", "unavailable")]
+    assert manager.rows == [MetricRow(METRIC, "0001-01-01T00:00:00.000000Z", "unavailable")]
 
 
 def test_rows_go_in_batches_that_mysql_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +201,8 @@ def test_a_manager_that_is_away_is_asked_again_after_longer_and_longer_pauses(
 
 def test_rows_of_an_earlier_pod_are_not_sent_again_and_count() -> None:
     """Three steps of it, printed again with their times; the manager writes 1.50 for 1.5."""
-    earlier = [Row(METRIC, timestamp(AT[step]), text) for step, text in enumerate(("1.50", "-2", "0.5"))]
-    manager = Manager(*earlier, Row("loss", timestamp(AT[0]), "7"))
+    earlier = [MetricRow(METRIC, timestamp(AT[step]), text) for step, text in enumerate(("1.50", "-2", "0.5"))]
+    manager = Manager(*earlier, MetricRow("loss", timestamp(AT[0]), "7"))
     reporter = Reporter(manager, "t", METRIC)
     for step, value in enumerate((1.5, -2.0, 0.5, 3.0)):
         reporter.add(METRIC, value, AT[step])
@@ -218,8 +218,8 @@ def test_lines_without_a_time_repeat_an_earlier_pod_value_by_value() -> None:
 
     A text, and a value more than there were, are new.
     """
-    rows = [Row(METRIC, timestamp(AT[step]), text) for step, text in enumerate(("1.0", "2.0", "3.0"))]
-    rows += [Row("loss", timestamp(AT[step]), text) for step, text in enumerate(("9.0", "unavailable"))]
+    rows = [MetricRow(METRIC, timestamp(AT[step]), text) for step, text in enumerate(("1.0", "2.0", "3.0"))]
+    rows += [MetricRow("loss", timestamp(AT[step]), text) for step, text in enumerate(("9.0", "unavailable"))]
     manager = Manager(*rows)
     reporter = Reporter(manager, "t", METRIC)
     for value in (1.0, 2.5, 3.0):
@@ -234,7 +234,7 @@ def test_lines_without_a_time_repeat_an_earlier_pod_value_by_value() -> None:
 
 
 def test_a_whole_repetition_adds_nothing_and_what_follows_is_new() -> None:
-    manager = Manager(*(Row(METRIC, timestamp(AT[step]), f"{step}.0") for step in range(3)))
+    manager = Manager(*(MetricRow(METRIC, timestamp(AT[step]), f"{step}.0") for step in range(3)))
     reporter = Reporter(manager, "t", METRIC)
     for value in (0.0, 1.0, 2.0, 2.0, 0.0):
         reporter.add(METRIC, value, None)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.services import observations
-from katib.services.collector import known, report
+from katib.services.collector import report, stored_rows
 from katib.services.collector.report import Reporter
-from katib.services.observations import FIRST, LAST, ObservationLogs, Row, timestamp
+from katib.services.observations import FIRST, LAST, MetricRow, ObservationLogs, timestamp
 from tests.katib.services.rig import METRIC, START, DbManager
 
 
@@ -19,15 +19,15 @@ class Lossy:
     """Rows in a list; of each report what `losses` says: done, refused, or written without an answer."""
 
     def __init__(self, losses: Iterable[str]) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[MetricRow] = []
         self.losses = iter(losses)
 
-    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST) -> Iterator[Row]:
+    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST) -> Iterator[MetricRow]:
         if next(self.losses, "done") != "done":
             raise grpc.RpcError
         return (row for row in sorted(self.rows, key=_time) if timestamp(start) <= row.time <= timestamp(end))
 
-    def report(self, trial: str, rows: Sequence[Row]) -> None:
+    def report(self, trial: str, rows: Sequence[MetricRow]) -> None:
         loss = next(self.losses, "done")
         if loss != "refused":
             self.rows += rows
@@ -35,7 +35,7 @@ class Lossy:
             raise grpc.RpcError
 
 
-def _time(row: Row) -> str:
+def _time(row: MetricRow) -> str:
     return row.time
 
 
@@ -50,9 +50,9 @@ def test_each_row_that_any_pod_printed_is_there_once(pods: list[list[tuple[str, 
     With so few rows kept and sent at once that all paths are taken.
     """
     logs = Lossy(losses)
-    printed: set[Row] = set()
+    printed: set[MetricRow] = set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "MOST_HASHES", 6)
+        patch.setattr(stored_rows, "MOST_HASHES", 6)
         patch.setattr(report, "MOST_ROWS", 3)
         patch.setattr(report, "LONGEST_PAUSE", 0.0)
         for lines in pods:
@@ -60,7 +60,7 @@ def test_each_row_that_any_pod_printed_is_there_once(pods: list[list[tuple[str, 
             for name, minute, value in lines:
                 at = START + timedelta(minutes=minute)
                 reporter.add(name, float(value), at)
-                printed.add(Row(name, timestamp(at), repr(float(value))))
+                printed.add(MetricRow(name, timestamp(at), repr(float(value))))
                 reporter.flush()
             while not reporter.done:
                 reporter.flush()
@@ -84,7 +84,7 @@ def test_a_history_longer_than_a_message_is_resumed(db: DbManager) -> None:
     assert reporter.done
     assert (reporter.inherited, reporter.steps, reporter.range) == (70_000, 70_005, (0.0, 70_004.0))
     assert db.values("t") == [str(float(step)) for step in range(70_005)]
-    assert len(reporter._known._hashes) <= known.MOST_HASHES + 2 * 1_005
+    assert len(reporter._stored._hashes) <= stored_rows.MOST_HASHES + 2 * 1_005
 
 
 def test_long_answers_are_read_in_parts(db: DbManager, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from katib.search.history import Past
+from katib.search.history import Observation
 from katib.services import requests
 from katib.services.server import Server, start
 from katib.services.stubs import pb, rpc
@@ -146,11 +146,11 @@ def test_history_has_every_outcome_in_the_searchs_terms() -> None:
         ]
     )
     assert requests.history(request, search, {"stopped": (1.0, 2.5)}) == [
-        Past(chosen, "completed", 4.5),
-        Past(chosen, "stopped", 2.5, (1.0, 2.5)),
-        *(Past(chosen, "failed"),) * 1,
-        *(Past(chosen, "failed", None),) * 3,
-        *(Past(chosen, "running"),) * 3,
+        Observation(chosen, "completed", 4.5),
+        Observation(chosen, "stopped", 2.5, (1.0, 2.5)),
+        *(Observation(chosen, "failed"),) * 1,
+        *(Observation(chosen, "failed", None),) * 3,
+        *(Observation(chosen, "running"),) * 3,
     ]
 
 

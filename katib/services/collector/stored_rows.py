@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from katib import metrics
-from katib.services.observations import Row
+from katib.services.observations import MetricRow
 
 MOST_HASHES = 20_000
 """Of rows and of steps that are kept, 150 bytes each."""
@@ -21,14 +21,14 @@ MOST_HASHES = 20_000
 class Logs(Protocol):
     """Where rows are: ObservationLogs. Each call raises AWAY where it does not answer."""
 
-    def read(self, trial: str, start: datetime = ..., end: datetime = ...) -> Iterable[Row]:
+    def read(self, trial: str, start: datetime = ..., end: datetime = ...) -> Iterable[MetricRow]:
         """Returns the rows of a trial from `start` to `end`, both included, by time."""
 
-    def report(self, trial: str, rows: Sequence[Row]) -> None:
+    def report(self, trial: str, rows: Sequence[MetricRow]) -> None:
         """Adds rows."""
 
 
-class Known:
+class StoredRows:
     """The rows of one trial; those of its objective are also counted, a step a timestamp, as the stop rules do."""
 
     def __init__(self, logs: Logs, trial: str, objective: str) -> None:
@@ -39,19 +39,19 @@ class Known:
         """Of rows, and of pairs of metric and time; each with its time, the longest known first."""
         self._forgotten = ""
         """The latest time of what is no longer in `_hashes`."""
-        self._unsure: frozenset[Row] = frozenset()
+        self._unsure: frozenset[MetricRow] = frozenset()
         """Rows that were sent, and perhaps written: the manager has not answered."""
         self.steps = 0
         self.lowest, self.highest = math.inf, -math.inf
         """Of the objective; both infinite where the manager has no value of it."""
 
-    def inherit(self, rows: Iterable[Row]) -> None:
+    def inherit(self, rows: Iterable[MetricRow]) -> None:
         """These are the rows that earlier pods have reported, by time."""
         for row in rows:
             self._count(row)
             self._forget()
 
-    def missing(self, rows: Iterable[Row]) -> list[Row]:
+    def missing(self, rows: Iterable[MetricRow]) -> list[MetricRow]:
         """Returns those that the manager has not, each once.
 
         Raises AWAY where it is to be asked and does not answer.
@@ -67,7 +67,7 @@ class Known:
             self._ask(doubtful)
         return [row for row in distinct if hash(row) not in self._hashes]
 
-    def send(self, rows: Sequence[Row]) -> None:
+    def send(self, rows: Sequence[MetricRow]) -> None:
         """Report rows that are missing. Raises AWAY; they may be there nevertheless."""
         self._unsure = frozenset(rows)
         self._logs.report(self._trial, rows)
@@ -84,7 +84,7 @@ class Known:
             self._keep(row)
         self._unsure = frozenset()
 
-    def _count(self, row: Row) -> None:
+    def _count(self, row: MetricRow) -> None:
         """A row that the manager has, and that was not counted before unless it is still known."""
         if hash(row) in self._hashes:
             return
@@ -94,7 +94,7 @@ class Known:
                 self.lowest, self.highest = min(value, self.lowest), max(value, self.highest)
         self._keep(row)
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: MetricRow) -> None:
         self._hashes[hash(row)] = row.time
         if row.name == self._objective:
             self._hashes[_step(row)] = row.time
@@ -108,7 +108,7 @@ class Known:
             self._hashes = dict(items[half:])
 
 
-def plain(row: Row) -> Row:
+def plain(row: MetricRow) -> MetricRow:
     """With its number as Python writes it."""
     value = number(row.value)
     return row if value is None else row._replace(value=repr(value))
@@ -120,5 +120,5 @@ def number(text: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _step(row: Row) -> int:
+def _step(row: MetricRow) -> int:
     return hash((row.name, row.time))

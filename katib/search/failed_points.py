@@ -7,7 +7,7 @@ import numpy as np
 from katib.search.space import Space
 
 
-class Places:
+class FailedPoints:
     """Points of the unit cube, of which thousands are compared with each draw."""
 
     def __init__(self, space: Space, points: Sequence[Sequence[float]]) -> None:
