@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from katib.manifest.shell import read_script
 
@@ -56,6 +56,19 @@ def is_trainer(argv: Sequence[str]) -> bool:
     if script and (len(read.commands) != 1 or read.end == "ends with '&'"):
         return False
     return _TRAINER.match(_joined(script or " ".join(argv))) is not None
+
+
+def flags_in(words: Iterable[str]) -> dict[str, list[str]]:
+    """Returns each flag of a command with the words after it; of a flag that is given twice, the last one."""
+    flags: dict[str, list[str]] = {}
+    for word in words:
+        flag, sign, value = word.partition("=")
+        if word.startswith("--"):
+            flags.pop(flag, None)  # the last one takes the words that follow it
+            flags[flag] = [value] if sign else []
+        elif flags:
+            flags[next(reversed(flags))].append(word)
+    return flags
 
 
 def _joined(script: str) -> str:

@@ -1,20 +1,24 @@
-"""How two searches differ, in the words of flags and spec keys and not in paths of the manifest. Pure."""
+"""How two searches differ, named by flags and keys of a spec rather than by paths of the manifest. Pure: no I/O."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import takewhile
+
+from katib.manifest.command import flags_in
+from katib.manifest.object import Manifest
+from katib.tree import Tree, at, items, text, texts, without
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yields how the specs of two manifests differ, one text a setting: `preset: huge became debug`, `search.lr.max: 1
-    became 2`.
+def changes(before: Tree, after: Tree) -> Iterator[str]:
+    """Yields how the specs of two manifests differ, one text per setting: `preset: huge became debug`,
+    `search.lr.max: 1 became 2`.
     """
-    found = list(_named_changes(before, after))
-    yield from found or map(_leaf, differences(before, after))
+    named = list(_named_changes(before, after))
+    yield from named or map(_leaf, differences(before, after))
 
 
-def _named_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _named_changes(before: Tree, after: Tree) -> Iterator[str]:
     yield from pairs(flags(before), flags(after))
     yield from pairs(searched(before), searched(after))
     for section, label in (("algorithm", "algorithm"), ("earlyStopping", "early_stopping")):
@@ -35,75 +39,63 @@ _FLAGS = {
 }
 
 
-def _leaf(text: str) -> str:
-    path, _, change = text.partition(": ")
+def _leaf(difference: str) -> str:
+    path, _, change = difference.partition(": ")
     return f"{leaf(path)}: {change}"
 
 
 def pairs(before: Mapping[str, str], after: Mapping[str, str], between: str = "became") -> Iterator[str]:
-    """Yields what differs between two sets of named values, one text a name."""
+    """Yields how two sets of named values differ, one text per name."""
     for key in dict.fromkeys((*before, *after)):
         if before.get(key) != after.get(key):
             yield f"{key}: {before.get(key, 'none')} {between} {after.get(key, 'none')}"
 
 
-def _container(spec: Mapping[str, Any]) -> dict[str, Any]:
-    template = spec["trialTemplate"]
-    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    found: dict[str, Any] = next(one for one in containers if one["name"] == template["primaryContainerName"])
-    return found
-
-
-def flags(spec: Mapping[str, Any]) -> dict[str, str]:
+def flags(spec: Tree) -> dict[str, str]:
     """Returns the settings that the command of a trial fixes, by their name in a spec."""
-    container = _container(spec)
-    found: dict[str, str] = {}
-    name = "command"
-    for word in (*container.get("command", ()), *container.get("args", ())):
-        if word.startswith("--"):
-            name, sign, value = word.removeprefix("--").partition("=")
-            name = name.replace("-", "_")
-            found[name] = value if sign else ""
-        else:
-            found[name] = f"{found.get(name, '')} {word}".strip()
-    return {name: value for name, value in found.items() if "${" not in value}
+    container = Manifest(spec).container
+    words = [*texts(container, "command"), *texts(container, "args")]
+    program = " ".join(takewhile(lambda word: not word.startswith("--"), words))
+    named = {flag.removeprefix("--").replace("-", "_"): " ".join(values) for flag, values in flags_in(words).items()}
+    return {name: value for name, value in {"command": program, **named}.items() if "${" not in value}
 
 
-def searched(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the space of the search, by the keys of a spec."""
-    found = {}
-    for parameter in spec.get("parameters", ()):
-        label = f"search.{parameter['name']}"
-        found[label] = parameter["parameterType"]
-        for key, value in parameter.get("feasibleSpace", {}).items():
-            found[f"{label}.{key}"] = str(value)
-    return found
+def searched(spec: Tree) -> dict[str, str]:
+    """Returns the search space, by the keys of a spec."""
+    named = {}
+    for parameter in items(spec, "parameters"):
+        label = f"search.{text(parameter, 'name')}"
+        named[label] = text(parameter, "parameterType")
+        named |= {f"{label}.{key}": str(value) for key, value in at(parameter, "feasibleSpace").items()}
+    return named
 
 
-def settings(spec: Mapping[str, Any], section: str, label: str) -> dict[str, str]:
+def settings(spec: Tree, section: str, label: str) -> dict[str, str]:
     """Returns the name and settings of a service, by the keys of a spec's section `label`."""
-    service = spec.get(section) or {}
-    found = {f"{label}.name": service["algorithmName"]} if service else {}
-    for setting in service.get("algorithmSettings", ()):
-        key = setting["name"] if section == "earlyStopping" else f"settings.{setting['name']}"
-        found[f"{label}.{key}"] = setting["value"]
-    return found
+    service = at(spec, section)
+    named = {f"{label}.name": text(service, "algorithmName")} if service else {}
+    for setting in items(service, "algorithmSettings"):
+        key = text(setting, "name") if section == "earlyStopping" else f"settings.{text(setting, 'name')}"
+        named[f"{label}.{key}"] = text(setting, "value")
+    return named
 
 
-def _rest(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the spec without what has a name of its own, as the trial is with no command."""
-    named = ("parameters", "algorithm", "earlyStopping")
-    rest = {key: value for key, value in spec.items() if key not in named}
-    bare = {key: value for key, value in _container(spec).items() if key not in ("command", "args")}
-    template = {key: value for key, value in rest["trialTemplate"].items() if key != "trialParameters"}
-    job = template.pop("trialSpec")["spec"]
-    pod = {key: value for key, value in job["template"]["spec"].items() if key != "containers"}
-    job = {key: value for key, value in job.items() if key != "template"}
-    return {**rest, "trialTemplate": {**template, "job": job, "pod": pod, "container": bare}}
+def _rest(spec: Tree) -> Tree:
+    """Returns the part of a spec that `_named_changes` has no other name for, the trial without its command."""
+    manifest = Manifest(spec)
+    return {
+        **without(spec, "parameters", "algorithm", "earlyStopping"),
+        "trialTemplate": {
+            **without(at(spec, "trialTemplate"), "trialParameters", "trialSpec"),
+            "job": without(at(manifest.job, "spec"), "template"),
+            "pod": without(manifest.pod, "containers"),
+            "container": without(manifest.container, "command", "args"),
+        },
+    }
 
 
-def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
-    """Yields where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text a place."""
+def differences(before: object, after: object, path: str = "spec") -> Iterator[str]:
+    """Yields where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text per place."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             yield from differences(before.get(key), after.get(key), f"{path}.{key}")
@@ -114,6 +106,6 @@ def differences(before: Any, after: Any, path: str = "spec") -> Iterator[str]:
         yield f"{path}: {_short(before)} became {_short(after)}"
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _short(value: object) -> str:
+    shown = json.dumps(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

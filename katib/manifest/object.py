@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from katib.manifest.command import as_run, is_trainer
+from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
 from katib.tree import Tree, at, items, named, put, text, texts, without
 
@@ -90,15 +90,7 @@ class Manifest:
     @cached_property
     def flags(self) -> dict[str, list[str]]:
         """Each flag of the command with the words after it; of a flag that is given twice, the last one."""
-        flags: dict[str, list[str]] = {}
-        for word in self.command:
-            flag, sign, value = word.partition("=")
-            if word.startswith("--"):
-                flags.pop(flag, None)  # the last one takes the words that follow it
-                flags[flag] = [value] if sign else []
-            elif flags:
-                flags[next(reversed(flags))].append(word)
-        return flags
+        return flags_in(self.command)
 
     @property
     def trains_ours(self) -> bool:
