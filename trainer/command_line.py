@@ -14,8 +14,8 @@ import tyro
 
 from trainer.config import Pace, Run, flags
 from trainer.errors import ConfigError
-from trainer.limits import nearest
 from trainer.requests import Describe, Evaluate, Fingerprint, Separate
+from trainer.text import nearest
 
 Command = Run | Describe | Evaluate | Separate | Fingerprint
 C = TypeVar("C")

@@ -5,40 +5,48 @@ searches most of them; defaults not said to be otherwise are those of Conv-TasNe
 1809.07454). Built by trainer/command_line.py; imports nothing heavy, so that `--help` is quick.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from trainer.data.curriculum import CURRICULA, Curriculum
+from tyro.conf import arg
+
+from trainer.data.curriculum import Curriculum
 from trainer.errors import ConfigError
 from trainer.limits import check, flag
-from trainer.models import find
+from trainer.models import CURRICULA, MODELS, OPTIONS, find
 
-ARCHITECTURE = ("hidden_size", "transformer_layers", "positional_encoding", "layers")
-"""The fields that go to the model and not to its training."""
+C = TypeVar("C")
 
 
+def _with_options(settings: type[C]) -> type[C]:
+    """Returns the dataclass with a field for each option that a model of the registry has; None is the preset's."""
+    options = [
+        (name, Annotated[option.type | None, arg(help=f"{option.help} Default: the preset's.")], None)
+        for name, option in OPTIONS.items()
+    ]
+    return make_dataclass(settings.__name__, options, bases=(settings,), frozen=True, kw_only=True)
+
+
+@_with_options
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """What defines a training. A run directory belongs to one of these and to one corpus."""
+class Architecture:
+    """A model and its size."""
 
-    model: str
-    """convtasnet, dprnn, sepformer or spmamba."""
+    model: Annotated[str, arg(help=f"{', '.join(MODELS)}.")]
 
     preset: str = "paper"
     """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
 
-    hidden_size: int | None = None
-    """dprnn: LSTM units a direction. Default: the preset's."""
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The options that are given: the fields that depart from the preset, with their values."""
+        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
 
-    transformer_layers: int | None = None
-    """sepformer: layers of each transformer stack. Default: the preset's."""
 
-    positional_encoding: bool | None = None
-    """sepformer: whether sinusoidal positions are added (the published baseline lacks them). Default: the preset's."""
-
-    layers: int | None = None
-    """spmamba: number of blocks. Default: the preset's."""
+@dataclass(frozen=True, kw_only=True)
+class Training(Architecture):
+    """What defines a training. A run directory belongs to one of these and to one corpus."""
 
     lr: float = 1e-3
     """Learning rate of Adam at the start. Series 3 searches 1e-4..1e-2."""
@@ -98,11 +106,6 @@ class Training:
         """`curriculum` with auto resolved: all, where the model has no curriculum of its own."""
         own = self.model if self.model in CURRICULA else "all"
         return own if self.curriculum == "auto" else self.curriculum
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The architecture's fields that depart from the preset."""
-        return departures(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +192,7 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
     model and with it torch.
     """
     entry = find(model)
-    options = [name for name in ARCHITECTURE if name in entry.fields]
+    options = MODELS[model].options
     for name in architecture:
         if name not in options:
             raise ConfigError(
@@ -209,8 +212,3 @@ def flags(command: type) -> dict[str, str]:
     return {flag(field.name): flag(field.name) for field in own} | {
         name.replace("--", "--no-", 1): name for name in negated
     }
-
-
-def departures(config: object) -> dict[str, Any]:
-    """Returns the architecture's fields of a config that depart from the preset, with their values."""
-    return {name: value for name in ARCHITECTURE if (value := getattr(config, name)) is not None}

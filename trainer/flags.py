@@ -12,9 +12,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from trainer.config import ARCHITECTURE, Run, Training
+from trainer.config import Run, Training
 from trainer.limits import CHOICES, LIMITS, flag
-from trainer.models import MODELS
+from trainer.models import MODELS, find
 
 
 def written() -> str:
@@ -27,8 +27,8 @@ def written() -> str:
     }
     models = {
         name: {
-            "presets": list(model.presets),
-            "flags": [flag(field) for field in ARCHITECTURE if field in model.fields],
+            "presets": list(find(name).presets),
+            "flags": [flag(option) for option in model.options],
         }
         for name, model in MODELS.items()
     }

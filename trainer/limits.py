@@ -7,14 +7,13 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from trainer.data.curriculum import CURRICULA
 from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
-from trainer.models import MODELS
+from trainer.models import CURRICULA, MODELS, OPTIONS
+from trainer.text import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +37,7 @@ def _from(least: int, of_what: str = "") -> Limits:
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
-        "hidden_size": _from(1, "units"),
-        "transformer_layers": _from(1, "layers"),
-        "layers": _from(1, "blocks"),
+        **{name: _from(1, option.unit) for name, option in OPTIONS.items() if option.type is int},
         "lr": Limits(expected="a number between 0 and 1", above=0, below=1),
         "weight_decay": Limits(expected="a number from 0 to below 1", least=0, below=1),
         "grad_clip_norm": Limits(expected="a finite number above 0", above=0),
@@ -100,11 +97,3 @@ def _is_among(word: str, choices: Iterable[str]) -> bool:
 def flag(name: str) -> str:
     """Returns the flag of a field."""
     return "--" + name.replace("_", "-")
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """Returns the valid word that `word` was probably meant to be, or all of them, as the tail of a message."""
-    options = list(valid)
-    # In a word of three letters another letter is another word: gpu is not meant to be cpu.
-    close = get_close_matches(word, options, n=1, cutoff=0.7 if len(word) == 3 else 0.6)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(options)}"

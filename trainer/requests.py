@@ -5,37 +5,19 @@ Each field is a flag, and the docstring below it is that flag's help, as in trai
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from trainer.config import departures
+from trainer.config import Architecture
 from trainer.limits import check
 
 
 @dataclass(frozen=True, kw_only=True)
-class Describe:
+class Describe(Architecture):
     """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive field,
     memory.
     """
-
-    model: str
-    """convtasnet, dprnn, sepformer or spmamba."""
-
-    preset: str = "paper"
-    """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
-
-    hidden_size: int | None = None
-    """dprnn: LSTM units a direction."""
-
-    transformer_layers: int | None = None
-    """sepformer: layers of each transformer stack."""
-
-    positional_encoding: bool | None = None
-    """sepformer: whether sinusoidal positions are added."""
-
-    layers: int | None = None
-    """spmamba: number of blocks."""
 
     batch_size: int = 1
     """Mixtures a step."""
@@ -48,11 +30,6 @@ class Describe:
 
     def __post_init__(self) -> None:
         check(self)
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The architecture's fields that depart from the preset."""
-        return departures(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainer.data.curriculum import CURRICULA
 from trainer.data.mixing import VARIANTS
+from trainer.models import CURRICULA
 
 ALL = {"SER", "SR", "ER", "R", "SE", "S", "E", "C"}
 TABLE = {

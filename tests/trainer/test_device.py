@@ -13,6 +13,7 @@ from tests.trainer.training import Training
 from trainer import device
 from trainer.__main__ import main
 from trainer.errors import ConfigError
+from trainer.models import CURRICULA
 
 OLD = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.161.03  Fri Nov 4 00:00:00 UTC 2022\nGCC version: 9.3.0\n"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.82.07  Release Build  (user@host)\n"
@@ -125,9 +126,7 @@ def test_a_model_without_a_published_curriculum_trains_on_all_variants(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A line says so, and config.json names the curriculum."""
-    import trainer.data.curriculum
-
-    curricula = {name: stages for name, stages in trainer.data.curriculum.CURRICULA.items() if name != "convtasnet"}
+    curricula = {name: stages for name, stages in CURRICULA.items() if name != "convtasnet"}
     monkeypatch.setattr("trainer.config.CURRICULA", MappingProxyType(curricula))
     assert training.here(tmp_path / "trial", "--epochs", "1") == 0
     assert "convtasnet has no curriculum of its own: all variants" in capsys.readouterr().out

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.config import ARCHITECTURE
 from trainer.errors import ConfigError
-from trainer.models import build
+from trainer.models import OPTIONS, build
 from trainer.training.checkpoint import read
 from trainer.training.run_directory import BEST
 
@@ -51,7 +50,7 @@ def load_separator(checkpoint: Path, device: torch.device) -> Separator:
     state = read(file)
     identity = state.get("identity") or {}
     try:
-        architecture = {name: identity[name] for name in ARCHITECTURE if identity.get(name) is not None}
+        architecture = {name: identity[name] for name in OPTIONS if identity.get(name) is not None}
         network = build(identity["model"], identity["preset"], **architecture)
         network.load_state_dict(state["model"])
         epoch = state["epoch"] if "epoch" in state else len(state["progress"]["history"])

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.data.curriculum import Curriculum
 from trainer.kernels.convolution import Pointwise, ReflectedDepthwise
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.codec import SPEAKERS, Decoder, Encoder
 from trainer.models.parts.global_norm import PReLUNorm
+from trainer.models.registry import Model
 
 EPS = 1e-8
 
@@ -48,12 +50,6 @@ class ConvTasNetConfig:
         reach = self.repeats * ((1 << self.blocks) - 1) * (self.block_kernel_size // 2)
         # A sample lies in two frames, and each of them hears `reach` frames to both sides.
         return self.kernel_size + (2 * reach + 1) * (self.kernel_size // 2)
-
-
-PRESETS = {
-    "paper": ConvTasNetConfig(),
-    "debug": ConvTasNetConfig(filters=64, bottleneck_channels=32, hidden_channels=64, blocks=6, repeats=1),
-}
 
 
 class ConvTasNet(nn.Module):
@@ -99,3 +95,13 @@ class TemporalBlock(nn.Module):
         """Returns [B, B', L] to [B, B', L]."""
         output: Tensor = features + self.layers(features)
         return output
+
+
+MODEL = Model(
+    network=ConvTasNet,
+    presets={
+        "paper": ConvTasNetConfig(),
+        "debug": ConvTasNetConfig(filters=64, bottleneck_channels=32, hidden_channels=64, blocks=6, repeats=1),
+    },
+    curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E")),
+)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from trainer.data.curriculum import Curriculum
 from trainer.kernels.linear import Linear
 from trainer.kernels.lstm import LSTM
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
+from trainer.models.registry import Model, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,6 @@ class DPRNNConfig:
         check_types(self)
         check_even(self, "kernel_size")
         check_even(self, "chunk_size")
-
-
-PRESETS = {
-    "paper": DPRNNConfig(),
-    "debug": DPRNNConfig(filters=32, blocks=1, hidden_size=32),
-}
 
 
 class DPRNN(DualPathNetwork):
@@ -69,3 +65,14 @@ class RecurrentPath(nn.Module):
         hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
         output: Tensor = self.projection(hidden).view(sequences.shape).movedim(0, 2)  # [B, X, T, N]
         return output
+
+
+MODEL = Model(
+    network=DPRNN,
+    presets={
+        "paper": DPRNNConfig(),
+        "debug": DPRNNConfig(filters=32, blocks=1, hidden_size=32),
+    },
+    options={"hidden_size": Option(type=int, unit="units", help="LSTM units per direction.")},
+    curriculum=Curriculum.of((1, "C"), (3, "C R"), (6, "C R S SR"), (8, "C R S SR E"), (10, "SER SR ER R SE S E C")),
+)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainer.data.curriculum import Curriculum
 from trainer.kernels.transformer import EPS, TransformerLayer
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
+from trainer.models.registry import Model, Option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +45,6 @@ class SepFormerConfig:
             raise ValueError(f"heads must divide the {self.filters} filters, not be {self.heads}")
         if self.positional_encoding and self.filters % 2:
             raise ValueError(f"filters must be even where positional_encoding is on, not {self.filters}")
-
-
-PRESETS = {
-    "paper": SepFormerConfig(),
-    "debug": SepFormerConfig(filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64),
-}
 
 
 class SepFormer(DualPathNetwork):
@@ -90,3 +86,21 @@ def sinusoids(sequences: Tensor) -> Tensor:
     evens = torch.arange(0, channels, 2, device=device, dtype=torch.float32)  # [N / 2]
     angles = torch.outer(positions, torch.exp(evens * (-math.log(10000) / channels)))  # [T, N / 2]
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1).to(sequences.dtype)  # [T, N]
+
+
+MODEL = Model(
+    network=SepFormer,
+    presets={
+        "paper": SepFormerConfig(),
+        "debug": SepFormerConfig(
+            filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64
+        ),
+    },
+    options={
+        "transformer_layers": Option(type=int, unit="layers", help="layers of each transformer stack."),
+        "positional_encoding": Option(
+            type=bool, help="whether sinusoidal positions are added (the published baseline has none)."
+        ),
+    },
+    curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E C")),
+)

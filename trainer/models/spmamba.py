@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.data.curriculum import Curriculum
 from trainer.kernels.convolution import CausalDepthwise
 from trainer.kernels.prelu import PReLU
 from trainer.kernels.selective_scan import choose, selective_scan
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.codec import SPEAKERS
 from trainer.models.parts.global_norm import GlobalNorm
+from trainer.models.registry import Model, Option
 
 EPS = 1e-5
 SILENCE = 1e-8
@@ -62,12 +64,6 @@ class SPMambaConfig:
     def frequencies(self) -> int:
         """F: bins of the one-sided spectrum."""
         return self.n_fft // 2 + 1
-
-
-PRESETS = {
-    "paper": SPMambaConfig(),
-    "debug": SPMambaConfig(n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1),
-}
 
 
 class SPMamba(nn.Module):
@@ -242,3 +238,15 @@ class Projection(nn.Sequential):
 
     def __init__(self, frequencies: int, inputs: int, outputs: int) -> None:
         super().__init__(nn.Linear(inputs, outputs), PReLU(), nn.LayerNorm((frequencies, outputs), EPS))
+
+
+MODEL = Model(
+    network=SPMamba,
+    presets={
+        "paper": SPMambaConfig(),
+        "debug": SPMambaConfig(n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1),
+    },
+    options={"layers": Option(type=int, unit="blocks", help="number of blocks.")},
+    curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E")),
+    notes=notes,
+)
