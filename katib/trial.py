@@ -25,6 +25,11 @@ class Direction(Enum):
         return cls.MAXIMIZE if maximize else cls.MINIMIZE
 
     @property
+    def strategy(self) -> Literal["max", "min"]:
+        """Katib's metric strategy where a manifest names none: what of a trial's reports is its value."""
+        return "max" if self is Direction.MAXIMIZE else "min"
+
+    @property
     def sign(self) -> float:
         """1 where greater values are better, else -1: a value times the sign is the better, the greater it is."""
         return 1.0 if self is Direction.MAXIMIZE else -1.0
@@ -32,6 +37,10 @@ class Direction(Enum):
     def better(self, value: float, other: float) -> bool:
         """Returns whether `value` is strictly better than `other`."""
         return self.sign * value > self.sign * other
+
+    def reaches(self, value: float, goal: float) -> bool:
+        """Returns whether `value` is as good as `goal`, or better."""
+        return self.sign * value >= self.sign * goal
 
     def best(self, values: Iterable[float]) -> float | None:
         """Returns the best of the finite values; None where there is none."""

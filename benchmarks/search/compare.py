@@ -29,6 +29,7 @@ from katib.metrics import METRIC
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import stop_rule
+from katib.trial import Direction
 
 Make = Callable[[Landscape, int], Strategy]
 
@@ -38,8 +39,8 @@ def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> 
 
     def make(landscape: Landscape, seed: int) -> Strategy:
         common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
-        stopping = stop_rule(Algorithm(rule, common | settings), True, METRIC) if rule else None
-        sampler = Sampler(Space.of(landscape.parameters), algorithm, True, seed, STARTUP)
+        stopping = stop_rule(Algorithm(rule, common | settings), Direction.MAXIMIZE, METRIC) if rule else None
+        sampler = Sampler(Space.of(landscape.parameters), algorithm, Direction.MAXIMIZE, seed, STARTUP)
         return Ours(sampler, stopping, curves=curves)
 
     return make

@@ -7,6 +7,7 @@ import typer
 
 from katib.cli._follow import Data, OnCluster, Seeds
 from katib.cli.options import Context, Json, Model, Out, SiteFile, Yes
+from katib.trial import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,16 +157,16 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     from katib.text import count
 
     plan = found.plan
-    metric = Manifest.of(found.manifest).metrics[0]
-    maximize = found.manifest["spec"]["objective"]["type"] == "maximize"
+    manifest = Manifest.of(found.manifest)
+    metric, direction = manifest.metrics[0], manifest.direction
     seeds = [6] * len(plan.seeds)
-    cells = [_cells(plan, one, made, metric, maximize) for one in made]
+    cells = [_cells(plan, one, made, metric, direction) for one in made]
     print_rows(_headings(plan, made), cells, [0, 1, 2, *seeds, 3, 4, 5, 7])
     for line in found.failures:
         print(f"failed: {line}", file=sys.stderr)
     if any(one.mean is not None for one in made):
         path = out / found.name / PLOT
-        write_whole(path, [page(plan, made, metric, maximize=maximize)])
+        write_whole(path, [page(plan, made, metric, direction=direction)])
         print(f"written: {path}")
     if found.outstanding:
         print_words(f"{count(found.outstanding, 'run')} of {len(plan.words)} to go; the same command goes on")
@@ -186,7 +187,7 @@ def _headings(plan: "Plan", made: "list[Variant]") -> list[str]:
     ]
 
 
-def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, maximize: bool) -> list[str]:
+def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, direction: Direction) -> list[str]:
     """Returns `step` is an epoch by its training steps, validation included.
 
     An epoch where no run says how many steps it has.
@@ -204,7 +205,7 @@ def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, max
         "" if one.parameters is None else f"{one.parameters:,}",
         "" if one.multiply_adds is None else f"{one.multiply_adds / 1e9:.3g} G",
         "" if time is None else f"{1e3 * time:.3g} ms" if time < 1 else duration(time),
-        ", ".join(AXES[cost][0].split(",")[0] for cost in AXES if one in front(made, cost, maximize=maximize)),
+        ", ".join(AXES[cost][0].split(",")[0] for cost in AXES if one in front(made, cost, direction=direction)),
     ]
 
 

@@ -30,6 +30,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.metrics import METRIC
 from katib.table.trial_table import Row, TrialTable
+from katib.trial import Direction
 from katib.untrusted import checked, read_json
 
 DESCRIBE_SECONDS = 600
@@ -146,10 +147,9 @@ def _rows(plan: Plan, group: Group, swept: Sequence[Row], before: Sequence[Row])
     return rows
 
 
-def front(found: Sequence[Variant], cost: Cost, *, maximize: bool = True) -> list[Variant]:
+def front(found: Sequence[Variant], cost: Cost, *, direction: Direction = Direction.MAXIMIZE) -> list[Variant]:
     """Returns the variants that no other beats in both result and `cost`, the cheapest first (Pareto's front)."""
-    sign = 1.0 if maximize else -1.0
-    priced = [(getattr(one, cost), -sign * one.mean, one) for one in found if one.mean is not None]
+    priced = [(getattr(one, cost), -direction.sign * one.mean, one) for one in found if one.mean is not None]
     best, chosen = math.inf, []
     for _, loss, one in sorted((entry for entry in priced if entry[0] is not None), key=lambda entry: entry[:2]):
         if loss < best:

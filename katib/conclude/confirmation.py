@@ -155,7 +155,7 @@ def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
                 others=[one for place, one in enumerate(values) if place != index],
                 baseline=plan.baseline,
                 seen=plan.seen,
-                maximize=table.identity.maximize,
+                direction=table.identity.direction,
                 metric=table.identity.metric,
             )
     return None

@@ -51,7 +51,7 @@ def too_many_failures(table: TrialTable) -> str:
     failed = sum(row.state in WITHOUT_RESULT for row in table.rows)
     if not isinstance(allowed, int) or not failed or failed < allowed:
         return ""
-    if goal is not None and best is not None and (best >= goal if table.identity.maximize else best <= goal):
+    if goal is not None and best is not None and table.identity.direction.reaches(best, goal):
         return ""
     return f"{count(failed, 'failed trial')} ended the search, and maxFailedTrialCount is {allowed}"
 

@@ -62,7 +62,7 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     """
     groups = _configurations(table)
     noise = noise or seed_noise(table)
-    sign = 1.0 if table.identity.maximize else -1.0
+    sign = table.identity.direction.sign
     belief = _belief(table, groups, noise)
     valued = {key: groups[key] for key in belief}
     observed = {key: sum(_values(rows)) / len(_values(rows)) for key, rows in valued.items()}
@@ -173,7 +173,7 @@ def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Observation
         for key, rows in groups.items()
         for row in rows
     ]
-    return observations(_space(table), past, (), table.identity.maximize)
+    return observations(_space(table), past, (), table.identity.direction)
 
 
 def _space(table: TrialTable) -> Space:

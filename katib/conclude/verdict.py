@@ -26,6 +26,7 @@ from scipy.special import stdtrit
 from katib.conclude.noise import Noise, known_beforehand, pooled
 from katib.metrics import METRIC
 from katib.text import signed, with_unit
+from katib.trial import Direction
 
 LEVEL = 0.95
 Outcome = Literal["better", "worse", "no better", "unknown"]
@@ -83,7 +84,7 @@ def judge(
     others: Sequence[Mapping[int, float]],
     baseline: Mapping[int, float],
     seen: Collection[int],
-    maximize: bool = True,
+    direction: Direction = Direction.MAXIMIZE,
     metric: str = METRIC,
 ) -> Verdict:
     """Returns the verdict on the first candidate.
@@ -109,8 +110,8 @@ def judge(
         difference=(low + high) / 2,
         low=low,
         high=high,
-        p_value=permutation(list(unseen.values()), list(baseline.values()), maximize=maximize),
-        outcome=_outcome(low, high, maximize),
+        p_value=permutation(list(unseen.values()), list(baseline.values()), direction=direction),
+        outcome=_outcome(low, high, direction),
     )
     return replace(found, sentence=_sentence(found, metric))
 
@@ -129,21 +130,22 @@ def interval(
     return difference - half, difference + half
 
 
-def permutation(values: Sequence[float], baseline: Sequence[float], *, maximize: bool = True) -> float:
+def permutation(
+    values: Sequence[float], baseline: Sequence[float], *, direction: Direction = Direction.MAXIMIZE
+) -> float:
     """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for
     three against three (Fisher 1935, The Design of Experiments, section 21).
     """
     together, count = [*values, *baseline], len(values)
-    sign = 1.0 if maximize else -1.0
-    observed = sign * sum(values)
+    observed = direction.sign * sum(values)
     # Equal sums may differ in their last digit by the order in which they were added.
     slack = 1e-9 * sum(map(abs, together))
-    sums = [sign * sum(chosen) for chosen in combinations(together, count)]
+    sums = [direction.sign * sum(chosen) for chosen in combinations(together, count)]
     return fmean(float(one >= observed - slack) for one in sums)
 
 
-def _outcome(low: float, high: float, maximize: bool) -> Outcome:
-    if not maximize:
+def _outcome(low: float, high: float, direction: Direction) -> Outcome:
+    if direction is Direction.MINIMIZE:
         low, high = -high, -low
     return "better" if low > 0 else "worse" if high < 0 else "no better"
 

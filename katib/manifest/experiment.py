@@ -15,7 +15,7 @@ import re2
 
 from katib.errors import ManifestError, nearest
 from katib.metrics import DEFAULT_FILTER, compile_filter
-from katib.trial import Identity
+from katib.trial import Direction, Identity
 
 if TYPE_CHECKING:
     # At work it is loaded with the first manifest: pydantic takes 20 MB, and a service that is asked over gRPC has
@@ -84,7 +84,7 @@ class Search:
 
     name: str
     metric: str
-    maximize: bool
+    direction: Direction
     parameters: tuple[Parameter, ...]
     algorithm: Algorithm
     early_stopping: Algorithm | None
@@ -154,7 +154,14 @@ class Experiment:
 
     def identity(self, corpus: str = "") -> Identity:
         """Returns what identifies this search on the given corpus."""
-        return Identity(self.name, self.search.metric, self.search.maximize, self.strategy, dict(self.spec), corpus)
+        return Identity(
+            self.name,
+            self.search.metric,
+            self.search.direction is Direction.MAXIMIZE,
+            self.strategy,
+            dict(self.spec),
+            corpus,
+        )
 
     def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
         """Returns the pod of a trial with these assignments. Raises ManifestError where a placeholder has no value."""
@@ -179,7 +186,7 @@ def load_experiment(text: str, source: str) -> Experiment:
         template=template,
         namespace=manifest.metadata.namespace,
         labels=manifest.metadata.labels,
-        strategy=strategies.get(search.metric, "max" if search.maximize else "min"),
+        strategy=strategies.get(search.metric, search.direction.strategy),
         goal=spec.objective.goal,
         max_failed_trials=spec.max_failed_trial_count,
         spec=document["spec"],
@@ -190,7 +197,7 @@ def _search(spec: schema.Spec, name: str, source: str) -> Search:
     return Search(
         name=name,
         metric=spec.objective.objective_metric_name,
-        maximize=spec.objective.type == "maximize",
+        direction=Direction(spec.objective.type),
         parameters=tuple(_parameter(parameter, source) for parameter in spec.parameters),
         algorithm=_algorithm(spec.algorithm),
         early_stopping=_algorithm(spec.early_stopping) if spec.early_stopping else None,

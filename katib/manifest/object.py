@@ -11,6 +11,7 @@ from functools import cached_property
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
 from katib.tree import Tree, at, items, named, put, text, texts, without
+from katib.trial import Direction
 
 _POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
 _JOB = ("trialTemplate", "trialSpec")
@@ -50,9 +51,9 @@ class Manifest:
         return [text(objective, "objectiveMetricName"), *texts(objective, "additionalMetricNames")]
 
     @property
-    def maximize(self) -> bool:
-        """Whether greater values of the objective are better."""
-        return text(self.spec, "objective", "type") == "maximize"
+    def direction(self) -> Direction:
+        """Which values of the objective are better."""
+        return Direction.of(text(self.spec, "objective", "type") == "maximize")
 
     @property
     def filters(self) -> list[str]:

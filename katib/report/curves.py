@@ -21,6 +21,7 @@ from katib.table.patience import used
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import Point, Row, TrialTable
 from katib.text import count, with_unit
+from katib.trial import Direction
 
 MOST_CURVES, MOST_POINTS = 120, 120
 STEEP = 10
@@ -38,7 +39,7 @@ def curves(table: TrialTable) -> Figure:
     kept = foremost(drawn, MOST_CURVES)
     best = table.best if table.best and table.best.curve else None
     traces = [_lines(rows, table, state) for state, rows in by_state([row for row in kept if row is not best]).items()]
-    if middle := _median(drawn, maximize=table.identity.maximize):
+    if middle := _median(drawn, table.identity.direction):
         traces.append(middle)
     if best:
         traces.append(_line(best, table))
@@ -92,7 +93,7 @@ def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
     """
     values = sorted(point.value for row in rows for point in row.curve)
     ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
-    if table.identity.maximize:
+    if table.identity.direction is Direction.MAXIMIZE:
         low, high = min(values[len(values) // STEEP], *ends), max(values[-1], *ends, *baseline_mean(table))
     else:
         low, high = (
@@ -175,11 +176,10 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
     }
 
 
-def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
+def _median(rows: Sequence[Row], direction: Direction) -> dict[str, Any] | None:
     """Returns the median at each epoch over the best so far of all trials that got there, or that ran to their own end
     before: what a stop rule compares a trial with.
     """
-    better = max if maximize else min
     last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}
     for row in rows:
@@ -187,7 +187,7 @@ def _median(rows: Sequence[Row], *, maximize: bool) -> dict[str, Any] | None:
         so_far: float | None = None
         for step in range(1, 1 + (last if row.state == "Succeeded" else max(points))):
             if (value := points.get(step)) is not None:
-                so_far = value if so_far is None else better(so_far, value)
+                so_far = value if so_far is None or direction.better(value, so_far) else so_far
             if so_far is not None:
                 bests.setdefault(step, []).append(so_far)
     steps = spread(sorted(step for step, found in bests.items() if len(found) >= 3), MOST_POINTS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from katib.table.trial_table import Row, TrialTable
 from katib.text import short, with_unit
-from katib.trial import State
+from katib.trial import Direction, State
 
 DIGITS = 5
 FAR = 3.0
@@ -52,11 +52,11 @@ class Span:
         """Returns where a value is drawn."""
         return min(max(value, self.low), self.high)
 
-    def note(self, metric: str, *, maximize: bool) -> str:
+    def note(self, metric: str, direction: Direction) -> str:
         """Returns what to say of those far out; nothing where there are none."""
         if not self.outside:
             return ""
-        where = ("below", self.low) if maximize else ("above", self.high)
+        where = ("below", self.low) if direction is Direction.MAXIMIZE else ("above", self.high)
         who = "1 trial" if self.outside == 1 else f"{self.outside} trials"
         return f"{who} {where[0]} {with_unit(where[1], metric)}, far from the others, drawn at the edge."
 
@@ -74,7 +74,7 @@ def span(table: TrialTable) -> Span:
     if len(values) >= 4:
         lower, _, upper = quantiles(values, n=4, method="inclusive")
         reach = FAR * (upper - lower)
-        if table.identity.maximize and reach:
+        if table.identity.direction is Direction.MAXIMIZE and reach:
             low = max(low, lower - reach)
         elif reach:
             high = min(high, upper + reach)

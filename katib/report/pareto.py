@@ -13,6 +13,7 @@ from katib.report.document import document
 from katib.report.figure import Figure, drawing, plain
 from katib.report.style import BEST, STATES
 from katib.text import with_unit
+from katib.trial import Direction
 
 AXES: Mapping[Cost, tuple[str, float]] = {
     "parameters": ("parameters, millions", 1e-6),
@@ -23,9 +24,9 @@ AXES: Mapping[Cost, tuple[str, float]] = {
 HEIGHT = 380
 
 
-def page(plan: Plan, found: Sequence[Variant], metric: str, *, maximize: bool = True) -> str:
+def page(plan: Plan, found: Sequence[Variant], metric: str, *, direction: Direction = Direction.MAXIMIZE) -> str:
     """Returns the page: a figure for each cost. One that no variant has is left out, with a word about it."""
-    figures = [_figure(plan, found, cost, metric, maximize=maximize) for cost in AXES]
+    figures = [_figure(plan, found, cost, metric, direction=direction) for cost in AXES]
     return document(
         "pareto.html.j2",
         figures,
@@ -35,13 +36,13 @@ def page(plan: Plan, found: Sequence[Variant], metric: str, *, maximize: bool = 
     )
 
 
-def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, maximize: bool) -> Figure:
+def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, direction: Direction) -> Figure:
     title, factor = AXES[cost]
     known = [one for one in found if one.mean is not None and getattr(one, cost) is not None]
     heading = title.split(",")[0].capitalize()
     if not known:
         return Figure(cost, heading, "Nothing to draw: this cost is not known of any variant that has a value.")
-    chosen = front(known, cost, maximize=maximize)
+    chosen = front(known, cost, direction=direction)
     line = {
         "type": "scatter",
         "mode": "lines+markers",

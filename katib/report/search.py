@@ -53,7 +53,7 @@ def parallel(table: TrialTable) -> Figure:
                     "from the others."
                     if len(valued) > len(shown)
                     else "",
-                    seen.note(table.identity.metric, maximize=table.identity.maximize),
+                    seen.note(table.identity.metric, table.identity.direction),
                 ),
             )
         ),
@@ -104,7 +104,7 @@ def history(table: TrialTable) -> Figure:
                 None,
                 (
                     f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else "",
-                    seen.note(table.identity.metric, maximize=table.identity.maximize),
+                    seen.note(table.identity.metric, table.identity.direction),
                 ),
             )
         ),
@@ -162,14 +162,13 @@ def _versus_baseline(table: TrialTable) -> str:
 
 
 def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable) -> dict[str, Any]:
-    better = max if table.identity.maximize else min
     x: list[int] = []
     y: list[float] = []
     for row in rows:
         value = row.value if row.value is not None else 0.0
-        if not y or better(value, y[-1]) != y[-1]:
+        if not y or table.identity.direction.better(value, y[-1]):
             x.append(numbers[row.trial])
-            y.append(better([*y[-1:], value]))
+            y.append(value)
     return {
         "type": "scatter",
         "mode": "lines",

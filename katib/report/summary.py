@@ -12,6 +12,7 @@ from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
 from katib.text import count, difference, short, signed, with_unit
+from katib.trial import Direction
 
 if TYPE_CHECKING:
     from katib.conclude.verdict import Verdict
@@ -142,7 +143,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
 
 def subtitle(table: TrialTable) -> str:
     """Returns what the report is of."""
-    direction = "greater" if table.identity.maximize else "smaller"
+    direction = "greater" if table.identity.direction is Direction.MAXIMIZE else "smaller"
     parts = [table.model or "", f"{table.identity.metric}, the {direction} the better"]
     parts.append(f"on {table.venue.name}")
     parts.append(f"searched: {', '.join(table.settings)}" if table.settings else "")

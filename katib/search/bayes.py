@@ -20,6 +20,7 @@ from scipy.special import erfcx, ndtr
 from katib.search.gaussian_process import Array, GaussianProcess, fit
 from katib.search.history import Observation
 from katib.search.space import Space
+from katib.trial import Direction
 
 MOST = 250
 """Trials that the process is fitted to; of more, the better half of that number and then the rest evenly."""
@@ -57,10 +58,10 @@ class Observations:
 
 
 def observations(
-    space: Space, history: Sequence[Observation], earlier: Sequence[Observation], maximize: bool
+    space: Space, history: Sequence[Observation], earlier: Sequence[Observation], direction: Direction
 ) -> Observations:
     """Returns both histories as the process is told them; a trial of another space is left out."""
-    sign = 1.0 if maximize else -1.0
+    sign = direction.sign
     told = [*_told(space, history, sign), *(replace(one, source=1.0) for one in _told(space, earlier, sign))]
     values = [one.value for one in told if one.value is not None]
     bad = float(np.quantile(values, FAILED_QUANTILE)) if values else None

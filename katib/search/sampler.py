@@ -19,6 +19,7 @@ from katib.search.first_suggestions import FirstSuggestion, first_suggestions, p
 from katib.search.history import Observation
 from katib.search.space import Space
 from katib.search.trials import Trials
+from katib.trial import Direction
 
 ELSEWHERE = ("cmaes", "hyperband", "pbt", "darts", "enas")
 """The other algorithms of Katib v0.19 (manifests/v1beta1/installs/katib-standalone/katib-config.yaml)."""
@@ -35,7 +36,7 @@ class Sampler:
     space: Space
     algorithm: str
     """A name of the table in katib/search/algorithms."""
-    maximize: bool
+    direction: Direction
     seed: int | None = None
     startup: int = 10
     """Trials, first ones and those of earlier searches included, before the model is asked."""
@@ -91,7 +92,7 @@ class Sampler:
         question = Question(
             space=self.space,
             trials=trials,
-            maximize=self.maximize,
+            direction=self.direction,
             settings=self.settings,
             seed=self.seed,
             position=position,
@@ -131,7 +132,7 @@ def sampler(search: Search) -> Sampler:
     numbers["startup"] = next((settings[key] for key in STARTUP_SETTINGS if key in settings), None)
     given = {key: int(text) for key, text in numbers.items() if text is not None}
     first = _first(settings.get("first_suggestions", "[]"), space)
-    return Sampler(space, name, search.maximize, **given, first=first, settings=settings)
+    return Sampler(space, name, search.direction, **given, first=first, settings=settings)
 
 
 def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:

@@ -24,6 +24,7 @@ from katib.metrics import TOLERANCES
 from katib.search.setting import numbers, one_of, real, whole
 from katib.search.settings import Settings
 from katib.text import count, with_unit
+from katib.trial import Direction
 
 Curve = Sequence[float]
 """A trial's values, one a step from 1. One that is not finite takes up its step and is worth nothing."""
@@ -44,7 +45,7 @@ class Stop:
     """The other trials that it was compared with."""
 
 
-def because(stop: Stop, metric: str, maximize: bool) -> str:
+def because(stop: Stop, metric: str, direction: Direction) -> str:
     """Returns what the rule found, as the table of either backend has it."""
     others = count(stop.trials, "other trial")
     bar = {
@@ -52,7 +53,7 @@ def because(stop: Stop, metric: str, maximize: bool) -> str:
         "successivehalving": f"the bar of successive halving over {others}",
     }[stop.rule]
     return (
-        f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, is {'below' if maximize else 'above'}"
+        f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, is {'below' if direction is Direction.MAXIMIZE else 'above'}"
         f" {bar}, {with_unit(stop.bar, metric)}"
     )
 
@@ -79,7 +80,7 @@ class MedianStop:
     0 it is bare.
     """
 
-    maximize: bool
+    direction: Direction
     min_trials_required: int = 3
     start_step: int = 4
     looks: Looks = "every"
@@ -87,15 +88,15 @@ class MedianStop:
 
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
         """As in StopRule. A trial without any worth decides nothing and does not count."""
-        step, best = len(own), _best(own, self.maximize)
+        step, best = len(own), self.direction.best(own)
         looks = step == self.start_step if self.looks == "once" else step >= self.start_step
         if not looks or best is None:
             return None
-        bests = _bests(others, completed, step, self.maximize)
+        bests = _bests(others, completed, step, self.direction)
         if not bests or len(bests) < self.min_trials_required:
             return None
         middle = median(bests)
-        worse = (middle - best if self.maximize else best - middle) > self.tolerance
+        worse = self.direction.sign * (middle - best) > self.tolerance
         return Stop("medianstop", step, best, middle, len(bests)) if worse else None
 
 
@@ -103,7 +104,7 @@ class MedianStop:
 class SuccessiveHalving:
     """`rungs` are steps, ascending; with none given they are start_step * eta^0, eta^1, ... without end."""
 
-    maximize: bool
+    direction: Direction
     eta: int = 2
     rungs: tuple[int, ...] = ()
     start_step: int = 4
@@ -111,15 +112,15 @@ class SuccessiveHalving:
 
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
         """As in StopRule. A trial without any worth decides nothing and does not count."""
-        step, best = len(own), _best(own, self.maximize)
+        step, best = len(own), self.direction.best(own)
         if best is None or not self._is_rung(step):
             return None
-        bests = _bests(others, completed, step, self.maximize)
+        bests = _bests(others, completed, step, self.direction)
         if not bests or len(bests) < self.min_trials_required:
             return None
-        ranked = sorted([*bests, best], reverse=self.maximize)
+        ranked = sorted([*bests, best], key=lambda value: -self.direction.sign * value)
         bar = ranked[max(1, len(ranked) // self.eta) - 1]
-        worse = best < bar if self.maximize else best > bar
+        worse = self.direction.better(bar, best)
         return Stop("successivehalving", step, best, bar, len(bests)) if worse else None
 
     def _is_rung(self, step: int) -> bool:
@@ -145,7 +146,7 @@ STOP_RULES: Mapping[str, Settings] = {
 }
 
 
-def stop_rule(algorithm: Algorithm, maximize: bool, metric: str) -> StopRule:
+def stop_rule(algorithm: Algorithm, direction: Direction, metric: str) -> StopRule:
     """Returns the rule that a manifest's `earlyStopping` asks for, on its objective.
 
     Raises ManifestError for another rule or setting.
@@ -160,9 +161,9 @@ def stop_rule(algorithm: Algorithm, maximize: bool, metric: str) -> StopRule:
     if algorithm.name == "medianstop":
         looks: Looks = "once" if settings.get("looks") == "once" else "every"
         tolerance = float(settings.get("tolerance", TOLERANCES.get(metric, 0.0)))
-        return MedianStop(maximize, required, start, looks, tolerance)
+        return MedianStop(direction, required, start, looks, tolerance)
     return SuccessiveHalving(
-        maximize, int(settings.get("eta", SuccessiveHalving.eta)), _rungs(settings), start, required
+        direction, int(settings.get("eta", SuccessiveHalving.eta)), _rungs(settings), start, required
     )
 
 
@@ -170,13 +171,8 @@ def _rungs(settings: Mapping[str, str]) -> tuple[int, ...]:
     return tuple(sorted({int(rung) for rung in settings.get("rungs", "").split(",") if rung}))
 
 
-def _best(values: Curve, maximize: bool) -> float | None:
-    finite = [value for value in values if math.isfinite(value)]
-    return (max if maximize else min)(finite, default=None)
-
-
-def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, maximize: bool) -> list[float]:
+def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, direction: Direction) -> list[float]:
     """Returns the best up to `step` of each trial that got that far, or is complete, and has any worth."""
     far = [*completed, *(values for values in others if len(values) >= step)]
-    found = [_best(values[:step], maximize) for values in far]
+    found = [direction.best(values[:step]) for values in far]
     return [value for value in found if value is not None]

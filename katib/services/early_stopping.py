@@ -28,6 +28,7 @@ from katib.services.requests import RequestError
 from katib.services.searches import Searches, conditions
 from katib.services.server import arguments, serve
 from katib.services.stubs import pb, rpc
+from katib.trial import Direction
 
 PORT = 6788
 HEALTH = "manager.v1beta1.EarlyStopping"
@@ -56,7 +57,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
 
     def ValidateEarlyStoppingSettings(self, request: Any, context: object) -> Any:  # noqa: N802
         """Katib fails the experiment with the line that this is refused with."""
-        stop_rule(requests.algorithm(request.early_stopping), maximize=True, metric="")
+        stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
         return pb.ValidateEarlyStoppingSettingsReply()
 
     def GetEarlyStoppingRules(self, request: Any, context: object) -> Any:  # noqa: N802
@@ -90,14 +91,14 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         It is answered from itself alone.
         """
         name, spec = request.experiment.name, request.experiment.spec
-        metric, maximize = requests.objective(spec.objective)
-        stop_rule(requests.algorithm(spec.early_stopping), maximize, metric)
+        metric, direction = requests.objective(spec.objective)
+        stop_rule(requests.algorithm(spec.early_stopping), direction, metric)
         if self._searches is not None and name:
             try:
                 self._searches.refresh(name)
             except ClusterError as error:
                 log.warning("experiment %s is read later: %s", name[:100], error)
-        return _rule(metric, maximize, -NEVER if maximize else NEVER, step=1)
+        return _rule(metric, direction, -direction.sign * NEVER, step=1)
 
     def _met(self, trial: str) -> list[Any]:
         """Returns the rules that `trial` meets now."""
@@ -117,15 +118,15 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         if search is None:
             return [], ""
         steps, others, stop = search.decide(trial, observation_logs(self._db_manager), last)
-        why = "" if stop is None else because(stop, search.metric, search.maximize)
+        why = "" if stop is None else because(stop, search.metric, search.direction)
         verdict = f"stops: {why}" if why else "continues"
         took = 1e3 * (time.perf_counter() - begin)
         log.info("trial %s step %d %s (%d others, %.0f ms)", trial, steps, verdict, others, took)
-        return [] if stop is None else [_rule(search.metric, search.maximize, stop.bar, stop.step)], why
+        return [] if stop is None else [_rule(search.metric, search.direction, stop.bar, stop.step)], why
 
 
-def _rule(metric: str, maximize: bool, bar: float, step: int) -> Any:
-    comparison = pb.LESS if maximize else pb.GREATER
+def _rule(metric: str, direction: Direction, bar: float, step: int) -> Any:
+    comparison = pb.LESS if direction is Direction.MAXIMIZE else pb.GREATER
     return pb.EarlyStoppingRule(name=metric, value=repr(bar), comparison=comparison, start_step=step)
 
 

@@ -17,6 +17,7 @@ from katib.manifest.experiment import Algorithm, Parameter, Search
 from katib.search.history import Observation, Outcome
 from katib.services.stubs import pb
 from katib.services.turns import TooMuchError
+from katib.trial import Direction
 
 if TYPE_CHECKING:
     from katib.manifest.schema import Distribution, ParameterType
@@ -56,11 +57,11 @@ class RequestError(SepsweepError):
 def search_of(message: Any) -> Search:
     """Returns the search of an `Experiment` message. Raises RequestError where it cannot be read."""
     spec = message.spec
-    metric, maximize = objective(spec.objective)
+    metric, direction = objective(spec.objective)
     return Search(
         name=message.name,
         metric=metric,
-        maximize=maximize,
+        direction=direction,
         parameters=parameters(spec.parameter_specs.parameters),
         algorithm=algorithm(spec.algorithm),
         early_stopping=algorithm(spec.early_stopping) if spec.HasField("early_stopping") else None,
@@ -69,13 +70,13 @@ def search_of(message: Any) -> Search:
     )
 
 
-def objective(message: Any) -> tuple[str, bool]:
-    """Returns the objective's metric, and whether more of it is better."""
+def objective(message: Any) -> tuple[str, Direction]:
+    """Returns the objective's metric and its direction."""
     if not message.objective_metric_name:
         raise RequestError("objective: objectiveMetricName is missing")
     if message.type not in (pb.MINIMIZE, pb.MAXIMIZE):
         raise RequestError("objective: type is neither minimize nor maximize")
-    return message.objective_metric_name, message.type == pb.MAXIMIZE
+    return message.objective_metric_name, Direction.of(message.type == pb.MAXIMIZE)
 
 
 def algorithm(message: Any) -> Algorithm:
@@ -144,9 +145,8 @@ def listed(trial: Mapping[str, Any], search: Search) -> Observation:
     assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
     status = trial.get("status") or {}
     conditions = {item["type"] for item in status.get("conditions") or [] if item.get("status") == "True"}
-    side = "max" if search.maximize else "min"
     metrics = (status.get("observation") or {}).get("metrics") or []
-    values = [_number(item.get(side, "")) for item in metrics if item["name"] == search.metric]
+    values = [_number(item.get(search.direction.strategy, "")) for item in metrics if item["name"] == search.metric]
     value = next((value for value in values if value is not None), None)
     if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
         return Observation(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
@@ -178,8 +178,7 @@ def _past(assignments: Mapping[str, str], status: Any, search: Search, values: S
 
 def _observed(observation: Any, search: Search) -> float | None:
     texts = [metric.value for metric in observation.metrics if metric.name == search.metric]
-    values = [value for value in map(_number, texts) if value is not None]
-    return (max if search.maximize else min)(values, default=None)
+    return search.direction.best(value for value in map(_number, texts) if value is not None)
 
 
 def _parameter(message: Any) -> Parameter:

@@ -18,6 +18,7 @@ from katib.manifest.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
 from katib.services.kubernetes_api import EARLY_STOPPED, EXPERIMENT_LABEL, KubernetesApi
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
+from katib.trial import Direction
 
 MOST_SEARCHES = 3
 """One pod serves one experiment; others of its namespace may be asked about."""
@@ -37,7 +38,7 @@ class Search:
     name: str
     rule: StopRule
     metric: str
-    maximize: bool
+    direction: Direction
     ended: dict[str, bool] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
@@ -166,6 +167,6 @@ def _search(name: str, spec: Mapping[str, Any]) -> Search | None:
     if not early_stopping:
         return None
     settings = {item["name"]: item["value"] for item in early_stopping.get("algorithmSettings") or []}
-    metric, maximize = spec["objective"]["objectiveMetricName"], spec["objective"]["type"] == "maximize"
-    rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), maximize, metric)
-    return Search(name, rule, metric, maximize)
+    metric, direction = spec["objective"]["objectiveMetricName"], Direction(spec["objective"]["type"])
+    rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), direction, metric)
+    return Search(name, rule, metric, direction)

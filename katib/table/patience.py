@@ -12,6 +12,7 @@ from statistics import fmean
 from katib.manifest.object import Manifest
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count
+from katib.trial import Direction
 
 BEGIN = "patience: "
 """What the reason of a trial that patience ended begins with."""
@@ -22,27 +23,26 @@ def patience_of(manifest: Manifest) -> int | None:
     return manifest.number("--patience")
 
 
-def explained(rows: Iterable[Row], manifest: Manifest, *, maximize: bool) -> list[Row]:
+def explained(rows: Iterable[Row], manifest: Manifest, *, direction: Direction) -> list[Row]:
     """Returns the rows, with the reason of each that patience ended."""
     epochs, patience = manifest.number("--epochs"), patience_of(manifest)
     if epochs is None or patience is None:
         return list(rows)
     return [
-        replace(row, reason=reason(row.values, epochs, patience, maximize=maximize))
+        replace(row, reason=reason(row.values, epochs, patience, direction=direction))
         if row.state == "Succeeded" and row.value is not None and not row.reason
         else row
         for row in rows
     ]
 
 
-def reason(values: Sequence[float], epochs: int, patience: int, *, maximize: bool = True) -> str:
+def reason(values: Sequence[float], epochs: int, patience: int, *, direction: Direction = Direction.MAXIMIZE) -> str:
     """Returns why a trial that succeeded ran fewer than `epochs`; empty where patience did not end it.
 
     `values` are its reports by epoch from 1; one that is not finite is no better epoch. Of equal bests the first
     counts.
     """
-    sign = 1.0 if maximize else -1.0
-    worth = [sign * value if math.isfinite(value) else -math.inf for value in values]
+    worth = [direction.sign * value if math.isfinite(value) else -math.inf for value in values]
     if not worth or max(worth) == -math.inf or len(worth) >= epochs:
         return ""
     best = worth.index(max(worth)) + 1

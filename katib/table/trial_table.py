@@ -12,7 +12,7 @@ from typing import Literal
 
 from katib.metrics import METRIC
 from katib.spec import Baseline, Spec
-from katib.trial import Identity, State, shown
+from katib.trial import Direction, Identity, State, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class TrialTable:
     @property
     def baseline(self) -> Baseline | None:
         """The spec's baseline, where the trials can be compared with it: by its metric, after as many epochs."""
-        if self.spec is None or (self.identity.metric, self.identity.maximize) != (METRIC, True):
+        if self.spec is None or (self.identity.metric, self.identity.direction) != (METRIC, Direction.MAXIMIZE):
             return None
         shortened = self.budget is not None and self.budget.epochs != self.spec.epochs
         return None if shortened else self.spec.baseline
@@ -184,7 +184,6 @@ class TrialTable:
         return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
 
 
-def best_first(rows: Iterable[Row], maximize: bool) -> tuple[Row, ...]:
+def best_first(rows: Iterable[Row], direction: Direction) -> tuple[Row, ...]:
     """Returns the order of a table: those without a value last."""
-    sign = -1 if maximize else 1
-    return tuple(sorted(rows, key=lambda row: (row.value is None, sign * (row.value or 0))))
+    return tuple(sorted(rows, key=lambda row: (row.value is None, -direction.sign * (row.value or 0))))

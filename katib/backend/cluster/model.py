@@ -10,7 +10,7 @@ from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.object import Manifest
-from katib.trial import ENDED, State
+from katib.trial import ENDED, Direction, State
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
 
@@ -91,7 +91,7 @@ class Search:
     metric: str
     filters: tuple[str, ...]
     """The expressions that find the metric in a trial's output."""
-    maximize: bool
+    direction: Direction
     strategy: Strategy
     max_trials: int
     parallel: int
@@ -131,7 +131,7 @@ def read_search(item: Object) -> Search:
     # Restarting stays true until an extended search ends; it counts until the search runs again.
     condition = _last(status.get("conditions"), ("Succeeded", "Failed", "Running", "Restarting", "Created"))
     objective = spec["objective"]
-    metric, maximize = objective["objectiveMetricName"], objective["type"] == "maximize"
+    metric, direction = objective["objectiveMetricName"], Direction(objective["type"])
     strategies = {each["name"]: each["value"] for each in objective.get("metricStrategies") or []}
     job = spec["trialTemplate"].get("trialSpec", {}).get("spec", {})
     containers: Sequence[Object] = job.get("template", {}).get("spec", {}).get("containers") or []
@@ -145,8 +145,8 @@ def read_search(item: Object) -> Search:
         message=clean(condition.get("message") or ""),
         metric=metric,
         filters=tuple(Manifest(spec).filters),
-        maximize=maximize,
-        strategy=cast(Strategy, strategies.get(metric, "max" if maximize else "min")),
+        direction=direction,
+        strategy=cast(Strategy, strategies.get(metric, direction.strategy)),
         max_trials=spec.get("maxTrialCount") or 0,
         parallel=spec.get("parallelTrialCount") or 3,
         trials=status.get("trials") or 0,

@@ -76,7 +76,7 @@ def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> Tri
     """Returns the table with the curves of run directories that know more epochs than it does."""
     rows = [_completed(row, directories.get(row.trial), table.identity.strategy) for row in table.rows]
     notes = [note for note in table.notes if not note.startswith(MANAGER)]
-    return replace(table, rows=best_first(rows, table.identity.maximize), notes=tuple(notes))
+    return replace(table, rows=best_first(rows, table.identity.direction), notes=tuple(notes))
 
 
 def _completed(row: Row, directory: RunDirectory | None, strategy: str) -> Row:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from math import isfinite
 from statistics import mean
 from typing import Any
 
@@ -187,7 +186,7 @@ def _row(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], cur
     values = curves.values.get(trial.name, [])
     best = trial.observed.get(search.strategy)
     if best is None:
-        best = (max if search.maximize else min)(filter(isfinite, values), default=None)
+        best = search.direction.best(values)
     last_lines = curves.last_lines.get(pod.name, ()) if pod else ()
     waiting = None if trial.finished else why_waiting(job, pods)
     tried = why_tried_again(trial, pods, curves.last_lines)
@@ -270,9 +269,8 @@ def steps(parser: MetricParser, lines: Iterable[str]) -> list[float]:
 
 def _order(search: Search) -> Any:
     """Running ones first, then by what they reached."""
-    sign = -1 if search.maximize else 1
 
     def key(row: Row) -> tuple[bool, bool, float, str]:
-        return (row.trial.finished, row.best is None, sign * (row.best or 0), row.trial.name)
+        return (row.trial.finished, row.best is None, -search.direction.sign * (row.best or 0), row.trial.name)
 
     return key

@@ -31,7 +31,7 @@ from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
 from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
-from katib.trial import Identity, objective_value
+from katib.trial import Direction, Identity, objective_value
 
 MANAGER, MANAGER_PORT = "katib-db-manager", 6789
 LINK = "W&B: "
@@ -132,15 +132,17 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
 def table(found: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -> TrialTable:
     """Returns the table of a search as `status` sees it, with its metrics by trial, and the Experiment's `manifest`."""
     search, source = found.search, origin(manifest)
-    identity = Identity(search.name, search.metric, search.maximize, search.strategy, manifest.spec)
+    identity = Identity(
+        search.name, search.metric, search.direction is Direction.MAXIMIZE, search.strategy, manifest.spec
+    )
     rows = explained(
         (_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows),
         manifest,
-        maximize=search.maximize,
+        direction=search.direction,
     )
     return TrialTable(
         identity,
-        best_first(rows, search.maximize),
+        best_first(rows, search.direction),
         venue=CLUSTER,
         model=search.model,
         spec=source,

@@ -177,11 +177,8 @@ def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
 def _ended(rows: Sequence[Row], item: Progress) -> str:
     """Returns `12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`."""
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
-    values = [row.best for row in rows if row.best is not None]
-    best = ""
-    if values:
-        value = max(values) if item.search.maximize else min(values)
-        best = f", the best with {with_unit(value, item.search.metric)}"
+    value = item.search.direction.best(row.best for row in rows if row.best is not None)
+    best = "" if value is None else f", the best with {with_unit(value, item.search.metric)}"
     return f"{count(len(rows), 'trial')} not shown: {counts}{best}"
 
 

@@ -66,9 +66,9 @@ class Verdict:
 
 def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
     """Returns whether a trial that has ended, and has a result, is as good as the search's goal."""
-    goal, sign = experiment.goal, 1 if experiment.search.maximize else -1
+    goal, reaches = experiment.goal, experiment.search.direction.reaches
     values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
-    return goal is not None and any(value is not None and sign * value >= sign * goal for value in values)
+    return goal is not None and any(value is not None and reaches(value, goal) for value in values)
 
 
 def too_many_failures(trials: Sequence[Trial], experiment: Experiment) -> Halt | None:

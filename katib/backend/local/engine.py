@@ -40,7 +40,7 @@ class Engine:
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
         self._sampler = sampler(experiment.search)
         stopping = experiment.search.early_stopping
-        self._rule = stop_rule(stopping, experiment.search.maximize, experiment.search.metric) if stopping else None
+        self._rule = stop_rule(stopping, experiment.search.direction, experiment.search.metric) if stopping else None
         self._parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, Running] = {}
@@ -210,7 +210,7 @@ class Engine:
             [other.values for other in others if other.state == "Succeeded"],
         )
         if stop:
-            reason = because(stop, self._experiment.search.metric, self._experiment.search.maximize)
+            reason = because(stop, self._experiment.search.metric, self._experiment.search.direction)
             self._trials[name] = self._store.update(trial, stop=reason)
             running.process.stop(SAVE_SECONDS)
             self._view.stopping(self._trials[name])

@@ -127,8 +127,7 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
     failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
     parts += [f"{failed} failed"] if failed else []
     values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
-    if values:
-        best = max(values) if experiment.search.maximize else min(values)
+    if (best := experiment.search.direction.best(values)) is not None:
         parts.append(f"best {with_unit(best, experiment.search.metric)}")
     spent = sum(_seconds(trial, now) for trial in trials)
     if gpu:
@@ -168,7 +167,7 @@ def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
     value = trial.value(experiment.strategy)
     if trial.state in ("Running", "Created"):
         return (0 if trial.state == "Running" else 1, 0.0)
-    return (3, 0.0) if value is None else (2, -value if experiment.search.maximize else value)
+    return (3, 0.0) if value is None else (2, -experiment.search.direction.sign * value)
 
 
 def _rest(trials: Sequence[Trial]) -> str:

@@ -40,7 +40,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment.search)
     if experiment.search.early_stopping:
-        stop_rule(experiment.search.early_stopping, experiment.search.maximize, experiment.search.metric)
+        stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.search.metric)
     with _held(launcher.folder):
         seen = view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
         store = _open(launcher, manifest, seen.say)

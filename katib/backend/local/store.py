@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from katib.backend.local.record import DATABASE, LOCK_SECONDS, Trial, read, unreadable
 from katib.errors import EngineError
 from katib.search.space import Space
-from katib.trial import Identity, State
+from katib.trial import Direction, Identity, State
 
 # Optuna announces each study that is created.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -58,7 +58,7 @@ class Store:
         building.unlink(missing_ok=True)
         with _writing(path):
             storage = _storage(building, durable=False)
-            direction = StudyDirection.MAXIMIZE if identity.maximize else StudyDirection.MINIMIZE
+            direction = StudyDirection.MAXIMIZE if identity.direction is Direction.MAXIMIZE else StudyDirection.MINIMIZE
             study = storage.create_new_study([direction], identity.name)
             storage.set_study_user_attr(study, "experiment", asdict(identity))
             storage.set_study_system_attr(study, "study:metric_names", [identity.metric])

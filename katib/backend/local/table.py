@@ -30,7 +30,7 @@ from katib.table.run_folder import (
     wandb_link,
 )
 from katib.table.trial_table import Point, Row, TrialTable, best_first
-from katib.trial import Identity, State
+from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
 _ENDS: Mapping[str, State] = {
@@ -93,12 +93,12 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
     rows = explained(
         (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
         manifest,
-        maximize=identity.maximize,
+        direction=identity.direction,
     )
     source = origin(manifest)
     return TrialTable(
         identity,
-        best_first(rows, identity.maximize),
+        best_first(rows, identity.direction),
         model=manifest.model,
         spec=source,
         budget=budget(manifest, source),
@@ -134,7 +134,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         best_epoch=None if value is None else trial.values.index(value) + 1,
         epochs=len(trial.values),
         seconds=seconds,
-        gain=_better(value, mixture, maximize=identity.maximize),
+        gain=_better(value, mixture, identity.direction),
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
@@ -148,11 +148,11 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
     )
 
 
-def _better(value: float | None, mixture: float | None, *, maximize: bool) -> float | None:
+def _better(value: float | None, mixture: float | None, direction: Direction) -> float | None:
     """Returns how much better `value` is than that of the unprocessed mixture."""
     if value is None or mixture is None:
         return None
-    return value - mixture if maximize else mixture - value
+    return direction.sign * (value - mixture)
 
 
 def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from katib.search.settings import Settings
 from katib.search.space import Space
+from katib.trial import Direction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ class Question:
 
     space: Space
     trials: Trials
-    maximize: bool
+    direction: Direction
     settings: Mapping[str, str]
     """The algorithm's own settings, as the manifest has them."""
     seed: int | None

@@ -18,7 +18,7 @@ def _draws(question: Question) -> Iterator[Sequence[float]]:
         from katib.search import bayes
 
         trials = question.trials
-        known = bayes.observations(question.space, trials.listed, trials.earlier, question.maximize)
+        known = bayes.observations(question.space, trials.listed, trials.earlier, question.direction)
         if len(known.values) >= 2:
             yield from bayes.suggest(question.space, known, question.generator)
     yield from even(question)

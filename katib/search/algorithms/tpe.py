@@ -56,7 +56,7 @@ class Tpe:
                 constant_liar=True,
                 seed=seed,
             ),
-            direction="maximize" if question.maximize else "minimize",
+            direction=question.direction.value,
             pruner=optuna.pruners.NopPruner(),
         )
         study.add_trials([trial for past in trials if (trial := _trial(space, past))])

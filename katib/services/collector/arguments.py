@@ -8,6 +8,7 @@ import re2
 
 from katib.errors import SepsweepError, nearest
 from katib.metrics import DEFAULT_FILTER, compile_filter
+from katib.trial import Direction
 
 FLAGS = {
     "t": "trial",
@@ -39,7 +40,7 @@ class Arguments:
 
     trial: str
     metrics: tuple[str, ...]
-    maximize: bool
+    direction: Direction
     db_manager: str
     output: Path
     filters: tuple[str, ...]
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     return Arguments(
         trial=given["t"],
         metrics=metrics,
-        maximize=given.get("o-type") != "minimize",
+        direction=Direction.of(given.get("o-type") != "minimize"),
         db_manager=given["s-db"],
         output=Path(given["path"]),
         filters=_filters(given.get("f", "")),

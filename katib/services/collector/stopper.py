@@ -15,6 +15,7 @@ from katib.metrics import number
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
 from katib.services.stubs import pb, rpc
+from katib.trial import Direction
 
 TIMEOUT = 10.0
 """Seconds for an answer."""
@@ -54,7 +55,7 @@ class Stopper:
         return True
 
     def _rules(self) -> Sequence[Any]:
-        kind = pb.MAXIMIZE if self._arguments.maximize else pb.MINIMIZE
+        kind = pb.MAXIMIZE if self._arguments.direction is Direction.MAXIMIZE else pb.MINIMIZE
         objective = pb.ObjectiveSpec(type=kind, objective_metric_name=self._arguments.objective)
         question = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)),

@@ -109,9 +109,8 @@ class Watch:
         if step <= max(self._asked, self._reporter.inherited or 0):
             return
         self._asked = step
-        lowest, highest = self._reporter.range
-        best = highest if self._arguments.maximize else lowest
-        why = self._stopper.ends(step, best)
+        best = self._arguments.direction.best(self._reporter.range)
+        why = None if best is None else self._stopper.ends(step, best)
         if why is None:
             return
         try:

@@ -8,7 +8,7 @@ from katib.backend.local.ending import End, Verdict, failure_action, goal_reache
 from katib.backend.local.record import Effort, Trial
 from katib.backend.local.running import deadline
 from katib.manifest.experiment import Experiment, load_experiment
-from katib.trial import State
+from katib.trial import Direction, State
 from tests.katib.local.rig import as_text, job, manifest, medianstop
 
 TRIAL = Trial(1, "test-a", {"x": "1"}, state="Running", values=(0.5, 0.9))
@@ -164,7 +164,7 @@ def test_a_goal_is_reached_by_a_trial_that_has_ended_with_a_result(
 ) -> None:
     """experiment/util/status_util.go, updateTrialsSummary: at least the goal, of each trial with an observation."""
     made = replace(experiment(), strategy="max" if maximize else "min", goal=goal)
-    made = replace(made, search=replace(made.search, maximize=maximize))
+    made = replace(made, search=replace(made.search, direction=Direction.of(maximize)))
     assert goal_reached([replace(TRIAL, state=state, values=values)], made) is reached
 
 

@@ -47,4 +47,4 @@ def table(*rows: Row, maximize: bool = True, spec: dict[str, Any] | None = None,
     """Returns a search of lr and grad_clip_norm unless `spec` says otherwise."""
     side = "max" if maximize else "min"
     identity = Identity("test", "val_si_snr", maximize, side, SPACE if spec is None else spec)  # type: ignore[arg-type]
-    return TrialTable(identity, best_first(rows, maximize), **fields)
+    return TrialTable(identity, best_first(rows, identity.direction), **fields)

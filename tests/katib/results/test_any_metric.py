@@ -29,7 +29,7 @@ from katib.report.pareto import page as pareto_page
 from katib.report.summary import conclude, configuration
 from katib.search.stopping import Stop, because
 from katib.table.trial_table import TrialTable
-from katib.trial import Identity
+from katib.trial import Direction, Identity
 from tests.katib.local.rig import manifest
 from tests.verbs import katib
 
@@ -68,7 +68,7 @@ def searched(metric: str, gpu: bool | None = False, trials: int = 14) -> TrialTa
         epochs = range(1, 4 if state == "EarlyStopped" else 7)
         worse = (x / 10 - 0.4) ** 2
         values = tuple(float(f"{value(worse * (1 + 1 / epoch)):.8g}") for epoch in epochs)
-        why = because(Stop("medianstop", 3, values[-1], values[0], 2), metric, maximize)
+        why = because(Stop("medianstop", 3, values[-1], values[0], 2), metric, Direction.of(maximize))
         found.append(
             Trial(
                 number,
@@ -141,7 +141,7 @@ def test_stop_reasons_and_live_lines_have_its_digits_and_its_side(
 ) -> None:
     maximize, value = METRICS[metric]
     values = [value(worse) for worse in (0.5, 0.4, 0.3)]
-    said = because(Stop("medianstop", 3, values[2], float(np.median(values)), 2), metric, maximize)
+    said = because(Stop("medianstop", 3, values[2], float(np.median(values)), 2), metric, Direction.of(maximize))
     assert f"is {'below' if maximize else 'above'} the median" in said
     lines = Lines(load_experiment(json.dumps(experiment(metric)), "test"))
     trial = Trial(0, "own-a", {"x": "1"}, "Succeeded", effort=Effort(seconds=9), values=tuple(values))
@@ -159,7 +159,7 @@ def test_a_verdict_goes_by_the_direction(metric: str, better: float, outcome: st
     maximize, value = METRICS[metric]
     runs = {seed: value(better + 0.001 * seed) for seed in (1, 2, 3)}
     base = {seed: value(1 + 0.001 * seed) for seed in (1, 2, 3)}
-    found = judge({"x": "1"}, runs, others=[], baseline=base, seen={9}, maximize=maximize, metric=metric)
+    found = judge({"x": "1"}, runs, others=[], baseline=base, seen={9}, direction=Direction.of(maximize), metric=metric)
     assert found.outcome == outcome
     assert math.copysign(1, found.difference) == (1 if (outcome == "better") == maximize else -1)
     assert " dB" not in found.sentence
@@ -170,8 +170,8 @@ def test_the_front_of_a_minimised_measure_has_its_least_values() -> None:
         return Variant(name, {}, mean, None, parameters=cost)
 
     made: Sequence[Variant] = [variant("a", 3.0, 1), variant("b", 2.0, 2), variant("c", 2.5, 3)]
-    assert [one.value for one in front(made, "parameters", maximize=False)] == ["a", "b"]
-    assert [one.value for one in front(made, "parameters", maximize=True)] == ["a"]
+    assert [one.value for one in front(made, "parameters", direction=Direction.MINIMIZE)] == ["a", "b"]
+    assert [one.value for one in front(made, "parameters", direction=Direction.MAXIMIZE)] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,8 @@ def test_the_plot_of_architectures_has_the_digits_of_its_metric() -> None:
         groups=(Group(configuration={"layers": "2"}),),
         field="layers",
     )
-    drawn = pareto_page(plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", maximize=False)
+    drawn = pareto_page(
+        plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", direction=Direction.MINIMIZE
+    )
     assert "seed 1: 1.25e-05" in drawn
     assert "2 (1.25e-05)" in drawn

@@ -29,6 +29,7 @@ from katib.report.pareto import page
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.table.trial_table import Point, Row
+from katib.trial import Direction
 from tests.katib.results.tables import row, table
 
 MANIFEST: dict[str, Any] = yaml.safe_load(
@@ -46,7 +47,7 @@ def test_the_front_holds_what_no_other_beats_in_both() -> None:
     small, medium, large = variant("s", 1.0, 10), variant("m", 3.0, 20), variant("l", 2.0, 30)
     unknown, failed = variant("?", 9.0, None), variant("x", None, 5)
     assert front([large, medium, small, unknown, failed], "parameters") == [small, medium]
-    assert front([large, medium, small], "parameters", maximize=False) == [small]
+    assert front([large, medium, small], "parameters", direction=Direction.MINIMIZE) == [small]
     assert front([small, variant("same", 1.0, 10)], "parameters") == [small]
     assert front([unknown], "parameters") == []
 

@@ -23,7 +23,7 @@ from katib.report.summary import conclude, configuration, facts, next_steps
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable, best_first
-from katib.trial import Identity
+from katib.trial import Direction, Identity
 from tests.katib.results.made import identity, trial
 from tests.katib.results.tables import row, table
 from tests.verbs import katib
@@ -44,7 +44,7 @@ def of_accuracy(*rows: Row, **spec: Any) -> TrialTable:
     """Returns a search that goes by an accuracy in 0..1, of somebody's own program."""
     job = {"primaryContainerName": "train", "trialSpec": {"spec": {"template": {"spec": FOREIGN}}}}
     return TrialTable(
-        Identity("f03", "acc", True, "max", SPACE | {"trialTemplate": job} | spec), best_first(rows, True)
+        Identity("f03", "acc", True, "max", SPACE | {"trialTemplate": job} | spec), best_first(rows, Direction.MAXIMIZE)
     )
 
 
@@ -130,7 +130,7 @@ def test_confirm_is_advised_only_where_it_would_run() -> None:
 def short_search(metric: str = "val_si_snr") -> TrialTable:
     """TRIALS=6 EPOCHS=5 of SepFormer, whose estimate is 12 h for 50 epochs."""
     text = render(load_spec("sepformer"), load_site(), Overrides(trials=6, epochs=5))
-    rows = best_first([row(f"t{n}", 1.0 + n, lr=0.001 * (n + 1)) for n in range(6)], True)
+    rows = best_first([row(f"t{n}", 1.0 + n, lr=0.001 * (n + 1)) for n in range(6)], Direction.MAXIMIZE)
     return TrialTable(
         Identity("short", metric, True, "max", yaml.safe_load(text)["spec"]),
         rows,

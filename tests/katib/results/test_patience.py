@@ -23,6 +23,7 @@ from katib.spec import load_spec
 from katib.table.formats import as_csv, as_json, markdown
 from katib.table.patience import explained, patience_of, reason
 from katib.table.trial_table import TrialTable
+from katib.trial import Direction
 from tests.katib.results.made import made, manifest, trial
 from tests.katib.results.test_cluster_table import katib_trial
 from tests.katib.results.test_cluster_table import made as on_cluster
@@ -58,7 +59,7 @@ def test_the_reason_is_that_of_a_plain_training_loop(
     """Few different values, so that equal bests are common: the first counts, and an equal one is no better."""
     ran, best = trained(values, epochs, patience)
     reports = [value if maximize else -value for value in values[:ran]]
-    found = reason(reports, epochs, patience, maximize=maximize)
+    found = reason(reports, epochs, patience, direction=Direction.of(maximize))
     many = f"{ran - best} epoch" + ("s" if ran - best != 1 else "")
     assert found == ("" if ran == epochs else f"patience: no better epoch than {best} in {many}")
 
@@ -78,7 +79,7 @@ def test_a_manifest_without_patience_explains_nothing() -> None:
     assert patience_of(Manifest(spec)) == 7
     del command[place]
     assert patience_of(Manifest(spec)) is None
-    assert explained([], Manifest(spec), maximize=True) == []
+    assert explained([], Manifest(spec), direction=Direction.MAXIMIZE) == []
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from scipy import stats
 
 from katib.conclude.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
 from katib.conclude.verdict import Verdict, _outcome, interval, judge, permutation
+from katib.trial import Direction
 
 BASELINE = {42: 3.01, 123: 2.87, 456: 3.20}
 OTHERS = [{42: 4.3, 123: 3.8, 456: 4.0}, {42: 4.2, 123: 3.9, 456: 3.7}]
@@ -22,7 +23,7 @@ def verdict(seeds: dict[int, float], baseline: dict[int, float] | None = None, *
         others=OTHERS,
         baseline=BASELINE if baseline is None else baseline,
         seen={42},
-        maximize=maximize,
+        direction=Direction.of(maximize),
     )
 
 
@@ -65,9 +66,9 @@ def test_the_permutation_test_is_exact(values: tuple[float, ...], baseline: tupl
         (values, baseline), lambda a, b: np.mean(a) - np.mean(b), alternative="greater", n_resamples=np.inf
     )
     assert permutation(values, baseline) == pytest.approx(told.pvalue)
-    assert permutation([-value for value in values], [-value for value in baseline], maximize=False) == pytest.approx(
-        told.pvalue
-    )
+    assert permutation(
+        [-value for value in values], [-value for value in baseline], direction=Direction.MINIMIZE
+    ) == pytest.approx(told.pvalue)
 
 
 def test_the_least_p_value_is_one_in_all_ways() -> None:
@@ -150,7 +151,7 @@ def test_where_less_is_better_the_verdict_is_that_of_the_mirror() -> None:
             others=[{seed: -value for seed, value in one.items()} for one in OTHERS],
             baseline={seed: -value for seed, value in BASELINE.items()},
             seen={42},
-            maximize=False,
+            direction=Direction.MINIMIZE,
         )
         assert (mirrored.outcome, mirrored.p_value) == (said.outcome, pytest.approx(said.p_value))
         assert (mirrored.low, mirrored.high) == pytest.approx((-said.high, -said.low))
@@ -226,7 +227,7 @@ def test_each_outcome_has_its_sentence_and_its_heading() -> None:
     """The verdict of a metric without a unit, and what a user is to do: keep the baseline unless something is better."""
     said = judge(
         SETTINGS, {1: 0.5, 2: 0.5, 3: 0.52}, others=[], baseline={1: 0.25, 2: 0.25, 3: 0.26}, seen={1},
-        maximize=False, metric="loss",
+        direction=Direction.MINIMIZE, metric="loss",
     )  # fmt: skip
     assert said.sentence == (
         "Worse than the baseline: loss 0.506667 (mean of seeds 1, 2, 3) against the baseline's 0.253333; +0.256667"
@@ -248,7 +249,7 @@ def test_each_outcome_has_its_sentence_and_its_heading() -> None:
     )
 
 
-@pytest.mark.parametrize("maximize", [True, False])
-def test_an_interval_that_touches_zero_shows_nothing(maximize: bool) -> None:
+@pytest.mark.parametrize("direction", Direction)
+def test_an_interval_that_touches_zero_shows_nothing(direction: Direction) -> None:
     """docs/results.md: better means that the whole interval lies above zero, and at its bound it holds zero."""
-    assert {_outcome(0.0, 1.0, maximize), _outcome(-1.0, 0.0, maximize)} == {"no better"}
+    assert {_outcome(0.0, 1.0, direction), _outcome(-1.0, 0.0, direction)} == {"no better"}

@@ -14,6 +14,7 @@ from katib.search.bayes import Observations, Surrogate, observations, surrogate
 from katib.search.gaussian_process import JITTER, GaussianProcess
 from katib.search.history import Observation
 from katib.search.space import Space
+from katib.trial import Direction
 from tests.katib.search.test_gaussian_process import matern
 
 LINE = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
@@ -57,7 +58,7 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
         past(0.7, None, "running"), past(0.8, sign * 7.0, "running"),
     ]  # fmt: skip
     earlier = [past(0.15, sign * 3.0), past(0.25, None, "running"), past(0.35, None, "failed")]
-    found = observations(LINE, history, earlier, maximize)
+    found = observations(LINE, history, earlier, Direction.of(maximize))
     quarter = float(np.quantile([1.0, 2.0, 5.0, 3.0], 0.25))
     assert by_place(found) == {
         0.1: (1, 0, 0), 0.2: (2, 0, 0), 0.3: (5, 0, 0), 0.4: (quarter, 0, 0), 0.5: (quarter, 0, 0), 0.6: (quarter, 0, 0),
@@ -72,7 +73,7 @@ def test_without_any_value_a_failed_trial_tells_nothing() -> None:
         SQUARE,
         [Observation({"x": "0.1", "y": "0.2"}, "failed"), Observation({"x": "0.3", "y": "0.4"}, "running")],
         [],
-        True,
+        Direction.MAXIMIZE,
     )
     assert (found.points.shape, found.values.shape, found.pending.tolist()) == ((0, 2), (0,), [[0.3, 0.4]])
 
@@ -99,7 +100,7 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
             LINE,
             [*history, past(0.6, 5.0, "stopped", [5.0]), past(0.7, 4.0, "stopped", [6.0, 4.0])],
             [],
-            False,
+            Direction.MINIMIZE,
         )
     )
     assert found[0.6] == pytest.approx((-5.0 + np.mean(gains), np.var(gains) + (np.mean(gains) / 4) ** 2, 0))
@@ -109,10 +110,14 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
 def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_median() -> None:
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
-    found = by_place(observations(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], True))
+    found = by_place(
+        observations(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], Direction.MAXIMIZE)
+    )
     assert found[0.4] == pytest.approx((-3.0, 9.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
-    assert by_place(observations(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], True)) == {0.4: (-1.0, 0.0, 0.0)}
+    assert by_place(observations(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], Direction.MAXIMIZE)) == {
+        0.4: (-1.0, 0.0, 0.0)
+    }
 
 
 def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
@@ -124,7 +129,7 @@ def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
             past(0.3, -1e300, "stopped", [-1e300]),
         ],
         [],
-        True,
+        Direction.MAXIMIZE,
     )
     assert found.values.tolist() == [1e100, -1e100, -1e100]
 
@@ -231,7 +236,7 @@ def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
     history = [
         Observation({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)
     ]
-    model = surrogate(KINDS, observations(KINDS, history, [], True))
+    model = surrogate(KINDS, observations(KINDS, history, [], Direction.MAXIMIZE))
     for kind, value in worth.items():
         place = KINDS.shares({"kind": kind, "layers": "2"})
         assert model.predict(np.array([place]))[0][0] == pytest.approx(value, abs=0.3)

@@ -21,6 +21,7 @@ from katib.search.first_suggestions import FirstSuggestion
 from katib.search.history import Observation, Outcome
 from katib.search.sampler import Sampler
 from katib.search.space import Space
+from katib.trial import Direction
 
 SQUARE = Space.of([Parameter(name, "double", "0", "1", None, (), "uniform") for name in "xy"])
 MIXED = Space.of(
@@ -42,20 +43,22 @@ def shares(points: Sequence[dict[str, str]]) -> np.ndarray:
 def test_sobol_is_scipys_scrambled_sequence_from_its_position_on() -> None:
     theirs = qmc.Sobol(2, bits=30, rng=np.random.default_rng(7)).random(8)
     for name in ("sobol", "bayesianoptimization"):  # a model-based search begins with it
-        proposer = Sampler(SQUARE, name, True, seed=7)
+        proposer = Sampler(SQUARE, name, Direction.MAXIMIZE, seed=7)
         assert shares(proposer.propose([], 4)) == pytest.approx(theirs[:4])
         assert shares(proposer.propose([], 4, position=4)) == pytest.approx(theirs[4:])
 
 
 def test_random_draws_are_uniform_and_independent() -> None:
     """By Kolmogorov and Smirnov's test, axis by axis, and the correlation of the two."""
-    found = shares(Sampler(SQUARE, "random", True, seed=1).propose([], 300))
+    found = shares(Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=1).propose([], 300))
     assert all(stats.kstest(column, "uniform").pvalue > 0.01 for column in found.T)
     assert abs(stats.pearsonr(*found.T).statistic) < 0.15
 
 
 def test_without_a_seed_every_search_is_another() -> None:
-    assert Sampler(SQUARE, "random", True).propose([]) != Sampler(SQUARE, "random", True).propose([])
+    assert Sampler(SQUARE, "random", Direction.MAXIMIZE).propose([]) != Sampler(
+        SQUARE, "random", Direction.MAXIMIZE
+    ).propose([])
 
 
 HISTORY = [
@@ -97,7 +100,7 @@ def optunas(seed: int, position: int, *, multivariate: bool, maximize: bool) -> 
 @pytest.mark.parametrize("maximize", [True, False])
 @pytest.mark.parametrize("name", ["tpe", "multivariate-tpe"])
 def test_tpe_is_optunas(name: str, maximize: bool) -> None:
-    (found,) = Sampler(SQUARE, name, maximize, seed=3, startup=11).propose(HISTORY)
+    (found,) = Sampler(SQUARE, name, Direction.of(maximize), seed=3, startup=11).propose(HISTORY)
     expected = optunas(3, 11, multivariate=name != "tpe", maximize=maximize)
     assert {key: float(text) for key, text in found.items()} == pytest.approx(expected)
 
@@ -125,7 +128,7 @@ def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
 
     monkeypatch.setattr(optuna, "create_study", create)
     history = [past(n / 20, 0.1, float(n)) for n in range(trials)]
-    Sampler(SQUARE, name, True, seed=1, startup=5).propose(history)
+    Sampler(SQUARE, name, Direction.MAXIMIZE, seed=1, startup=5).propose(history)
     assert len(made) == studies
     assert capfd.readouterr().err == ""
 
@@ -151,14 +154,14 @@ def test_the_model_is_asked_when_as_many_trials_are_known_as_it_starts_with(
 ) -> None:
     """Those of earlier searches included."""
     trials = [past(n / 20, 0.1, float(n)) for n in range(10)]
-    proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=5)
+    proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=5)
     (found,) = proposer.propose(trials[:own], earlier=trials[9 - before : 9])
     assert (found == {"x": "0.5", "y": "0.501"}) is is_asked
     assert len(asked) == is_asked
 
 
 def test_the_model_needs_two_values(asked: list[bayes.Observations]) -> None:
-    proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
+    proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=0)
     one, two = past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)
     for history, is_asked in (
         ([], 0),
@@ -172,7 +175,7 @@ def test_the_model_needs_two_values(asked: list[bayes.Observations]) -> None:
 
 def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Observations]) -> None:
     """docs of BATCH; each is known as pending to the next, and the rest is spread evenly."""
-    proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=2)
+    proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=2)
     found = proposer.propose([past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)], 20)
     assert [point["x"] == "0.5" for point in found] == [True] * 16 + [False] * 4
     assert [len(told.pending) for told in asked] == list(range(16))
@@ -181,7 +184,7 @@ def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Observa
 def test_a_known_point_is_passed_over_for_the_models_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Observations from this search or from an earlier one, in whatever spelling."""
     monkeypatch.setattr(bayes, "suggest", lambda *_: iter([(0.5, 0.5), (0.25, 0.5), (0.75, 0.75), (0.1, 0.1)]))
-    proposer = Sampler(SQUARE, "bayesianoptimization", True, seed=1, startup=0)
+    proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=0)
     history = [Observation({"x": "5e-1", "y": "0.50"}, "completed", 1.0), past(0.9, 0.9, 2.0)]
     assert proposer.propose(history, earlier=[past(0.25, 0.5, 1.0)]) == [{"x": "0.75", "y": "0.75"}]
 
@@ -194,8 +197,10 @@ def test_where_no_draw_is_free_an_untried_point_is_searched_for(monkeypatch: pyt
     monkeypatch.setattr(base, "DRAWS", 0)
     nine = Space.of([Parameter("n", "int", "1", "9", None, (), "uniform")])
     tried = [Observation({"n": str(n)}, "completed", 1.0) for n in range(1, 9)]
-    assert Sampler(nine, "random", True, seed=1).propose(tried, 3) == [{"n": "9"}]
-    firsts = {point["n"] for seed in range(12) for point in Sampler(nine, "random", True, seed=seed).propose([])}
+    assert Sampler(nine, "random", Direction.MAXIMIZE, seed=1).propose(tried, 3) == [{"n": "9"}]
+    firsts = {
+        point["n"] for seed in range(12) for point in Sampler(nine, "random", Direction.MAXIMIZE, seed=seed).propose([])
+    }
     assert len(firsts) > 3
 
 
@@ -204,7 +209,7 @@ def test_two_trials_of_one_point_are_told_alike_in_either_order(name: str) -> No
     """Of the same outcome, with other values, without one, and with another number of reports."""
     twice = [past(0.5, 0.5, 1.0), past(0.5, 0.5, 3.0), past(0.5, 0.5), past(0.2, 0.9, 2.0)]
     twice += [replace(twice[0], values=(1.0,)), replace(twice[0], outcome="stopped", values=(0.5, 1.0))]
-    proposer = Sampler(SQUARE, name, True, seed=1, startup=3)
+    proposer = Sampler(SQUARE, name, Direction.MAXIMIZE, seed=1, startup=3)
     assert proposer.propose(twice) == proposer.propose(twice[::-1])
 
 
@@ -215,7 +220,7 @@ def test_a_kind_of_which_everything_failed_is_left_for_another() -> None:
     """
     failed = [Observation({"kind": "a", "x": str(n * 0.03)}, "failed") for n in range(35)]
     for seed in range(8):
-        (found,) = Sampler(MIXED, "random", True, seed=seed).propose(failed)
+        (found,) = Sampler(MIXED, "random", Direction.MAXIMIZE, seed=seed).propose(failed)
         assert found["kind"] == "b"
 
 
@@ -224,7 +229,7 @@ def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
     line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     places = [*np.arange(0, 0.482, 0.03), 0.482, 0.518, *np.arange(0.54, 1.001, 0.03)]
     failed = [Observation({"x": str(place)}, "failed") for place in places]
-    (found,) = Sampler(line, "random", True, seed=2).propose(failed)
+    (found,) = Sampler(line, "random", Direction.MAXIMIZE, seed=2).propose(failed)
     assert float(found["x"]) == pytest.approx(0.5, abs=0.004)
     assert NEAR > 0.018
 
@@ -233,7 +238,7 @@ def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
     """Points differ by NEAR in the one axis that is furthest apart, in shares of its distribution: 2 % of
     docs/search.md.
     """
-    proposer = Sampler(SQUARE, "random", True, seed=0)
+    proposer = Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=0)
     (free,) = shares(proposer.propose([]))
     for shift, is_near in (
         ((0.019, 0.019), True),
@@ -271,13 +276,13 @@ def test_an_answer_of_a_thousand_points_among_thousands_that_failed_comes_to_an_
     """They leave no place free of them; each would be compared with thousands of draws."""
     line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     failed = [Observation({"x": str(index / 2_000)}, "failed") for index in range(2_001)]
-    found = Sampler(line, "random", True, seed=1).propose(failed, 100)
+    found = Sampler(line, "random", Direction.MAXIMIZE, seed=1).propose(failed, 100)
     assert len({point["x"] for point in found} - {past.assignments["x"] for past in failed}) == 100
 
 
 def test_a_grid_skips_what_was_tried_and_keeps_its_order() -> None:
     space = Space.of([Parameter(name, "int", "1", "2", None, (), "uniform") for name in "ab"])
-    found = Sampler(space, "grid", True).propose([Observation({"a": "1", "b": "2"}, "running")], 5)
+    found = Sampler(space, "grid", Direction.MAXIMIZE).propose([Observation({"a": "1", "b": "2"}, "running")], 5)
     assert [tuple(point.values()) for point in found] == [("1", "1"), ("2", "1"), ("2", "2")]
 
 
@@ -286,7 +291,7 @@ def test_first_suggestions_that_the_history_lacks_but_were_proposed_are_not_give
     names.
     """
     first = tuple(FirstSuggestion({"y": str(n / 10), "x": "0.5"}, f"t{n}") for n in (1, 2, 3))
-    proposer = Sampler(SQUARE, "random", True, seed=1, first=first)
+    proposer = Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=1, first=first)
     assert [list(point) for point in proposer.propose([], 4)] == [["x", "y"]] * 4
     listed = [past(0.5, 0.1, 1.0)]
     assert proposer.propose(listed) == [{"x": "0.5", "y": "0.2"}]

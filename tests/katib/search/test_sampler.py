@@ -24,6 +24,7 @@ from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.trial import Direction
 
 ENDLESS = [name for name in ALGORITHMS if name != "grid"]
 STEPS = {"lr": "0.0033", "weight_decay": "0.00003", "grad_clip_norm": "3", "lr_factor": "0.25"}
@@ -186,7 +187,7 @@ def test_a_finite_space_is_used_up_and_no_point_comes_twice(name: str) -> None:
         Parameter("lr", "discrete", None, None, None, ("0.1", "0.01"), "uniform"),
         Parameter("norm", "categorical", None, None, None, ("layer", "batch", "none"), "uniform"),
     ]
-    proposer = Sampler(Space.of(parameters), name, True, seed=1, startup=2)
+    proposer = Sampler(Space.of(parameters), name, Direction.MAXIMIZE, seed=1, startup=2)
     history = [Observation({"lr": "0.1", "norm": "none"}, "completed", 1.0)]
     found = proposer.propose(history, 9)
     assert {tuple(point.values()) for point in found} == {
@@ -198,13 +199,13 @@ def test_a_finite_space_is_used_up_and_no_point_comes_twice(name: str) -> None:
 
 def test_two_spellings_of_a_value_are_one_point() -> None:
     parameter = Parameter("lr", "double", "0.001", "0.003", "0.001", (), "uniform")
-    proposer = Sampler(Space.of([parameter]), "grid", True)
+    proposer = Sampler(Space.of([parameter]), "grid", Direction.MAXIMIZE)
     assert proposer.propose([Observation({"lr": "1e-3"}, "completed", 1.0)]) == [{"lr": "0.002"}]
 
 
 def test_a_grid_of_a_million_million_points_is_not_listed() -> None:
     parameters = [Parameter(name, "int", "1", "1000000", None, (), "uniform") for name in "ab"]
-    assert Sampler(Space.of(parameters), "grid", True).propose([], 2) == [
+    assert Sampler(Space.of(parameters), "grid", Direction.MAXIMIZE).propose([], 2) == [
         {"a": "1", "b": "1"},
         {"a": "1", "b": "2"},
     ]
@@ -272,7 +273,7 @@ def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> N
 
 def test_a_point_of_an_earlier_search_is_not_tried_again() -> None:
     parameter = Parameter("depth", "int", "1", "9", None, (), "uniform")
-    proposer = Sampler(Space.of([parameter]), "random", True, seed=1)
+    proposer = Sampler(Space.of([parameter]), "random", Direction.MAXIMIZE, seed=1)
     earlier = [Observation({"depth": str(depth)}, "completed", 1.0) for depth in range(1, 9)]
     assert proposer.propose([], earlier=earlier) == [{"depth": "9"}]
 
@@ -289,7 +290,7 @@ def test_stopped_trials_count_as_far_as_they_came() -> None:
         Observation({"x": "0.3"}, "stopped", 0.5, (0.5,)),
         Observation({"x": "0.4"}, "stopped", 0.5, (0.5, 0.4, 0.3)),
     ]
-    told = observations(space, history, [], maximize=True)
+    told = observations(space, history, [], Direction.MAXIMIZE)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(3.5)
     assert values[0.4] == pytest.approx(1.5)
@@ -312,7 +313,7 @@ def test_a_completed_trial_gained_nothing_after_patience_ended_it() -> None:
         *(Observation({"x": x}, "completed", max(curve), curve) for x, curve in completed.items()),
         Observation({"x": "0.3"}, "stopped", 0.9, stopped),
     ]
-    told = observations(space, history, [], maximize=True)
+    told = observations(space, history, [], Direction.MAXIMIZE)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(0.9 + mean(gains))
     assert (values[0.1], values[0.2]) == pytest.approx((3.0, 5.0))
@@ -324,7 +325,7 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
         *(Observation({"x": str(x)}, "completed", -1.0) for x in (0.1, 0.2)),
         Observation({"x": "0.3"}, "stopped", -3.0),
     ]
-    assert observations(space, history, [], maximize=True).values.tolist() == [-1.0, -1.0, -2.0]
+    assert observations(space, history, [], Direction.MAXIMIZE).values.tolist() == [-1.0, -1.0, -2.0]
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -371,7 +372,7 @@ def test_whatever_the_history_the_proposals_are_new_points_of_the_space(
             Parameter("norm", "categorical", None, None, None, ("a", "b"), "uniform"),
         ]
     )
-    found = Sampler(space, name, maximize, seed=1, startup=3).propose(history, count)
+    found = Sampler(space, name, Direction.of(maximize), seed=1, startup=3).propose(history, count)
     assert len(found) == count
     tried = [dict(past.assignments) for past in history]
     for index, point in enumerate(found):

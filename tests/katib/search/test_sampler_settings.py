@@ -15,13 +15,14 @@ from katib.search import sampler as module
 from katib.search.algorithms.tpe import CANDIDATES, candidates
 from katib.search.first_suggestions import FirstSuggestion
 from katib.search.sampler import Sampler, idle_settings, sampler
+from katib.trial import Direction
 from tests.katib.search.test_proposals import SQUARE
 from tests.katib.search.test_sampler import experiment
 
 
 def test_the_defaults_are_optunas_own() -> None:
     theirs = inspect.signature(optuna.samplers.TPESampler).parameters
-    ours = Sampler(SQUARE, "tpe", True)
+    ours = Sampler(SQUARE, "tpe", Direction.MAXIMIZE)
     assert ours.startup == theirs["n_startup_trials"].default
     assert candidates(ours.settings) == CANDIDATES == theirs["n_ei_candidates"].default
     assert ours.seed is None
@@ -44,7 +45,7 @@ def test_settings_by_their_names_in_katibs_services(
     """pkg/suggestion/v1beta1, skopt, optuna and hyperopt."""
     found = sampler(experiment(name, **settings))
     assert (found.algorithm, (found.seed, found.startup, candidates(found.settings))) == (name, expected)
-    assert found.maximize
+    assert found.direction is Direction.MAXIMIZE
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from katib.errors import ManifestError
 from katib.manifest.experiment import Algorithm
 from katib.metrics import METRIC, TOLERANCES
 from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because, stop_rule
+from katib.trial import Direction
+
+UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 
 curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
 
@@ -19,7 +22,7 @@ curve = st.lists(st.floats(-50, 50), min_size=1, max_size=8)
 def test_a_trial_ends_when_its_best_is_worse_than_the_median_of_those_that_came_as_far(
     own: list[float], others: list[list[float]], required: int, start: int, maximize: bool
 ) -> None:
-    rule = MedianStop(maximize, required, start)
+    rule = MedianStop(Direction.of(maximize), required, start)
     far = [values for values in others if len(values) >= len(own)]
     expected = False
     if len(own) >= start and len(far) >= required:
@@ -53,12 +56,12 @@ def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
             bests.append(so_far)
     others = [values for values, is_complete in trials if not is_complete]
     completed = [values for values, is_complete in trials if is_complete]
-    stop = MedianStop(maximize, required, 1).decide(own, others, completed)
+    stop = MedianStop(Direction.of(maximize), required, 1).decide(own, others, completed)
     best = better(own)
     enough = bests and len(bests) >= required
     worse = enough and (best < median(bests) if maximize else best > median(bests))
     assert (stop is not None) == bool(worse)
-    halving = SuccessiveHalving(maximize, 2, (len(own),), 1, required).decide(own, others, completed)
+    halving = SuccessiveHalving(Direction.of(maximize), 2, (len(own),), 1, required).decide(own, others, completed)
     ranked = sorted([*bests, best], reverse=maximize)
     assert (halving is not None) == bool(enough and best not in ranked[: max(1, len(ranked) // 2)])
 
@@ -69,7 +72,7 @@ def test_the_median_at_epoch_28_knows_the_trials_that_patience_ended_at_27() -> 
     """
     ended = [[*map(float, range(16)), 16.5, *[10.0] * 10] for _ in range(3)]
     worse = [step / 4 for step in range(28)]
-    rule = MedianStop(True, 3, 20)
+    rule = MedianStop(UP, 3, 20)
     assert rule.decide(worse, ended) is None
     assert rule.decide(worse, [], ended) == Stop("medianstop", 28, 6.75, 16.5, 3)
 
@@ -82,7 +85,7 @@ def test_values_that_are_not_finite_decide_nothing(
     hurt = [
         [data.draw(st.sampled_from((value, math.nan, math.inf, -math.inf))) for value in values] for values in others
     ]  # fmt: skip
-    stop = MedianStop(True, 1, 1).decide(own, hurt)
+    stop = MedianStop(UP, 1, 1).decide(own, hurt)
     bests = [
         max(finite)
         for values in hurt
@@ -93,7 +96,7 @@ def test_values_that_are_not_finite_decide_nothing(
 
 def test_the_median_is_no_mean() -> None:
     """One diverged trial disarms Katib's own rule (mean -13.3), not this one."""
-    stop = MedianStop(True, 3, 1).decide([4.0], [[5.0], [5.0], [-50.0]])
+    stop = MedianStop(UP, 3, 1).decide([4.0], [[5.0], [5.0], [-50.0]])
     assert stop == Stop("medianstop", step=1, best=4.0, bar=5.0, trials=3)
 
 
@@ -117,17 +120,17 @@ def test_the_median_is_no_mean() -> None:
 def test_a_reason_names_epoch_value_rule_number_of_trials_and_bar(
     stop: Stop, metric: str, maximize: bool, words: str
 ) -> None:
-    assert because(stop, metric, maximize) == words
+    assert because(stop, metric, Direction.of(maximize)) == words
 
 
 def test_it_looks_again_at_every_epoch() -> None:
     """A trial that passes at the start step and falls behind later is ended then."""
-    rule, others = MedianStop(True, 1, 2), [[1.0, 2.0, 9.0]]
+    rule, others = MedianStop(UP, 1, 2), [[1.0, 2.0, 9.0]]
     assert [rule.decide([3.0] * step, others) is not None for step in (1, 2, 3)] == [False, False, True]
 
 
 def test_looking_once_is_looking_at_the_start_step() -> None:
-    rule, others = MedianStop(True, 1, 2, "once"), [[1.0, 2.0, 9.0]]
+    rule, others = MedianStop(UP, 1, 2, "once"), [[1.0, 2.0, 9.0]]
     assert [rule.decide([1.5] * step, others) is not None for step in (1, 2, 3)] == [False, True, False]
 
 
@@ -135,8 +138,8 @@ def test_looking_once_is_looking_at_the_start_step() -> None:
 def test_within_the_tolerance_of_the_median_a_trial_goes_on(
     own: list[float], others: list[list[float]], maximize: bool, tolerance: float
 ) -> None:
-    bare = MedianStop(maximize, 1, 1).decide(own, others)
-    tolerant = MedianStop(maximize, 1, 1, tolerance=tolerance).decide(own, others)
+    bare = MedianStop(Direction.of(maximize), 1, 1).decide(own, others)
+    tolerant = MedianStop(Direction.of(maximize), 1, 1, tolerance=tolerance).decide(own, others)
     assert (tolerant is not None) == (bare is not None and abs(bare.bar - bare.best) > tolerance)
 
 
@@ -153,7 +156,7 @@ def test_at_a_rung_the_best_part_goes_on(
 ) -> None:
     """Against the rank: with k of n trials allowed on, those with fewer than k better ones are."""
     sign = 1 if maximize else -1
-    stop = SuccessiveHalving(maximize, eta, (), start, required).decide(own, others)
+    stop = SuccessiveHalving(Direction.of(maximize), eta, (), start, required).decide(own, others)
     far = [values for values in others if len(values) >= len(own)]
     rung = len(own) in {start * eta**power for power in range(10)}
     better = sum(max(sign * v for v in values[: len(own)]) > max(sign * v for v in own) for values in far)
@@ -163,15 +166,15 @@ def test_at_a_rung_the_best_part_goes_on(
 
 def test_rungs_are_where_they_are_put() -> None:
     settings = {"rungs": "5,2", "eta": "3", "min_trials_required": "1"}
-    rule = stop_rule(Algorithm("successivehalving", settings), False, "loss")
-    assert rule == SuccessiveHalving(False, 3, (2, 5), 4, 1)
+    rule = stop_rule(Algorithm("successivehalving", settings), DOWN, "loss")
+    assert rule == SuccessiveHalving(DOWN, 3, (2, 5), 4, 1)
     assert [rule.decide([9.0] * step, [[1.0] * 9] * 3) is not None for step in range(1, 7)] == [
         False, True, False, False, True, False,
     ]  # fmt: skip
 
 
 def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
-    rule = MedianStop(True, 1, 1)
+    rule = MedianStop(UP, 1, 1)
     assert rule.decide([], [[1.0]]) is None
     assert rule.decide([math.nan], [[1.0]]) is None
     assert rule.decide([0.0], []) is None
@@ -179,14 +182,14 @@ def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
 
 
 def test_defaults_are_katibs() -> None:
-    assert stop_rule(Algorithm("medianstop", {}), True, "loss") == MedianStop(True, min_trials_required=3, start_step=4)
+    assert stop_rule(Algorithm("medianstop", {}), UP, "loss") == MedianStop(UP, min_trials_required=3, start_step=4)
 
 
 def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
     """docs/search.md: eta 2, start_step 4, three others, and rungs at 4, 8, 16, … where none are named."""
-    rule = stop_rule(Algorithm("successivehalving", {}), True, "loss")
-    assert rule == SuccessiveHalving(True, eta=2, rungs=(), start_step=4, min_trials_required=3)
-    assert rule == SuccessiveHalving(True)
+    rule = stop_rule(Algorithm("successivehalving", {}), UP, "loss")
+    assert rule == SuccessiveHalving(UP, eta=2, rungs=(), start_step=4, min_trials_required=3)
+    assert rule == SuccessiveHalving(UP)
     others = [[1.0 * n] * 20 for n in (1, 2, 3)]
     stopped = {step: rule.decide([0.5] * step, others) for step in range(1, 20)}
     assert {step: stop for step, stop in stopped.items() if stop} == {
@@ -197,15 +200,15 @@ def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
 
 def test_settings_reach_their_rule() -> None:
     settings = {"min_trials_required": "7", "start_step": "9"}
-    assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), False, "loss") == MedianStop(
-        False, 7, 9, "once", 0.0
+    assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), DOWN, "loss") == MedianStop(
+        DOWN, 7, 9, "once", 0.0
     )
-    assert stop_rule(Algorithm("successivehalving", settings), False, "loss") == SuccessiveHalving(False, 2, (), 9, 7)
+    assert stop_rule(Algorithm("successivehalving", settings), DOWN, "loss") == SuccessiveHalving(DOWN, 2, (), 9, 7)
 
 
 def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:
     def tolerance(metric: str, **settings: str) -> float:
-        rule = stop_rule(Algorithm("medianstop", settings), True, metric)
+        rule = stop_rule(Algorithm("medianstop", settings), UP, metric)
         assert isinstance(rule, MedianStop)
         return rule.tolerance
 
@@ -238,6 +241,6 @@ def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> No
 )
 def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str) -> None:
     with pytest.raises(ManifestError) as error:
-        stop_rule(algorithm, True, "loss")
+        stop_rule(algorithm, UP, "loss")
     assert message in str(error.value)
     assert str(error.value).startswith("earlyStopping")

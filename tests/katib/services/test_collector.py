@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from katib.services.collector.arguments import parse
+from katib.trial import Direction
 from tests.katib.services.pod import FAILED, Pods, epoch, epochs
 from tests.katib.services.rig import METRIC, DbManager
 
@@ -205,6 +206,11 @@ def test_arguments_are_read_as_go_reads_them() -> None:
     """One dash or two, with = or without; -w, -p and -timeout are for Katib's own."""
     flags = "--t=x -m=a;b;c -o-type minimize --s-db db:1 -path /var/log/katib/metrics.log -w true -p 1s"
     found = parse(flags.split())
-    assert (found.trial, found.metrics, found.objective, found.maximize) == ("x", ("a", "b", "c"), "a", False)
+    assert (found.trial, found.metrics, found.objective, found.direction) == (
+        "x",
+        ("a", "b", "c"),
+        "a",
+        Direction.MINIMIZE,
+    )
     assert (found.db_manager, str(found.output)) == ("db:1", "/var/log/katib/metrics.log")
     assert found.early_stopping is None

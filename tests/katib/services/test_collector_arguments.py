@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from katib.services.collector.arguments import ArgumentError, parse
+from katib.trial import Direction
 
 WEBHOOK = "-t trial -m a;b -o-type maximize -s-db katib-db-manager.kubeflow:6789 -path /var/log/katib/metrics.log"
 """As getMetricsCollectorArgs writes it for StdOut (webhook/v1beta1/pod/inject_webhook.go)."""
@@ -13,7 +14,12 @@ WEBHOOK = "-t trial -m a;b -o-type maximize -s-db katib-db-manager.kubeflow:6789
 def test_the_webhooks_line_is_read() -> None:
     """Without rules nothing is stopped early; without a filter Katib's own counts (common/const.go)."""
     found = parse(WEBHOOK.split())
-    assert (found.trial, found.metrics, found.objective, found.maximize) == ("trial", ("a", "b"), "a", True)
+    assert (found.trial, found.metrics, found.objective, found.direction) == (
+        "trial",
+        ("a", "b"),
+        "a",
+        Direction.MAXIMIZE,
+    )
     assert (found.db_manager, found.output) == (
         "katib-db-manager.kubeflow:6789",
         Path("/var/log/katib/metrics.log"),
@@ -40,9 +46,9 @@ def test_one_dash_or_two_with_and_without_an_equals_sign(form: str) -> None:
     assert (found.trial, found.filters) == ("-y=z", (r"(a)=(-\d)",))
 
 
-@pytest.mark.parametrize(("word", "maximize"), [("minimize", False), ("maximize", True)])
-def test_the_direction_is_the_experiments(word: str, maximize: bool) -> None:
-    assert parse([*WEBHOOK.split(), "-o-type", word]).maximize == maximize
+@pytest.mark.parametrize("word", ["minimize", "maximize"])
+def test_the_direction_is_the_experiments(word: str) -> None:
+    assert parse([*WEBHOOK.split(), "-o-type", word]).direction == Direction(word)
 
 
 def test_filters_and_metrics_are_joined_with_semicolons() -> None:

@@ -18,7 +18,7 @@ from katib.report.summary import conclude
 from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialTable
-from katib.trial import Identity
+from katib.trial import Direction, Identity
 from tests.katib.results.report.simulated import METRIC, identity, row, searched, table
 
 
@@ -102,7 +102,7 @@ def test_one_value_far_out_does_not_press_the_others_together() -> None:
     assert seen.low > 3
     assert seen.outside == 1
     assert seen.held(-30.0) == seen.low
-    assert "1 trial below" in seen.note(METRIC, maximize=True)
+    assert "1 trial below" in seen.note(METRIC, Direction.MAXIMIZE)
     assert span(table(*rows)).outside == 0
 
 
