@@ -131,9 +131,9 @@ def _variants(field: str, node: Any, names: Counter[str]) -> Iterator[ast.AST]:
         case ast.Compare():
             for place, old in enumerate(node.ops):
                 for new in COMPARISONS[type(old)]:
-                    changed = deepcopy(node)
-                    changed.ops[place] = new()
-                    yield changed
+                    comparison = deepcopy(node)
+                    comparison.ops[place] = new()
+                    yield comparison
         case ast.BinOp() | ast.AugAssign():
             changed = deepcopy(node)
             changed.op = OPERATORS[type(node.op)]()
@@ -145,7 +145,7 @@ def _variants(field: str, node: Any, names: Counter[str]) -> Iterator[ast.AST]:
         case ast.Name(id=name, ctx=ast.Load()) if name in NAMES:
             yield ast.Name(NAMES[name], ast.Load())
         case ast.Constant(value=value):
-            yield from map(ast.Constant, _constants(value))
+            yield from (ast.Constant(other) for other in _constants(value))
         case ast.JoinedStr():
             yield ast.Constant("changed")
         case ast.Break() | ast.Continue():

@@ -7,7 +7,7 @@ Each is drawn anew for every seed, so that no strategy is tuned to one surface. 
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def ledgers(path: Path) -> list[Family]:
     return [_ledger(rows) for rows in wide]
 
 
-def _decades(values: "Sequence[float] | map[float]") -> float:
+def _decades(values: Iterable[float]) -> float:
     found = list(values)
     return math.log10(max(found) / min(found))
 
@@ -133,7 +133,8 @@ def _posterior(points: Array, values: Array, cut: Array, generator: np.random.Ge
 
     def truth(at: Array) -> Array:
         basis = np.column_stack([np.ones(len(at)), at, at**2]) @ trend[:-1]
-        return np.maximum(basis + scale * (prior(at) + process.cross(at) @ weights), FLOOR)
+        values: Array = np.maximum(basis + scale * (prior(at) + process.cross(at) @ weights), FLOOR)
+        return values
 
     return truth
 

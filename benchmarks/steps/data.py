@@ -79,7 +79,7 @@ def speeds(wav: WavSubset, packed: PackedSubset, rounds: int) -> Iterator[str]:
         ]
         for epoch in range(rounds + 1)
     }
-    ways: dict[str, Callable[[int], None]] = {
+    ways: dict[str, Callable[[int], object]] = {
         "plain soundfile loop": plain,
         "WAV reader": lambda epoch: _drain(wav, epoch, workers=0),
         "packed reader": lambda epoch: _drain(packed, epoch, workers=0),

@@ -48,7 +48,7 @@ def reference(model: str, config: Any) -> Reference:
     return Reference(config.filters, config.kernel_size, masknet)
 
 
-def _convtasnet(config: Any) -> nn.Module:
+def _convtasnet(config: Any) -> Any:
     return conv_tasnet.MaskNet(
         N=config.filters,
         B=config.bottleneck_channels,
@@ -60,15 +60,15 @@ def _convtasnet(config: Any) -> nn.Module:
     )
 
 
-def _dprnn(config: Any) -> nn.Module:
-    def path() -> nn.Module:
+def _dprnn(config: Any) -> Any:
+    def path() -> Any:
         return dual_path.SBRNNBlock(config.filters, config.hidden_size, 1, "LSTM", bidirectional=True)
 
     return _dual_path(config, path(), path(), linear_layer_after_inter_intra=True)
 
 
-def _sepformer(config: Any) -> nn.Module:
-    def path() -> nn.Module:
+def _sepformer(config: Any) -> Any:
+    def path() -> Any:
         return dual_path.SBTransformerBlock(
             config.transformer_layers,
             config.filters,
@@ -82,7 +82,7 @@ def _sepformer(config: Any) -> nn.Module:
     return _dual_path(config, path(), path(), linear_layer_after_inter_intra=False)
 
 
-def _dual_path(config: Any, intra: nn.Module, inter: nn.Module, **options: bool) -> nn.Module:
+def _dual_path(config: Any, intra: nn.Module, inter: nn.Module, **options: bool) -> Any:
     return dual_path.Dual_Path_Model(
         config.filters, config.filters, intra, inter, config.blocks, "ln", config.chunk_size, 2, **options
     )

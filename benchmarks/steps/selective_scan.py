@@ -185,7 +185,17 @@ def synchronize(inputs: dict[str, Tensor]) -> None:
         torch.cuda.synchronize()
 
 
-def imitation(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> Tensor:
+def imitation(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor,
+    delta_bias: Tensor,
+    delta_softplus: bool,
+) -> Tensor:
     """Returns the published recurrence as an autograd loop over steps that indexes tensors [B, D, L, N] made before it.
 
     That is how mamba-ssm's pure-PyTorch path is built, and why its backward pass is quadratic: the gradient of every
@@ -198,7 +208,8 @@ def imitation(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> Tensor:
     for t in range(u.shape[2]):
         state = decay[:, :, t] * state + driven[:, :, t]
         outputs.append(torch.einsum("bdn,bn->bd", state, C[:, :, t]))
-    return (torch.stack(outputs, 2) + D[:, None] * u) * F.silu(z)
+    outputs_of_steps: Tensor = torch.stack(outputs, 2)
+    return (outputs_of_steps + D[:, None] * u) * F.silu(z)
 
 
 def published(folder: Path) -> Scan:

@@ -53,7 +53,7 @@ def _own_kind_alone(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
 def _absolute_plateau(*words: Any, **settings: Any) -> Any:
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    return ReduceLROnPlateau(*words, **settings, threshold_mode="abs")
+    return ReduceLROnPlateau(*words, **(settings | {"threshold_mode": "abs"}))
 
 
 DIFFERENCES: Mapping[str, Difference] = {

@@ -88,7 +88,7 @@ def child() -> None:
 
         return wrapper
 
-    open_tracker = module.open_tracker
+    open_tracker = vars(module)["open_tracker"]
 
     def opened(run_dir: Path) -> Any:
         tracker = timed("start", open_tracker)(run_dir)
@@ -96,7 +96,7 @@ def child() -> None:
             object.__setattr__(tracker, name, timed(name, getattr(tracker, name)))
         return tracker
 
-    module.open_tracker = opened
+    setattr(module, "open_tracker", opened)  # noqa: B010 - the trainer does not export it
     started = time.perf_counter()
     train(sys.argv[1:])
     seconds = time.perf_counter() - started

@@ -59,7 +59,12 @@ class Katib:
             "labels": labels,
             "ownerReferences": [of_experiment],
         }
-        body = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Trial", "metadata": metadata, "spec": spec}
+        body: dict[str, Any] = {
+            "apiVersion": "kubeflow.org/v1beta1",
+            "kind": "Trial",
+            "metadata": metadata,
+            "spec": spec,
+        }
         made = self.tools.cluster.create(TRIAL, body)
         self.state(name, "Running")
         if job:

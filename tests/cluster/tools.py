@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -125,8 +125,8 @@ class Tools:
         while time.monotonic() < end:
             there, version = self.cluster.list_at(kind, selector)
             # Closed at once: a watch that is left to the garbage collector is a warning in whichever test runs then.
-            with closing(self.cluster.watch(kind, version, selector)) as events:
-                come = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
+            with closing(cast(Generator[Object], self.cluster.watch(kind, version, selector))) as events:
+                come: Iterator[Object] = (event["object"] for event in events if event["type"] in ("ADDED", "MODIFIED"))
                 for found in chain(there, come):
                     if wanted(found):
                         return found

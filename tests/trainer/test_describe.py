@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.measure import Load, peak_memory
+from tests.trainer.models.recurrence import gradient_of
 from trainer.__main__ import main
 from trainer.models import build
 
@@ -49,13 +50,13 @@ def test_the_receptive_field_is_where_the_gradient_comes_from(described: Any) ->
     depends on. It differs by where in a frame the sample lies; the field is what covers them all.
     """
     field = described("--model", "convtasnet", "--preset", "debug")["receptive_field"]
-    network = build("convtasnet", "debug").double()
+    network: Any = build("convtasnet", "debug").double()
     network.norm = nn.Identity()
     for block in network.blocks:
         block.layers[1].norm = block.layers[3].norm = nn.Identity()
     mixture = torch.randn(1, 8000, dtype=torch.float64, requires_grad=True)
     network(mixture)[0, :, 4000:4008].sum().backward()
-    (heard,) = mixture.grad[0].nonzero(as_tuple=True)
+    (heard,) = gradient_of(mixture)[0].nonzero(as_tuple=True)
     assert field == heard.max() - heard.min() + 1
 
 

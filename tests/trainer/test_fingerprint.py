@@ -122,7 +122,7 @@ def test_what_was_seen_before_is_not_read_again(
         read.add(Path(file).name[:3])
         return plain(file, **options)
 
-    monkeypatch.setattr(survey.soundfile, "read", counted)
+    monkeypatch.setattr("trainer.data.readers.survey.soundfile.read", counted)
     assert fingerprint(broken, remembered) == before
     assert (read, headers) == ({"000"}, [])
     monkeypatch.undo()

@@ -177,7 +177,8 @@ def test_the_scaler_of_fp16_hears_nothing_of_a_loss_that_is_not_finite() -> None
     gradients = Gradients(session.model, "fp32", session.scaler, 2, record=False)
     run = SimpleNamespace(training=training, rows=2, nonfinite_batches=5)
     given: dict[str, Any] = {"run": run, "session": session, "gradients": gradients}
-    loop = fit.Fit(**{field.name: given.get(field.name) for field in fields(fit.Fit)})
+    parts: dict[str, Any] = {field.name: given.get(field.name) for field in fields(fit.Fit)}
+    loop = fit.Fit(**parts)
     good = Batch(torch.randn(2, 2000), torch.randn(2, 2, 2000))
     bad = Batch(good.mixtures * math.nan, good.targets)
 

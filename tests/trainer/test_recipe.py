@@ -33,7 +33,7 @@ def test_a_batch_computed_in_parts_gives_the_same_training(
         return Batch(batch.mixtures.to(device, torch.float64), batch.targets.to(device, torch.float64))
 
     monkeypatch.setattr(Batch, "to", in_float64)
-    histories = []
+    histories: list[Any] = []
     torch.set_default_dtype(torch.float64)
     try:
         for flags in ((), ("--micro-batch", "2")):

@@ -219,7 +219,8 @@ def failing(number: int) -> None:
 
 def test_it_says_that_it_waits_once_and_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that only waiting moves: 25 minutes without room are three lines, and one when it is there."""
-    clock, lines, stop = [0.0], [], StopRequest()
+    clock, stop = [0.0], StopRequest()
+    lines: list[str] = []
     monkeypatch.setattr("trainer.training.room.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(stop, "wait", lambda seconds: clock.append(clock.pop() + seconds))
     monkeypatch.setattr(room, "say", lines.append)

@@ -137,7 +137,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
     run_dir, flags = tmp_path / "undisturbed", ("--workers", workers)
     file = broken / "train" / "clean" / "004_speaker1File.wav"
     content = file.read_bytes()
-    damages = [lambda: file.write_bytes(content[:3000]), file.unlink]
+    damages: list[Callable[[], object]] = [lambda: file.write_bytes(content[:3000]), file.unlink]
     for damage, epochs in zip(damages, ("2", "3"), strict=True):
         if epochs == "2":
             assert training.here(run_dir, *flags, "--epochs", "1", data=broken) == 0

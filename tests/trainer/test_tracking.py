@@ -51,7 +51,8 @@ def records(run_dir: Path) -> list[Any]:
     from wandb.sdk.internal.datastore import DataStore
 
     (file,) = (run_dir / "wandb").glob("*run-*/run-*.wandb")
-    store, found = DataStore(), []
+    store = DataStore()
+    found: list[Any] = []
     store.open_for_scan(str(file))
     while (data := store.scan_data()) is not None:
         found.append(wandb_internal_pb2.Record.FromString(bytes(data)))

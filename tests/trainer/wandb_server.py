@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 PROJECT = {"id": "P", "name": "sepsweep", "entity": {"id": "E", "name": "team"}}
 VIEWER = {"id": "V", "entity": "team", "username": "u", "email": "", "flags": "{}", "teams": {"edges": []}}
-SERVER = {"cliVersionInfo": {}, "latestLocalVersionInfo": None, "features": []}
+SERVER: dict[str, Any] = {"cliVersionInfo": {}, "latestLocalVersionInfo": None, "features": []}
 
 
 class WandbServer(ThreadingHTTPServer):

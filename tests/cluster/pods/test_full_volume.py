@@ -99,7 +99,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     assert f'"trial": "{trial}"' in (tmp_path / NAME / "cluster-trials.json").read_text()
     found = place.cluster.get(EXPERIMENT, NAME)
     assert found is not None
-    assert found["metadata"]["uid"] != katib.manifest.experiment["metadata"]["uid"]
+    assert found["metadata"]["uid"] != katib.experiment["metadata"]["uid"]
     settings = {item["name"]: item["value"] for item in found["spec"]["algorithm"]["algorithmSettings"]}
     (first,) = json.loads(settings["first_suggestions"])
     assert (first["trial"], place.cluster.list(TRIAL), place.cluster.list(JOB)) == (trial, [], [])

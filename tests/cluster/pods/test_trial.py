@@ -104,7 +104,7 @@ def test_out_of_memory_is_told_from_a_broken_corpus(
     katib.state(trial, "Failed")
     found = place.cluster.get(POD, pod)
     assert found is not None
-    assert read_pod(found).terminations["trainer"]["exitCode"] != 0
+    assert read_pod(found).terminations["trainer"].exit_code != 0
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump(site.model_dump()))
     capsys.readouterr()

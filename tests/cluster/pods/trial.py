@@ -25,7 +25,7 @@ def begin(tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finish
 
 def shortened(katib: Katib, tries: int = 3) -> Katib:
     """Katib, whose next trials have short segments, and so many tries."""
-    job = katib.manifest.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
     job["backoffLimit"] = tries
     words = job["template"]["spec"]["containers"][0]["command"]
     words[words.index("--segment-seconds") + 1] = "0.5"

@@ -123,7 +123,7 @@ def test_a_mark_is_written_through_no_link_and_read_from_no_pipe(pods: Pods) -> 
     folder, victim = pod.output.parent, pod.output.parent / "victim"
     victim.write_text("as it was")
     (folder / f"{trainer.shell.pid}.draft").symlink_to(victim)
-    assert trainer.training.stop()
+    assert trainer.stop()
     assert victim.read_text() == "as it was"
     pod.shell.wait(20)  # type: ignore[union-attr]
     mark = folder / f"{trainer.shell.pid}.pid"

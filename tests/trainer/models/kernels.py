@@ -5,6 +5,7 @@ because triton must know before it is imported. Sizes that fill no tile.
 """
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def assert_same(got: Tensor, expected: Tensor, inputs: list[Tensor], tolerance: 
     for number, (ours, theirs) in enumerate(pairs):
         error = (ours - theirs).abs().max()
         # A gradient that is zero in exact arithmetic is nothing but rounding.
-        assert error <= tolerance * max(theirs.abs().max(), 1e-3), f"{number}: {error:.2g}"
+        assert error <= tolerance * max(theirs.abs().max().item(), 1e-3), f"{number}: {error:.2g}"
 
 
 @pytest.mark.parametrize(
@@ -103,5 +104,5 @@ def test_the_selective_scan(length: int, softplus: bool, without: tuple[str, ...
     }
     there["delta"] = there["delta"].abs()
     inputs = [x.requires_grad_() for x in there.values()]
-    arguments = there | dict.fromkeys(without) | {"delta_softplus": softplus}
+    arguments: dict[str, Any] = there | dict.fromkeys(without) | {"delta_softplus": softplus}
     assert_same(triton_scan(**arguments), recurrence(**arguments), inputs, 1e-9)

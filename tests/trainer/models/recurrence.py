@@ -1,10 +1,22 @@
 """The selective scan said directly, one step after the other (Gu and Dao 2023, algorithm 2), and inputs for it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 
-def recurrence(u, delta, A, B, C, D, z=None, delta_bias=None, delta_softplus=True) -> Tensor:
+def recurrence(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = True,
+) -> Tensor:
     """Returns what selective_scan must give: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
     state, outputs = u.new_zeros(len(u), *A.shape), []
     for t in range(u.shape[2]):
@@ -20,7 +32,7 @@ def recurrence(u, delta, A, B, C, D, z=None, delta_bias=None, delta_softplus=Tru
 
 def scan_inputs(
     batch: int, channels: int, length: int, states: int, *, without: tuple[str, ...] = ()
-) -> dict[str, Tensor | None]:
+) -> dict[str, Any]:
     """Random arguments in float64 that ask for gradients; those named in `without` are None."""
     per_step, state, per_channel = (batch, channels, length), (batch, states, length), (channels,)
     shapes = {
@@ -39,6 +51,12 @@ def scan_inputs(
     return {name: None if name in without else x.requires_grad_() for name, x in values.items()}
 
 
+def gradient_of(parameter: Tensor) -> Tensor:
+    """Returns the gradient that a backward pass has left at `parameter`."""
+    assert parameter.grad is not None
+    return parameter.grad
+
+
 def with_gradients(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     """Returns the output and, of one fixed weighting of it, the gradient of each input."""
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
@@ -53,4 +71,4 @@ def assert_equal(got: list[Tensor], expected: list[Tensor], tolerance: float) ->
     """
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape
-        assert (ours - theirs).abs().max() <= tolerance * max(theirs.abs().max(), 1e-3)
+        assert (ours - theirs).abs().max() <= tolerance * max(theirs.abs().max().item(), 1e-3)

@@ -143,7 +143,7 @@ def counterparts(model: str, ours: nn.Module, theirs: nn.Module) -> dict[str, li
         pairs = zip(ours.named_parameters(), theirs.parameters(), strict=True)
         return {name: [parameter] for (name, _), parameter in pairs}
     reference_parameters = dict(theirs.named_parameters())
-    held = {}
+    held: dict[str, list[Tensor]] = {}
     for name, _ in ours.named_parameters():
         prefix, leaf = re.fullmatch(r"(.*\.)(\w+)", name).groups()  # type: ignore[union-attr]
         (pattern,) = (pattern for pattern in COUNTERPARTS if re.fullmatch(pattern, prefix))

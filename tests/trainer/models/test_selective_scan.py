@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ SHAPES = {  # batch, D, L, N
 }
 
 
-def present(inputs: dict[str, Tensor | None]) -> list[Tensor]:
+def present(inputs: dict[str, Any]) -> list[Tensor]:
     return [x for x in inputs.values() if x is not None]
 
 

@@ -4,13 +4,14 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.trainer.models.recurrence import assert_equal, recurrence, with_gradients
+from tests.trainer.models.recurrence import assert_equal, gradient_of, recurrence, with_gradients
 from tests.trainer.training import Training
 from trainer.models import build
 from trainer.models.spmamba import Block, FrameAttention, Mamba, SPMambaConfig
@@ -40,11 +41,16 @@ def direct_path(path: ScanPath, x: Tensor) -> Tensor:
         scanned = direct_mamba(direction.mamba, sequences / root * direction.norm.weight)
         directions.append(scanned + sequences)
     both = torch.cat((directions[0], directions[1].flip(1)), 2)  # [B', L', 2 C w]
-    output = torch.zeros_like(x) + path.output.bias[:, None]
+    output = torch.zeros_like(x) + _of(path.output.bias)[:, None]
     for place in range(both.shape[1]):
         spread = torch.einsum("bi,iok->bok", both[:, place], path.output.weight)  # [B', C, w]
         output = output + F.pad(spread, (place, x.shape[2] - place - path.window))
     return output
+
+
+def _of(bias: Tensor | None) -> Tensor:
+    assert bias is not None
+    return bias
 
 
 def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
@@ -53,7 +59,8 @@ def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
     u, z = (x @ mamba.input.weight.T).split(inner, 2)
     taps = mamba.conv.weight[:, 0]  # [D, taps]
     past = F.pad(u, (0, 0, taps.shape[1] - 1, 0))
-    u = mamba.conv.bias + sum(past[:, k : k + x.shape[1]] * taps[:, k] for k in range(taps.shape[1]))
+    filtered = [past[:, k : k + x.shape[1]] * taps[:, k] for k in range(taps.shape[1])]
+    u = _of(mamba.conv.bias) + torch.stack(filtered).sum(0)
     u = u * torch.sigmoid(u)
     selected = u @ mamba.selection.weight.T
     delta = selected[..., :rank] @ mamba.step.weight.T
@@ -65,7 +72,7 @@ def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
 def direct_attention(attention: FrameAttention, x: Tensor) -> Tensor:
     """Returns [B, C, T, F] to [B, C, T, F]: head by head, frame rows of all channels and frequencies."""
 
-    def project(projection: torch.nn.Sequential, x: Tensor) -> Tensor:
+    def project(projection: Any, x: Tensor) -> Tensor:
         linear, prelu, norm = projection
         y = torch.einsum("bctf,oc->botf", x, linear.weight) + linear.bias[:, None, None]
         y = torch.where(y > 0, y, prelu.weight * y)
@@ -111,7 +118,7 @@ def test_the_published_network_has_the_published_size(layers: int) -> None:
 @pytest.mark.parametrize("preset", ["paper", "debug"])
 def test_the_published_spectrogram_is_inverted(preset: str) -> None:
     """Short-time transform and its inverse give the signal back, also where the last hop is not full."""
-    model = build("spmamba", preset, layers=1)
+    model: Any = build("spmamba", preset, layers=1)
     signals = torch.randn(2, 4001, dtype=torch.float64)
     spectra = model.spectrogram(signals)
     frequencies = 129 if preset == "paper" else 65
@@ -128,7 +135,7 @@ def test_any_length_comes_back_as_long_as_it_was(samples: int, batch: int) -> No
     estimates = model(torch.randn(batch, samples))
     assert estimates.shape == (batch, 2, samples)
     estimates.square().mean().backward()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    assert all(gradient_of(parameter).isfinite().all() for parameter in model.parameters())
     assert estimates.isfinite().all()
 
 
@@ -138,7 +145,7 @@ def test_silence_gives_finite_estimates_and_gradients() -> None:
     estimates = model(torch.zeros(1, 2000))
     assert estimates.isfinite().all()
     (estimates - torch.randn(1, 2, 2000)).square().mean().backward()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    assert all(gradient_of(parameter).isfinite().all() for parameter in model.parameters())
 
 
 def test_bf16_leaves_two_digits_and_no_warning() -> None:
