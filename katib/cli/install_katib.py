@@ -14,12 +14,15 @@ def install_katib(
     yes: Yes = False,
 ) -> None:
     """Apply k8s/katib (Katib's own standalone install with our configuration) and wait for its webhook and DB manager."""
+    from katib.backend.cluster.kinds import KATIB_NAMESPACE
     from katib.cli.searches import confirm, say
-    from katib.install.katib import NAMESPACE, OVERLAY, install, prepare
+    from katib.install.katib import OVERLAY, install, prepare
 
     folder = overlay or OVERLAY
     installation = prepare(folder, context)
-    print(f"install: {installation.objects} objects of {folder} on {installation.server}, in namespace {NAMESPACE}")
+    print(
+        f"install: {installation.objects} objects of {folder} on {installation.server}, in namespace {KATIB_NAMESPACE}"
+    )
     confirm("Apply?", yes)
     install(installation, say)
     print("installed; next: kubectl apply -k k8s/base, then make doctor")

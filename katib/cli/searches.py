@@ -49,7 +49,7 @@ def print_results(results: "list[Result]", *, all_of_them: bool) -> None:
             continue
         bold = "bold " if result.status == "error" else ""
         lead = (f"{result.status:8}", bold + COLOURS[result.status])
-        out.words(f"{result.check}: {result.finding}", lead=lead, indent=10)
+        out.words(f"{result.check}: {result.problem}", lead=lead, indent=10)
         if result.status in ("warning", "error"):
             out.words(f"        effect: {result.effect}", indent=16)
             out.words(f"        fix:    {result.fix}", indent=16)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.backend.cluster.kubectl import kubectl
 from katib.errors import ClusterError
 from katib.install.checkout import ROOT
 
 OVERLAY = ROOT / "k8s" / "katib"
-NAMESPACE = "kubeflow"
 DEPLOYMENTS = ("katib-db-manager", "katib-controller", "katib-ui")
 ROLLOUT_TIMEOUT = "600s"
 
@@ -50,4 +50,4 @@ def install(installation: Installation, say: Callable[[str], None]) -> None:
     for name in DEPLOYMENTS:
         say(f"waiting for {name}")
         rollout = ("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_TIMEOUT}")
-        kubectl("-n", NAMESPACE, *rollout, context=context)
+        kubectl("-n", KATIB_NAMESPACE, *rollout, context=context)

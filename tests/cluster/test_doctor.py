@@ -14,7 +14,7 @@ def diagnose(tools: Tools, site: Site, cluster: Cluster | None = None) -> list[R
 
 
 def unwell(results: list[Result]) -> list[tuple[str, str, str]]:
-    return [(result.status, result.check, result.finding) for result in results if result.status != "ok"]
+    return [(result.status, result.check, result.problem) for result in results if result.status != "ok"]
 
 
 def test_a_fit_cluster_has_nothing_to_mend(tools: Tools, site: Site) -> None:
@@ -29,4 +29,4 @@ def test_doctor_names_the_fault_and_the_command_that_mends_it(fault: Fault, tool
     found = [result for result in results if result.check == fault.check and result.status == fault.status]
     assert found, unwell(results)
     assert any(fault.fix in result.fix for result in found), found
-    assert all(result.effect and "\n" not in result.finding + result.effect + result.fix for result in found)
+    assert all(result.effect and "\n" not in result.problem + result.effect + result.fix for result in found)

@@ -109,7 +109,7 @@ def test_doctor_asks_a_researcher_for_no_role_that_she_has(
         "runs claim",
     ):
         assert results[check]["status"] == "ok"
-    assert results["capacity"]["found"] == "you may not list nodes; an administrator's make doctor looks there"
+    assert results["capacity"]["found"] == "you may not list nodes; ask an administrator to run make doctor"
     assert set(bad) == (set() if both else {"rights"})
     if not both:
         assert "in namespace 'kubeflow' you may not get services 'katib-db-manager'" in bad["rights"]["found"]

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from benchmarks.systems.made_experiment import make_experiment
 from katib.__main__ import main
-from katib.backend.cluster.doctor import Result
+from katib.backend.cluster.doctor.result import error, ok
 from katib.backend.local.record import Effort
 from katib.backend.local.table import read_table
 from katib.cli import arch, confirm
@@ -62,10 +62,9 @@ def _arch(runs: Path) -> None:
 
 
 CHECKS = [
-    Result("access", "ok", "you may do all that the verbs need"),
-    Result(
+    ok("access", "you may do all that the verbs need"),
+    error(
         "GPU capacity",
-        "error",
         "no node has 1 free nvidia.com/gpu: gpu-node-1.cluster.local has 0 of 4, gpu-node-2.cluster.local 0 of 4",
         "trials of the search wait until another one ends, and a deadline may pass meanwhile",
         "kubectl get pods -A -o wide | grep gpu-node shows who has them",

@@ -10,6 +10,7 @@ from typing import IO
 from katib.backend.base import Page
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
+from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.backend.cluster.kubectl import forwarded
 from katib.backend.cluster.table import cluster_table
 from katib.errors import ClusterError
@@ -17,7 +18,7 @@ from katib.site import Site
 from katib.spec import search_name
 from katib.table.trial_table import TrialTable
 
-KATIB_UI, KATIB_UI_PORT, KATIB_NAMESPACE = "katib-ui", 80, "kubeflow"
+KATIB_UI, KATIB_UI_PORT = "katib-ui", 80
 
 
 @dataclass(frozen=True)

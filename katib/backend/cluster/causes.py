@@ -4,12 +4,12 @@ import re
 import signal
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from katib import untrusted
 from katib.backend.cluster.kinds import SIDECAR
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod, Termination
+from katib.check.finding import Finding
 
 DIVERGED, NO_MEMORY, BAD_INPUT = 3, 4, 2
 """Exit codes of the trainer (trainer/errors.py)."""
@@ -27,16 +27,12 @@ _ERROR_LINES = (
 )
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Finding):
     """What is wrong with a trial, and the fix; that is empty where there is nothing to do."""
 
-    problem: str
-    fix: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, problem: str, fix: str = "") -> None:
         # Most of the text comes from a pod, a node or a trainer.
-        object.__setattr__(self, "problem", untrusted.clean(self.problem))
+        super().__init__(problem=untrusted.clean(problem), fix=fix)
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.fix}" if self.fix else self.problem

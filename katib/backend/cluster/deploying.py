@@ -40,7 +40,7 @@ def require_fit(results: Sequence[Result]) -> None:
     """Raises ClusterError where one of doctor's `results` is an error."""
     if errors := [result for result in results if result.status == "error"]:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].finding}{more}; {errors[0].fix}")
+        raise ClusterError(f"nothing was applied: {errors[0].check}: {errors[0].problem}{more}; {errors[0].fix}")
 
 
 def try_out(cluster: Cluster, item: DeployDiff) -> None:

@@ -29,6 +29,8 @@ class Kind:
 
 
 KATIB = "kubeflow.org"
+KATIB_NAMESPACE = "kubeflow"
+"""The namespace of Katib, which its webhook and the collector's address are fixed to."""
 KUEUE = "kueue.x-k8s.io"
 EXPERIMENT = Kind("experiment", "experiments", "v1beta1", KATIB)
 TRIAL = Kind("trial", "trials", "v1beta1", KATIB)

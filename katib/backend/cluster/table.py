@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import clean
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
+    KATIB_NAMESPACE,
     PROPOSED_LABEL,
     PROPOSER,
     TRIAL,
@@ -69,7 +69,7 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
     metrics: dict[str, Metrics] = {}
     away = ""
     try:
-        with forwarded(MANAGER, MANAGER_PORT, CONTROL_NAMESPACE, context=context) as (port, _):
+        with forwarded(MANAGER, MANAGER_PORT, KATIB_NAMESPACE, context=context) as (port, _):
             metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in found.rows))
     except ClusterError as error:
         away = str(error)

@@ -3,8 +3,8 @@
 import pytest
 
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.doctor.katib import service_account
 from katib.backend.cluster.doctor.result import DoctorContext
+from katib.backend.cluster.doctor.services import service_account
 from katib.backend.cluster.kinds import CONFIG_MAP, NAMESPACE, Kind, Object
 from katib.install.images import SERVICES_CONFIG
 from katib.site import load_site

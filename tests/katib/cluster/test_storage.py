@@ -86,8 +86,8 @@ def diagnose(cluster: Cluster, site: Site | None = None, use: str = "runs") -> R
 def test_a_class_for_one_node_never_makes_a_volume_for_many(provisioner: str, other: str, binding: str) -> None:
     found = diagnose(Claims(claim("ReadWriteMany"), [storage(provisioner, binding)]))
     assert found.status == "error"
-    assert "ReadWriteMany" in found.finding
-    assert provisioner in found.finding
+    assert "ReadWriteMany" in found.problem
+    assert provisioner in found.problem
     assert other in found.fix
     assert "k8s/one-node" in found.fix
     assert diagnose(Claims(claim("ReadWriteOnce"), [storage(provisioner)])).status == "ok"
@@ -117,7 +117,7 @@ def test_a_read_only_claim_for_many_nodes_can_be_a_disk_of_google_and_none_of_am
 
 def test_who_may_not_read_classes_is_told_by_what_kubernetes_noted_on_the_claim() -> None:
     found = diagnose(Claims(claim("ReadWriteMany", noted="rancher.io/local-path")))
-    assert (found.status, "rancher.io/local-path" in found.finding) == ("error", True)
+    assert (found.status, "rancher.io/local-path" in found.problem) == ("error", True)
     assert diagnose(Claims(claim("ReadWriteMany"))).status == "ok"
 
 
@@ -129,7 +129,7 @@ def test_the_newest_warning_of_the_claim_is_its_reason() -> None:
     )
     found = diagnose(Claims(claim("ReadWriteMany"), [storage("a.new/one")], events))
     assert found.status == "error"
-    assert "ProvisioningFailed: no quota left" in found.finding
+    assert "ProvisioningFailed: no quota left" in found.problem
 
 
 def test_a_folder_a_node_is_told_where_there_are_several_nodes() -> None:
@@ -137,7 +137,7 @@ def test_a_folder_a_node_is_told_where_there_are_several_nodes() -> None:
     classes = [storage("k8s.io/minikube-hostpath")]
     assert diagnose(Claims(bound, classes)).status == "ok"
     found = diagnose(Claims(bound, classes, nodes=2))
-    assert (found.status, "a folder of its own" in found.finding) == ("warning", True)
+    assert (found.status, "a folder of its own" in found.problem) == ("warning", True)
 
 
 def test_a_claim_for_one_node_is_well_where_trials_are_kept_on_one() -> None:

@@ -1,6 +1,6 @@
-"""Is this cluster fit to run these searches: a table of checks, each with what it means and the command that mends it.
+"""Checks whether a cluster is fit to run given searches: a table of checks, each with an effect and a fix.
 
-Reads, and tries on the server by dry runs; changes nothing. Called by the verbs doctor and deploy.
+The checks read objects and try others on the server in dry runs; they change nothing.
 """
 
 from katib.backend.cluster.doctor.examine import examine

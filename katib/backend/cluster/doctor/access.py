@@ -1,14 +1,15 @@
-"""What the caller may do, asked of the API server (SelfSubjectAccessReview)."""
+"""Checks the caller's rights, by asking the API server (SelfSubjectAccessReview)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from katib.backend.cluster.doctor.result import CONTROL_NAMESPACE, DoctorContext, Result, error, ok, warning
+from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import (
     CLAIM,
     EVENT,
     EXPERIMENT,
     JOB,
+    KATIB_NAMESPACE,
     POD,
     SERVICE,
     SUGGESTION,
@@ -19,7 +20,7 @@ from katib.backend.cluster.kinds import (
 
 @dataclass(frozen=True)
 class Right:
-    """One right, and what it is for."""
+    """A right, and what it is for."""
 
     verb: str
     kind: Kind
@@ -37,7 +38,7 @@ NEEDED = (
     Right("create", EXPERIMENT, "deploy"),
     Right("patch", EXPERIMENT, "deploy"),
 )
-"""Without these nothing runs."""
+"""The rights without which nothing runs."""
 USEFUL = (
     Right("list", EXPERIMENT, "status"),
     Right("watch", EXPERIMENT, "status -w"),
@@ -56,37 +57,39 @@ USEFUL = (
     Right("delete", JOB, "delete, and deploy of a search that has ended"),
     Right("delete", EXPERIMENT, "delete"),
 )
-"""Without one of these a verb does not work, or not as well."""
+"""The rights without which a verb does not work, or not as well."""
 OF_KATIB = (
     Right("get", SERVICE, "curves from Katib's database", name="katib-db-manager"),
     Right("list", POD, "curves from Katib's database, and ui --cluster"),
     Right("create", POD, "curves from Katib's database, and ui --cluster", "portforward"),
     Right("get", SERVICE, "ui --cluster", name="katib-ui"),
 )
-"""In Katib's namespace; a forwarded port is the only way to a curve whose pod is gone, besides the run directory."""
+"""The rights in Katib's namespace: besides the run directory, only a forwarded port leads to a lost pod's curve."""
 ROLE = "sepsweep-researcher"
 
 
 def access(context: DoctorContext) -> Iterator[Result]:
-    """Yields the rights that the verbs need, in the namespace of the trials and in Katib's."""
+    """Checks the rights that the verbs need, in the namespace of the trials and in Katib's."""
     own = context.site.namespace
-    groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, CONTROL_NAMESPACE, warning))
-    denied = 0
-    for rights, place, report in groups:
-        if missing := [right for right in rights if not _allowed(context, right, place)]:
-            denied += len(missing)
+    groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, KATIB_NAMESPACE, warning))
+    complete = True
+    for rights, namespace, report in groups:
+        if missing := [right for right in rights if not _allowed(context, right, namespace)]:
+            complete = False
             uses = ", ".join(dict.fromkeys(right.use for right in missing))
-            what = ", ".join(map(str, missing))
-            yield report("rights", f"in namespace '{place}' you may not {what}", f"needed for {uses}", _grant(place))
-    if not denied:
+            actions = ", ".join(map(str, missing))
+            problem = f"in namespace '{namespace}' you may not {actions}"
+            yield report("rights", problem, f"needed for {uses}", _grant(namespace))
+    if complete:
         yield ok("rights", f"all {len(NEEDED) + len(USEFUL) + len(OF_KATIB)} that the verbs need")
 
 
-def _allowed(context: DoctorContext, right: Right, place: str) -> bool:
-    return context.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=place)
+def _allowed(context: DoctorContext, right: Right, namespace: str) -> bool:
+    return context.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=namespace)
 
 
-def _grant(place: str) -> str:
-    file = "k8s/katib/ours/researcher.yaml" if place == CONTROL_NAMESPACE else "k8s/base/rbac.yaml"
-    bind = f"kubectl -n {place} create rolebinding sepsweep-me --role={ROLE} --user=YOU"
+def _grant(namespace: str) -> str:
+    """Returns the command with which an administrator grants the rights."""
+    file = "k8s/katib/ours/researcher.yaml" if namespace == KATIB_NAMESPACE else "k8s/base/rbac.yaml"
+    bind = f"kubectl -n {namespace} create rolebinding sepsweep-me --role={ROLE} --user=YOU"
     return f"an administrator: {bind} (the role: {file})"

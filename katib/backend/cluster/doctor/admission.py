@@ -1,7 +1,4 @@
-"""Would the API server take each Experiment, the Job of its trials and their pod: tried by dry runs.
-
-Called by `examine`.
-"""
+"""Checks, with dry runs, that the API server would accept each Experiment, the Job of its trials and their pod."""
 
 import json
 import re
@@ -10,89 +7,76 @@ from functools import partial
 
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.deploy_diff import successor
-from katib.backend.cluster.doctor.katib import INSTALL, leaves_namesakes_out
+from katib.backend.cluster.doctor.katib import INSTALL
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
-from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours
+from katib.backend.cluster.doctor.services import ignores_namesakes
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours, name_of
 from katib.backend.cluster.model import read_search
 from katib.errors import ClusterError
+from katib.tree import text
 
 
 def names(context: DoctorContext) -> Iterator[Result]:
-    """Yields the Experiments' names are free, or ours."""
-    for manifest in context.manifests:
-        name = manifest["metadata"]["name"]
-        found = context.cluster.get(EXPERIMENT, name)
-        if found is not None and not is_ours(found):
-            yield error(
-                "name",
-                f"'{name}' is somebody else's experiment",
-                "it is not touched",
-                f"NAME={successor(name)}",
-            )
-        elif found is not None:
-            yield ok("name", f"'{name}' is ours ({read_search(found).state})")
-        else:
+    """Checks that the names of the Experiments are free, or belong to Experiments of ours."""
+    for name in map(name_of, context.manifests):
+        deployed = context.cluster.get(EXPERIMENT, name)
+        if deployed is None:
             yield ok("name", f"'{name}' is free")
+        elif is_ours(deployed):
+            yield ok("name", f"'{name}' is ours ({read_search(deployed).state})")
+        else:
+            problem = f"'{name}' is somebody else's experiment"
+            yield error("name", problem, "it is not touched", f"NAME={successor(name)}")
 
 
 def namesakes(context: DoctorContext) -> Iterator[Result]:
-    """No Experiment of another namespace has a name of ours."""
-    everywhere = context.cluster.list(EXPERIMENT, namespace="")
-    algorithms = {
-        manifest["metadata"]["name"]: manifest["spec"]["algorithm"]["algorithmName"] for manifest in context.manifests
-    }
-    for found in everywhere:
-        name, place = found["metadata"]["name"], found["metadata"]["namespace"]
-        if name not in algorithms or place == context.site.namespace:
+    """Checks that no Experiment of another namespace has a name of ours."""
+    algorithms = {item.name: text(item.spec, "algorithm", "algorithmName") for item in context.experiments}
+    for item in context.cluster.list(EXPERIMENT, namespace=""):
+        name, namespace = name_of(item), item["metadata"]["namespace"]
+        if name not in algorithms or namespace == context.site.namespace:
             continue
-        text = f"'{name}' is in namespace '{place}' too"
-        if leaves_namesakes_out(context, algorithms[name]):
-            yield ok("name", f"{text}; our suggestion service leaves its trials out")
+        problem = f"'{name}' exists in namespace '{namespace}' too"
+        if ignores_namesakes(context, algorithms[name]):
+            yield ok("name", f"{problem}; our suggestion service ignores its trials")
         else:
-            effect = (
-                "Katib lists trials without their namespace, and its own service takes those of both for one search's"
-            )
-            yield warning("name", text, effect, f"NAME={successor(name)}, or {INSTALL}")
+            effect = "Katib lists trials of all namespaces, and its own service mixes up those of the two searches"
+            yield warning("name", problem, effect, f"NAME={successor(name)}, or {INSTALL}")
 
 
 def experiments(context: DoctorContext) -> Iterator[Result]:
-    """Server-side dry runs of new Experiments: what Katib's webhook says."""
-    if context.homeless:
+    """Checks, with dry runs of new Experiments, what Katib's webhook says."""
+    if context.lacks_namespace:
         return
     for manifest in context.manifests:
-        name = manifest["metadata"]["name"]
-        found = context.cluster.get(EXPERIMENT, name)
-        if found is None:
+        name = name_of(manifest)
+        if context.cluster.get(EXPERIMENT, name) is None:
             attempt = partial(context.cluster.apply, EXPERIMENT, manifest, dry_run=True)
             yield _try(context, "experiment", f"'{name}'", attempt)
 
 
 def trials(context: DoctorContext) -> Iterator[Result]:
-    """Server-side dry runs of a trial's Job and pod: what pod security, quota and limit ranges say."""
-    if context.homeless:
+    """Checks, with dry runs of a trial's Job and pod, what pod security, quotas and limit ranges say."""
+    if context.lacks_namespace:
         return
     job = trial_job(context.manifests[0])
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {**job["spec"]["template"]["metadata"], "name": "sepsweep-doctor"},
-    }
-    pod["spec"] = job["spec"]["template"]["spec"]
+    template = job["spec"]["template"]
+    metadata = {**template["metadata"], "name": "sepsweep-doctor"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     yield _try(context, "trial job", "of one trial", partial(context.cluster.create, JOB, job, dry_run=True))
     yield _try(context, "trial pod", "of one trial", partial(context.cluster.create, POD, pod, dry_run=True))
 
 
 def trial_job(manifest: Object, name: str = "sepsweep-doctor") -> Object:
-    """Returns the Job of one trial as Katib would make it, every placeholder filled.
+    """Returns the Job of one trial as Katib would create it, with every placeholder filled in.
 
-    A search's value by the range's min.
+    A searched value is the min of its range.
     """
     template = manifest["spec"]["trialTemplate"]
     low = {item["name"]: item["feasibleSpace"].get("min", "1") for item in manifest["spec"]["parameters"]}
     values = {item["name"]: low.get(item["reference"], name) for item in template["trialParameters"]}
-    text = json.dumps(template["trialSpec"])
-    text = re.sub(r"\$\{trialParameters\.(\w+)\}", lambda found: values[found[1]], text)
-    job: Object = json.loads(text)
+    filled = re.sub(r"\$\{trialParameters\.(\w+)\}", lambda match: values[match[1]], json.dumps(template["trialSpec"]))
+    job: Object = json.loads(filled)
     job["metadata"] = {
         **job.get("metadata", {}),
         "name": name,
@@ -107,19 +91,19 @@ def _try(context: DoctorContext, check: str, what: str, attempt: Callable[[], ob
     except ForbiddenError as cause:
         return warning(f"{check} dry run", "you may not try it", str(cause), "kubectl auth can-i --list")
     except ClusterError as cause:
-        return error(
-            f"{check} dry run", str(cause), f"the API server refuses the {check}", _fix_of(str(cause), context)
-        )
-    return ok(f"{check} dry run", f"{what} would be taken")
+        fix = _fix_of(str(cause), context)
+        return error(f"{check} dry run", str(cause), f"the API server refuses the {check}", fix)
+    return ok(f"{check} dry run", f"{what} would be accepted")
 
 
-def _fix_of(text: str, context: DoctorContext) -> str:
-    if "exceeded quota" in text:
+def _fix_of(message: str, context: DoctorContext) -> str:
+    """Returns the fix for what the API server refused."""
+    if "exceeded quota" in message:
         return "kubectl describe quota; lower resources in k8s/site.yaml"
-    if "webhook" in text and "failed calling" in text:
+    if "webhook" in message and "failed calling" in message:
         return "kubectl -n kubeflow rollout status deployment katib-controller"
-    if "PodSecurity" in text:
+    if "PodSecurity" in message:
         return f"kubectl get namespace {context.site.namespace} --show-labels; the rendered pod meets restricted"
-    if "LimitRange" in text or "maximum" in text or "minimum" in text:
+    if "LimitRange" in message or "maximum" in message or "minimum" in message:
         return "kubectl describe limitrange; change resources in k8s/site.yaml"
     return "make render MODEL=… > x.yaml; make check FILE=x.yaml"

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from katib.backend.cluster.answers import NoKindError
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
-from katib.backend.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA, Object
+from katib.backend.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA
 from katib.backend.cluster.objects import Node, Taint, read_node, read_quota
+from katib.tree import Tree, at, items, named, text
 
 WAIT_FOR_EVER = "trial pods wait for ever"
 WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
@@ -13,7 +14,7 @@ WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
 
 def quota(context: DoctorContext) -> Iterator[Result]:
     """Checks that one trial fits into what the quotas allow, and all parallel ones into what is left of it."""
-    needs = {**_needs(context.pod["spec"]), "pods": 1.0, "count/jobs.batch": 1.0}
+    needs = {**_needs(context.pod), "pods": 1.0, "count/jobs.batch": 1.0}
     tight = False
     for each in map(read_quota, context.cluster.list(QUOTA)):
         show = f"kubectl describe quota {each.name}"
@@ -22,17 +23,17 @@ def quota(context: DoctorContext) -> Iterator[Result]:
                 continue
             limit, used = quantity(each.hard[resource]), quantity(each.used.get(resource, "0"))
             usage = f"{each.used.get(resource, 0)} of {each.hard[resource]} used"
-            text = f"'{each.name}' {resource}: {usage}, a trial needs {need:g}"
+            problem = f"'{each.name}' {resource}: {usage}, a trial needs {need:g}"
             if need > limit:
                 fix = f"{show}; lower resources in k8s/site.yaml, or ask for a larger quota"
-                yield error("quota", text, "no trial can ever be created", fix)
+                yield error("quota", problem, "no trial can ever be created", fix)
             elif need > limit - used:
-                yield error("quota", text, "it is full: trials wait until others end", show)
+                yield error("quota", problem, "it is full: trials wait until others end", show)
             elif need * context.parallel > limit - used:
                 fitting = int((limit - used) // need)
                 yield warning(
                     "quota",
-                    f"{text}; {fitting} of {context.parallel} fit",
+                    f"{problem}; {fitting} of {context.parallel} fit",
                     "the others wait, though their values are chosen already",
                     f"PARALLEL={max(1, fitting)}, or parallel_trials in k8s/site.yaml",
                 )
@@ -46,31 +47,30 @@ def quota(context: DoctorContext) -> Iterator[Result]:
 def capacity(context: DoctorContext) -> Iterator[Result]:
     """Checks that a node takes a trial (labels, taints, GPUs, memory), and that there are GPUs for the parallel ones."""
     nodes = [read_node(item) for item in context.cluster.list(NODE)]
-    pod = context.pod["spec"]
-    need = _needs(pod)
-    problem, usable = _usable(nodes, pod)
+    need = _needs(context.pod)
+    problem, usable = _usable(nodes, context.pod)
     problem = problem or _too_small(usable, need)
     yield problem or _places(context, usable, need.get(f"requests.{GPU}", 0.0))
 
 
-def _usable(nodes: Sequence[Node], pod: Object) -> tuple[Result | None, Sequence[Node]]:
+def _usable(nodes: Sequence[Node], pod: Tree) -> tuple[Result | None, Sequence[Node]]:
     """Returns the nodes that the pod may run on; where there are none, also the result that says why."""
     if not nodes:
         return error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes"), ()
-    selector = pod.get("nodeSelector") or {}
+    selector = named(pod, "nodeSelector")
     labelled = [node for node in nodes if selector.items() <= node.labels.items()]
     if not labelled:
-        text = ", ".join(f"{key}={value}" for key, value in selector.items())
+        wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
         fix = "kubectl get nodes --show-labels; correct node_selector in k8s/site.yaml"
-        return error("node selector", f"no node has {text}", WAIT_FOR_EVER, fix), ()
+        return error("node selector", f"no node has {wanted}", WAIT_FOR_EVER, fix), ()
     schedulable = [node for node in labelled if not node.cordoned]
     if not schedulable:
-        text = f"all {len(labelled)} that could take a trial are cordoned"
-        return error("nodes", text, "no trial pod can start", "kubectl get nodes; kubectl uncordon NODE"), ()
+        problem = f"all {len(labelled)} that could take a trial are cordoned"
+        return error("nodes", problem, "no trial pod can start", "kubectl get nodes; kubectl uncordon NODE"), ()
     tolerated = [node for node in schedulable if _untolerated(node, pod) is None]
     if not tolerated:
-        text = f"every such node has a taint like {_untolerated(schedulable[0], pod)}"
-        return error("taints", text, WAIT_FOR_EVER, "add it to tolerations in k8s/site.yaml"), ()
+        problem = f"every such node has a taint like {_untolerated(schedulable[0], pod)}"
+        return error("taints", problem, WAIT_FOR_EVER, "add it to tolerations in k8s/site.yaml"), ()
     return None, tolerated
 
 
@@ -82,9 +82,9 @@ def _too_small(nodes: Sequence[Node], need: Mapping[str, float]) -> Result | Non
         if wanted > largest:
             no_plugin = resource == GPU and not largest
             fix = "install the GPU device plugin" if no_plugin else "lower resources in k8s/site.yaml"
-            text = f"a trial needs {wanted:g}, the largest node has {largest:g}"
+            problem = f"a trial needs {wanted:g}, the largest node has {largest:g}"
             show = "kubectl describe nodes | grep -A8 Allocatable"
-            return error(name, text, "no node can take a trial", f"{show}; {fix}")
+            return error(name, problem, "no node can take a trial", f"{show}; {fix}")
     return None
 
 
@@ -93,11 +93,11 @@ def _places(context: DoctorContext, nodes: Sequence[Node], gpus: float) -> Resul
     if not gpus:
         return ok("nodes", f"{len(nodes)} take a trial, which requests no GPU")
     places = sum(int(quantity(node.allocatable.get(GPU, "0")) // gpus) for node in nodes)
-    text = f"{len(nodes)} nodes have GPUs for {places} trials at a time; {context.parallel} are wanted"
+    problem = f"{len(nodes)} nodes have GPUs for {places} trials at a time; {context.parallel} are wanted"
     if places >= context.parallel:
-        return ok("GPUs", text)
+        return ok("GPUs", problem)
     effect = "the others count as running while they wait, though their values are chosen already"
-    return warning("GPUs", text, effect, f"PARALLEL={places}, or parallel_trials in k8s/site.yaml")
+    return warning("GPUs", problem, effect, f"PARALLEL={places}, or parallel_trials in k8s/site.yaml")
 
 
 def queue(context: DoctorContext) -> Iterator[Result]:
@@ -115,38 +115,36 @@ def queue(context: DoctorContext) -> Iterator[Result]:
         fix = "kubectl get localqueues; kubectl apply -k k8s/kueue"
         yield error("Kueue queue", f"no LocalQueue '{name}'", WAIT_IN_QUEUE, fix)
         return
-    conditions = {each["type"]: each for each in (item.get("status") or {}).get("conditions") or []}
-    active = conditions.get("Active", {})
-    if active.get("status") == "False":
-        text = f"'{name}' is not active: {active.get('message', '')}"
-        yield error("Kueue queue", text, "nothing admits the trials", f"kubectl describe localqueue {name}")
+    active = next((each for each in items(item, "status", "conditions") if text(each, "type") == "Active"), {})
+    if text(active, "status") == "False":
+        problem = f"'{name}' is not active: {text(active, 'message')}"
+        yield error("Kueue queue", problem, "nothing admits the trials", f"kubectl describe localqueue {name}")
     else:
         yield ok("Kueue queue", name)
 
 
-def _needs(pod: Object) -> dict[str, float]:
+def _needs(pod: Tree) -> dict[str, float]:
     """Returns what a quota counts of a pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
     total: dict[str, float] = {}
-    for container in pod["containers"]:
-        resources = container.get("resources") or {}
-        limits: Mapping[str, str] = resources.get("limits") or {}
-        requests: Mapping[str, str] = {**limits, **(resources.get("requests") or {})}
+    for container in items(pod, "containers"):
+        limits = at(container, "resources", "limits")
+        requests = {**limits, **at(container, "resources", "requests")}
         for group, values in (("limits", limits), ("requests", requests)):
-            for key, text in values.items():
-                total[f"{group}.{key}"] = total.get(f"{group}.{key}", 0.0) + quantity(text)
+            for resource, value in values.items():
+                key = f"{group}.{resource}"
+                total[key] = total.get(key, 0.0) + quantity(value)
     return total
 
 
-def _untolerated(node: Node, pod: Object) -> Taint | None:
+def _untolerated(node: Node, pod: Tree) -> Taint | None:
     """Returns the first taint of the node that keeps the pod away."""
-    tolerations = pod.get("tolerations") or []
+    tolerations = items(pod, "tolerations")
     hard = (taint for taint in node.taints if taint.effect != "PreferNoSchedule")
     return next((taint for taint in hard if not any(_tolerates(each, taint) for each in tolerations)), None)
 
 
-def _tolerates(toleration: Object, taint: Taint) -> bool:
-    if toleration.get("effect") not in (None, taint.effect):
+def _tolerates(toleration: Tree, taint: Taint) -> bool:
+    key, exists = text(toleration, "key"), text(toleration, "operator") == "Exists"
+    if text(toleration, "effect") not in ("", taint.effect):
         return False
-    if toleration.get("operator") == "Exists":
-        return toleration.get("key") in (None, "", taint.key)
-    return bool(toleration.get("key") == taint.key and toleration.get("value", "") == taint.value)
+    return key in ("", taint.key) if exists else key == taint.key and text(toleration, "value") == taint.value

@@ -20,6 +20,7 @@ from katib.backend.cluster.storage import (
     waits_for_pod,
     why_unbound,
 )
+from katib.tree import named
 
 HOSTNAME = "kubernetes.io/hostname"
 FOR_EVER = "trial pods wait for it for ever"
@@ -59,8 +60,8 @@ def _unbound(context: DoctorContext, check: str, claim: Claim) -> Result:
         fix = f"name a storage class in k8s/base/claims.yaml; {show}"
         return error(check, f"'{name}' waits, and there is no default storage class", FOR_EVER, fix)
     if classes is not None and wanted and wanted not in {each.name for each in classes}:
-        text = f"'{name}' waits for storage class '{wanted}', which does not exist"
-        return error(check, text, FOR_EVER, show)
+        problem = f"'{name}' waits for storage class '{wanted}', which does not exist"
+        return error(check, problem, FOR_EVER, show)
     reason, fix = why_unbound(context.cluster, claim, classes or ())
     if reason:
         return error(check, f"'{name}' has no volume: {reason}", FOR_EVER, fix)
@@ -74,16 +75,16 @@ def _bound(context: DoctorContext, check: str, use: str, claim: Claim) -> Result
     """Returns the result for a bound claim: as many trials as run at a time must be able to mount it."""
     name, modes = claim.name, claim.modes
     shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
-    pinned = HOSTNAME in (context.pod["spec"].get("nodeSelector") or {})
+    pinned = HOSTNAME in named(context.pod, "nodeSelector")
     provisioner = provisioner_of(claim, storage_classes(context.cluster) or ())
     if "ReadWriteOncePod" in modes and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or PARALLEL=1"
         return error(check, f"'{name}' is ReadWriteOncePod", "only one trial at a time can start", fix)
     if provisioner in A_FOLDER_A_NODE and not pinned and _nodes(context) > 1:
-        text = f"'{name}' is made by {provisioner}, which gives each node a folder of its own"
+        problem = f"'{name}' is made by {provisioner}, which gives each node a folder of its own"
         effect = "a trial that starts on another node finds neither the corpus nor its checkpoint"
         fix = f"node_selector {HOSTNAME}: NODE in k8s/site.yaml, or a storage class for many nodes"
-        return warning(check, text, effect, fix)
+        return warning(check, problem, effect, fix)
     if not shared and not pinned and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or node_selector {HOSTNAME}: NODE in k8s/site.yaml"
         return warning(check, f"'{name}' is {', '.join(modes)}", "parallel trials only start on one node", fix)

@@ -1,4 +1,4 @@
-"""Runs all checks in the order in which things must be right. Called by the verbs doctor and deploy."""
+"""Runs all checks, in the order in which problems have to be fixed."""
 
 import re
 from collections.abc import Iterator
@@ -11,22 +11,21 @@ from katib.backend.cluster.doctor.claims import data_claim, runs_claim
 from katib.backend.cluster.doctor.katib import (
     definitions,
     deployments,
-    katibs_namespace,
+    katib_namespace,
     mutating_webhook,
     server,
-    service_account,
-    services,
     validating_webhook,
 )
 from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
 from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
+from katib.backend.cluster.doctor.services import service_account, services
 from katib.errors import ClusterError
 
 _RIGHT = re.compile(r'cannot (\w+) resource "([^"]+)"')
 CHECKS: tuple[Check, ...] = (
     definitions,
     deployments,
-    katibs_namespace,
+    katib_namespace,
     validating_webhook,
     mutating_webhook,
     services,
@@ -46,37 +45,37 @@ CHECKS: tuple[Check, ...] = (
     experiments,
     trials,
 )
-"""Each reads one kind of thing, so that what the caller may not read keeps nothing else from being looked at."""
+"""Each check reads one kind of object, so that a missing right disables no other check."""
 
 
 def examine(context: DoctorContext) -> list[Result]:
-    """Returns the results of all checks; never raises ClusterError.
+    """Returns the results of all checks; where the server does not answer, that is the only result.
 
-    Without a server that answers there is only the first.
+    Never raises ClusterError.
     """
     try:
         results = list(server(context))
     except (UnreachableError, ExpiredError) as cause:
         return [_unanswered(cause)]
     for check in CHECKS:
-        results += _of(check, context)
+        results += _run(check, context)
     return results
 
 
-def _of(check: Check, context: DoctorContext) -> Iterator[Result]:
+def _run(check: Check, context: DoctorContext) -> Iterator[Result]:
     name = check.__name__.replace("_", " ")
     try:
         yield from check(context)
     except ForbiddenError as cause:
         right = _RIGHT.search(str(cause))
         what = f"{right[1]} {right[2]}" if right else "look at it"
-        yield unknown(name, f"you may not {what}; an administrator's make doctor looks there")
+        yield unknown(name, f"you may not {what}; ask an administrator to run make doctor")
     except (UnreachableError, ExpiredError) as cause:
         yield _unanswered(cause)
     except NoKindError:
-        return  # `definitions` has named what is not installed
+        return  # the check `definitions` reports it
     except ClusterError as cause:
-        yield error(name, "could not be looked at", str(cause), "make doctor, once that is mended")
+        yield error(name, "could not be checked", str(cause), "fix that, then run make doctor again")
 
 
 def _unanswered(cause: ClusterError) -> Result:

@@ -1,136 +1,110 @@
-"""The namespace of the trials: labels, pod security, secrets, service account, priority class. Called by `examine`."""
+"""Checks the namespace of the trials: labels, pod security, secrets, service account and priority class."""
 
 import base64
 from collections.abc import Iterator
 
-from katib.backend.cluster.doctor.katib import restricts
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
-from katib.backend.cluster.kinds import INJECTION_LABEL, PRIORITY_CLASS, SECRET, SERVICE_ACCOUNT
+from katib.backend.cluster.doctor.services import restricts
+from katib.backend.cluster.kinds import INJECTION_LABEL, PRIORITY_CLASS, SECRET, SERVICE_ACCOUNT, labels_of
+from katib.tree import items, named, text
 
 SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
 BASE = "kubectl apply -k k8s/base"
 SECRET_KEY = "api-key"  # noqa: S105  (the name of a key, not a secret)
+PULL_SECRETS = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
 
 def namespace(context: DoctorContext) -> Iterator[Result]:
-    """It exists, Katib looks after its pods, and its pod security lets Katib's own pods in."""
+    """Checks that the namespace exists, that Katib manages its pods, and that pod security admits Katib's own pods."""
     name = context.site.namespace
-    found = context.namespace
-    if found is None:
-        yield error("namespace", f"'{name}' does not exist", "there is no place for experiments", BASE)
+    if context.namespace is None:
+        yield error("namespace", f"'{name}' does not exist", "experiments need it", BASE)
         return
-    if found.get("status", {}).get("phase") == "Terminating":
-        yield error(
-            "namespace",
-            f"'{name}' is being deleted",
-            "nothing can be created in it",
-            f"kubectl get namespace {name}",
-        )
+    if text(context.namespace, "status", "phase") == "Terminating":
+        fix = f"kubectl get namespace {name}"
+        yield error("namespace", f"'{name}' is being deleted", "nothing can be created in it", fix)
         return
-    labels = found["metadata"].get("labels") or {}
-    if labels.get(INJECTION_LABEL) != "enabled":
+    labels = labels_of(context.namespace)
+    if labels.get(INJECTION_LABEL) == "enabled":
+        yield ok("namespace label", f"'{name}' {INJECTION_LABEL}=enabled")
+    else:
         yield error(
             "namespace label",
             f"'{name}' lacks {INJECTION_LABEL}=enabled",
             "Katib refuses experiments in it, and would put no collector into trial pods",
             f"kubectl label --overwrite namespace {name} {INJECTION_LABEL}=enabled",
         )
-    else:
-        yield ok("namespace label", f"'{name}' {INJECTION_LABEL}=enabled")
-    level = labels.get(SECURITY_LABEL, "")
-    relabel = f"kubectl label --overwrite namespace {name} {SECURITY_LABEL}=baseline"
-    stops = any(manifest["spec"].get("earlyStopping") for manifest in context.manifests)
-    if level == "restricted" and stops:
-        yield error(
-            "pod security",
-            "restricted",
-            "Katib's early-stopping container takes no security context: the suggestion pod is never created",
-            relabel,
-        )
-    elif level == "restricted" and not restricts(context):
+    yield _pod_security(context, labels.get(SECURITY_LABEL, ""))
+
+
+def _pod_security(context: DoctorContext, level: str) -> Result:
+    relabel = f"kubectl label --overwrite namespace {context.site.namespace} {SECURITY_LABEL}=baseline"
+    if level == "restricted" and any("earlyStopping" in experiment.spec for experiment in context.experiments):
+        effect = "Katib's early-stopping container takes no security context: the suggestion pod is never created"
+        return error("pod security", level, effect, relabel)
+    if level == "restricted" and not restricts(context):
+        effect = "Katib's collector has no security context: no trial pod is created"
         fix = "make install-katib (it sets init.controller.injectSecurityContext)"
-        yield error(
-            "pod security",
-            "restricted",
-            "Katib's collector has no security context: no trial pod is created",
-            fix,
-        )
-    elif level in ("", "privileged"):
-        yield warning("pod security", level or "not set", "nothing keeps a pod of this namespace off the node", relabel)
-    else:
-        yield ok("pod security", level)
+        return error("pod security", level, effect, fix)
+    if level in ("", "privileged"):
+        effect = "pods of this namespace may take over their node"
+        return warning("pod security", level or "not set", effect, relabel)
+    return ok("pod security", level)
 
 
 def wandb(context: DoctorContext) -> Iterator[Result]:
-    """Yields the secret of Weights & Biases is there and has its key."""
+    """Checks that the secret for Weights & Biases exists and has its key."""
     wanted = context.site.wandb
     if wanted is None:
         yield ok("W&B secret", "the site asks for no tracking")
         return
-    found = context.cluster.get(SECRET, wanted.secret)
-    place = context.site.namespace
-    fix = f"kubectl -n {place} create secret generic {wanted.secret} --from-file={SECRET_KEY}=FILE"
+    secret = context.cluster.get(SECRET, wanted.secret)
+    create = f"kubectl -n {context.site.namespace} create secret generic {wanted.secret} --from-file={SECRET_KEY}=FILE"
     effect = "trials run with W&B offline; their runs stay on the runs claim until wandb sync"
-    if found is None:
-        yield warning("W&B secret", f"no Secret '{wanted.secret}'", effect, fix)
-    elif SECRET_KEY not in (found.get("data") or {}):
-        keys = ", ".join(sorted(found.get("data") or {})) or "none"
-        yield warning("W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", effect, fix)
-    elif not base64.b64decode(found["data"][SECRET_KEY]).strip():
-        yield error("W&B secret", f"'{wanted.secret}': {SECRET_KEY} is empty", "W&B refuses to log in", fix)
+    data = named(secret, "data")
+    if secret is None:
+        yield warning("W&B secret", f"no Secret '{wanted.secret}'", effect, create)
+    elif SECRET_KEY not in data:
+        keys = ", ".join(sorted(data)) or "none"
+        yield warning("W&B secret", f"'{wanted.secret}' has no key {SECRET_KEY} (keys: {keys})", effect, create)
+    elif not base64.b64decode(data[SECRET_KEY]).strip():
+        yield error("W&B secret", f"'{wanted.secret}': {SECRET_KEY} is empty", "W&B refuses to log in", create)
     else:
         yield ok("W&B secret", f"'{wanted.secret}' has {SECRET_KEY}")
 
 
 def accounts(context: DoctorContext) -> Iterator[Result]:
-    """Yields the trials' service account, and the pull secrets that the account and the pods name."""
-    place, pod = context.site.namespace, context.pod["spec"]
-    if context.homeless:
+    """Checks the trials' service account, and the pull secrets that the account and the pods name."""
+    if context.lacks_namespace:
         return
-    name = pod.get("serviceAccountName", "default")
+    create = f"kubectl -n {context.site.namespace} create"
+    name = text(context.pod, "serviceAccountName") or "default"
     account = context.cluster.get(SERVICE_ACCOUNT, name)
     if account is None:
-        yield error(
-            "service account",
-            f"'{name}' does not exist",
-            "no trial pod can be created",
-            f"kubectl -n {place} create serviceaccount {name}",
-        )
+        fix = f"{create} serviceaccount {name}"
+        yield error("service account", f"'{name}' does not exist", "no trial pod can be created", fix)
         return
-    named = [*(account.get("imagePullSecrets") or []), *(pod.get("imagePullSecrets") or [])]
-    missing = []
-    for reference in named:
-        secret = context.cluster.get(SECRET, reference["name"])
-        if secret is None or secret.get("type") not in (
-            "kubernetes.io/dockerconfigjson",
-            "kubernetes.io/dockercfg",
-        ):
-            missing.append(reference["name"])
+    references = [*items(account, "imagePullSecrets"), *items(context.pod, "imagePullSecrets")]
+    names = [text(reference, "name") for reference in references]
+    missing = [each for each in names if text(context.cluster.get(SECRET, each), "type") not in PULL_SECRETS]
     if missing:
         yield error(
             "pull secrets",
-            f"not there, or of another type: {', '.join(missing)}",
+            f"missing, or of another type: {', '.join(missing)}",
             "images of a private registry cannot be pulled; trials wait with ErrImagePull",
-            f"kubectl -n {place} create secret docker-registry {missing[0]} --from-file=.dockerconfigjson=FILE",
+            f"{create} secret docker-registry {missing[0]} --from-file=.dockerconfigjson=FILE",
         )
     else:
-        yield ok(
-            "pull secrets",
-            ", ".join(item["name"] for item in named) or "none named; the registry must be open to the nodes",
-        )
+        yield ok("pull secrets", ", ".join(names) or "none named; the registry must be open to the nodes")
 
 
 def priority(context: DoctorContext) -> Iterator[Result]:
-    """Yields the priority class that the trials name."""
-    name = context.pod["spec"].get("priorityClassName")
-    if name is None:
+    """Checks the priority class that the trials name."""
+    name = text(context.pod, "priorityClassName")
+    if not name:
         return
     if context.cluster.get(PRIORITY_CLASS, name) is None:
-        yield error(
-            "priority class",
-            f"'{name}' does not exist",
-            "no trial pod can be created",
-            f"kubectl create priorityclass {name} --value=1000, or drop priority_class from k8s/site.yaml",
-        )
+        fix = f"kubectl create priorityclass {name} --value=1000, or drop priority_class from k8s/site.yaml"
+        yield error("priority class", f"'{name}' does not exist", "no trial pod can be created", fix)
     else:
         yield ok("priority class", name)

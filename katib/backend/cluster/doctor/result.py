@@ -1,4 +1,4 @@
-"""What a check is and what it reports. Called by every module of this package."""
+"""Defines what a check of doctor takes and what it reports."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,22 @@ from kubernetes.utils.quantity import parse_quantity
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import NAMESPACE, Object
+from katib.check.finding import Finding
+from katib.manifest.object import Manifest
 from katib.site import Site
-
-CONTROL_NAMESPACE = "kubeflow"
-"""Where Katib lives; its webhook and the collector's address are fixed to it."""
+from katib.tree import Tree
 
 
-@dataclass(frozen=True)
-class Result:
-    """The outcome of one check.
+@dataclass(frozen=True, kw_only=True)
+class Result(Finding):
+    """The outcome of a check; `problem` describes what was found, even where that is no problem.
 
-    `fix` is a command or an edit; a search would fail with an error, and suffers from a warning.
-
-    `unknown`: the caller may not look there, which says nothing about the cluster.
+    With an `error`, a search would fail; with a `warning`, it would run, but not as well as it could. `unknown` means
+    that the caller has no right to look, which says nothing about the cluster.
     """
 
     check: str
     status: Literal["ok", "unknown", "warning", "error"]
-    finding: str
-    effect: str = ""
-    fix: str = ""
 
     @property
     def record(self) -> dict[str, str]:
@@ -37,7 +33,7 @@ class Result:
         return {
             "check": self.check,
             "status": self.status,
-            "found": self.finding,
+            "found": self.problem,
             "meaning": self.effect,
             "mend": self.fix,
         }
@@ -45,7 +41,7 @@ class Result:
 
 @dataclass
 class DoctorContext:
-    """What is examined: a cluster, a site, and the rendered Experiments that are to run."""
+    """What the checks examine: a cluster, a site, and the rendered Experiments that are to run."""
 
     cluster: Cluster
     site: Site
@@ -53,52 +49,56 @@ class DoctorContext:
 
     @cached_property
     def namespace(self) -> Object | None:
-        """The site's namespace. Raises ForbiddenError where the caller may not read it."""
+        """The site's namespace. Raises ForbiddenError where the caller has no right to read it."""
         return self.cluster.get(NAMESPACE, self.site.namespace)
 
     @property
-    def homeless(self) -> bool:
-        """Whether the site's namespace is known to be missing; one that cannot be read is taken to be there."""
+    def lacks_namespace(self) -> bool:
+        """Whether the site's namespace is missing; one that cannot be read is assumed to exist."""
         try:
             return self.namespace is None
         except ForbiddenError:
             return False
 
+    @cached_property
+    def experiments(self) -> Sequence[Manifest]:
+        """The Experiments as objects."""
+        return [Manifest.of(manifest) for manifest in self.manifests]
+
     @property
-    def pod(self) -> Object:
-        """The pod template of a trial; that of the first Experiment, as all are of one site."""
-        template: Object = self.manifests[0]["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]
-        return template
+    def pod(self) -> Tree:
+        """The spec of a trial's pod, from the first Experiment, since all belong to one site."""
+        return self.experiments[0].pod
 
     @property
     def parallel(self) -> int:
-        """Trials at a time, of all searches together."""
+        """The number of trials at a time, of all searches together."""
         return sum(manifest["spec"]["parallelTrialCount"] for manifest in self.manifests)
 
 
 Check = Callable[[DoctorContext], Iterator[Result]]
 
 
-def ok(check: str, finding: str) -> Result:
-    """Returns all is well."""
-    return Result(check, "ok", finding)
+def ok(check: str, text: str) -> Result:
+    """Returns the result of a check that found no problem."""
+    return Result(check=check, status="ok", problem=text)
 
 
-def unknown(check: str, finding: str) -> Result:
-    """Returns the caller may not look there."""
-    return Result(check, "unknown", finding)
+def unknown(check: str, text: str) -> Result:
+    """Returns the result of a check that the caller has no right to make."""
+    return Result(check=check, status="unknown", problem=text)
 
 
-def error(check: str, finding: str, effect: str, fix: str) -> Result:
-    """Returns a search would fail."""
-    return Result(check, "error", finding, effect, fix)
+def error(check: str, problem: str, effect: str, fix: str) -> Result:
+    """Returns the result for a problem that would make a search fail."""
+    return Result(check=check, status="error", problem=problem, effect=effect, fix=fix)
 
 
-def warning(check: str, finding: str, effect: str, fix: str) -> Result:
-    """Returns a search would run, but not as well as it could."""
-    return Result(check, "warning", finding, effect, fix)
+def warning(check: str, problem: str, effect: str, fix: str) -> Result:
+    """Returns the result for a problem that a search would survive."""
+    return Result(check=check, status="warning", problem=problem, effect=effect, fix=fix)
 
 
 def quantity(text: object) -> float:
-    """Returns a Kubernetes quantity as a number: `500m` is 0.5, `1Ki` 1024."""
+    """Returns a Kubernetes quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
     return float(parse_quantity(str(text)))
