@@ -15,23 +15,23 @@ def at(tree: object, *keys: str) -> Tree:
     return value if isinstance(value, Mapping) else {}
 
 
-def items(tree: object, *keys: str) -> list[Tree]:
+def items_at(tree: object, *keys: str) -> list[Tree]:
     """Returns the mappings in the list below `keys`."""
     return [item for item in _listed(tree, keys) if isinstance(item, Mapping)]
 
 
-def text(tree: object, *keys: str) -> str:
+def text_at(tree: object, *keys: str) -> str:
     """Returns the text below `keys`."""
     value = _value(tree, keys)
     return value if isinstance(value, str) else ""
 
 
-def texts(tree: object, *keys: str) -> list[str]:
+def texts_at(tree: object, *keys: str) -> list[str]:
     """Returns the items of the list below `keys`, numbers and the like as text."""
     return [str(item) for item in _listed(tree, keys)]
 
 
-def named(tree: object, *keys: str) -> dict[str, str]:
+def labels_at(tree: object, *keys: str) -> dict[str, str]:
     """Returns the texts in the mapping below `keys`, such as labels, by their key."""
     return {key: value for key, value in at(tree, *keys).items() if isinstance(value, str)}
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
+from katib.tree import Tree, at, items_at, text_at
 from katib.untrusted import finite
 
 KATIBS_WORDS = "Trial is running"
@@ -44,10 +44,10 @@ class Record:
         return f"{KATIBS_WORDS}; tries: {tries}{progress}"
 
 
-def read_record(trial: Mapping[str, Any]) -> Record:
+def read_record(trial: Tree) -> Record:
     """Returns the record of a Trial object; an empty one where nobody keeps it."""
-    conditions = (trial.get("status") or {}).get("conditions") or []
-    text = next((item.get("message", "") for item in conditions if item.get("type") == "Running"), "")
+    conditions = items_at(trial, "status", "conditions")
+    text = next((text_at(item, "message") for item in conditions if item.get("type") == "Running"), "")
     if not text.startswith(f"{KATIBS_WORDS}; tries: "):
         return Record()
     spans = {
@@ -62,14 +62,13 @@ def read_record(trial: Mapping[str, Any]) -> Record:
         return Record(spans)
 
 
-def span_of(pod: Mapping[str, Any]) -> Span | None:
+def span_of(pod: Tree) -> Span | None:
     """From the start of the first container of a Pod object to the end of the last; None where none has started."""
-    status = pod.get("status") or {}
-    listed = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-    states = [item.get("state") or {} for item in listed]
-    ends = [state["terminated"] for state in states if "terminated" in state]
-    starts = [instant((state.get("running") or state.get("terminated") or {}).get("startedAt")) for state in states]
-    start = min((found for found in starts if found), default=instant(status.get("startTime")))
+    listed = [*items_at(pod, "status", "containerStatuses"), *items_at(pod, "status", "initContainerStatuses")]
+    states = [at(item, "state") for item in listed]
+    ends = [at(state, "terminated") for state in states if "terminated" in state]
+    starts = [instant((at(state, "running") or at(state, "terminated")).get("startedAt")) for state in states]
+    start = min((found for found in starts if found), default=instant(at(pod, "status").get("startTime")))
     if start is None:
         return None
     over = [instant(end.get("finishedAt")) for end in ends] if states and len(ends) == len(states) else []

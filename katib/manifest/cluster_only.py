@@ -7,7 +7,7 @@ an engine on this machine runs.
 from collections.abc import Iterator
 
 from katib.manifest.object import Manifest
-from katib.tree import Tree, at, items, text
+from katib.tree import Tree, at, items_at, text_at
 
 
 def not_here(spec: object) -> str:
@@ -21,7 +21,7 @@ def not_here(spec: object) -> str:
 def beside(spec: Tree) -> list[str]:
     """Returns the names of the containers in a trial's pod other than its primary one."""
     primary = at(spec, "trialTemplate").get("primaryContainerName")
-    names = [text(container, "name") for container in items(Manifest(spec).pod, "containers")]
+    names = [text_at(container, "name") for container in items_at(Manifest(spec).pod, "containers")]
     return [name for name in names if name != primary]
 
 
@@ -38,7 +38,7 @@ def _all(manifest: Manifest) -> Iterator[str]:
             "it runs on a cluster with Katib"
         )
     yield from _several_pods(at(job, "spec"))
-    for container in items(manifest.pod, "initContainers"):
+    for container in items_at(manifest.pod, "initContainers"):
         yield (
             f"initContainers: '{container.get('name', '')}' is not run here; do what it prepares by hand and leave it out, "
             "or run it on a cluster"
@@ -77,4 +77,4 @@ def not_followed(spec: Tree) -> Iterator[str]:
 def _primary(manifest: Manifest) -> list[Tree]:
     """Returns the containers that have the name of the primary one; a sound manifest has one."""
     primary = at(manifest.spec, "trialTemplate").get("primaryContainerName")
-    return [item for item in items(manifest.pod, "containers") if item.get("name") == primary]
+    return [item for item in items_at(manifest.pod, "containers") if item.get("name") == primary]

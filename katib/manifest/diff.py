@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from katib.manifest.command import flags_in
 from katib.manifest.object import Manifest
-from katib.tree import Tree, at, items, text, texts, without
+from katib.tree import Tree, at, items_at, text_at, texts_at, without
 
 
 def changes(before: Tree, after: Tree) -> Iterator[str]:
@@ -54,7 +54,7 @@ def pairs(before: Mapping[str, str], after: Mapping[str, str], between: str = "b
 def flags(spec: Tree) -> dict[str, str]:
     """Returns the settings that the command of a trial fixes, by their name in a spec."""
     container = Manifest(spec).container
-    words = [*texts(container, "command"), *texts(container, "args")]
+    words = [*texts_at(container, "command"), *texts_at(container, "args")]
     program = " ".join(takewhile(lambda word: not word.startswith("--"), words))
     named = {flag.removeprefix("--").replace("-", "_"): " ".join(values) for flag, values in flags_in(words).items()}
     return {name: value for name, value in {"command": program, **named}.items() if "${" not in value}
@@ -63,9 +63,9 @@ def flags(spec: Tree) -> dict[str, str]:
 def searched(spec: Tree) -> dict[str, str]:
     """Returns the search space, by the keys of a spec."""
     named = {}
-    for parameter in items(spec, "parameters"):
-        label = f"search.{text(parameter, 'name')}"
-        named[label] = text(parameter, "parameterType")
+    for parameter in items_at(spec, "parameters"):
+        label = f"search.{text_at(parameter, 'name')}"
+        named[label] = text_at(parameter, "parameterType")
         named |= {f"{label}.{key}": str(value) for key, value in at(parameter, "feasibleSpace").items()}
     return named
 
@@ -73,10 +73,10 @@ def searched(spec: Tree) -> dict[str, str]:
 def settings(spec: Tree, section: str, label: str) -> dict[str, str]:
     """Returns the name and settings of a service, by the keys of a spec's section `label`."""
     service = at(spec, section)
-    named = {f"{label}.name": text(service, "algorithmName")} if service else {}
-    for setting in items(service, "algorithmSettings"):
-        key = text(setting, "name") if section == "earlyStopping" else f"settings.{text(setting, 'name')}"
-        named[f"{label}.{key}"] = text(setting, "value")
+    named = {f"{label}.name": text_at(service, "algorithmName")} if service else {}
+    for setting in items_at(service, "algorithmSettings"):
+        key = text_at(setting, "name") if section == "earlyStopping" else f"settings.{text_at(setting, 'name')}"
+        named[f"{label}.{key}"] = text_at(setting, "value")
     return named
 
 

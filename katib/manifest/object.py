@@ -10,7 +10,7 @@ from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
-from katib.tree import Tree, at, items, named, put, text, texts, without
+from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
 
 _POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
@@ -32,33 +32,33 @@ class Manifest:
     @property
     def name(self) -> str:
         """The name of the Experiment."""
-        return text(self.metadata, "name")
+        return text_at(self.metadata, "name")
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels of the Experiment."""
-        return named(self.metadata, "labels")
+        return labels_at(self.metadata, "labels")
 
     @property
     def annotations(self) -> dict[str, str]:
         """The annotations of the Experiment."""
-        return named(self.metadata, "annotations")
+        return labels_at(self.metadata, "annotations")
 
     @property
     def metrics(self) -> list[str]:
         """The metrics that Katib collects, the objective first."""
         objective = at(self.spec, "objective")
-        return [text(objective, "objectiveMetricName"), *texts(objective, "additionalMetricNames")]
+        return [text_at(objective, "objectiveMetricName"), *texts_at(objective, "additionalMetricNames")]
 
     @property
     def direction(self) -> Direction:
         """Which values of the objective are better."""
-        return Direction.of(text(self.spec, "objective", "type") == "maximize")
+        return Direction.of(text_at(self.spec, "objective", "type") == "maximize")
 
     @property
     def filters(self) -> list[str]:
         """The RE2 expressions that find the metrics in what a trial prints."""
-        return texts(self.spec, "metricsCollectorSpec", "source", "filter", "metricsFormat") or [DEFAULT_FILTER]
+        return texts_at(self.spec, "metricsCollectorSpec", "source", "filter", "metricsFormat") or [DEFAULT_FILTER]
 
     @property
     def job(self) -> Tree:
@@ -73,20 +73,21 @@ class Manifest:
     @cached_property
     def container(self) -> Tree:
         """The primary container of a trial's pod; its only container, whatever its name."""
-        listed, primary = items(self.pod, "containers"), text(self.spec, "trialTemplate", "primaryContainerName")
+        listed, primary = items_at(self.pod, "containers"), text_at(self.spec, "trialTemplate", "primaryContainerName")
         return next((item for item in listed if len(listed) == 1 or item.get("name") == primary), {})
 
     @property
     def references(self) -> dict[str, str]:
         """What each placeholder of a trial refers to: a parameter of the search or a `${trialSpec.…}`."""
         return {
-            text(item, "name"): text(item, "reference") for item in items(self.spec, "trialTemplate", "trialParameters")
+            text_at(item, "name"): text_at(item, "reference")
+            for item in items_at(self.spec, "trialTemplate", "trialParameters")
         }
 
     @cached_property
     def command(self) -> list[str]:
         """The words that a trial runs, with placeholders."""
-        return list(as_run([*texts(self.container, "command"), *texts(self.container, "args")]))
+        return list(as_run([*texts_at(self.container, "command"), *texts_at(self.container, "args")]))
 
     @cached_property
     def flags(self) -> dict[str, list[str]]:
@@ -111,7 +112,7 @@ class Manifest:
     @property
     def is_tracked(self) -> bool:
         """Whether trials report to W&B."""
-        return any(item.get("name") == "WANDB_PROJECT" for item in items(self.container, "env"))
+        return any(item.get("name") == "WANDB_PROJECT" for item in items_at(self.container, "env"))
 
     def number(self, flag: str) -> int | None:
         """Returns the whole number that the command gives to a flag of our trainer; None where it gives none."""
@@ -124,7 +125,7 @@ class Manifest:
 
     def with_container(self, container: Tree) -> "Manifest":
         """Returns the same manifest with another primary container."""
-        containers = [container if item is self.container else item for item in items(self.pod, "containers")]
+        containers = [container if item is self.container else item for item in items_at(self.pod, "containers")]
         return replace(self, spec=put(self.spec, (*_POD, "containers"), containers))
 
     def with_job(self, job: Tree) -> "Manifest":

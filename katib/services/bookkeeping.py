@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from katib.errors import ClusterError
 from katib.services.kubernetes_api import TRIAL_LABEL, KubernetesApi, NoRightError
 from katib.services.observations import AWAY, observation_logs, reason
+from katib.tree import Tree, at, text_at
 from katib.tries import Record, Span, closed, instant, read_record, short, span_of
 
 PAUSE, LONG_PAUSE = 10.0, 600.0
@@ -63,7 +63,7 @@ def follow(api: KubernetesApi, experiment: str, curve: Curve) -> None:
     for pod in pods:
         there.setdefault(_trial(pod), {}).update(_spans(pod))
     for trial in api.trials(experiment):
-        name, noted = trial["metadata"]["name"], read_record(trial).spans
+        name, noted = text_at(trial, "metadata", "name"), read_record(trial).spans
         seen = there.get(name, {})
         gone = any(span.end is None and pod not in seen for pod, span in noted.items())
         if gone or any(noted.get(pod) != span for pod, span in seen.items()):
@@ -83,14 +83,14 @@ def note(
     Raises ClusterError.
     """
 
-    def words(found: Mapping[str, Any]) -> str:
+    def words(found: Tree) -> str:
         record = read_record(found)
         made = replace(record, spans={**record.spans, **spans})
         if others_are_gone:
-            over = instant(found["status"].get("completionTime")) or datetime.now(UTC)
+            over = instant(at(found, "status").get("completionTime")) or datetime.now(UTC)
             made = replace(made, spans=closed(made.spans, spans, over))
         if ends(made) - ends(record):
-            metric = (found.get("spec", {}).get("objective") or {}).get("objectiveMetricName", "")
+            metric = text_at(found, "spec", "objective", "objectiveMetricName")
             try:
                 values = curve(trial, metric)
             except AWAY as error:
@@ -106,7 +106,7 @@ def note(
         log.info("trial %s: its tries are noted", trial)
 
 
-def _spans(pod: Mapping[str, Any], *, deleted: bool = False) -> dict[str, Span]:
+def _spans(pod: Tree, *, deleted: bool = False) -> dict[str, Span]:
     """Returns the span of a pod by its short name; none of one that has not started.
 
     One that was deleted has ended by now.
@@ -115,9 +115,8 @@ def _spans(pod: Mapping[str, Any], *, deleted: bool = False) -> dict[str, Span]:
         return {}
     if deleted and span.end is None:
         span = Span(span.start, datetime.now(UTC))
-    return {short(pod["metadata"]["name"], _trial(pod)): span}
+    return {short(text_at(pod, "metadata", "name"), _trial(pod)): span}
 
 
-def _trial(pod: Mapping[str, Any]) -> str:
-    name: str = pod["metadata"]["labels"][TRIAL_LABEL]
-    return name
+def _trial(pod: Tree) -> str:
+    return text_at(pod, "metadata", "labels", TRIAL_LABEL)

@@ -13,17 +13,18 @@ service refused, and RESOURCE_EXHAUSTED for too much, upon which Katib's client 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from katib.errors import SepsweepError
 from katib.services.observations import AWAY, reason
+from katib.services.stubs import Message
 from katib.services.turns import TooMuchError, Turns
 from katib.services.wire import FEW_BYTES, MOST_FIELDS, WireError, first_text, too_many_fields
 
@@ -39,7 +40,10 @@ _counting = threading.Lock()
 """Held while a large message is counted, a tenth of a second: several at once would take the interpreter from small
 questions."""
 Status = tuple[grpc.StatusCode, str]
-Handler = Callable[[Any, Any], Any]
+Method: TypeAlias = Any
+"""A grpc.RpcMethodHandler of generated code, which is unary and has both serializers."""
+Context: TypeAlias = Any
+"""A grpc.aio.ServicerContext, whose types are only in the stubs of grpc."""
 log = logging.getLogger("sepsweep")
 
 
@@ -72,14 +76,14 @@ class Calls(grpc.GenericRpcHandler):
         self._reading = Turns(readers, readers * 2 // 3, of_experiment=readers * 2 // 3)
         self._small, self._large = Lane.of(8, 6), Lane.of(3, 2)
 
-    def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """Takes the methods of a generated service."""
         self._methods += handlers
 
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Method]) -> None:
         """Nothing: they are the same methods by their names, which newer generated code passes on as well."""
 
-    def service(self, details: Any) -> Any:
+    def service(self, details: grpc.HandlerCallDetails) -> Method | None:
         """Returns the handler of a call: one that reads the request's bytes itself, since gRPC would wait for them
         without end.
         """
@@ -88,7 +92,7 @@ class Calls(grpc.GenericRpcHandler):
         if method is None or method.unary_unary is None:
             return None
 
-        async def handle(_: Any, context: Any) -> bytes:
+        async def handle(_: object, context: Context) -> bytes:
             try:
                 return await self._answer(details.method, method, context)
             except TooMuchError as error:
@@ -101,7 +105,7 @@ class Calls(grpc.GenericRpcHandler):
 
         return grpc.stream_unary_rpc_method_handler(handle)
 
-    async def _answer(self, name: str, method: Any, context: Any) -> bytes:
+    async def _answer(self, name: str, method: Method, context: Context) -> bytes:
         caller = _host(context.peer())
         key = await self._reading.take(caller)
         try:
@@ -125,13 +129,13 @@ class Calls(grpc.GenericRpcHandler):
         return b""
 
     @staticmethod
-    async def _refuse(context: Any, status: Status) -> None:
+    async def _refuse(context: Context, status: Status) -> None:
         """Raises: `abort` never returns."""
         code, line = status
         await context.abort(code, " ".join(line.split())[:LONGEST_MESSAGE])
 
 
-def _work(name: str, method: Any, data: bytes) -> bytes | Status:
+def _work(name: str, method: Method, data: bytes) -> bytes | Status:
     """Returns the answer, or why there is none; the process continues whatever a handler raises."""
     try:
         made: bytes = method.response_serializer(method.unary_unary(_parsed(method, data), None))
@@ -144,7 +148,7 @@ def _work(name: str, method: Any, data: bytes) -> bytes | Status:
     return made
 
 
-def _parsed(method: Any, data: bytes) -> Any:
+def _parsed(method: Method, data: bytes) -> Message:
     parse = method.request_deserializer
     with _counting if len(data) > FEW_BYTES else nullcontext():
         many = too_many_fields(data, parse.__self__.DESCRIPTOR)

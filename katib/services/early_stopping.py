@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
 
 from katib.errors import ClusterError
 from katib.search.stopping import because, stop_rule
@@ -27,7 +26,7 @@ from katib.services.observations import observation_logs
 from katib.services.requests import RequestError
 from katib.services.searches import Searches, conditions
 from katib.services.server import arguments, serve
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import Message, pb, rpc
 from katib.trial import Direction
 
 PORT = 6788
@@ -55,12 +54,12 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         """Why each trial was to be stopped, the latest last."""
         self._lock = threading.Lock()
 
-    def ValidateEarlyStoppingSettings(self, request: Any, context: object) -> Any:  # noqa: N802
+    def ValidateEarlyStoppingSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Katib fails the experiment with the line that this is refused with."""
         stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
         return pb.ValidateEarlyStoppingSettingsReply()
 
-    def GetEarlyStoppingRules(self, request: Any, context: object) -> Any:  # noqa: N802
+    def GetEarlyStoppingRules(self, request: Message, context: object) -> Message:  # noqa: N802
         """Returns a rule that never fires for the controller; for a trial's collector one that is met, or none."""
         if request.experiment.spec.HasField("early_stopping"):
             return pb.GetEarlyStoppingRulesReply(early_stopping_rules=[self._for_new_trials(request)])
@@ -68,7 +67,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             raise RequestError("a question without earlyStopping settings must have one trial, that of who asks")
         return pb.GetEarlyStoppingRulesReply(early_stopping_rules=self._met(request.trials[0].name))
 
-    def SetTrialStatus(self, request: Any, context: object) -> Any:  # noqa: N802
+    def SetTrialStatus(self, request: Message, context: object) -> Message:  # noqa: N802
         """Marks a trial that was to be stopped as EarlyStopped, with the reason; once, however often it is asked."""
         name = request.trial_name
         if not name:
@@ -85,7 +84,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             log.info("trial %s is marked EarlyStopped", name)
         return pb.SetTrialStatusReply()
 
-    def _for_new_trials(self, request: Any) -> Any:
+    def _for_new_trials(self, request: Message) -> Message:
         """Returns the controller's question, upon which the experiment is read anew.
 
         It is answered from itself alone.
@@ -100,7 +99,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
                 log.warning("experiment %s is read later: %s", name[:100], error)
         return _rule(metric, direction, -direction.sign * NEVER, step=1)
 
-    def _met(self, trial: str) -> list[Any]:
+    def _met(self, trial: str) -> list[Message]:
         """Returns the rules that `trial` meets now."""
         rules, why = self._decide(trial)
         if why:
@@ -111,7 +110,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
                     self._decided.popitem(last=False)
         return rules
 
-    def _decide(self, trial: str, last: int = 1) -> tuple[list[Any], str]:
+    def _decide(self, trial: str, last: int = 1) -> tuple[list[Message], str]:
         """Returns the rules that `trial` meets at one of its `last` steps, and why it meets them."""
         begin = time.perf_counter()
         search = self._searches.of(trial) if self._searches is not None else None
@@ -125,7 +124,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         return [] if stop is None else [_rule(search.metric, search.direction, stop.bar, stop.step)], why
 
 
-def _rule(metric: str, direction: Direction, bar: float, step: int) -> Any:
+def _rule(metric: str, direction: Direction, bar: float, step: int) -> Message:
     comparison = pb.LESS if direction is Direction.MAXIMIZE else pb.GREATER
     return pb.EarlyStoppingRule(name=metric, value=repr(bar), comparison=comparison, start_step=step)
 

@@ -14,10 +14,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
 
 from katib.errors import ClusterError
+from katib.tree import Tree, at, items_at, text_at
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
@@ -43,17 +44,15 @@ class KubernetesApi:
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
-    def experiment(self, name: str) -> Mapping[str, Any]:
+    def experiment(self, name: str) -> Tree:
         """Returns an Experiment as the API has it."""
-        found: Mapping[str, Any] = self._call("GET", f"experiments/{_quoted(name)}")
-        return found
+        return self._call("GET", f"experiments/{_quoted(name)}")
 
-    def trial(self, name: str) -> Mapping[str, Any]:
+    def trial(self, name: str) -> Tree:
         """Returns a Trial as the API has it."""
-        found: Mapping[str, Any] = self._call("GET", f"trials/{_quoted(name)}")
-        return found
+        return self._call("GET", f"trials/{_quoted(name)}")
 
-    def trials(self, experiment: str) -> Iterator[Mapping[str, Any]]:
+    def trials(self, experiment: str) -> Iterator[Tree]:
         """Yields the trials of an experiment, without those that are being deleted: they may be of an earlier one of
         that name.
 
@@ -63,15 +62,15 @@ class KubernetesApi:
         more: str | None = ""
         while more is not None:
             page = self._call("GET", f"trials?{urllib.parse.urlencode({'continue': more, **where})}")
-            yield from (item for item in page["items"] if "deletionTimestamp" not in item["metadata"])
-            more = (page.get("metadata") or {}).get("continue") or None
+            yield from (item for item in items_at(page, "items") if "deletionTimestamp" not in at(item, "metadata"))
+            more = text_at(page, "metadata", "continue") or None
 
-    def pods(self, experiment: str) -> tuple[list[Mapping[str, Any]], str]:
+    def pods(self, experiment: str) -> tuple[list[Tree], str]:
         """Returns the pods of an experiment's trials, and the version from which a watch continues."""
         answer = self._call("GET", _of_trials(experiment), root=self._pods)
-        return answer["items"], answer["metadata"]["resourceVersion"]
+        return items_at(answer, "items"), text_at(answer, "metadata", "resourceVersion")
 
-    def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, Tree]]:
         """Yields what becomes of them after `version`, as type and object, until the server ends the watch."""
         more = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         where = f"{_of_trials(experiment)}&{urllib.parse.urlencode(more)}"
@@ -86,21 +85,21 @@ class KubernetesApi:
         `reason` becomes the condition's message, which Katib keeps as long as the trial.
         """
 
-        def marked(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
-            conditions = trial.get("status", {}).get("conditions") or []
+        def marked(trial: Tree) -> list[Tree]:
+            conditions = items_at(trial, "status", "conditions")
             there = any(condition.get("type") == EARLY_STOPPED for condition in conditions)
             return [] if there else [_added(trial, _condition(reason))]
 
         return self._change_status(name, marked)
 
-    def note_running(self, name: str, words: Callable[[Mapping[str, Any]], str]) -> bool:
+    def note_running(self, name: str, words: Callable[[Tree], str]) -> bool:
         """Makes what `words` says of the trial the message of its condition Running.
 
         False where it has it, or has none.
         """
 
-        def noted(trial: Mapping[str, Any]) -> list[dict[str, Any]]:
-            conditions = trial.get("status", {}).get("conditions") or []
+        def noted(trial: Tree) -> list[Tree]:
+            conditions = items_at(trial, "status", "conditions")
             for index, condition in enumerate(conditions):
                 if condition.get("type") == "Running" and condition.get("message") != (text := words(trial)):
                     return [{"op": "add", "path": f"/status/conditions/{index}/message", "value": text}]
@@ -108,7 +107,7 @@ class KubernetesApi:
 
         return self._change_status(name, noted)
 
-    def _change_status(self, name: str, change: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> bool:
+    def _change_status(self, name: str, change: Callable[[Tree], list[Tree]]) -> bool:
         """Patches the status of the very trial that was read, and reads it again where the controller has written
         since.
         """
@@ -116,23 +115,23 @@ class KubernetesApi:
             trial = self.trial(name)
             if not (operations := change(trial)):
                 return False
-            version = {"op": "test", "path": "/metadata/resourceVersion"}
-            version["value"] = trial["metadata"]["resourceVersion"]
+            version = text_at(trial, "metadata", "resourceVersion")
+            unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
             try:
-                self._call("PATCH", f"trials/{_quoted(name)}/status", [version, *operations])
+                self._call("PATCH", f"trials/{_quoted(name)}/status", [unchanged, *operations])
             except _ChangedError:
                 continue
             return True
         raise ClusterError(f"trial '{name}' changes faster than its status can be set")
 
-    def _call(self, method: str, path: str, body: Any = None, root: str = "") -> Any:
+    def _call(self, method: str, path: str, body: object = None, root: str = "") -> Tree:
         with self._open(method, path, body, root) as answer:
-            return json.load(answer)
+            return at(json.load(answer))
 
     @contextmanager
     def _open(
-        self, method: str, path: str, body: Any = None, root: str = "", timeout: float = TIMEOUT
-    ) -> Iterator[Any]:
+        self, method: str, path: str, body: object = None, root: str = "", timeout: float = TIMEOUT
+    ) -> Iterator[HTTPResponse]:
         """Yields an answer that is being read. Whatever goes wrong until its end is a ClusterError."""
         where = f"{root or self._path}{path if root else f'/{path}'}"
         request = urllib.request.Request(where, method=method)  # noqa: S310 (https, or a test's server)
@@ -188,11 +187,11 @@ def _condition(reason: str) -> dict[str, str]:
     }
 
 
-def _added(trial: Mapping[str, Any], condition: Mapping[str, str]) -> dict[str, Any]:
+def _added(trial: Tree, condition: Mapping[str, str]) -> Tree:
     """Adds to the list rather than replace it."""
-    if trial.get("status", {}).get("conditions"):
+    if items_at(trial, "status", "conditions"):
         return {"op": "add", "path": "/status/conditions/-", "value": condition}
-    return {"op": "add", "path": "/status", "value": {**trial.get("status", {}), "conditions": [condition]}}
+    return {"op": "add", "path": "/status", "value": {**at(trial, "status"), "conditions": [condition]}}
 
 
 def _of_trials(experiment: str) -> str:

@@ -6,14 +6,15 @@ and nothing in a request says whose a trial is. The API server does: it lists th
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from katib.services.kubernetes_api import KubernetesApi
+from katib.services.stubs import Message
+from katib.tree import Tree, items_at, text_at
 
 log = logging.getLogger("sepsweep")
 
 
-def own_trials(trials: Sequence[Any], experiment: str, api: KubernetesApi) -> list[Any]:
+def own_trials(trials: Sequence[Message], experiment: str, api: KubernetesApi) -> list[Message]:
     """Returns the `trials` of a request that the API server has in this namespace, in their order.
 
     Of two trials with one name that one counts whose parameters are those that the API server has. Raises ClusterError
@@ -21,8 +22,8 @@ def own_trials(trials: Sequence[Any], experiment: str, api: KubernetesApi) -> li
     """
     if not trials:
         return []
-    there = {found["metadata"]["name"]: _assignments(found) for found in api.trials(experiment)}
-    own: dict[str, Any] = {}
+    there = {text_at(trial, "metadata", "name"): _assignments(trial) for trial in api.trials(experiment)}
+    own: dict[str, Message] = {}
     for trial in trials:
         if trial.name in there and (trial.name not in own or _said(trial) == there[trial.name]):
             own[trial.name] = trial
@@ -31,10 +32,9 @@ def own_trials(trials: Sequence[Any], experiment: str, api: KubernetesApi) -> li
     return list(own.values())
 
 
-def _said(trial: Any) -> dict[str, str]:
+def _said(trial: Message) -> dict[str, str]:
     return {item.name: item.value for item in trial.spec.parameter_assignments.assignments}
 
 
-def _assignments(found: Any) -> dict[str, str]:
-    listed = (found.get("spec") or {}).get("parameterAssignments") or []
-    return {item["name"]: item["value"] for item in listed}
+def _assignments(trial: Tree) -> dict[str, str]:
+    return {text_at(item, "name"): text_at(item, "value") for item in items_at(trial, "spec", "parameterAssignments")}

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import grpc
 
 from katib.search.history import curve
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import Message, pb, rpc
 
 MOST_ROWS = 20_000
 """Of a trial's curve: anybody in the cluster can report rows, and what they fill is this process's memory."""
@@ -107,7 +107,7 @@ class ObservationLogs:
                         raise
                     yield name, self.read(name, metric=metric)
 
-    def _ask(self, trial: str, metric: str = "", start: datetime = FIRST, end: datetime = LAST) -> Any:
+    def _ask(self, trial: str, metric: str = "", start: datetime = FIRST, end: datetime = LAST) -> Message:
         """Returns the manager's answer, as a future."""
         request = pb.GetObservationLogRequest(
             trial_name=trial,

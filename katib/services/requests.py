@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from katib.errors import SepsweepError
 from katib.manifest.experiment import Algorithm, Parameter, Search
 from katib.search.history import Observation, Outcome
-from katib.services.stubs import pb
+from katib.services.stubs import Message, pb
 from katib.services.turns import TooMuchError
+from katib.tree import Tree, items_at, text_at
 from katib.trial import Direction
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RequestError(SepsweepError):
     """A request that is not one that Katib's controller would send for a sound manifest."""
 
 
-def search_of(message: Any) -> Search:
+def search_of(message: Message) -> Search:
     """Returns the search of an `Experiment` message. Raises RequestError where it cannot be read."""
     spec = message.spec
     metric, direction = objective(spec.objective)
@@ -70,7 +71,7 @@ def search_of(message: Any) -> Search:
     )
 
 
-def objective(message: Any) -> tuple[str, Direction]:
+def objective(message: Message) -> tuple[str, Direction]:
     """Returns the objective's metric and its direction."""
     if not message.objective_metric_name:
         raise RequestError("objective: objectiveMetricName is missing")
@@ -79,7 +80,7 @@ def objective(message: Any) -> tuple[str, Direction]:
     return message.objective_metric_name, Direction.of(message.type == pb.MAXIMIZE)
 
 
-def algorithm(message: Any) -> Algorithm:
+def algorithm(message: Message) -> Algorithm:
     """Returns an algorithm or an early-stopping rule with its settings."""
     settings = {setting.name: setting.value for setting in message.algorithm_settings}
     for name, value in settings.items():
@@ -90,7 +91,7 @@ def algorithm(message: Any) -> Algorithm:
     return Algorithm(message.algorithm_name, settings)
 
 
-def parameters(messages: Sequence[Any]) -> tuple[Parameter, ...]:
+def parameters(messages: Sequence[Message]) -> tuple[Parameter, ...]:
     """Returns the axes of the search."""
     found = tuple(_parameter(message) for message in messages)
     names = [parameter.name for parameter in found]
@@ -103,7 +104,7 @@ def parameters(messages: Sequence[Any]) -> tuple[Parameter, ...]:
     return found
 
 
-def requested(message: Any) -> int:
+def requested(message: Message) -> int:
     """Returns how many assignments a GetSuggestions request asks for."""
     count = int(message.current_request_number)
     if not 1 <= count <= MOST_REQUESTED:
@@ -111,7 +112,7 @@ def requested(message: Any) -> int:
     return count
 
 
-def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Observation]:
+def history(message: Message, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Observation]:
     """Returns the trials of a GetSuggestions request.
 
     `curves` are the values a step, by trial, where they are known.
@@ -140,20 +141,25 @@ def history(message: Any, search: Search, curves: Mapping[str, Sequence[float]])
     return found
 
 
-def listed(trial: Mapping[str, Any], search: Search) -> Observation:
+def listed(trial: Tree, search: Search) -> Observation:
     """Returns a Trial as the API server has it, from the view of another search."""
-    assignments = {item["name"]: item["value"] for item in trial["spec"].get("parameterAssignments", [])}
-    status = trial.get("status") or {}
-    conditions = {item["type"] for item in status.get("conditions") or [] if item.get("status") == "True"}
-    metrics = (status.get("observation") or {}).get("metrics") or []
-    values = [_number(item.get(search.direction.strategy, "")) for item in metrics if item["name"] == search.metric]
+    assignments = {
+        text_at(item, "name"): text_at(item, "value") for item in items_at(trial, "spec", "parameterAssignments")
+    }
+    conditions = {
+        text_at(item, "type") for item in items_at(trial, "status", "conditions") if item.get("status") == "True"
+    }
+    metrics = items_at(trial, "status", "observation", "metrics")
+    values = [
+        _number(text_at(item, search.direction.strategy)) for item in metrics if item.get("name") == search.metric
+    ]
     value = next((value for value in values if value is not None), None)
     if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
         return Observation(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
     return Observation(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
 
 
-def curves_needed(message: Any) -> list[str]:
+def curves_needed(message: Message) -> list[str]:
     """Returns the trials whose values a step say something: none, or those that were stopped early and those that were
     not.
 
@@ -165,7 +171,7 @@ def curves_needed(message: Any) -> list[str]:
     return [name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)]
 
 
-def _past(assignments: Mapping[str, str], status: Any, search: Search, values: Sequence[float]) -> Observation:
+def _past(assignments: Mapping[str, str], status: Message, search: Search, values: Sequence[float]) -> Observation:
     value = _observed(status.observation, search)
     outcome: Outcome
     if status.condition in _ENDED_WITHOUT_RESULT:
@@ -176,12 +182,12 @@ def _past(assignments: Mapping[str, str], status: Any, search: Search, values: S
     return Observation(assignments, "running")
 
 
-def _observed(observation: Any, search: Search) -> float | None:
+def _observed(observation: Message, search: Search) -> float | None:
     texts = [metric.value for metric in observation.metrics if metric.name == search.metric]
     return search.direction.best(value for value in map(_number, texts) if value is not None)
 
 
-def _parameter(message: Any) -> Parameter:
+def _parameter(message: Message) -> Parameter:
     if not message.name:
         raise RequestError("parameters: one has no name")
     for text in (

@@ -11,13 +11,13 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 from katib.errors import ClusterError
 from katib.manifest.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
 from katib.services.kubernetes_api import EARLY_STOPPED, EXPERIMENT_LABEL, KubernetesApi
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
+from katib.tree import Tree, at, items_at, text_at
 from katib.trial import Direction
 
 MOST_SEARCHES = 3
@@ -120,11 +120,10 @@ class Searches:
 
         Raises ClusterError.
         """
-        spec = self._api.experiment(name)["spec"]
-        made = _search(name, spec)
+        made = _search(name, at(self._api.experiment(name), "spec"))
         if made is None:
             return None
-        states = {trial["metadata"]["name"]: conditions(trial) for trial in self._api.trials(name)}
+        states = {text_at(trial, "metadata", "name"): conditions(trial) for trial in self._api.trials(name)}
         with self._lock:
             known = self._known.get(name)
             same = known is not None and (known.rule, known.metric) == (made.rule, made.metric)
@@ -144,7 +143,7 @@ class Searches:
             if found := next((search for search in self._known.values() if trial in search.ended), None):
                 return found
         try:
-            name = (self._api.trial(trial)["metadata"].get("labels") or {}).get(EXPERIMENT_LABEL, "")
+            name = text_at(self._api.trial(trial), "metadata", "labels", EXPERIMENT_LABEL)
             with self._lock:
                 found = self._known.get(name)
             found = found or (self.refresh(name) if name else None)
@@ -156,17 +155,16 @@ class Searches:
         return found
 
 
-def conditions(trial: Mapping[str, Any]) -> set[str]:
+def conditions(trial: Tree) -> set[str]:
     """Returns the types of the conditions that a trial is in."""
-    listed = (trial.get("status") or {}).get("conditions") or []
-    return {item.get("type", "") for item in listed if item.get("status") == "True"}
+    return {text_at(item, "type") for item in items_at(trial, "status", "conditions") if item.get("status") == "True"}
 
 
-def _search(name: str, spec: Mapping[str, Any]) -> Search | None:
-    early_stopping = spec.get("earlyStopping")
+def _search(name: str, spec: Tree) -> Search | None:
+    early_stopping = at(spec, "earlyStopping")
     if not early_stopping:
         return None
-    settings = {item["name"]: item["value"] for item in early_stopping.get("algorithmSettings") or []}
-    metric, direction = spec["objective"]["objectiveMetricName"], Direction(spec["objective"]["type"])
-    rule = stop_rule(Algorithm(early_stopping["algorithmName"], settings), direction, metric)
+    settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(early_stopping, "algorithmSettings")}
+    metric, direction = text_at(spec, "objective", "objectiveMetricName"), Direction(text_at(spec, "objective", "type"))
+    rule = stop_rule(Algorithm(text_at(early_stopping, "algorithmName"), settings), direction, metric)
     return Search(name, rule, metric, direction)

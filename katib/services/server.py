@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from katib.services.calls import MESSAGE_BYTES, Calls
 from katib.services.log import to_stderr
+from katib.services.stubs import Message
 
 GRACE_SECONDS = 5.0
 SWITCH_SECONDS = 0.001
@@ -38,7 +38,7 @@ OPTIONS = [
     ("grpc.so_reuseport", 0),
 ]
 
-Register = Callable[[Any], None]
+Register = Callable[[Calls], None]
 log = logging.getLogger("sepsweep")
 
 
@@ -90,7 +90,7 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the gene
     def __init__(self, *names: str) -> None:
         self._names = names
 
-    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Check(self, request: Message, context: object) -> Message:  # noqa: N802
         """Says that the server serves, which it does once it can be asked."""
         known = request.service in self._names
         states = health_pb2.HealthCheckResponse

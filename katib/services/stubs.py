@@ -9,8 +9,11 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Any, TypeAlias
 
 PACKAGE = "kubeflow.katib"
+Message: TypeAlias = Any
+"""A message of Katib's gRPC API. Its class is made at run time, so that no type checker knows its fields."""
 
 
 def _generated() -> tuple[ModuleType, ModuleType]:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from katib.errors import ClusterError
 from katib.manifest.experiment import Search
@@ -28,7 +27,7 @@ from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
 from katib.services.server import arguments, serve
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import Message, pb, rpc
 
 PORT = 6789
 HEALTH = "manager.v1beta1.Suggestion"
@@ -60,7 +59,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         self._api = api
         self.bookkeeper = Bookkeeper(api, db_manager)
 
-    def GetSuggestions(self, request: Any, context: object) -> Any:  # noqa: N802
+    def GetSuggestions(self, request: Message, context: object) -> Message:  # noqa: N802
         """Returns the next assignments, as many as were asked for."""
         begin = time.perf_counter()
         count = requests.requested(request)
@@ -87,7 +86,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         )
         return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point, proposer) for point in points])
 
-    def ValidateAlgorithmSettings(self, request: Any, context: object) -> Any:  # noqa: N802
+    def ValidateAlgorithmSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Returns the one chance to make an experiment fail for what is wrong with it: Katib asks any other question
         for ever.
         """
@@ -106,7 +105,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
         return pb.ValidateAlgorithmSettingsReply()
 
-    def _keep_own_trials(self, request: Any) -> None:
+    def _keep_own_trials(self, request: Message) -> None:
         """Takes the trials of namesakes in other namespaces out of `request`.
 
         Without the right to list trials the request stays as it is, and is refused where it has more trials than were
@@ -124,7 +123,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         del request.trials[:]
         request.trials.extend(own)
 
-    def _curves(self, request: Any, search: Search) -> Mapping[str, Sequence[float]]:
+    def _curves(self, request: Message, search: Search) -> Mapping[str, Sequence[float]]:
         needed = requests.curves_needed(request)
         if not self._db_manager or not needed:
             return {}
@@ -186,7 +185,7 @@ def _require_room(proposer: Sampler, search: Search) -> None:
         )
 
 
-def _assignments(point: Mapping[str, str], proposer: Sampler) -> Any:
+def _assignments(point: Mapping[str, str], proposer: Sampler) -> Message:
     # Katib invents a name where this one is empty (suggestionclient.go).
     return pb.GetSuggestionsReply.ParameterAssignments(
         trial_name=proposer.trial_name(point),

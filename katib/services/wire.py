@@ -5,7 +5,8 @@ a value.
 """
 
 from functools import lru_cache
-from typing import Any
+
+from google.protobuf.descriptor import Descriptor
 
 MOST_FIELDS = 1 << 18
 """Of a message with all that is in it: 5 000 trials of 10 parameters have 200 000, and memory for 20 MB at most."""
@@ -19,7 +20,7 @@ class WireError(ValueError):
     """Bytes that are no message."""
 
 
-def too_many_fields(data: bytes, descriptor: Any) -> bool:
+def too_many_fields(data: bytes, descriptor: Descriptor) -> bool:
     """Returns whether a message of this descriptor has more than MOST_FIELDS. Raises WireError."""
     if len(data) <= FEW_BYTES:
         return False
@@ -29,9 +30,9 @@ def too_many_fields(data: bytes, descriptor: Any) -> bool:
         raise WireError("it ends too early") from None
 
 
-def _too_many(data: bytes, descriptor: Any) -> bool:
+def _too_many(data: bytes, descriptor: Descriptor) -> bool:
     count, place, end, inner = 0, 0, len(data), _messages(descriptor)
-    outer: list[tuple[int, int, dict[int, Any]]] = []
+    outer: list[tuple[int, int, dict[int, Descriptor]]] = []
     while place < end or outer:
         if place == end:
             place, end, inner = outer.pop()
@@ -59,7 +60,7 @@ def _too_many(data: bytes, descriptor: Any) -> bool:
 
 
 @lru_cache(maxsize=100)
-def _messages(descriptor: Any) -> dict[int, Any]:
+def _messages(descriptor: Descriptor) -> dict[int, Descriptor]:
     """Returns the descriptors of the fields of a message that are messages, by number."""
     return {field.number: field.message_type for field in descriptor.fields if field.message_type is not None}
 

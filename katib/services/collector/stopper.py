@@ -7,14 +7,13 @@ that is away never ends anything: the trial goes on.
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 
 from katib.metrics import number
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import Message, pb, rpc
 from katib.trial import Direction
 
 TIMEOUT = 10.0
@@ -54,7 +53,7 @@ class Stopper:
             return False
         return True
 
-    def _rules(self) -> Sequence[Any]:
+    def _rules(self) -> Sequence[Message]:
         kind = pb.MAXIMIZE if self._arguments.direction is Direction.MAXIMIZE else pb.MINIMIZE
         objective = pb.ObjectiveSpec(type=kind, objective_metric_name=self._arguments.objective)
         question = pb.GetEarlyStoppingRulesRequest(
@@ -70,7 +69,7 @@ class Stopper:
         if self._away:
             log.warning("the early-stopping service is back")
         self._away = False
-        rules: Sequence[Any] = reply.early_stopping_rules
+        rules: Sequence[Message] = reply.early_stopping_rules
         return rules
 
     def _complain(self, problem: str) -> None:
