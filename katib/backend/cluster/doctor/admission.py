@@ -13,7 +13,7 @@ from katib.backend.cluster.doctor.services import ignores_namesakes
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours, name_of
 from katib.backend.cluster.model import read_search
 from katib.errors import ClusterError
-from katib.tree import text
+from katib.tree import text_at
 
 
 def names(context: DoctorContext) -> Iterator[Result]:
@@ -31,7 +31,7 @@ def names(context: DoctorContext) -> Iterator[Result]:
 
 def namesakes(context: DoctorContext) -> Iterator[Result]:
     """Checks that no Experiment of another namespace has a name of ours."""
-    algorithms = {item.name: text(item.spec, "algorithm", "algorithmName") for item in context.experiments}
+    algorithms = {item.name: text_at(item.spec, "algorithm", "algorithmName") for item in context.experiments}
     for item in context.cluster.list(EXPERIMENT, namespace=""):
         name, namespace = name_of(item), item["metadata"]["namespace"]
         if name not in algorithms or namespace == context.site.namespace:

@@ -6,7 +6,7 @@ from katib.backend.cluster.answers import NoKindError
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
 from katib.backend.cluster.kinds import GPU, LOCAL_QUEUE, NODE, QUOTA
 from katib.backend.cluster.objects import Node, Taint, read_node, read_quota
-from katib.tree import Tree, at, items, named, text
+from katib.tree import Tree, at, items_at, labels_at, text_at
 
 WAIT_FOR_EVER = "trial pods wait for ever"
 WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
@@ -57,7 +57,7 @@ def _usable(nodes: Sequence[Node], pod: Tree) -> tuple[Result | None, Sequence[N
     """Returns the nodes that the pod may run on; where there are none, also the result that says why."""
     if not nodes:
         return error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes"), ()
-    selector = named(pod, "nodeSelector")
+    selector = labels_at(pod, "nodeSelector")
     labelled = [node for node in nodes if selector.items() <= node.labels.items()]
     if not labelled:
         wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
@@ -115,9 +115,9 @@ def queue(context: DoctorContext) -> Iterator[Result]:
         fix = "kubectl get localqueues; kubectl apply -k k8s/kueue"
         yield error("Kueue queue", f"no LocalQueue '{name}'", WAIT_IN_QUEUE, fix)
         return
-    active = next((each for each in items(item, "status", "conditions") if text(each, "type") == "Active"), {})
-    if text(active, "status") == "False":
-        problem = f"'{name}' is not active: {text(active, 'message')}"
+    active = next((each for each in items_at(item, "status", "conditions") if text_at(each, "type") == "Active"), {})
+    if text_at(active, "status") == "False":
+        problem = f"'{name}' is not active: {text_at(active, 'message')}"
         yield error("Kueue queue", problem, "nothing admits the trials", f"kubectl describe localqueue {name}")
     else:
         yield ok("Kueue queue", name)
@@ -126,7 +126,7 @@ def queue(context: DoctorContext) -> Iterator[Result]:
 def _needs(pod: Tree) -> dict[str, float]:
     """Returns what a quota counts of a pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
     total: dict[str, float] = {}
-    for container in items(pod, "containers"):
+    for container in items_at(pod, "containers"):
         limits = at(container, "resources", "limits")
         requests = {**limits, **at(container, "resources", "requests")}
         for group, values in (("limits", limits), ("requests", requests)):
@@ -138,13 +138,13 @@ def _needs(pod: Tree) -> dict[str, float]:
 
 def _untolerated(node: Node, pod: Tree) -> Taint | None:
     """Returns the first taint of the node that keeps the pod away."""
-    tolerations = items(pod, "tolerations")
+    tolerations = items_at(pod, "tolerations")
     hard = (taint for taint in node.taints if taint.effect != "PreferNoSchedule")
     return next((taint for taint in hard if not any(_tolerates(each, taint) for each in tolerations)), None)
 
 
 def _tolerates(toleration: Tree, taint: Taint) -> bool:
-    key, exists = text(toleration, "key"), text(toleration, "operator") == "Exists"
-    if text(toleration, "effect") not in ("", taint.effect):
+    key, exists = text_at(toleration, "key"), text_at(toleration, "operator") == "Exists"
+    if text_at(toleration, "effect") not in ("", taint.effect):
         return False
-    return key in ("", taint.key) if exists else key == taint.key and text(toleration, "value") == taint.value
+    return key in ("", taint.key) if exists else key == taint.key and text_at(toleration, "value") == taint.value

@@ -20,7 +20,7 @@ from katib.backend.cluster.storage import (
     waits_for_pod,
     why_unbound,
 )
-from katib.tree import named
+from katib.tree import labels_at
 
 HOSTNAME = "kubernetes.io/hostname"
 FOR_EVER = "trial pods wait for it for ever"
@@ -75,7 +75,7 @@ def _bound(context: DoctorContext, check: str, use: str, claim: Claim) -> Result
     """Returns the result for a bound claim: as many trials as run at a time must be able to mount it."""
     name, modes = claim.name, claim.modes
     shared = READ_WRITE_MANY in modes or (use == "data" and READ_ONLY_MANY in modes)
-    pinned = HOSTNAME in named(context.pod, "nodeSelector")
+    pinned = HOSTNAME in labels_at(context.pod, "nodeSelector")
     provisioner = provisioner_of(claim, storage_classes(context.cluster) or ())
     if "ReadWriteOncePod" in modes and context.parallel > 1:
         fix = f"a claim with {READ_WRITE_MANY}, or PARALLEL=1"

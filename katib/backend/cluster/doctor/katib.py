@@ -21,7 +21,7 @@ from katib.backend.cluster.kinds import (
     Kind,
     labels_of,
 )
-from katib.tree import at, items, text
+from katib.tree import at, items_at, text_at
 
 OLDEST = (1, 30)
 """Since this version of Kubernetes matchConditions of admission webhooks, which Katib v0.19 uses, are stable."""
@@ -52,8 +52,8 @@ def definitions(context: DoctorContext) -> Iterator[Result]:
     missing = []
     for kind in (EXPERIMENT, TRIAL, SUGGESTION):
         name = f"{kind.plural}.{KATIB}"
-        versions = items(context.cluster.get(DEFINITION, name), "spec", "versions")
-        if not any(text(version, "name") == kind.version and version.get("served") for version in versions):
+        versions = items_at(context.cluster.get(DEFINITION, name), "spec", "versions")
+        if not any(text_at(version, "name") == kind.version and version.get("served") for version in versions):
             missing.append(name)
     if missing:
         problem = f"missing: {', '.join(missing)}"
@@ -69,7 +69,7 @@ def deployments(context: DoctorContext) -> Iterator[Result]:
         if deployment is None:
             yield error(name, "is not installed", effect, INSTALL)
             continue
-        image = text(items(deployment, "spec", "template", "spec", "containers")[0], "image")
+        image = text_at(items_at(deployment, "spec", "template", "spec", "containers")[0], "image")
         if not at(deployment, "status").get("availableReplicas"):
             fix = f"kubectl -n {KATIB_NAMESPACE} describe deployment {name}"
             yield error(name, f"not available ({image})", effect, fix)
@@ -106,8 +106,8 @@ def mutating_webhook(context: DoctorContext) -> Iterator[Result]:
 def _webhook(context: DoctorContext, kind: Kind, wanted: set[str], effect: str) -> Iterator[Result]:
     """Checks that webhooks are registered, with a certificate, and that a pod answers them."""
     registered = {
-        text(hook, "name"): at(hook, "clientConfig")
-        for hook in items(context.cluster.get(kind, "katib.kubeflow.org"), "webhooks")
+        text_at(hook, "name"): at(hook, "clientConfig")
+        for hook in items_at(context.cluster.get(kind, "katib.kubeflow.org"), "webhooks")
     }
     if missing := sorted(wanted - set(registered)):
         yield error(kind.name, f"missing: {', '.join(missing)}", effect, INSTALL)
@@ -118,7 +118,7 @@ def _webhook(context: DoctorContext, kind: Kind, wanted: set[str], effect: str) 
         yield error(kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", fix)
         return
     service = at(registered[min(wanted)], "service")
-    name, namespace = text(service, "name"), text(service, "namespace")
+    name, namespace = text_at(service, "name"), text_at(service, "namespace")
     if service and not _has_endpoints(context, name, namespace):
         effect = "no experiment and no pod can be created in labelled namespaces"
         fix = f"kubectl -n {namespace} get pods,endpointslices"
@@ -133,5 +133,5 @@ def _has_endpoints(context: DoctorContext, service: str, namespace: str) -> bool
         slices = context.cluster.list(ENDPOINT_SLICE, f"kubernetes.io/service-name={service}", namespace)
     except (NoKindError, ForbiddenError):
         return True  # the dry run of an experiment shows it
-    endpoints = (endpoint for each in slices for endpoint in items(each, "endpoints"))
+    endpoints = (endpoint for each in slices for endpoint in items_at(each, "endpoints"))
     return any(at(endpoint, "conditions").get("ready", True) for endpoint in endpoints)

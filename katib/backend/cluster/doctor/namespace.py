@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.doctor.services import restricts
 from katib.backend.cluster.kinds import INJECTION_LABEL, PRIORITY_CLASS, SECRET, SERVICE_ACCOUNT, labels_of
-from katib.tree import items, named, text
+from katib.tree import items_at, labels_at, text_at
 
 SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
 BASE = "kubectl apply -k k8s/base"
@@ -20,7 +20,7 @@ def namespace(context: DoctorContext) -> Iterator[Result]:
     if context.namespace is None:
         yield error("namespace", f"'{name}' does not exist", "experiments need it", BASE)
         return
-    if text(context.namespace, "status", "phase") == "Terminating":
+    if text_at(context.namespace, "status", "phase") == "Terminating":
         fix = f"kubectl get namespace {name}"
         yield error("namespace", f"'{name}' is being deleted", "nothing can be created in it", fix)
         return
@@ -61,7 +61,7 @@ def wandb(context: DoctorContext) -> Iterator[Result]:
     secret = context.cluster.get(SECRET, wanted.secret)
     create = f"kubectl -n {context.site.namespace} create secret generic {wanted.secret} --from-file={SECRET_KEY}=FILE"
     effect = "trials run with W&B offline; their runs stay on the runs claim until wandb sync"
-    data = named(secret, "data")
+    data = labels_at(secret, "data")
     if secret is None:
         yield warning("W&B secret", f"no Secret '{wanted.secret}'", effect, create)
     elif SECRET_KEY not in data:
@@ -78,15 +78,15 @@ def accounts(context: DoctorContext) -> Iterator[Result]:
     if context.lacks_namespace:
         return
     create = f"kubectl -n {context.site.namespace} create"
-    name = text(context.pod, "serviceAccountName") or "default"
+    name = text_at(context.pod, "serviceAccountName") or "default"
     account = context.cluster.get(SERVICE_ACCOUNT, name)
     if account is None:
         fix = f"{create} serviceaccount {name}"
         yield error("service account", f"'{name}' does not exist", "no trial pod can be created", fix)
         return
-    references = [*items(account, "imagePullSecrets"), *items(context.pod, "imagePullSecrets")]
-    names = [text(reference, "name") for reference in references]
-    missing = [each for each in names if text(context.cluster.get(SECRET, each), "type") not in PULL_SECRETS]
+    references = [*items_at(account, "imagePullSecrets"), *items_at(context.pod, "imagePullSecrets")]
+    names = [text_at(reference, "name") for reference in references]
+    missing = [each for each in names if text_at(context.cluster.get(SECRET, each), "type") not in PULL_SECRETS]
     if missing:
         yield error(
             "pull secrets",
@@ -100,7 +100,7 @@ def accounts(context: DoctorContext) -> Iterator[Result]:
 
 def priority(context: DoctorContext) -> Iterator[Result]:
     """Checks the priority class that the trials name."""
-    name = text(context.pod, "priorityClassName")
+    name = text_at(context.pod, "priorityClassName")
     if not name:
         return
     if context.cluster.get(PRIORITY_CLASS, name) is None:

@@ -9,7 +9,7 @@ from katib.backend.cluster.doctor.katib import INSTALL
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import CONFIG_MAP, KATIB_NAMESPACE, SERVICE_ACCOUNT
 from katib.errors import nearest
-from katib.tree import at, items, text
+from katib.tree import at, items_at, text_at
 from katib.yaml_reader import YamlError, read_yaml
 
 STOCK = "ghcr.io/kubeflow/katib/"
@@ -57,14 +57,14 @@ def services(context: DoctorContext) -> Iterator[Result]:
     specs = [experiment.spec for experiment in context.experiments]
     yield from _services("suggestion", config.suggestions, _algorithms(context))
     yield from _first_suggestions(context, config)
-    stoppers = {text(spec, "earlyStopping", "algorithmName") for spec in specs} - {""}
+    stoppers = {text_at(spec, "earlyStopping", "algorithmName") for spec in specs} - {""}
     yield from _services("early stopping", config.early_stoppers, stoppers)
-    kinds = {text(spec, "metricsCollectorSpec", "collector", "kind") for spec in specs} - {""}
+    kinds = {text_at(spec, "metricsCollectorSpec", "collector", "kind") for spec in specs} - {""}
     yield from _services("collector", config.collectors, kinds)
 
 
 def _algorithms(context: DoctorContext) -> set[str]:
-    return {text(experiment.spec, "algorithm", "algorithmName") for experiment in context.experiments}
+    return {text_at(experiment.spec, "algorithm", "algorithmName") for experiment in context.experiments}
 
 
 def _services(role: str, configured: Mapping[str, Service], wanted: set[str]) -> Iterator[Result]:
@@ -83,8 +83,8 @@ def _services(role: str, configured: Mapping[str, Service], wanted: set[str]) ->
 def _first_suggestions(context: DoctorContext, config: KatibConfig) -> Iterator[Result]:
     """Checks that no search gives first suggestions to a service of Katib's own, which refuses unknown settings."""
     for experiment in context.experiments:
-        name = text(experiment.spec, "algorithm", "algorithmName")
-        settings = {text(item, "name") for item in items(experiment.spec, "algorithm", "algorithmSettings")}
+        name = text_at(experiment.spec, "algorithm", "algorithmName")
+        settings = {text_at(item, "name") for item in items_at(experiment.spec, "algorithm", "algorithmSettings")}
         service = config.suggestions.get(name)
         if SETTING in settings and service is not None and service.stock:
             yield error(
@@ -141,7 +141,7 @@ def _config(context: DoctorContext) -> KatibConfig | None:
     """Returns the view of katib-config; None where it is missing or no YAML mapping. Raises ForbiddenError."""
     config_map = context.cluster.get(CONFIG_MAP, "katib-config", KATIB_NAMESPACE)
     try:
-        config = read_yaml(text(config_map, "data", "katib-config.yaml"))
+        config = read_yaml(text_at(config_map, "data", "katib-config.yaml"))
     except YamlError:
         return None
     if not isinstance(config, dict):
@@ -156,6 +156,6 @@ def _config(context: DoctorContext) -> KatibConfig | None:
 
 def _entries(config: object, section: str, key: str) -> dict[str, Service]:
     return {
-        text(entry, key): Service(text(entry, "image"), text(entry, "serviceAccountName"))
-        for entry in items(config, "runtime", section)
+        text_at(entry, key): Service(text_at(entry, "image"), text_at(entry, "serviceAccountName"))
+        for entry in items_at(config, "runtime", section)
     }
