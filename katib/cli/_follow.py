@@ -2,19 +2,43 @@
 again.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from katib.conclude.fixed_runs import Plan, Purpose
-    from katib.table.trial_table import Row, TrialTable
+from katib.backend.cluster import lifecycle
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.deploy_diff import deployed, diff
+from katib.backend.cluster.kinds import EXPERIMENT
+from katib.backend.cluster.old_trials import with_old_trials
+from katib.backend.cluster.table import cluster_table
+from katib.backend.local.another import untrained
+from katib.backend.local.corpus import EARLIER, is_earlier
+from katib.backend.local.launch import launcher
+from katib.backend.local.pace import pace
+from katib.backend.local.record import DATABASE, MANIFEST
+from katib.backend.local.table import read_table
+from katib.check import require_sound
+from katib.cli.deploy import apply
+from katib.cli.searches import confirm, say, site_of
+from katib.cli.tables import tell
+from katib.conclude.confirmation import local_plan, outstanding, require_manifest
+from katib.conclude.fixed_runs import PLAN, Plan, Purpose, derived, experiment_name, plan_of
+from katib.conclude.own_program import require_own_program
+from katib.errors import ClusterError, FolderError, SepsweepError
+from katib.manifest.experiment import load_experiment
+from katib.table.run_folder import SUMMARY, read_json
+from katib.table.trial_table import Row, TrialTable
+from katib.trainer_flags import trainer
+from katib.untrusted import read_text
+from katib.yaml_reader import read_yaml
 
-    Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
-    """Of a search's table and manifest the plan of what follows."""
+Make = Callable[[TrialTable, Mapping[str, Any]], Plan]
+"""Of a search's table and manifest the plan of what follows."""
 
 Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
 OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster, not on this machine")]
@@ -46,25 +70,21 @@ class Followed:
     first trial, `code` what a search that was broken off exits with.
     """
 
-    plan: "Plan"
+    plan: Plan
     manifest: Mapping[str, Any]
-    table: "TrialTable | None" = None
-    before: "tuple[Row, ...]" = ()
+    table: TrialTable | None = None
+    before: tuple[Row, ...] = ()
     """The trials of the search, where they are at hand."""
     code: int = 0
 
     @property
     def name(self) -> str:
         """Of its Experiment."""
-        from katib.conclude.fixed_runs import experiment_name
-
         return experiment_name(self.plan.search, self.plan.purpose)
 
     @property
     def outstanding(self) -> int:
         """Runs that have not ended."""
-        from katib.conclude.confirmation import outstanding
-
         return len(self.plan.words) if self.table is None else outstanding(self.plan, self.table)
 
     @property
@@ -84,9 +104,6 @@ class Followed:
 
 def numbers(text: str) -> tuple[int, ...]:
     """Returns the seeds of `--seeds`."""
-    from katib.errors import SepsweepError
-    from katib.trainer_flags import trainer
-
     words = text.replace(",", " ").split()
     if not text.isascii():
         words = []
@@ -98,29 +115,16 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def follow(experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How) -> Followed:
+def follow(experiment: str, purpose: Purpose, make: "Make", show: Callable[[Followed], None], how: How) -> Followed:
     """Plan what follows from a search, or find it as it was planned; show it, ask, and have run what is missing."""
     where = _on_cluster if how.on_cluster else _here
     return where(experiment, purpose, make, show, how)
 
 
-def _here(experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How) -> Followed:
+def _here(experiment: str, purpose: Purpose, make: "Make", show: Callable[[Followed], None], how: How) -> Followed:
     """On this machine, until it has ended."""
-    import sys
 
-    from katib.backend.local.another import untrained
-    from katib.backend.local.pace import pace
-    from katib.backend.local.record import MANIFEST
-    from katib.backend.local.run import is_begun, run
-    from katib.backend.local.table import read_table
-    from katib.check import require_sound
-    from katib.cli.searches import confirm, say
-    from katib.cli.tables import tell
-    from katib.conclude.confirmation import local_plan, require_manifest
-    from katib.conclude.fixed_runs import derived, experiment_name
-    from katib.conclude.own_program import require_own_program
-    from katib.untrusted import read_text
-    from katib.yaml_reader import read_yaml
+    from katib.backend.local.run import is_begun, run  # loads Optuna
 
     out = how.out
     search = read_table(out, experiment)
@@ -151,23 +155,9 @@ def _here(experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Fo
 
 
 def _on_cluster(
-    experiment: str, purpose: "Purpose", make: "Make", show: "Callable[[Followed], None]", how: How
+    experiment: str, purpose: Purpose, make: "Make", show: Callable[[Followed], None], how: How
 ) -> Followed:
     """Deployed as a search is, and left to run; called again it says how far it is."""
-    from katib.backend.cluster import lifecycle
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import deployed, diff
-    from katib.backend.cluster.kinds import EXPERIMENT
-    from katib.backend.cluster.old_trials import with_old_trials
-    from katib.backend.cluster.table import cluster_table
-    from katib.check import require_sound
-    from katib.cli.deploy import apply
-    from katib.cli.searches import say, site_of
-    from katib.cli.tables import tell
-    from katib.conclude.fixed_runs import derived, experiment_name, plan_of
-    from katib.errors import ClusterError
-    from katib.yaml_reader import read_yaml
-
     context, place = how.context, site_of(how.site)
     cluster = Cluster(place.namespace, context)
     name = experiment_name(experiment, purpose)
@@ -204,8 +194,6 @@ def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an Experiment of the cluster as a manifest that makes it anew: without what Katib, Kubernetes and `stop`
     noted on it.
     """
-    from katib.conclude.fixed_runs import PLAN
-
     metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
     metadata["annotations"] = {PLAN: found["metadata"]["annotations"][PLAN]}
     return {
@@ -216,21 +204,13 @@ def as_deployed(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def table_here(out: Path, name: str) -> "TrialTable | None":
+def table_here(out: Path, name: str) -> TrialTable | None:
     """Returns the table of an experiment on this machine; None where there is none."""
-    from katib.backend.local.record import DATABASE
-    from katib.backend.local.table import read_table
-
     return read_table(out, name) if (out / name / DATABASE).exists() else None
 
 
-def _launcher(text: str, name: str, out: Path, data: Path | None, search: "TrialTable") -> Any:
+def _launcher(text: str, name: str, out: Path, data: Path | None, search: TrialTable) -> Any:
     """Raises FolderError where the corpus is another one than the search's: values could not be compared."""
-    from katib.backend.local.corpus import EARLIER, is_earlier
-    from katib.backend.local.launch import launcher
-    from katib.errors import FolderError
-    from katib.manifest.experiment import load_experiment
-
     start = launcher(load_experiment(text, name), data, out)
     known, why = search.identity.corpus, ""
     if not known:
@@ -248,10 +228,8 @@ def _launcher(text: str, name: str, out: Path, data: Path | None, search: "Trial
     )
 
 
-def _recorded(out: Path, search: "TrialTable") -> Path | None:
+def _recorded(out: Path, search: TrialTable) -> Path | None:
     """Returns where the search's runs found their corpus (trainer/training/fit.py writes it down)."""
-    from katib.table.run_folder import SUMMARY, read_json
-
     for row in search.rows:
         found = read_json(out / search.identity.name / row.trial / SUMMARY).get("data_dir")
         if isinstance(found, str):

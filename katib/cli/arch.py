@@ -1,22 +1,29 @@
 """Trains the architectures of the next phase with the best settings: result against cost."""
 
+import json
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from katib.cli._follow import Data, OnCluster, Seeds
+from katib.cli._follow import Data, Followed, How, OnCluster, Seeds, follow, numbers, table_here
 from katib.cli.options import Context, Json, Model, Out, SiteFile, Yes
+from katib.conclude import architecture
+from katib.conclude.architecture import Variant, front, plan_architecture, record, sizes
+from katib.conclude.confirmation import SEEDS, find_verdict
+from katib.conclude.fixed_runs import Plan, experiment_name
+from katib.errors import FolderError, ResultError, SpecError
+from katib.files import write_whole
+from katib.manifest.object import Manifest
+from katib.report.pareto import AXES, page
+from katib.spec import Architecture, load_spec, specs
+from katib.spec_flags import require_next_phase
+from katib.table.trial_table import TrialTable
+from katib.terminal import print_rows, print_words
+from katib.text import count, duration, short, with_unit
 from katib.trial import Direction
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from katib.cli._follow import Followed
-    from katib.conclude.architecture import Variant
-    from katib.conclude.fixed_runs import Plan
-    from katib.spec import Architecture
-    from katib.table.trial_table import TrialTable
 
 SIZES, PLOT = "sizes.json", "pareto.html"
 
@@ -40,13 +47,6 @@ def arch(
     Then a table and a plot of the result against parameters, multiply-adds and step time. Started again it goes on;
     with --json it starts nothing.
     """
-    import sys
-
-    from katib.cli._follow import How, follow, numbers
-    from katib.conclude.architecture import plan_architecture
-    from katib.conclude.confirmation import SEEDS, find_verdict
-    from katib.errors import ResultError
-    from katib.spec import load_spec
 
     spec = load_spec(model)
     phase = _next_phase(model)
@@ -55,8 +55,7 @@ def arch(
     kept = out / name / SIZES
     notes: dict[str, None] = {}
 
-    def make(table: "TrialTable", manifest: "Mapping[str, Any]") -> "Plan":
-        from katib.errors import FolderError
+    def make(table: TrialTable, manifest: Mapping[str, Any]) -> Plan:
 
         if table.model != spec.model:
             raise FolderError(
@@ -82,10 +81,7 @@ def arch(
     return _close(found, made, out)
 
 
-def _next_phase(model: str) -> "Architecture":
-    from katib.errors import SpecError
-    from katib.spec import load_spec, specs
-    from katib.spec_flags import require_next_phase
+def _next_phase(model: str) -> Architecture:
 
     spec = load_spec(model)
     require_next_phase(spec)
@@ -96,11 +92,8 @@ def _next_phase(model: str) -> "Architecture":
     return phase
 
 
-def _own(manifest: "Mapping[str, Any]", phase: "Architecture", kept: Path, notes: "dict[str, None]") -> int | None:
+def _own(manifest: Mapping[str, Any], phase: Architecture, kept: Path, notes: dict[str, None]) -> int | None:
     """Returns the value that the search's own architecture has; None where the trainer cannot be asked."""
-    from katib.conclude.architecture import sizes
-    from katib.errors import ResultError
-
     try:
         (own,) = sizes(manifest, "", [""], kept)
     except ResultError as error:
@@ -110,11 +103,7 @@ def _own(manifest: "Mapping[str, Any]", phase: "Architecture", kept: Path, notes
     return value if isinstance(value, int) else None
 
 
-def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path) -> "list[Variant]":
-    from katib.cli._follow import table_here
-    from katib.conclude import architecture
-    from katib.conclude.fixed_runs import experiment_name
-    from katib.errors import ResultError
+def _variants(found: Followed, kept: Path, notes: dict[str, None], out: Path) -> list[Variant]:
 
     field = found.plan.field
     values = [group.configuration[field] for group in found.plan.groups]
@@ -129,9 +118,7 @@ def _variants(found: "Followed", kept: Path, notes: "dict[str, None]", out: Path
     return architecture.variants(found.plan, found.table, batch, known or [None] * len(values), before)
 
 
-def _show(found: "Followed") -> None:
-    from katib.terminal import print_words
-    from katib.text import count, short
+def _show(found: Followed) -> None:
 
     plan = found.plan
     known = sum(len(group.known) for group in plan.groups)
@@ -147,14 +134,7 @@ def _show(found: "Followed") -> None:
     )
 
 
-def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
-    import sys
-
-    from katib.files import write_whole
-    from katib.manifest.object import Manifest
-    from katib.report.pareto import page
-    from katib.terminal import print_rows, print_words
-    from katib.text import count
+def _close(found: Followed, made: list[Variant], out: Path) -> int:
 
     plan = found.plan
     manifest = Manifest.of(found.manifest)
@@ -173,7 +153,7 @@ def _close(found: "Followed", made: "list[Variant]", out: Path) -> int:
     return found.code
 
 
-def _headings(plan: "Plan", made: "list[Variant]") -> list[str]:
+def _headings(plan: Plan, made: list[Variant]) -> list[str]:
     measured = any(one.step_seconds is not None for one in made)
     return [
         plan.field,
@@ -187,15 +167,11 @@ def _headings(plan: "Plan", made: "list[Variant]") -> list[str]:
     ]
 
 
-def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, direction: Direction) -> list[str]:
+def _cells(plan: Plan, one: Variant, made: list[Variant], metric: str, direction: Direction) -> list[str]:
     """Returns `step` is an epoch by its training steps, validation included.
 
     An epoch where no run says how many steps it has.
     """
-    from katib.conclude.architecture import front
-    from katib.report.pareto import AXES
-    from katib.text import duration, with_unit
-
     time = one.step_seconds if any(other.step_seconds is not None for other in made) else one.epoch_seconds
     return [
         one.value,
@@ -209,10 +185,7 @@ def _cells(plan: "Plan", one: "Variant", made: "list[Variant]", metric: str, dir
     ]
 
 
-def _print_json(found: "Followed", made: "list[Variant]") -> int:
-    import json
-
-    from katib.conclude.architecture import record
+def _print_json(found: Followed, made: list[Variant]) -> int:
 
     told = {
         "experiment": found.name,

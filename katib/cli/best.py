@@ -1,17 +1,25 @@
 """Prints the most promising configurations of a search, by what all its trials say."""
 
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
 from katib.cli.options import MOST, Context, Json, OfCluster, Out, SiteFile
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from katib.conclude.selection import Candidate
-    from katib.table.trial_table import TrialTable
+from katib.cli.tables import tell, trial_table
+from katib.columns import without_prefix
+from katib.conclude.confirmation import find_verdict, hindrance, nothing_to_go_by
+from katib.conclude.remarks import differences, progress, remarks
+from katib.conclude.selection import Candidate, candidates, seed_noise
+from katib.spec import search_name
+from katib.table.trial_table import TrialTable
+from katib.terminal import output, print_rows, print_words
+from katib.text import short, with_unit
 
 
 def best(
@@ -24,17 +32,6 @@ def best(
     as_json: Json = False,
 ) -> int:
     """Print the candidates of EXPERIMENT: what each is believed to reach over seeds, beside what its trial reached."""
-    import json
-    import sys
-
-    from katib.backend.choice import choose_backend
-    from katib.cli.tables import tell, trial_table
-    from katib.conclude.confirmation import nothing_to_go_by
-    from katib.conclude.remarks import remarks
-    from katib.conclude.selection import candidates, seed_noise
-    from katib.spec import search_name
-    from katib.terminal import print_words
-    from katib.text import with_unit
 
     name = search_name(experiment)
     table = trial_table(choose_backend(out, site, context, cluster=cluster), name)
@@ -63,10 +60,7 @@ def best(
     return 0
 
 
-def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
-    from katib.columns import without_prefix
-    from katib.terminal import output, print_rows
-    from katib.text import short, with_unit
+def _print_candidates(found: Sequence[Candidate], metric: str) -> None:
 
     out, settings = output(), found[0].configuration
     prefix = without_prefix([name for one in found for name in one.trials])[0] if out.terminal else ""
@@ -88,14 +82,11 @@ def _print_candidates(found: "Sequence[Candidate]", metric: str) -> None:
     print_rows(headings, rows, ranks, out=out, title=f"trials {prefix}*" if prefix else "")
 
 
-def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
+def _what_follows(table: TrialTable, name: str, out: Path) -> str:
     """Returns the verdict where there is one.
 
     Else how far the search is, why it cannot be confirmed, or the command that does so.
     """
-    from katib.conclude.confirmation import find_verdict, hindrance
-    from katib.conclude.remarks import differences, progress
-
     if verdict := find_verdict(out, table):
         return "\n".join(filter(None, (verdict.sentence, differences(table, verdict.baseline))))
     if table.under_way:
@@ -106,7 +97,6 @@ def _what_follows(table: "TrialTable", name: str, out: Path) -> str:
     return f"next: make confirm EXPERIMENT={name}{where}{table.venue.variables}"
 
 
-def _record(one: object) -> "dict[str, object]":
-    from dataclasses import asdict
+def _record(one: object) -> dict[str, object]:
 
     return asdict(one)  # type: ignore[call-overload,no-any-return]

@@ -1,12 +1,16 @@
 """Finds every defect of an Experiment manifest, offline."""
 
+import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from katib.check import Defect
+from katib.check import Defect, check_text
+from katib.errors import ManifestError
+from katib.terminal import output, print_words
+from katib.untrusted import clean
 
 COLOURS = {"error": "red", "warning": "yellow"}
 STDIN = "-"
@@ -18,10 +22,6 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
 ) -> int:
     """Find every defect of the Experiment in FILE: its place, what Katib v0.19 would do, and the fix."""
-    import json
-
-    from katib.check import check_text
-    from katib.terminal import print_words
 
     source = "standard input" if file == STDIN else file
     findings = check_text(_text(file), source)
@@ -36,9 +36,6 @@ def check(
 
 
 def _text(file: str) -> str:
-    from pathlib import Path
-
-    from katib.errors import ManifestError
 
     if not file:
         raise ManifestError("no FILE given; name an Experiment manifest, or - for standard input")
@@ -51,8 +48,7 @@ def _text(file: str) -> str:
         raise ManifestError(f"{file}: is not UTF-8 text (byte {cause.start}); is it a manifest?") from None
 
 
-def _print(found: "Defect") -> None:
-    from katib.terminal import output
+def _print(found: Defect) -> None:
 
     out = output()
     lead = (found.severity, f"bold {COLOURS[found.severity]}")
@@ -62,8 +58,7 @@ def _print(found: "Defect") -> None:
     out.line()
 
 
-def _summary(source: str, findings: list["Defect"]) -> str:
-    from katib.untrusted import clean
+def _summary(source: str, findings: list[Defect]) -> str:
 
     source = clean(source)
     if not findings:

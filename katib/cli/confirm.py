@@ -1,20 +1,26 @@
 """Trains the best configurations with three seeds: better than the baseline, or not?"""
 
+import json
+import math
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from katib.cli._follow import Data, OnCluster, Seeds
+from katib.cli._follow import Data, Followed, How, OnCluster, Seeds, follow, numbers
 from katib.cli.options import MOST, Context, Json, Out, SiteFile, Yes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from katib.cli._follow import Followed
-    from katib.conclude.fixed_runs import Plan
-    from katib.conclude.verdict import Verdict
-    from katib.table.trial_table import TrialTable
+from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation, verdict_record
+from katib.conclude.fixed_runs import Plan
+from katib.conclude.remarks import differences
+from katib.conclude.verdict import Verdict
+from katib.errors import SepsweepError
+from katib.manifest.object import Manifest
+from katib.spec import search_name
+from katib.table.trial_table import TrialTable
+from katib.terminal import print_rows, print_words
+from katib.text import count, short, with_unit
 
 
 def confirm(
@@ -34,14 +40,10 @@ def confirm(
 
     Started again it goes on, and says how far it is; with --json it starts nothing.
     """
-    from katib.cli._follow import How, follow, numbers
-    from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
-    from katib.spec import search_name
-
     name, beaten = search_name(experiment), _baseline(baseline)
     wanted = SEEDS if seeds is None else numbers(seeds)
 
-    def make(table: "TrialTable", manifest: "Mapping[str, Any]") -> "Plan":
+    def make(table: TrialTable, manifest: Mapping[str, Any]) -> Plan:
         return plan_confirmation(table, manifest, seeds=wanted, top=top, baseline=beaten)
 
     how = How(out=out, data=data, cluster=cluster, site=site, context=context, yes=yes, look=as_json)
@@ -55,10 +57,7 @@ def confirm(
     return _close(found, verdict)
 
 
-def _baseline(text: str) -> "dict[int, float] | None":
-    import math
-
-    from katib.errors import SepsweepError
+def _baseline(text: str) -> dict[int, float] | None:
 
     if not text:
         return None
@@ -76,10 +75,8 @@ def _baseline(text: str) -> "dict[int, float] | None":
     return found
 
 
-def _require_same(found: "Followed", seeds: "tuple[int, ...] | None", baseline: "dict[int, float] | None") -> None:
+def _require_same(found: Followed, seeds: tuple[int, ...] | None, baseline: dict[int, float] | None) -> None:
     """What was planned before the runs stays: a plan that follows the results proves nothing."""
-    import sys
-
     plan = found.plan
     if seeds is not None and plan.seeds != seeds:
         told = ",".join(map(str, plan.seeds))
@@ -88,10 +85,7 @@ def _require_same(found: "Followed", seeds: "tuple[int, ...] | None", baseline: 
         print(f"note: '{found.name}' was planned with another baseline, and stays so", file=sys.stderr)
 
 
-def _show(found: "Followed") -> None:
-    from katib.manifest.object import Manifest
-    from katib.terminal import print_rows, print_words
-    from katib.text import count, short, with_unit
+def _show(found: Followed) -> None:
 
     plan, metric = found.plan, Manifest.of(found.manifest).metrics[0]
     known = sum(len(group.known) for group in plan.groups)
@@ -116,13 +110,7 @@ def _show(found: "Followed") -> None:
         )
 
 
-def _close(found: "Followed", verdict: "Verdict | None") -> int:
-    import sys
-
-    from katib.conclude.remarks import differences
-    from katib.manifest.object import Manifest
-    from katib.terminal import print_rows, print_words
-    from katib.text import count, short, with_unit
+def _close(found: Followed, verdict: Verdict | None) -> int:
 
     plan, values, metric = found.plan, found.values, Manifest.of(found.manifest).metrics[0]
     rows = []
@@ -152,10 +140,7 @@ def _close(found: "Followed", verdict: "Verdict | None") -> int:
     return found.code or 1
 
 
-def _print_json(found: "Followed", verdict: "Verdict | None") -> int:
-    import json
-
-    from katib.conclude.confirmation import verdict_record
+def _print_json(found: Followed, verdict: Verdict | None) -> int:
 
     groups = [
         {

@@ -1,5 +1,8 @@
 """Builds a corpus in PolSESS format from recordings or from synthetic voices."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,10 +35,6 @@ def run_trainer(module: str, *words: object) -> int:
 
     In a process of its own: the control side does not import the trainer.
     """
-    import os
-    import subprocess
-    import sys
-
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", module, *map(str, words)]

@@ -1,18 +1,24 @@
 """Deletes a search from the cluster once its results are on this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.cluster import lifecycle, run_directories
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.deploy_diff import deployed
+from katib.backend.cluster.model import Search
+from katib.backend.cluster.saving import Saving, saving
+from katib.backend.cluster.searches import any_manifest
 from katib.cli.options import Context, Name, Out, SiteFile, Yes
-from katib.cli.searches import SearchName
-
-if TYPE_CHECKING:
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.model import Search
-    from katib.backend.cluster.saving import Saving
-    from katib.site import Site
+from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.cli.tables import tell
+from katib.errors import ClusterError
+from katib.site import Site
+from katib.spec import search_name
+from katib.table import export
+from katib.terminal import print_words
 
 
 def delete(
@@ -30,15 +36,6 @@ def delete(
     yes: Yes = False,
 ) -> None:
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
-    from katib.backend.cluster import lifecycle, run_directories
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import deployed
-    from katib.backend.cluster.saving import saving
-    from katib.cli.searches import confirm, say, site_of
-    from katib.cli.tables import tell
-    from katib.spec import search_name
-    from katib.table import export
-
     place = site_of(site)
     cluster = Cluster(place.namespace, context)
     experiment = name or search_name(model)
@@ -66,9 +63,7 @@ def delete(
         print("run directories removed")
 
 
-def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, runs: bool) -> None:
-    from katib.table import export
-    from katib.terminal import print_words
+def _show(search: Search, found: Saving, cluster: Cluster, out: Path, *, runs: bool) -> None:
 
     rows = found.table.rows
     active = sum(row.state in ("Created", "Running") for row in rows)
@@ -84,14 +79,8 @@ def _show(search: "Search", found: "Saving", cluster: "Cluster", out: Path, *, r
         print_words(f"  NOT saved: trial {line}; {found.why}")
 
 
-def _delete_leftovers(cluster: "Cluster", site: "Site", experiment: str, *, yes: bool) -> None:
+def _delete_leftovers(cluster: Cluster, site: Site, experiment: str, *, yes: bool) -> None:
     """Removes the run directories of an experiment that is there no more."""
-    from katib.backend.cluster import run_directories
-    from katib.backend.cluster.searches import any_manifest
-    from katib.cli.searches import confirm, say
-    from katib.errors import ClusterError
-    from katib.terminal import print_words
-
     manifest = any_manifest(site)
     say(f"experiment '{experiment}' is not there; looks at what it left on claim '{site.claims.runs}'")
     found = run_directories.read(cluster, manifest, experiment)

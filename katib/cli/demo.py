@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.local.table import read_table
+from katib.cli.corpus import corpus
+from katib.cli.local import local
 from katib.cli.options import Out
+from katib.cli.report import write_report
+from katib.report.summary import next_steps
+from katib.spec import load_spec
 
 
 def demo(
@@ -13,13 +19,6 @@ def demo(
     data: Annotated[Path, typer.Option(help="where the corpus is made, or was")] = Path("data/demo"),
 ) -> int:
     """Build a corpus of synthetic voices and search on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
-    from katib.backend.local.table import read_table
-    from katib.cli.corpus import corpus
-    from katib.cli.local import local
-    from katib.cli.report import write_report
-    from katib.report.summary import next_steps
-    from katib.spec import load_spec
-
     spec = load_spec("demo")
     seconds = spec.fixed["segment_seconds"]
     assert isinstance(seconds, int | float)  # noqa: S101  (katib/specs/demo.yaml is ours)

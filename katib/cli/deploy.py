@@ -1,17 +1,19 @@
 """Starts the search of a model on the cluster."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.cluster import deploying
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.deploy_diff import DeployDiff
+from katib.backend.cluster.searches import manifests
 from katib.cli.options import MOST, Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
-from katib.cli.searches import Models
-
-if TYPE_CHECKING:
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.deploy_diff import DeployDiff
-    from katib.site import Site
+from katib.cli.searches import Models, confirm, print_results, say, site_of
+from katib.manifest.render import Overrides
+from katib.site import Site
+from katib.terminal import print_words
 
 
 def deploy(
@@ -34,12 +36,6 @@ def deploy(
     A search that has failed or was stopped continues from its run directories, and so does one that was deleted where
     OUT has its table.
     """
-    from katib.backend.cluster import deploying
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.searches import manifests
-    from katib.cli.searches import say, site_of
-    from katib.manifest.render import Overrides
-
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)
@@ -49,9 +45,9 @@ def deploy(
 
 
 def apply(
-    cluster: "Cluster",
-    site: "Site",
-    diffs: "list[DeployDiff]",
+    cluster: Cluster,
+    site: Site,
+    diffs: list[DeployDiff],
     *,
     yes: bool,
     dry_run: bool = False,
@@ -63,10 +59,6 @@ def apply(
 
     Deploys what confirm and arch have planned as well.
     """
-    from katib.backend.cluster import deploying
-    from katib.cli.searches import confirm, print_results, say
-    from katib.terminal import print_words
-
     due = [item for item in diffs if item.action != "nothing"]
     for item in diffs:
         if item.action == "nothing":

@@ -1,7 +1,14 @@
 """Checks whether the cluster can run the searches; each problem comes with its fix."""
 
+import json
+
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.doctor import DoctorContext, examine
+from katib.backend.cluster.searches import manifests
 from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
-from katib.cli.searches import Models
+from katib.cli.searches import Models, print_results, site_of
+from katib.manifest.render import Overrides
+from katib.text import count
 
 
 def doctor(
@@ -16,14 +23,6 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
-    import json
-
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.doctor import DoctorContext, examine
-    from katib.backend.cluster.searches import manifests
-    from katib.cli.searches import print_results, site_of
-    from katib.manifest.render import Overrides
-    from katib.text import count
 
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)

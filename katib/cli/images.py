@@ -5,6 +5,9 @@ from typing import Annotated
 import typer
 
 from katib.cli.options import SiteFile, Yes
+from katib.cli.searches import confirm, say
+from katib.install import images as builder
+from katib.site import SITE, load_site
 
 
 def images(
@@ -21,10 +24,6 @@ def images(
     yes: Yes = False,
 ) -> None:
     """Build the images of images/ with docker, podman or buildah, tagged with the git commit."""
-    from katib.cli.searches import confirm, say
-    from katib.install import images as builder
-    from katib.site import SITE, load_site
-
     site = site or SITE
     registry = registry or load_site(site).image.partition("@")[0].rpartition("/")[0] or "sepsweep"
     builder.require_registry(registry, push=push)

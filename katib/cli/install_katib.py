@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.cli.options import Context, Yes
+from katib.cli.searches import confirm, say
+from katib.install.katib import OVERLAY, install, prepare
 
 
 def install_katib(
@@ -14,10 +17,6 @@ def install_katib(
     yes: Yes = False,
 ) -> None:
     """Apply k8s/katib (Katib's own standalone install with our configuration) and wait for its webhook and DB manager."""
-    from katib.backend.cluster.kinds import KATIB_NAMESPACE
-    from katib.cli.searches import confirm, say
-    from katib.install.katib import OVERLAY, install, prepare
-
     folder = overlay or OVERLAY
     installation = prepare(folder, context)
     print(

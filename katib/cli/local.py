@@ -1,15 +1,28 @@
 """Runs a search on this machine; the same command resumes it."""
 
+import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.local.ending import Halt
+from katib.backend.local.launch import gpus, launcher
+from katib.backend.local.pace import pace
+from katib.backend.local.table import read_table
+from katib.check import require_sound
 from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
-
-if TYPE_CHECKING:
-    from katib.backend.local.ending import Halt
-    from katib.manifest.render import Overrides
+from katib.cli.searches import confirm, say
+from katib.errors import CostError, ManifestError, SpecError, nearest
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import Overrides, render
+from katib.site import load_site
+from katib.spec import load_spec, specs
+from katib.table.formats import print_table
+from katib.terminal import output, print_words
+from katib.text import difference, short, with_unit
 
 
 def local(
@@ -34,12 +47,7 @@ def local(
 
     Stopped and started again, it goes on.
     """
-    from katib.backend.local.launch import launcher
-    from katib.backend.local.pace import pace
-    from katib.backend.local.run import is_begun, run
-    from katib.check import require_sound
-    from katib.manifest.experiment import load_experiment
-    from katib.manifest.render import Overrides
+    from katib.backend.local.run import is_begun, run  # loads Optuna
 
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     if _is_file(search):
@@ -57,9 +65,6 @@ def local(
 
 def _is_file(search: str) -> bool:
     """Returns whether `search` names a file. Raises SpecError where it names neither that nor a model."""
-    from katib.errors import SpecError, nearest
-    from katib.spec import specs
-
     if search in specs():
         return False
     if "." not in search and "/" not in search and not Path(search).exists():
@@ -69,10 +74,6 @@ def _is_file(search: str) -> bool:
 
 def _ask(cost: str, yes: bool) -> None:
     """Says what the search costs on the processor, and asks. Raises CostError where nobody can answer."""
-    import sys
-
-    from katib.cli.searches import confirm, say
-    from katib.errors import CostError
 
     if not yes and not sys.stdin.isatty():
         raise CostError(f"{cost}; PRESET=debug trains a small model, YES=1 (--yes) starts it all the same")
@@ -80,16 +81,10 @@ def _ask(cost: str, yes: bool) -> None:
     confirm("Start it?", yes)
 
 
-def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
+def _rendered(model: str, overrides: Overrides, site: Path | None) -> str:
     """Returns the manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than
     it can hold, and none waits for room: the engine ends the search on a full disk and says so.
     """
-    import os
-
-    from katib.backend.local.launch import gpus
-    from katib.manifest.render import render
-    from katib.site import load_site
-    from katib.spec import load_spec
 
     place = load_site(site)
     most = place.parallel_trials if gpus() else min(place.parallel_trials, os.cpu_count() or 1)
@@ -97,10 +92,7 @@ def _rendered(model: str, overrides: "Overrides", site: Path | None) -> str:
     return render(load_spec(model), place, overrides)
 
 
-def _read(path: Path, overrides: "Overrides", site: Path | None) -> str:
-    from dataclasses import asdict
-
-    from katib.errors import ManifestError
+def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
 
     given = [name for name, value in (asdict(overrides) | {"site": site}).items() if value is not None]
     if given:
@@ -111,14 +103,8 @@ def _read(path: Path, overrides: "Overrides", site: Path | None) -> str:
         raise ManifestError(f"{path}: cannot be read ({getattr(error, 'strerror', 'not text')})") from None
 
 
-def _close(out: Path, experiment: str, halt: "Halt | None") -> int:
+def _close(out: Path, experiment: str, halt: Halt | None) -> int:
     """Returns the table, what ended the search, and how to go on."""
-    import sys
-
-    from katib.backend.local.table import read_table
-    from katib.table.formats import print_table
-    from katib.terminal import output, print_words
-    from katib.text import difference, short, with_unit
 
     table = read_table(out, experiment)
     if table.rows:

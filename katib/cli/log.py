@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
+from katib.backend.local.launch import ROOT
 from katib.cli.options import Context, OfCluster, Out, SiteFile
+from katib.cli.tables import tell, trial_table
+from katib.conclude.confirmation import find_verdict
+from katib.conclude.remarks import remarks
+from katib.errors import ClusterError
+from katib.install.checkout import commit
+from katib.report.log import write
 
 
 def log(
@@ -17,12 +25,6 @@ def log(
     context: Context = None,
 ) -> None:
     """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
-    from katib.backend.choice import choose_backend
-    from katib.cli.tables import tell, trial_table
-    from katib.conclude.confirmation import find_verdict
-    from katib.conclude.remarks import remarks
-    from katib.report.log import write
-
     table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     tell(remarks(table))
     replaced = write(file, table, _commit(), find_verdict(out, table))
@@ -31,10 +33,6 @@ def log(
 
 def _commit() -> str:
     """Of this checkout, as images are tagged with it; a plain word where there is none."""
-    from katib.backend.local.launch import ROOT
-    from katib.errors import ClusterError
-    from katib.install.checkout import commit
-
     try:
         return commit(ROOT)
     except ClusterError:

@@ -1,10 +1,14 @@
 """Prints what a trial on the cluster has printed."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from katib.backend.cluster import logs as source
+from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile
+from katib.cli.searches import say, site_of
 
 
 def logs(
@@ -16,11 +20,6 @@ def logs(
     context: Context = None,
 ) -> None:
     """Print the log of TRIAL, from whichever container has it."""
-    from contextlib import suppress
-
-    from katib.backend.cluster import logs as source
-    from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import say, site_of
 
     cluster = Cluster(site_of(site).namespace, context)
     with suppress(KeyboardInterrupt):

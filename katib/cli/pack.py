@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.local.launch import require_corpus
+from katib.cli.corpus import run_trainer
+
 
 def pack(
     data: Annotated[Path, typer.Option(help="root of the corpus, in PolSESS format or LibriMix's")],
@@ -17,8 +20,5 @@ def pack(
 
     A pack that is there and whole is left alone.
     """
-    from katib.backend.local.launch import require_corpus
-    from katib.cli.corpus import run_trainer
-
     require_corpus(data)
     return run_trainer("trainer.data.pack", "--data-dir", data, *(["--out", out] if out else []))

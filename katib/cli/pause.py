@@ -1,16 +1,14 @@
 """Frees the GPUs of a search for a while; every checkpoint is kept."""
 
+from katib.backend.cluster import lifecycle
+from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName
+from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.spec import search_name
 
 
 def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """Suspend the running trials of MODEL: each saves, its pod goes; `resume` goes on at the checkpoints."""
-    from katib.backend.cluster import lifecycle
-    from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import confirm, say, site_of
-    from katib.spec import search_name
-
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))
     now = lifecycle.work(cluster, search)

@@ -1,17 +1,22 @@
 """What searches will take: runs, GPU-hours, days and money, beside what has been used."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.base import Backend
+from katib.backend.choice import choose_backend
+from katib.budget.estimate import ASSUMED_SAVING, ModelPlan, Plan
+from katib.budget.estimate import plan as planned
 from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
-
-if TYPE_CHECKING:
-    from katib.backend.base import Backend
-    from katib.budget.estimate import ModelPlan, Plan
-    from katib.spec import Spec
-    from katib.table.trial_table import TrialTable
+from katib.cli.searches import site_of
+from katib.cli.tables import tell, trial_table
+from katib.errors import SepsweepError
+from katib.spec import Spec, load_spec, models
+from katib.table.trial_table import TrialTable
+from katib.terminal import output, print_rows
 
 
 def plan(
@@ -28,12 +33,6 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
-    import json
-
-    from katib.backend.choice import choose_backend
-    from katib.budget.estimate import plan as planned
-    from katib.cli.searches import site_of
-    from katib.spec import load_spec, models
 
     place = site_of(site)
     specs = [load_spec(one) for one in models(model)]
@@ -54,11 +53,8 @@ def plan(
         _print(made, place.parallel_trials, unit)
 
 
-def _tables(backend: "Backend", specs: "list[Spec]") -> "dict[str, TrialTable]":
+def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
     """Returns the tables of those `specs` that have been run with their own settings, by name of experiment."""
-    from katib.cli.tables import tell, trial_table
-    from katib.errors import SepsweepError
-
     found, notes = {}, []
     for spec in specs:
         try:
@@ -84,8 +80,7 @@ def _tables(backend: "Backend", specs: "list[Spec]") -> "dict[str, TrialTable]":
     return found
 
 
-def _print(made: "Plan", site_parallel: int, unit: str) -> None:
-    from katib.terminal import output, print_rows
+def _print(made: Plan, site_parallel: int, unit: str) -> None:
 
     used = any(model.used.ended or model.used.running for model in made.models)
     headings = [
@@ -114,7 +109,7 @@ def _print(made: "Plan", site_parallel: int, unit: str) -> None:
         out.words(sentence, indent=2)
 
 
-def _cells(model: "ModelPlan", *, used: bool) -> list[str]:
+def _cells(model: ModelPlan, *, used: bool) -> list[str]:
     cells = [
         model.spec.name,
         str(model.spec.trials),
@@ -129,7 +124,7 @@ def _cells(model: "ModelPlan", *, used: bool) -> list[str]:
     return cells
 
 
-def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
+def _sentences(made: Plan, site_parallel: int, unit: str) -> list[str]:
     """Days and money, of searches that are over what they took.
 
     `unit` is whose hours they are, a GPU's or a process's.
@@ -166,10 +161,8 @@ def _sentences(made: "Plan", site_parallel: int, unit: str) -> list[str]:
     return lines + _grounds(made)
 
 
-def _grounds(made: "Plan") -> list[str]:
+def _grounds(made: Plan) -> list[str]:
     """Returns what the numbers rest on."""
-    from katib.budget.estimate import ASSUMED_SAVING
-
     lines = []
     guessed = [model.spec.name for model in made.models if not model.measured]
     known = [f"{model.spec.name} ({model.measured})" for model in made.models if model.measured]
@@ -185,7 +178,7 @@ def _grounds(made: "Plan") -> list[str]:
     return lines
 
 
-def _left(model: "ModelPlan") -> str:
+def _left(model: ModelPlan) -> str:
     spec = model.spec
     unknown = "" if spec.epochs_with_patience else ", for nothing is known"
     return f"{model.epochs_patience:g} of {spec.epochs}{unknown}"

@@ -1,14 +1,21 @@
 """Writes the report of an experiment as one HTML file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
 from katib.cli.options import Context, OfCluster, Out, SiteFile
-
-if TYPE_CHECKING:
-    from katib.table.trial_table import TrialTable
+from katib.cli.tables import tell, trial_table
+from katib.conclude.confirmation import find_verdict
+from katib.conclude.remarks import remarks
+from katib.manifest.object import Manifest
+from katib.report.audio import listen
+from katib.report.page import page, write
+from katib.report.summary import conclude
+from katib.table.trial_table import TrialTable
+from katib.terminal import print_words
 
 
 def report(
@@ -19,24 +26,13 @@ def report(
     context: Context = None,
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
-    from katib.backend.choice import choose_backend
-    from katib.cli.tables import tell, trial_table
-    from katib.conclude.remarks import remarks
-
     table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     tell(remarks(table, metrics=True))
     write_report(table, out)
 
 
-def write_report(table: "TrialTable", out: Path) -> None:
+def write_report(table: TrialTable, out: Path) -> None:
     """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
-    from katib.conclude.confirmation import find_verdict
-    from katib.manifest.object import Manifest
-    from katib.report.audio import listen
-    from katib.report.page import page, write
-    from katib.report.summary import conclude
-    from katib.terminal import print_words
-
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None

@@ -1,11 +1,18 @@
 """Prints the trials of an experiment, best on top."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
 from katib.cli.options import Context, Json, OfCluster, Out, SiteFile
+from katib.cli.tables import tell, trial_table
+from katib.conclude.remarks import remarks
+from katib.errors import SepsweepError, nearest
+from katib.table.formats import FORMATS, print_table, text
+from katib.terminal import output
 
 
 def results(
@@ -18,14 +25,6 @@ def results(
     as_json: Json = False,
 ) -> None:
     """Print the trial table of EXPERIMENT; it may still be running."""
-    import sys
-
-    from katib.backend.choice import choose_backend
-    from katib.cli.tables import tell, trial_table
-    from katib.conclude.remarks import remarks
-    from katib.errors import SepsweepError, nearest
-    from katib.table.formats import FORMATS, print_table, text
-    from katib.terminal import output
 
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")

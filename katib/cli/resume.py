@@ -1,16 +1,14 @@
 """Continues a paused search."""
 
+from katib.backend.cluster import lifecycle
+from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName
+from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.spec import search_name
 
 
 def resume(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """Let the suspended trials of MODEL go on at their checkpoints."""
-    from katib.backend.cluster import lifecycle
-    from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import confirm, say, site_of
-    from katib.spec import search_name
-
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))
     paused = sum(job.suspended for job in lifecycle.work(cluster, search).jobs)

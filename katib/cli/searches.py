@@ -1,13 +1,14 @@
 """What the verbs of the cluster share: the argument MODEL, what doctor found, printing and asking."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from katib.backend.cluster.doctor import Result
-    from katib.site import Site
+from katib.backend.cluster.doctor import Result
+from katib.site import Site, load_site
+from katib.terminal import output
+from katib.untrusted import clean
 
 Models = Annotated[
     str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
@@ -18,10 +19,8 @@ SearchName = Annotated[
 COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"}
 
 
-def site_of(path: Path | None) -> "Site":
+def site_of(path: Path | None) -> Site:
     """Returns the site file."""
-    from katib.site import load_site
-
     return load_site(path)
 
 
@@ -34,15 +33,11 @@ def confirm(question: str, yes: bool) -> None:
 
 def say(text: str) -> None:
     """A line that is seen at once, in a pipe too, without what a terminal would obey: much of it comes from a cluster."""
-    from katib.untrusted import clean
-
     print(clean(text), flush=True)
 
 
-def print_results(results: "list[Result]", *, all_of_them: bool) -> None:
+def print_results(results: list[Result], *, all_of_them: bool) -> None:
     """One line a check, and below what is not well its meaning and mend."""
-    from katib.terminal import output
-
     out = output()
     for result in results:
         if result.status in ("ok", "unknown") and not all_of_them:

@@ -1,13 +1,20 @@
 """Shows what runs on the cluster: searches and their trials, live."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+import time
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.informer import Informer
+from katib.backend.cluster.status import SELECTORS, Curves, look, progress
+from katib.backend.cluster.view import PAGE_SECONDS, print_progress, records, screen
 from katib.cli.options import Context, Json, SiteFile
-
-if TYPE_CHECKING:
-    from katib.backend.cluster.client import Cluster
+from katib.cli.searches import site_of
+from katib.spec import search_name
+from katib.terminal import MARGIN, assembled, output
 
 LOG_SECONDS = 10.0
 """The shortest time between two readings of the logs, for which there is no watch."""
@@ -21,14 +28,6 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the searches of the namespace with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
-    import json
-
-    from katib.backend.cluster.client import Cluster
-    from katib.backend.cluster.status import Curves, look
-    from katib.backend.cluster.view import print_progress, records
-    from katib.cli.searches import site_of
-    from katib.spec import search_name
-    from katib.terminal import output
 
     cluster = Cluster(site_of(site).namespace, context)
     name = search_name(model) if model else None
@@ -42,18 +41,10 @@ def status(
         print_progress(found, output(), cluster.namespace)
 
 
-def _watch(cluster: "Cluster", name: str | None) -> None:
+def _watch(cluster: Cluster, name: str | None) -> None:
     """Follows the API server by watches; keeps showing the last state where the server is away."""
-    import time
-    from contextlib import suppress
-
     from rich.console import Group
     from rich.live import Live
-
-    from katib.backend.cluster.informer import Informer
-    from katib.backend.cluster.status import SELECTORS, Curves
-    from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
-    from katib.terminal import MARGIN, assembled, output
 
     out, curves = output(), Curves()
     selectors = dict(SELECTORS)
@@ -84,7 +75,6 @@ def _watch(cluster: "Cluster", name: str | None) -> None:
                 informer.wait(LOG_SECONDS)
 
 
-def _progress(cluster: "Cluster", informer: Any, curves: Any, name: str | None) -> Any:
-    from katib.backend.cluster.status import progress
+def _progress(cluster: Cluster, informer: Any, curves: Any, name: str | None) -> Any:
 
     return progress(cluster, informer.objects(), curves, name)

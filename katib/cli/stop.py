@@ -1,16 +1,14 @@
 """Ends a search for good and keeps its results."""
 
+from katib.backend.cluster import lifecycle
+from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName
+from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.spec import search_name
 
 
 def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """End the search of MODEL: running trials save and end, no new ones begin; what has been found stays."""
-    from katib.backend.cluster import lifecycle
-    from katib.backend.cluster.client import Cluster
-    from katib.cli.searches import confirm, say, site_of
-    from katib.spec import search_name
-
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find(cluster, search_name(model))
     active = len(lifecycle.work(cluster, search).active)

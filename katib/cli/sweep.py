@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from katib.cli.options import Epochs, Model, Name, Out, Preset, SiteFile, Trials
+from katib.manifest.render import Overrides, render_sweep
+from katib.site import load_site
+from katib.spec import load_spec
 
 
 def sweep(
@@ -21,10 +24,6 @@ def sweep(
     site: SiteFile = None,
 ) -> None:
     """Print the search of MODEL as a sweep file for `wandb sweep`, whose agents start the same trainer."""
-    from katib.manifest.render import Overrides, render_sweep
-    from katib.site import load_site
-    from katib.spec import load_spec
-
     place = load_site(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs)
     corpus = data or Path("data") / place.data_folder

@@ -2,16 +2,13 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from katib.backend.base import Backend
+from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
 
-if TYPE_CHECKING:
-    from katib.backend.base import Backend
-    from katib.table.trial_table import TrialTable
 
-
-def trial_table(backend: "Backend", experiment: str) -> "TrialTable":
+def trial_table(backend: Backend, experiment: str) -> TrialTable:
     """Returns the table of `experiment`; prints what could not be read as notes."""
     table = backend.table(experiment)
     tell(table.notes)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
 from katib.cli.options import Context, Out, SiteFile
+from katib.cli.tables import tell
 
 
 def ui(
@@ -20,9 +22,6 @@ def ui(
 
     It follows a search that runs.
     """
-    from katib.backend.choice import choose_backend
-    from katib.cli.tables import tell
-
     with choose_backend(out, site, context, cluster=cluster).page(experiment, port) as page:
         print(f"{page.title} (Ctrl-C ends it)", flush=True)
         tell(page.notes)

@@ -17,14 +17,12 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Literal
 
-from scipy.special import stdtrit
-
 from katib.backend.local.launch import ROOT
 from katib.conclude.confirmation import known_runs, nothing_to_go_by, seen_seeds
 from katib.conclude.fixed_runs import RUN, Group, Plan
-from katib.conclude.noise import known_beforehand, pooled
+from katib.conclude.noise import known_beforehand, pooled, quantile
 from katib.conclude.selection import candidates
-from katib.conclude.verdict import LEVEL, Verdict
+from katib.conclude.verdict import Verdict
 from katib.errors import ResultError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
@@ -117,7 +115,7 @@ def variants(
     """
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
     noise = pooled(list(one.values()) for one in values) or known_beforehand(table.identity.metric if table else METRIC)
-    quantile = float(stdtrit(noise.df, (1 + LEVEL) / 2)) * noise.sd if noise else None
+    half_width = quantile(noise.df) * noise.sd if noise else None
     found = []
     for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):
         rows = _rows(plan, group, table.rows if table else (), before)
@@ -126,7 +124,7 @@ def variants(
                 value=group.configuration[plan.field],
                 seeds=by_seed,
                 mean=fmean(by_seed.values()) if by_seed else None,
-                half_width=quantile / math.sqrt(len(by_seed)) if by_seed and quantile is not None else None,
+                half_width=half_width / math.sqrt(len(by_seed)) if by_seed and half_width is not None else None,
                 parameters=size.parameters if size else None,
                 multiply_adds=size.multiply_adds if size else None,
                 step_seconds=_median([step for row in rows for step in steps(row, batch)]),

@@ -10,6 +10,8 @@ from statistics import fmean
 
 from katib.metrics import METRIC, SEED_DEVIATION
 
+LEVEL = 0.95
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -57,3 +59,10 @@ def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
 def known_beforehand(metric: str) -> Noise | None:
     """Returns the prior where it is one of `metric`; None of any other, whose seeds nobody has compared."""
     return PRIOR if metric == METRIC else None
+
+
+def quantile(df: float) -> float:
+    """Returns the factor of a standard error that bounds the two-sided 95 % interval (Student's t with `df`)."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + LEVEL) / 2))

@@ -9,19 +9,21 @@ itself uses (katib/search/bayes.py), told what seeds alone make of a value where
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from katib.backend.local.proposals import OUTCOMES
 from katib.conclude.noise import PRIOR, Noise, moderated, pooled
 from katib.manifest.experiment import Parameter, parameters_of
 from katib.metrics import METRIC
-from katib.search.bayes import Observations, demanded_noise, observations, surrogate
 from katib.search.history import Observation
 from katib.search.space import Space
 from katib.table.axes import spanned
 from katib.table.trial_table import Row, TrialTable
 from katib.text import with_unit
+
+if TYPE_CHECKING:
+    # SciPy takes half a second to load: only what fits a Gaussian process waits for it.
+    from katib.search.bayes import Observations
 
 SEED = "seed"
 """A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration
@@ -97,6 +99,8 @@ def seed_noise(table: TrialTable) -> Noise | None:
     weighed against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian
     process's own fit.
     """
+    from katib.search.bayes import demanded_noise, surrogate
+
     groups = _configurations(table)
     found = _repeated(table, groups)
     if found is not None:
@@ -154,6 +158,10 @@ def _belief(
 
     A noise without degrees of freedom is fitted anew.
     """
+    import numpy as np
+
+    from katib.search.bayes import surrogate
+
     space, told = _space(table), _told(table, groups)
     points = {key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))}
     if not points:
@@ -166,8 +174,10 @@ def _belief(
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
 
 
-def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Observations:
+def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> "Observations":
     """Returns what the Gaussian process is told of the trials."""
+    from katib.search.bayes import observations
+
     past = [
         Observation(dict(key), OUTCOMES[row.state], row.value, row.values)
         for key, rows in groups.items()

@@ -21,14 +21,11 @@ from itertools import combinations
 from statistics import fmean
 from typing import Literal
 
-from scipy.special import stdtrit
-
-from katib.conclude.noise import Noise, known_beforehand, pooled
+from katib.conclude.noise import Noise, known_beforehand, pooled, quantile
 from katib.metrics import METRIC
 from katib.text import signed, with_unit
 from katib.trial import Direction
 
-LEVEL = 0.95
 Outcome = Literal["better", "worse", "no better", "unknown"]
 
 
@@ -125,7 +122,7 @@ def interval(
     own = own or pooled([baseline]) or noise
     one, other = noise.sd**2 / len(values), own.sd**2 / len(baseline)
     df = (one + other) ** 2 / (one**2 / noise.df + other**2 / own.df)
-    half = float(stdtrit(df, (1 + LEVEL) / 2)) * math.sqrt(one + other)
+    half = quantile(df) * math.sqrt(one + other)
     difference = fmean(values) - fmean(baseline)
     return difference - half, difference + half
 

@@ -2,20 +2,17 @@
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from katib.budget.remaining import planned_trials
 from katib.conclude.confirmation import arch_command, hindrance
 from katib.conclude.remarks import differences, no_baseline, progress, remarks
+from katib.conclude.verdict import Verdict
 from katib.manifest.object import Manifest
 from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
 from katib.text import count, difference, short, signed, with_unit
 from katib.trial import Direction
-
-if TYPE_CHECKING:
-    from katib.conclude.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Conclusion:
 
     sentence: str
     lines: tuple[str, ...]
-    verdict: "Verdict | None" = None
+    verdict: Verdict | None = None
 
     @property
     def look(self) -> str:
@@ -41,7 +38,7 @@ class Conclusion:
         return self.verdict.outcome.replace(" ", "-") if self.verdict else "open"
 
 
-def conclude(table: TrialTable, verdict: "Verdict | None", where: str = "") -> Conclusion:
+def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Conclusion:
     """Returns what can be said: the verdict, or why there is none yet and the command that leads to one."""
     name = table.identity.name
     where += table.venue.variables

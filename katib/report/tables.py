@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from katib.conclude.selection import candidates
 from katib.metrics import UNIT
 from katib.report.cost import hours, spared
 from katib.table.trial_table import Row, TrialTable
@@ -81,8 +82,6 @@ def promising(table: TrialTable) -> Grid | None:
 
     None where none has a value.
     """
-    from katib.conclude.selection import candidates
-
     found = candidates(table)
     if not found:
         return None

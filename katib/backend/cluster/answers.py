@@ -1,12 +1,14 @@
 """What the API server's refusals mean: a class for each kind of them, and one line that says what to do."""
 
 import json
-
-from kubernetes.client.exceptions import ApiException
+from typing import TYPE_CHECKING
 
 from katib.backend.cluster.kinds import KATIB, Object
 from katib.errors import ClusterError
 from katib.untrusted import clean
+
+if TYPE_CHECKING:
+    from kubernetes.client.exceptions import ApiException
 
 
 class AbsentError(ClusterError):
@@ -37,7 +39,7 @@ class ExpiredError(ClusterError):
     """The API server does not know who calls."""
 
 
-def refusal(cause: ApiException, where: str, server: str) -> ClusterError:
+def refusal(cause: "ApiException", where: str, server: str) -> ClusterError:
     """Returns the error for an answer that is none, in one line that says where and what to do."""
     status, detail = _status(cause), _message(cause)
     if cause.status == 404:
@@ -72,7 +74,7 @@ REMEDIES = {
 }
 
 
-def _status(cause: ApiException) -> Object:
+def _status(cause: "ApiException") -> Object:
     try:
         found = json.loads(cause.body)
     except (TypeError, ValueError, RecursionError):
@@ -80,7 +82,7 @@ def _status(cause: ApiException) -> Object:
     return found if isinstance(found, dict) else {}
 
 
-def _message(cause: ApiException) -> str:
+def _message(cause: "ApiException") -> str:
     body = cause.body.decode("utf-8", "replace") if isinstance(cause.body, bytes) else cause.body
     return one_line(_status(cause).get("message") or body or cause.reason)
 

@@ -8,17 +8,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from katib.backend.cluster.answers import AbsentError, UnreachableError, one_line, refusal
 from katib.backend.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, Kind, Object
 from katib.errors import ClusterError, nearest
+
+if TYPE_CHECKING:
+    # The client library takes a third of a second to load; a verb's help need not wait for it.
+    from kubernetes.client import ApiClient
 
 TIMEOUT = 20  # seconds an answer of the API server may take
 WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
@@ -190,6 +190,9 @@ class Cluster:
     @contextmanager
     def _errors(self, where: str) -> Iterator[None]:
         """Turns whatever goes wrong on the way into one line that says where and what to do."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
         try:
             yield
         except ApiException as cause:
@@ -200,7 +203,9 @@ class Cluster:
             ) from None
 
 
-def _client(context: str | None, file: str | None) -> ApiClient:
+def _client(context: str | None, file: str | None) -> "ApiClient":
+    from kubernetes import config
+
     # The client library reads this variable when it is imported, which is too early for whoever sets it later.
     file = file or os.environ.get("KUBECONFIG")
     try:

@@ -14,6 +14,7 @@ from katib.backend.cluster.causes import DIVERGENCE, OOM_GPU
 from katib.backend.cluster.pod import gpus_of
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
+from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
 from katib.table import export
 from katib.table.origin import budget, origin
@@ -198,8 +199,6 @@ def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
 
 def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]:
     """Returns the search as its manifest and its runs' own files have it. Raises `error` where there is no manifest."""
-    from katib.manifest.experiment import load_experiment
-
     try:
         experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
     except (OSError, UnicodeDecodeError, SepsweepError):

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from kubernetes.utils.quantity import parse_quantity
-
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import NAMESPACE, Object
@@ -101,4 +99,6 @@ def warning(check: str, problem: str, effect: str, fix: str) -> Result:
 
 def quantity(text: object) -> float:
     """Returns a Kubernetes quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
+    from kubernetes.utils.quantity import parse_quantity  # loads the Kubernetes client
+
     return float(parse_quantity(str(text)))
