@@ -103,7 +103,8 @@ def test_each_verb_keeps_to_the_searchs_own_measure(
     assert valued == sorted(valued, reverse=maximize)
     assert found.best is not None
     assert found.best.value == (max if maximize else min)(valued)
-    monkeypatch.setattr("katib.cli.tables.trial_table", lambda *_, **__: found)
+    for verb in ("best", "results"):
+        monkeypatch.setattr(f"katib.cli.{verb}.trial_table", lambda *_, **__: found)
     said = {verb: katib(verb, "own", "--out", str(tmp_path)) for verb in ("best", "results")}
     said["markdown"] = katib("results", "own", "--format", "markdown")
     for done in said.values():

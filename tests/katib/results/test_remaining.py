@@ -101,7 +101,7 @@ def test_the_plan_counts_the_hours_that_were_used(
     """An epoch on a processor says nothing of a GPU's, nor of its price."""
     found = replace(made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[1.0] * 40)), gpus=gpus)
     (tmp_path / "series3-dprnn").mkdir()
-    monkeypatch.setattr("katib.cli.tables.trial_table", lambda *_, **__: found)
+    monkeypatch.setattr("katib.cli.plan.trial_table", lambda *_, **__: found)
     said = katib("plan", "dprnn", "--price", "2", "--out", str(tmp_path))
     other = {"GPU-hours": "process-hour", "process-hours": "GPU-hour"}[unit]
     assert f"{unit} at most" in said.stdout
