@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +22,8 @@ def main(words: list[str]) -> int:
     if words[:1] in (["help"], ["-h"], ["--help"]):
         words = [*words[1:2], "--help"] if words[1:] and words[1] not in ("help", "-h", "--help") else []
     if words in (["--version"], ["version"]):
+        from importlib.metadata import version  # loads the reader of mails
+
         print(f"sepsweep {version('sepsweep')}")
         return 0
     if not words:
