@@ -67,6 +67,7 @@ def importances(table: TrialTable) -> list[Importance]:
     values = np.array([row.value for row in rows], float)
     if np.ptp(values) == 0:
         raise ValueError("all trials came to the same value, so that nothing mattered")
+    values *= table.identity.direction.sign
     points = [{name: axis.record(row.assignments[name]) for name, axis in varied.items()} for row in rows]
     with _quiet():
         divergences = _divergences(points, values)
