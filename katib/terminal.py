@@ -27,7 +27,6 @@ STATES = {
     "EarlyStopped": "yellow",
     "Failed": "red",
     "MetricsUnavailable": "red",
-    "Killed": "red",
 }
 """The style of a trial's state."""
 

@@ -1,6 +1,6 @@
 """The words that everybody uses of trials: their states, the direction of the objective, and what identifies a search."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
@@ -11,6 +11,18 @@ from katib.untrusted import checked, clean, is_name
 State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
 ENDED: tuple[State, ...] = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable")
 WITHOUT_RESULT: tuple[State, ...] = ("Failed", "MetricsUnavailable")
+CONDITIONS: Mapping[str, State] = {
+    "EarlyStopped": "EarlyStopped",
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "MetricsUnavailable": "MetricsUnavailable",
+    # Part of Katib's API, though its controllers never set it.
+    "Killed": "Failed",
+    "Running": "Running",
+    "Created": "Created",
+}
+"""The states by the conditions of a Katib trial, those that count most first (status_util.go): an early-stopped trial
+keeps Running=True."""
 
 
 class Direction(Enum):
@@ -64,6 +76,11 @@ class Identity:
     def direction(self) -> Direction:
         """The direction of its objective."""
         return Direction.of(self.maximize)
+
+
+def state_of(conditions: Collection[str]) -> State:
+    """Returns the state of a Katib trial in which these conditions are true."""
+    return next((state for condition, state in CONDITIONS.items() if condition in conditions), "Created")
 
 
 def shown(state: State, *, begun: bool) -> str:

@@ -34,6 +34,7 @@ from katib.manifest.experiment import load_experiment
 from katib.table.run_folder import SUMMARY, read_json
 from katib.table.trial_table import Row, TrialTable
 from katib.trainer_flags import trainer
+from katib.trial import WITHOUT_RESULT
 from katib.untrusted import read_text
 from katib.yaml_reader import read_yaml
 
@@ -98,7 +99,7 @@ class Followed:
     def failures(self) -> list[str]:
         """One line a run that ended without a value."""
         rows = self.table.rows if self.table is not None else ()
-        bad = [row for row in rows if row.state in ("Failed", "MetricsUnavailable", "EarlyStopped")]
+        bad = [row for row in rows if row.state in (*WITHOUT_RESULT, "EarlyStopped")]
         return [f"{row.assignments.get('run', row.trial)}: {row.state} {row.reason}".rstrip() for row in bad]
 
 

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from katib.backend.local.proposals import OUTCOMES
 from katib.conclude.noise import PRIOR, Noise, moderated, pooled
 from katib.manifest.experiment import Parameter, parameters_of
 from katib.metrics import METRIC
-from katib.search.history import Observation
+from katib.search.history import OUTCOMES, Observation
 from katib.search.space import Space
 from katib.table.axes import spanned
 from katib.table.trial_table import Row, TrialTable

@@ -9,7 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from katib.trial import State
+
 Outcome = Literal["running", "completed", "stopped", "failed"]
+OUTCOMES: Mapping[State, Outcome] = {
+    "Created": "running",
+    "Running": "running",
+    "Succeeded": "completed",
+    "EarlyStopped": "stopped",
+    "Failed": "failed",
+    "MetricsUnavailable": "failed",
+}
+"""What an algorithm makes of a trial's state."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from katib.errors import SepsweepError
 from katib.manifest.experiment import Algorithm, Parameter, Search
-from katib.search.history import Observation, Outcome
+from katib.search.history import OUTCOMES, Observation, Outcome
 from katib.services.stubs import Message, pb
 from katib.services.turns import TooMuchError
 from katib.tree import Tree, items_at, text_at
-from katib.trial import Direction
+from katib.trial import CONDITIONS, Direction, state_of
 
 if TYPE_CHECKING:
     from katib.manifest.schema import Distribution, ParameterType
@@ -47,8 +47,10 @@ _DISTRIBUTIONS: Mapping[int, Distribution] = {
     pb.NORMAL: "normal",
     pb.LOG_NORMAL: "logNormal",
 }
-_CONDITIONS = pb.TrialStatus
-_ENDED_WITHOUT_RESULT = (_CONDITIONS.FAILED, _CONDITIONS.KILLED, _CONDITIONS.METRICSUNAVAILABLE)
+_CONDITIONS = pb.TrialStatus.TrialConditionType
+_OUTCOMES: Mapping[int, Outcome] = {
+    _CONDITIONS.Value(condition.upper()): OUTCOMES[state] for condition, state in CONDITIONS.items()
+}
 
 
 class RequestError(SepsweepError):
@@ -154,9 +156,7 @@ def listed(trial: Tree, search: Search) -> Observation:
         _number(text_at(item, search.direction.strategy)) for item in metrics if item.get("name") == search.metric
     ]
     value = next((value for value in values if value is not None), None)
-    if value is not None and conditions & {"Succeeded", "EarlyStopped"}:
-        return Observation(assignments, "stopped" if "EarlyStopped" in conditions else "completed", value)
-    return Observation(assignments, "running" if conditions <= {"Created", "Running"} else "failed")
+    return _observation(assignments, OUTCOMES[state_of(conditions)], value)
 
 
 def curves_needed(message: Message) -> list[str]:
@@ -165,21 +165,24 @@ def curves_needed(message: Message) -> list[str]:
 
     What a stopped trial would have come to is judged by those that went on from where it stood.
     """
-    states = {trial.name: trial.status.condition for trial in message.trials}
-    if _CONDITIONS.EARLYSTOPPED not in states.values():
+    outcomes = {trial.name: _OUTCOMES.get(trial.status.condition) for trial in message.trials}
+    if "stopped" not in outcomes.values():
         return []
-    return [name for name, state in states.items() if state in (_CONDITIONS.EARLYSTOPPED, _CONDITIONS.SUCCEEDED)]
+    return [name for name, outcome in outcomes.items() if outcome in ("stopped", "completed")]
 
 
 def _past(assignments: Mapping[str, str], status: Message, search: Search, values: Sequence[float]) -> Observation:
-    value = _observed(status.observation, search)
-    outcome: Outcome
-    if status.condition in _ENDED_WITHOUT_RESULT:
-        return Observation(assignments, "failed")
-    if status.condition in (_CONDITIONS.SUCCEEDED, _CONDITIONS.EARLYSTOPPED):
-        outcome = "completed" if status.condition == _CONDITIONS.SUCCEEDED else "stopped"
-        return Observation(assignments, outcome if value is not None else "failed", value, values)
-    return Observation(assignments, "running")
+    outcome = _OUTCOMES.get(status.condition, "running")
+    return _observation(assignments, outcome, _observed(status.observation, search), values)
+
+
+def _observation(
+    assignments: Mapping[str, str], outcome: Outcome, value: float | None, values: Sequence[float] = ()
+) -> Observation:
+    """Returns a trial as an algorithm sees it: one that has ended without a value has failed."""
+    if outcome in ("running", "failed"):
+        return Observation(assignments, outcome)
+    return Observation(assignments, outcome if value is not None else "failed", value, values)
 
 
 def _observed(observation: Message, search: Search) -> float | None:

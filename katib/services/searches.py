@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from katib.errors import ClusterError
 from katib.manifest.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
-from katib.services.kubernetes_api import EARLY_STOPPED, EXPERIMENT_LABEL, KubernetesApi
+from katib.services.kubernetes_api import EXPERIMENT_LABEL, KubernetesApi
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
 from katib.tree import Tree, at, items_at, text_at
-from katib.trial import Direction
+from katib.trial import ENDED, Direction, state_of
 
 MOST_SEARCHES = 3
 """One pod serves one experiment; others of its namespace may be asked about."""
@@ -26,7 +26,6 @@ MOST_VALUES = 1_000_000
 """Of all curves of a search, 8 bytes each."""
 FEW_TRIALS = 50
 """A search counts as one of so many where it has fewer: a curve has room for MOST_VALUES / FEW_TRIALS steps at most."""
-_OVER = {"Succeeded", "Killed", "Failed", "MetricsUnavailable", EARLY_STOPPED}
 
 log = logging.getLogger("sepsweep")
 
@@ -57,9 +56,8 @@ class Search:
         What was known of others is forgotten: they were deleted.
         """
         with self._lock:
-            self.ended = {name: bool(held & _OVER) for name, held in states.items()}
-            # A trial that was stopped early may hold both conditions.
-            self.succeeded = {name for name, held in states.items() if held & _OVER == {"Succeeded"}}
+            self.ended = {name: state_of(held) in ENDED for name, held in states.items()}
+            self.succeeded = {name for name, held in states.items() if state_of(held) == "Succeeded"}
             self.failed = {name for name, held in states.items() if "Failed" in held}
             self.curves = {name: curve for name, curve in self.curves.items() if name in states}
             self.complete &= states.keys()

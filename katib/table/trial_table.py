@@ -12,7 +12,7 @@ from typing import Literal
 
 from katib.metrics import METRIC
 from katib.spec import Baseline, Spec
-from katib.trial import Direction, Identity, State, shown
+from katib.trial import ENDED, Direction, Identity, State, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class TrialTable:
     @property
     def under_way(self) -> tuple[Row, ...]:
         """Trials that have not ended."""
-        return tuple(row for row in self.rows if row.state in ("Created", "Running"))
+        return tuple(row for row in self.rows if row.state not in ENDED)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -10,21 +10,11 @@ from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.object import Manifest
-from katib.trial import ENDED, Direction, State
+from katib.trial import CONDITIONS, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
 
 Strategy = Literal["max", "min", "latest"]
-_STATES: dict[str, State] = {
-    "EarlyStopped": "EarlyStopped",
-    "Succeeded": "Succeeded",
-    "Failed": "Failed",
-    "MetricsUnavailable": "MetricsUnavailable",
-    "Killed": "Failed",  # part of Katib's API, though its controllers never set it
-    "Running": "Running",
-    "Created": "Created",
-}
-"""The states by condition, those that count most first: an early-stopped trial keeps Running=True (status_util.go)."""
 STOPPED = "sepsweep/stopped"
 """The annotation of an Experiment that records who ended it with the verb stop, and when."""
 HOURS_BEFORE = "sepsweep/hours-before"
@@ -180,8 +170,8 @@ def _room_seconds(containers: Sequence[Object]) -> float:
 def read_trial(item: Object) -> Trial:
     """Returns the view of a Trial object."""
     spec, status = item["spec"], item.get("status") or {}
-    condition = _last(status.get("conditions"), tuple(_STATES))
-    state = _STATES[condition.get("type", "Created")]
+    condition = _last(status.get("conditions"), tuple(CONDITIONS))
+    state = CONDITIONS[condition.get("type", "Created")]
     objective = (spec.get("objective") or {}).get("objectiveMetricName", "")
     metrics = (status.get("observation") or {}).get("metrics") or []
     observation: Object = next((metric for metric in reversed(metrics) if metric["name"] == objective), {})

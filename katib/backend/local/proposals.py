@@ -1,23 +1,12 @@
 """What the sampler is told of a local search's trials, and how a trial that it proposes is named."""
 
 import secrets
-from collections.abc import Mapping
 
 from katib.backend.local.record import Trial
-from katib.search.history import Observation, Outcome
+from katib.search.history import OUTCOMES, Observation
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
-
-OUTCOMES: Mapping[str, Outcome] = {
-    "Created": "running",
-    "Running": "running",
-    "Succeeded": "completed",
-    "EarlyStopped": "stopped",
-    "Failed": "failed",
-    "MetricsUnavailable": "failed",
-}
-"""By Katib's state of a trial."""
 
 
 def observation(trial: Trial, strategy: str) -> Observation:
