@@ -1,7 +1,7 @@
-"""The image's entrypoint: `python -m katib.services`, with what Katib gives to each of its containers.
+"""Starts a service by its arguments: `python -m katib.services` is the entrypoint of the image.
 
-katib-config can set a command for a suggestion service alone. The container of an early-stopping service is started
-without arguments and a metrics collector with flags, so these two are told apart by that.
+katib-config can set a command only for a suggestion service. Katib starts the container of an early-stopping service
+without arguments and a metrics collector with flags.
 """
 
 import sys
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str]) -> int:
-    """Becomes the service that the arguments are for. An exit code."""
+    """Runs the service that the arguments are for; returns its exit code."""
     if argv:
         from katib.services.collector.__main__ import main as collect
 

@@ -1,8 +1,8 @@
-"""Notes the tries of a search's trials in their status, so that the hours of pods that are gone stay known
-(katib/tries.py).
+"""Records the tries of a search's trials in their status, so that the hours of deleted pods stay known.
 
-A thread of the suggestion service, which each search has. It changes nothing that Katib reads and remembers nothing
-that it needs: after a start in the middle of a search it looks at the pods that are there and at what it noted before.
+It is a thread of the suggestion service, which each search has. It changes nothing that Katib reads and keeps no state
+that it needs: when it starts in the middle of a search, it reads the pods that exist and its earlier records. The form
+of a record is that of katib/tries.py.
 """
 
 import logging
@@ -12,21 +12,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from katib.errors import ClusterError
-from katib.services.kubernetes_api import TRIAL_LABEL, KubernetesApi, NoRightError
+from katib.services.kubernetes_api import KubernetesApi, NoRightError
+from katib.services.objects import TrialObject
 from katib.services.observations import AWAY, observation_logs, reason
-from katib.tree import Tree, at, text_at
-from katib.tries import Record, Span, closed, instant, read_record, short, span_of
+from katib.tries import Record, Span, closed
 
 PAUSE, LONG_PAUSE = 10.0, 600.0
-"""Seconds between two tries where the API server is away, or refuses."""
+"""Seconds between two requests where the API server does not answer, or refuses."""
 Curve = Callable[[str, str], Sequence[float]]
-"""The values of a trial's metric; raises AWAY."""
+"""Returns the values of a trial's metric; raises AWAY."""
 
 log = logging.getLogger("sepsweep")
 
 
 class Bookkeeper:
-    """The tries of one experiment's trials. `begin` starts it, once it is known which experiment that is."""
+    """Keeps the records of one experiment's trials, from `begin` on."""
 
     def __init__(self, api: KubernetesApi | None, db_manager: str | None) -> None:
         self._api = api
@@ -34,7 +34,7 @@ class Bookkeeper:
         self._begun = threading.Lock()
 
     def begin(self, experiment: str) -> None:
-        """Starts noting for `experiment`; a later call changes nothing."""
+        """Starts the records of `experiment`; a later call changes nothing."""
         if self._api is not None and experiment and self._begun.acquire(blocking=False):
             threading.Thread(target=self._run, args=(self._api, experiment), daemon=True).start()
 
@@ -44,10 +44,10 @@ class Bookkeeper:
             try:
                 follow(api, experiment, self._curve)
             except NoRightError as error:
-                log.warning("%s: the hours of pods that are gone are not noted: %s", experiment, error)
+                log.warning("%s: the hours of deleted pods are not recorded: %s", experiment, error)
                 pause.wait(LONG_PAUSE)
             except ClusterError as error:
-                log.info("%s: tries are noted later: %s", experiment, error)
+                log.info("%s: tries will be recorded later: %s", experiment, error)
                 pause.wait(PAUSE)
 
     def _curve(self, trial: str, metric: str) -> Sequence[float]:
@@ -57,66 +57,48 @@ class Bookkeeper:
 
 
 def follow(api: KubernetesApi, experiment: str, curve: Curve) -> None:
-    """Notes what is there and what comes, until the API server ends the watch. Raises ClusterError."""
+    """Records the pods that exist and then their events, until the API server ends the watch. Raises ClusterError."""
     pods, version = api.pods(experiment)
-    there: dict[str, dict[str, Span]] = {}
+    existing: dict[str, dict[str, Span]] = {}
     for pod in pods:
-        there.setdefault(_trial(pod), {}).update(_spans(pod))
+        existing.setdefault(pod.trial, {}).update(pod.spans())
     for trial in api.trials(experiment):
-        name, noted = text_at(trial, "metadata", "name"), read_record(trial).spans
-        seen = there.get(name, {})
-        gone = any(span.end is None and pod not in seen for pod, span in noted.items())
-        if gone or any(noted.get(pod) != span for pod, span in seen.items()):
-            note(api, name, seen, curve, others_are_gone=True)
+        recorded, spans = trial.record.spans, existing.get(trial.name, {})
+        gone = any(span.end is None and pod not in spans for pod, span in recorded.items())
+        if gone or any(recorded.get(pod) != span for pod, span in spans.items()):
+            record(api, trial.name, spans, curve, others_are_gone=True)
     for kind, pod in api.watch_pods(experiment, version):
         if kind == "ERROR":
             return
         if kind != "BOOKMARK":
-            note(api, _trial(pod), _spans(pod, deleted=kind == "DELETED"), curve)
+            record(api, pod.trial, pod.spans(deleted=kind == "DELETED"), curve)
 
 
-def note(
+def record(
     api: KubernetesApi, trial: str, spans: Mapping[str, Span], curve: Curve, *, others_are_gone: bool = False
 ) -> None:
-    """Adds `spans` to the record of `trial`, and how far it has come where one of them has ended.
+    """Adds `spans` to the record of `trial`, and its epochs so far where one of the spans has ended.
 
     Raises ClusterError.
     """
 
-    def words(found: Tree) -> str:
-        record = read_record(found)
-        made = replace(record, spans={**record.spans, **spans})
+    def message(found: TrialObject) -> str:
+        before = found.record
+        after = replace(before, spans={**before.spans, **spans})
         if others_are_gone:
-            over = instant(at(found, "status").get("completionTime")) or datetime.now(UTC)
-            made = replace(made, spans=closed(made.spans, spans, over))
-        if ends(made) - ends(record):
-            metric = text_at(found, "spec", "objective", "objectiveMetricName")
+            after = replace(after, spans=closed(after.spans, spans, found.completed or datetime.now(UTC)))
+        if _ended(after) - _ended(before):
             try:
-                values = curve(trial, metric)
+                values = curve(trial, found.metric)
             except AWAY as error:
-                log.info("trial %s: how far it has come is not noted: %s", trial, reason(error))
+                log.info("trial %s: its epochs are not recorded: %s", trial, reason(error))
             else:
-                made = replace(made, epochs=len(values), last=values[-1]) if values else made
-        return str(made)
+                after = replace(after, epochs=len(values), last=values[-1]) if values else after
+        return str(after)
 
-    def ends(record: Record) -> set[str]:
-        return {pod for pod, span in record.spans.items() if span.end}
-
-    if (spans or others_are_gone) and api.note_running(trial, words):
-        log.info("trial %s: its tries are noted", trial)
+    if (spans or others_are_gone) and api.set_running_message(trial, message):
+        log.info("trial %s: its tries are recorded", trial)
 
 
-def _spans(pod: Tree, *, deleted: bool = False) -> dict[str, Span]:
-    """Returns the span of a pod by its short name; none of one that has not started.
-
-    One that was deleted has ended by now.
-    """
-    if (span := span_of(pod)) is None:
-        return {}
-    if deleted and span.end is None:
-        span = Span(span.start, datetime.now(UTC))
-    return {short(text_at(pod, "metadata", "name"), _trial(pod)): span}
-
-
-def _trial(pod: Tree) -> str:
-    return text_at(pod, "metadata", "labels", TRIAL_LABEL)
+def _ended(record: Record) -> set[str]:
+    return {pod for pod, span in record.spans.items() if span.end}

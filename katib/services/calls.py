@@ -1,13 +1,13 @@
-"""A call from its first byte to its answer, within bounds of memory and time: read, given a turn, parsed, answered.
+"""Handles a gRPC call within bounds of memory and time: reads it, waits for its turn, parses and answers it.
 
-Handlers are plain methods that run in threads, a few at a time. Small questions have threads of their own, so that they
-wait for no proposal that takes seconds. A caller that opens a call and sends nothing holds no thread, and is left after
-READ_SECONDS.
+Handlers are plain methods that run in threads, a few at a time. Small requests have threads of their own, so that they
+do not wait for proposals, which take seconds. A caller that opens a call and sends nothing holds no thread, and is
+dropped after READ_SECONDS.
 
-A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that makes Katib fail
-the experiment with this line (suggestion_controller.go); in the others it becomes an event of the Suggestion. UNKNOWN,
-for what is a mistake here, does the same, where Katib takes INTERNAL for consent. UNAVAILABLE is for what another
-service refused, and RESOURCE_EXHAUSTED for too much, upon which Katib's client asks again.
+A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that line becomes the
+reason for which Katib fails the experiment (suggestion_controller.go); in other calls it becomes an event of the
+Suggestion. UNKNOWN, for a bug in this service, has the same effect; Katib takes INTERNAL for consent. UNAVAILABLE stands
+for what another service refused, and RESOURCE_EXHAUSTED for too large a request; after both, Katib asks again.
 """
 
 import asyncio
@@ -29,45 +29,46 @@ from katib.services.turns import TooMuchError, Turns
 from katib.services.wire import FEW_BYTES, MOST_FIELDS, WireError, first_text, too_many_fields
 
 MESSAGE_BYTES = 2 << 20
-"""A request with 5 000 trials has 0.7 MB. Katib keeps all proposals of an experiment in one object, and Kubernetes
-stores none of more than 1.5 MB, so a real request is smaller."""
+"""The largest request. One with 5 000 trials has 0.7 MB; Katib keeps all proposals of an experiment in one object, and
+Kubernetes stores none of more than 1.5 MB, so a real request is smaller."""
 READ_SECONDS = 2.0
-"""For a request to arrive whole."""
+"""Seconds for a request to arrive whole."""
 LONGEST_MESSAGE = 1_000
-"""Characters: gRPC sends an error's text as a header, and a header of more than 8 KB is refused."""
+"""The characters of an error: gRPC sends it as a header, and a header of more than 8 KB is refused."""
 
 _counting = threading.Lock()
-"""Held while a large message is counted, a tenth of a second: several at once would take the interpreter from small
-questions."""
+"""Held while a large message is counted, a tenth of a second: several at once would keep the interpreter from small
+requests."""
 Status = tuple[grpc.StatusCode, str]
 Method: TypeAlias = Any
-"""A grpc.RpcMethodHandler of generated code, which is unary and has both serializers."""
+"""A method of generated code, with its parser, its handler and its serializer."""
 Context: TypeAlias = Any
-"""A grpc.aio.ServicerContext, whose types are only in the stubs of grpc."""
+"""The context of a call: gRPC's type of it asks for the types of messages, which have none."""
 log = logging.getLogger("sepsweep")
 
 
 class UndecidedError(SepsweepError):
-    """What is asked for may be done only after a decision that was not made."""
+    """The caller requests what may be done only after a decision that was not made."""
 
 
 @dataclass
 class Lane:
-    """Threads for one kind of calls, and the turns at them."""
+    """The threads for one kind of call, and the turns at them."""
 
     turns: Turns
     threads: ThreadPoolExecutor
 
     @classmethod
-    def of(cls, places: int, of_caller: int) -> "Lane":
-        """Returns a lane in which as many calls are answered at once as it has places."""
-        return cls(Turns(places, of_caller), ThreadPoolExecutor(places))
+    def of(cls, threads: int, of_caller: int) -> "Lane":
+        """Returns a lane that answers `threads` calls at once, of which one caller may have `of_caller`."""
+        return cls(Turns(threads, of_caller), ThreadPoolExecutor(threads))
 
 
 class Calls(grpc.GenericRpcHandler):
-    """Answers the methods that were registered. `heavy` are the names of those that compute, whatever their size.
+    """Answers the methods that were registered.
 
-    So many requests are read at once as there are `readers`, of MESSAGE_BYTES each at most.
+    `heavy` are the names of the methods that compute, whatever the size of a request; `readers` is how many requests
+    are read at once, of at most MESSAGE_BYTES each.
     """
 
     def __init__(self, heavy: Iterable[str], readers: int) -> None:
@@ -77,18 +78,16 @@ class Calls(grpc.GenericRpcHandler):
         self._small, self._large = Lane.of(8, 6), Lane.of(3, 2)
 
     def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Takes the methods of a generated service."""
+        """Adds the methods of a generated service."""
         self._methods += handlers
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Method]) -> None:
-        """Nothing: they are the same methods by their names, which newer generated code passes on as well."""
+        """Does nothing: these are the same methods by name, which newer generated code passes as well."""
 
     def service(self, details: grpc.HandlerCallDetails) -> Method | None:
-        """Returns the handler of a call: one that reads the request's bytes itself, since gRPC would wait for them
-        without end.
-        """
-        found = (handlers.service(details) for handlers in self._methods)
-        method = next(filter(None, found), None)
+        """Returns the handler of a call, which reads the request's bytes itself: gRPC waits for them without limit."""
+        methods = (handlers.service(details) for handlers in self._methods)
+        method = next(filter(None, methods), None)
         if method is None or method.unary_unary is None:
             return None
 
@@ -116,10 +115,10 @@ class Calls(grpc.GenericRpcHandler):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, "there is no request"))
         short = name.rpartition("/")[2]
         lane = self._large if len(data) > FEW_BYTES or short in self._heavy else self._small
-        # Every message of Katib that names an experiment begins with it, and that with its name.
+        # In every message of Katib the experiment, where there is one, comes first, and its name is its first field.
         key = await lane.turns.take(caller, first_text(data, 1, 1), len(data))
         done = asyncio.get_running_loop().run_in_executor(lane.threads, _work, short, method, data)
-        # A thread is not ended by a caller that leaves, so the turn is its as long as it runs.
+        # A thread continues when its caller leaves, so the turn is taken for as long as it runs.
         done.add_done_callback(lambda _: lane.turns.give(key))
         del data
         answer = await asyncio.shield(done)
@@ -130,22 +129,22 @@ class Calls(grpc.GenericRpcHandler):
 
     @staticmethod
     async def _refuse(context: Context, status: Status) -> None:
-        """Raises: `abort` never returns."""
+        """Ends the call with an error; never returns, because `abort` raises."""
         code, line = status
         await context.abort(code, " ".join(line.split())[:LONGEST_MESSAGE])
 
 
 def _work(name: str, method: Method, data: bytes) -> bytes | Status:
-    """Returns the answer, or why there is none; the process continues whatever a handler raises."""
+    """Returns the answer, or the error instead; the process continues whatever a handler raises."""
     try:
-        made: bytes = method.response_serializer(method.unary_unary(_parsed(method, data), None))
+        answer: bytes = method.response_serializer(method.unary_unary(_parsed(method, data), None))
     except Exception as error:
         code, line = _status(error)
         if code is grpc.StatusCode.UNKNOWN:
             log.exception("%s failed", name)
         log.warning("%s: %s", name, " ".join(line.split())[:LONGEST_MESSAGE])
         return code, line
-    return made
+    return answer
 
 
 def _parsed(method: Method, data: bytes) -> Message:

@@ -1,13 +1,13 @@
-"""Katib's early-stopping service: `python -m katib.services.early_stopping` answers on port 6788.
+"""Runs Katib's early-stopping service: `python -m katib.services.early_stopping` answers on port 6788.
 
-Two ask it. Katib's controller, with all trials, before it creates new ones: it gets a rule that never fires, since
-Katib's wrapper around the trainer forgives a stop only where the trial was made with a rule. And the collector beside
-each trial, after each epoch, with its own trial alone: it gets a rule that is met now, or none. The decision is that of
-katib/search.
+It has two kinds of callers. Katib's controller asks with all trials before it creates new ones, and gets a rule that
+never fires: Katib's wrapper around the trainer forgives a stop only where the trial was created with a rule. The
+collector beside each trial asks after each epoch, with that trial alone, and gets a rule that is met now, or none. The
+stop rules are those of katib/search.
 
-Whoever asks decides nothing: settings and trials are those of the API server, curves those of one DB manager, and only
-a trial that the service itself has decided to stop is marked. What it remembers it can do without: all of it comes back
-from these two when its pod is started again in the middle of a search.
+A caller decides nothing: settings and trials come from the API server, curves from one DB manager, and only a trial
+that the service itself has decided to stop is marked. What the service remembers is a cache: when its pod restarts in
+the middle of a search, all of it is read from these two again.
 """
 
 import logging
@@ -24,7 +24,7 @@ from katib.services.calls import UndecidedError
 from katib.services.kubernetes_api import EARLY_STOPPED, KubernetesApi, in_cluster
 from katib.services.observations import observation_logs
 from katib.services.requests import RequestError
-from katib.services.searches import Searches, conditions
+from katib.services.searches import Searches
 from katib.services.server import arguments, serve
 from katib.services.stubs import Message, pb, rpc
 from katib.trial import Direction
@@ -33,42 +33,42 @@ PORT = 6788
 HEALTH = "manager.v1beta1.EarlyStopping"
 DB_MANAGER = "katib-db-manager.kubeflow:6789"
 DB_MANAGER_VARIABLE = "SEPSWEEP_DB_MANAGER"
-"""Names another one. Katib gives this container neither arguments nor variables, so it is set in the image."""
+"""The variable that names another one. Katib gives this container neither arguments nor variables: the image sets it."""
 NEVER = 1e30
 """A bar that no metric is worse than; Katib's collector reads it as a number."""
 MOST_DECISIONS = 1_000
 LAST_STEPS = 3
-"""A trial that was told to stop reports no more epochs than that until it is to be marked."""
+"""The most epochs that a trial reports after the decision to stop it, until it is marked."""
 
 log = logging.getLogger("sepsweep")
 
 
 class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
-    """Katib's service of that name. Without an `api` no trial can be marked, and none is stopped."""
+    """Implements Katib's service of that name. Without an `api` no trial can be marked, and none is stopped."""
 
     def __init__(self, api: KubernetesApi | None, db_manager: str = DB_MANAGER) -> None:
         self._api = api
         self._searches = Searches(api) if api else None
         self._db_manager = db_manager
         self._decided: OrderedDict[str, str] = OrderedDict()
-        """Why each trial was to be stopped, the latest last."""
+        """Why each trial is to be stopped, in the order of the decisions."""
         self._lock = threading.Lock()
 
     def ValidateEarlyStoppingSettings(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Katib fails the experiment with the line that this is refused with."""
+        """Checks the settings; the error becomes the reason for which Katib fails the experiment."""
         stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
         return pb.ValidateEarlyStoppingSettingsReply()
 
     def GetEarlyStoppingRules(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Returns a rule that never fires for the controller; for a trial's collector one that is met, or none."""
+        """Returns to the controller a rule that never fires, and to a collector one that its trial meets, or none."""
         if request.experiment.spec.HasField("early_stopping"):
             return pb.GetEarlyStoppingRulesReply(early_stopping_rules=[self._for_new_trials(request)])
         if len(request.trials) != 1 or not request.trials[0].name:
-            raise RequestError("a question without earlyStopping settings must have one trial, that of who asks")
+            raise RequestError("a request without earlyStopping settings must have one trial, that of the caller")
         return pb.GetEarlyStoppingRulesReply(early_stopping_rules=self._met(request.trials[0].name))
 
     def SetTrialStatus(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Marks a trial that was to be stopped as EarlyStopped, with the reason; once, however often it is asked."""
+        """Marks a trial that is to be stopped as EarlyStopped, with the reason; a repeated call changes nothing."""
         name = request.trial_name
         if not name:
             raise RequestError("no trial is named")
@@ -76,19 +76,16 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             raise ClusterError("no Kubernetes API: this service runs outside a cluster, or without a token")
         with self._lock:
             why = self._decided.get(name)
-        if why is None and EARLY_STOPPED not in conditions(self._api.trial(name)):
+        if why is None and EARLY_STOPPED not in self._api.trial(name).states:
             why = self._decide(name, LAST_STEPS)[1]
             if not why:
-                raise UndecidedError(f"trial '{name}' is none that this service has decided to stop")
+                raise UndecidedError(f"this service has not decided to stop trial '{name}'")
         if why is not None and self._api.mark_early_stopped(name, why):
             log.info("trial %s is marked EarlyStopped", name)
         return pb.SetTrialStatusReply()
 
     def _for_new_trials(self, request: Message) -> Message:
-        """Returns the controller's question, upon which the experiment is read anew.
-
-        It is answered from itself alone.
-        """
+        """Returns the rule for new trials, from the request alone; reads the experiment from the API server again."""
         name, spec = request.experiment.name, request.experiment.spec
         metric, direction = requests.objective(spec.objective)
         stop_rule(requests.algorithm(spec.early_stopping), direction, metric)
@@ -96,7 +93,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
             try:
                 self._searches.refresh(name)
             except ClusterError as error:
-                log.warning("experiment %s is read later: %s", name[:100], error)
+                log.warning("experiment %s will be read later: %s", name[:100], error)
         return _rule(metric, direction, -direction.sign * NEVER, step=1)
 
     def _met(self, trial: str) -> list[Message]:
@@ -130,13 +127,13 @@ def _rule(metric: str, direction: Direction, bar: float, step: int) -> Message:
 
 
 def main() -> int:
-    """Serves until SIGTERM."""
+    """Serves until SIGTERM; returns the exit code."""
     parser = arguments("early_stopping", PORT)
     parser.add_argument(
         "--db-manager",
         metavar="HOST:PORT",
         default=os.environ.get(DB_MANAGER_VARIABLE) or DB_MANAGER,
-        help=f"where curves are read, else {DB_MANAGER_VARIABLE}; what a caller names is not asked",
+        help=f"where curves are read, by default {DB_MANAGER_VARIABLE}; an address in a request is ignored",
     )
     options = parser.parse_args()
     service = EarlyStopping(in_cluster(), options.db_manager)

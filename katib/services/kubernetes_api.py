@@ -1,8 +1,8 @@
-"""The few calls of the Kubernetes API that a service in a pod makes, with the pod's own service account.
+"""Makes the few calls of the Kubernetes API that a service in a pod needs, with the pod's own service account.
 
-Over the standard library: the kubernetes package alone takes 50 MB, which is what the early-stopping service may have.
-The rights that it needs are k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status of
-trials, list and watch pods.
+It uses the standard library: the kubernetes package alone takes 50 MB, as much as the early-stopping service may have.
+The rights that it needs are those of k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status
+of trials, list and watch pods.
 """
 
 import json
@@ -18,17 +18,18 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from katib.errors import ClusterError
+from katib.services.objects import EXPERIMENT_LABEL, TRIAL_LABEL, ExperimentObject, PodObject, TrialObject
 from katib.tree import Tree, at, items_at, text_at
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT = 10.0
+"""Seconds to wait for an answer."""
 WATCH_SECONDS = 240
-"""After which the API server ends a watch."""
-EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
+"""The API server ends a watch after so many seconds."""
 EARLY_STOPPED = "EarlyStopped"
 REFUSED = (401, 403)
 CHANGED_MEANWHILE = 422
-"""What a JSON patch is answered with whose `test` does not hold."""
+"""The answer to a JSON patch whose `test` does not hold."""
 TRIES = 5
 PAGE = 100
 """Objects of one answer."""
@@ -44,100 +45,97 @@ class KubernetesApi:
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
-    def experiment(self, name: str) -> Tree:
-        """Returns an Experiment as the API has it."""
-        return self._call("GET", f"experiments/{_quoted(name)}")
+    def experiment(self, name: str) -> ExperimentObject:
+        """Returns an experiment."""
+        return ExperimentObject(self._call("GET", f"experiments/{_quoted(name)}"))
 
-    def trial(self, name: str) -> Tree:
-        """Returns a Trial as the API has it."""
-        return self._call("GET", f"trials/{_quoted(name)}")
+    def trial(self, name: str) -> TrialObject:
+        """Returns a trial."""
+        return TrialObject(self._call("GET", f"trials/{_quoted(name)}"))
 
-    def trials(self, experiment: str) -> Iterator[Tree]:
-        """Yields the trials of an experiment, without those that are being deleted: they may be of an earlier one of
-        that name.
+    def trials(self, experiment: str) -> Iterator[TrialObject]:
+        """Yields the trials of an experiment, except those that are being deleted.
 
-        They come by pages, because a trial has some 10 KB and not all of them need be in memory at once.
+        Deleted ones may belong to an earlier experiment of that name. Trials are requested in pages, because each has
+        some 10 KB and not all of them need be in memory at once.
         """
         where = {"limit": str(PAGE), "labelSelector": f"{EXPERIMENT_LABEL}={experiment}"}
         more: str | None = ""
         while more is not None:
             page = self._call("GET", f"trials?{urllib.parse.urlencode({'continue': more, **where})}")
-            yield from (item for item in items_at(page, "items") if "deletionTimestamp" not in at(item, "metadata"))
+            yield from (trial for trial in map(TrialObject, items_at(page, "items")) if not trial.is_being_deleted)
             more = text_at(page, "metadata", "continue") or None
 
-    def pods(self, experiment: str) -> tuple[list[Tree], str]:
+    def pods(self, experiment: str) -> tuple[list[PodObject], str]:
         """Returns the pods of an experiment's trials, and the version from which a watch continues."""
         answer = self._call("GET", _of_trials(experiment), root=self._pods)
-        return items_at(answer, "items"), text_at(answer, "metadata", "resourceVersion")
+        return [PodObject(item) for item in items_at(answer, "items")], text_at(answer, "metadata", "resourceVersion")
 
-    def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, Tree]]:
-        """Yields what becomes of them after `version`, as type and object, until the server ends the watch."""
+    def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, PodObject]]:
+        """Yields the events of an experiment's pods after `version`, as type and pod, until the server ends the watch."""
         more = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         where = f"{_of_trials(experiment)}&{urllib.parse.urlencode(more)}"
         with self._open("GET", where, root=self._pods, timeout=WATCH_SECONDS + TIMEOUT) as answer:
             for line in answer:
                 event = json.loads(line)
-                yield event["type"], event["object"]
+                yield text_at(event, "type"), PodObject(at(event, "object"))
 
     def mark_early_stopped(self, name: str, reason: str = "") -> bool:
-        """Adds the condition that Katib's controller and UI know such a trial by; False where it has it already.
+        """Adds the condition EarlyStopped to a trial; returns False where it has the condition already.
 
         `reason` becomes the condition's message, which Katib keeps as long as the trial.
         """
 
-        def marked(trial: Tree) -> list[Tree]:
-            conditions = items_at(trial, "status", "conditions")
-            there = any(condition.get("type") == EARLY_STOPPED for condition in conditions)
-            return [] if there else [_added(trial, _condition(reason))]
+        def marked(trial: TrialObject) -> list[Tree]:
+            has_condition = any(condition.get("type") == EARLY_STOPPED for condition in trial.conditions)
+            return [] if has_condition else [_addition(trial, _condition(reason))]
 
         return self._change_status(name, marked)
 
-    def note_running(self, name: str, words: Callable[[Tree], str]) -> bool:
-        """Makes what `words` says of the trial the message of its condition Running.
+    def set_running_message(self, name: str, message: Callable[[TrialObject], str]) -> bool:
+        """Sets the message of a trial's condition Running; returns False where it is so already, or has none."""
 
-        False where it has it, or has none.
-        """
-
-        def noted(trial: Tree) -> list[Tree]:
-            conditions = items_at(trial, "status", "conditions")
-            for index, condition in enumerate(conditions):
-                if condition.get("type") == "Running" and condition.get("message") != (text := words(trial)):
+        def changed(trial: TrialObject) -> list[Tree]:
+            for index, condition in enumerate(trial.conditions):
+                if condition.get("type") == "Running" and condition.get("message") != (text := message(trial)):
                     return [{"op": "add", "path": f"/status/conditions/{index}/message", "value": text}]
             return []
 
-        return self._change_status(name, noted)
+        return self._change_status(name, changed)
 
-    def _change_status(self, name: str, change: Callable[[Tree], list[Tree]]) -> bool:
-        """Patches the status of the very trial that was read, and reads it again where the controller has written
-        since.
-        """
+    def _change_status(self, name: str, change: Callable[[TrialObject], list[Tree]]) -> bool:
+        """Patches the status of the trial as it was read; reads it again where the controller has written meanwhile."""
         for _ in range(TRIES):
             trial = self.trial(name)
             if not (operations := change(trial)):
                 return False
-            version = text_at(trial, "metadata", "resourceVersion")
-            unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+            version = {"op": "test", "path": "/metadata/resourceVersion", "value": trial.version}
             try:
-                self._call("PATCH", f"trials/{_quoted(name)}/status", [unchanged, *operations])
+                self._call("PATCH", f"trials/{_quoted(name)}/status", [version, *operations])
             except _ChangedError:
                 continue
             return True
         raise ClusterError(f"trial '{name}' changes faster than its status can be set")
 
-    def _call(self, method: str, path: str, body: object = None, root: str = "") -> Tree:
+    def _call(self, method: str, path: str, body: list[Tree] | None = None, root: str = "") -> Tree:
         with self._open(method, path, body, root) as answer:
             return at(json.load(answer))
 
     @contextmanager
     def _open(
-        self, method: str, path: str, body: object = None, root: str = "", timeout: float = TIMEOUT
+        self,
+        method: str,
+        path: str,
+        body: list[Tree] | None = None,
+        root: str = "",
+        timeout: float = TIMEOUT,
     ) -> Iterator[HTTPResponse]:
-        """Yields an answer that is being read. Whatever goes wrong until its end is a ClusterError."""
+        """Yields an answer that is being read; raises ClusterError for whatever goes wrong until its end."""
         where = f"{root or self._path}{path if root else f'/{path}'}"
         request = urllib.request.Request(where, method=method)  # noqa: S310 (https, or a test's server)
         request.add_header("Accept", "application/json")
         if self._token is not None:
-            # Read anew each time: Kubernetes replaces it every hour.
+            # It is read each time, because Kubernetes replaces it every hour.
             request.add_header("Authorization", f"Bearer {self._token.read_text().strip()}")
         if body is not None:
             request.data = json.dumps(body).encode()
@@ -159,7 +157,7 @@ class NoRightError(ClusterError):
 
 
 class _ChangedError(ClusterError):
-    """The object is no longer what was read."""
+    """The object has changed since it was read."""
 
 
 def in_cluster() -> KubernetesApi | None:
@@ -173,8 +171,9 @@ def in_cluster() -> KubernetesApi | None:
 
 
 def _condition(reason: str) -> dict[str, str]:
-    """As Katib's own service writes it (medianstop/service.py), but for the zone: that one gives local time the Z of
-    UTC.
+    """Returns the condition as Katib's own service writes it (medianstop/service.py).
+
+    The times are in UTC; that service writes local time with the Z of UTC.
     """
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
@@ -187,11 +186,11 @@ def _condition(reason: str) -> dict[str, str]:
     }
 
 
-def _added(trial: Tree, condition: Mapping[str, str]) -> Tree:
-    """Adds to the list rather than replace it."""
-    if items_at(trial, "status", "conditions"):
+def _addition(trial: TrialObject, condition: Mapping[str, str]) -> Tree:
+    """Returns the operation that adds a condition to the list, which it makes where there is none."""
+    if trial.conditions:
         return {"op": "add", "path": "/status/conditions/-", "value": condition}
-    return {"op": "add", "path": "/status", "value": {**at(trial, "status"), "conditions": [condition]}}
+    return {"op": "add", "path": "/status", "value": {**at(trial.tree, "status"), "conditions": [condition]}}
 
 
 def _of_trials(experiment: str) -> str:

@@ -1,4 +1,4 @@
-"""The log of a service, on stderr: a line is one line, whatever a caller or a trainer has put into it."""
+"""Logs to stderr, each message on one line, whatever a caller or a trainer has put into it."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from katib.untrusted import clean
 
 
 class _OneLine(logging.Formatter):
-    """Leaves out of a message what a terminal would obey; a trace below it is Python's own."""
+    """Removes from a message what a terminal would obey; a trace below it is Python's own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return clean(super().formatMessage(record))

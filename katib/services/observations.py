@@ -1,4 +1,4 @@
-"""Katib's store of metrics, over gRPC: the rows that each trial has reported. Called by all three services."""
+"""Reads and writes Katib's store of metrics, the DB manager, over gRPC: the rows that each trial has reported."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,31 +9,29 @@ from typing import NamedTuple
 
 import grpc
 
+from katib.metrics import number
 from katib.search.history import curve
 from katib.services.stubs import Message, pb, rpc
 
 MOST_ROWS = 20_000
-"""Of a trial's curve: anybody in the cluster can report rows, and what they fill is this process's memory."""
+"""The rows of a trial's curve that are read: anybody in the cluster can report rows, and they fill this process's
+memory."""
 TIMEOUT = 10.0
-"""Seconds for an answer."""
-
+"""Seconds to wait for an answer."""
 AT_ONCE = 16
-"""Questions under way at once, each of which may be answered with PAGE_BYTES."""
-
+"""The requests that are sent at once; each may be answered with PAGE_BYTES."""
 PAGE_BYTES = 1 << 18
-"""Of one answer, some 4 000 rows: a longer one is asked for in parts, so that nobody's memory grows with a trial's
-rows."""
-
+"""The size of one answer, some 4 000 rows: longer ones are requested in parts, so that memory does not grow with a
+trial's rows."""
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 """The finest time that Katib's database keeps (mysql.go)."""
-
 AWAY = grpc.RpcError
-"""What a question raises that the DB manager did not answer."""
+"""The error of a request that the DB manager did not answer."""
 
 
 class MetricRow(NamedTuple):
-    """A value of a metric; `time` is in RFC 3339 as `timestamp` writes it, `value` the text of a number."""
+    """One value of a metric; `time` is in RFC 3339 as `timestamp` writes it, `value` the text of a number."""
 
     name: str
     time: str
@@ -41,7 +39,7 @@ class MetricRow(NamedTuple):
 
 
 def timestamp(instant: datetime) -> str:
-    """Returns the one form of an instant here: UTC, to the microsecond.
+    """Returns an instant in UTC, to the microsecond, in RFC 3339.
 
     Raises OverflowError for the first and the last hours of the calendar, which another zone has and UTC has not.
     """
@@ -52,13 +50,13 @@ class ObservationLogs:
     """The DB manager at one address, `host:port`. Each call raises AWAY where it does not answer in time."""
 
     def __init__(self, address: str) -> None:
-        # A manager that comes back is found at once: gRPC would wait up to two minutes between two tries.
+        # By default gRPC waits up to two minutes between two tries; a manager that is back shall be noticed at once.
         options = [("grpc.max_reconnect_backoff_ms", 5_000), ("grpc.max_receive_message_length", PAGE_BYTES)]
         self._channel = grpc.insecure_channel(address, options=options)
         self._manager = rpc.DBManagerStub(self._channel)
 
     def report(self, trial: str, rows: Sequence[MetricRow]) -> None:
-        """Adds rows; the manager looks for no doubles, and fails on none at all."""
+        """Adds rows, at least one; the manager accepts duplicates."""
         logs = [pb.MetricLog(time_stamp=row.time, metric=pb.Metric(name=row.name, value=row.value)) for row in rows]
         request = pb.ReportObservationLogRequest(trial_name=trial, observation_log=pb.ObservationLog(metric_logs=logs))
         self._manager.ReportObservationLog(request, timeout=TIMEOUT)
@@ -83,9 +81,9 @@ class ObservationLogs:
             yield name, [row._replace(time=_normal(row.time)) for row in rows]
 
     def curves(self, trials: Iterable[str], metric: str, most: int = MOST_ROWS) -> dict[str, tuple[float, ...]]:
-        """Returns the values of a metric a step, for each of `trials`, of its first `most` rows.
+        """Returns the values of a metric by step for each of `trials`, from its first `most` rows.
 
-        Empty for one that has reported none.
+        The values are empty for a trial that has reported none.
         """
         most = min(most, MOST_ROWS)
         return {
@@ -94,11 +92,11 @@ class ObservationLogs:
         }
 
     def _rows(self, trials: Iterable[str], metric: str = "") -> Iterator[tuple[str, Iterable[MetricRow]]]:
-        """Yields each of `trials` with its rows, those of `metric` alone where it is named."""
+        """Yields each of `trials` with its rows; only those of `metric` where it is named."""
         names = list(trials)
         for start in range(0, len(names), AT_ONCE):
-            asked = {name: self._ask(name, metric) for name in names[start : start + AT_ONCE]}
-            for name, answer in asked.items():
+            answers = {name: self._ask(name, metric) for name in names[start : start + AT_ONCE]}
+            for name, answer in answers.items():
                 try:
                     logs = answer.result().observation_log.metric_logs
                     yield name, (MetricRow(log.metric.name, log.time_stamp, log.metric.value) for log in logs)
@@ -126,7 +124,7 @@ class ObservationLogs:
 def observation_logs(address: str) -> ObservationLogs:
     """Returns the manager at an address that Katib has named.
 
-    Katib has one, and a stranger's request opens no more than a few.
+    Katib has one manager; the cache is small, so that strangers' requests open only a few connections.
     """
     return ObservationLogs(address)
 
@@ -137,8 +135,14 @@ def reason(error: grpc.RpcError) -> str:
     return f"{code().name}: {' '.join((details() or '').split())}"[:200] if code and details else str(error)
 
 
+def rankable(text: str) -> float | None:
+    """Returns the finite number that Katib reads; None for any other text, such as "1_000", a number in Python alone."""
+    value = number(text)
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _middle(start: datetime, end: datetime) -> datetime:
-    """Between the two by their age, on a scale that is the finer the younger they are: most rows are of the last hours."""
+    """Returns an instant between the two, at the geometric mean of their ages: most rows are of the last hours."""
     now = datetime.now(UTC)
     ages = (max(1.0, (now - instant).total_seconds()) for instant in (start, end))
     middle = now - timedelta(seconds=math.sqrt(math.prod(ages)))
@@ -146,7 +150,7 @@ def _middle(start: datetime, end: datetime) -> datetime:
 
 
 def _normal(time: str) -> str:
-    """Returns the manager leaves out zeros at the end of a fraction."""
+    """Returns a time with all digits of its fraction: the manager omits zeros at its end."""
     try:
         return timestamp(datetime.fromisoformat(time))
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
-"""Katib's requests in the terms of the search: an Experiment, the history of its trials, the rule that may stop them.
+"""Reads Katib's requests: the search, the observations of its trials, and the rule that may stop them.
 
-Messages are read here alone and checked on the way: a request comes from Katib's controller, which checks little of the
+All messages are read here and checked on the way: a request comes from Katib's controller, which checks little of the
 manifest, and through a port that anybody in the namespace can reach. What cannot be read raises RequestError; a result
-that is no number is a trial without result, since an error there would end the search for ever.
+that is not a number makes a trial without result, because an error there would block the search for good.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from katib.errors import SepsweepError
 from katib.manifest.experiment import Algorithm, Parameter, Search
 from katib.search.history import OUTCOMES, Observation, Outcome
+from katib.services.objects import TrialObject
+from katib.services.observations import rankable
 from katib.services.stubs import Message, pb
 from katib.services.turns import TooMuchError
-from katib.tree import Tree, items_at, text_at
 from katib.trial import CONDITIONS, Direction, state_of
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 200
 MOST_TRIALS = 5_000
-"""Of one search: Katib keeps their proposals in one object, for which Kubernetes has room for about so many."""
+"""The trials of one search: Katib keeps their proposals in one object, which Kubernetes limits to about so many."""
 LONGEST_VALUE, LONGEST_SETTING = 1_000, 100_000
-"""Characters of a name or a value, and of a setting such as first_suggestions."""
-MOST_PLACES = 100_000
-"""Values of all trials, those asked for included: a proposal compares points with each of them."""
+"""The characters of a name or a value, and of a setting such as first_suggestions."""
+MOST_VALUES = 100_000
+"""The values of all trials, requested ones included: a proposal compares points with each of them."""
 MOST_REQUESTED = 1_000
-"""Proposals of one request: Katib waits 60 s for them (suggestionclient.go)."""
+"""The proposals of one request: Katib waits 60 s for them (suggestionclient.go)."""
 
 _TYPES: Mapping[int, ParameterType] = {
     pb.DOUBLE: "double",
@@ -51,10 +52,11 @@ _CONDITIONS = pb.TrialStatus.TrialConditionType
 _OUTCOMES: Mapping[int, Outcome] = {
     _CONDITIONS.Value(condition.upper()): OUTCOMES[state] for condition, state in CONDITIONS.items()
 }
+"""The outcome of a trial by its condition; any other condition is that of a running trial."""
 
 
 class RequestError(SepsweepError):
-    """A request that is not one that Katib's controller would send for a sound manifest."""
+    """A request that Katib's controller would not send for a sound manifest."""
 
 
 def search_of(message: Message) -> Search:
@@ -94,16 +96,16 @@ def algorithm(message: Message) -> Algorithm:
 
 
 def parameters(messages: Sequence[Message]) -> tuple[Parameter, ...]:
-    """Returns the axes of the search."""
-    found = tuple(_parameter(message) for message in messages)
-    names = [parameter.name for parameter in found]
-    if not found:
+    """Returns the parameters of the search."""
+    listed = tuple(_parameter(message) for message in messages)
+    names = [parameter.name for parameter in listed]
+    if not listed:
         raise RequestError("parameters: there is none, so there is nothing to search")
-    if len(found) > MOST_PARAMETERS:
-        raise RequestError(f"parameters: {len(found)}, and {MOST_PARAMETERS} can be searched")
+    if len(listed) > MOST_PARAMETERS:
+        raise RequestError(f"parameters: {len(listed)}, and {MOST_PARAMETERS} can be searched")
     if doubled := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(f"parameters: two are called '{doubled}'")
-    return found
+    return listed
 
 
 def requested(message: Message) -> int:
@@ -117,7 +119,7 @@ def requested(message: Message) -> int:
 def history(message: Message, search: Search, curves: Mapping[str, Sequence[float]]) -> list[Observation]:
     """Returns the trials of a GetSuggestions request.
 
-    `curves` are the values a step, by trial, where they are known.
+    `curves` are the values by step, of each trial for which they are known.
     """
     total, names = message.total_request_number, {parameter.name for parameter in search.parameters}
     _require_feasible(len(message.trials), message.current_request_number, len(names))
@@ -128,42 +130,37 @@ def history(message: Message, search: Search, curves: Mapping[str, Sequence[floa
             " another namespace, whose trials Katib mixes in; let this service list trials (k8s/base/services-rbac.yaml),"
             " or give one of them another name"
         )
-    found = []
+    observations = []
     for trial in message.trials:
-        assignments = {item.name: item.value for item in trial.spec.parameter_assignments.assignments}
-        for text in (trial.name, *assignments, *assignments.values()):
+        values = assignments(trial)
+        for text in (trial.name, *values, *values.values()):
             _require_short(f"trial '{trial.name[:100]}': a name or a value", text)
-        if assignments.keys() != names:
+        if values.keys() != names:
             raise RequestError(
-                f"trial '{trial.name}' has the parameters {', '.join(sorted(assignments)) or 'none'}, not those of the"
+                f"trial '{trial.name}' has the parameters {', '.join(sorted(values)) or 'none'}, not those of the"
                 f" experiment '{search.name}': is there a namesake in another namespace? Give one of them another name"
             )
-        values = curves.get(trial.name, ())
-        found.append(_past(assignments, trial.status, search, values))
-    return found
+        outcome = _OUTCOMES.get(trial.status.condition, "running")
+        value = _value(trial.status.observation, search)
+        observations.append(_observation(values, outcome, value, curves.get(trial.name, ())))
+    return observations
 
 
-def listed(trial: Tree, search: Search) -> Observation:
-    """Returns a Trial as the API server has it, from the view of another search."""
-    assignments = {
-        text_at(item, "name"): text_at(item, "value") for item in items_at(trial, "spec", "parameterAssignments")
-    }
-    conditions = {
-        text_at(item, "type") for item in items_at(trial, "status", "conditions") if item.get("status") == "True"
-    }
-    metrics = items_at(trial, "status", "observation", "metrics")
-    values = [
-        _number(text_at(item, search.direction.strategy)) for item in metrics if item.get("name") == search.metric
-    ]
-    value = next((value for value in values if value is not None), None)
-    return _observation(assignments, OUTCOMES[state_of(conditions)], value)
+def assignments(trial: Message) -> dict[str, str]:
+    """Returns the values of a trial's parameters."""
+    return {item.name: item.value for item in trial.spec.parameter_assignments.assignments}
+
+
+def earlier(trial: TrialObject, search: Search) -> Observation:
+    """Returns a trial of an earlier search as `search` sees it."""
+    value = trial.best(search.metric, search.direction)
+    return _observation(trial.assignments, OUTCOMES[state_of(trial.states)], value)
 
 
 def curves_needed(message: Message) -> list[str]:
-    """Returns the trials whose values a step say something: none, or those that were stopped early and those that were
-    not.
+    """Returns the trials whose curves matter: the stopped and the completed ones, if any trial was stopped early.
 
-    What a stopped trial would have come to is judged by those that went on from where it stood.
+    The value that a stopped trial would have reached is estimated from those that continued from where it was.
     """
     outcomes = {trial.name: _OUTCOMES.get(trial.status.condition) for trial in message.trials}
     if "stopped" not in outcomes.values():
@@ -171,23 +168,18 @@ def curves_needed(message: Message) -> list[str]:
     return [name for name, outcome in outcomes.items() if outcome in ("stopped", "completed")]
 
 
-def _past(assignments: Mapping[str, str], status: Message, search: Search, values: Sequence[float]) -> Observation:
-    outcome = _OUTCOMES.get(status.condition, "running")
-    return _observation(assignments, outcome, _observed(status.observation, search), values)
-
-
 def _observation(
-    assignments: Mapping[str, str], outcome: Outcome, value: float | None, values: Sequence[float] = ()
+    assignments: Mapping[str, str], outcome: Outcome, value: float | None, curve: Sequence[float] = ()
 ) -> Observation:
     """Returns a trial as an algorithm sees it: one that has ended without a value has failed."""
     if outcome in ("running", "failed"):
         return Observation(assignments, outcome)
-    return Observation(assignments, outcome if value is not None else "failed", value, values)
+    return Observation(assignments, "failed" if value is None else outcome, value, curve)
 
 
-def _observed(observation: Message, search: Search) -> float | None:
-    texts = [metric.value for metric in observation.metrics if metric.name == search.metric]
-    return search.direction.best(value for value in map(_number, texts) if value is not None)
+def _value(observation: Message, search: Search) -> float | None:
+    texts = (metric.value for metric in observation.metrics if metric.name == search.metric)
+    return search.direction.best(value for value in map(rankable, texts) if value is not None)
 
 
 def _parameter(message: Message) -> Parameter:
@@ -230,13 +222,13 @@ def _parameter(message: Message) -> Parameter:
 
 
 def _require_feasible(trials: int, count: int, parameters: int) -> None:
-    """Raises TooMuchError for more than can be proposed from within the minute that Katib waits."""
+    """Raises TooMuchError for more trials than can be considered within the minute that Katib waits."""
     if trials > MOST_TRIALS:
         raise TooMuchError(f"{trials} trials; a search can have {MOST_TRIALS}")
-    if (trials + count) * parameters > MOST_PLACES and trials + count > MOST_REQUESTED:
+    if (trials + count) * parameters > MOST_VALUES and trials + count > MOST_REQUESTED:
         raise TooMuchError(
             f"{trials + count} trials of {parameters} parameters each; with so many parameters a search can have"
-            f" {max(MOST_REQUESTED, MOST_PLACES // parameters)} trials"
+            f" {max(MOST_REQUESTED, MOST_VALUES // parameters)} trials"
         )
 
 
@@ -246,18 +238,10 @@ def _require_short(where: str, text: str, longest: int = LONGEST_VALUE) -> None:
 
 
 def _require_number(where: str, text: str) -> None:
-    """A number that a float can hold: 1e400 and 1e-400 are decimals, and not to be computed with."""
+    """Raises RequestError for a text that is not a number, or one such as 1e400 or 1e-400 that a float cannot hold."""
     try:
         exact, near = Decimal(text), float(text)
     except (InvalidOperation, ValueError):
         raise RequestError(f"{where} '{text[:50]}' is not a number") from None
     if not math.isfinite(near) or (near == 0) != (exact == 0):
         raise RequestError(f"{where} '{text[:50]}' is not a number that can be computed with")
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

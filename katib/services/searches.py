@@ -1,8 +1,7 @@
-"""The searches of this namespace as the API server has them, with the curves of their trials as the DB manager has
-them.
+"""Keeps the searches of this namespace: their trials from the API server, the trials' curves from the DB manager.
 
-Nothing of it is taken from who asks: anybody in the namespace can send what Katib's controller sends, with other
-settings, states and trials. A request only says what to look up, and what the API server does not confirm is not kept.
+Nothing is taken from a caller's message, because anybody in the namespace can send what Katib's controller sends, with
+other settings, states and trials. A request only says what to look up, and only what the API server confirms is kept.
 """
 
 import logging
@@ -13,26 +12,25 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from katib.errors import ClusterError
-from katib.manifest.experiment import Algorithm
 from katib.search.stopping import Curve, Stop, StopRule, stop_rule
-from katib.services.kubernetes_api import EXPERIMENT_LABEL, KubernetesApi
+from katib.services.kubernetes_api import KubernetesApi
+from katib.services.objects import ExperimentObject
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
-from katib.tree import Tree, at, items_at, text_at
 from katib.trial import ENDED, Direction, state_of
 
 MOST_SEARCHES = 3
-"""One pod serves one experiment; others of its namespace may be asked about."""
+"""One pod serves one experiment, but a caller may name others of its namespace."""
 MOST_VALUES = 1_000_000
-"""Of all curves of a search, 8 bytes each."""
+"""The values of all curves of a search, 8 bytes each."""
 FEW_TRIALS = 50
-"""A search counts as one of so many where it has fewer: a curve has room for MOST_VALUES / FEW_TRIALS steps at most."""
+"""A search counts as one of at least so many trials: a curve has at most MOST_VALUES / FEW_TRIALS steps."""
 
 log = logging.getLogger("sepsweep")
 
 
 @dataclass
-class Search:
-    """An experiment, and what is known of its trials: whether each has ended, and its curve when last read."""
+class WatchedSearch:
+    """An experiment and its trials: whether each has ended, and its curve when last read."""
 
     name: str
     rule: StopRule
@@ -41,20 +39,17 @@ class Search:
     ended: dict[str, bool] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
-    """Trials whose curve was read after their end: it will not change any more."""
+    """Trials whose curve was read after their end, so that it does not change any more."""
     succeeded: Set[str] = frozenset()
     """Trials that ran to their own end."""
     failed: Set[str] = frozenset()
     """Trials without a result, which nothing is compared with."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _reading: threading.Lock = field(default_factory=threading.Lock)
-    """Held while curves are read, so that several that ask at once read none of them twice."""
+    """Held while curves are read, so that simultaneous requests read none of them twice."""
 
-    def listed(self, states: Mapping[str, Set[str]]) -> None:
-        """Takes these for all the trials, each with its conditions.
-
-        What was known of others is forgotten: they were deleted.
-        """
+    def set_trials(self, states: Mapping[str, Set[str]]) -> None:
+        """Replaces the trials by these, each with its conditions; the others were deleted and are forgotten."""
         with self._lock:
             self.ended = {name: state_of(held) in ENDED for name, held in states.items()}
             self.succeeded = {name for name, held in states.items() if state_of(held) == "Succeeded"}
@@ -63,18 +58,19 @@ class Search:
             self.complete &= states.keys()
 
     def add(self, trial: str) -> None:
-        """Takes a trial that was made since."""
+        """Adds a trial that was created meanwhile."""
         with self._lock:
             self.ended.setdefault(trial, False)
 
     def read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve], list[Curve]]:
-        """Returns the curve of `trial`, those of the others, and apart from them those that ran to their own end.
+        """Returns the curve of `trial`, those of the other trials, and separately those that ran to their own end.
 
-        Each running trial asks after each of its epochs, so its curve is known up to its last question; only what was
-        missed is read besides. Raises ClusterError where others wait for the DB manager as well, AWAY where it is away.
+        A running trial's curve is read whenever that trial's collector asks, after each epoch; here only missing curves
+        are read as well. Raises ClusterError where other requests wait for the DB manager too long, AWAY where it does
+        not answer.
         """
         if not self._reading.acquire(timeout=TIMEOUT):
-            raise ClusterError("the DB manager takes its time, and others wait for it")
+            raise ClusterError("the DB manager is slow, and other requests are waiting for it")
         try:
             return self._read(trial, logs)
         finally:
@@ -82,23 +78,23 @@ class Search:
 
     def _read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve], list[Curve]]:
         with self._lock:
-            over = {name for name, ended in self.ended.items() if ended and name not in self.complete}
-            stale = {trial, *over, *(self.ended.keys() - self.curves.keys())}
+            just_ended = {name for name, ended in self.ended.items() if ended and name not in self.complete}
+            stale = {trial, *just_ended, *(self.ended.keys() - self.curves.keys())}
             most = MOST_VALUES // max(len(self.ended), FEW_TRIALS)
-        found: dict[str, array[float]] = {}
+        new: dict[str, array[float]] = {}
         names = list(stale)
         for start in range(0, len(names), AT_ONCE):
             read = logs.curves(names[start : start + AT_ONCE], self.metric, most)
-            found |= {name: array("d", values) for name, values in read.items()}
+            new |= {name: array("d", values) for name, values in read.items()}
         with self._lock:
-            self.curves.update((name, curve) for name, curve in found.items() if name in self.ended)
-            self.complete |= over & self.ended.keys()
+            self.curves.update((name, curve) for name, curve in new.items() if name in self.ended)
+            self.complete |= just_ended & self.ended.keys()
             others = {name: curve for name, curve in self.curves.items() if name not in {trial, *self.failed}}
             completed = [others.pop(name) for name in self.succeeded & others.keys()]
-            return found[trial], list(others.values()), completed
+            return new[trial], list(others.values()), completed
 
     def decide(self, trial: str, logs: ObservationLogs, last: int = 1) -> tuple[int, int, Stop | None]:
-        """Returns the steps of `trial`, the number of the others, and why it is to end, at one of its `last` steps."""
+        """Returns the steps of `trial`, the number of other trials, and why it is to stop at one of its `last` steps."""
         own, others, completed = self.read(trial, logs)
         steps = range(len(own), max(0, len(own) - last), -1)
         stops = (self.rule.decide(own[:step], others, completed) for step in steps)
@@ -106,63 +102,52 @@ class Search:
 
 
 class Searches:
-    """Those that were asked about last, MOST_SEARCHES of them."""
+    """The searches that were requested last, at most MOST_SEARCHES."""
 
     def __init__(self, api: KubernetesApi) -> None:
         self._api = api
-        self._known: OrderedDict[str, Search] = OrderedDict()
+        self._cached: OrderedDict[str, WatchedSearch] = OrderedDict()
         self._lock = threading.Lock()
 
-    def refresh(self, name: str) -> Search | None:
-        """Reads an experiment and its trials anew; None where the API server has none that stops trials.
+    def refresh(self, name: str) -> WatchedSearch | None:
+        """Reads an experiment and its trials; returns None where the experiment stops no trials.
 
         Raises ClusterError.
         """
-        made = _search(name, at(self._api.experiment(name), "spec"))
-        if made is None:
+        read = _search(name, self._api.experiment(name))
+        if read is None:
             return None
-        states = {text_at(trial, "metadata", "name"): conditions(trial) for trial in self._api.trials(name)}
+        states = {trial.name: trial.states for trial in self._api.trials(name)}
         with self._lock:
-            known = self._known.get(name)
-            same = known is not None and (known.rule, known.metric) == (made.rule, made.metric)
-            search = self._known[name] = known if known is not None and same else made
-            self._known.move_to_end(name)
-            while len(self._known) > MOST_SEARCHES:
-                self._known.popitem(last=False)
-        search.listed(states)
+            cached = self._cached.get(name)
+            same = cached is not None and (cached.rule, cached.metric) == (read.rule, read.metric)
+            search = self._cached[name] = cached if cached is not None and same else read
+            self._cached.move_to_end(name)
+            while len(self._cached) > MOST_SEARCHES:
+                self._cached.popitem(last=False)
+        search.set_trials(states)
         return search
 
-    def of(self, trial: str) -> Search | None:
-        """Returns the search of a trial that the API server has.
-
-        None where nothing is known of it, or nothing to be had.
-        """
+    def of(self, trial: str) -> WatchedSearch | None:
+        """Returns the search that a trial of this namespace belongs to; None where that cannot be found out."""
         with self._lock:
-            if found := next((search for search in self._known.values() if trial in search.ended), None):
-                return found
+            if search := next((search for search in self._cached.values() if trial in search.ended), None):
+                return search
         try:
-            name = text_at(self._api.trial(trial), "metadata", "labels", EXPERIMENT_LABEL)
+            name = self._api.trial(trial).experiment
             with self._lock:
-                found = self._known.get(name)
-            found = found or (self.refresh(name) if name else None)
+                search = self._cached.get(name)
+            search = search or (self.refresh(name) if name else None)
         except ClusterError as error:
             log.warning("trial %s belongs to no known experiment, and continues: %s", trial[:100], error)
             return None
-        if found is not None:
-            found.add(trial)
-        return found
+        if search is not None:
+            search.add(trial)
+        return search
 
 
-def conditions(trial: Tree) -> set[str]:
-    """Returns the types of the conditions that a trial is in."""
-    return {text_at(item, "type") for item in items_at(trial, "status", "conditions") if item.get("status") == "True"}
-
-
-def _search(name: str, spec: Tree) -> Search | None:
-    early_stopping = at(spec, "earlyStopping")
-    if not early_stopping:
+def _search(name: str, experiment: ExperimentObject) -> WatchedSearch | None:
+    if experiment.early_stopping is None:
         return None
-    settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(early_stopping, "algorithmSettings")}
-    metric, direction = text_at(spec, "objective", "objectiveMetricName"), Direction(text_at(spec, "objective", "type"))
-    rule = stop_rule(Algorithm(text_at(early_stopping, "algorithmName"), settings), direction, metric)
-    return Search(name, rule, metric, direction)
+    rule = stop_rule(experiment.early_stopping, experiment.direction, experiment.metric)
+    return WatchedSearch(name, rule, experiment.metric, experiment.direction)

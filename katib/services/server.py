@@ -1,4 +1,4 @@
-"""What the two gRPC services share: the server, its health, its bounds and its end on SIGTERM."""
+"""Serves gRPC for the suggestion and the early-stopping service: bounded, with health checks, until SIGTERM."""
 
 import argparse
 import asyncio
@@ -17,24 +17,25 @@ from katib.services.log import to_stderr
 from katib.services.stubs import Message
 
 GRACE_SECONDS = 5.0
+"""Seconds for running calls to end after SIGTERM."""
 SWITCH_SECONDS = 0.001
 CONNECTIONS = 256
-"""At once: each takes some 30 KB. Katib's controller opens one a question, a trial's collector one."""
+"""The connections at once, some 30 KB each. Katib's controller opens one per request, each trial's collector one."""
 READERS = 6
-"""Requests that are read at once, where nothing is said."""
+"""The requests that are read at once by default."""
 STREAMS = 100
-"""Calls at once on one connection."""
+"""The calls at once on one connection."""
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
-    # A compressed message would be as large as it likes before anybody can measure it; Katib compresses none.
+    # The size of a compressed message is known only after it is decompressed; Katib compresses none.
     ("grpc.per_message_decompression", 0),
     ("grpc.max_allowed_incoming_connections", CONNECTIONS),
     ("grpc.max_concurrent_streams", STREAMS),
     ("grpc.max_connection_idle_ms", 60_000),
     ("grpc.server_handshake_timeout_ms", 5_000),
-    # Without it the window of a call stays at 64 KB, which is what is kept of a request that nobody reads yet.
+    # Without the probe a call's window stays at 64 KB, so that no more is kept of a request that waits to be read.
     ("grpc.http2.bdp_probe", 0),
-    # Two servers on one port would share the requests in silence.
+    # Two servers on one port would silently share the requests.
     ("grpc.so_reuseport", 0),
 ]
 
@@ -43,7 +44,7 @@ log = logging.getLogger("sepsweep")
 
 
 class Server:
-    """A server on an event loop of its own thread. Raises OSError where its port is not to be had."""
+    """Serves on an event loop in a thread of its own. Raises OSError where its port is not available."""
 
     def __init__(self, port: int, calls: Calls) -> None:
         self._calls = calls
@@ -56,7 +57,7 @@ class Server:
         self.port = self._begun.result()
 
     def stop(self, grace: float | None) -> None:
-        """Takes no more calls, and waits `grace` seconds for those that are being answered."""
+        """Accepts no more calls and waits `grace` seconds for those that are being answered."""
         self._grace = grace
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
@@ -85,13 +86,13 @@ class Server:
 
 
 class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the generated class has no types
-    """What Katib's probes ask. Nobody watches: that would keep something for each who does."""
+    """Answers Katib's probes. It offers no Watch, which would keep state for each caller."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
 
     def Check(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Says that the server serves, which it does once it can be asked."""
+        """Returns SERVING for the names of this server: it serves as soon as it answers at all."""
         known = request.service in self._names
         states = health_pb2.HealthCheckResponse
         return states(status=states.SERVING if known else states.SERVICE_UNKNOWN)
@@ -100,9 +101,9 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the gene
 def start(
     port: int, health_name: str, register: Register, heavy: Iterable[str] = (), readers: int = READERS
 ) -> tuple[Server, int]:
-    """Returns a server that answers on all addresses, and its port (a free one where `port` is 0). Raises OSError.
+    """Returns a server that answers on all addresses, and its port (a free one where `port` is 0).
 
-    `heavy` are the methods that compute.
+    `heavy` are the methods that compute. Raises OSError where the port is not available.
     """
     calls = Calls(heavy, readers)
     register(calls)
@@ -119,8 +120,8 @@ def serve(
     heavy: Iterable[str] = (),
     readers: int = READERS,
 ) -> int:
-    """Answers until SIGTERM or Ctrl-C; what is being answered is finished first. An exit code."""
-    # Threads that compute hand the interpreter over this often; every small question changes threads several times.
+    """Serves until SIGTERM or Ctrl-C, finishes the running calls and returns an exit code."""
+    # Threads that compute release the interpreter this often; every small request changes threads several times.
     sys.setswitchinterval(SWITCH_SECONDS)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,7 +138,7 @@ def serve(
 
 
 def arguments(name: str, port: int) -> argparse.ArgumentParser:
-    """Returns the command line that both services have."""
+    """Returns the parser of the options that both services have, and sets up the log."""
     to_stderr("%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(prog=f"python -m katib.services.{name}", allow_abbrev=False)
     parser.add_argument("--port", type=_port, default=port, help=f"Katib asks on {port}; 0 takes a free one")

@@ -1,8 +1,6 @@
-"""Katib's gRPC messages (`pb`) and services (`rpc`) from the package kubeflow-katib, without that package's own
-__init__.
+"""Loads Katib's gRPC messages (`pb`) and services (`rpc`) without the rest of the package kubeflow-katib.
 
-That one loads the whole SDK: half a second and 60 MB that a sidecar of a trial cannot spend. Everything else in
-katib/services takes the two names from here.
+That package's own __init__ loads the whole SDK: half a second and 60 MB that a sidecar of a trial cannot spend.
 """
 
 import importlib
@@ -13,7 +11,7 @@ from typing import Any, TypeAlias
 
 PACKAGE = "kubeflow.katib"
 Message: TypeAlias = Any
-"""A message of Katib's gRPC API. Its class is made at run time, so that no type checker knows its fields."""
+"""A message of Katib's API: the generated code has no types."""
 
 
 def _generated() -> tuple[ModuleType, ModuleType]:
@@ -22,7 +20,7 @@ def _generated() -> tuple[ModuleType, ModuleType]:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None:
         raise ModuleNotFoundError("the services need kubeflow-katib: pip install 'sepsweep[services]'")
-    # A package that was made but not run: its folder is known, its __init__ is not executed.
+    # The package is made but not run: its folder is known, and its __init__ is not executed.
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     try:
         return _modules()

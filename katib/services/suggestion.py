@@ -1,10 +1,10 @@
-"""Katib's suggestion service: `python -m katib.services.suggestion` answers on port 6789.
+"""Runs Katib's suggestion service: `python -m katib.services.suggestion` answers on port 6789.
 
-It keeps nothing: each request holds the experiment and its trials, and the answer is a function of these. So a pod that
-is started again, a reply that Katib throws away after a write conflict and a request that it asks twice change nothing.
-Three things are not in a request and are looked up: the values a step, without which a trial that was stopped early
-would count by its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names,
-and which trials belong to an experiment of the same name in another namespace (namesakes.py).
+It keeps no state: each request holds the experiment and its trials, and the answer is a function of these. So a pod
+that restarts, a reply that Katib discards after a write conflict and a repeated request change nothing. Three things
+are not in a request and are looked up: the values by step, without which a trial that was stopped early would count by
+its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names, and which
+trials belong to an experiment of the same name in another namespace (namesakes.py).
 """
 
 import hashlib
@@ -31,27 +31,27 @@ from katib.services.stubs import Message, pb, rpc
 
 PORT = 6789
 HEALTH = "manager.v1beta1.Suggestion"
-"""What Katib's probes ask for (consts/const.go)."""
-
+"""The name that Katib's probes ask for (consts/const.go)."""
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
-"""The experiment that the pod is for, from the pod's label (k8s/katib/katib-config.yaml). Without it no tries are
-noted."""
+"""The variable that names the pod's experiment, from the pod's label (k8s/katib/katib-config.yaml); without it no tries
+are recorded."""
 HEAVY = ("GetSuggestions",)
 READERS = 9
-"""This service has the memory to read so many requests at once."""
+"""The requests that are read at once; this service has the memory for so many."""
 MOST_FIRST = 1_000
-"""Points that a search is to begin with: each proposal goes through them."""
+"""The points that a search may begin with: each proposal goes through them."""
 MOST_EARLIER = 20
-"""Experiments that warm_start may name: each is a list of trials that the API server is asked for."""
+"""The experiments that warm_start may name: the trials of each are requested from the API server."""
 LABELS = {"sepsweep/proposed-by": "sepsweep"}
 
 log = logging.getLogger("sepsweep")
 
 
 class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  # the generated class has no types
-    """Katib's service of that name; `db_manager` is an address, or None where curves are not to be looked up.
+    """Implements Katib's service of that name.
 
-    Without an `api` there is no warm start, and nobody notes the tries of trials.
+    `db_manager` is an address, or None where curves are not to be looked up. Without an `api` there is no warm start,
+    and the tries of trials are not recorded.
     """
 
     def __init__(self, db_manager: str | None = None, api: KubernetesApi | None = None) -> None:
@@ -60,7 +60,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         self.bookkeeper = Bookkeeper(api, db_manager)
 
     def GetSuggestions(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Returns the next assignments, as many as were asked for."""
+        """Returns the next assignments, as many as the request asks for."""
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.search_of(request.experiment)
@@ -68,7 +68,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         curves = self._curves(request, search)
         history = requests.history(request, search, curves)
         proposer = _seeded(_sampler(search), search)
-        # Katib leaves trials without metrics out of the request; the points that they had must not come again.
+        # Katib leaves trials without metrics out of the request; their points must not be proposed again.
         position = max(len(history), request.total_request_number - count)
         names = {trial.name for trial in request.trials}
         points = proposer.propose(history, count, earlier=self._earlier(search), position=position, names=names)
@@ -87,9 +87,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point, proposer) for point in points])
 
     def ValidateAlgorithmSettings(self, request: Message, context: object) -> Message:  # noqa: N802
-        """Returns the one chance to make an experiment fail for what is wrong with it: Katib asks any other question
-        for ever.
-        """
+        """Checks the whole experiment: this is the only call whose error ends it; Katib repeats all others for ever."""
         search = requests.search_of(request.experiment)
         proposer = _sampler(search)
         parallel = search.parallel_trials
@@ -106,10 +104,10 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         return pb.ValidateAlgorithmSettingsReply()
 
     def _keep_own_trials(self, request: Message) -> None:
-        """Takes the trials of namesakes in other namespaces out of `request`.
+        """Removes the trials of namesakes in other namespaces from `request`.
 
         Without the right to list trials the request stays as it is, and is refused where it has more trials than were
-        asked for. Raises ClusterError where the API server does not answer: Katib asks again.
+        requested. Raises ClusterError where the API server does not answer: Katib asks again.
         """
         if self._api is None:
             return
@@ -119,7 +117,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             log.warning("trials of a namesake cannot be left out: %s", error)
             return
         except ClusterError as error:
-            raise ClusterError(f"which trials are this namespace's is not known: {error}") from None
+            raise ClusterError(f"the trials of this namespace are unknown: {error}") from None
         del request.trials[:]
         request.trials.extend(own)
 
@@ -140,26 +138,23 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
 
     def _earlier(self, search: Search) -> list[Observation]:
         """Returns the trials of the experiments that the setting warm_start names."""
-        found: list[Observation] = []
+        observations: list[Observation] = []
         names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
         if len(names) > MOST_EARLIER:
             raise RequestError(f"warm_start: {len(names)} experiments; {MOST_EARLIER} can be named")
         for name in names:
             if self._api is None:
                 raise RequestError("warm_start: this service has no access to the cluster's trials")
-            trials = islice(self._api.trials(name), requests.MOST_TRIALS - len(found))
-            past = [requests.listed(trial, search) for trial in trials]
-            if not past:
+            trials = islice(self._api.trials(name), requests.MOST_TRIALS - len(observations))
+            earlier = [requests.earlier(trial, search) for trial in trials]
+            if not earlier:
                 raise RequestError(f"warm_start: there are no trials of an experiment '{name}' in this namespace")
-            found += past
-        return found
+            observations += earlier
+        return observations
 
 
 def _sampler(search: Search) -> Sampler:
-    """Returns the sampler of `search`.
-
-    Raises RequestError for more first suggestions than a search has trials to begin with.
-    """
+    """Returns the sampler of `search`. Raises RequestError for more than MOST_FIRST first suggestions."""
     proposer = sampler(search)
     if len(proposer.first) > MOST_FIRST:
         raise RequestError(f"first_suggestions: {len(proposer.first)} points; {MOST_FIRST} can be given")
@@ -167,7 +162,10 @@ def _sampler(search: Search) -> Sampler:
 
 
 def _seeded(proposer: Sampler, search: Search) -> Sampler:
-    """With a seed from the experiment's name where the manifest has none, so that a question has one answer."""
+    """Returns the sampler with a seed: where the manifest has none, one from the experiment's name.
+
+    So a repeated request has the same answer.
+    """
     if proposer.seed is not None:
         return proposer
     digest = hashlib.sha256(search.name.encode()).digest()
@@ -195,7 +193,7 @@ def _assignments(point: Mapping[str, str], proposer: Sampler) -> Message:
 
 
 def main() -> int:
-    """Serves until SIGTERM."""
+    """Serves until SIGTERM; returns the exit code."""
     parser = arguments("suggestion", PORT)
     parser.add_argument(
         "--db-manager",

@@ -1,8 +1,8 @@
-"""Hands out turns fairly: among callers first, then among the experiments that one caller asks for.
+"""Hands out turns fairly: first among callers, then among the experiments of one caller.
 
-However much one caller sends, a free place is left to the others, and each of its experiments has one turn at a time.
-What waits is bounded in number and in bytes; what comes beyond that is refused at once, so that no queue grows with a
-flood. Everything here runs on one event loop, which is why nothing is locked.
+However much one caller sends, a turn is left to the others, and each of its experiments has one turn at a time. Waiting
+requests are bounded in number and in bytes; those beyond are refused at once, so that no queue grows with a flood.
+Everything here runs on one event loop, so nothing is locked.
 """
 
 import asyncio
@@ -16,32 +16,33 @@ Key = tuple[str, str]
 
 
 class TooMuchError(SepsweepError):
-    """More is asked than can be served within the memory and the time that there are."""
+    """The request exceeds the memory or the time that the service has."""
 
 
 @dataclass
 class Turns:
-    """`places` turns at once, one caller having `of_caller` of them at most and each of its experiments
-    `of_experiment`.
-    """
+    """The turns at a number of threads or readers."""
 
-    places: int
+    most: int
+    """The turns at once."""
     of_caller: int
+    """The turns at once of one caller."""
     of_experiment: int = 1
+    """The turns at once of one experiment of a caller."""
     most_waiting: int = 128
-    """Of which one caller may have half, and each of its experiments a quarter."""
+    """The requests that may wait; one caller may have half of them, each of its experiments a quarter."""
     most_bytes: int = 4 << 20
-    """Of all requests that wait; one caller may have three quarters of them."""
+    """The bytes of all waiting requests; one caller may have three quarters of them."""
     _taken: Counter[object] = field(default_factory=Counter)
-    """Turns, by caller and by key; those of all stand under None."""
+    """Turns by caller and by key; the sum of all is under None."""
     _queued: Counter[object] = field(default_factory=Counter)
-    """Who waits, counted in the same way."""
+    """Waiting requests, counted in the same way."""
     _bytes: Counter[object] = field(default_factory=Counter)
     _waiting: "OrderedDict[str, OrderedDict[str, deque[asyncio.Future[None]]]]" = field(default_factory=OrderedDict)
-    """By caller and experiment; whoever had a turn longest ago comes first."""
+    """Waiting requests by caller and experiment; the one whose last turn was longest ago comes first."""
 
     async def take(self, caller: str, experiment: str = "", size: int = 0) -> Key:
-        """Waits for a turn, which `give` must get back. Raises TooMuchError where too much waits already."""
+        """Waits for a turn, which must be given back with `give`. Raises TooMuchError where too much waits already."""
         key = caller, experiment
         self._require_room(key, size)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -63,7 +64,7 @@ class Turns:
         return key
 
     def give(self, key: Key) -> None:
-        """Gives a turn back, and thereby to the next."""
+        """Gives a turn back, so that the next request gets it."""
         self._count(self._taken, key, -1)
         self._hand_out()
 
@@ -79,11 +80,11 @@ class Turns:
             raise TooMuchError(f"{waiting[key]} requests wait already; ask again later")
 
     def _hand_out(self) -> None:
-        while self._taken[None] < self.places and (key := self._next()):
+        while self._taken[None] < self.most and (key := self._next()):
             caller, experiment = key
             turn = self._waiting[caller][experiment].popleft()
             self._count(self._queued, key, -1)
-            if not turn.cancelled():  # by one who is about to leave
+            if not turn.cancelled():  # by a caller that is about to leave
                 self._count(self._taken, key, 1)
                 self._waiting[caller].move_to_end(experiment)
                 self._waiting.move_to_end(caller)
@@ -108,7 +109,7 @@ class Turns:
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
-        """Keeps nothing of a caller or an experiment for which nobody waits."""
+        """Removes a caller or an experiment for which no request waits."""
         caller, experiment = key
         if not self._waiting[caller][experiment]:
             del self._waiting[caller][experiment]

@@ -1,7 +1,6 @@
-"""Looks at the bytes of a request before it is parsed: protobuf makes 36 bytes of memory of one byte of empty messages.
+"""Counts the fields of a request before it is parsed: protobuf turns one byte of empty messages into 36 of memory.
 
-The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag, that is its number and its type, and
-a value.
+The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag (its number and its type) and a value.
 """
 
 from functools import lru_cache
@@ -9,15 +8,15 @@ from functools import lru_cache
 from google.protobuf.descriptor import Descriptor
 
 MOST_FIELDS = 1 << 18
-"""Of a message with all that is in it: 5 000 trials of 10 parameters have 200 000, and memory for 20 MB at most."""
+"""The fields of a message, nested ones included: 5 000 trials of 10 parameters have 200 000; they take at most 20 MB."""
 FEW_BYTES = 1 << 16
-"""So small a message is parsed without being counted; it makes 2.3 MB at most."""
+"""The size up to which a message is parsed without being counted; it takes at most 2.3 MB of memory."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
 
 
 class WireError(ValueError):
-    """Bytes that are no message."""
+    """The bytes are not a message."""
 
 
 def too_many_fields(data: bytes, descriptor: Descriptor) -> bool:
@@ -61,14 +60,14 @@ def _too_many(data: bytes, descriptor: Descriptor) -> bool:
 
 @lru_cache(maxsize=100)
 def _messages(descriptor: Descriptor) -> dict[int, Descriptor]:
-    """Returns the descriptors of the fields of a message that are messages, by number."""
+    """Returns the descriptors of those fields of a message that are messages themselves, by number."""
     return {field.number: field.message_type for field in descriptor.fields if field.message_type is not None}
 
 
 def first_text(data: bytes, *numbers: int) -> str:
-    """Returns the text in the first field of the first field, as far as `numbers` lead.
+    """Returns the text of a message's first field, or of that field's first field, along the field `numbers`.
 
-    Empty where another field comes first.
+    It is empty where another field comes first.
     """
     start, end = 0, len(data)
     for number in numbers:
@@ -84,7 +83,7 @@ def first_text(data: bytes, *numbers: int) -> str:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Returns the varint at `place`, and what comes after it."""
+    """Returns the varint at `place` and the place behind it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[place]

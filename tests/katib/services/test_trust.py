@@ -16,7 +16,7 @@ import pytest
 from katib.services.early_stopping import HEALTH, EarlyStopping
 from katib.services.log import to_stderr
 from katib.services.observations import ObservationLogs
-from katib.services.searches import MOST_SEARCHES, Search
+from katib.services.searches import MOST_SEARCHES, WatchedSearch
 from katib.services.server import start
 from katib.services.stubs import pb, rpc
 from tests.katib.services.rig import METRIC, Condition, DbManager, TrialServer, channel, experiment, trial
@@ -165,7 +165,7 @@ def test_the_reason_of_a_mark_is_the_services_own(stub: Any, cluster: TrialServe
 
 def remembered() -> int:
     gc.collect()
-    return sum(type(item) is Search for item in gc.get_objects())
+    return sum(type(item) is WatchedSearch for item in gc.get_objects())
 
 
 def test_experiments_that_there_are_not_are_not_remembered(stub: Any) -> None:

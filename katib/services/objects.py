@@ -1,0 +1,125 @@
+"""Typed views of the Kubernetes objects that the services read; what an object leaves out is empty here."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from katib.manifest.experiment import Algorithm
+from katib.services.observations import rankable
+from katib.tree import Tree, at, items_at, text_at
+from katib.trial import Direction
+from katib.tries import Record, Span, instant, read_record, short, span_of
+
+EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
+
+
+@dataclass(frozen=True)
+class ExperimentObject:
+    """An Experiment of Katib."""
+
+    tree: Tree
+
+    @property
+    def metric(self) -> str:
+        """The name of the objective's metric."""
+        return text_at(self.tree, "spec", "objective", "objectiveMetricName")
+
+    @property
+    def direction(self) -> Direction:
+        """The direction of the objective."""
+        return Direction.of(text_at(self.tree, "spec", "objective", "type") == "maximize")
+
+    @property
+    def early_stopping(self) -> Algorithm | None:
+        """The stop rule; None where the experiment has none."""
+        rule = at(self.tree, "spec", "earlyStopping")
+        settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(rule, "algorithmSettings")}
+        return Algorithm(text_at(rule, "algorithmName"), settings) if rule else None
+
+
+@dataclass(frozen=True)
+class TrialObject:
+    """A Trial of Katib."""
+
+    tree: Tree
+
+    @property
+    def name(self) -> str:
+        """The name of the trial, of its Job and of the rows that it reports."""
+        return text_at(self.tree, "metadata", "name")
+
+    @property
+    def version(self) -> str:
+        """The version of the object, which each change of it replaces."""
+        return text_at(self.tree, "metadata", "resourceVersion")
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether the trial is about to go; it may be one of an earlier experiment of that name."""
+        return "deletionTimestamp" in at(self.tree, "metadata")
+
+    @property
+    def experiment(self) -> str:
+        """The name of its experiment."""
+        return text_at(self.tree, "metadata", "labels", EXPERIMENT_LABEL)
+
+    @property
+    def metric(self) -> str:
+        """The name of the objective's metric."""
+        return text_at(self.tree, "spec", "objective", "objectiveMetricName")
+
+    @property
+    def assignments(self) -> dict[str, str]:
+        """The values of its parameters."""
+        listed = items_at(self.tree, "spec", "parameterAssignments")
+        return {text_at(item, "name"): text_at(item, "value") for item in listed}
+
+    @property
+    def conditions(self) -> list[Tree]:
+        """The conditions of its status, those included that no longer hold."""
+        return items_at(self.tree, "status", "conditions")
+
+    @property
+    def states(self) -> Set[str]:
+        """The types of the conditions that hold."""
+        return {text_at(item, "type") for item in self.conditions if item.get("status") == "True"}
+
+    @property
+    def completed(self) -> datetime | None:
+        """When the trial ended."""
+        return instant(at(self.tree, "status").get("completionTime"))
+
+    @property
+    def record(self) -> Record:
+        """The record of its tries."""
+        return read_record(self.tree)
+
+    def best(self, metric: str, direction: Direction) -> float | None:
+        """Returns the best finite value of a metric that Katib has observed; None where there is none."""
+        observed = items_at(self.tree, "status", "observation", "metrics")
+        texts = [text_at(item, direction.strategy) for item in observed if item.get("name") == metric]
+        return next((value for value in map(rankable, texts) if value is not None), None)
+
+
+@dataclass(frozen=True)
+class PodObject:
+    """A Pod of a trial."""
+
+    tree: Tree
+
+    @property
+    def trial(self) -> str:
+        """The name of the trial that the pod belongs to."""
+        return text_at(self.tree, "metadata", "labels", TRIAL_LABEL)
+
+    def spans(self, *, deleted: bool = False) -> dict[str, Span]:
+        """Returns when the pod ran, by its short name; empty where it has not started.
+
+        A pod that was `deleted` has ended by now.
+        """
+        span = span_of(self.tree)
+        if span is None:
+            return {}
+        if deleted and span.end is None:
+            span = Span(span.start, datetime.now(UTC))
+        return {short(text_at(self.tree, "metadata", "name"), self.trial): span}
