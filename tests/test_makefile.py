@@ -29,7 +29,7 @@ def make(*words: str, folder: Path = ROOT, **variables: str) -> "subprocess.Comp
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Yields the Makefile beside an environment whose Python prints the words that it is given, one a line."""
+    """Returns the Makefile beside an environment whose Python prints the words that it is given, one a line."""
     for name in ("Makefile", "katib", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).symlink_to(ROOT / name)
     python = tmp_path / ".venv" / "bin" / "python"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -145,7 +145,7 @@ def _variants(field: str, node: Any, names: Counter[str]) -> Iterator[ast.AST]:
         case ast.Name(id=name, ctx=ast.Load()) if name in NAMES:
             yield ast.Name(NAMES[name], ast.Load())
         case ast.Constant(value=value):
-            yield from (ast.Constant(other) for other in _constants(value))
+            yield from (ast.Constant(cast(Any, other)) for other in _constants(value))
         case ast.JoinedStr():
             yield ast.Constant("changed")
         case ast.Break() | ast.Continue():

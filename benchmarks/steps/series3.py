@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 SEEDS = (42, 123, 456)
@@ -169,6 +169,7 @@ def best_of_run(
 ) -> list[float]:
     """Trains, or finds what was trained before; returns the validation SI-SNR by epoch, in dB."""
     from trainer.command_line import parse
+    from trainer.config import Run
     from trainer.training.train import train
 
     folder = out / name
@@ -178,7 +179,7 @@ def best_of_run(
         for place, value in (modules or {}).items():
             changed.enter_context(patch(place, value))
         changed.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        code = train(parse([word for pair in given.items() for word in pair]))
+        code = train(cast(Run, parse([word for pair in given.items() for word in pair])))
     if code:
         sys.exit(f"{folder}: the training ended with exit code {code}")
     summary = json.loads((folder / "summary.json").read_text())

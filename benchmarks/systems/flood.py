@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import grpc
 import yaml
@@ -132,7 +132,7 @@ def posts(method: str, data: bytes | Callable[[int], bytes]) -> Send:
     """Sends bytes, or those that a number makes."""
 
     def send(channel: grpc.Channel, number: int) -> None:
-        channel.unary_unary(method)(data if isinstance(data, bytes) else data(number), timeout=60)
+        cast(Any, channel).unary_unary(method)(data if isinstance(data, bytes) else data(number), timeout=60)
 
     return send
 
@@ -144,17 +144,17 @@ def half_open(channel: grpc.Channel, number: int) -> None:
         time.sleep(SECONDS)
         yield b""
 
-    channel.stream_unary(HEALTH)(nothing(), timeout=SECONDS)
+    cast(Any, channel).stream_unary(HEALTH)(nothing(), timeout=SECONDS)
 
 
 def heavy_metadata(channel: grpc.Channel, number: int) -> None:
     """Sends 1 MB of headers."""
-    channel.unary_unary(VALIDATE)(b"", metadata=[("x", "y" * (1 << 20))], timeout=60)
+    cast(Any, channel).unary_unary(VALIDATE)(b"", metadata=[("x", "y" * (1 << 20))], timeout=60)
 
 
 def bomb(channel: grpc.Channel, number: int) -> None:
     """Sends 8 KB that unpack to 8 MB."""
-    channel.unary_unary(SUGGEST)(b"\0" * (8 << 20), timeout=60, compression=grpc.Compression.Gzip)
+    cast(Any, channel).unary_unary(SUGGEST)(b"\0" * (8 << 20), timeout=60, compression=grpc.Compression.Gzip)
 
 
 FLOODS: dict[str, tuple[bool, Callable[[], Send]]] = {

@@ -106,7 +106,7 @@ def site(context: str, pytestconfig: pytest.Config) -> Site:
 
 @pytest.fixture
 def site_file(site: Site, tmp_path: Path) -> Path:
-    """Yields the same as a file, for the command line."""
+    """Returns the same as a file, for the command line."""
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(site.model_dump()))
     return path

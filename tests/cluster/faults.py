@@ -78,7 +78,7 @@ def removed(kind: Kind, name: str) -> Injection:
 
 
 def labelled(label: str, value: str | None) -> Injection:
-    """Yields a label of the namespace is changed; None takes it away."""
+    """Returns a label of the namespace is changed; None takes it away."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -190,7 +190,7 @@ def quota(**hard: str) -> Injection:
 
 
 def claim(use: str, **spec: Any) -> Injection:
-    """Yields the claim is replaced by another."""
+    """Returns the claim is replaced by another."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -241,7 +241,7 @@ def failed_volume(tools: Tools, site: Site) -> Iterator[None]:
 
 
 def denied(*rules: tuple[str, str, str]) -> Injection:
-    """Yields the caller is a user who has only these rights: (group, resource, verb)."""
+    """Returns the caller is a user who has only these rights: (group, resource, verb)."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[Cluster]:
@@ -293,7 +293,7 @@ def nobody_there(tools: Tools, site: Site) -> Iterator[None]:
 
 
 def bare(kind: Kind) -> Injection:
-    """Yields a webhook configuration without its certificate."""
+    """Returns a webhook configuration without its certificate."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:

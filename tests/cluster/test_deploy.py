@@ -104,7 +104,7 @@ def test_deploy_refuses_what_katib_would_once_all_trials_exist(verb: Verb, katib
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Yields the made-up node has no kubelet that could be asked for a log: each has one epoch."""
+    """The made-up node has no kubelet that could be asked for a log: each has one epoch."""
     line = f"2026-11-28T10:00:00.000000Z {METRIC}=-1.2500"
     monkeypatch.setattr(Cluster, "log", lambda *_: line)
 

@@ -36,7 +36,7 @@ def name() -> str:
 
 @pytest.fixture
 def place(tools: Tools, site: Site, tmp_path: Path) -> Tools:
-    """Yields the namespace, with a corpus in its data claim."""
+    """Returns the namespace, with a corpus in its data claim."""
     root = tmp_path / (site.data_folder or "corpus")
     write_subset(root, "train", 16, 2.0, seed=1)
     write_subset(root, "val", 4, 2.0, seed=2)

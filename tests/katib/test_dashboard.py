@@ -60,7 +60,7 @@ class Page:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Yields a search with one trial that runs and has reported one epoch."""
+    """Returns a search with one trial that runs and has reported one epoch."""
     experiment = load_experiment(json.dumps(manifest()), "test")
     store = Store.create(tmp_path, experiment.identity())
     space = sampler(experiment.search).space

@@ -186,7 +186,8 @@ def test_the_line_says_what_would_do(model: type[BaseModel], change: dict[str, A
 
 
 def test_a_wrong_value_is_shown_as_in_the_file() -> None:
-    assert [shown(value) for value in (None, True, [1], {}, 0.5, "a\nb")] == [
+    values: tuple[object, ...] = (None, True, [1], {}, 0.5, "a\nb")
+    assert [shown(value) for value in values] == [
         "nothing",
         "true",
         "a list",

@@ -95,7 +95,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, runs: Path) -> Callable[..., str]:
-    """Yields what a verb prints on stdout."""
+    """Returns what a verb prints on stdout."""
 
     def of(verb: str, file: io.StringIO | None = None, **environment: str) -> str:
         out = file or Terminal()

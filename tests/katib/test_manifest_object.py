@@ -11,7 +11,7 @@ from katib.metrics import DEFAULT_FILTER
 WORDS = ["python", "-m", "trainer", "--model", "dprnn", "--epochs=7", "--lr", "${trialParameters.lr}"]
 
 
-def spec(*containers: dict[str, Any], primary: str = "train") -> dict[str, Any]:
+def spec(*containers: Any, primary: str = "train") -> dict[str, Any]:
     pod = {"template": {"spec": {"containers": list(containers)}}}
     return {"trialTemplate": {"primaryContainerName": primary, "trialSpec": {"spec": pod}}}
 
@@ -33,7 +33,7 @@ def test_flags_are_read_behind_a_shell_and_beside_other_containers(container: di
 
 @pytest.mark.parametrize(
     "made", [{}, {"trialTemplate": None}, spec(), spec({"name": "a"}, {"name": "b"}), spec("x", "y")]
-)  # type: ignore[arg-type]
+)
 def test_a_manifest_of_another_form_says_nothing(made: dict[str, Any]) -> None:
     assert not Manifest(made).trains_ours
     assert Manifest(made).flags == {}

@@ -11,7 +11,7 @@ from katib.files import write_whole
 
 
 def test_a_file_whose_writing_breaks_off_stays_as_it_was(tmp_path: Path) -> None:
-    """Yields the disk is full after the first piece: the old text is there, and nothing beside it."""
+    """The disk is full after the first piece: the old text is there, and nothing beside it."""
     path = tmp_path / "log.md"
     path.write_text("old")
 

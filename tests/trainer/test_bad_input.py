@@ -35,7 +35,7 @@ def rewrite(file: Path, *, rate: int = 8000, channels: int = 1, frames: int = 40
 DAMAGES: dict[str, tuple[Damage, list[str]]] = {
     "no directory": (shutil.rmtree, ["PolSESS_tiny: no such directory"]),
     "empty directory": (
-        lambda root: any(shutil.rmtree(path) for path in root.iterdir()),  # type: ignore[func-returns-value]
+        lambda root: any(shutil.rmtree(path) for path in root.iterdir()),
         ["PolSESS_tiny: has no folder train/"],
     ),
     "no CSV": (lambda root: table(root).unlink(), ["there is no corpus_*_train_final.csv"]),

@@ -25,7 +25,7 @@ from trainer.errors import DataError, DataFaultError
 
 @pytest.fixture
 def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """Yields a memory that also trusts files which have just been written."""
+    """Returns a memory that also trusts files which have just been written."""
     monkeypatch.setattr(survey, "FRESH_NS", 0)
     return Memory((tmp_path / "memory",), lambda line: None)
 

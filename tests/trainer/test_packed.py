@@ -23,7 +23,7 @@ from trainer.errors import DataError
 
 @pytest.fixture
 def packed(broken: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """Yields a copy of the corpus with its packs, which the test may damage."""
+    """Returns a copy of the corpus with its packs, which the test may damage."""
     assert main(["--data-dir", str(broken)]) == 0
     capsys.readouterr()
     return broken

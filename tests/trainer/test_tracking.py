@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def _no_wandb_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @pytest.fixture
 def server() -> Iterator[WandbServer]:
-    with wandb_server() as server:
-        yield server
+    with wandb_server(WandbServer) as made:
+        yield made
 
 
 def tracked(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
@@ -55,7 +55,7 @@ def records(run_dir: Path) -> list[Any]:
     found: list[Any] = []
     store.open_for_scan(str(file))
     while (data := store.scan_data()) is not None:
-        found.append(wandb_internal_pb2.Record.FromString(bytes(data)))
+        found.append(cast(Any, wandb_internal_pb2).Record.FromString(bytes(data)))
     store.close()
     return found
 

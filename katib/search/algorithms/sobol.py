@@ -13,7 +13,7 @@ def propose(question: Question) -> dict[str, str] | None:
 
 
 def even(question: Question) -> Iterator[tuple[float, ...]]:
-    """Yields points of the sequence from the question's position on: as many as may be taken already, and one more."""
+    """Returns points of the sequence from the question's position on: as many as may be taken already, and one more."""
     from katib.search.sobol_sequence import points
 
     return islice(points(len(question.space.axes), question.position, question.seed), len(question.trials.listed) + 1)

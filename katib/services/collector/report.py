@@ -118,7 +118,7 @@ class Reporter:
                 self._waiting.popleft()
 
     def _inherit(self) -> None:
-        """Yields what earlier pods have reported."""
+        """What earlier pods have reported."""
         known = StoredRows(self._logs, self._trial, self._objective)
         values: dict[str, array[float]] = {}
 

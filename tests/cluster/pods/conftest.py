@@ -26,7 +26,7 @@ SECURITY = "pod-security.kubernetes.io/enforce"
 
 @pytest.fixture(scope="session")
 def node(katib: Webhook, kubeconfig: Path) -> None:
-    """Yields the node of the one-node Kubernetes, with containerd, kubelet and DNS."""
+    """The node of the one-node Kubernetes, with containerd, kubelet and DNS."""
     if reason := rig.missing(node=True):
         pytest.skip(reason)
     if "node1" not in rig.kubectl("get", "nodes", "-o", "name", kubeconfig=kubeconfig):
@@ -35,7 +35,7 @@ def node(katib: Webhook, kubeconfig: Path) -> None:
 
 @pytest.fixture(scope="session")
 def corpora(node: None) -> Path:
-    """Yields `voices`, a few mixtures of synthetic voices, made as the demo's are.
+    """Returns `voices`, a few mixtures of synthetic voices, made as the demo's are.
 
     `broken`, the same with a bad sample.
     """
@@ -52,7 +52,7 @@ def corpora(node: None) -> Path:
 
 @pytest.fixture
 def site() -> Site:
-    """Yields a site without GPUs on the real node."""
+    """Returns a site without GPUs on the real node."""
     found = load_site().model_dump()
     found |= {
         "namespace": f"node-{os.urandom(4).hex()}",

@@ -65,10 +65,10 @@ class Services:
     tools: Tools
     address: str
 
-    def suggestion(self) -> rpc.SuggestionStub:
+    def suggestion(self) -> Any:
         return rpc.SuggestionStub(grpc.insecure_channel(f"{self.address}:6789"))
 
-    def early_stopping(self) -> rpc.EarlyStoppingStub:
+    def early_stopping(self) -> Any:
         return rpc.EarlyStoppingStub(grpc.insecure_channel(f"{self.address}:6788"))
 
     def kill(self) -> None:
@@ -80,7 +80,7 @@ class Services:
 
 @pytest.fixture
 def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
-    """Yields the services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
+    """Returns the services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
     place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
     collector = partial(services.collector, image, place)
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
@@ -133,7 +133,7 @@ def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake
     with pytest.raises(grpc.RpcError) as refused:
         stub.ValidateAlgorithmSettings(pb.ValidateAlgorithmSettingsRequest(experiment=search), timeout=PATIENCE)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "n_initial_points" in refused.value.details()
+    assert "n_initial_points" in (refused.value.details() or "")
 
 
 def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
@@ -151,8 +151,11 @@ def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
     running.kill()
 
     katib, name = _stopped(place, site, db)
-    assert place.cluster.get(JOB, name)["status"]["succeeded"] == 1
-    conditions = place.cluster.get(TRIAL, name)["status"]["conditions"]
+    job, stopped = place.cluster.get(JOB, name), place.cluster.get(TRIAL, name)
+    assert job is not None
+    assert stopped is not None
+    assert job["status"]["succeeded"] == 1
+    conditions = stopped["status"]["conditions"]
     assert [item["type"] for item in conditions if item["status"] == "True"] == [
         "Created",
         "Running",

@@ -38,7 +38,7 @@ READERS: dict[str, tuple[Read, object]] = {
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """Yields a file of the user's that no folder may show or change."""
+    """Returns a file of the user's that no folder may show or change."""
     file = tmp_path / "secret"
     file.write_text(json.dumps({"secret": "https://example.org/key", "history": []}))
     return file
@@ -57,7 +57,7 @@ def test_a_file_that_is_not_what_it_seems_is_not_read(tmp_path: Path, secret: Pa
         "deep": lambda: place.write_text("[" * 100_000),
         "zero": lambda: place.symlink_to("/dev/zero"),
     }
-    make[kind]()  # type: ignore[no-untyped-call]
+    make[kind]()
     read, nothing = READERS[name]
     assert read(tmp_path / "trial") == nothing
 

@@ -35,9 +35,9 @@ def start() -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*words: str, wait: bool = False, **options: object) -> "subprocess.Popen[bytes]":
-        made = subprocess.Popen(words, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
+        made: subprocess.Popen[bytes] = subprocess.Popen(words, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
         started.append(made)
-        if wait:
+        if wait and made.stdout:
             made.stdout.readline()
         return made
 

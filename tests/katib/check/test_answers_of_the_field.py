@@ -109,7 +109,7 @@ PYTORCH = {
     },
 }
 SECOND = {"name": "b", "parameterType": "double", "feasibleSpace": {"min": "1", "max": "2"}}
-PBT = {"suggestion_trial_dir": "/ckpt", "n_population": "5", "truncation_threshold": "0.2"}
+PBT: dict[str, Any] = {"suggestion_trial_dir": "/ckpt", "n_population": "5", "truncation_threshold": "0.2"}
 HYPERBAND = {"r_l": "2", "eta": "2", "resource_name": "lr"}
 POD = {
     "volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}, "hostPath": {"path": "/x"}}],

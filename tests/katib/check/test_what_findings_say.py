@@ -50,7 +50,7 @@ FIXES: list[tuple[Changes, str, str]] = [
     ),
     *(
         (
-            {"SPACE.step": step},
+            dict[str, object]({"SPACE.step": step}),
             "Sepsweep's services and the search on this machine refuse it; the stock service does not look at it",
             parameters.NOT_A_NUMBER.fix,
         )

@@ -14,7 +14,7 @@ Script = Callable[[str, str], Path]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Yields a repository with one commit."""
+    """Returns a repository with one commit."""
     for name in ("trainer", "services"):
         (tmp_path / "images" / name).mkdir(parents=True)
         (tmp_path / "images" / name / "Dockerfile").write_text("FROM scratch\nCOPY katib /\n")

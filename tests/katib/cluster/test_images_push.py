@@ -115,7 +115,7 @@ def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Yields a site file and Katib's configuration for a push to write into."""
+    """Returns a site file and Katib's configuration for a push to write into."""
     site, config = tmp_path / "site.yaml", tmp_path / "katib-config.yaml"
     shutil.copy(SITE, site)
     shutil.copy(builder.SERVICES_CONFIG, config)
@@ -156,7 +156,7 @@ def test_a_site_file_that_cannot_name_the_image_is_told_before_the_build(
 
 @pytest.fixture
 def buildah(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Yields the checkout, for a real buildah whose images are in a store of the test's own."""
+    """Returns the checkout, for a real buildah whose images are in a store of the test's own."""
     if shutil.which("buildah") is None or os.geteuid() != 0:
         pytest.skip("needs root and buildah: apt-get install buildah")
     store = checkout / ".git" / "store"

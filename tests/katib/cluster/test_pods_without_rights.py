@@ -11,6 +11,7 @@ import os
 import zlib
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,12 @@ def services() -> Object:
     return {"containers": [entry]}
 
 
+def _trial_of(model: str) -> Object:
+    return trial(rendered(model))
+
+
 PODS: dict[str, Callable[[], Object]] = {
-    **{f"a trial of {model}": lambda model=model: trial(rendered(model)) for model in specs()},
+    **{f"a trial of {model}": partial(_trial_of, model) for model in specs()},
     "a job that reads": lambda: reading(rendered("dprnn")),
     "a job that removes": lambda: removing(rendered("dprnn")),
     "a job that reads for a hostile search": lambda: reading(hostile()),

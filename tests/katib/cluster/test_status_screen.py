@@ -19,7 +19,7 @@ from katib.eta import ends_at, seconds_left
 from tests.katib.cluster.test_status import Logs, search, text
 
 WIDTHS = (60, 80, 100, 120, 200)
-STATES = ("Running", "Waiting", "Succeeded", "EarlyStopped", "Failed", "Succeeded")
+STATES: tuple[Any, ...] = ("Running", "Waiting", "Succeeded", "EarlyStopped", "Failed", "Succeeded")
 CAUSE = Cause("0/4 nodes are available: 4 Insufficient nvidia.com/gpu", "wait, or free a GPU")
 
 

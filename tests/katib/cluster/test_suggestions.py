@@ -172,7 +172,10 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
 def test_what_keeps_trials_away_is_named_with_the_way_out(case: str) -> None:
     found, pods, warnings, words, fix = CASES[case]
     cause = why_lacking(
-        SEARCH, found and read_suggestion(found), list(map(read_service_pod, pods)), list(map(read_event, warnings))
+        SEARCH,
+        read_suggestion(found) if found else None,
+        list(map(read_service_pod, pods)),
+        list(map(read_event, warnings)),
     )
     assert words in cause.problem
     assert fix in cause.fix

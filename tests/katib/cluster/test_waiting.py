@@ -139,7 +139,7 @@ def test_a_claim_that_never_gets_a_volume_is_the_reason_of_a_pod_that_waits_for_
     found = namespace({}, waits)
     found.objects |= {"events": [failed], "storageclasses": []}
     claim = {"metadata": {"name": "runs"}, "spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}
-    found.get = lambda kind, name, namespace=None: claim  # type: ignore[method-assign, assignment]
+    found.get = lambda kind, name, namespace=None: claim  # type: ignore[method-assign]
     said: list[str] = []
     assert not wait(found, NAME, 0.5, said.append)
     assert "claim 'sepsweep-runs' has no volume: ProvisioningFailed: no room in the pool" in said[0]

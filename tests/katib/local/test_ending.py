@@ -1,6 +1,7 @@
 """What the end of a trial's process means, by the rules of a Kubernetes Job, of Katib, and of the trainer's exit codes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.katib.local.rig import as_text, job, manifest, medianstop
 TRIAL = Trial(1, "test-a", {"x": "1"}, state="Running", values=(0.5, 0.9))
 
 
-def experiment(backoff_limit: int = 1, **deadlines: int) -> Experiment:
+def experiment(backoff_limit: int = 1, **deadlines: Any) -> Experiment:
     """Of a search with a program that is not ours."""
     made = load_experiment(as_text(manifest()), "test")
     return replace(made, template=replace(made.template, backoff_limit=backoff_limit, **deadlines))
@@ -94,7 +95,7 @@ def test_a_full_disk_is_believed_of_our_trainer_alone(said: str) -> None:
     assert (ours.halt.code, ours.halt.reason) == (1, f"trial test-a: {said}")
 
 
-def rules(*listed: dict[str, object], **spec: object) -> Experiment:
+def rules(*listed: dict[str, object], **spec: Any) -> Experiment:
     search = manifest(**spec)
     job(search)["podFailurePolicy"] = {"rules": [*listed]}
     job(search)["backoffLimit"] = 3
@@ -197,7 +198,9 @@ def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fai
 
 def test_a_trial_that_failed_has_no_value() -> None:
     """Katib reads the metrics of a pod that completed, so that a failed trial has none (file-metricscollector.go)."""
-    for state in ("Failed", "MetricsUnavailable"):
+    without: tuple[State, ...] = ("Failed", "MetricsUnavailable")
+    valued: tuple[State, ...] = ("Running", "Succeeded", "EarlyStopped")
+    for state in without:
         assert replace(TRIAL, state=state).value("max") is None
-    for state in ("Running", "Succeeded", "EarlyStopped"):
+    for state in valued:
         assert replace(TRIAL, state=state).value("max") == 0.9

@@ -31,7 +31,7 @@ def launcher(folder: Path, model: str = "sepformer", gpu: str | None = None, **o
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Yields what the trainer is asked; it answers an hour an epoch on the processor."""
+    """Returns what the trainer is asked; it answers an hour an epoch on the processor."""
     return answering(monkeypatch, lambda words: (0, answer("cpu"), []))
 
 

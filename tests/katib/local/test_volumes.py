@@ -84,7 +84,11 @@ def test_what_a_cluster_holds_is_refused_unless_the_path_is_here(
 
 def test_each_volume_is_looked_at(tmp_path: Path) -> None:
     search = script("echo $X", values=("1",))
-    kinds = {"a": {"emptyDir": {}}, "b": {"hostPath": {"path": str(tmp_path)}}, "c": {"emptyDir": {}}}
+    kinds: dict[str, dict[str, Any]] = {
+        "a": {"emptyDir": {}},
+        "b": {"hostPath": {"path": str(tmp_path)}},
+        "c": {"emptyDir": {}},
+    }
     pod(search)["volumes"] = [{"name": name, **source} for name, source in kinds.items()]
     pod(search)["containers"][0]["volumeMounts"] = [{"name": name, "mountPath": f"/no-such/{name}"} for name in kinds]
     made = load_experiment(as_text(search), "test").trial("test-a", {"x": "7"})

@@ -77,7 +77,8 @@ def test_one_trial(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_all_failed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    name = store(tmp_path, *[("Failed", [1.0], "diverged: the loss is nan")] * 2)
+    failed: tuple[State, list[float], str] = ("Failed", [1.0], "diverged: the loss is nan")
+    name = store(tmp_path, failed, failed)
     out, notes = printed(capsys, tmp_path, name)
     assert len(notes) == 1
     assert "all 2 trials failed, trial-0: diverged: the loss is nan; a fact about its hyperparameters" in notes[0]
@@ -86,7 +87,8 @@ def test_all_failed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_all_equal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    name = store(tmp_path, *[("Succeeded", [1.0, 2.0], "")] * 3)
+    equal: tuple[State, list[float], str] = ("Succeeded", [1.0, 2.0], "")
+    name = store(tmp_path, equal, equal, equal)
     out, notes = printed(capsys, tmp_path, name)
     assert len(notes) == 1
     assert "all 3 values are 2.00 dB, so that none is better" in notes[0]

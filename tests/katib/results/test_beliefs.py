@@ -4,13 +4,15 @@ where.
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from katib.conclude.noise import Noise
-from katib.conclude.selection import candidates, seed_noise, spanned
+from katib.conclude.selection import candidates, seed_noise
 from katib.spec import load_spec
+from katib.table.axes import spanned
 from katib.table.trial_table import Row, TrialTable
 from tests.katib.results.tables import row, table
 
@@ -70,7 +72,7 @@ def test_three_candidates_unless_more_are_asked_for() -> None:
 
 def test_a_configuration_with_a_completed_and_a_stopped_trial_has_succeeded() -> None:
     """Whatever their order; one that was stopped each time, or beside a trial that failed, was not."""
-    same = {"lr": 0.001, "grad_clip_norm": 5}
+    same: dict[str, Any] = {"lr": 0.001, "grad_clip_norm": 5}
     ended, stopped = row("a", 3.0, **same), row("b", 2.0, "EarlyStopped", **same)
     failed, other = row("c", None, "Failed", **same), row("d", 1.0, lr=0.004, grad_clip_norm=2)
     for rows, state in (
@@ -87,7 +89,7 @@ def test_a_configuration_with_a_completed_and_a_stopped_trial_has_succeeded() ->
 
 
 def test_a_trial_that_still_runs_beside_an_ended_one_adds_nothing() -> None:
-    same = {"lr": 0.001, "grad_clip_norm": 5}
+    same: dict[str, Any] = {"lr": 0.001, "grad_clip_norm": 5}
     (found,) = candidates(table(row("a", 3.0, **same), row("b", 9.0, "Running", **same)), 9, QUIET)
     assert (found.observed, found.mean, found.sd) == (3.0, 3.0, QUIET.sd)
 

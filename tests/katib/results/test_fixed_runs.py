@@ -73,7 +73,8 @@ def test_its_runs_are_a_group_of_their_own_on_wandb_in_the_same_namespace(group:
 def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
     """Five of six: the search's own run of seed 42 is there. Grid proposes each once and then nothing."""
     experiment = load_experiment(derived(search(), plan()), "x")
-    proposer, found = sampler(experiment.search), []
+    proposer = sampler(experiment.search)
+    found: list[dict[str, str]] = []
     while point := proposer.propose([Observation(one, "completed", 1.0) for one in found]):
         found += point
     wanted = [(group, seed) for group in plan().groups for seed in (42, 123, 456) if seed not in group.known]
@@ -129,7 +130,7 @@ def test_an_architecture_that_the_search_fixed_gives_way_to_the_runs_own() -> No
     argv = load_experiment(derived(document, sweep), "x").trial("t", {"run": sweep.words[0]}).argv
     run = parse(list(argv[3:]))
     assert isinstance(run, Run)
-    assert run.training.hidden_size == 64
+    assert vars(run.training)["hidden_size"] == 64
 
 
 def test_the_plan_is_found_again_in_what_was_rendered() -> None:

@@ -12,7 +12,8 @@ from katib.conclude.confirmation import find_verdict
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
-from tests.katib.local.rig import SECONDS, Rig, manifest, read_until
+from tests.katib.local.rig import Rig, manifest, read_until
+from tests.verbs import SECONDS
 
 
 @pytest.fixture
@@ -82,11 +83,11 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
     assert verdict.sentence in rig.verb("best", "test").stdout
     assert json.loads(rig.verb("confirm", "test", "--json").stdout)["verdict"]["sentence"] == verdict.sentence
 
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "x.csv").write_text("another corpus")
+    corpus = tmp_path / "other"
+    corpus.mkdir()
+    (corpus / "x.csv").write_text("another corpus")
     (rig.out / "test-confirm").rename(rig.out / "elsewhere")
-    elsewhere = rig.verb("confirm", "test", "--yes", "--data", str(other))
+    elsewhere = rig.verb("confirm", "test", "--yes", "--data", str(corpus))
     assert (elsewhere.returncode, elsewhere.stderr.count("\n")) == (2, 1)
     assert "was trained on another corpus" in elsewhere.stderr
 

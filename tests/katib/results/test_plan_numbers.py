@@ -148,7 +148,7 @@ def test_the_assumed_saving_is_that_of_the_simulated_searches() -> None:
         ({"gpus": 2, "site_parallel": 5}, 10, 10),
     ],
 )
-def test_as_many_trials_at_a_time_as_there_are_gpus_for(words: dict[str, int], days: int, site: int) -> None:
+def test_as_many_trials_at_a_time_as_there_are_gpus_for(words: dict[str, Any], days: int, site: int) -> None:
     """In rounds of four hours."""
     found = planned(**words)
     assert (found.days, found.days_site) == (pytest.approx(days * 4 / 24), pytest.approx(site * 4 / 24))

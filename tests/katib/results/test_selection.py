@@ -118,6 +118,7 @@ def test_the_noise_is_from_repeated_seeds_and_the_baselines_else_the_prior() -> 
     rows = [row("a", 3.0, lr=0.001, grad_clip_norm=5)]
     assert seed_noise(table(*rows)) == PRIOR
     noisy = seed_noise(replace(table(*rows), spec=load_spec("convtasnet")))
+    assert noisy is not None
     assert PRIOR.sd < noisy.sd < 0.30  # the three seeds of ConvTasNet differ by 0.30 dB
 
 

@@ -79,7 +79,9 @@ def optunas(seed: int, position: int, *, multivariate: bool, maximize: bool) -> 
             n_startup_trials=0, n_ei_candidates=24, multivariate=multivariate, constant_liar=True, seed=draw
         ),
     )
-    distributions = {name: optuna.distributions.FloatDistribution(0, 1) for name in "xy"}
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.FloatDistribution(0, 1) for name in "xy"
+    }
     for one in sorted(HISTORY, key=lambda one: sorted(one.assignments.items())):
         known = one.value is not None and math.isfinite(one.value)
         state = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}.get(one.outcome, TrialState.RUNNING)
@@ -135,7 +137,7 @@ def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Observations]:
-    """Yields what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
+    """Returns what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
     found: list[bayes.Observations] = []
 
     def suggest(_space: Space, told: bayes.Observations, _draw: object) -> Iterator[tuple[float, ...]]:
@@ -246,7 +248,7 @@ def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
         ((0.021, 0.0), False),
         ((0.0, -0.019), True),
     ):
-        failed = past(*(free + shift), outcome="failed")
+        failed = past(float(free[0] + shift[0]), float(free[1] + shift[1]), outcome="failed")
         (found,) = shares(proposer.propose([failed], position=0))
         assert (found.tolist() == free.tolist()) is not is_near
 
@@ -261,7 +263,7 @@ def test_the_nearest_of_failed_trials_is_that_of_a_plain_loop() -> None:
         ]
     )
     draws = np.random.default_rng(3)
-    points = [space.shares(space.at(draws.random(3))) or () for _ in range(40)]
+    points = [space.shares(space.at(draws.random(3).tolist())) or () for _ in range(40)]
     for failed in (points[:30], points[:1], []):
         places = FailedPoints(space, failed)
         for point in points[30:]:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -261,12 +261,14 @@ def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> N
     """Distance of the first five proposals, and of the first alone, to the best learning rate, over five seeds, with
     and without 30 earlier trials.
     """
-    with_them, without = [], []
+    with_them: list[float] = []
+    without: list[float] = []
     for seed in range(5):
         proposer = sampler(experiment(name, random_state=str(seed)))
         earlier = search(replace(proposer, algorithm="random", seed=100 + seed), 30)
-        for past, found in (((), without), (earlier, with_them)):
-            found += [abs(math.log(float(point["lr"]) / 0.003)) for point in proposer.propose([], 5, earlier=past)]
+        told: list[tuple[Sequence[Observation], list[float]]] = [((), without), (earlier, with_them)]
+        for past, distances in told:
+            distances += [abs(math.log(float(point["lr"]) / 0.003)) for point in proposer.propose([], 5, earlier=past)]
     assert mean(with_them) < 0.7 * mean(without)
     assert mean(with_them[::5]) < 0.4 * mean(without[::5])
 
@@ -331,13 +333,14 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("value", [1.7e308, -1.7e308, 5e-324, 1e-200, 0.0])
 def test_values_at_the_ends_of_what_a_float_holds_are_values(name: str, value: float) -> None:
-    proposer = sampler(experiment(name, random_state="1", **({"n_initial_points": "3"} if "bayes" in name else {})))
+    settings: dict[str, Any] = {"n_initial_points": "3"} if "bayes" in name else {}
+    proposer = sampler(experiment(name, random_state="1", **settings))
     history = [
         Observation(past.assignments, outcome, number, (number,))
         for past, number, outcome in zip(
             search(proposer, 12),
             [value, -value, 1.0, 0.0] * 3,
-            ["completed", "completed", "stopped", "completed"] * 3,
+            cast(list[Outcome], ["completed", "completed", "stopped", "completed"] * 3),
             strict=True,
         )
     ]
@@ -440,7 +443,7 @@ def test_trials_of_another_space_are_no_obstacle() -> None:
         ("grid", {}, "algorithm grid: parameter 'lr' needs a feasibleSpace step"),
     ],
 )
-def test_unknown_algorithms_and_settings_are_named(name: str, settings: dict[str, str], message: str) -> None:
+def test_unknown_algorithms_and_settings_are_named(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ManifestError) as error:
         sampler(experiment(name, **settings))
     assert message in str(error.value)

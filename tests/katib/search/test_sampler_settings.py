@@ -3,6 +3,7 @@
 import inspect
 import json
 import sys
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_the_defaults_are_optunas_own() -> None:
     ],
 )
 def test_settings_by_their_names_in_katibs_services(
-    name: str, settings: dict[str, str], expected: tuple[int | None, int, int]
+    name: str, settings: dict[str, Any], expected: tuple[int | None, int, int]
 ) -> None:
     """pkg/suggestion/v1beta1, skopt, optuna and hyperopt."""
     found = sampler(experiment(name, **settings))
@@ -126,7 +127,7 @@ def test_the_model_can_be_loaded_beside_other_work(monkeypatch: pytest.MonkeyPat
         def start(self) -> None:
             started.append(self.work)
 
-    monkeypatch.setattr(module.threading, "Thread", Thread)
+    monkeypatch.setattr(threading, "Thread", Thread)
     module.preload()
     ((load, names),) = started
     assert load(*names) is sys.modules["katib.search.bayes"]

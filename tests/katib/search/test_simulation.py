@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.search.compare import STRATEGIES
-from benchmarks.search.landscapes import WOBBLE, Landscape, synthetic
+from benchmarks.search.landscapes import WOBBLE, Array, Landscape, synthetic
 from benchmarks.search.simulation import MOST_FAILED, Trial, search
 from katib.search.space import Space
 
@@ -15,7 +15,7 @@ from katib.search.space import Space
 class Listed:
     """Proposes points of the cube in turn; stops trials by number after an epoch."""
 
-    def __init__(self, landscape: Landscape, points: Sequence[Sequence[float]], stops: Mapping[int, int]) -> None:
+    def __init__(self, landscape: Landscape, points: Array, stops: Mapping[int, int]) -> None:
         self._space, self._points, self._stops = Space.of(landscape.parameters), points, stops
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 from statistics import quantiles
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -21,17 +22,13 @@ decimals = st.decimals("0.001", "1000", places=3)
 @st.composite
 def numeric(draw: st.DrawFn) -> Parameter:
     """Any double or int parameter that Katib accepts, with or without a step."""
-    kind = draw(st.sampled_from(("double", "int")))
-    if kind == "int":
-        low = draw(st.integers(1, 1000))
-        high = low + draw(st.integers(1, 1000))
-        step = draw(st.none() | st.integers(1, 50))
-    else:
-        low = draw(decimals)
-        high = low + draw(decimals)
-        step = draw(st.none() | st.decimals("0.01", "10", places=2))
+    kind: Literal["double", "int"] = draw(st.sampled_from(("double", "int")))
+    low = Decimal(draw(st.integers(1, 1000))) if kind == "int" else draw(decimals)
+    width = Decimal(draw(st.integers(1, 1000))) if kind == "int" else draw(decimals)
+    steps = st.integers(1, 50).map(Decimal) if kind == "int" else st.decimals("0.01", "10", places=2)
+    step = draw(st.none() | steps)
     text = None if step is None else str(step)
-    return Parameter("p", kind, str(low), str(high), text, (), draw(st.sampled_from(DISTRIBUTIONS)))
+    return Parameter("p", kind, str(low), str(low + width), text, (), draw(st.sampled_from(DISTRIBUTIONS)))
 
 
 def coordinates(distribution: BaseDistribution) -> st.SearchStrategy[Coordinate]:
@@ -105,7 +102,7 @@ def test_a_countable_space_has_each_point_once(parameters: list[Parameter], data
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.data())
 def test_lists_are_passed_on_as_they_are_written(values: list[str], data: st.DataObject) -> None:
     for kind in ("discrete", "categorical"):
-        axis = Axis(Parameter("p", kind, None, None, None, tuple(values), "uniform"))  # type: ignore[arg-type]
+        axis = Axis(Parameter("p", kind, None, None, None, tuple(values), "uniform"))
         text = data.draw(coordinates(axis.distribution))
         assert axis.text(text) == text == axis.coordinate(str(text))
         assert [axis.level(index) for index in range(axis.levels or 0)] == values

@@ -25,7 +25,8 @@ def improvement(model: Surrogate, points: np.ndarray, best: float) -> np.ndarray
     """ln of the expected improvement over `best` as every textbook has it (Jones et al. 1998, equation 15)."""
     mean, deviation = model.standard(points)
     z = (mean - best) / deviation
-    return np.log(np.maximum(deviation * (z * norm.cdf(z) + norm.pdf(z)), 1e-9))
+    logarithm: np.ndarray = np.log(np.maximum(deviation * (z * norm.cdf(z) + norm.pdf(z)), 1e-9))
+    return logarithm
 
 
 @pytest.mark.parametrize("pending", [[], [[0.62, 0.4]]])

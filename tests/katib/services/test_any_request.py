@@ -36,7 +36,7 @@ TEXT = st.text(max_size=12) | st.sampled_from(
     ]
 )
 NAME = st.sampled_from(["lr", "a", "", "b;c"]) | st.text(max_size=5)
-MANY = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
+MANY: dict[str, Any] = {"max_examples": 150, "deadline": None, "suppress_health_check": list(HealthCheck)}
 
 feasible = st.builds(
     pb.FeasibleSpace,
@@ -144,7 +144,7 @@ def answered(call: Any, request: Any) -> Any:
         error = refused
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
     assert error.details()
-    assert "\n" not in error.details()
+    assert "\n" not in (error.details() or "")
     return None
 
 

@@ -16,15 +16,17 @@ from tests.katib.services.rig import METRIC
 ARGUMENTS = f"-t trial -m {METRIC} -s-db db:1 -path p"
 
 
-def rule(value: str = "4", comparison: Any = pb.LESS, step: int = 3, name: str = METRIC) -> pb.EarlyStoppingRule:
+def rule(value: str = "4", comparison: Any = pb.LESS, step: int = 3, name: str = METRIC) -> Any:
     return pb.EarlyStoppingRule(name=name, value=value, comparison=comparison, start_step=step)
 
 
 class Service:
     """Stands in for the stub: answers with `rules`, or not at all while it is `away`."""
 
-    def __init__(self, *rules: pb.EarlyStoppingRule) -> None:
-        self.rules, self.away, self.asked, self.marked = list(rules), False, [], []
+    def __init__(self, *rules: Any) -> None:
+        self.rules, self.away = list(rules), False
+        self.asked: list[Any] = []
+        self.marked: list[Any] = []
 
     def GetEarlyStoppingRules(self, question: Any, timeout: float) -> Any:
         assert timeout > 0
@@ -66,9 +68,7 @@ def ask(service: Service, direction: str = "maximize") -> Stopper:
         (rule(value="1e1"), 3.9, True),
     ],
 )
-def test_a_trial_is_stopped_where_its_best_is_beyond_the_rule(
-    given: pb.EarlyStoppingRule, best: float, stops: bool
-) -> None:
+def test_a_trial_is_stopped_where_its_best_is_beyond_the_rule(given: Any, best: float, stops: bool) -> None:
     """At the rule's own step, by the objective, for which alone medianstop makes rules.
 
     Equal is not beyond (file-metricscollector/main.go, updateStopRules), and a text that is no number stops nothing.

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from katib.services.collector import trainer, watch
+from katib.services.collector import watch
 from katib.services.collector.arguments import parse
 from katib.services.stubs import pb, rpc
 from tests.katib.services.pod import FAILED, Pods, epoch, epochs
@@ -124,7 +124,7 @@ def test_a_trainer_of_another_user_goes_on(
 
     pod = pods(stopper=stopper).start_trainer()
     pod.print(*epochs(1, 1, 1))
-    monkeypatch.setattr(trainer.os, "kill", refuse)
+    monkeypatch.setattr(os, "kill", refuse)
     monkeypatch.setattr(watch.log, "warning", fail_afterwards)
     assert watch.Watch(parse(pod.arguments)).run() == FAILED
     assert pod.shell
@@ -164,7 +164,7 @@ def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
             return
         kill(pid, number)
 
-    monkeypatch.setattr(trainer.os, "kill", after_its_end)
+    monkeypatch.setattr(os, "kill", after_its_end)
     code = watch.Watch(parse(pod.arguments)).run()
     assert pod.shell
     assert (code, pod.shell.wait(30)) == ((0, 0) if end == "completes" else (FAILED, 1))

@@ -85,7 +85,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     made = Table(tmp_path)
     clock = [0.0]
     monkeypatch.setattr(trainer, "PROC", made.proc)
-    monkeypatch.setattr(trainer.os, "kill", made.kill)
+    monkeypatch.setattr(os, "kill", made.kill)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     def sleep(seconds: float) -> None:

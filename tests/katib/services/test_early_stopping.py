@@ -57,7 +57,7 @@ def stub(cluster: TrialServer, db: DbManager) -> Iterator[Stub]:
 
 @pytest.fixture
 def running(stub: Stub, db: DbManager, cluster: TrialServer) -> Stub:
-    """Yields three trials known to the controller, of each end; their rows are in the DB."""
+    """Returns three trials known to the controller, of each end; their rows are in the DB."""
     states = (Condition.SUCCEEDED, Condition.RUNNING, Condition.EARLYSTOPPED)
     for name, values in CURVES.items():
         db.put(named(name), values)

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -48,7 +48,7 @@ def answers_afterwards(opened: grpc.Channel) -> Iterator[None]:
     rpc.SuggestionStub(opened).ValidateAlgorithmSettings(small, timeout=20)
 
 
-def refused(call: grpc.UnaryUnaryMultiCallable, request: Any, **how: Any) -> tuple[grpc.StatusCode, str]:
+def refused(call: Any, request: Any, **how: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call(request, timeout=20, **how)
     line = caught.value.details() or ""
@@ -198,13 +198,13 @@ def test_calls_that_are_opened_and_send_nothing_hold_nobody_up(
         end.wait(20)
         yield b""
 
-    waiting = [opened.stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(12)]
+    waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(12)]
     assert {call.code() for call in waiting} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     end.set()
 
 
 def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> None:
-    """Yields three hundred, each given up while it waits to be read or is read.
+    """Three hundred, each given up while it waits to be read or is read.
 
     Their caller is answered after them (the fixture).
     """
@@ -215,8 +215,8 @@ def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> 
         yield b""
 
     for _ in range(10):
-        waiting = [opened.stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(30)]
-        opened.unary_unary("/none/None").future(b"").exception()  # by now the server has seen them
+        waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(30)]
+        cast(Any, opened).unary_unary("/none/None").future(b"").exception()  # by now the server has seen them
         for call in waiting:
             call.cancel()
     end.set()
@@ -224,7 +224,7 @@ def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> 
 
 def test_a_call_without_a_request_is_refused(opened: grpc.Channel) -> None:
     """Closed before anything was sent."""
-    assert refused(opened.stream_unary(SUGGEST), iter(())) == (INVALID, "there is no request")
+    assert refused(cast(Any, opened).stream_unary(SUGGEST), iter(())) == (INVALID, "there is no request")
 
 
 def test_headers_beyond_measure_are_refused(opened: grpc.Channel) -> None:

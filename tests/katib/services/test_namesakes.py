@@ -63,7 +63,7 @@ def ask(stub: Any, search: Any, trials: Sequence[Any], count: int, total: int) -
 def refused(stub: Any, search: Any, trials: Sequence[Any], count: int, total: int) -> tuple[Any, str]:
     with pytest.raises(grpc.RpcError) as caught:
         ask(stub, search, trials, count, total)
-    return caught.value.code(), caught.value.details()
+    return caught.value.code(), caught.value.details() or ""
 
 
 def at(lr: str) -> dict[str, str]:

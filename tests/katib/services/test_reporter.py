@@ -4,6 +4,7 @@ The clock is the test's own, so that nothing here takes time.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -49,7 +50,7 @@ class Manager:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of the monotonic clock, as the only element."""
     seconds = [1000.0]
-    monkeypatch.setattr(report.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -93,7 +94,7 @@ def test_a_clock_that_was_set_back_makes_no_row_earlier(monkeypatch: pytest.Monk
         nows = iter([AT[5], AT[2], AT[2]])
 
         @classmethod
-        def now(cls, tz: object = None) -> datetime:
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return next(cls.nows)
 
     monkeypatch.setattr(report, "datetime", Clock)
@@ -135,7 +136,7 @@ def test_rows_go_in_batches_that_mysql_takes(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("clock")
 def test_it_is_full_with_so_many_rows_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Yields those that were looked at and those that were not count alike."""
+    """Those that were looked at and those that were not count alike."""
     monkeypatch.setattr(report, "MOST_WAITING", 3)
     manager = Manager()
     reporter = Reporter(manager, "t", METRIC)

@@ -10,7 +10,7 @@ import pytest
 
 from katib.services.collector import stored_rows
 from katib.services.collector.stored_rows import StoredRows, number, plain
-from katib.services.observations import MetricRow, timestamp
+from katib.services.observations import FIRST, LAST, MetricRow, timestamp
 from tests.katib.services.rig import METRIC, START
 
 
@@ -22,7 +22,7 @@ class Manager:
         self.asked: list[tuple[str, str]] = []
         self.away = self.lost = 0
 
-    def read(self, trial: str, start: datetime, end: datetime) -> list[MetricRow]:
+    def read(self, trial: str, start: datetime = FIRST, end: datetime = LAST) -> list[MetricRow]:
         assert trial == "t"
         if self.away:
             self.away -= 1
@@ -61,7 +61,7 @@ def rows(manager: Manager) -> StoredRows:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Yields two rows of the objective are remembered: four hashes."""
+    """Two rows of the objective are remembered: four hashes."""
     monkeypatch.setattr(stored_rows, "MOST_HASHES", 4)
 
 
@@ -180,7 +180,7 @@ def test_a_row_of_the_very_time_that_was_forgotten_last_is_asked_about(manager: 
 
 @pytest.mark.usefixtures("few")
 def test_what_lies_between_two_old_rows_is_not_remembered(manager: Manager, rows: StoredRows) -> None:
-    """Yields a trainer that prints the first and the last of a hundred rows again has the manager send all of them."""
+    """A trainer that prints the first and the last of a hundred rows again has the manager send all of them."""
     manager.rows = [row(minute, minute) for minute in range(100)]
     rows.inherit(manager.rows)
     assert rows.missing([row(0, 0), row(99, 99)]) == []
@@ -191,7 +191,7 @@ def test_what_lies_between_two_old_rows_is_not_remembered(manager: Manager, rows
 
 @pytest.mark.usefixtures("few")
 def test_what_was_forgotten_stays_forgotten_when_times_go_backwards(manager: Manager, rows: StoredRows) -> None:
-    """Yields a clock that was set back: the newest time that was forgotten counts, not the last one."""
+    """A clock that was set back: the newest time that was forgotten counts, not the last one."""
     rows.send([row(9, 9), row(8, 8), row(7, 7)])
     rows.missing([])
     rows.send([row(1, 1), row(2, 2), row(3, 3)])

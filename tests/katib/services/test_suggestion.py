@@ -62,7 +62,7 @@ def ask(stub: Any, search: Any, trials: list[Any], count: int = 1, total: int | 
 
 
 def search_for(algorithm: str, **settings: str) -> Any:
-    parameters = {"parameters": GRID, "max_trials": 12} if algorithm == "grid" else {}
+    parameters: dict[str, Any] = {"parameters": GRID, "max_trials": 12} if algorithm == "grid" else {}
     return experiment(algorithm=algorithm, settings=settings, **parameters)
 
 
@@ -82,7 +82,9 @@ def test_a_whole_search_has_no_point_twice(stub: Any, algorithm: str) -> None:
 
     Trials without metrics are missing from the request.
     """
-    search, trials, points = search_for(algorithm), [], []
+    search = search_for(algorithm)
+    trials: list[Any] = []
+    points: list[dict[str, str]] = []
     ends = [
         (Condition.SUCCEEDED, 3.5),
         (Condition.FAILED, None),
@@ -201,9 +203,10 @@ def test_first_suggestions_reach_katib_with_their_trials_names(stub: Any, algori
     others = [fits | {"lr": lr} for lr in (("0.3", "0.4") if space else ("0.002", "0.003"))]
     points = [{"assignments": fits, "trial": "old-abcd1234"}, {"assignments": others[0]}]
     points.append({"assignments": others[1], "trial": "old-efgh5678"})
-    listed = {"parameters": space, "max_trials": 12} if space else {}
+    listed: dict[str, Any] = {"parameters": space, "max_trials": 12} if space else {}
     search = experiment(algorithm=algorithm, settings={"first_suggestions": json.dumps(points)}, **listed)
-    seen, trials = [], []
+    seen: list[Any] = []
+    trials: list[Any] = []
     for _ in range(2):
         reply = stub.GetSuggestions(
             pb.GetSuggestionsRequest(
@@ -246,7 +249,7 @@ def test_warm_start_takes_the_trials_of_earlier_experiments(cluster: TrialServer
     assert "no access" in refusal(lambda: ask(stub, search, []))
 
 
-BAD_SEARCHES = {
+BAD_SEARCHES: dict[str, dict[str, Any]] = {
     "unknown 'bayes'": {"algorithm": "bayes"},
     "unknown setting 'random_sate': did you mean 'random_state'?": {"settings": {"random_sate": "1"}},
     "'gibbs'; it has one of gp_hedge": {"settings": {"acq_func": "gibbs"}},

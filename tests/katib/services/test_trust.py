@@ -103,7 +103,7 @@ def test_a_trial_of_another_search_is_marked_by_its_own_rule_alone(stub: Any, cl
     assert mark(stub, "plain-a") == grpc.StatusCode.FAILED_PRECONDITION
 
 
-LIES = {
+LIES: dict[str, dict[str, Any]] = {
     "a rule that stops everybody": {"stopping": {"start_step": "1", "min_trials_required": "1"}},
     "a rule that stops nobody": {"stopping": {"start_step": "1000"}},
     "a rule with another tolerance": {"stopping": {"tolerance": "100", "start_step": "4"}},

@@ -148,7 +148,7 @@ INTERFACE = "def selective_scan_fn(*inputs): ...\nselective_scan_cuda = "
 def test_without_triton_it_is_a_mamba_ssm_that_works(
     interface: str, name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Yields a package of that name, in the states in which people have it."""
+    """A package of that name, in the states in which people have it."""
     ops = tmp_path / "mamba_ssm" / "ops"
     ops.mkdir(parents=True)
     for folder in (ops, ops.parent):

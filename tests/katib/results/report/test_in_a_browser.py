@@ -40,7 +40,7 @@ def reader() -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Yields the report of a search of which nothing is missing. Not to be changed."""
+    """Returns the report of a search of which nothing is missing. Not to be changed."""
     return written(tmp_path_factory.mktemp("usual"), searched(40, epochs=20), verdict())
 
 

@@ -20,7 +20,7 @@ from tests.verbs import katib
 
 @pytest.fixture(scope="module")
 def searched_runs(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Yields two trials of two epochs of the demo's search on the tiny corpus. Not to be changed."""
+    """Returns two trials of two epochs of the demo's search on the tiny corpus. Not to be changed."""
     out = tmp_path_factory.mktemp("runs")
     done = katib("local", "demo", "--data", str(corpus), "--out", str(out), "--trials", "2", "--epochs", "2")
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,7 @@ def searched_runs(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def runs(searched_runs: Path, tmp_path: Path) -> Path:
-    """Yields a copy, to be damaged."""
+    """Returns a copy, to be damaged."""
     return Path(shutil.copytree(searched_runs, tmp_path / "runs"))
 
 
