@@ -1,6 +1,6 @@
-"""Kubernetes' API with the kubeconfig of the caller: one method a call, and whatever goes wrong on the way is one line.
+"""Calls the Kubernetes API with the caller's kubeconfig: a method for each kind of call, each failure in one line.
 
-The only module that speaks to the API server; answers.py says what its refusals mean.
+This is the only module that speaks to the API server; answers.py says what its refusals mean.
 """
 
 import json
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     # The client library takes a third of a second to load; a verb's help need not wait for it.
     from kubernetes.client import ApiClient
 
-TIMEOUT = 20  # seconds an answer of the API server may take
-WATCH_SECONDS = 240  # after which the server ends a watch that has nothing more to tell; it is begun anew
+TIMEOUT = 20
+"""Seconds that an answer of the API server may take."""
+WATCH_SECONDS = 240
+"""Seconds after which the server ends a watch, so that it must be started again."""
 _MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
-"""What the client library makes of a kubeconfig with a value of another type."""
-PAGE = 500  # objects an answer
+"""Exceptions of the client library for a kubeconfig with a value of the wrong type."""
+PAGE = 500
+"""Objects per answer."""
 
 
 class Cluster:
-    """One namespace of one cluster. `calls` counts what was asked of the API server."""
+    """A namespace of a cluster; `calls` counts the calls of the API server."""
 
     def __init__(self, namespace: str, context: str | None = None, config_file: Path | None = None) -> None:
         self._api = _client(context, None if config_file is None else str(config_file))
@@ -56,37 +59,37 @@ class Cluster:
     def list_at(
         self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
     ) -> tuple[Sequence[Object], str]:
-        """As `list`, with the resource version from which a watch continues."""
-        found: list[Object] = []
+        """Returns what `list` returns, and the resource version from which a watch continues."""
+        objects: list[Object] = []
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         query |= {"fieldSelector": fields} if fields else {}
         while True:
             answer = self._json("GET", kind, query=query, namespace=namespace)
-            found += answer["items"]
+            objects += answer["items"]
             if not (rest := answer["metadata"].get("continue")):
-                return found, answer["metadata"]["resourceVersion"]
+                return objects, answer["metadata"]["resourceVersion"]
             query["continue"] = rest
 
     def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
-        """Server-side apply; a dry run passes admission and changes nothing."""
+        """Applies `manifest` on the server and returns the object; a dry run passes admission and changes nothing."""
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict", **_dry(dry_run)}
         name = manifest["metadata"]["name"]
         return self._json("PATCH", kind, name, manifest, query, content="application/apply-patch+yaml")
 
     def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
-        """Returns a new object; a dry run passes admission and changes nothing."""
+        """Creates an object and returns it; a dry run passes admission and changes nothing."""
         return self._json("POST", kind, body=body, query={"fieldManager": MANAGER, **_dry(dry_run)})
 
     def merge(self, kind: Kind, name: str, patch: Object) -> Object:
-        """Returns a JSON merge patch: keys of `patch` replace those of the object. Raises AbsentError."""
+        """Replaces the keys of `patch` in an object (JSON merge patch) and returns it. Raises AbsentError."""
         query = {"fieldManager": MANAGER}
         return self._json("PATCH", kind, name, patch, query, content="application/merge-patch+json")
 
     def delete(self, kind: Kind, name: str, uid: str) -> None:
-        """Deletes the very object that was shown, and what it owns after it; a new one of that name is left alone.
+        """Deletes the object with this uid, and afterwards what it owns; a new object of the same name stays.
 
-        In the foreground, what it owns would go first; Katib's controller makes the service of a Suggestion that still
-        exists anew, deleted or not, and the two would go on like that for minutes, or for ever.
+        Foreground deletion would delete what it owns first, but Katib's controller recreates the service of a
+        Suggestion as long as that exists, so that deletion would last for minutes, or for ever.
         """
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self._json("DELETE", kind, name, options)
@@ -99,18 +102,17 @@ class Cluster:
     def allowed(
         self, verb: str, kind: Kind, *, subresource: str = "", name: str = "", namespace: str | None = None
     ) -> bool:
-        """Returns whether the caller may do this, as the API server says (SelfSubjectAccessReview).
+        """Returns whether the caller has a right, as the API server says (SelfSubjectAccessReview).
 
-        `name`: with this object.
+        With `name`, it is the right for this object.
         """
-        place = self.namespace if namespace is None else namespace
-        what = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "subresource": subresource}
         if kind.namespaced:
-            what["namespace"] = place
+            attributes["namespace"] = self.namespace if namespace is None else namespace
         if name:
-            what["name"] = name
+            attributes["name"] = name
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-        answer = self._json("POST", ACCESS_REVIEW, body={**body, "spec": {"resourceAttributes": what}})
+        answer = self._json("POST", ACCESS_REVIEW, body={**body, "spec": {"resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
 
     def log(self, pod: str, container: str, limit_bytes: int) -> str:
@@ -120,19 +122,19 @@ class Cluster:
             return str(answer.read().decode("utf-8", "replace"))
 
     def follow(self, pod: str, container: str, since: str | None = None) -> Iterator[str]:
-        """Yields the lines of a container's log with their time in front, as they come, until the container ends."""
+        """Yields the lines of a container's log, each behind its time, as they appear, until the container ends."""
         query = {"container": container, "follow": "true", "timestamps": "true"}
         query |= {"sinceTime": since} if since else {}
         with self._stream(POD, f"{pod}/log", query, f"log of pod '{pod}'", (TIMEOUT, None)) as answer:
             yield from _lines(answer)
 
     def watch(self, kind: Kind, version: str, selector: str = "") -> Iterator[Object]:
-        """Events {type, object} after `version`, until the server ends the watch."""
+        """Yields the events {type, object} after `version`, until the server ends the watch."""
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         query |= {"labelSelector": selector} if selector else {}
         query["allowWatchBookmarks"] = "true"
-        patience = (TIMEOUT, WATCH_SECONDS + TIMEOUT)
-        with self._stream(kind, "", query, f"watch of {kind.plural}", patience) as answer:
+        timeout = (TIMEOUT, WATCH_SECONDS + TIMEOUT)
+        with self._stream(kind, "", query, f"watch of {kind.plural}", timeout) as answer:
             for line in _lines(answer):
                 yield json.loads(line)
 
@@ -147,9 +149,9 @@ class Cluster:
         namespace: str | None = None,
         content: str = "application/json",
     ) -> Object:
-        place = self.namespace if namespace is None else namespace
-        with self._errors(_where(kind, name or _name(body), place)):
-            answer: Object = self._call(method, kind.path(place, name), body, query, content)
+        namespace = self.namespace if namespace is None else namespace
+        with self._errors(_where(kind, name or _name(body), namespace)):
+            answer: Object = self._call(method, kind.path(namespace, name), body, query, content)
         return answer
 
     def _call(
@@ -162,7 +164,7 @@ class Cluster:
         timeout: object = TIMEOUT,
         stream: bool = False,
     ) -> Any:
-        """Returns one call. The typed client cannot send an apply patch, so all calls go through its transport."""
+        """Makes one call and returns the answer, through the client's transport: its typed API has no apply patch."""
         self.calls += 1
         return self._api.call_api(
             path,
@@ -189,7 +191,7 @@ class Cluster:
 
     @contextmanager
     def _errors(self, where: str) -> Iterator[None]:
-        """Turns whatever goes wrong on the way into one line that says where and what to do."""
+        """Turns every failure into a ClusterError of one line, which says what was called and what to do."""
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -206,7 +208,7 @@ class Cluster:
 def _client(context: str | None, file: str | None) -> "ApiClient":
     from kubernetes import config
 
-    # The client library reads this variable when it is imported, which is too early for whoever sets it later.
+    # The client library reads this variable only when it is imported; it may be set later.
     file = file or os.environ.get("KUBECONFIG")
     try:
         contexts = [item["name"] for item in config.list_kube_config_contexts(file)[0]]
@@ -214,19 +216,19 @@ def _client(context: str | None, file: str | None) -> "ApiClient":
             raise ClusterError(f"kubeconfig: no context '{context}': {nearest(context, contexts)}")
         client = config.new_client_from_config(file, context)
     except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as cause:
-        why = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
+        reason = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
         raise ClusterError(
-            f"no usable kubeconfig: {why}; name one with KUBECONFIG (kubectl config get-contexts shows what it has), or run the"
-            " search on this machine with make local"
+            f"no usable kubeconfig: {reason}; name one with KUBECONFIG (kubectl config get-contexts lists its contexts),"
+            " or run the search on this machine with make local"
         ) from None
-    # Without this an unreachable server is tried for minutes before it is an error.
+    # Otherwise the library retries an unreachable server for minutes.
     client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
     return client
 
 
 def _where(kind: Kind, name: str, namespace: str) -> str:
-    what = f"{kind.name} '{name}'" if name else f"{kind.plural}{'.' + kind.group if kind.group else ''}"
-    return f"{what} in namespace '{namespace}'" if kind.namespaced and namespace else what
+    called = f"{kind.name} '{name}'" if name else f"{kind.plural}{'.' + kind.group if kind.group else ''}"
+    return f"{called} in namespace '{namespace}'" if kind.namespaced and namespace else called
 
 
 def _name(body: object) -> str:
@@ -239,9 +241,9 @@ def _dry(dry_run: bool) -> dict[str, str]:
 
 def _lines(answer: Any) -> Iterator[str]:
     rest = b""
-    for part in answer.stream(decode_content=False):
-        *whole, rest = (rest + part).split(b"\n")
-        for line in whole:
+    for chunk in answer.stream(decode_content=False):
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
             yield line.decode("utf-8", "replace")
     if rest:
         yield rest.decode("utf-8", "replace")

@@ -1,35 +1,37 @@
-"""What a trial has taken so far: GPU-hours and tries, of pods that are there and of pods that are gone. Pure."""
+"""Counts what a trial has used so far, GPU-hours and tries, including pods that are gone. Pure: no I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod
-from katib.tries import seconds as spent
+from katib.tries import seconds as seconds_of
 from katib.tries import short
 
 
 def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
-    """GPU-hours (without a GPU: hours) of all tries: those whose pods are there, those that the trial's record tells,
-    and those of the search that this one continues.
+    """Returns the GPU-hours of all tries; hours where a trial uses no GPU.
 
-    Of an ended trial of which neither is known, its whole time.
+    They come from pods, from the trial's record, and from the search that this one continues. Where an ended trial has
+    neither pods nor a record, its whole duration counts.
     """
-    there = {short(pod.name, trial.name): pod.span for pod in pods}
-    spans = {**trial.record.spans, **{name: span for name, span in there.items() if span}}
-    # A span that nobody saw end, its pod gone: it cannot have lasted longer than the trial, nor into a pause.
+    current = {short(pod.name, trial.name): pod.span for pod in pods}
+    spans = {**trial.record.spans, **{name: span for name, span in current.items() if span}}
+    # A span without an end whose pod is gone cannot have lasted longer than the trial, nor into a pause.
     suspended = job.suspended_since if job and job.suspended else None
-    over = min(moment for moment in (trial.ended, suspended, now) if moment)
-    whole = not spans and trial.finished
-    taken = elapsed(trial.started, trial.ended, now) if whole else spent(spans, there, now, over)
-    return search.hours_before.get(trial.name, 0.0) + taken * max(1, search.gpus) / 3600
+    latest_end = min(moment for moment in (trial.ended, suspended, now) if moment)
+    if not spans and trial.finished:
+        seconds = elapsed(trial.started, trial.ended, now)
+    else:
+        seconds = seconds_of(spans, current, now, latest_end)
+    return search.hours_before.get(trial.name, 0.0) + seconds * max(1, search.gpus) / 3600
 
 
 def tries(trial: Trial, pods: Sequence[Pod]) -> set[str]:
-    """Returns the tries of a trial that are known, those whose pods are gone among them."""
+    """Returns the names of a trial's known tries, including those whose pods are gone."""
     return {*trial.record.spans, *(short(pod.name, trial.name) for pod in pods)}
 
 
 def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> float:
-    """Seconds from `start` to `end`, or to `now` where there is none yet."""
+    """Returns the seconds from `start` to `end`, or to `now` where there is no end yet."""
     return max(0.0, ((end or now) - start).total_seconds()) if start else 0.0

@@ -1,7 +1,7 @@
-"""A copy of some objects of a namespace that follows the API server by watches, and outlives its absence.
+"""Keeps a copy of some objects of a namespace up to date with watches, and keeps it while the API server is away.
 
-Each kind has a thread: a list, then a watch from there; when the server goes away the last copy stays and the list is
-tried again. Called by status -w and by deploy's waiting.
+Each kind has a thread, which lists the objects and then watches them from there; when the server goes away, the last
+copy stays and the thread tries to list again.
 """
 
 import threading
@@ -16,7 +16,7 @@ RETRY_SECONDS = 10.0
 
 
 class Informer:
-    """Objects of several kinds, each with its label selector, as they are now. Use as a context manager."""
+    """Objects of several kinds, each with its label selector, as they are now; it is used as a context manager."""
 
     def __init__(self, cluster: Cluster, selectors: Mapping[Kind, str], retry: float = RETRY_SECONDS) -> None:
         self._cluster = cluster
@@ -30,7 +30,7 @@ class Informer:
 
     def __enter__(self) -> "Informer":
         for kind, selector in self._selectors.items():
-            # Daemons: a watch blocks in a read, which nothing can break off but the end of the process.
+            # These threads are daemons, since a watch blocks in a read that only the end of the process interrupts.
             threading.Thread(target=self._follow, args=(kind, selector), daemon=True).start()
         return self
 
@@ -39,7 +39,7 @@ class Informer:
 
     @property
     def problem(self) -> ClusterError | None:
-        """Why the copy is not up to date; None while it is."""
+        """The reason why the copy is not up to date; None while it is."""
         with self._changed:
             return next(iter(self._problems.values()), None)
 
@@ -55,9 +55,9 @@ class Informer:
             return {kind: list(self._objects.get(kind, {}).values()) for kind in self._selectors}
 
     def wait(self, seconds: float) -> bool:
-        """Until something has changed since the last call, at most `seconds`; whether it has.
+        """Waits at most `seconds` for a change since the last call, and returns whether there was one.
 
-        Raises ClusterError where waiting is of no use: the caller may not look, or the type is not there.
+        Raises ClusterError where waiting is useless: the caller lacks the right, or the server lacks the type.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._dirty, seconds)
@@ -70,8 +70,8 @@ class Informer:
     def _follow(self, kind: Kind, selector: str) -> None:
         while not self._end.is_set():
             try:
-                found, version = self._cluster.list_at(kind, selector)
-                self._set(kind, {item["metadata"]["uid"]: item for item in found})
+                objects, version = self._cluster.list_at(kind, selector)
+                self._set(kind, {item["metadata"]["uid"]: item for item in objects})
                 self._watch(kind, selector, version)
             except ClusterError as error:
                 self._fail(kind, error)
@@ -80,23 +80,23 @@ class Informer:
                 self._end.wait(self._retry)
 
     def _watch(self, kind: Kind, selector: str, version: str) -> None:
-        """Until the version is too old, or the server is gone (ClusterError)."""
+        """Follows the objects until the version is too old. Raises ClusterError when the server is away."""
         while not self._end.is_set():
             for event in self._cluster.watch(kind, version, selector):
-                item, what = event["object"], event["type"]
-                if what == "ERROR":
+                item, change = event["object"], event["type"]
+                if change == "ERROR":
                     return
                 version = item["metadata"]["resourceVersion"]
-                if what == "DELETED":
+                if change == "DELETED":
                     self._change(kind, item["metadata"]["uid"], None)
-                elif what != "BOOKMARK":
+                elif change != "BOOKMARK":
                     self._change(kind, item["metadata"]["uid"], item)
 
     def _set(self, kind: Kind, objects: dict[str, Object]) -> None:
         with self._changed:
             self._objects[kind] = objects
             self._problems.pop(kind, None)
-            self._tell()
+            self._notify()
 
     def _change(self, kind: Kind, uid: str, item: Object | None) -> None:
         with self._changed:
@@ -104,13 +104,13 @@ class Informer:
                 self._objects[kind].pop(uid, None)
             else:
                 self._objects[kind][uid] = item
-            self._tell()
+            self._notify()
 
     def _fail(self, kind: Kind, error: ClusterError) -> None:
         with self._changed:
             self._problems[kind] = error
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._dirty = True
         self._changed.notify_all()

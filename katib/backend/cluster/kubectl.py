@@ -1,7 +1,4 @@
-"""The program kubectl, for what the API alone does not do: kustomize and forwarded ports.
-
-Called by install-katib and ui.
-"""
+"""Runs the program kubectl for what the API alone does not do: kustomize and forwarded ports."""
 
 import re
 import shutil
@@ -14,7 +11,7 @@ from katib.errors import ClusterError
 
 
 def kubectl(*words: str, stdin: str | None = None, context: str | None = None) -> str:
-    """Its output. Raises ClusterError with its reason where it fails, or where it is not installed."""
+    """Returns the output of kubectl. Raises ClusterError with the reason where it fails or is not installed."""
     command = [*_program(context), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -23,26 +20,26 @@ def kubectl(*words: str, stdin: str | None = None, context: str | None = None) -
     return done.stdout
 
 
-def _reason(said: str) -> str:
-    """Returns the server's answer is the last line.
+def _reason(stderr: str) -> str:
+    """Returns the reason from what kubectl prints on stderr.
 
-    A fault of its own kubectl logs as err="…" or, over several lines, as err=<…>.
+    A refusal of the server is the last line. kubectl logs its own errors as err="…" or, over several lines, as err=<…>.
     """
-    logged = re.search(r'"command failed" err=(?:"(.*)"|<(.*)>)', said, re.DOTALL)
+    logged = re.search(r'"command failed" err=(?:"(.*)"|<(.*)>)', stderr, re.DOTALL)
     if logged is None:
-        return next((line for line in reversed(said.splitlines()) if line.strip()), "")
+        return next((line for line in reversed(stderr.splitlines()) if line.strip()), "")
     text = " ".join((logged[1] or logged[2]).split())
-    return text[max(text.rfind("fatal: "), 0) :]  # what git says of a base that it cannot fetch comes last
+    # git's message about a base that it cannot fetch comes last.
+    return text[max(text.rfind("fatal: "), 0) :]
 
 
 @contextmanager
 def forwarded(
     service: str, target: int, namespace: str, *, port: int | None = None, context: str | None = None
 ) -> Iterator[tuple[int, IO[str]]]:
-    """Yields a port of this machine (`port`, or a free one) that leads to a Service's, and what kubectl says of it
-    until it ends.
+    """Yields a port of this machine that is forwarded to a Service's, and the output of kubectl until it ends.
 
-    On 127.0.0.1 alone. Raises ClusterError where kubectl cannot.
+    The port is `port`, or a free one, and open on 127.0.0.1 only. Raises ClusterError where kubectl cannot forward it.
     """
     words = ["-n", namespace, "port-forward", "--address", "127.0.0.1", f"service/{service}"]
     command = [*_program(context), *words, f"{port or ''}:{target}"]
@@ -50,11 +47,11 @@ def forwarded(
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
             line = process.stdout.readline()
-            found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            if found is None:
+            address = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if address is None:
                 reason = line.strip() or f"exit code {process.wait()}"
                 raise ClusterError(f"kubectl port-forward {service}: {reason}")
-            yield int(found[1]), process.stdout
+            yield int(address[1]), process.stdout
         finally:
             process.terminate()
 
@@ -62,5 +59,5 @@ def forwarded(
 def _program(context: str | None) -> list[str]:
     program = shutil.which("kubectl")
     if program is None:
-        raise ClusterError("kubectl is not installed; it renders k8s/katib and forwards ports")
+        raise ClusterError("kubectl is not installed; it is needed to render k8s/katib and to forward ports")
     return [program, *(["--context", context] if context is not None else [])]

@@ -1,7 +1,4 @@
-"""The log of a trial, from the container that has it, across its pods and through the API server's absence.
-
-Called by the verb logs.
-"""
+"""Reads the log of a trial from the container that has it, across pods and while the API server is away."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +7,7 @@ from katib.backend.cluster.answers import AbsentError, FailedError, RefusedError
 from katib.backend.cluster.causes import clean
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import RETRY_SECONDS
-from katib.backend.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours
+from katib.backend.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours, name_of
 from katib.backend.cluster.model import Pod, Trial, read_pod, read_trial
 from katib.errors import ClusterError, nearest
 
@@ -22,13 +19,13 @@ def read(cluster: Cluster, name: str) -> Iterator[str]:
     trial = find(cluster, name)
     pods = _pods(cluster, trial.name)
     if not pods:
-        state = f"it is {trial.state}" if trial.finished else "it has none yet: make status says why"
-        raise ClusterError(f"trial '{name}' has no pod whose log could be read; {state}")
+        reason = f"it is {trial.state}" if trial.finished else "make status says why it has none yet"
+        raise ClusterError(f"trial '{name}' has no pod whose log could be read; {reason}")
     yield from map(clean, cluster.log(pods[-1].name, pods[-1].log_container, LOG_BYTES).splitlines())
 
 
 def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterator[str]:
-    """Yields the same, going on with each new line and each new pod, until the trial has ended."""
+    """Yields the lines of all pods of trial `name`, new ones as they appear, until the trial has ended."""
     name = find(cluster, name).name
     done: set[str] = set()
     since: dict[str, str] = {}
@@ -40,7 +37,7 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
                     continue
                 for line in cluster.follow(pod.name, pod.log_container, since.get(pod.name)):
                     stamp, _, text = line.partition(" ")
-                    # sinceTime has whole seconds, so lines of that second come again.
+                    # sinceTime has whole seconds, so the lines of that second are sent again.
                     if stamp > since.get(pod.name, ""):
                         since[pod.name] = stamp
                         yield clean(text)
@@ -50,32 +47,28 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
                 return
         except UnreachableError as error:
             yield f"-- {error}; trying again --"
-        except (
-            AbsentError,
-            RefusedError,
-            FailedError,
-        ):  # the pod has gone, has not begun, or its node is silent
-            pass
+        except (AbsentError, RefusedError, FailedError):
+            pass  # the pod is gone or has not started, or its node does not answer
         time.sleep(retry)
 
 
 def find(cluster: Cluster, name: str) -> Trial:
-    """Returns the trial `name`, or the only one whose name ends so, as tables show it.
+    """Returns the trial `name`, or the only one whose name ends with it, as tables shorten names.
 
-    Raises ClusterError that names the nearest one.
+    Raises ClusterError with the nearest name.
     """
-    found = cluster.get(TRIAL, name)
-    if found is None or not is_ours(found):
-        ours = {item["metadata"]["name"]: item for item in cluster.list(TRIAL) if is_ours(item)}
-        there = [other for other in ours if other.endswith(f"-{name}")] or list(ours)
-        if len(there) == 1 and there[0].endswith(f"-{name}"):
-            return read_trial(ours[there[0]])
-        hint = nearest(name, there) if there else "there are none"
-        raise ClusterError(f"there is no trial '{name}' of ours in namespace '{cluster.namespace}': {hint}")
-    return read_trial(found)
+    item = cluster.get(TRIAL, name)
+    if item is not None and is_ours(item):
+        return read_trial(item)
+    ours = {name_of(each): each for each in cluster.list(TRIAL) if is_ours(each)}
+    matching = [other for other in ours if other.endswith(f"-{name}")]
+    if len(matching) == 1:
+        return read_trial(ours[matching[0]])
+    hint = nearest(name, matching or list(ours)) if ours else "there are none"
+    raise ClusterError(f"there is no trial '{name}' of ours in namespace '{cluster.namespace}': {hint}")
 
 
 def _pods(cluster: Cluster, trial: str) -> list[Pod]:
-    """Oldest first."""
+    """Returns the pods of a trial, the oldest first."""
     pods = map(read_pod, cluster.list(POD, f"{TRIAL_LABEL}={trial}"))
     return sorted(pods, key=lambda pod: (pod.created is None, pod.created))
