@@ -1,12 +1,12 @@
-"""An ended search begins again with its old trials: what of it continues, and the Experiment that has Katib do so.
+"""Chooses the trials of an ended search that continue, and writes the Experiment that makes Katib continue them.
 
-A Katib trial that has ended never starts again, so the old Experiment is deleted and a new one made. Its setting
-`first_suggestions` holds the old trials' assignments and names: Katib creates trials of those names
+A Katib trial that has ended never starts again, so the old Experiment is deleted and a new one is created. Its setting
+`first_suggestions` holds the old trials' assignments and names: Katib creates trials with those names
 (suggestionclient.go, SyncAssignments), whose run directories are the old ones, and the trainer resumes there.
 
-Pure. Order: finished trials come first, since the stop rule and the sampler need their curves, and they only replay
-them; then trials that were stopped early, whose replayed curves meet the same rule; then the others, with the most
-epochs first.
+Finished trials come first: they only replay their curves, which the stop rule and the sampler need. Then come trials
+that were stopped early, whose replayed curves meet the same rule, and then the others, those with the most epochs
+first. Pure: no I/O.
 """
 
 import copy
@@ -25,7 +25,7 @@ _DIVERGED, _FINISHED = "diverged", "finished"
 
 @dataclass(frozen=True)
 class OldTrial:
-    """One trial of the ended search. `state` is Katib's, `hours` are the GPU-hours that it has taken."""
+    """A trial of the ended search; `state` is Katib's, `hours` are the GPU-hours that it has used."""
 
     name: str
     assignments: Mapping[str, str]
@@ -40,9 +40,9 @@ class Continued:
     trials: tuple[OldTrial, ...]
     epochs: tuple[int, ...]
     diverged: int
-    """Left out: they would diverge again at the same step."""
+    """The number left out because they would diverge again at the same step."""
     beyond: int
-    """Left out because the search has fewer trials than that."""
+    """The number left out because the search has fewer trials now."""
 
     def __str__(self) -> str:
         left = [f"{self.diverged} diverged"] if self.diverged else []
@@ -53,17 +53,17 @@ class Continued:
 
 
 def continued(trials: Iterable[OldTrial], directories: Iterable[RunDirectory], max_trials: int) -> Continued:
-    """Returns what of these trials continues: those that have a run directory and have not diverged."""
-    found = {item.trial: item for item in directories}
-    pairs = [(trial, found[trial.name]) for trial in trials if trial.name in found]
-    good = [pair for pair in pairs if pair[1].state != _DIVERGED]
-    good.sort(key=lambda pair: (_rank(*pair), -pair[1].epochs, pair[0].name))
-    kept = good[:max_trials]
+    """Returns those of the trials that continue: they have a run directory and have not diverged."""
+    by_trial = {directory.trial: directory for directory in directories}
+    pairs = [(trial, by_trial[trial.name]) for trial in trials if trial.name in by_trial]
+    resumable = [pair for pair in pairs if pair[1].state != _DIVERGED]
+    resumable.sort(key=lambda pair: (_rank(*pair), -pair[1].epochs, pair[0].name))
+    kept = resumable[:max_trials]
     return Continued(
         trials=tuple(trial for trial, _ in kept),
         epochs=tuple(directory.epochs for _, directory in kept),
-        diverged=len(pairs) - len(good),
-        beyond=len(good) - len(kept),
+        diverged=len(pairs) - len(resumable),
+        beyond=len(resumable) - len(kept),
     )
 
 
@@ -74,25 +74,24 @@ def _rank(trial: OldTrial, directory: RunDirectory) -> int:
 
 
 def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
-    """Returns the Experiment that proposes these trials first, by name, and then what it would have proposed first
-    itself.
-    """
+    """Returns the Experiment that proposes these trials first, by name, and then its own first suggestions."""
     first = [FirstSuggestion(dict(trial.assignments), trial.name) for trial in trials]
     return _with_first(manifest, first)
 
 
-def carried(manifest: Object, found: Object) -> Object:
-    """Returns the Experiment with the named first suggestions and the hours that the running one `found` has of an
-    earlier continuation.
+def carried(manifest: Object, deployed: Object) -> Object:
+    """Returns the Experiment with what `deployed` has from an earlier continuation.
+
+    That is the first suggestions with names, and the hours spent before.
     """
-    named = [first for first in _first(found) if first.trial]
-    text = (found.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
-    made = _annotated(manifest, text) if text else manifest
-    return _with_first(made, named) if named else made
+    named = [first for first in _first(deployed) if first.trial]
+    hours = (deployed.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
+    annotated = _annotated(manifest, hours) if hours else manifest
+    return _with_first(annotated, named) if named else annotated
 
 
 def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
-    """Returns the Experiment that keeps what the old trials have taken, those that do not continue among them."""
+    """Returns the Experiment annotated with the hours of all old trials, including those that do not continue."""
     spent = {trial.name: round(trial.hours, 4) for trial in trials if trial.hours}
     return _annotated(manifest, json.dumps(spent)) if spent else manifest
 
@@ -109,12 +108,12 @@ def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:
         {"assignments": dict(point.assignments), **({"trial": point.trial} if point.trial else {})}
         for point in (*first, *own)
     ]
-    made = copy.deepcopy(manifest)
-    algorithm = made["spec"]["algorithm"]
+    changed = copy.deepcopy(manifest)
+    algorithm = changed["spec"]["algorithm"]
     settings = [item for item in algorithm.get("algorithmSettings") or [] if item["name"] != SETTING]
     setting = {"name": SETTING, "value": json.dumps(points)}
     algorithm["algorithmSettings"] = sorted([*settings, setting], key=lambda item: str(item["name"]))
-    return made
+    return changed
 
 
 def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
@@ -123,14 +122,14 @@ def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
     try:
         return first_suggestions(text)
     except ValueError:
-        return ()  # another's, which Katib's service refuses
+        return ()  # somebody else wrote it; the suggestion service refuses it
 
 
-def _same(one: FirstSuggestion, other: FirstSuggestion) -> bool:
-    """Returns whether two points are one, whatever the spelling of their numbers."""
-    if one.assignments.keys() != other.assignments.keys():
+def _same(point: FirstSuggestion, other: FirstSuggestion) -> bool:
+    """Returns whether two points are the same, whatever the spelling of their numbers."""
+    if point.assignments.keys() != other.assignments.keys():
         return False
-    return all(_value(text) == _value(other.assignments[name]) for name, text in one.assignments.items())
+    return all(_value(text) == _value(other.assignments[name]) for name, text in point.assignments.items())
 
 
 def _value(text: str) -> float | str:

@@ -1,7 +1,7 @@
-"""Pause, resume, stop and delete a search. Katib has none of them: all but the last work through the trials' Jobs.
+"""Pauses, resumes, stops and deletes a search. Katib can only delete; the others change the trials' Jobs.
 
 A suspended Job loses its pod, whose preStop hook lets the trainer save; the trial stays Running in Katib and keeps its
-place, so that no new one begins. Called by the verbs of these names.
+slot, so that no new trial starts.
 """
 
 import math
@@ -25,18 +25,20 @@ from katib.backend.cluster.kinds import (
     TRIAL,
     TRIAL_LABEL,
     Object,
+    name_of,
 )
-from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_search, read_trial, when
-from katib.backend.cluster.status import none_called
+from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.status import no_experiment
 from katib.errors import ClusterError
+from katib.tries import instant
 
-PATIENCE = 300.0
-"""Seconds that pods have to save and go; their grace period is 120."""
+TIMEOUT_SECONDS = 300.0
+"""How long pods may take to save and end; their grace period is 120 s."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a search is at: its trials that have not ended, and the Jobs of those."""
+    """The trials of a search that have not ended, and the Jobs of those."""
 
     search: Search
     active: frozenset[str]
@@ -45,19 +47,18 @@ class Work:
 
 def find(cluster: Cluster, name: str) -> Search:
     """Returns the search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
-    found = deployed(cluster, name)
-    if found is None:
-        names = [item["metadata"]["name"] for item in cluster.list(EXPERIMENT, OURS)]
-        raise ClusterError(none_called(name, names, cluster.namespace))
-    return read_search(found)
+    item = deployed(cluster, name)
+    if item is None:
+        raise ClusterError(no_experiment(name, map(name_of, cluster.list(EXPERIMENT, OURS)), cluster.namespace))
+    return read_search(item)
 
 
 def work(cluster: Cluster, search: Search) -> Work:
-    """Returns the trials of `search` that have not ended, and their Jobs."""
-    only = _only(search)
-    trials = [read_trial(found) for found in cluster.list(TRIAL, only)]
+    """Returns the trials of `search` that have not ended, and their Jobs. Raises ClusterError where Kueue owns them."""
+    selector = _selector(search)
+    trials = [read_trial(item) for item in cluster.list(TRIAL, selector)]
     active = frozenset(trial.name for trial in trials if not trial.finished)
-    jobs = [job for job in map(read_job, cluster.list(JOB, only)) if job.name in active and not job.finished]
+    jobs = [job for job in map(read_job, cluster.list(JOB, selector)) if job.name in active and not job.finished]
     queued = [job for job in jobs if job.queued]
     if queued:
         raise ClusterError(
@@ -67,150 +68,144 @@ def work(cluster: Cluster, search: Search) -> Work:
     return Work(search, active, tuple(jobs))
 
 
-def pause(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
-    """Suspends the Job of every trial that has not ended, until no pod of theirs is left. Raises ClusterError.
+def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
+    """Suspends the Job of every trial that has not ended, and waits until their pods are gone. Raises ClusterError.
 
-    Katib may begin another trial while the first ones are being suspended, so it is looked at again until all are.
+    Katib may start another trial while the first ones are being suspended, so this repeats until all are.
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
-    only = _only(search)
-    end = time.monotonic() + patience
-    with Informer(cluster, {TRIAL: only, JOB: only, POD: f"{only},{TRIAL_LABEL}"}) as informer:
+    selector = _selector(search)
+    end = time.monotonic() + timeout
+    with Informer(cluster, {TRIAL: selector, JOB: selector, POD: f"{selector},{TRIAL_LABEL}"}) as informer:
         while True:
-            now = work(cluster, search)
-            for job in now.jobs:
+            for job in work(cluster, search).jobs:
                 if not job.suspended and _suspend(cluster, job.name):
-                    say(f"trial '{job.name}': saves and lets its GPU go")
+                    say(f"trial '{job.name}': saves and releases its GPU")
             informer.wait(0)
             objects = informer.objects()
-            alive = [
-                pod["metadata"]["name"] for pod in objects[POD] if pod["status"].get("phase") in ("Pending", "Running")
-            ]
-            jobs = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
+            alive = [pod.name for pod in map(read_pod, objects[POD]) if pod.phase in ("Pending", "Running")]
+            suspended = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
             active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
-            if informer.complete and not alive and active <= jobs:
+            if informer.complete and not alive and active <= suspended:
                 return
             if time.monotonic() > end:
                 raise ClusterError(
-                    f"experiment '{search.name}': {len(alive)} pods are still there ({', '.join(alive[:3])}); "
-                    "its trials are suspended, look again with make status"
+                    f"experiment '{search.name}': {len(alive)} pods still exist ({', '.join(alive[:3])}); "
+                    "its trials are suspended: look again with make status"
                 )
             informer.wait(10)
 
 
 def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
-    """Lets every suspended trial continue at its checkpoint; returns how many."""
+    """Lets every suspended trial resume from its checkpoint, and returns how many there are."""
     resumed = 0
     for job in work(cluster, search).jobs:
         if job.suspended and _resume(cluster, job.name):
-            say(f"trial '{job.name}': continues at its checkpoint")
+            say(f"trial '{job.name}': resumes from its checkpoint")
             resumed += 1
     return resumed
 
 
-def stop(cluster: Cluster, search: Search, say: Callable[[str], None], patience: float = PATIENCE) -> None:
-    """Ends the search: Katib is told to give up at the next failure, and the running trials' Jobs reach their deadline.
+def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
+    """Ends the search: Katib is to give up at the next failure, and the running trials' Jobs reach their deadline.
 
-    Katib's webhook takes no change of the spec of a search that has all of its trials (validator.go); those end by
-    themselves then. An annotation keeps who did it and when, or the trials would read as past their deadline.
+    Katib's webhook refuses changes of a search that has all of its trials (validator.go); then the search ends with
+    its trials. An annotation records who stopped it and when, so that trials do not read as past their deadline.
     """
     if search.finished:
-        raise ClusterError(f"experiment '{search.name}' has ended already ({search.state})")
+        raise ClusterError(f"experiment '{search.name}' has already ended ({search.state})")
     patch: Object = {} if search.stopped else {"metadata": {"annotations": {STOPPED: _signature(cluster)}}}
     if search.trials < search.max_trials:
         patch["spec"] = {"maxFailedTrialCount": 1}
     if patch:
         cluster.merge(EXPERIMENT, search.name, patch)
-    only = _only(search)
-    end = time.monotonic() + patience
-    with Informer(cluster, {TRIAL: only, JOB: only, EXPERIMENT: ""}) as informer:
-        while not (now := find(cluster, search.name)).finished or work(cluster, now).jobs:
-            for job in work(cluster, now).jobs:
+    selector = _selector(search)
+    end = time.monotonic() + timeout
+    with Informer(cluster, {TRIAL: selector, JOB: selector, EXPERIMENT: ""}) as informer:
+        while not (current := find(cluster, search.name)).finished or work(cluster, current).jobs:
+            for job in work(cluster, current).jobs:
                 if _end(cluster, job.name):
                     say(f"trial '{job.name}': saves and ends")
             if time.monotonic() > end:
                 raise ClusterError(
-                    f"experiment '{search.name}': its trials have ended, and Katib has not noticed after {patience:.0f} s;"
+                    f"experiment '{search.name}': its trials have ended, but Katib has not noticed after {timeout:.0f} s;"
                     " is its controller up? make doctor"
                 )
             informer.wait(10)
 
 
-def delete(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
-    """Deletes the Experiment that was shown and all that it owns; run folders on the runs claim stay.
+def delete(cluster: Cluster, search: Search, timeout: float = TIMEOUT_SECONDS) -> None:
+    """Deletes the Experiment and everything that it owns; run directories on the runs claim stay.
 
-    Until its trials and its Suggestion are gone too: a new search of that name would take them for its own. Raises
-    ClusterError where Katib does not let go of them.
+    Waits until its trials and its Suggestion are gone too, since a new search of the same name would adopt them. Raises
+    ClusterError where they do not disappear.
     """
     cluster.delete(EXPERIMENT, search.name, search.uid)
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     with Informer(cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}) as informer:
         while time.monotonic() < end:
             informer.wait(10)
             objects = informer.objects()
-            named = [*objects[EXPERIMENT], *objects[SUGGESTION]]
-            if informer.complete and not (objects[TRIAL] or any(_called(item, search.name) for item in named)):
+            names = {name_of(item) for item in (*objects[EXPERIMENT], *objects[SUGGESTION])}
+            if informer.complete and not objects[TRIAL] and search.name not in names:
                 return
     raise ClusterError(
-        f"experiment '{search.name}' is marked as deleted, and not gone after {patience:.0f} s;"
+        f"experiment '{search.name}' is marked as deleted, but still exists after {timeout:.0f} s;"
         " is Katib's controller up? make doctor"
     )
 
 
-def wait_until_gone(cluster: Cluster, search: Search, patience: float = PATIENCE) -> None:
-    """Returns once no Job and no pod of the deleted `search` is left: a trainer might still write, and Katib would take
-    an old Job for that of a new trial with its name. Raises ClusterError.
+def wait_until_gone(cluster: Cluster, search: Search, timeout: float = TIMEOUT_SECONDS) -> None:
+    """Waits until no Job and no pod of the deleted `search` is left. Raises ClusterError where that takes too long.
+
+    Otherwise a trainer might still write, and Katib would take an old Job for that of a new trial with its name.
     """
-    end = time.monotonic() + patience
-    with Informer(cluster, {JOB: _only(search), POD: _only(search)}) as informer:
+    end = time.monotonic() + timeout
+    with Informer(cluster, {JOB: _selector(search), POD: _selector(search)}) as informer:
         while time.monotonic() < end:
             informer.wait(10)
             if informer.complete and not any(informer.objects().values()):
                 return
     raise ClusterError(
-        f"pods of '{search.name}' are still there after {patience:.0f} s; run directories were left alone"
+        f"pods of '{search.name}' still exist after {timeout:.0f} s; the run directories were not touched"
     )
 
 
-def _called(found: Object, name: str) -> bool:
-    return bool(found["metadata"]["name"] == name)
-
-
-def _only(search: Search) -> str:
+def _selector(search: Search) -> str:
     return f"{OURS},{EXPERIMENT_LABEL}={search.name}"
 
 
 def _signature(cluster: Cluster) -> str:
-    """Returns `somebody at 2026-11-28T14:05:31Z`, by the name that the API server knows the caller by."""
+    """Returns the caller's name according to the API server, and the time: `somebody at 2026-11-28T14:05:31Z`."""
     try:
         answer = cluster.create(SELF_REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
         user = answer["status"]["userInfo"]["username"]
-    except (ClusterError, KeyError):  # before Kubernetes 1.28
-        user = "make stop"
+    except (ClusterError, KeyError):
+        user = "make stop"  # Kubernetes before 1.28 does not tell
     return f"{user} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _suspend(cluster: Cluster, job: str) -> bool:
     try:
         cluster.merge(JOB, job, {"spec": {"suspend": True}})
-    except AbsentError:  # it has ended meanwhile
-        return False
+    except AbsentError:
+        return False  # it has ended in the meantime
     return True
 
 
 def _resume(cluster: Cluster, job: str) -> bool:
-    """Lets a Job run again, with a deadline that grows by the time since its start.
+    """Lets a Job run again, with a deadline that is extended by the time since its start.
 
-    Kubernetes compares the deadline with the start before it sets the start anew (syncJob in job_controller.go), and
+    Kubernetes compares the deadline with the old start before it sets a new one (syncJob in job_controller.go), and
     would end a trial whose pause was longer than its deadline.
     """
     try:
-        found = cluster.get(JOB, job)
-        if found is None:
+        item = cluster.get(JOB, job)
+        if item is None:
             return False
         spec: Object = {"suspend": False}
-        deadline, started = found["spec"].get("activeDeadlineSeconds"), when(found["status"].get("startTime"))
+        deadline, started = item["spec"].get("activeDeadlineSeconds"), instant(item["status"].get("startTime"))
         if deadline and started:
             spec["activeDeadlineSeconds"] = deadline + math.ceil((datetime.now(UTC) - started).total_seconds())
         cluster.merge(JOB, job, {"spec": spec})
@@ -220,13 +215,13 @@ def _resume(cluster: Cluster, job: str) -> bool:
 
 
 def _end(cluster: Cluster, job: str) -> bool:
-    """Returns a Job that is past its deadline is failed by Kubernetes, its pod ended with grace.
+    """Ends a Job: past its deadline, Kubernetes fails it and ends its pod gracefully.
 
-    A suspended one has no clock.
+    It must not be suspended, since the deadline of a suspended Job does not run.
     """
     try:
-        found = cluster.get(JOB, job)
-        if found is None or (found["spec"].get("activeDeadlineSeconds") == 1 and not found["spec"].get("suspend")):
+        item = cluster.get(JOB, job)
+        if item is None or (item["spec"].get("activeDeadlineSeconds") == 1 and not item["spec"].get("suspend")):
             return False
         cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
     except AbsentError:

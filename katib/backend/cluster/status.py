@@ -132,7 +132,7 @@ def progress(
     searches = [read_search(found) for found in objects[EXPERIMENT]]
     if name is not None:
         if name not in (names := [search.name for search in searches]):
-            raise ClusterError(none_called(name, names, cluster.namespace))
+            raise ClusterError(no_experiment(name, names, cluster.namespace))
         searches = [search for search in searches if search.name == name]
     now, made, warnings = datetime.now(UTC), [], cache(lambda: warnings_of(cluster))
     found = {search.name: own(search, objects[TRIAL], objects[JOB], objects[POD]) for search in searches}
@@ -145,7 +145,7 @@ def progress(
     return made
 
 
-def none_called(name: str, names: Iterable[str], namespace: str) -> str:
+def no_experiment(name: str, names: Iterable[str], namespace: str) -> str:
     """Returns the message for an experiment that is not there."""
     there = list(names)
     hint = nearest(name, there) if there else "there is none; make deploy MODEL=… starts one"
