@@ -28,12 +28,12 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     theirs = manifest(load_site().model_copy(update={"namespace": tools.namespace}), "convtasnet")
     theirs["metadata"]["labels"] = {"owner": "somebody"}
     tools.make(theirs)
-    monkeypatch.setattr(run_directories, "PATIENCE", 1.0)
+    monkeypatch.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
     code, out, err = verb("delete", "dprnn", "--yes", "--out", str(tmp_path))
     assert code == 1
     assert f"experiment '{NAME}' is not deleted: 1 of 1 trials cannot be saved ({NAME}-done: 0 of up to 100" in err
     assert "katib-db-manager does not answer" in err
-    assert err.endswith("UNSAVED=1 (--unsaved) gives these epochs up\n")
+    assert err.endswith("UNSAVED=1 (--unsaved) deletes it all the same, and these epochs are lost\n")
     assert not (tmp_path / NAME).exists()
     assert tools.cluster.get(EXPERIMENT, NAME) is not None
     assert not tools.cluster.list(JOB)

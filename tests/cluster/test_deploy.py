@@ -92,7 +92,7 @@ def test_deploy_refuses_fewer_parallel_trials(verb: Verb) -> None:
     verb("deploy", "dprnn", "--yes", "--wait", "0")
     code, _, err = verb("deploy", "dprnn", "--parallel", "1", "--yes")
     assert code == 1
-    assert "delete its newest trials" in err
+    assert "delete the newest trials" in err
 
 
 def test_deploy_refuses_what_katib_would_once_all_trials_exist(verb: Verb, katib_of: Begin) -> None:

@@ -30,7 +30,7 @@ def lacks(answer: Answer) -> bool:
 def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool = True) -> Iterator[None]:
     with researcher(tools, katib=katib) as kubeconfig, monkeypatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
-        patched.setattr(run_directories, "PATIENCE", 1.0)
+        patched.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
         patched.setattr(architecture, "sizes", unasked)
         yield
 

@@ -187,7 +187,7 @@ def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_res
     assert before["maxTrialCount"] == 9
     for words, message in (
         (("--trials", "9", "--epochs", "3"), "another search"),
-        (("--trials", "9", "--parallel", "1"), "delete its newest trials"),
+        (("--trials", "9", "--parallel", "1"), "delete the newest trials"),
     ):
         code, _, err = deploy(*words)
         assert (code, message in err) == (1, True), err

@@ -77,7 +77,7 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(verb: Verb, ka
     assert len(tools.cluster.list(TRIAL)) == 2
     code, out, _ = verb("resume", "dprnn", "--yes")
     assert code == 0
-    assert out.count("continues at its checkpoint") == 2
+    assert out.count("resumes from its checkpoint") == 2
     assert not any(tools.job(trial)["spec"]["suspend"] for trial in trials)
     assert verb("resume", "dprnn", "--yes")[1] == f"experiment '{NAME}' is not paused; nothing to change\n"
 
@@ -163,7 +163,7 @@ def test_110_trials_of_four_models(
     records = as_json(verb("results", "spmamba", "--cluster", "--json")[1])
     assert len(records) == 35
     assert records[0]["val_si_snr"] == 32.0
-    monkeypatch.setattr(run_directories, "PATIENCE", 1.0)  # no node here runs a pod
+    monkeypatch.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)  # no node here runs a pod
     assert verb("delete", "spmamba", "--yes", "--unsaved", "--out", str(tmp_path))[0] == 0
     tools.kubectl("wait", "--for=delete", "experiment/series3-spmamba", "--timeout=300s")
     left = {trial["metadata"]["name"].rpartition("-")[0] for trial in tools.cluster.list(TRIAL)}

@@ -20,7 +20,6 @@ STOPPED = "sepsweep/stopped"
 HOURS_BEFORE = "sepsweep/hours-before"
 """The annotation of an Experiment that continues an ended one: the GPU-hours spent until then, by trial, as JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
-when = instant
 
 
 @dataclass(frozen=True)
@@ -142,13 +141,13 @@ def read_search(item: Object) -> Search:
         trials=status.get("trials") or 0,
         failed=(status.get("trialsFailed") or 0) + (status.get("trialMetricsUnavailable") or 0),
         best=(status.get("currentOptimalTrial") or {}).get("bestTrialName") or "",
-        created=when(item["metadata"].get("creationTimestamp")),
-        ended=when(status.get("completionTime")),
+        created=instant(item["metadata"].get("creationTimestamp")),
+        ended=instant(status.get("completionTime")),
         deleting="deletionTimestamp" in item["metadata"],
         gpus=gpus_of(containers),
         deadline=max(0.0, float(job.get("activeDeadlineSeconds") or 0) - _room_seconds(containers)),
         stopped_by=clean(stopped_by),
-        stopped_at=when(stopped_at),
+        stopped_at=instant(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
         hours_before=_hours_before(annotations.get(HOURS_BEFORE, "{}")),
     )
@@ -176,7 +175,7 @@ def read_trial(item: Object) -> Trial:
     metrics = (status.get("observation") or {}).get("metrics") or []
     observation: Object = next((metric for metric in reversed(metrics) if metric["name"] == objective), {})
     observed = {key: _number(observation, key) for key in get_args(Strategy)}
-    last_change = when(condition.get("lastTransitionTime")) if state in ENDED else None
+    last_change = instant(condition.get("lastTransitionTime")) if state in ENDED else None
     return Trial(
         name=name_of(item),
         uid=item["metadata"].get("uid", ""),
@@ -188,9 +187,9 @@ def read_trial(item: Object) -> Trial:
         rules=tuple(map(_rule, spec.get("earlyStoppingRules") or [])),
         assignments={clean(each["name"]): clean(each["value"]) for each in spec.get("parameterAssignments") or []},
         observed={key: value for key, value in observed.items() if value is not None},
-        created=when(item["metadata"].get("creationTimestamp")),
-        started=when(status.get("startTime")),
-        ended=when(status.get("completionTime")) or last_change,
+        created=instant(item["metadata"].get("creationTimestamp")),
+        started=instant(status.get("startTime")),
+        ended=instant(status.get("completionTime")) or last_change,
         record=read_record(item),
     )
 
@@ -204,7 +203,7 @@ def read_job(item: Object) -> Job:
         uid=item["metadata"].get("uid", ""),
         owner=owner_of(item),
         suspended=bool(item["spec"].get("suspend")),
-        suspended_since=when(conditions.get("Suspended", {}).get("lastTransitionTime")),
+        suspended_since=instant(conditions.get("Suspended", {}).get("lastTransitionTime")),
         queued=QUEUE_LABEL in labels_of(item),
         failed=status.get("failed") or 0,
         reason=conditions.get("Failed", {}).get("reason", ""),

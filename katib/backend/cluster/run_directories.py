@@ -1,173 +1,168 @@
-"""The run directories of an experiment on the runs claim: looked at and removed by a Job that mounts it.
+"""Reads and removes the run directories of an experiment on the runs claim, with a Job that mounts the claim.
 
-The Job's pod is that of a trial with another command and without the GPU, so that it may start wherever trials may:
-image, pull secrets, node selector, tolerations, priority, security contexts and queue are the trial's own.
+The Job's pod is a trial's pod with another command and without the GPU, so that it can start wherever trials can: it
+has the trial's image, pull secrets, node selector, tolerations, priority, security contexts and queue.
 """
 
 import base64
 import re
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.causes import why_waiting
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import Informer
-from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object
+from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object, name_of
 from katib.backend.cluster.model import Job, read_job, read_pod
 from katib.errors import ClusterError
+from katib.tree import Tree, at
 from katib.untrusted import clean, is_name, parse_json
 
-PATIENCE = 300.0
-"""Seconds that such a Job may take; the node may have to pull the trainer's image."""
+TIMEOUT_SECONDS = 300.0
+"""How long such a Job may take; the node may have to pull the trainer's image first."""
 RUNS = "/runs"
 LOG_BYTES = 64 << 20
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_OF_KUEUE = "kueue.x-k8s.io/"
-_OF_PLACE = (
+_KUEUE = "kueue.x-k8s.io/"
+_SCHEDULING = (
     *("imagePullSecrets", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints"),
     *("priorityClassName", "schedulerName", "runtimeClassName", "securityContext"),
 )
-"""What of a trial's pod decides where such a Job may run, and as whom."""
-_OF_USER = ("runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions")
+"""The fields of a trial's pod that decide where such a Job can run, and as which user."""
+_USER = ("runAsUser", "runAsGroup", "runAsNonRoot", "seLinuxOptions")
 _HARDENED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
 SUMMARY_BYTES = 16 << 20
-"""Of a directory: the summary of 10 000 epochs has 4 MB."""
+"""The largest summary of a directory that is read; one of 10 000 epochs has 4 MB."""
 READ_SCRIPT = (
     f"MOST = {SUMMARY_BYTES}\n"
     + """\
 import base64, json, os, stat, sys, zlib
 root = sys.argv[1]
-names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)) if os.path.isdir(root) else []
+entries = os.scandir(root) if os.path.isdir(root) else ()
+names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 for name in names:
-    files = [os.path.join(place, file) for place, _, found in os.walk(os.path.join(root, name)) for file in found]
+    files = [os.path.join(folder, file) for folder, _, files in os.walk(os.path.join(root, name)) for file in files]
     try:
-        place = os.path.join(root, name, "summary.json")
-        kind = os.lstat(place)
-        if not stat.S_ISREG(kind.st_mode) or kind.st_size > MOST:
+        path = os.path.join(root, name, "summary.json")
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST:
             raise ValueError("summary.json is no file of at most %d bytes" % MOST)
-        with open(place) as file:
+        with open(path) as file:
             summary, problem = json.load(file), ""
     except FileNotFoundError:
         summary, problem = {}, ""
     except (OSError, ValueError, RecursionError) as error:
         summary, problem = {}, str(error)
     size = sum(os.lstat(file).st_size for file in files if os.path.lexists(file))
-    found = {"trial": name, "bytes": size, "summary": summary, "problem": problem}
-    print(base64.b64encode(zlib.compress(json.dumps(found).encode())).decode())
+    directory = {"trial": name, "bytes": size, "summary": summary, "problem": problem}
+    print(base64.b64encode(zlib.compress(json.dumps(directory).encode())).decode())
 print(len(names), "directories")
 """
 )
-"""Prints a line a directory, compressed because a kubelet keeps 10 MiB of a log, and their number, by which it is
-whole."""
+"""Prints one line per directory, compressed since a kubelet keeps 10 MiB of a log, and finally their number."""
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run directory: `summary` is the trainer's account of the run, empty before its first epoch has ended."""
+    """A run directory."""
 
     trial: str
     bytes: int
-    summary: Mapping[str, Any]
+    summary: Tree
+    """The trainer's summary of the run; empty before its first epoch has ended."""
     problem: str = ""
-    """Why the summary cannot be read."""
+    """Why the summary cannot be read; empty where it can."""
 
     @property
     def epochs(self) -> int:
-        """Finished epochs that the trainer has written down."""
+        """The number of finished epochs that the trainer has recorded."""
         history = self.summary.get("history")
         return len(history) if isinstance(history, list) else 0
 
     @property
     def state(self) -> str:
-        """How the run stands in the trainer's words: running, stopped, finished, diverged, …"""
+        """The state of the run according to the trainer: running, stopped, finished, diverged, …"""
         return clean(str(self.summary.get("state", "")), 100)
 
 
-def read(cluster: Cluster, manifest: Object, experiment: str, patience: float | None = None) -> list[RunDirectory]:
+def read(cluster: Cluster, manifest: Object, experiment: str, timeout: float | None = None) -> list[RunDirectory]:
     """Returns the run directories of `experiment`; `manifest` is an Experiment whose trials mount the claim.
 
-    Raises ClusterError.
+    Raises ClusterError where they cannot be read.
     """
-    place = _place(experiment)
-    body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, place], read_only=True)
-    what = f"run directories of '{experiment}' could not be read"
-    text = _run(cluster, body, what, PATIENCE if patience is None else patience, printed=True)
-    return directories(text, what)
+    body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, _folder(experiment)], read_only=True)
+    failure = f"run directories of '{experiment}' could not be read"
+    output = _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout, printed=True)
+    return directories(output, failure)
 
 
-def remove(cluster: Cluster, manifest: Object, experiment: str, patience: float | None = None) -> None:
-    """Removes the run directories of `experiment` from the runs claim.
-
-    Raises ClusterError where they are still there.
-    """
-    command = ["rm", "-rf", "--one-file-system", _place(experiment)]
+def remove(cluster: Cluster, manifest: Object, experiment: str, timeout: float | None = None) -> None:
+    """Removes the run directories of `experiment` from the runs claim. Raises ClusterError where that fails."""
+    command = ["rm", "-rf", "--one-file-system", _folder(experiment)]
     body = job(manifest, f"clean-{experiment}-", command, read_only=False)
-    what = f"run directories of '{experiment}' are still there"
-    _run(cluster, body, what, PATIENCE if patience is None else patience)
+    failure = f"run directories of '{experiment}' were not removed"
+    _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout)
 
 
-def _place(experiment: str) -> str:
-    """Their folder. Raises ClusterError for a name that no experiment can have, such as one that leaves the folder."""
+def _folder(experiment: str) -> str:
+    """Returns the folder of the run directories.
+
+    Raises ClusterError for a name that no experiment can have, such as one that leads out of the folder.
+    """
     if not _NAME.fullmatch(experiment):
         raise ClusterError(f"'{experiment}' is no name of an experiment (lower-case letters, digits and -)")
     return f"{RUNS}/{experiment}"
 
 
-def directories(text: str, what: str) -> list[RunDirectory]:
-    """Returns what READ_SCRIPT printed.
+def directories(output: str, failure: str) -> list[RunDirectory]:
+    """Returns the run directories from the output of READ_SCRIPT.
 
-    Raises ClusterError that begins with `what` where that is damaged or not whole.
+    Raises ClusterError that begins with `failure` where the output is damaged or not complete.
     """
-    *lines, last = text.splitlines() or [""]
+    *lines, last = output.splitlines() or [""]
     try:
-        found = [parse_json(_unpacked(base64.b64decode(line, validate=True))) for line in lines]
-        made = [
-            RunDirectory(_name(item["trial"]), int(item["bytes"]), _mapping(item["summary"]), clean(item["problem"]))
-            for item in found
-        ]
+        read = [_directory(line) for line in lines]
     except (ValueError, KeyError, TypeError, OverflowError, zlib.error) as error:
-        why = clean((str(error).splitlines() or [type(error).__name__])[0])
-        raise ClusterError(f"{what}: the log of the job that read them is damaged ({why})") from None
-    if last != f"{len(made)} directories":
-        raise ClusterError(f"{what}: the log of the job that read them is not whole")
-    return made
+        reason = clean((str(error).splitlines() or [type(error).__name__])[0])
+        raise ClusterError(f"{failure}: the log of the job that read them is damaged ({reason})") from None
+    if last != f"{len(read)} directories":
+        raise ClusterError(f"{failure}: the log of the job that read them is not complete")
+    return read
 
 
-def _name(found: object) -> str:
-    """Returns the name of a run directory, which is its trial's. Raises ValueError for one that no trial has."""
-    if not isinstance(found, str) or not is_name(found):
+def _directory(line: str) -> RunDirectory:
+    """Returns the run directory that one line of READ_SCRIPT's output describes. Raises ValueError and its like."""
+    described = parse_json(_unpacked(base64.b64decode(line, validate=True)))
+    name = described["trial"]
+    if not isinstance(name, str) or not is_name(name):
         raise ValueError("a directory has a name that no trial has")
-    return found
+    return RunDirectory(name, int(described["bytes"]), at(described, "summary"), clean(described["problem"]))
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Returns what was compressed, up to a little more than a summary may have: the image of the trials may print what
-    it likes.
+    """Returns the decompressed data.
+
+    Raises ValueError where it is much larger than a summary may be, since the trials' image may print anything.
     """
     unpacker = zlib.decompressobj()
-    found = unpacker.decompress(data, SUMMARY_BYTES + (1 << 16))
+    unpacked = unpacker.decompress(data, SUMMARY_BYTES + (1 << 16))
     if not unpacker.eof:
         raise ValueError("a directory is described in too many bytes")
-    return found
-
-
-def _mapping(found: object) -> Mapping[str, Any]:
-    return found if isinstance(found, dict) else {}
+    return unpacked
 
 
 def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool) -> Object:
-    """Returns a Job in a trial's place, with no more rights than looking at files needs.
+    """Returns a Job that runs `command` where a trial would run, with only the rights that reading files needs.
 
-    What training alone needs is left out: data, shared memory, environment, GPUs, hooks; and what no Job of ours needs,
+    It lacks what only training needs (data, shared memory, environment, GPUs, hooks) and what no Job of ours needs,
     whoever wrote the manifest: an account's token, the node's namespaces, other containers.
     """
     trial = manifest["spec"]["trialTemplate"]["trialSpec"]
@@ -176,7 +171,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
     mounts = {mount["mountPath"]: mount["name"] for mount in trainer.get("volumeMounts") or []}
     if (volume := mounts.get(RUNS)) is None:
         raise ClusterError(f"the trials of '{manifest['metadata']['name']}' mount nothing at {RUNS}")
-    user = {key: value for key, value in (trainer.get("securityContext") or {}).items() if key in _OF_USER}
+    user = {key: value for key, value in (trainer.get("securityContext") or {}).items() if key in _USER}
     container = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
     container |= {
         "securityContext": user | _HARDENED,
@@ -185,7 +180,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "volumeMounts": [{"name": volume, "mountPath": RUNS, **({"readOnly": True} if read_only else {})}],
     }
-    spec = {key: pod["spec"][key] for key in _OF_PLACE if key in pod["spec"]}
+    spec = {key: pod["spec"][key] for key in _SCHEDULING if key in pod["spec"]}
     spec |= {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -196,7 +191,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
         "terminationGracePeriodSeconds": 5,
     }
     labels = (trial.get("metadata") or {}).get("labels") or {}
-    queue = {key: value for key, value in labels.items() if key.startswith(_OF_KUEUE)}
+    queue = {key: value for key, value in labels.items() if key.startswith(_KUEUE)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -215,46 +210,45 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
     }
 
 
-def _run(cluster: Cluster, body: Object, what: str, patience: float, *, printed: bool = False) -> str:
-    """Returns what the Job printed, where that is wanted; it is deleted, whatever came of it.
+def _run(cluster: Cluster, body: Object, failure: str, timeout: float, *, printed: bool = False) -> str:
+    """Runs the Job, deletes it in any case, and returns its output where it is to be `printed`.
 
-    Raises ClusterError that begins with `what`.
+    Raises ClusterError that begins with `failure`.
     """
-    made = cluster.create(JOB, body)
-    name, uid = made["metadata"]["name"], made["metadata"]["uid"]
+    created = cluster.create(JOB, body)
+    name, uid = name_of(created), created["metadata"]["uid"]
     try:
-        ended = _ended(cluster, name, patience)
-        found = cluster.list(POD, f"batch.kubernetes.io/job-name={name}")
-        pods = [read_pod(pod) for pod in sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))]
+        ended = _ended(cluster, name, timeout)
+        objects = cluster.list(POD, f"batch.kubernetes.io/job-name={name}")
+        pods = [read_pod(pod) for pod in sorted(objects, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))]
         if not ended.finished:
             reason = why_waiting(ended, pods) or "its pod runs"
-            raise ClusterError(f"{what}: job '{name}' has not ended after {patience:.0f} s ({reason})")
+            raise ClusterError(f"{failure}: job '{name}' has not ended after {timeout:.0f} s ({reason})")
         if not ended.reason and not printed:
             return ""
         try:
-            text = cluster.log(pods[-1].name, pods[-1].containers[0], LOG_BYTES) if pods else ""
+            output = cluster.log(pods[-1].name, pods[-1].containers[0], LOG_BYTES) if pods else ""
         except ClusterError as error:
             reason = f"failed ({ended.reason}), and its log" if ended.reason else "has a log that"
-            raise ClusterError(f"{what}: job '{name}' {reason} cannot be read: {error}") from None
+            raise ClusterError(f"{failure}: job '{name}' {reason} cannot be read: {error}") from None
         if ended.reason:
-            said = next((line for line in reversed(text.splitlines()) if line.strip()), ended.reason)
-            raise ClusterError(f"{what}: job '{name}' failed: {said}")
-        return text
+            last_line = next((line for line in reversed(output.splitlines()) if line.strip()), ended.reason)
+            raise ClusterError(f"{failure}: job '{name}' failed: {last_line}")
+        return output
     finally:
         with suppress(AbsentError):
             cluster.delete(JOB, name, uid)
 
 
-def _ended(cluster: Cluster, name: str, patience: float) -> Job:
-    """Returns the Job, once it has ended or `patience` is over."""
-    end = time.monotonic() + patience
+def _ended(cluster: Cluster, name: str, timeout: float) -> Job:
+    """Returns the Job once it has ended, or after `timeout` seconds."""
+    end = time.monotonic() + timeout
     with Informer(cluster, {JOB: OURS}) as informer:
         while True:
             informer.wait(max(0.1, min(10.0, end - time.monotonic())))
             late = time.monotonic() > end
-            jobs = map(read_job, informer.objects()[JOB])
-            found = next((item for item in jobs if item.name == name), None)
-            if found is not None and (found.finished or late):
-                return found
+            job = next((job for job in map(read_job, informer.objects()[JOB]) if job.name == name), None)
+            if job is not None and (job.finished or late):
+                return job
             if late:
-                raise informer.problem or ClusterError(f"job '{name}' is not there any more")
+                raise informer.problem or ClusterError(f"job '{name}' no longer exists")

@@ -1,7 +1,7 @@
-"""Saves the trial table of a search on the cluster before the search is deleted, and says what of it cannot be saved.
+"""Saves the trial table of a search on the cluster before it is deleted, and names the trials that cannot be saved.
 
-Katib's database loses a trial's rows with the trial. So each curve must have been read whole: from the DB manager, from
-a pod's log, or from the run directory, which a Job in the namespace reads where the first two do not have it.
+Katib's database loses a trial's rows with the trial, so each curve must have been read completely: from the DB manager,
+from a pod's log, or from the run directory, which a Job in the namespace reads where the first two lack it.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping
@@ -19,64 +19,65 @@ from katib.trial import objective_value
 
 @dataclass(frozen=True)
 class Saving:
-    """What can be saved of a search: its table, and one line for each trial whose curve could not be read whole."""
+    """What can be saved of a search: its table, and a line for each trial whose curve could not be read completely."""
 
     table: TrialTable
     manifest: Object
     unsaved: tuple[str, ...] = ()
     why: str = ""
-    """Why not, where something is unsaved."""
+    """Why something cannot be saved; empty where everything can."""
 
-    def require_whole(self, what: str) -> None:
-        """Raises ClusterError where something is unsaved; `what` is not done then."""
+    def require_whole(self, refusal: str) -> None:
+        """Raises ClusterError where something is unsaved; the message begins with what is not done then."""
         if self.unsaved:
             more = f", and {len(self.unsaved) - 5} more" if len(self.unsaved) > 5 else ""
             raise ClusterError(
-                f"{what}: {len(self.unsaved)} of {len(self.table.rows)} trials cannot be saved"
+                f"{refusal}: {len(self.unsaved)} of {len(self.table.rows)} trials cannot be saved"
                 f" ({', '.join(self.unsaved[:5])}{more}): {self.why}; make doctor says what is wrong,"
-                " UNSAVED=1 (--unsaved) gives these epochs up"
+                " UNSAVED=1 (--unsaved) deletes it all the same, and these epochs are lost"
             )
 
 
 def saving(cluster: Cluster, experiment: str, say: Callable[[str], None], *, context: str | None = None) -> Saving:
-    """Reads every curve of `experiment` from wherever it is. Raises ClusterError where `experiment` is not there."""
-    found = gather(cluster, experiment, context=context, every_log=True)
-    if not found.doubtful:
-        return Saving(found.table, found.manifest)
-    say(f"reads the run directories of {len(found.doubtful)} trials, whose epochs are nowhere else")
+    """Reads every curve of `experiment` from wherever it is. Raises ClusterError where there is no such experiment."""
+    gathered = gather(cluster, experiment, context=context, every_log=True)
+    if not gathered.doubtful:
+        return Saving(gathered.table, gathered.manifest)
+    say(f"reads the run directories of {len(gathered.doubtful)} trials, whose epochs are nowhere else")
+    unanswered = f"{MANAGER} does not answer ({gathered.why})" if gathered.why else ""
     try:
-        directories = {item.trial: item for item in read(cluster, found.manifest, experiment)}
+        directories = {item.trial: item for item in read(cluster, gathered.manifest, experiment)}
     except ClusterError as error:
-        why = f"{MANAGER} does not answer ({found.why}), and {error}" if found.why else str(error)
-        unsaved = _missing(found.table, found.doubtful)
-        return Saving(found.table, found.manifest, unsaved, why)
-    made = completed(found.table, directories)
-    if found.why:
-        note = f"{MANAGER} does not answer ({found.why}); curves are from pods' logs and run directories"
-        made = replace(made, notes=(*made.notes, note))
-    bad = dict(_unread(made, directories, found))
-    reasons = [found.why and f"{MANAGER} does not answer ({found.why})", *list(bad.values())[:2]]
-    return Saving(made, found.manifest, _missing(made, bad), "; ".join(filter(None, reasons)))
+        reason = f"{unanswered}, and {error}" if unanswered else str(error)
+        return Saving(gathered.table, gathered.manifest, _missing(gathered.table, gathered.doubtful), reason)
+    table = completed(gathered.table, directories)
+    if unanswered:
+        table = replace(table, notes=(*table.notes, f"{unanswered}; curves are from pods' logs and run directories"))
+    reasons = dict(_unread(table, directories, gathered))
+    why = "; ".join(filter(None, [unanswered, *list(reasons.values())[:2]]))
+    return Saving(table, gathered.manifest, _missing(table, reasons), why)
 
 
-def _unread(table: TrialTable, directories: Mapping[str, RunDirectory], found: Gathered) -> Iterator[tuple[str, str]]:
-    """Yields the doubtful trials that their run directories do not make whole, each with the reason."""
+def _unread(
+    table: TrialTable, directories: Mapping[str, RunDirectory], gathered: Gathered
+) -> Iterator[tuple[str, str]]:
+    """Yields the doubtful trials whose curves their run directories do not complete either, each with the reason."""
     for row in table.rows:
-        if row.trial not in found.doubtful:
+        if row.trial not in gathered.doubtful:
             continue
-        directory, least = directories.get(row.trial), found.finished.get(row.trial, 0)
+        directory, least = directories.get(row.trial), gathered.finished.get(row.trial, 0)
         if directory and directory.problem:
             yield row.trial, f"the summary of {row.trial} cannot be read: {directory.problem}"
         elif (row.curve[-1].step if row.curve else 0) < least:
-            where = f"its run directory has {directory.epochs}" if directory else "it has no run directory"
-            yield row.trial, f"{row.trial} has finished {least} epochs at least, and {where}"
+            epochs = f"its run directory has {directory.epochs}" if directory else "it has no run directory"
+            yield row.trial, f"{row.trial} has finished at least {least} epochs, and {epochs}"
 
 
 def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> TrialTable:
-    """Returns the table with the curves of run directories that know more epochs than it does."""
+    """Returns the table with the curves of those run directories that have more epochs than it."""
     rows = [_completed(row, directories.get(row.trial), table.identity.strategy) for row in table.rows]
-    notes = [note for note in table.notes if not note.startswith(MANAGER)]
-    return replace(table, rows=best_first(rows, table.identity.direction), notes=tuple(notes))
+    notes = tuple(note for note in table.notes if not note.startswith(MANAGER))
+    return replace(table, rows=best_first(rows, table.identity.direction), notes=notes)
 
 
 def _completed(row: Row, directory: RunDirectory | None, strategy: str) -> Row:

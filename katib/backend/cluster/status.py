@@ -1,15 +1,14 @@
-"""What runs: experiments and their trials with epoch, SI-SNR, GPU time, and the cause of what went wrong.
+"""Reads how searches progress: their trials with epoch, objective and GPU time, and the cause of what went wrong.
 
-A look costs five API calls and at most LOGS more, for the logs of running and failed trials; where a search lacks
-trials, two more say why (the namespace's warnings, and the log of a service that crashes).
+That takes five API calls and at most LOGS more, for the logs of running and failed trials; where a search lacks trials,
+two more find out why (the namespace's warnings, and the log of a service that crashes).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from statistics import mean
-from typing import Any
 
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import (
@@ -50,10 +49,11 @@ from katib.eta import seconds_left
 from katib.metrics import MetricParser
 
 LOGS = 5
-"""Logs read in one look."""
+"""The number of logs that are read each time."""
 LOG_BYTES = 1 << 24
-"""Of a log; the trainer's has some 200 an epoch."""
-DEADLINE_MARGIN = 3  # katib/manifest/render.py: activeDeadlineSeconds is that many times the estimate of a run
+"""The part of a log that is read; the trainer prints about 200 bytes per epoch."""
+DEADLINE_MARGIN = 3
+"""How many times the estimate of a run activeDeadlineSeconds is (katib/manifest/render.py)."""
 SELECTORS: Mapping[Kind, str] = {
     EXPERIMENT: OURS,
     TRIAL: f"{OURS},{EXPERIMENT_LABEL}",
@@ -61,39 +61,44 @@ SELECTORS: Mapping[Kind, str] = {
     POD: f"{OURS},{EXPERIMENT_LABEL}",
     SUGGESTION: OURS,
 }
-"""What status lists or watches; pods are those of trials and of suggestion services."""
+"""The objects that status lists or watches; pods are those of trials and of suggestion services."""
 
 
 @dataclass
 class Curves:
-    """What the logs of trials said so far; kept between looks, so that each look reads other logs first."""
+    """What the logs of trials have said so far; it is kept, so that each time other logs are read first."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
+    """The objective of each epoch, by trial."""
     last_lines: dict[str, list[str]] = field(default_factory=dict)
-    """By pod."""
+    """The last lines of a log, by pod."""
     read: dict[str, int] = field(default_factory=dict)
-    looks: int = 0
+    """When a log was last read, as a value of `rounds`, by pod."""
+    rounds: int = 0
+    """The number of times that logs have been read."""
     final: set[str] = field(default_factory=set)
+    """The pods that have ended, and whose log has been read since."""
     problem: str = ""
-    """Why a log could not be read in the last look."""
+    """Why a log could not be read the last time; empty where all could."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One trial as status shows it. `hours` are GPU-hours so far."""
+class LiveTrial:
+    """A trial as status shows it."""
 
     trial: Trial
     state: str
     values: tuple[float, ...]
-    """The objective by epoch, as far as a log that is still there says."""
+    """The objective of each epoch, as far as a log that still exists says."""
     epoch: int
-    """Finished epochs, of a trial without a log those that its record tells."""
+    """The number of finished epochs, according to the log, or to the trial's record where there is no log."""
     current: float | None
     best: float | None
     node: str
     gpus: int
     restarts: int
     hours: float
+    """GPU-hours so far."""
     cause: Cause | None
     interruption: str
     pod: Pod | None
@@ -101,25 +106,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Progress:
-    """One search with its trials."""
+    """A search with its trials."""
 
     search: Search
-    rows: tuple[Row, ...]
+    rows: tuple[LiveTrial, ...]
     hours_used: float
     hours_planned: float
     seconds_left: float | None
     unreadable: str
-    """Why a log could not be read."""
+    """Why a log could not be read; empty where all could."""
     unread: int
-    """Running trials whose log has not been read yet."""
+    """The number of running trials whose log has not been read yet."""
     lacking: Cause | None = None
     """Why the search has fewer trials than it may have."""
 
 
 def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
-    """Returns all searches of the namespace that are ours, or the one called `name`.
+    """Returns the progress of all our searches in the namespace, or of the one called `name`.
 
-    Raises ClusterError where there is none.
+    Raises ClusterError where there is no search of that name.
     """
     objects = {kind: cluster.list(kind, selector) for kind, selector in SELECTORS.items()}
     return progress(cluster, objects, curves, name)
@@ -128,27 +133,28 @@ def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Prog
 def progress(
     cluster: Cluster, objects: Mapping[Kind, Sequence[Object]], curves: Curves, name: str | None = None
 ) -> list[Progress]:
-    """Returns the same of objects that are there already; only logs are read from the API server."""
-    searches = [read_search(found) for found in objects[EXPERIMENT]]
+    """Returns what `look` returns, from `objects` that were listed before; only logs are read from the API server."""
+    searches = sorted(map(read_search, objects[EXPERIMENT]), key=lambda search: search.name)
     if name is not None:
-        if name not in (names := [search.name for search in searches]):
+        names = [search.name for search in searches]
+        if name not in names:
             raise ClusterError(no_experiment(name, names, cluster.namespace))
         searches = [search for search in searches if search.name == name]
-    now, made, warnings = datetime.now(UTC), [], cache(lambda: warnings_of(cluster))
-    found = {search.name: own(search, objects[TRIAL], objects[JOB], objects[POD]) for search in searches}
-    _read_logs(cluster, [(search, *found[search.name]) for search in searches], curves)
-    for search in sorted(searches, key=lambda search: search.name):
-        trials, jobs, pods = found[search.name]
-        one = _progress(search, trials, jobs, pods, curves, now)
-        rows = tuple(replace(row, cause=lacking_volume(cluster, row.pod) or row.cause) for row in one.rows)
-        made.append(replace(one, rows=rows, lacking=lacking(cluster, search, trials, objects, warnings)))
-    return made
+    now, warnings = datetime.now(UTC), cache(lambda: warnings_of(cluster))
+    owned = [(search, *own(search, objects[TRIAL], objects[JOB], objects[POD])) for search in searches]
+    _read_logs(cluster, owned, curves)
+    result = []
+    for search, trials, jobs, pods in owned:
+        item = _progress(search, trials, jobs, pods, curves, now)
+        rows = tuple(replace(row, cause=lacking_volume(cluster, row.pod) or row.cause) for row in item.rows)
+        result.append(replace(item, rows=rows, lacking=lacking(cluster, search, trials, objects, warnings)))
+    return result
 
 
 def no_experiment(name: str, names: Iterable[str], namespace: str) -> str:
-    """Returns the message for an experiment that is not there."""
-    there = list(names)
-    hint = nearest(name, there) if there else "there is none; make deploy MODEL=… starts one"
+    """Returns the message for an experiment that does not exist, with the nearest of `names`."""
+    known = list(names)
+    hint = nearest(name, known) if known else "there is none; make deploy MODEL=… starts one"
     return f"there is no experiment '{name}' of ours in namespace '{namespace}': {hint}"
 
 
@@ -165,7 +171,7 @@ def _progress(
     done = [
         elapsed(row.trial.started or row.trial.created, row.trial.ended, now)
         for row in rows
-        if row.trial.state in ("Succeeded", "EarlyStopped")  # one that failed says nothing of how long others take
+        if row.trial.state in ("Succeeded", "EarlyStopped")  # failed ones do not tell how long others take
     ]
     each = mean(done) if done else planned
     begun = [elapsed(row.trial.started, None, now) for row in rows if not row.trial.finished]
@@ -181,7 +187,9 @@ def _progress(
     )
 
 
-def _row(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], curves: Curves, now: datetime) -> Row:
+def _row(
+    trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], curves: Curves, now: datetime
+) -> LiveTrial:
     pod = pods[-1] if pods else None
     values = curves.values.get(trial.name, [])
     best = trial.observed.get(search.strategy)
@@ -189,11 +197,11 @@ def _row(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], cur
         best = search.direction.best(values)
     last_lines = curves.last_lines.get(pod.name, ()) if pod else ()
     waiting = None if trial.finished else why_waiting(job, pods)
-    tried = why_tried_again(trial, pods, curves.last_lines)
+    last_try = why_tried_again(trial, pods, curves.last_lines)
     cause = waiting or why_failed(trial, job, pods, last_lines, search)
-    cause = both(cause or why_stuck(pod, last_lines), tried)
+    cause = both(cause or why_stuck(pod, last_lines), last_try)
     state = "Paused" if waiting and waiting.problem == "paused" else "Waiting" if waiting else trial.state
-    return Row(
+    return LiveTrial(
         trial=trial,
         state=state,
         values=tuple(values),
@@ -215,11 +223,12 @@ def _read_logs(
     searches: Sequence[tuple[Search, list[Trial], dict[str, Job], dict[str, list[Pod]]]],
     curves: Curves,
 ) -> None:
-    """Running trials first, the one that was read longest ago before others.
+    """Reads at most LOGS logs into `curves`.
 
-    Then, each once, tries that have failed and ended trials of which neither Katib nor a record tells value and epoch.
+    Running trials come first, the one whose log was read longest ago before the others. Then come, once each, failed
+    tries, and ended trials of which neither Katib nor a record has value and epoch.
     """
-    curves.looks += 1
+    curves.rounds += 1
     curves.problem = ""
     wanted = []
     for search, trials, _, pods in searches:
@@ -230,12 +239,13 @@ def _read_logs(
                     wanted.append((trial, pod, parser, pod is pods[trial.name][-1]))
     wanted.sort(key=lambda item: (item[0].finished, not item[3], curves.read.get(item[1].name, 0)))
     for trial, pod, parser, newest in wanted[:LOGS]:
-        curves.read[pod.name] = curves.looks
+        curves.read[pod.name] = curves.rounds
         try:
             text = cluster.log(pod.name, pod.log_container, LOG_BYTES)
-        except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
-            continue
-        except ClusterError as error:  # a silent node, a missing right, the server away: the rest is worth showing
+        except (AbsentError, RefusedError):
+            continue  # the pod is gone by now, or its container has not started
+        except ClusterError as error:
+            # A node does not answer, a right is missing, or the server is away: the rest is worth showing.
             curves.problem = str(error)
             continue
         lines = [clean(line) for line in text.splitlines()]
@@ -247,7 +257,10 @@ def _read_logs(
 
 
 def _worth_reading(trial: Trial, pods: Sequence[Pod]) -> list[Pod]:
-    """Returns the newest pod of a trial, unless all is known without its log, and the last one that has failed."""
+    """Returns the pods of a trial whose logs are needed.
+
+    They are the last one that has failed, and the newest one unless everything is known without its log.
+    """
     tries = [pod for pod in pods if pod.phase != "Pending"]
     failed = [pod for pod in tries if pod.failed][-1:]
     if not tries or tries[-1] in failed or (trial.finished and trial.observed and trial.record.epochs):
@@ -258,19 +271,19 @@ def _worth_reading(trial: Trial, pods: Sequence[Pod]) -> list[Pod]:
 def steps(parser: MetricParser, lines: Iterable[str]) -> list[float]:
     """Returns the values of a trial's objective by epoch.
 
-    A resumed trial prints its history again with the times of old: a time is one epoch.
+    A resumed trial prints its history again with the original times, so that each time stands for one epoch.
     """
-    found: dict[object, float] = {}
+    by_time: dict[object, float] = {}
     for line in lines:
         for report in parser.parse(line):
-            found[report.time or len(found)] = report.value
-    return list(found.values())
+            by_time[report.time or len(by_time)] = report.value
+    return list(by_time.values())
 
 
-def _order(search: Search) -> Any:
-    """Running ones first, then by what they reached."""
+def _order(search: Search) -> Callable[[LiveTrial], tuple[bool, bool, float, str]]:
+    """Returns the sort key of rows: running trials first, then by their best value."""
 
-    def key(row: Row) -> tuple[bool, bool, float, str]:
+    def key(row: LiveTrial) -> tuple[bool, bool, float, str]:
         return (row.trial.finished, row.best is None, -search.direction.sign * (row.best or 0), row.trial.name)
 
     return key

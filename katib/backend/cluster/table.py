@@ -1,8 +1,7 @@
-"""The trial table of a search on the cluster: its Trial objects, and every metric from Katib's own store of them.
+"""Builds the trial table of a search on the cluster from its Trial objects and the metrics in Katib's own store.
 
-That store is asked over gRPC, through a port that kubectl carries here. Where it does not answer, what pods that are
-still there have printed stands in for it, and a note says so. Called by the verbs results and delete, and by whoever
-concludes.
+The store is asked over gRPC, through a port that kubectl forwards. Where it does not answer, the logs of pods that
+still exist replace it, and a note says so.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,11 +18,10 @@ from katib.backend.cluster.kinds import (
     PROPOSER,
     TRIAL,
     Object,
+    name_of,
 )
 from katib.backend.cluster.kubectl import forwarded
-from katib.backend.cluster.model import when
-from katib.backend.cluster.status import LOG_BYTES, Curves, Progress, look
-from katib.backend.cluster.status import Row as Live
+from katib.backend.cluster.status import LOG_BYTES, Curves, LiveTrial, Progress, look
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.metrics import MetricParser, Report
@@ -32,86 +30,89 @@ from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
 from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
 from katib.trial import Direction, Identity, objective_value
+from katib.tries import instant
 
 MANAGER, MANAGER_PORT = "katib-db-manager", 6789
 LINK = "W&B: "
-"""What stands before the address of a run in what its trainer prints (trainer/tracking/reporter.py)."""
-LINK_LOGS = 3  # logs that are looked through for the address of a run; the others differ in their name only
+"""The text before the address of a run in the trainer's output (trainer/tracking/reporter.py)."""
+LINK_LOGS = 3
+"""The number of logs that are searched for the address of a run; addresses differ only in the trial's name."""
 
 
 def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = None) -> TrialTable:
-    """Returns the table of `experiment`, best first. Raises ClusterError where it is not there."""
+    """Returns the table of `experiment`, best first. Raises ClusterError where there is no such experiment."""
     return gather(cluster, experiment, context=context).table
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """A table, and the trials of which nothing vouches that their whole curve is in it."""
+    """A table, and the trials whose curves may not be complete in it."""
 
     table: TrialTable
     manifest: Object
     doubtful: tuple[str, ...]
+    """The trials for which nothing guarantees that their whole curve is in the table."""
     finished: Mapping[str, int]
-    """Epochs that a trial has finished at least, as Katib's objects and logs say, by trial."""
+    """By trial, the number of epochs that it has at least finished, according to Katib's objects and logs."""
     why: str
     """Why the DB manager did not answer; empty where it did."""
 
 
 def gather(cluster: Cluster, experiment: str, *, context: str | None = None, every_log: bool = False) -> Gathered:
-    """Asks the DB manager for every curve, and the pods' logs for those that it has not, or for all of them.
+    """Reads every curve from the DB manager, and from pods' logs those that it lacks; with `every_log`, from all logs.
 
-    Raises ClusterError where `experiment` is not there.
+    Raises ClusterError where there is no such experiment.
     """
-    (found,) = look(cluster, Curves(), experiment)
-    document, search = cluster.get(EXPERIMENT, experiment) or {}, found.search
+    (progress,) = look(cluster, Curves(), experiment)
+    document, objective = cluster.get(EXPERIMENT, experiment) or {}, progress.search.metric
     manifest = Manifest.of(document)
-    notes = [f"a log could not be read: {found.unreadable}"] if found.unreadable else []
+    notes = [f"a log could not be read: {progress.unreadable}"] if progress.unreadable else []
     metrics: dict[str, Metrics] = {}
-    away = ""
+    why = ""
     try:
         with forwarded(MANAGER, MANAGER_PORT, KATIB_NAMESPACE, context=context) as (port, _):
-            metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in found.rows))
+            metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in progress.rows))
     except ClusterError as error:
-        away = str(error)
-    without = [row for row in found.rows if not metrics.get(row.trial.name)]
+        why = str(error)
+    without = [row for row in progress.rows if not metrics.get(row.trial.name)]
     parser = MetricParser(manifest.filters, manifest.metrics)
-    printed, vouched, unread = logged(cluster, found.rows if every_log else without, parser)
+    printed, complete, unread = logged(cluster, progress.rows if every_log else without, parser)
     for trial, curves in printed.items():
-        if _epochs(curves, search.metric) > _epochs(metrics.get(trial, {}), search.metric):
+        if _epochs(curves, objective) > _epochs(metrics.get(trial, {}), objective):
             metrics[trial] = curves
-    if away:
+    if why:
         notes.append(
-            f"{MANAGER} does not answer ({away}); metrics are from the logs of {len(printed)} pods"
+            f"{MANAGER} does not answer ({why}); metrics are from the logs of {len(printed)} pods"
             f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
         )
-    made = table(found, metrics, manifest)
-    begin = link(cluster, found) if manifest.is_tracked else ""
-    rows = (replace(row, wandb=f"{begin}{row.trial}") if begin and row.epochs else row for row in made.rows)
-    ours = frozenset() if away else _reported_by_ours(cluster, experiment)
-    finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in found.rows}
-    doubtful = {row.trial.name for row in without} - vouched - ours
-    doubtful |= {trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), search.metric)}
-    made = replace(made, rows=tuple(rows), notes=tuple(notes))
-    return Gathered(made, document, tuple(sorted(doubtful)), finished, away)
+    finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in progress.rows}
+    ours = frozenset() if why else _reported_by_ours(cluster, experiment)
+    doubtful = {row.trial.name for row in without} - complete - ours
+    doubtful |= {trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), objective)}
+    result = table(progress, metrics, manifest)
+    prefix = link(cluster, progress) if manifest.is_tracked else ""
+    rows = (replace(row, wandb=f"{prefix}{row.trial}") if prefix and row.epochs else row for row in result.rows)
+    result = replace(result, rows=tuple(rows), notes=tuple(notes))
+    return Gathered(result, document, tuple(sorted(doubtful)), finished, why)
 
 
 def _epochs(metrics: Metrics, objective: str) -> int:
-    """Returns the last epoch with a value."""
+    """Returns the last epoch with a value of the objective; 0 where there is none."""
     curve = metrics.get(objective, ())
     return curve[-1].step if curve else 0
 
 
 def _reported_by_ours(cluster: Cluster, experiment: str) -> frozenset[str]:
-    """Returns the trials of our own services, whose collector reports each epoch as it ends: no row is no epoch.
+    """Returns the trials of our services. Their collector reports each epoch at its end: without a row, no epoch ended.
 
-    Katib's own reports when a pod has ended well.
+    Katib's own collector reports only when a pod has succeeded.
     """
     trials = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={experiment},{PROPOSED_LABEL}={PROPOSER}")
-    return frozenset(item["metadata"]["name"] for item in trials)
+    return frozenset(map(name_of, trials))
 
 
 def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
-    """Returns every metric of `trials` as the DB manager at `address` has it.
+    """Returns every metric of `trials` that the DB manager at `address` has.
 
     Raises ClusterError where it does not answer.
     """
@@ -120,7 +121,7 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
     manager = ObservationLogs(address)
     try:
         return {
-            trial: points(Report(row.name, _number(row.value), when(row.time)) for row in rows)
+            trial: points(Report(row.name, _number(row.value), instant(row.time)) for row in rows)
             for trial, rows in manager.read_all(trials)
         }
     except AWAY as error:
@@ -129,14 +130,14 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
         manager.close()
 
 
-def table(found: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -> TrialTable:
-    """Returns the table of a search as `status` sees it, with its metrics by trial, and the Experiment's `manifest`."""
-    search, source = found.search, origin(manifest)
+def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -> TrialTable:
+    """Returns the table of a search from its progress, its metrics by trial, and its manifest."""
+    search, source = progress.search, origin(manifest)
     identity = Identity(
         search.name, search.metric, search.direction is Direction.MAXIMIZE, search.strategy, manifest.spec
     )
     rows = explained(
-        (_row(row, identity, metrics.get(row.trial.name, {})) for row in found.rows),
+        (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows),
         manifest,
         direction=search.direction,
     )
@@ -151,10 +152,10 @@ def table(found: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -
     )
 
 
-def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
+def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> Row:
     trial, curve = live.trial, metrics.get(identity.metric, ())
     start = trial.started or trial.created
-    # Katib writes the observation after the end of a trial; until then the reports say what it has come to.
+    # Katib writes the observation after the end of a trial; until then, the value comes from the reports.
     value = trial.observed.get(identity.strategy)
     if value is None or abs(value) == float("inf") or value != value:
         value = objective_value([point.value for point in curve] or live.values, identity.strategy)
@@ -179,13 +180,12 @@ def _row(live: Live, identity: Identity, metrics: Metrics) -> Row:
 
 
 def logged(
-    cluster: Cluster, rows: Iterable[Live], parser: MetricParser
+    cluster: Cluster, rows: Iterable[LiveTrial], parser: MetricParser
 ) -> tuple[dict[str, Metrics], frozenset[str], str]:
-    """Returns every metric that pods of these trials have printed, by trial.
+    """Returns the metrics in the logs of these trials' pods, by trial.
 
-    The trials whose log holds all their epochs; and why a log could not be read.
-
-    A trial that was begun again prints its history first: until then its log proves nothing.
+    The second value is the trials whose log has all their epochs; a restarted trial first prints its history, and until
+    then its log proves nothing. The third value is why a log could not be read, or ''.
     """
     metrics, whole, problem = {}, set(), ""
     for row in rows:
@@ -202,12 +202,12 @@ def logged(
     return metrics, frozenset(whole), problem
 
 
-def link(cluster: Cluster, found: Progress) -> str:
-    """Returns what the addresses of the trials' W&B runs begin with; empty where no log that is still there names one.
+def link(cluster: Cluster, progress: Progress) -> str:
+    """Returns the beginning of the addresses of the trials' W&B runs; empty where no log that still exists has one.
 
-    A run is named after its trial, so one address says all of them.
+    A run is named after its trial, so one address is enough for all of them.
     """
-    with_log = [row for row in found.rows if row.pod is not None and row.pod.phase != "Pending"]
+    with_log = [row for row in progress.rows if row.pod is not None and row.pod.phase != "Pending"]
     for row in with_log[:LINK_LOGS]:
         try:
             text = _log(cluster, row)
@@ -219,7 +219,7 @@ def link(cluster: Cluster, found: Progress) -> str:
     return ""
 
 
-def _log(cluster: Cluster, row: Live) -> str:
+def _log(cluster: Cluster, row: LiveTrial) -> str:
     """Returns the log of the trial's newest pod; empty where there is none.
 
     Raises ClusterError where it cannot be read.
@@ -228,8 +228,8 @@ def _log(cluster: Cluster, row: Live) -> str:
         return ""
     try:
         return cluster.log(row.pod.name, row.pod.log_container, LOG_BYTES)
-    except (AbsentError, RefusedError):  # the pod has gone meanwhile, or its container has not begun
-        return ""
+    except (AbsentError, RefusedError):
+        return ""  # the pod is gone by now, or its container has not started
 
 
 def _number(text: str) -> float:

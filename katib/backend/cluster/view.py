@@ -1,14 +1,10 @@
-"""What a user sees of the searches on a cluster: one table a search.
-
-On a terminal no wider than it is, watched no longer.
-"""
+"""Shows the searches on a cluster to a user: a table per search, no wider than the terminal and, live, no longer."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from katib.backend.cluster.status import Progress, Row
+from katib.backend.cluster.status import LiveTrial, Progress
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
 from katib.terminal import STATES, Output
@@ -16,14 +12,14 @@ from katib.text import count, short, with_unit
 from katib.untrusted import clean
 
 Line = Sequence[Styled]
-SELDOM = 5
-"""Columns of a higher rank are left out where they would be empty."""
+ALWAYS = 5
+"""The highest rank of columns that are shown even if they are empty."""
 PAGE_SECONDS = 10.0
-"""How long a page is shown where not everything fits."""
+"""How long a page is shown where not everything fits on one."""
 
 
-def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
-    """Returns what `status --json` prints."""
+def records(searches: Sequence[Progress]) -> list[dict[str, object]]:
+    """Returns the records that `status --json` prints."""
     return [
         {
             "experiment": item.search.name,
@@ -38,62 +34,66 @@ def records(found: Sequence[Progress]) -> list[dict[str, Any]]:
             "lacking": str(item.lacking or ""),
             "rows": [_record(row) for row in item.rows],
         }
-        for item in found
+        for item in searches
     ]
 
 
-def print_progress(found: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None) -> None:
-    """Prints one table a search; a file or a pipe has no width."""
-    for line in lines(found, out.width, namespace, problem):
+def print_progress(searches: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None) -> None:
+    """Prints a table for each search; in a file or a pipe, it is as wide as its text."""
+    for line in lines(searches, out.width, namespace, problem):
         out.line(*line)
 
 
 def screen(
-    found: Sequence[Progress],
+    searches: Sequence[Progress],
     width: int,
     height: int,
     namespace: str,
     problem: Exception | None = None,
     page: int = 0,
 ) -> list[Line]:
-    """Returns what a terminal shows: all of it where it fits; else of trials only those that have not ended.
+    """Returns the lines that fit on a terminal.
 
-    Where even they do not fit, one page of them after the other.
+    Where not everything fits, trials that have ended are left out, and where that is not enough, the rest is shown in
+    pages, of which `page` counts up.
     """
     for whole in (True, False):
-        made = lines(found, width, namespace, problem, whole=whole)
-        if len(made) <= height:
-            return made
-    top, searches = _problem(problem, width), [_search(item, width, whole=False) for item in found]
-    below = _left_out(searches, width)
-    pages = list(_pages([block for block, _ in searches], max(2, height - 1 - len(top) - len(below))))
+        everything = lines(searches, width, namespace, problem, whole=whole)
+        if len(everything) <= height:
+            return everything
+    top, blocks = _problem(problem, width), [_search(item, width, whole=False) for item in searches]
+    below = _left_out(blocks, width)
+    pages = list(_pages([block for block, _ in blocks], max(2, height - 1 - len(top) - len(below))))
     number = page % len(pages)
     foot = f"page {number + 1} of {len(pages)}, the next in {PAGE_SECONDS:.0f} s"
     return [*top, *pages[number], *below, *_words(foot, "dim", width)]
 
 
 def lines(
-    found: Sequence[Progress],
+    searches: Sequence[Progress],
     width: int | None,
     namespace: str,
     problem: Exception | None = None,
     *,
     whole: bool = True,
 ) -> list[Line]:
-    """Returns the searches one below the other, the API server's absence on top.
+    """Returns the lines of all searches, below the `problem` of the API server where there is one.
 
-    Not `whole`: without trials that have ended.
+    Unless `whole`, trials that have ended are left out.
     """
-    made = _problem(problem, width)
-    if not found:
+    result = _problem(problem, width)
+    if not searches:
         text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
-        made += _words(text, "", width)
-    searches = [_search(item, width, whole=whole) for item in found]
-    return [*made, *(line for block, _ in searches for line in block), *_left_out(searches, width)]
+        result += _words(text, "", width)
+    blocks = [_search(item, width, whole=whole) for item in searches]
+    return [*result, *(line for block, _ in blocks for line in block), *_left_out(blocks, width)]
 
 
 def headline(item: Progress, now: datetime) -> str:
-    """Returns `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`."""
+    """Returns the headline of a search.
+
+    For example `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`.
+    """
     search = item.search
     unit = "GPU-hours" if search.gpus else "hours"
     words = [search.name, "Deleting" if search.deleting else search.state]
@@ -110,31 +110,31 @@ def _problem(problem: Exception | None, width: int | None) -> list[Line]:
     return [] if problem is None else _words(f"not up to date: {problem}; trying again", "red", width)
 
 
-def _left_out(searches: Sequence[tuple[list[Line], tuple[str, ...]]], width: int | None) -> list[Line]:
-    """Returns what does not fit, once for all searches."""
-    names = tuple(dict.fromkeys(name for _, left_out in searches for name in left_out))
+def _left_out(blocks: Sequence[tuple[list[Line], tuple[str, ...]]], width: int | None) -> list[Line]:
+    """Returns a line with the columns that do not fit, once for all searches."""
+    names = tuple(dict.fromkeys(name for _, left_out in blocks for name in left_out))
     return _words(missing(names, "--json", width), "dim", width) if width and names else []
 
 
 def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Line], tuple[str, ...]]:
-    """Returns the headline, the table and the causes of what went wrong; and which columns do not fit."""
+    """Returns the headline, the table and the causes of what went wrong, and the columns that do not fit."""
     start = f"{item.search.name}-"
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
     rows = [row for row in item.rows if whole or not row.trial.finished]
-    made = _words(headline(item, datetime.now().astimezone()), "bold", width)
+    block = _words(headline(item, datetime.now().astimezone()), "bold", width)
     if prefix not in ("", start):
-        made += _words(f"trials {prefix}*", "", width)
+        block += _words(f"trials {prefix}*", "", width)
     table = fit(_columns(item, rows, prefix), width)
-    made += table.lines if rows else ()
+    block += table.lines if rows else ()
     if not whole and (ended := [row for row in item.rows if row.trial.finished]):
-        made += _words(f"  {_ended(ended, item)}", "dim", width)
+        block += _words(f"  {_ended(ended, item)}", "dim", width)
     for note in _notes(item, prefix):
-        made += _words(note, "", width)
-    return made, table.left_out if rows else ()
+        block += _words(note, "", width)
+    return block, table.left_out if rows else ()
 
 
 def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]]:
-    """Whole searches as long as they fit; one that is longer than a page has its headline on each of its pages."""
+    """Yields pages of whole searches; one that is longer than a page has its headline on each of its pages."""
     page: list[Line] = []
     for block in blocks:
         if page and len(page) + len(block) > height:
@@ -149,11 +149,11 @@ def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]
         yield page
 
 
-def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
-    """Returns what a trial is called and has come to comes first, where it runs after that, its settings last."""
+def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str) -> list[Column]:
+    """Returns the columns: name and results of a trial first, then where it runs, and its settings last."""
     metric = item.search.metric
     states = [row.state for row in rows]
-    texts: list[tuple[str, int, Callable[[Row], str]]] = [
+    texts: list[tuple[str, int, Callable[[LiveTrial], str]]] = [
         ("epoch", 3, lambda row: str(row.epoch or "")),
         ("now", 4, lambda row: _value(row.current, metric)),
         ("best", 2, lambda row: _value(row.best, metric)),
@@ -171,11 +171,14 @@ def _columns(item: Progress, rows: Sequence[Row], prefix: str) -> list[Column]:
             for name in dict.fromkeys(name for row in rows for name in row.trial.assignments)
         ),
     ]
-    return [column for column in columns if column.rank <= SELDOM or any(column.cells)]
+    return [column for column in columns if column.rank <= ALWAYS or any(column.cells)]
 
 
-def _ended(rows: Sequence[Row], item: Progress) -> str:
-    """Returns `12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`."""
+def _ended(rows: Sequence[LiveTrial], item: Progress) -> str:
+    """Returns a line about trials that are left out.
+
+    For example `12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`.
+    """
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
     value = item.search.direction.best(row.best for row in rows if row.best is not None)
     best = "" if value is None else f", the best with {with_unit(value, item.search.metric)}"
@@ -183,36 +186,33 @@ def _ended(rows: Sequence[Row], item: Progress) -> str:
 
 
 def _notes(item: Progress, prefix: str) -> list[str]:
-    """Returns why the search has no more trials, and what became of those it has: a line a cause, with all that it
-    befell.
-    """
+    """Returns why the search has no more trials, and what went wrong: a line per cause, with the trials that it hit."""
     notes = [f"  {item.lacking}"] if item.lacking else []
-    found: dict[str, list[str]] = {}
+    trials: dict[str, list[str]] = {}
     for row in item.rows:
         if row.cause is not None:
-            found.setdefault(str(row.cause), []).append(row.trial.name)
+            trials.setdefault(str(row.cause), []).append(row.trial.name)
         if row.interruption:
-            text = f"taken off its node before ({row.interruption}); it continues at its checkpoint"
-            found.setdefault(text, []).append(row.trial.name)
-    for text, names in found.items():
+            text = f"removed from its node before ({row.interruption}); it resumes from its checkpoint"
+            trials.setdefault(text, []).append(row.trial.name)
+    for text, names in trials.items():
         notes.append(f"  {', '.join(name.removeprefix(prefix) for name in names)}: {text}")
     if item.unreadable:
         notes.append(f"  a log could not be read: {item.unreadable}")
     if item.unread:
         notes.append(
-            f"  the logs of {item.unread} running trials were not read in this look; status -w reads them in turn"
+            f"  the logs of {item.unread} running trials were not read this time; status -w reads them in turn"
         )
     return notes
 
 
 def _words(text: str, style: str, width: int | None) -> list[Line]:
-    """Returns a sentence in lines of the width."""
+    """Returns a sentence, wrapped to the width."""
     text = clean(text)
-    found = wrapped(text, width, indent=4) if width else [text]
-    return [[(line, style)] for line in found]
+    return [[(line, style)] for line in (wrapped(text, width, indent=4) if width else [text])]
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _record(row: LiveTrial) -> dict[str, object]:
     return {
         "trial": row.trial.name,
         "state": row.state,

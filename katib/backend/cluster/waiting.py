@@ -1,7 +1,7 @@
-"""Waits for the first trial of an Experiment to train, with a reason for every second.
+"""Waits for the first trial of an Experiment to train, and says at any time why none does yet.
 
-A trial trains once it has printed a metric line, or what our trainer says when all is read and the first batch comes; a
-container that merely runs may be about to die of a volume that it cannot write.
+A trial trains once it has printed a metric line, or the line that our trainer prints before the first batch; a
+container that merely runs may be about to fail on a volume that it cannot write to.
 """
 
 import time
@@ -32,6 +32,7 @@ from katib.backend.cluster.kinds import (
     TRIAL,
     Kind,
     Object,
+    name_of,
 )
 from katib.backend.cluster.model import Pod, Search, own, read_search
 from katib.backend.cluster.status import LOG_BYTES, steps
@@ -41,24 +42,25 @@ from katib.errors import ClusterError
 from katib.metrics import MetricParser
 
 NO_SIDECAR = (
-    "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop it, then make doctor"
+    "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop the search and run make"
+    " doctor"
 )
-BEGINS = "unprocessed validation mixtures: "
-"""What our trainer prints when its corpus is read and its run directory is made (trainer/training/train.py)."""
-LOOK_SECONDS = 10.0
-"""The longest time between two looks, and the shortest between two readings of the logs."""
+STARTED = "unprocessed validation mixtures: "
+"""The beginning of what our trainer prints once it has corpus and run directory (trainer/training/train.py)."""
+POLL_SECONDS = 10.0
+"""The longest time between two looks at the objects, and the shortest between two reads of a log."""
 
 Say = Callable[[str], None]
 
 
 @dataclass
 class _Logs:
-    """The lines of pods' logs: of one that runs read again after LOOK_SECONDS, of one that has ended once more."""
+    """The lines of pods' logs: while a pod runs, they are read again after POLL_SECONDS, and after its end once."""
 
     cluster: Cluster
     lines: dict[str, list[str]] = field(default_factory=dict)
     problem: str = ""
-    """Why the last log could not be read."""
+    """Why the last log could not be read; empty where it could."""
     _read: dict[str, float] = field(default_factory=dict)
 
     def of(self, pod: Pod) -> list[str]:
@@ -66,7 +68,7 @@ class _Logs:
         key = f"{pod.name} {pod.phase}"
         due = time.monotonic() >= self._read.get(key, 0.0)
         if pod.phase != "Pending" and due:
-            self._read[key] = time.monotonic() + LOOK_SECONDS if pod.running else inf
+            self._read[key] = time.monotonic() + POLL_SECONDS if pod.running else inf
             try:
                 text = self.cluster.log(pod.name, pod.log_container, LOG_BYTES)
             except ClusterError as error:
@@ -78,17 +80,17 @@ class _Logs:
 
 
 def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
-    """Until a trial of experiment `name` trains, at most `seconds`; each new reason for waiting is said once.
+    """Waits at most `seconds` until a trial of experiment `name` trains, and returns whether one does.
 
-    Whether one does. Raises ClusterError where the search has failed before that, or where after that time all that ran
-    has died: what keeps trials from training then is no lack of patience.
+    Each new reason for waiting is said once. Raises ClusterError where the search fails before that, or where a try has
+    failed by the end of that time: then it is not for lack of time that no trial trains.
     """
-    only = f"{EXPERIMENT_LABEL}={name}"
-    selectors = {EXPERIMENT: "", SUGGESTION: "", TRIAL: only, JOB: only, POD: only}
-    began, said, logs = time.monotonic(), "", _Logs(cluster)
+    selector = f"{EXPERIMENT_LABEL}={name}"
+    selectors = {EXPERIMENT: "", SUGGESTION: "", TRIAL: selector, JOB: selector, POD: selector}
+    start, last_reason, logs = time.monotonic(), "", _Logs(cluster)
     with Informer(cluster, selectors) as informer:
-        while (left := began + seconds - time.monotonic()) > 0:
-            informer.wait(min(left, LOOK_SECONDS))
+        while (left := start + seconds - time.monotonic()) > 0:
+            informer.wait(min(left, POLL_SECONDS))
             if problem := informer.problem:
                 reason: str | None = str(problem)
             elif not informer.complete:
@@ -97,25 +99,25 @@ def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
                 reason = _reason(informer.objects(), name, logs, say)
             if reason is None:
                 return True
-            if reason != said:
-                say(f"{time.monotonic() - began:4.0f} s  {reason}")
-                said = reason
-        died_of = _died_of(informer.objects(), name, logs) if informer.complete else None
-    if died_of:
+            if reason != last_reason:
+                say(f"{time.monotonic() - start:4.0f} s  {reason}")
+                last_reason = reason
+        failure = _last_failure(informer.objects(), name, logs) if informer.complete else None
+    if failure:
         raise ClusterError(
-            f"no trial trains after {seconds:.0f} s: {died_of}; Katib goes on trying: make status, make stop"
+            f"no trial trains after {seconds:.0f} s: {failure}; Katib keeps trying: make status, make stop"
         )
-    say(f"no trial trains after {seconds:.0f} s; the search goes on waiting: make status shows it")
+    say(f"no trial trains after {seconds:.0f} s; the search keeps waiting: make status shows it")
     return False
 
 
 def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say) -> str | None:
-    """Returns why nothing trains yet; None where something does."""
+    """Returns why no trial trains yet; None where one does. Raises ClusterError where the search has failed."""
     search = _search(objects, name)
     trials, jobs, tries = own(search, objects[TRIAL], objects[JOB], objects[POD])
     if search.state == "Failed":
-        died_of = _died_of(objects, name, logs)
-        raise ClusterError(f"experiment '{name}' has failed: {died_of or search.message or 'see make status'}")
+        failure = _last_failure(objects, name, logs)
+        raise ClusterError(f"experiment '{name}' has failed: {failure or search.message or 'see make status'}")
     reasons: list[tuple[bool, str]] = []
     for trial in sorted(trials, key=lambda trial: trial.name):
         job, pods = jobs.get(trial.name), tries.get(trial.name, [])
@@ -131,28 +133,28 @@ def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say)
                 logs.of(failed)
         cause = why_failed(trial, job, pods, lines) if trial.finished else why_waiting(job, pods)
         cause = lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
-        tried = why_tried_again(trial, pods, logs.lines)
-        reasons.append((tried is None, f"trial '{trial.name}': {both(cause, tried)}"))
+        last_try = why_tried_again(trial, pods, logs.lines)
+        reasons.append((last_try is None, f"trial '{trial.name}': {both(cause, last_try)}"))
     if reasons:
         return min(reasons, key=lambda reason: reason[0])[1]
     warnings = partial(warnings_of, logs.cluster)
-    return str(lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to make the trials")
+    return str(lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to create the trials")
 
 
 def _trains(search: Search, lines: list[str]) -> bool:
     parser = MetricParser(search.filters, [search.metric])
-    return bool(steps(parser, lines)) or any(line.startswith(BEGINS) for line in lines)
+    return bool(steps(parser, lines)) or any(line.startswith(STARTED) for line in lines)
 
 
 def _about_to_train(pod: Pod | None, logs: _Logs) -> Cause:
     if pod is None or not pod.running:
         return Cause("is about to start")
     unread = f" (its log cannot be read: {logs.problem})" if logs.problem else ""
-    return Cause(f"runs on node '{pod.node}', and has not begun to train yet{unread}")
+    return Cause(f"runs on node '{pod.node}', but does not train yet{unread}")
 
 
-def _died_of(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
-    """Returns what the last try that ended badly died of; empty where none has."""
+def _last_failure(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
+    """Returns why the last failed try failed; empty where none has."""
     trials, _, tries = own(_search(objects, name), objects[TRIAL], objects[JOB], objects[POD])
     ended = [(pod, trial) for trial in trials for pod in tries.get(trial.name, ()) if pod.failed]
     if not ended:
@@ -163,7 +165,7 @@ def _died_of(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
 
 
 def _search(objects: dict[Kind, list[Object]], name: str) -> Search:
-    found = next((item for item in objects[EXPERIMENT] if item["metadata"]["name"] == name), None)
-    if found is None:
-        raise ClusterError(f"experiment '{name}' was deleted meanwhile")
-    return read_search(found)
+    item = next((item for item in objects[EXPERIMENT] if name_of(item) == name), None)
+    if item is None:
+        raise ClusterError(f"experiment '{name}' was deleted in the meantime")
+    return read_search(item)

@@ -88,7 +88,7 @@ def test_a_trial_trains_once_its_log_says_so(line: str) -> None:
 @pytest.mark.parametrize(
     ("logs", "words"),
     [
-        ({"a": "dprnn (paper), 2,633,729 parameters, on cuda:0"}, "has not begun to train yet"),
+        ({"a": "dprnn (paper), 2,633,729 parameters, on cuda:0"}, "does not train yet"),
         ({}, "its log cannot be read: the node does not answer"),
         (
             {"a": "waits for room: /runs/x cannot be written (No space left on device); tries again every 30 s"},
