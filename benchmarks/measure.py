@@ -1,7 +1,8 @@
-"""One training step of our network or of the reference's: its time and its peak memory.
+"""Measures one training step of our network or of the reference's: its time and its peak memory.
 
-`python -m benchmarks.measure` is the process it runs in, which benchmarks/steps/models.py starts. A step is the forward
-pass, the permutation-invariant loss and the backward pass; clipping and Adam are the same for both and left out.
+`python -m benchmarks.measure` is the process that a step runs in; benchmarks/steps/models.py starts it. A step is the
+forward pass, the permutation-invariant loss and the backward pass. Clipping and Adam are the same on both sides and
+left out.
 """
 
 import argparse
@@ -28,7 +29,7 @@ Side = Literal["ours", "compiled", "reference"]
 
 
 def at_least_one(text: str) -> int:
-    """Returns a whole number of an option, for argparse."""
+    """Returns the whole number of an option, for argparse. Raises ArgumentTypeError below 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' does not fit, expected 1, 2, 3, ...")
     return int(text)
@@ -52,18 +53,18 @@ class Load:
 
     @property
     def audio_seconds(self) -> float:
-        """Of audio in a step."""
+        """Seconds of audio in a step."""
         return self.batch * self.seconds
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """Who takes part."""
+        """The sides that take part."""
         return ("ours", "compiled", "reference") if self.compile else ("ours", "reference")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Of the rounds of one measurement."""
+    """The rounds of one measurement."""
 
     values: tuple[float, ...]
 
@@ -80,7 +81,7 @@ class Step:
     """A network and a batch of noise, which takes as long as speech."""
 
     def __init__(self, load: Load, side: Side, record: bool = True) -> None:
-        """`record`: whether ours is replayed on a GPU, as in training."""
+        """`record`: whether our step is replayed on a GPU, as in training."""
         torch.manual_seed(0)
         network = _network(load, side).to(load.device)
         if side == "compiled":
@@ -93,16 +94,16 @@ class Step:
         self._targets = torch.randn(load.batch, 2, samples, device=load.device)  # [B, 2, T]
 
     def __call__(self) -> None:
-        """Forward and backward; the gradients of the step before are dropped first, as in training."""
+        """Runs forward and backward pass; the gradients of the previous step are dropped first, as in training."""
         self._gradients.zero()
         self._gradients(self._mixtures, self._targets, 1 / len(self._mixtures))
 
 
 def paired_times(load: Load, rounds: int, together: bool = False) -> dict[Side, Spread]:
-    """Seconds a step of all sides, which take turns, after two steps each to warm up.
+    """Returns the seconds per step of all sides, which take turns, after two warm-up steps each.
 
-    Each side steps in a process of its own, as in use: in one, `together`, each also works in memory that the other has
-    left behind, and neither finds the heap that it would have alone.
+    Each side runs in a process of its own, as in use. In one process (`together`) each side would also work in memory
+    that the other has left behind, and neither would find the heap that it has alone.
     """
     taken: dict[Side, list[float]] = {side: [] for side in load.sides}
     with ExitStack() as running:
@@ -118,7 +119,7 @@ def paired_times(load: Load, rounds: int, together: bool = False) -> dict[Side, 
 
 
 def times(load: Load, rounds: int) -> Spread:
-    """Seconds a step of ours, after two steps to warm up."""
+    """Returns the seconds per step of ours, after two warm-up steps."""
     step = Step(load, "ours")
     step()
     step()
@@ -126,9 +127,9 @@ def times(load: Load, rounds: int) -> Spread:
 
 
 def peak_memory(load: Load, sides: Sequence[Side] = ()) -> dict[Side, float]:
-    """Gigabytes that two steps of `sides`, or of all that take part, need beyond the imports, weights included.
+    """Returns the gigabytes that two steps of each side need beyond the imports, weights included.
 
-    Each in a fresh process.
+    Each side runs in a fresh process.
     """
     peaks = {}
     for side in sides or load.sides:
@@ -138,7 +139,7 @@ def peak_memory(load: Load, sides: Sequence[Side] = ()) -> dict[Side, float]:
 
 
 def ratio(pairs: dict[Side, Spread], side: Side = "ours") -> Spread:
-    """Ours over the reference's, round by round, so that what slows both down falls out."""
+    """Returns ours over the reference's, round by round, so that whatever slows both down cancels out."""
     return Spread(tuple(a / b for a, b in zip(pairs[side].values, pairs["reference"].values, strict=True)))
 
 
@@ -161,7 +162,7 @@ def _seconds(step: Step, device: str) -> float:
 
 
 def _peak(load: Load, side: Side) -> float:
-    """Gigabytes of two steps: the second one finds gradients from the first, as in training."""
+    """Returns the gigabytes of two steps: the second one finds gradients from the first, as in training."""
     if side == "reference":
         import benchmarks.steps.reference  # noqa: F401 - so that its import does not count
     torch.randn(8, 8, requires_grad=True).square().sum().backward()
@@ -175,7 +176,7 @@ def _peak(load: Load, side: Side) -> float:
 
 
 def _status_bytes(name: str) -> int:
-    """VmRSS, what of this process is in memory now, or VmHWM, its peak; getrusage's still has the parent's."""
+    """Returns VmRSS, the memory of this process now, or VmHWM, its peak; getrusage's peak includes the parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(name + ":"))
     return int(line.split()[1]) * 1024

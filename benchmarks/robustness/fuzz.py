@@ -1,9 +1,8 @@
-"""Fuzzing of every reader of what others may have written: `python -m benchmarks.robustness.fuzz READER --minutes 30
-[--seed N]`.
+"""Fuzzes every reader of foreign files: `python -m benchmarks.robustness.fuzz READER --minutes 30 [--seed N]`.
 
-A trace (any exception but the errors of ours, which are one line), 5 s of the processor for one input, or 1 GB is a
-failure. Its input is kept in tests/fuzz/kept/READER-….bin, which `make test` reads from then on, beside a few new
-inputs a reader. The clock gives the seed of a run by hand, so that each tries other inputs; --seed repeats one.
+A failure is a trace (any exception other than our errors, which are one line), 5 s of processor time for one input, or
+1 GB of memory. Its input is kept in tests/fuzz/kept/READER-….bin, which `make test` reads from then on, beside a few
+new inputs per reader. By default the clock is the seed, so that each run tries other inputs; --seed repeats one.
 """
 
 import argparse
@@ -28,15 +27,15 @@ KEPT = Path(__file__).parents[2] / "tests/fuzz/kept"
 
 
 class FailureError(Exception):
-    """A reader did what it may not."""
+    """A reader did what it must not do."""
 
 
 class _HangError(BaseException):
-    """No reader may take it for an error of its own."""
+    """No reader may mistake it for one of its own errors."""
 
 
 def tried(name: str, data: bytes) -> bool:
-    """Returns whether the reader takes the input; raises FailureError where it does neither that nor refuse it."""
+    """Returns whether the reader accepts the input. Raises FailureError if it neither accepts nor refuses it."""
     folder = Path(mkdtemp())
     try:
         with _limited():
@@ -81,7 +80,7 @@ def _peak() -> int:
 
 
 def fuzz(name: str, minutes: float, seed: int) -> int:
-    """Try the reader for so long; how many different places failed. Keeps an input of each."""
+    """Fuzzes the reader for so long, keeps an input of each failure, and returns how many different places failed."""
     found: dict[str, Path] = {}
     taken = count = 0
     end, before = time.monotonic() + 60 * minutes, 0
@@ -109,7 +108,7 @@ def fuzz(name: str, minutes: float, seed: int) -> int:
 
 
 def main() -> int:
-    """Returns the command line; exit code 1 where a reader failed."""
+    """Reads the command line; returns exit code 1 if a reader failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("readers", nargs="*", metavar="READER", help=f"default: all of {', '.join(READERS)}")
     parser.add_argument("--minutes", type=float, default=1.0, help="a reader")

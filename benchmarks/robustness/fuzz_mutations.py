@@ -1,7 +1,6 @@
-"""Changes of a valid file as a stranger or an accident makes them: of JSON by its structure, of any other file by its
-bytes.
+"""Changes valid files as a stranger or an accident would: JSON by its structure, any other file by its bytes.
 
-Each takes a `random.Random`, so that the same seed makes the same change; hypothesis gives one that it can shrink.
+Each change takes a `random.Random`, so the same seed makes the same change; hypothesis passes one that it can shrink.
 """
 
 import copy
@@ -15,16 +14,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reader:
-    """`change` makes an input; `read` reads it in an empty folder and does with it what the verbs do."""
+    """A reader under test: `change` makes an input; `read` reads it in an empty folder and uses it as the verbs do."""
 
     change: Callable[[Random], bytes]
     read: Callable[[bytes, Path], None]
 
 
 TEXTS = (
-    "", " ", "x" * 5000, "../../../x", "/etc/passwd", "a\x00b", "\x1b[2J", "\u202e", "\ud800", "=1+1", "-1", "1e999", "nan",
-    "Infinity", "9" * 5000, "<script>", "```", "${trialParameters.x}", "$(X)", "((((", "a{1000}{1000}", "10000-01-01", "null",
-    "2026-11-28T21:00:00Z",
+    "", " ", "x" * 5000, "../../../x", "/etc/passwd", "a\x00b", "\x1b[2J", "\u202e", "\ud800", "=1+1", "-1", "1e999",
+    "nan", "Infinity", "9" * 5000, "<script>", "```", "${trialParameters.x}", "$(X)", "((((", "a{1000}{1000}",
+    "10000-01-01", "null", "2026-11-28T21:00:00Z",
 )  # fmt: skip
 NUMBERS = (
     0,
@@ -57,10 +56,10 @@ OTHERS: tuple[Any, ...] = (
     [1.5, "x", None],
 )
 TOKENS = (
-    b"\x00", b"\xff\xfe", b"\n", b"\r", b"\t", b'"', b"'", b"{", b"}", b"[" * 2000, b"{a: " * 300, b"&a ", b"*a", b"|", b">",
-    b"!!python/object:x ", b"!!binary ", b"<<: ", b"? ", b"- - - ", b"%YAML 9.9\n", b"---\n", b"...", b": ", b"#", b"9" * 5000,
-    b"1e999", b".inf", b"0x", b"0o8", b"1_0", b"2026-11-28", b"\xe2\x80\xae", b"\xed\xa0\x80", b"\x1b[2J", b",", b";", b"../",
-    b"\x85", b"=",
+    b"\x00", b"\xff\xfe", b"\n", b"\r", b"\t", b'"', b"'", b"{", b"}", b"[" * 2000, b"{a: " * 300, b"&a ", b"*a",
+    b"|", b">", b"!!python/object:x ", b"!!binary ", b"<<: ", b"? ", b"- - - ", b"%YAML 9.9\n", b"---\n", b"...",
+    b": ", b"#", b"9" * 5000, b"1e999", b".inf", b"0x", b"0o8", b"1_0", b"2026-11-28", b"\xe2\x80\xae",
+    b"\xed\xa0\x80", b"\x1b[2J", b",", b";", b"../", b"\x85", b"=",
 )  # fmt: skip
 
 
@@ -109,7 +108,7 @@ def as_json(draw: Random, seed: Any) -> bytes:
 
 
 def content(draw: Random, seed: bytes) -> bytes:
-    """Bytes of which one to four pieces are changed, removed, doubled, or have something put between them."""
+    """Returns the bytes with one to four pieces changed, removed, doubled, or with something inserted between them."""
     made = bytearray(seed)
     for _ in range(1 + draw.randrange(4)):
         begin = draw.randrange(len(made) + 1)

@@ -1,4 +1,4 @@
-"""The readers of what others may have written, each with a valid input and what is done with a changed one.
+"""Lists the readers of foreign files, each with a valid input and with what is done with a changed one.
 
 A reader may refuse with an error of ours, which is one line; anything else that it raises is a defect.
 """
@@ -32,7 +32,7 @@ def _text(file: Path) -> Callable[[Random], bytes]:
 
 @cache
 def _search() -> Path:
-    """Returns a search of three trials on this machine, with all that a run writes about itself."""
+    """Returns a search of three trials on this machine, with everything that a run writes about itself."""
     from tests.katib.attacks.hostile import TRIALS, run_folder
 
     folder = run_folder(Path(mkdtemp()))
@@ -50,7 +50,8 @@ SUMMARY: dict[str, Any] = {
     "epoch": 2,
     "mixture_val_si_snr": -1.5,
     "history": [
-        {"epoch": epoch, "time": "2026-11-28T21:00:00.5+00:00", "val_si_snr": 1.0, "loss": 2.0, "variants": {"SER": 1.0}}
+        {"epoch": epoch, "time": "2026-11-28T21:00:00.5+00:00", "val_si_snr": 1.0, "loss": 2.0,
+        "variants": {"SER": 1.0}}
         for epoch in (1, 2)
     ],
 }  # fmt: skip
@@ -62,13 +63,13 @@ CONFIG: dict[str, Any] = {
 }
 LOG = b"trainer: begins\n2026-11-28T21:00:00.123456Z val_si_snr=1.0\n2026-11-28T21:01:00Z val_si_snr=-2.5\nerror: bad\n"
 VERDICT: dict[str, Any] = {
-    "configuration": {"x": "1.5"}, "seeds": {"42": 1.0, "123": 1.5}, "baseline": {"42": 0.5}, "difference": 0.5, "low": 0.1,
-    "high": 0.9, "p_value": 0.1, "sentence": "It is better.", "unseen": [123], "outcome": "better",
+    "configuration": {"x": "1.5"}, "seeds": {"42": 1.0, "123": 1.5}, "baseline": {"42": 0.5}, "difference": 0.5,
+    "low": 0.1, "high": 0.9, "p_value": 0.1, "sentence": "It is better.", "unseen": [123], "outcome": "better",
 }  # fmt: skip
 
 
 def _concluded(folder: Path) -> None:
-    """All that is shown of a search, as text."""
+    """Returns all that is shown of a search, as text."""
     from katib.backend.local.store import Store
     from katib.backend.local.table import read_table
     from katib.conclude.confirmation import find_verdict

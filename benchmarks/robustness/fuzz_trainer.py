@@ -1,4 +1,4 @@
-"""What the trainer reads of a corpus and of a run that others may have written: tables, sounds, packs and checkpoints."""
+"""Lists what the trainer reads of foreign corpora and runs: tables, sounds, packs and checkpoints."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def _checkpoint() -> bytes:
 
 
 def _change_checkpoint(draw: Random) -> bytes:
-    """Other bytes below a checksum that is right, as only somebody who means it makes them."""
+    """Returns other bytes below a correct checksum, as only an attacker would make them."""
     from trainer.training.checkpoint import _LENGTH, _comment
 
     body = content(draw, _checkpoint()[:-_LENGTH])
@@ -90,7 +90,7 @@ def _read_checkpoint(data: bytes, folder: Path) -> None:
 
 
 def _change_pack(draw: Random) -> bytes:
-    """Returns a changed pack, most often with a checksum that is right, as only somebody who means it makes it."""
+    """Returns a changed pack, most often with a correct checksum, as only an attacker would make it."""
     import zlib
 
     import numpy as np

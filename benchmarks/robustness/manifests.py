@@ -2,9 +2,9 @@
 
 python -m benchmarks.robustness.manifests [--changed 10000] [--damaged 2000] [--seed 0]
 
-What the check passes is then read as `local` reads it, without a trial: it is read, or refused by the name of what only
-a cluster runs. Prints the counts, the slowest (processor seconds), and what disagrees; the same seed makes the same
-manifests.
+Whatever the check accepts is then read as `local` reads it, without a trial: it must be read, or refused because only a
+cluster can run it. Prints the counts, the slowest input (processor seconds), and every disagreement. The same seed
+makes the same manifests.
 """
 
 import argparse
@@ -75,10 +75,10 @@ COLLECTORS: tuple[Object, ...] = (
     {"collector": {"kind": "Push"}},
 )
 WORDS: tuple[Any, ...] = (
-    "1", "0", "-1", "0.5", "1e-3", "1.0", "10", "100", " 2", "lr", "depth", "maximize", "minimize", "uniform", "logUniform",
-    "normal", "int", "double", "categorical", "discrete", "max", "latest", "Never", "OnFailure", "random", "grid", "hyperband",
-    "File", "Job", "PyTorchJob", "train", "a b", "500m", "8192Mi", "sh", "-c", "${trialParameters.lr}", "${trialSpec.Name}",
-    "status", 1, 3, 12, 0.5, True, None, [], {},
+    "1", "0", "-1", "0.5", "1e-3", "1.0", "10", "100", " 2", "lr", "depth", "maximize", "minimize", "uniform",
+    "logUniform", "normal", "int", "double", "categorical", "discrete", "max", "latest", "Never", "OnFailure",
+    "random", "grid", "hyperband", "File", "Job", "PyTorchJob", "train", "a b", "500m", "8192Mi", "sh", "-c",
+    "${trialParameters.lr}", "${trialSpec.Name}", "status", 1, 3, 12, 0.5, True, None, [], {},
 )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def manifest(draw: Random) -> Object:
 
 
 def template(draw: Random, kind: str, listed: list[Object]) -> Object:
-    """Returns the trial of this kind, or now and then one in a ConfigMap."""
+    """Returns a trial of this kind, now and then one in a ConfigMap."""
     if draw.random() < 0.05:
         return {
             "primaryContainerName": "train",
@@ -171,7 +171,7 @@ def template(draw: Random, kind: str, listed: list[Object]) -> Object:
 
 
 def changed(draw: Random) -> str:
-    """Returns a sound manifest with one to three changes, some of them of words that belong into such a file."""
+    """Returns a sound manifest with one to three changes, some of them words that occur in such files."""
     made = manifest(draw)
     if draw.random() < 0.4:
         return json.dumps(document(draw, made))
@@ -193,7 +193,7 @@ def _leaves(node: Any) -> Any:
 
 
 def disagreement(text: str) -> str:
-    """Returns what `local` says of a manifest that the check passes, if not by name that only a cluster runs it."""
+    """Returns what `local` says against a manifest that the check accepts, unless only a cluster can run it."""
     try:
         experiment = load_experiment(text, "it")
         sampler(experiment.search)
@@ -207,7 +207,7 @@ def disagreement(text: str) -> str:
 
 
 def main() -> None:
-    """Runs both kinds and prints what came of them."""
+    """Runs both kinds and prints the outcome."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--changed", type=int, default=10_000)
     parser.add_argument("--damaged", type=int, default=2_000)

@@ -1,6 +1,4 @@
-"""The single changes that benchmarks/robustness/mutations.py makes to a module, each as the source of the whole changed
-module.
-"""
+"""Makes the single changes that benchmarks/robustness/mutations.py tries, each as the source of the changed module."""
 
 import ast
 from collections import Counter
@@ -43,8 +41,9 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the number and the text of its line, `old -> new` with a (2) where the line has the same once more,
-    and the source of the changed module.
+    """One change, with the source of the changed module.
+
+    It is named by its line's number and text, `old -> new`, with a (2) if the same text occurs once more in that line.
     """
 
     number: int
@@ -88,8 +87,9 @@ def _words(node: ast.AST) -> str:
 def _places(
     node: ast.AST, number: int, names: Counter[str]
 ) -> Iterator[tuple[Any, str, int | None, int, Counter[str]]]:
-    """Yields where each node that may change stands: parent, field, index, line, and how often its function sets each
-    name.
+    """Yields where each node that may change is: parent, field, index and line.
+
+    It also yields how often the node's function assigns each name.
     """
     if isinstance(node, FUNCTIONS):
         arguments = (one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg))
@@ -106,7 +106,7 @@ def _places(
 
 
 def _left_alone(node: ast.AST, field: str, place: int, child: Any) -> bool:
-    """Returns whether nothing is changed in `child`; the docstring of mutations.py says what that is."""
+    """Returns whether `child` is never changed; the docstring of mutations.py lists these cases."""
     match node, child:
         case _, ast.Expr(value=ast.Constant()) | ast.Assign(targets=[ast.Name(id="__all__")]):
             return True
@@ -126,7 +126,7 @@ def _left_alone(node: ast.AST, field: str, place: int, child: Any) -> bool:
 
 
 def _variants(field: str, node: Any, names: Counter[str]) -> Iterator[ast.AST]:
-    """Yields what may stand in the place of a node."""
+    """Yields what may replace a node."""
     match node:
         case ast.Compare():
             for place, old in enumerate(node.ops):

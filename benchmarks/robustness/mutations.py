@@ -1,17 +1,17 @@
-"""What the tests would not notice: one change at a time is made to a module, and its tests run against each.
+"""Finds what the tests would miss: makes one change at a time to a module, and runs its tests against each.
 
-    python -m benchmarks.robustness.mutations katib/search/stopping.py [MODULE …] [--tests PATH …] [--sample 60] [--seed 0]
-    [--workers 1]
+    python -m benchmarks.robustness.mutations katib/search/stopping.py [MODULE …] [--tests PATH …] [--sample 60]
+    [--seed 0] [--workers 1]
 
 Comparisons, arithmetic, and/or/not, conditions, min/max, constants, bounds of slices, return values, break/continue and
-whole statements are changed. Left alone are docstrings, annotations, `__all__`, what only a type checker reads, and two
-guards against ourselves that change no result: the arguments of @dataclass, and the `strict=` of zip.
+whole statements are changed. Docstrings, annotations, `__all__`, code that only a type checker reads, and two guards
+against ourselves that change no result (the arguments of @dataclass, the `strict=` of zip) are left alone.
 
-A change runs against the tests that import the module, and where those pass, against the others that mirror its
-package, without those marked long. It is written into a copy of the tree, where subprocesses see it as well, and the
-tests run in a fork of a process that has loaded every library that they need. Tests that crash, run out of memory or
-take too long have noticed it, too. Changes without effect are listed, each with the reason, in mutations.yaml, and do
-not count.
+A change runs against the tests that import the module and, if those pass, against the others that mirror its package,
+except those marked long. It is written into a copy of the tree, where subprocesses see it as well, and the tests run in
+a fork of a process that has loaded every library that they need. Tests that crash, run out of memory or take too long
+have noticed the change, too. Changes without effect are listed in mutations.yaml, each with the reason, and do not
+count.
 """
 
 import argparse
@@ -62,7 +62,7 @@ case."""
 
 
 def near(module: str) -> tuple[list[str], list[str]]:
-    """Returns the test files that import a module, and the others that mirror its package, which may use it unnamed."""
+    """Returns the test files that import a module, and those that mirror its package, which may use it unnamed."""
     package, _, stem = module.removesuffix(".py").replace("/", ".").rpartition(".")
     names = f"from {package}.{stem} import", f"import {package}.{stem}\n", f"from {package} import {stem}\n"
     files = [path for path in sorted(Path("tests").rglob("test_*.py")) if path.parts[1] != "cluster"]
@@ -74,7 +74,7 @@ def near(module: str) -> tuple[list[str], list[str]]:
 
 
 class Loaded:
-    """Notes, as a plugin of pytest, which modules are there before any conftest.py is read."""
+    """A pytest plugin that notes which modules exist before any conftest.py is read."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_load_initial_conftests(self) -> None:
@@ -85,7 +85,7 @@ class Loaded:
 def run(tests: Sequence[str], seconds: float | None = None, *, note: bool = False) -> int:
     """Runs tests in a fork, in the current folder; returns pytest's exit code, or minus the signal that ended it.
 
-    Where they are to be noted, the modules that were loaded for them are listed in loaded.txt.
+    If asked to note them, the modules that were loaded for the tests are listed in loaded.txt.
     """
     child = FORK.Process(target=_tests, args=(tests, note))
     child.start()
@@ -152,7 +152,7 @@ def _passes(module: str, tests: Sequence[str], *, note: bool = False) -> float:
 def noticed(module: str, tests: Sequence[str], seconds: float, mutant: Mutant) -> bool:
     """Returns whether the tests fail with this change.
 
-    One that ends them by time or crash is named: the machine may be to blame.
+    A change that ends them by time or crash is named, because the machine may be to blame.
     """
     Path(module).write_text(mutant.source)
     code = run(tests, max(LEAST_SECONDS, PATIENCE * seconds))
@@ -167,7 +167,7 @@ def _enter(folder: str) -> None:
 
 
 def survivors(module: str, found: Sequence[Mutant], tests: Sequence[str], workers: int) -> list[Mutant]:
-    """Returns the changes with which the tests pass; they run in copies of the tree."""
+    """Returns the changes that no test notices; the tests run in copies of the tree."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         folders = FORK.SimpleQueue()
@@ -185,7 +185,7 @@ def survivors(module: str, found: Sequence[Mutant], tests: Sequence[str], worker
 
 
 def report(module: str, chosen: argparse.Namespace) -> None:
-    """Prints what of a module's changes is noticed, and each that is not."""
+    """Prints how many of a module's changes are noticed, and each one that is not."""
     module = module if module.endswith(".py") else module.replace(".", "/") + ".py"
     accepted = (yaml.safe_load(ACCEPTED.read_text()) if ACCEPTED.exists() else {}).get(module, ())
     idle = {(one["line"], one["change"]) for one in accepted}

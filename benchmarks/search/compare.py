@@ -1,8 +1,7 @@
-"""Whole searches on simulated models: ours against random search, stock Katib, W&B's Bayes with Hyperband, Optuna's
-defaults.
+"""Compares whole searches on simulated models: ours, random search, stock Katib, W&B's Bayes with Hyperband, Optuna.
 
-`make bench-search LEDGER=runs.csv CURVES=curves.csv SEEDS=200`. Each seed draws a landscape, and each strategy searches
-it with the same luck: differences are paired. Intervals are 95 %, bootstrapped over seeds.
+`make bench-search LEDGER=runs.csv CURVES=curves.csv SEEDS=200`. Each seed draws a landscape, and every strategy
+searches it with the same luck, so differences are paired. Intervals are 95 %, bootstrapped over seeds.
 """
 
 import argparse
@@ -35,7 +34,7 @@ Make = Callable[[Landscape, int], Strategy]
 
 
 def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> Make:
-    """Returns a sampler and a rule of katib/search, with the settings of katib/specs unless told otherwise."""
+    """Returns a sampler and a rule of katib/search, with the settings of katib/specs unless given others."""
 
     def make(landscape: Landscape, seed: int) -> Strategy:
         common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
@@ -68,7 +67,7 @@ DEFAULT = ("ours", "bare median", "random", "stock Katib", "W&B", "Optuna")
 
 @cache
 def families(ledger: str, curves: str) -> dict[str, list[Family]]:
-    """Returns the landscapes that there are data for."""
+    """Returns the landscapes for which there are data."""
     found: dict[str, list[Family]] = {"synthetic": [synthetic]}
     if ledger:
         found["ledger"] = ledgers(Path(ledger))
@@ -78,7 +77,7 @@ def families(ledger: str, curves: str) -> dict[str, list[Family]]:
 
 
 def one(task: tuple[str, str, str, str, int, int, int]) -> dict[str, object]:
-    """Returns one search, as a row."""
+    """Runs one search and returns it as a row."""
     ledger, curves, source, name, seed, trials, parallel = task
     warnings.filterwarnings("ignore")
     every = families(ledger, curves)[source]
@@ -88,7 +87,7 @@ def one(task: tuple[str, str, str, str, int, int, int]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Runs, keeps each row as it comes, prints the tables."""
+    """Runs the searches, saves each row as it comes, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ledger", default="", help="CSV of real runs; without it no ledger landscapes")
     parser.add_argument("--curves", default="", help="CSV of real learning curves")
@@ -143,9 +142,7 @@ Row = dict[str, Any]
 def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
     """Yields one table for each source and number of parallel trials, in Markdown.
 
-    Differences and ratios are the first one's to each.
-
-    Only seeds that every strategy has finished count.
+    Differences and ratios compare the first strategy with each. Only seeds that every strategy has finished count.
     """
     groups: dict[tuple[str, int], dict[int, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -192,7 +189,7 @@ def _percent(cases: Sequence[bool]) -> str:
 
 
 def _close(row: Row, level: float) -> float:
-    """Hours until the search would have chosen a point of that level for good; all of them where it never did."""
+    """Returns the hours until the search would choose a point of that level for good; all of them if it never did."""
     found = row["hours"]
     for spent, value in reversed(row["path"]):
         if value < level:

@@ -1,11 +1,11 @@
-"""Is the verdict honest: simulated searches whose truth is known, from the first trial to the sentence.
+"""Measures how honest the verdict is, in simulated searches whose truth is known, from first trial to sentence.
 
 python -m benchmarks.search.honesty [--searches 1000] [--processes 2] [--out FILE]
 
-Each search has 25 trials on a surface of its own, closes in on the best, stops what lies far below the median, and is
-concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. Beside it
-what others would say of the same search: the best single run, and the luckiest of three candidates by the mean of its
-three seeds. tests/katib/results/test_honesty.py runs the same with fewer searches.
+Each search has 25 trials on a surface of its own, closes in on the best, stops whatever is far below the median, and is
+concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. The verdict
+is compared with two other conclusions from the same search: the best single run, and the luckiest of three candidates
+by the mean of its three seeds. tests/katib/results/test_honesty.py runs the same with fewer searches.
 """
 
 import argparse
@@ -40,8 +40,9 @@ STEP = 0.12
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is true: by how much the best of the surface exceeds the baseline, dB (None: the surface is flat and level
-    with the baseline, so that nothing is better than anything), and the noise of seeds, dB.
+    """What is true: how far the best of the surface exceeds the baseline, and the noise of seeds, in dB.
+
+    None instead of a number: the surface is flat and level with the baseline, so nothing is better than anything.
     """
 
     name: str
@@ -65,7 +66,7 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Said:
-    """What one way to conclude says of one search: its interval, and the true difference of what it chose, dB."""
+    """What one way to conclude claims about one search: its interval, and the true difference of its choice, dB."""
 
     truth: float
     low: float
@@ -79,7 +80,7 @@ class Said:
 
     @property
     def falsely_better(self) -> bool:
-        """Whether something is said to be better that is not."""
+        """Whether it claims an improvement that does not exist."""
         return self.low > 0 and self.truth <= 0
 
 
@@ -87,7 +88,7 @@ WAYS = ("verdict", "best single run", "luckiest of three")
 
 
 def conclude(scenario: Scenario, seed: int) -> dict[str, Said]:
-    """Search, confirm and conclude once, by each of the ways."""
+    """Searches, confirms and concludes once, in each of the ways."""
     generator = np.random.default_rng((seed, 11))
     truth, level, space = _surface(scenario, seed)
     table, luck = _search(scenario, truth, space, generator)
@@ -127,7 +128,7 @@ def _surface(scenario: Scenario, seed: int) -> tuple[Surface, float, Space]:
 def _search(
     scenario: Scenario, truth: Surface, space: Space, generator: np.random.Generator
 ) -> tuple[TrialTable, dict[str, float]]:
-    """Returns the table of a search, and what each of its trials came to, or would have."""
+    """Returns the table of a search, and the value that each of its trials reached, or would have."""
     rows: list[Row] = []
     ends: dict[str, float] = {}
     points: list[np.ndarray] = []
@@ -167,7 +168,7 @@ def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stoppe
 
 
 def table(scenarios: Sequence[Scenario], searches: int, processes: int = 1) -> Iterator[str]:
-    """Yields one line a scenario and way."""
+    """Yields one line per scenario and way."""
     headings = ("what is true", "who says it", "95 % interval covers", "falsely better", "says better")
     yield "| " + " | ".join((*headings, "half width, dB", "true gain of the choice, dB")) + " |"
     yield "|" + "---|" * (len(headings) + 2)
@@ -193,7 +194,7 @@ def _share(flags: Iterator[bool]) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--searches", type=int, default=1000, help="of each scenario")
     parser.add_argument("--processes", type=int, default=1)

@@ -1,7 +1,7 @@
-"""What the simulated searches search: models whose result, learning curve and failures are known for every point.
+"""Makes what the simulated searches search: models whose result, learning curve and failures are known for every point.
 
-Each is drawn anew for every seed, so that no strategy is tuned to one surface. Three sources: a ledger of real runs
-(CSV), real learning curves (CSV), and a synthetic family. Called by benchmarks/search/compare.py.
+Each is drawn anew for every seed, so that no strategy is tuned to one surface. There are three sources: a ledger of
+real runs (CSV), real learning curves (CSV), and a synthetic family.
 """
 
 import csv
@@ -45,7 +45,7 @@ SERIES_3 = (100, 20, 2.5)
 
 @dataclass(frozen=True)
 class Landscape:
-    """One model. Curves are in dB, one value an epoch."""
+    """One model. Curves are in dB, one value per epoch."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -61,7 +61,7 @@ class Landscape:
     """The probability that a trial of the point fails."""
 
     def trial(self, point: Sequence[float], generator: np.random.Generator) -> tuple[Array, int | None]:
-        """Values of one training with its noise, and the epoch in which it fails (None: it does not)."""
+        """Returns the noisy values of one training, and the epoch in which it fails (None: it does not)."""
         place = np.array(point)
         mean = self.shape(place)
         progress = np.clip((mean - mean[0]) / max(mean[-1] - mean[0], 1e-6), 0.2, 1.0)
@@ -93,9 +93,9 @@ def _decades(values: Iterable[float]) -> float:
 
 
 def _ledger(rows: Sequence[Mapping[str, str]]) -> Family:
-    """Surfaces that the runs may well have come from: draws from a Gaussian posterior, and forests of trees, in turn.
+    """Returns surfaces that the runs may well have come from: Gaussian posterior draws and forests of trees, in turn.
 
-    A run that was cut early has the value of its last epoch: what it would still have gained is a coefficient of the
+    A run that was cut early has the value of its last epoch; what it would still have gained is a coefficient of the
     fit.
     """
     columns = {name: [float(row[name]) for row in rows] for name in RANGES}
@@ -117,8 +117,9 @@ def _ledger(rows: Sequence[Mapping[str, str]]) -> Family:
 
 
 def _posterior(points: Array, values: Array, cut: Array, generator: np.random.Generator) -> Surface:
-    """Returns a draw from a quadratic trend plus a Gaussian process, given the runs (Wilson et al. 2020, ICML, equation
-    4).
+    """Returns a draw from a quadratic trend plus a Gaussian process, given the runs.
+
+    See Wilson et al. 2020, ICML, equation 4.
     """
     design = np.column_stack([np.ones(len(points)), points, points**2, cut])
     penalty = np.diag([1e-6] + [1e-2] * (design.shape[1] - 1))
@@ -140,8 +141,9 @@ def _posterior(points: Array, values: Array, cut: Array, generator: np.random.Ge
 
 
 def _forest(points: Array, values: Array, cut: Array, generator: np.random.Generator) -> Surface:
-    """Returns a random forest on the runs, as in surrogate benchmarks (Eggensperger et al. 2015, AAAI): nothing of it
-    is Gaussian.
+    """Returns a random forest on the runs, as in surrogate benchmarks (Eggensperger et al. 2015, AAAI).
+
+    Nothing about it is Gaussian.
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -153,9 +155,7 @@ def _forest(points: Array, values: Array, cut: Array, generator: np.random.Gener
 
 
 def real_curves(path: Path) -> Family:
-    """Returns the curves of the file, carried to every point of the space by a Gaussian process over where they were
-    measured.
-    """
+    """Returns the measured curves, extended to every point of the space by a Gaussian process."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name.startswith("epoch_")]
@@ -185,7 +185,7 @@ def real_curves(path: Path) -> Family:
 def synthetic(seed: int) -> Landscape:
     """Returns a ridge that is not parallel to the axes, a second hill, and a cliff where training diverges.
 
-    All at random places.
+    All are at random places.
     """
     generator = np.random.default_rng((seed, 3))
     width = len(RANGES)
@@ -206,7 +206,7 @@ def synthetic(seed: int) -> Landscape:
 
 
 def _rarely(at: Array) -> Array:
-    """Returns the share of trials that diverge: a few, where the first parameter is near its upper limit."""
+    """Returns the share of trials that diverge: a few, if the first parameter is near its upper limit."""
     return np.where(at[:, 0] > 0.95, 0.3, 0.0)
 
 
@@ -217,12 +217,11 @@ def _with_curves(
     generator: np.random.Generator,
     diverges: Surface | None = None,
 ) -> Landscape:
-    """Learning curves for a surface: early winners, late bloomers, and curricula whose stages each unlock a part of the
-    gain.
+    """Returns learning curves for a surface: early winners, late bloomers, curricula whose stages each unlock a gain.
 
-    A low learning rate learns late, a high one early; beside it every point has a pace of its own, which says nothing
-    of the result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were
-    cut after 25 to 30 epochs had 2.6 to 3.1 dB where whole neighbours came to 3.6 to 3.9 dB; the paces are as fast, and
+    A low learning rate learns late, a high one early. In addition every point has a pace of its own, independent of its
+    result, so that curves cross. Measured on the ledger: runs of the full space near its best points that were cut
+    after 25 to 30 epochs had 2.6 to 3.1 dB, where whole neighbours reached 3.6 to 3.9 dB; these paces are as fast, and
     spread no less.
     """
     epochs, start_step, hours = SERIES_3

@@ -1,7 +1,4 @@
-"""One simulated search: trials on several devices, epoch by epoch, without sleeping.
-
-Called by benchmarks/search/compare.py.
-"""
+"""Simulates one search: trials on several devices, epoch by epoch, without sleeping."""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -45,15 +42,15 @@ class Strategy(Protocol):
     """A way to search: what to try next, and which running trial to stop after its latest report."""
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """Assignments of the next trial."""
+        """Returns the assignments of the next trial."""
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Returns whether `trial`, which has just reported, is to end."""
+        """Returns whether `trial`, which has just reported, should end."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a search. Hours are GPU-hours; values are true, dB."""
+    """The outcome of a search. Hours are GPU-hours; values are true, in dB."""
 
     chosen: float
     """Of the trial with the best reported value, which is what a user takes."""
@@ -71,7 +68,7 @@ class Result:
 
 
 def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, parallel: int) -> Result:
-    """Run one search to its end. The n-th trial has the same luck whoever proposes it."""
+    """Runs one search to its end. The n-th trial has the same luck whoever proposes it."""
     space = Space.of(landscape.parameters)
     hour = landscape.hours / landscape.epochs
     done: list[Trial] = []

@@ -1,6 +1,6 @@
-"""The strategies that are compared: ours as the services call it, and four others as a user gets them.
+"""Defines the strategies that are compared: ours as the services use it, and four others as a user gets them.
 
-scikit-optimize and sweeps are needed by the rivals alone (extra `bench`). Called by benchmarks/search/compare.py.
+Only the rivals need scikit-optimize and sweeps (extra `bench`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,18 +26,18 @@ REQUIRED = 3
 class Ours:
     """A sampler and a stop rule of katib/search.
 
-    With `curves` the sampler is told each trial's reports, else its value.
+    With `curves` the sampler sees each trial's reports, otherwise only its value.
     """
 
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """As the local engine and the suggestion service ask."""
+        """Proposes as for the local engine and the suggestion service."""
         return self._sampler.propose([self._past(trial) for trial in trials])[0]
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """As the local engine and the early-stopping service ask."""
+        """Decides as for the local engine and the early-stopping service."""
         if self._rule is None:
             return False
         others = [other.values for other in trials if other is not trial]
@@ -49,13 +49,13 @@ class Ours:
 
 
 class StockKatib:
-    """Katib v0.19's skopt and medianstop services, with what they do not see.
+    """Katib v0.19's skopt and medianstop services, with their blind spots.
 
-    Every double is log-uniform; failed and running trials are unknown to the optimiser, and its model answers the same
-    point until something is told (the random points of the start are drawn anew here, which is kinder); a stopped trial
-    is told with what it had. The rule is made when a trial is created, of the trials that have succeeded by then: the
-    mean of their means up to the start step; it is compared once. (suggestion/v1beta1/skopt/base_service.py and
-    earlystopping/v1beta1/medianstop/service.py.)
+    Every double is log-uniform. The optimizer does not know failed and running trials, and its model answers the same
+    point until it is told something (here the random points of the start are drawn anew, which is kinder); a stopped
+    trial counts with its last value. The rule is made when a trial is created, from the trials that have succeeded by
+    then: the mean of their means up to the start step, compared once. See suggestion/v1beta1/skopt/base_service.py and
+    earlystopping/v1beta1/medianstop/service.py.
     """
 
     def __init__(self, landscape: Landscape, seed: int) -> None:
@@ -78,7 +78,7 @@ class StockKatib:
         self._rules: dict[int, float] = {}
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """Returns what has ended is told in one batch, then one point asked for."""
+        """Reports what has ended in one batch, then asks for one point."""
         new = [trial for trial in trials if trial.state in ("completed", "stopped") and trial.number not in self._told]
         if new:
             self._told |= {trial.number for trial in new}
@@ -91,7 +91,7 @@ class StockKatib:
         return {name: repr(float(value)) for name, value in zip(self._names, point, strict=True)}
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Compared at the start step alone."""
+        """Compares at the start step only."""
         rule = self._rules.get(trial.number)
         return rule is not None and len(trial.values) == self._start and trial.best < rule
 
@@ -117,14 +117,14 @@ class Sweeps:
         self._bands = {int(landscape.start_step * 3**power) for power in range(5)}
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """Stopped runs are `killed`."""
+        """Proposes with stopped runs reported as `killed`."""
         from sweeps import next_run
 
         found = next_run(self._config, [self._run(trial) for trial in trials])
         return {name: repr(float(entry["value"])) for name, entry in found.config.items()}
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Asked once a run has passed a band, and a few times between bands: the thresholds move."""
+        """Decides once a run has passed a band, and a few times between bands, because the thresholds move."""
         from sweeps import stop_runs
 
         step = len(trial.values)
@@ -151,7 +151,7 @@ class Sweeps:
 
 
 class OptunaDefaults:
-    """create_study() with nothing said: TPESampler and MedianPruner."""
+    """create_study() with its defaults: TPESampler and MedianPruner."""
 
     def __init__(self, landscape: Landscape, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -161,7 +161,7 @@ class OptunaDefaults:
         self._told: set[int] = set()
 
     def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """Tells what has ended and asks."""
+        """Reports what has ended, and asks."""
         states = {
             "completed": optuna.trial.TrialState.COMPLETE,
             "stopped": optuna.trial.TrialState.PRUNED,
@@ -176,7 +176,7 @@ class OptunaDefaults:
         return self._space.assignments(asked.params)
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
-        """Reports and asks the pruner."""
+        """Reports the value and asks the pruner."""
         asked = self._asked[trial.number]
         asked.report(trial.values[-1], len(trial.values))
         return bool(asked.should_prune())

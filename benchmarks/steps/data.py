@@ -1,9 +1,8 @@
-"""`make bench`, second part: how fast mixtures are read, how long a training waits for them, and what memory the
-reading takes, as Markdown tables.
+"""Measures how fast mixtures are read, how long a training waits for them, and how much memory that takes.
 
-A corpus of noise in PolSESS format, which lies in the system's file cache, is read by the WAV reader, by a plain loop
-of soundfile.read over the very same files, and from its pack; they take turns. A value is the median of the rounds,
-with the least and the greatest behind it.
+`make bench` runs it last; it prints Markdown tables. A corpus of noise in PolSESS format, which lies in the system's
+file cache, is read by the WAV reader, by a plain loop of soundfile.read over the same files, and from its pack; they
+take turns. A value is the median of the rounds, followed by the smallest and the greatest.
 """
 
 import argparse
@@ -36,7 +35,7 @@ EPOCHS = 20
 
 
 def write_subset(root: Path, name: str, count: int) -> None:
-    """Mixtures of noise, every other one indoors; the mix is the sum of its stems."""
+    """Writes mixtures of noise, every other one indoors; the mix is the sum of its stems."""
     folder, draw = root / name, np.random.default_rng(count)
     for stem in FOLDERS.values():
         (folder / stem).mkdir(parents=True, exist_ok=True)
@@ -59,12 +58,12 @@ def write_subset(root: Path, name: str, count: int) -> None:
 
 
 def draw(subset: Subset, epoch: int) -> Draw:
-    """Returns what an epoch of the full curriculum draws."""
+    """Returns the batches of one epoch of the full curriculum."""
     return training_batches(subset.rows, VARIANTS, seed=1, epoch=epoch, frames=SEGMENT, batch_size=BATCH)
 
 
 def speeds(wav: WavSubset, packed: PackedSubset, rounds: int) -> Iterator[str]:
-    """Mixtures a second of each way, in one process."""
+    """Yields the mixtures per second of each way, in one process."""
 
     def plain(epoch: int) -> None:
         for file in files[epoch]:
@@ -101,7 +100,7 @@ def speeds(wav: WavSubset, packed: PackedSubset, rounds: int) -> Iterator[str]:
 
 
 def waits(root: Path, alone: Path, folder: Path) -> Iterator[str]:
-    """Share of its time that a real training waits for data, with either reader."""
+    """Yields the share of its time that a real training waits for data, with either reader."""
     gpu = torch.cuda.is_available()
     flags = ["--preset", "paper", "--precision", "bf16"] if gpu else ["--preset", "debug"]
     yield "| training | WAV files | pack | target |"
@@ -129,7 +128,7 @@ def waits(root: Path, alone: Path, folder: Path) -> Iterator[str]:
 
 
 def memory(subsets: dict[str, Subset]) -> Iterator[str]:
-    """Yields what a reading process has in memory at most in an epoch, with what it shares with its parent."""
+    """Yields the peak memory of a reading process in an epoch, and how much of it is shared with its parent."""
     yield f"| corpus | worker in epoch 1 (MB) | in epoch {EPOCHS} (MB) | greatest (MB) |"
     yield "|---|---|---|---|"
     for name, subset in subsets.items():
@@ -138,7 +137,7 @@ def memory(subsets: dict[str, Subset]) -> Iterator[str]:
 
 
 def _drain(subset: Subset, epoch: int, workers: int) -> float:
-    """Read an epoch; the most memory, in MB, that a worker had on the way (resident set, 0 without workers)."""
+    """Reads an epoch; returns the peak memory of a worker in MB (resident set, 0 without workers)."""
     most = 0.0
     for _ in loader(draw(subset, epoch), frames=SEGMENT, workers=workers, pin=False):
         if workers:

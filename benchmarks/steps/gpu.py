@@ -1,4 +1,4 @@
-"""What benchmarks/steps/models.py adds on a GPU: throughput, achieved FLOP/s against the chip's peak, and a profile."""
+"""Measures what benchmarks/steps/models.py adds on a GPU: throughput, FLOP/s against the chip's peak, and a profile."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ PEAK_TFLOPS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L40S": 
 
 
 def gpu_report(load: Load, rounds: int) -> Iterator[str]:
-    """Lines about a step of ours."""
+    """Yields lines about a step of ours."""
     seconds, step = times(load, rounds).median, Step(load, "ours", record=False)
     step()
     with FlopCounterMode(display=False) as counter:

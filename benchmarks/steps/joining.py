@@ -1,8 +1,9 @@
-"""How the time that `separate` takes to join its pieces grows: `python -m benchmarks.steps.joining [--minutes 15 30 60]
-[--rounds 3]`.
+"""Measures how the time that `separate` takes to join its pieces grows with the length of the recording.
 
-Without a model: each piece comes back as it went in, so that the time is that of cutting, comparing, fading and joining
-pieces of 8 s at 8 kHz. The shortest of the rounds is printed, and how often it is that of the first length.
+python -m benchmarks.steps.joining [--minutes 15 30 60] [--rounds 3]
+
+There is no model: each piece comes back as it went in, so the time is that of cutting, comparing, fading and joining
+pieces of 8 s at 8 kHz. Prints the shortest of the rounds, and its multiple of that of the first length.
 """
 
 import argparse

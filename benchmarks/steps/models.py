@@ -1,8 +1,9 @@
-"""`make bench`: the time and memory of a training step of our models against speechbrain's, as Markdown tables.
+"""Measures time and memory of a training step of our models and of speechbrain's, and prints Markdown tables.
 
-Both sides take turns, so that a busy machine slows both down; a value is the median of the rounds, with the least and
-the greatest behind it. On a CPU one thread, one mixture, fp32, each side in a process of its own; on a GPU bf16 and the
-batch of the model's published training, in one process, and what benchmarks/steps/gpu.py adds.
+`make bench` runs it first. Both sides take turns, so that a busy machine slows both down; a value is the median of the
+rounds, followed by the smallest and the greatest. On a CPU: one thread, one mixture, fp32, each side in a process of
+its own. On a GPU: bf16, the batch of the model's published training, one process, and the additions of
+benchmarks/steps/gpu.py.
 """
 
 import argparse
@@ -27,7 +28,7 @@ DEBUG_SECONDS = 0.5
 
 
 def report(load: Load, models: list[str], rounds: int, together: bool) -> Iterator[str]:
-    """Yields the lines of the report, each as soon as it is known; `load.model` counts for nothing."""
+    """Yields the lines of the report, each as soon as it is known; `load.model` is ignored."""
     yield f"{_machine(load.device)}; mixtures of {load.seconds:g} s, {load.precision}."
     where = "in one process" if together else "each side in a process of its own"
     yield f"A step is forward, loss and backward, {where}. Median of the rounds (least–greatest)."
@@ -63,7 +64,7 @@ def report(load: Load, models: list[str], rounds: int, together: bool) -> Iterat
 
 
 def _load(load: Load, model: str) -> Load:
-    """Of one model: where no batch is given, that of its published training."""
+    """Returns the load of one model, with the batch of its published training unless one is given."""
     if load.batch:
         return replace(load, model=model)
     spec = load_spec(model)
@@ -73,7 +74,7 @@ def _load(load: Load, model: str) -> Load:
 
 
 def _machine(device: str) -> str:
-    """Returns what was measured on, in words."""
+    """Returns a description of the machine."""
     if device == "cuda":
         name = torch.cuda.get_device_name()
     else:

@@ -1,6 +1,6 @@
-"""speechbrain's ConvTasNet, DPRNN and SepFormer, in any configuration of ours: what the published baselines ran.
+"""Builds speechbrain's ConvTasNet, DPRNN and SepFormer in any configuration of ours: the published baselines' models.
 
-Put together as in speechbrain's recipes for WSJ0-2mix. Used by benchmarks/steps/models.py and by the parity tests.
+They are assembled as in speechbrain's recipes for WSJ0-2mix. The parity tests compare with them too.
 """
 
 import sys
@@ -27,7 +27,7 @@ for _name, _module in list(sys.modules.items()):
 
 
 class Reference(nn.Module):
-    """An encoder, a mask network and a decoder of speechbrain's as its recipes put them together."""
+    """An encoder, a mask network and a decoder of speechbrain, assembled as in its recipes."""
 
     def __init__(self, filters: int, kernel_size: int, masknet: nn.Module) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ class Reference(nn.Module):
         self.decoder = dual_path.Decoder(filters, 1, kernel_size, stride=kernel_size // 2, bias=False)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Returns [B, T] to [B, 2, T'], T' whole frames of T: what does not fill a frame is left out."""
+        """Returns estimates [B, 2, T'] of mixtures [B, T]; T' is T without what does not fill a frame."""
         frames = self.encoder(mixture)  # [B, N, L]
         masked = torch.stack([frames] * 2) * self.masknet(frames)  # [2, B, N, L]
         return torch.stack([self.decoder(speaker) for speaker in masked], dim=1)  # [B, 2, T']
 
 
 def reference(model: str, config: Any) -> Reference:
-    """speechbrain's network of the architecture that `config`, the config of our `model`, describes."""
+    """Returns speechbrain's network of the architecture that `config`, the config of our `model`, describes."""
     masknet = {"convtasnet": _convtasnet, "dprnn": _dprnn, "sepformer": _sepformer}[model](config)
     return Reference(config.filters, config.kernel_size, masknet)
 

@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def rival(device: torch.device, folder: Path | None) -> tuple[str, Scan]:
-    """Returns the reference and what to call it."""
+    """Returns the reference and its name."""
     if device.type == "cuda" and (kernel := mamba_ssm()[0]) is not None:
         return "mamba-ssm's kernel", kernel
     if folder is not None:
@@ -78,7 +78,7 @@ def rival(device: torch.device, folder: Path | None) -> tuple[str, Scan]:
 
 
 def contestant(device: torch.device) -> dict[str, Scan]:
-    """Ours on this device."""
+    """Returns our scan on this device."""
     if device.type != "cuda":
         return {"ours, tiled": tiled_scan}
     from trainer.kernels.selective_scan.triton_scan import triton_scan
@@ -87,7 +87,7 @@ def contestant(device: torch.device) -> dict[str, Scan]:
 
 
 def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device: torch.device) -> None:
-    """Print a row for each scan: median (fastest to slowest), median ratio of the rounds, peak."""
+    """Prints a row for each scan: median (fastest to slowest), median ratio of the rounds, peak memory."""
     inputs = example(batch, length, device)
     steps = {name: prepared(scan, inputs) for name, scan in scans.items()}
     seconds: dict[str, list[float]] = {name: [] for name in scans}
@@ -100,16 +100,17 @@ def compete(length: int, batch: int, scans: dict[str, Scan], rounds: int, device
         ratios = [theirs / own for theirs, own in zip(base, times, strict=True)]
         shown = f"{median(ratios):.3g} ({min(ratios):.3g}–{max(ratios):.3g})"
         print(
-            f"| {length} | {batch} | {name} | {1e3 * median(times):.3g} ({1e3 * min(times):.3g}–{1e3 * max(times):.3g}) | "
+            f"| {length} | {batch} | {name} | "
+            f"{1e3 * median(times):.3g} ({1e3 * min(times):.3g}–{1e3 * max(times):.3g}) | "
             f"{'–' if name == first or 'ours' in first else shown} | {peak(scan, inputs) / MIB:.0f} |",
             flush=True,
         )
 
 
 def example(batch: int, length: int, device: torch.device) -> dict[str, Tensor]:
-    """Inputs as a Mamba starts with: A from -1 to -16, steps from 0.001 to 0.1.
+    """Returns inputs like those of a freshly initialised Mamba: A from -1 to -16, steps from 0.001 to 0.1.
 
-    Rows of channels, as SPMamba has them.
+    They are rows of channels, as SPMamba has them.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -130,14 +131,14 @@ def example(batch: int, length: int, device: torch.device) -> dict[str, Tensor]:
 
 
 def step(scan: Scan, inputs: dict[str, Tensor]) -> None:
-    """Forward and backward to every input."""
+    """Runs forward and backward pass to every input."""
     for value in inputs.values():
         value.grad = None
     scan(**inputs, delta_softplus=True).sum().backward()
 
 
 def prepared(scan: Scan, inputs: dict[str, Tensor]) -> Callable[[], None]:
-    """Returns a step; on a GPU recorded, as in training, so that its time is the kernels'."""
+    """Returns a step; on a GPU it is recorded, as in training, so that its time is that of the kernels."""
     if not inputs["u"].is_cuda:
         return lambda: step(scan, inputs)
     step(scan, inputs)
@@ -148,7 +149,7 @@ def prepared(scan: Scan, inputs: dict[str, Tensor]) -> Callable[[], None]:
 
 
 def timed(run: Callable[[], None], inputs: dict[str, Tensor]) -> float:
-    """Seconds of one step; on a GPU the mean of ten."""
+    """Returns the seconds of one step; on a GPU the mean of ten."""
     times = 10 if inputs["u"].is_cuda else 1
     synchronize(inputs)
     started = time.perf_counter()
@@ -159,7 +160,7 @@ def timed(run: Callable[[], None], inputs: dict[str, Tensor]) -> float:
 
 
 def peak(scan: Scan, inputs: dict[str, Tensor]) -> float:
-    """Bytes that a step takes at most beyond what is there before it: the process's, or the GPU's."""
+    """Returns the peak bytes of a step beyond what exists before it, of the process or of the GPU."""
     for value in inputs.values():
         value.grad = None
     if inputs["u"].is_cuda:
@@ -175,7 +176,7 @@ def peak(scan: Scan, inputs: dict[str, Tensor]) -> float:
 
 
 def resident(field: str) -> float:
-    """Returns a line of /proc/self/status, which has kB, in bytes."""
+    """Returns a line of /proc/self/status, which is in kB, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * float(next(line for line in lines if line.startswith(field)).split()[1])
 
@@ -196,10 +197,10 @@ def imitation(
     delta_bias: Tensor,
     delta_softplus: bool,
 ) -> Tensor:
-    """Returns the published recurrence as an autograd loop over steps that indexes tensors [B, D, L, N] made before it.
+    """Returns the published recurrence as an autograd loop over steps that index precomputed tensors [B, D, L, N].
 
-    That is how mamba-ssm's pure-PyTorch path is built, and why its backward pass is quadratic: the gradient of every
-    index is a tensor of the whole length.
+    This is how mamba-ssm's pure-PyTorch path works, and why its backward pass is quadratic: the gradient of every index
+    is a tensor of the whole length.
     """
     delta = F.softplus(delta + delta_bias[:, None])
     decay = torch.exp(delta[..., None] * A[:, None])  # [B, D, L, N]
@@ -213,7 +214,7 @@ def imitation(
 
 
 def published(folder: Path) -> Scan:
-    """Returns `selective_scan_ref` out of mamba-ssm's own file; its module as a whole wants the CUDA extension."""
+    """Returns `selective_scan_ref` from mamba-ssm's own file; importing its module would need the CUDA extension."""
     import einops
 
     file = folder / INTERFACE

@@ -1,10 +1,10 @@
-"""What the differences of docs/series3.md make: `python -m benchmarks.steps.series3 CORPUS [NAME …] [--epochs 8] [--out
-FOLDER]`.
+"""Measures the differences of docs/series3.md one by one.
+
+python -m benchmarks.steps.series3 CORPUS [NAME …] [--epochs 8] [--out FOLDER]
 
 Trains the debug model as Series 3 does and with one thing changed, with the same seeds, on one thread of the processor,
-and compares the best validation SI-SNR seed by seed. What no flag of the trainer says is changed in its modules for the
-one run. Trainings stay below FOLDER (default runs/series3-benchmark): started again, the benchmark continues where it
-was.
+and compares the best validation SI-SNR seed by seed. Where the trainer has no flag, its modules are changed for that
+one run. Trainings stay below FOLDER (default runs/series3-benchmark); run the benchmark again to resume.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PATIENT_EPOCHS = 30
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs between Series 3 here and there: as it is here, and the other."""
+    """One thing that differs between Series 3 here and at its source: as it is here, and the other."""
 
     what: str
     model: str
@@ -40,7 +40,7 @@ class Difference:
 
 
 def _own_kind_alone(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
-    """Returns the rule for the rows of a stage that this trainer had before: C alone is no reason to take part."""
+    """Returns this trainer's earlier rule for the rows of a stage: C alone is no reason to take part."""
     from trainer.data.mixing import KINDS
 
     own, allowed = KINDS[kind], tuple(allowed)
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def row(what: str, model: str, pairs: Sequence[tuple[float, float]]) -> None:
-    """Prints the best of each run here, and what the other one has more."""
+    """Prints the best of each run here, and the difference of the other one."""
     differences = [other - here for here, other in pairs]
     spread = f"{stdev(differences):.2f}" if len(differences) > 1 else ""
     each = ", ".join(f"{one:+.2f}" for one in differences)
@@ -141,7 +141,7 @@ def row(what: str, model: str, pairs: Sequence[tuple[float, float]]) -> None:
 
 
 def patience(train: Any, seeds: Collection[int]) -> None:
-    """Prints what a patience of 10 costs: the best of the epochs that it leaves, against that of all."""
+    """Prints the cost of a patience of 10: the best of the epochs that it leaves, against the best of all."""
     pairs = []
     for seed in seeds:
         values = train(f"convtasnet-long-{seed}", "convtasnet", seed)
@@ -167,7 +167,7 @@ def best_of_run(
     flags: Mapping[str, str] | None = None,
     modules: Mapping[str, Any] | None = None,
 ) -> list[float]:
-    """Trains, or finds what was trained before; returns the validation SI-SNR by epoch, in dB."""
+    """Trains, or loads an earlier training; returns the validation SI-SNR by epoch, in dB."""
     from trainer.command_line import parse
     from trainer.config import Run
     from trainer.training.train import train

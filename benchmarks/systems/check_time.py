@@ -1,8 +1,8 @@
-"""Times `check` on the worst inputs that are known: much of one kind, all of it wrong, and patterns that backtrack.
+"""Times `check` on the worst known inputs: much of one kind, all of it wrong, and patterns that backtrack.
 
 python -m benchmarks.systems.check_time [--many 3000]
 
-Prints the processor seconds of each and the slowest; 2 s is the limit for any manifest that Kubernetes would store (1.5
+Prints the processor seconds of each and the slowest; the limit is 2 s for any manifest that Kubernetes would store (1.5
 MiB).
 """
 
@@ -27,7 +27,7 @@ def names(many: int, what: str) -> list[str]:
 
 
 def spoil(spec: Object, pod: Object, many: int) -> dict[str, Callable[[], None]]:
-    """By name what makes a sound manifest slow to check."""
+    """Returns, by name, what makes a sound manifest slow to check."""
     trainer, template = pod["containers"][0], spec["trialTemplate"]
     space = {"min": "1", "max": "2"}
     parameters = [{"name": name, "parameterType": "double", "feasibleSpace": space} for name in names(many, "p")]

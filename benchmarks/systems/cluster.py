@@ -1,10 +1,10 @@
-"""The verbs of the cluster against what they may take: `python -m benchmarks.systems.cluster`, as root on Linux after
-make test-cluster.
+"""Measures the verbs of the cluster against their limits, as root on Linux after `make test-cluster`.
 
-On the API server of the one-node Kubernetes with a stand-in for Katib and a made-up node (tests/cluster): deploy
+python -m benchmarks.systems.cluster
+
+On the API server of the one-node Kubernetes, with a stand-in for Katib and an invented node (tests/cluster): deploy
 without waiting, and status of the 110 trials of a series, four of which run. Each verb is a process of its own,
-interpreter and imports included. A figure stands beside its limit; where the machine was not quiet, times are upper
-bounds.
+interpreter and imports included. Each figure is printed beside its limit; on a busy machine, times are upper bounds.
 """
 
 import os
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def fill(tools: Tools) -> None:
-    """The trials of the four searches, as Katib would have made them at the end of the series."""
+    """Creates the trials of the four searches, as Katib would have at the end of the series."""
     left = RUNNING
     for model in MODELS:
         katib = Katib(tools, f"series3-{model}")
@@ -72,7 +72,7 @@ def fill(tools: Tools) -> None:
 
 
 def run(site: Path, *words: str) -> tuple[float, float]:
-    """Seconds and peak megabytes of a verb's process."""
+    """Returns the seconds and peak megabytes of a verb's process."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", "katib", *words, "--site", str(site)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

@@ -1,7 +1,9 @@
-"""What the local engine adds to its trials: 12 trials that sleep and report 5 times in 1 s, two at a time.
+"""Measures what the local engine adds to its trials: 12 trials that sleep and report 5 times in 1 s, two at a time.
 
-Rounds alternate between the engine and the same work by Optuna with a subprocess objective written by hand; the floor
-is 6 s. Run by hand: `python benchmarks/systems/engine.py [ROUNDS]`.
+python -m benchmarks.systems.engine [ROUNDS]
+
+Rounds alternate between the engine and the same work by Optuna with a handwritten subprocess objective; the floor is 6
+s.
 """
 
 import os
@@ -69,7 +71,7 @@ def main(rounds: int) -> None:
 
 
 def _measure(command: list[str], starts: Callable[[], list[float]], folder: Path) -> tuple[float, float, float]:
-    """Seconds to the first trial's first line, in all, and of processor time, that of the trials included."""
+    """Returns the seconds to the first trial's first line, in total, and of processor time, trials included."""
     (folder / "trial.py").write_text(TRIAL)
     began = time.time()
     with (folder / "out").open("w") as out:
@@ -101,7 +103,7 @@ def _started(log: Path) -> float:
 
 
 def _idle(seconds: float = 10.0) -> float:
-    """Processor time of the engine, as a share of a core, while two trials sleep and nothing happens."""
+    """Returns the engine's processor time, as a share of a core, while two trials sleep and nothing happens."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trial = folder / "trial.py"
@@ -146,7 +148,8 @@ def _manifest(folder: Path, trials: int, command: list[str]) -> str:
         "maxTrialCount": trials,
         "parallelTrialCount": PARALLEL,
         "parameters": [
-            {"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0.1", "max": "1", "distribution": "uniform"}}
+            {"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0.1", "max": "1",
+            "distribution": "uniform"}}
         ],
         "metricsCollectorSpec": {"source": {"filter": {"metricsFormat": [metric]}}},
         "trialTemplate": {

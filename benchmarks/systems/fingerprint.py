@@ -1,11 +1,10 @@
-"""What the fingerprint of a corpus costs: when it is read first, when it was seen before, and after some files have
-changed.
+"""Measures the fingerprint of a corpus: when it is first read, when it was seen before, and after some files changed.
 
 python -m benchmarks.systems.fingerprint --mixtures 16000 --folder /mnt/volume/try
 
 A corpus in PolSESS format of 4-s mixtures, every other one indoors, is written as sparse files, so that the first
-reading is what the processor takes; on a volume of one's own it takes what the volume does, with --full, which writes
-all of it. Each figure is of `python -m trainer fingerprint` as a process of its own.
+reading measures the processor; with --full, which writes all samples, it measures the volume. Each figure is `python -m
+trainer fingerprint` as a process of its own.
 """
 
 import argparse
@@ -54,7 +53,7 @@ def write_subset(root: Path, name: str, count: int, full: bool) -> int:
 
 
 def seconds(root: Path, cache: Path) -> tuple[float, str]:
-    """Returns what the verb takes, and the fingerprint."""
+    """Returns the time that the verb takes, and the fingerprint."""
     started = time.perf_counter()
     words = [sys.executable, "-m", "trainer", "fingerprint", "--data-dir", str(root)]
     env = os.environ | {"TRAINER_CACHE": str(cache)}

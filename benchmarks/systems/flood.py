@@ -1,10 +1,9 @@
-"""The services under floods, inside the limits of their containers: `python -m benchmarks.systems.flood`.
+"""Floods the services within the limits of their containers: `python -m benchmarks.systems.flood`.
 
-Each service runs as its own process with the memory and the processor time that k8s/katib/katib-config.yaml gives its
-container, where this machine lets a control group be made (root, cgroup v1). Beside each flood another experiment asks
-a small question twenty times a second. Printed are the longest of its answers, the service's peak of memory, and what
-became of the flood. A flood of one experiment comes from the same address as that question, one of a stranger from
-another.
+Each service runs as its own process with the memory and processor time that k8s/katib/katib-config.yaml gives its
+container, if this machine allows control groups (root, cgroup v1). Beside each flood another experiment asks a small
+question twenty times a second. The output is the longest of its answers, the service's peak memory, and what became of
+the flood. A flood by one experiment comes from the same address as that question, one by a stranger from another.
 """
 
 import multiprocessing
@@ -45,7 +44,7 @@ Send = Callable[[grpc.Channel, int], None]
 
 
 class Limits(NamedTuple):
-    """What a container may have."""
+    """What a container may use."""
 
     memory: int
     """Bytes."""
@@ -53,7 +52,7 @@ class Limits(NamedTuple):
 
 
 def limits(kind: str) -> Limits:
-    """Returns those of a container of the configuration, `suggestions` or `earlyStoppings`."""
+    """Returns the limits of a container in the configuration, `suggestions` or `earlyStoppings`."""
     runtime = yaml.safe_load(CONFIG.read_text())["runtime"]
     found = next(entry for entry in runtime[kind] if entry["image"].startswith("sepsweep/"))["resources"]["limits"]
     mebibytes, cores = re.fullmatch(r"(\d+)Mi", found["memory"]), str(found["cpu"])
@@ -63,7 +62,7 @@ def limits(kind: str) -> Limits:
 
 @contextmanager
 def contained(pid: int, most: Limits) -> Iterator[bool]:
-    """Keeps a process within limits; whether that is possible here."""
+    """Keeps a process within limits; returns whether that is possible here."""
     made = []
     try:
         for kind, files in {
@@ -113,7 +112,7 @@ def suggestions(name: str, trials: int, algorithm: str = "tpe", long: str = "") 
 
 
 def rules(name: str, trials: int = 3) -> bytes:
-    """Returns the question of Katib's controller, with trials that nobody has."""
+    """Returns the question of Katib's controller, with trials that do not exist."""
     listed = [trial(f"{name}-{index}", {}, Condition.SUCCEEDED) for index in range(trials)]
     asked = pb.GetEarlyStoppingRulesRequest(
         experiment=experiment(name, stopping={}), trials=listed, db_manager_address="10.0.0.1:6789"
@@ -129,7 +128,7 @@ def of_trial(name: str) -> bytes:
 
 
 def posts(method: str, data: bytes | Callable[[int], bytes]) -> Send:
-    """Sends bytes, or those that a number makes."""
+    """Sends bytes, or those that a function makes from a number."""
 
     def send(channel: grpc.Channel, number: int) -> None:
         cast(Any, channel).unary_unary(method)(data if isinstance(data, bytes) else data(number), timeout=60)
@@ -187,9 +186,9 @@ FLOODS: dict[str, tuple[bool, Callable[[], Send]]] = {
 
 
 def flood(name: str, address: str) -> Counter[str]:
-    """Sends a flood from CLIENTS threads, each on connections of its own; what became of its calls.
+    """Sends a flood from CLIENTS threads, each on connections of its own; reports what became of its calls.
 
-    In a process of its own.
+    It runs in a process of its own.
     """
     send, codes = FLOODS[name][1](), Counter[str]()
     end = time.monotonic() + SECONDS
@@ -215,7 +214,7 @@ def flood(name: str, address: str) -> Counter[str]:
 
 
 def connections(address: tuple[str, int], count: int = 2_000) -> list[socket.socket]:
-    """So many connections that send nothing."""
+    """Opens so many connections and sends nothing."""
     made = []
     for _ in range(count):
         try:
@@ -226,7 +225,7 @@ def connections(address: tuple[str, int], count: int = 2_000) -> list[socket.soc
 
 
 def asked(ask: Callable[[], object], end: Callable[[], bool]) -> list[float]:
-    """Returns the seconds of each small question until `end`; infinite for one that was not answered."""
+    """Returns the seconds of each small question until `end`; infinite for an unanswered one."""
     found = []
     while not end():
         begin = time.perf_counter()
@@ -241,7 +240,7 @@ def asked(ask: Callable[[], object], end: Callable[[], bool]) -> list[float]:
 
 
 def other_address() -> str:
-    """Returns an address of this machine besides 127.0.0.1, so that two callers can be told apart."""
+    """Returns an address of this machine besides 127.0.0.1, so that two callers can be distinguished."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
@@ -275,8 +274,8 @@ def report(name: str, times: list[float], process: Any, most: Limits, codes: dic
     peak = memory(process) * 1e6 if alive else float("nan")
     good = alive and max(times) <= LONGEST and peak < most.memory
     print(
-        f"  {name}: longest answer {max(times):.3f} s of {len(times)}, peak {peak / 2**20:.0f} MiB, {used:.1f} s of processor,"
-        f" flood {codes or ''} {'' if good else '<- over'}",
+        f"  {name}: longest answer {max(times):.3f} s of {len(times)}, peak {peak / 2**20:.0f} MiB,"
+        f" {used:.1f} s of processor, flood {codes or ''} {'' if good else '<- over'}",
         flush=True,
     )
 

@@ -1,8 +1,9 @@
-"""An experiment that looks as if it had been run here: its store, manifest and runs, of any size, in seconds.
+"""Makes an experiment that looks as if it had been run here, of any size, in seconds: store, manifest and runs.
 
-The store and the manifest come from the product's own code; only the trials are written into the store's tables at
-once, which takes a transaction instead of one a report. Used by benchmarks/systems/results.py and by tests; by hand:
-`python -m benchmarks.systems.made_experiment RUNS NAME TRIALS EPOCHS`.
+python -m benchmarks.systems.made_experiment RUNS NAME TRIALS EPOCHS
+
+Store and manifest come from the product's own code; only the trials are written into the store's tables at once, in one
+transaction instead of one per report.
 """
 
 import json
@@ -28,7 +29,7 @@ OPTUNA_STATES = {"Succeeded": "COMPLETE", "EarlyStopped": "PRUNED", "Failed": "F
 
 
 def make_experiment(runs: Path, trials: int, epochs: int, model: str = "dprnn", name: str = "made") -> Path:
-    """Returns the folder of an experiment of finished trials: 6 of 10 succeeded, 3 stopped early, 1 failed on its way."""
+    """Returns the folder of an experiment of finished trials: of 10, 6 succeeded, 3 stopped early, 1 failed."""
     folder = runs / name
     folder.mkdir(parents=True)
     overrides = Overrides(name=name, trials=trials, epochs=epochs)
@@ -97,7 +98,7 @@ def _trial(
 
 
 def _epoch(step: int, reached: float, began: datetime, random_: random.Random) -> dict[str, Any]:
-    """As trainer/training/progress.py has it."""
+    """Returns an epoch as trainer/training/progress.py writes it."""
     value = round(reached * (1 - math.exp(-step / 12)) + random_.gauss(0, 0.05), 4)
     return {
         "epoch": step,
@@ -114,7 +115,7 @@ def _epoch(step: int, reached: float, began: datetime, random_: random.Random) -
 
 
 def _naive(instant: datetime) -> str:
-    """Optuna keeps UTC without a zone."""
+    """Returns the time without a zone: Optuna stores UTC that way."""
     return instant.replace(tzinfo=None).isoformat(sep=" ")
 
 

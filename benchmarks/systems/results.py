@@ -1,9 +1,10 @@
-"""Measures what the verbs that conclude take: `python -m benchmarks.systems.results [--trials N …] [--rounds 3] [VERB
-…]`.
+"""Measures the verbs that conclude.
+
+python -m benchmarks.systems.results [--trials N …] [--rounds 3] [VERB …]
 
 Builds a local experiment of so many finished trials (made_experiment.py) and runs each verb on it as a process of its
-own: seconds from its start to its end and of the processor, medians of the rounds, and the most memory that it held.
-Where the machine was not quiet, times are upper bounds.
+own. Prints its total and processor seconds, medians of the rounds, and its peak memory. On a busy machine, times are
+upper bounds.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def report(verb: str, out: Path, trials: int, rounds: int) -> None:
-    """Prints a line: the figures beside their limits."""
+    """Prints one line: the figures beside their limits."""
     measured = [run([word.format(out=out) for word in VERBS[verb]], out) for _ in range(rounds)]
     seconds, processor = (statistics.median(one[index] for one in measured) for index in (0, 1))
     most = max(memory for _, _, memory in measured)
@@ -71,7 +72,7 @@ def report(verb: str, out: Path, trials: int, rounds: int) -> None:
 
 
 def run(words: list[str], out: Path) -> tuple[float, float, float]:
-    """Seconds, those of the processor, and MB of one call of a verb."""
+    """Returns the seconds, processor seconds and MB of one call of a verb."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "katib", *words, "--out", str(out)],

@@ -1,7 +1,7 @@
-"""The services beside Katib against what they may take: `python -m benchmarks.systems.services`.
+"""Measures the services beside Katib against their limits: `python -m benchmarks.systems.services`.
 
-Each runs as its own process, as in its pod, with a DB manager in this one. Times are of whole calls over gRPC. A figure
-stands beside its limit; where the machine was not quiet, times are upper bounds.
+Each runs as its own process, as in its pod, with a DB manager in this one. Times are those of whole calls over gRPC.
+Each figure is printed beside its limit; on a busy machine, times are upper bounds.
 """
 
 import os
@@ -90,7 +90,8 @@ def crowd(stub: Any) -> None:
 def stopping_in(cluster: TrialServer) -> str:
     """Starts the early-stopping service beside the trials of `cluster`."""
     return (
-        "import sys; from katib.services import early_stopping as e; from katib.services.kubernetes_api import KubernetesApi;"
+        "import sys; from katib.services import early_stopping as e;"
+        "from katib.services.kubernetes_api import KubernetesApi;"
         f"e.in_cluster = lambda: KubernetesApi({cluster.api.server!r}, 'sweeps'); sys.exit(e.main())"
     )
 
@@ -116,7 +117,7 @@ def collector(db: DbManager) -> None:
 
 
 def loaded(db: DbManager) -> None:
-    """All that a trainer could print."""
+    """Measures the most that a trainer could print."""
     for name, every in (("one line in 100 a metric", 100), ("each line a metric", 1)):
         with tempfile.TemporaryDirectory() as folder:
             pod = started(Path(folder), db, name)
@@ -141,7 +142,7 @@ def loaded(db: DbManager) -> None:
 
 
 def paced(db: DbManager) -> None:
-    """What a trainer of small models prints."""
+    """Measures what a trainer of small models prints."""
     with tempfile.TemporaryDirectory() as folder:
         pod = started(Path(folder), db, "paced")
         assert pod.collector
@@ -162,7 +163,7 @@ def paced(db: DbManager) -> None:
 
 
 def resumed(db: DbManager) -> None:
-    """A new pod of a trial that has reported much prints it all again, and goes on."""
+    """Measures a new pod of a trial that has reported much: it prints everything again, and continues."""
     begin = datetime.now(UTC) - timedelta(seconds=REPEATED)
     times = [timestamp(begin + timedelta(seconds=step)) for step in range(REPEATED + 1)]
     db.rows["resumed"] = [(times[step], METRIC, str(float(step))) for step in range(REPEATED)]
@@ -195,14 +196,14 @@ def drain(stream: IO[bytes]) -> None:
 
 
 class Service(subprocess.Popen[bytes]):
-    """A service's process."""
+    """The process of a service."""
 
     port = 0
 
 
 @contextmanager
 def service(name: str, *arguments: str, code: str = "") -> Iterator[tuple[Service, Any, float]]:
-    """Yields a service as its own process, a stub of it, and the seconds until it answered.
+    """Yields a service as its own process, a stub for it, and the seconds until it answered.
 
     `code` starts it in another way.
     """
@@ -241,13 +242,13 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def memory(process: subprocess.Popen[bytes]) -> float:
-    """Returns the most that it has had in memory, in MB."""
+    """Returns its peak memory, in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) * 1024 / 1e6
 
 
 def cpu(process: subprocess.Popen[bytes]) -> float:
-    """Seconds of CPU so far."""
+    """Returns its processor seconds so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

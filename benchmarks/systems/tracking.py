@@ -1,8 +1,10 @@
-"""What W&B costs a training: `python -m benchmarks.systems.tracking [--rounds 3] [--epochs 4] [--mixtures 400]`.
+"""Measures what W&B costs a training.
 
-A training of the debug ConvTasNet on 4-s mixtures of noise, each time in a process of its own, with W&B offline and
-without, in turns. In the training with W&B each call of the tracker is timed, its start and its end included. The last
-line says what the calls of one epoch and the two ends come to in the shortest of the real trainings.
+python -m benchmarks.systems.tracking [--rounds 3] [--epochs 4] [--mixtures 400]
+
+Trains the debug ConvTasNet on 4-s mixtures of noise, each time in a process of its own, with W&B offline and without,
+in turns. In the training with W&B each call of the tracker is timed, including its start and end. The last line adds up
+the calls of one epoch and both ends, in the shortest of the real trainings.
 """
 
 import argparse
@@ -51,7 +53,7 @@ def main() -> None:
 
 
 def measure(root: Path, run_dir: Path, epochs: int, tracked: bool) -> dict[str, Any]:
-    """Train in a process of its own; seconds of the training, and in the tracker's calls where `tracked`."""
+    """Trains in a process of its own; returns the seconds of the training, and if `tracked` those in the tracker."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment |= {"OMP_NUM_THREADS": "1"} | ({"WANDB_PROJECT": "benchmark"} if tracked else {})
     flags = ["--model", "convtasnet", "--preset", "debug", "--epochs", str(epochs), "--device", "cpu"]
@@ -72,7 +74,7 @@ def measure(root: Path, run_dir: Path, epochs: int, tracked: bool) -> dict[str, 
 
 
 def child() -> None:
-    """One training, timed from where it opens the tracker's run directory to its end."""
+    """Runs one training, timed from the tracker's opening of the run directory to its end."""
     from trainer.__main__ import main as train
     from trainer.training import train as module
 
