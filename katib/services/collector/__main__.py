@@ -1,6 +1,6 @@
-"""Starts the collector. stdout is a copy of the trainer's output, for `kubectl logs` and Katib's UI.
+"""Starts the collector.
 
-Messages go to stderr.
+It copies the trainer's output to stdout, for `kubectl logs` and Katib's UI; its own messages go to stderr.
 """
 
 import sys
@@ -14,7 +14,7 @@ BAD_INPUT = 2
 
 
 def main(argv: Sequence[str]) -> int:
-    """Watches one trial. An exit code."""
+    """Watches one trial; returns the exit code."""
     to_stderr("%(asctime)s collector: %(message)s")
     try:
         arguments = parse(argv)

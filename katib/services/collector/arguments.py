@@ -1,4 +1,4 @@
-"""The collector's command line, as Katib's pod webhook writes it (inject_webhook.go). Called by __main__.py."""
+"""Parses the collector's command line, which Katib's pod webhook writes (inject_webhook.go)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,40 +20,42 @@ FLAGS = {
     "format": "TEXT",
     "stop-rule": "a rule that the trial was made with: it may be stopped early",
     "s-earlystop": "address of the early-stopping service",
-    "w": "whether Katib's own waits for other containers; this one has no use for them",
-    "p": "how often Katib's own looks; this one looks as often as it needs",
-    "timeout": "how long Katib's own waits; this one waits for the trainer's end",
+    "w": "whether Katib's own waits for other containers; ignored",
+    "p": "how often Katib's own polls; ignored",
+    "timeout": "how long Katib's own waits; ignored, because this one waits for the trainer's end",
 }
 NEEDED = ("t", "m", "s-db", "path")
 
 
 class ArgumentError(SepsweepError):
-    """The collector cannot be started like this."""
+    """The collector cannot be started with these arguments."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the webhook tells of a trial.
-
-    `metrics[0]` is the objective; `early_stopping` is None where none can happen.
-    """
+    """The trial and the addresses that the webhook gives."""
 
     trial: str
     metrics: tuple[str, ...]
+    """The objective comes first."""
     direction: Direction
     db_manager: str
     output: Path
     filters: tuple[str, ...]
     early_stopping: str | None
+    """The address of the early-stopping service; None where the trial cannot be stopped early."""
 
     @property
     def objective(self) -> str:
-        """The metric that the search is for."""
+        """The metric that the search optimises."""
         return self.metrics[0]
 
 
 def parse(argv: Sequence[str]) -> Arguments:
-    """Read flags as Go's package flag does: -name value, -name=value, with one dash or two. Raises ArgumentError."""
+    """Reads flags as Go's package flag does: -name value or -name=value, with one dash or two.
+
+    Raises ArgumentError.
+    """
     given: dict[str, str] = {}
     words = list(argv)
     while words:

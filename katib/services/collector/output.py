@@ -1,9 +1,8 @@
-"""The trainer's output, line by line, from the file that Katib's wrapper redirects it to. Called by watch.py.
+"""Reads the trainer's output line by line from the file to which Katib's wrapper redirects it.
 
-Any bytes may come: binary, lines without end, a file that begins anew. A line that is too long to be a metric is not
-looked at, rather than cut: a number that was cut would be another number. A trainer that puts a link or a pipe in the
-file's place has printed nothing from then on: the one leads out of the folder, the other would be waited for without
-end.
+The file may hold any bytes: binary data, lines without end, or it may be truncated and start again. A line that is too
+long to be a metric is skipped and not cut, because a number that was cut would be another number. A link or a pipe in
+the file's place is not read: a link leads out of the folder, and a pipe may block for ever.
 """
 
 import os
@@ -17,7 +16,7 @@ CHUNK = 1 << 16
 
 
 class Output:
-    """Follows a file that need not be there yet. `copy` gets every byte."""
+    """Follows a file that may not exist yet, and writes every byte to `copy`."""
 
     def __init__(self, path: Path, copy: BinaryIO) -> None:
         self._path = path
@@ -26,10 +25,10 @@ class Output:
         self._rest = b""
         self._too_long = False
         self.skipped = 0
-        """Lines that were too long."""
+        """The number of lines that were too long."""
 
     def lines(self) -> Iterator[str]:
-        """Whole lines that have come since the last call, at most one chunk of them, without line ends."""
+        """Yields the whole lines since the last call, at most one chunk of them, without line ends."""
         for line in self._whole(self._read()):
             yield line.decode(errors="replace").removesuffix("\r")
 
@@ -39,12 +38,13 @@ class Output:
         return self._size() != self._place
 
     def last(self) -> str:
-        """Returns what stands after the last line end. Only for an output that is complete: it may be half a line."""
+        """Returns what follows the last line end; before the output is complete it may be half a line."""
         rest, self._rest = self._rest, b""
         return "" if self._too_long else rest.decode(errors="replace").removesuffix("\r")
 
     def _read(self) -> bytes:
-        if self._size() < self._place:  # a container that was started again writes its file anew
+        if self._size() < self._place:
+            # A container that was started again writes its file from the start.
             self._place, self._rest, self._too_long = 0, b"", False
         try:
             with os.fdopen(open_file(self._path), "rb") as file:

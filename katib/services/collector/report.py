@@ -1,9 +1,9 @@
-"""The way of a trial's rows to the DB manager: in batches, tried until they are there, none twice. Called by watch.py.
+"""Reports a trial's rows to the DB manager in batches, retries until each is stored, and sends none twice.
 
-The manager adds whatever it is sent, so before the first row the rows that it has are read, after a failure (which may
-have come after the rows were written) those in question, and only what lacks is sent. A trial that a new pod resumes
-prints its history again; a line with a timestamp is known by that. Lines without one get the time at which they were
-read, and count as a repetition as long as they repeat the values that an earlier pod reported, one by one.
+The manager adds whatever it is sent. So its rows are read before the first report, the rows in question are read again
+after a failure (which may have come after they were written), and only missing rows are sent. A trial that a new pod
+resumes prints its history again: a line with a timestamp is recognised by it. Lines without one get the time at which
+they were read, and count as a repetition as long as they repeat the values that an earlier pod reported, one by one.
 """
 
 import logging
@@ -14,23 +14,23 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from katib.services.collector.stored_rows import Logs, StoredRows, number, plain
-from katib.services.observations import AWAY, MetricRow, reason, timestamp
+from katib.services.collector.stored_rows import Logs, StoredRows, plain
+from katib.services.observations import AWAY, MetricRow, rankable, reason, timestamp
 
 MOST_ROWS = 1_000
-"""Of one report: MySQL takes 16 383 (four placeholders a row, 65 535 a statement), gRPC 4 MB."""
+"""The rows of one report: MySQL takes 16 383 (four placeholders per row, 65 535 per statement), gRPC 4 MB."""
 MOST_WAITING = 5_000
-"""Rows that wait in memory; the rest waits in the trainer's output."""
+"""The rows that wait in memory; the rest waits in the trainer's output."""
 LONGEST_PAUSE = 30.0
-"""Seconds between two tries."""
+"""The most seconds between two tries."""
 NO_VALUE = ("0001-01-01T00:00:00.000000Z", "unavailable")
-"""Time and value of the row by which Katib learns that a trial printed no objective (file-metricscollector.go)."""
+"""Time and value of the row that tells Katib that a trial printed no objective (file-metricscollector.go)."""
 
 log = logging.getLogger("collector")
 
 
 class Reporter:
-    """The rows of one trial."""
+    """Reports the rows of one trial."""
 
     def __init__(self, logs: Logs, trial: str, objective: str) -> None:
         self._logs = logs
@@ -38,25 +38,26 @@ class Reporter:
         self._objective = objective
         self._stored = StoredRows(logs, trial, objective)
         self._new: deque[tuple[MetricRow, bool]] = deque()
-        """Rows as they were printed, each with whether the trainer gave the time."""
+        """The rows as they were printed, each with whether the trainer printed its time."""
         self._waiting: deque[MetricRow] = deque()
-        """Those that are no repetition of an earlier pod's."""
+        """The rows to be sent, without repetitions of an earlier pod's."""
         self.inherited: int | None = None
-        """Steps of the objective that earlier pods have reported; None as long as the manager was not asked."""
+        """The steps of the objective that earlier pods have reported; None until the manager was asked."""
         self._earlier: dict[str, Iterator[float]] = {}
-        """Their values by metric, as far as they have been repeated in lines without a time."""
+        """The values of earlier pods by metric that were not yet repeated in lines without a time."""
         self._last = datetime.min.replace(tzinfo=UTC)
         self._pause = 0.0
         self._again = 0.0
 
     def add(self, name: str, value: float | str, printed: datetime | None) -> None:
-        """A row to be reported, of a number or of a text that is none.
+        """Adds a row, with a number or another text.
 
-        Where no time was printed it gets that of now, later than any such before.
+        Where no time was `printed`, the row gets the current one, later than any such row before.
         """
         try:
             stamp = timestamp(printed) if printed else ""
-        except OverflowError:  # the first hours of the year 1, in a zone east of Greenwich
+        except OverflowError:
+            # The first hours of the year 1, in a zone east of Greenwich.
             stamp = ""
         if not stamp:
             self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
@@ -64,38 +65,38 @@ class Reporter:
         self._new.append((MetricRow(name, stamp or timestamp(self._last), text), bool(stamp)))
 
     def add_unavailable(self, name: str) -> None:
-        """Say that the trial is over and has no value of `name`."""
+        """Adds the row that says that the trial has ended without a value of `name`."""
         self._new.append((MetricRow(name, *NO_VALUE), True))
 
     @property
     def full(self) -> bool:
-        """Whether as many rows wait as may."""
+        """Whether as many rows wait as are allowed."""
         return len(self._new) + len(self._waiting) >= MOST_WAITING
 
     @property
     def done(self) -> bool:
-        """Whether the manager has every row, and its rows of earlier pods are known."""
+        """Whether the manager has every row, and its rows of earlier pods were read."""
         return self.inherited is not None and not self._new and not self._waiting
 
     @property
     def steps(self) -> int:
-        """Steps of the objective that the manager has, those of earlier pods included."""
+        """The steps of the objective that the manager has, those of earlier pods included."""
         return self._stored.steps
 
     @property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest value of the objective; inf and -inf where the manager has none."""
+        """The lowest and the highest value of the objective; inf and -inf where the manager has none."""
         return self._stored.lowest, self._stored.highest
 
     def flush(self) -> None:
-        """Send what waits, unless a failure is too short a time ago. Never raises."""
+        """Sends the waiting rows, unless the last failure was too recent. Never raises."""
         if self.done or time.monotonic() < self._again:
             return
         try:
             self._send()
         except AWAY as error:
             if not self._pause:
-                log.warning("the DB manager does not answer (%s); rows are kept and tried again", reason(error))
+                log.warning("the DB manager does not answer (%s); rows are kept and sent again", reason(error))
             self._pause = min(LONGEST_PAUSE, 2 * self._pause or 1.0)
             self._again = time.monotonic() + self._pause
         else:
@@ -118,23 +119,23 @@ class Reporter:
                 self._waiting.popleft()
 
     def _inherit(self) -> None:
-        """What earlier pods have reported."""
-        known = StoredRows(self._logs, self._trial, self._objective)
+        """Reads the rows that earlier pods have reported."""
+        stored = StoredRows(self._logs, self._trial, self._objective)
         values: dict[str, array[float]] = {}
 
         def rows() -> Iterator[MetricRow]:
             for row in map(plain, self._logs.read(self._trial)):
-                value = number(row.value)
+                value = rankable(row.value)
                 values.setdefault(row.name, array("d")).append(math.nan if value is None else value)
                 yield row
 
-        known.inherit(rows())
-        self._stored, self.inherited = known, known.steps
-        self._earlier = {name: iter(found) for name, found in values.items()}
+        stored.inherit(rows())
+        self._stored, self.inherited = stored, stored.steps
+        self._earlier = {name: iter(curve) for name, curve in values.items()}
 
     def _repeats(self, row: MetricRow) -> bool:
-        """Returns whether the next value that an earlier pod reported is this one; the first that is not ends that."""
-        value, earlier = number(row.value), self._earlier.get(row.name)
+        """Returns whether an earlier pod reported this value next; the first other value ends the repetition."""
+        value, earlier = rankable(row.value), self._earlier.get(row.name)
         if value is not None and earlier and next(earlier, None) == value:
             return True
         self._earlier.pop(row.name, None)

@@ -1,8 +1,8 @@
-"""What the early-stopping service says of this trial. Called by watch.py.
+"""Asks the early-stopping service whether to stop this trial.
 
-The question is Katib's own GetEarlyStoppingRules with this trial alone; the answer is a rule that is met, or none.
-Katib's own service answers with the rule that it would give the next trial, which is judged in the same way. A service
-that is away never ends anything: the trial goes on.
+The request is Katib's own GetEarlyStoppingRules with this trial alone; the answer is a rule that is met, or none.
+Katib's own service answers with the rule that it would give the next trial, which is applied in the same way. Where the
+service does not answer, the trial continues.
 """
 
 import logging
@@ -17,7 +17,7 @@ from katib.services.stubs import Message, pb, rpc
 from katib.trial import Direction
 
 TIMEOUT = 10.0
-"""Seconds for an answer."""
+"""Seconds to wait for an answer."""
 
 log = logging.getLogger("collector")
 
@@ -32,7 +32,7 @@ class Stopper:
         self._away = False
 
     def ends(self, step: int, best: float) -> str | None:
-        """Returns why a trial that has come to `best` after `step` steps is to be stopped; None where it goes on."""
+        """Returns why a trial with the value `best` after `step` steps is to be stopped; None where it continues."""
         for rule in self._rules():
             if rule.name != self._arguments.objective or rule.start_step != step:
                 continue
@@ -44,7 +44,7 @@ class Stopper:
         return None
 
     def mark(self) -> bool:
-        """Have the trial marked as stopped early. Whether it is."""
+        """Marks the trial as stopped early; returns whether that worked."""
         try:
             request = pb.SetTrialStatusRequest(trial_name=self._arguments.trial)
             self._service.SetTrialStatus(request, timeout=TIMEOUT)
@@ -56,15 +56,15 @@ class Stopper:
     def _rules(self) -> Sequence[Message]:
         kind = pb.MAXIMIZE if self._arguments.direction is Direction.MAXIMIZE else pb.MINIMIZE
         objective = pb.ObjectiveSpec(type=kind, objective_metric_name=self._arguments.objective)
-        question = pb.GetEarlyStoppingRulesRequest(
+        request = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)),
             trials=[pb.Trial(name=self._arguments.trial)],
             db_manager_address=self._arguments.db_manager,
         )
         try:
-            reply = self._service.GetEarlyStoppingRules(question, timeout=TIMEOUT)
+            reply = self._service.GetEarlyStoppingRules(request, timeout=TIMEOUT)
         except AWAY as error:
-            self._complain(f"the early-stopping service does not answer ({reason(error)}); the trial goes on")
+            self._complain(f"the early-stopping service does not answer ({reason(error)}); the trial continues")
             return []
         if self._away:
             log.warning("the early-stopping service is back")
@@ -73,7 +73,7 @@ class Stopper:
         return rules
 
     def _complain(self, problem: str) -> None:
-        """Once for each time that it goes away."""
+        """Logs the first of several failures in a row."""
         if not self._away:
             log.warning(problem)
         self._away = True

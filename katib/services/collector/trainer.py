@@ -1,8 +1,7 @@
-"""The trainer in the container beside this one: found, watched and ended through the pod's shared process namespace.
+"""Finds, watches and ends the trainer in the container beside this one, through the pod's shared process namespace.
 
 Katib's webhook turns a trial's command into `sh -c "COMMAND 1>FILE 2>&1 … && echo completed > DIR/$$.pid"`, so the
-shell's end and what it leaves in DIR/<its id>.pid say how the training ended (webhook/v1beta1/pod/utils.go). Called by
-watch.py.
+shell's end and its mark, the file DIR/<its id>.pid, say how the training ended (webhook/v1beta1/pod/utils.go).
 """
 
 import os
@@ -18,16 +17,16 @@ from katib.untrusted import read_text
 PROC = Path("/proc")
 COMPLETED, EARLY_STOPPED = "completed", "early-stopped"
 HELD = "TtZX"
-"""States of a thread that runs no more code until it is let go on, or never."""
+"""The states of a thread that runs no code until it is continued, or ever."""
 MARK_BYTES = 1 << 10
-"""Of a mark that can be one."""
-HOLDS = 10.0
-"""Seconds for a trainer to be held."""
+"""The most bytes of a mark that are read."""
+HOLD_TIMEOUT = 10.0
+"""Seconds for a trainer to stop running."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process, told from a later one of the same id by when it started (in clock ticks since boot)."""
+    """A process; its start, in clock ticks since boot, distinguishes it from a later one with the same id."""
 
     pid: int
     parent: int
@@ -41,7 +40,7 @@ class Process:
 
 
 class Trainer:
-    """What `output`, the file that the shell redirects to, has to do with processes."""
+    """The processes of the training that writes to the file `output`."""
 
     def __init__(self, output: Path) -> None:
         self._folder = output.parent
@@ -52,68 +51,66 @@ class Trainer:
 
     @property
     def ended(self) -> bool:
-        """Whether the training is over; not as long as it has not begun. Once true it stays true."""
+        """Whether the training has begun and ended. Once true it stays true."""
         if self._over:
             return True
         if self.shell is None:
-            # In this order: what a shell left before it was looked for, and was not found, it left before its end.
-            left = self._output.exists() or bool(self._marks())
+            # The files come first: if they exist and then no shell is found, the shell that wrote them has ended.
+            has_begun = self._output.exists() or bool(self._marks())
             self.shell = self._find()
-            self._over = left and self.shell is None
+            self._over = has_begun and self.shell is None
         else:
             self._over = not self.shell.alive
         return self._over
 
     @property
     def completed(self) -> bool:
-        """After the end: whether the shell says that the trainer came to its end without error."""
+        """Whether the trainer ended without error; to be asked after its end."""
         marks = [self._mark(self.shell.pid)] if self.shell else self._marks()
         return any(_first_line(mark) == COMPLETED for mark in marks)
 
     def stop(self) -> bool:
-        """Ask the trainer to save and end, so that the shell takes its exit code for an early stop.
+        """Asks the trainer to save and end, so that the shell takes its exit code for an early stop.
 
-        The mark must be there before the trainer ends by the signal, and must not be there where it ended by itself, or
-        its failure would be forgiven. So it is held while both happen: what is still held after the signal has not
-        ended before.
+        The mark must exist before the trainer ends by the signal, and must not exist where it ended by itself, or its
+        failure would be forgiven. So the trainer is suspended meanwhile: if it is alive after the signal, it did not
+        end before.
 
-        False where there is nothing to stop, or nothing any more. Raises OSError where the mark cannot be written, or
-        its user is another one's, which a container-level runAsUser makes of it.
+        Returns False where nothing runs that could be stopped. Raises OSError where the mark cannot be written, or
+        where the trainer runs as another user, which a container-level runAsUser causes.
         """
         children = self._children()
         if self.shell is None or not children:
             return False
         mark = self._mark(self.shell.pid)
         draft = mark.with_suffix(".draft")
-        # The folder is the trainer's too, which may have put a link there.
+        # The trainer can write to the folder as well, and may have put a link there.
         draft.unlink(missing_ok=True)
         with draft.open("x") as file:
             file.write(f"{EARLY_STOPPED}\n")
         try:
-            draft.chmod(0o666)  # the shell writes into it next
+            # The shell writes into it next.
+            draft.chmod(0o666)
             with _held(children):
                 _signal(children, signal.SIGTERM)
-                if told := any(child.alive for child in children):
+                if stopped := any(child.alive for child in children):
                     draft.rename(mark)
         finally:
             draft.unlink(missing_ok=True)
-        return told
+        return stopped
 
     def kill(self) -> None:
-        """End a trainer that has not ended when asked."""
+        """Kills a trainer that has not ended when asked."""
         _signal(self._children(), signal.SIGKILL)
 
     def _children(self) -> list[Process]:
         return [process for process in _processes() if process.parent == self.shell.pid] if self.shell else []
 
     def _find(self) -> Process | None:
-        """Returns the wrapper's shell.
-
-        Not the copy of itself that it makes for a moment before it starts the trainer.
-        """
-        found = {process.pid: process for process in _processes() if self._wrapper in _command(process.pid)}
-        found.pop(os.getpid(), None)
-        return next((process for process in found.values() if process.parent not in found), None)
+        """Returns the wrapper's shell, and not its copy, which exists for a moment before the trainer starts."""
+        shells = {process.pid: process for process in _processes() if self._wrapper in _command(process.pid)}
+        shells.pop(os.getpid(), None)
+        return next((process for process in shells.values() if process.parent not in shells), None)
 
     def _mark(self, pid: int) -> Path:
         return self._folder / f"{pid}.pid"
@@ -123,7 +120,7 @@ class Trainer:
 
 
 def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
-    """To those that there still are. Raises PermissionError."""
+    """Sends a signal to those processes that still exist. Raises PermissionError."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
@@ -131,12 +128,13 @@ def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
 
 @contextmanager
 def _held(processes: Sequence[Process]) -> Iterator[None]:
-    """Once each has stopped or ended: at once, but for one that is in the middle of a slow write, at most HOLDS
-    seconds.
+    """Suspends the processes meanwhile: enters once each is suspended or has ended, at most after HOLD_TIMEOUT.
+
+    A process is suspended at once, except in the middle of a slow write.
     """
     try:
         _signal(processes, signal.SIGSTOP)
-        end = time.monotonic() + HOLDS
+        end = time.monotonic() + HOLD_TIMEOUT
         while time.monotonic() < end and not all(_is_held(process) for process in processes):
             time.sleep(0.001)
         yield
@@ -158,7 +156,7 @@ def _processes() -> list[Process]:
 
 
 def _process(pid: int) -> Process | None:
-    """None where it has ended."""
+    """Returns a process; None where it has ended."""
     try:
         fields = _fields(PROC / str(pid) / "stat")
     except OSError:
@@ -167,7 +165,10 @@ def _process(pid: int) -> Process | None:
 
 
 def _fields(stat: Path) -> list[str]:
-    """Of proc(5)'s stat, from the state on; the name before it may hold anything. Raises OSError."""
+    """Returns the fields of a file `stat` of proc(5), from the state on: the name before may hold anything.
+
+    Raises OSError.
+    """
     return stat.read_text(errors="replace").rpartition(")")[2].split()
 
 

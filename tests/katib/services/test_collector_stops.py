@@ -100,7 +100,7 @@ def test_a_trainer_that_will_not_end_is_killed(
     pods: Pods, db: DbManager, cluster: TrialServer, stopper: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the time that Kubernetes would give it; Katib's own collector leaves it the GPU."""
-    monkeypatch.setattr(watch, "SAVES", 0.0)
+    monkeypatch.setattr(watch, "SAVE_TIMEOUT", 0.0)
     pod = pods(stopper=stopper)
     Path(f"{pod.saved}.deaf").touch()
     pod.start_trainer()

@@ -235,7 +235,7 @@ def test_a_trial_without_its_objective_is_unavailable(world: World, caplog: pyte
     assert world.run() == 0
     assert world.manager.values() == ["unavailable"]
     assert world.manager.values("loss") == ["1.0"]
-    assert caplog.messages == [f"the trainer has printed no {METRIC} that the filters find"]
+    assert caplog.messages == [f"the trainer has printed no {METRIC} that the filters match"]
 
 
 @pytest.mark.parametrize("line", ["loss=1", f"{METRIC}=3"])
@@ -263,7 +263,7 @@ def test_lines_that_are_too_long_are_counted(world: World, caplog: pytest.LogCap
     world.print("x" * 70_000, epoch(1, 1))
     world.at(1, lambda: world.end(completed=True))
     assert world.run() == 0
-    assert caplog.messages == ["1 lines were too long to be looked at"]
+    assert caplog.messages == ["1 lines were too long to be read"]
 
 
 @pytest.mark.parametrize(("direction", "best"), [("maximize", [1, 3, 3]), ("minimize", [1, 1, 1])])

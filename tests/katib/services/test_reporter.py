@@ -187,7 +187,7 @@ def test_a_manager_that_is_away_is_asked_again_after_longer_and_longer_pauses(
     reporter.flush()
     assert reporter.done
     assert [record.message for record in caplog.records] == [
-        "the DB manager does not answer (away); rows are kept and tried again",
+        "the DB manager does not answer (away); rows are kept and sent again",
         "the DB manager is back; nothing is lost",
     ]
     manager.away = True

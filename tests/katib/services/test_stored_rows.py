@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from katib.services.collector import stored_rows
-from katib.services.collector.stored_rows import StoredRows, number, plain
-from katib.services.observations import FIRST, LAST, MetricRow, timestamp
+from katib.services.collector.stored_rows import StoredRows, plain
+from katib.services.observations import FIRST, LAST, MetricRow, rankable, timestamp
 from tests.katib.services.rig import METRIC, START
 
 
@@ -128,7 +128,7 @@ def test_what_katib_cannot_rank_is_no_number(text: str) -> None:
 
     The others are no number for Go (strconv.ParseFloat), as for Python are the last three.
     """
-    assert number(text) is None
+    assert rankable(text) is None
 
 
 def test_a_text_that_python_alone_takes_for_a_number_is_sent_once(manager: Manager, rows: StoredRows) -> None:
