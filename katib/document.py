@@ -1,7 +1,7 @@
 """Reads a YAML input (a spec, a site) into its frozen model; each defect is named with file and key."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,7 +29,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
         raise error(f"{path}: {defects(cause, model)}") from None
 
 
-def _data(path: Path, error: type[SepsweepError]) -> Any:
+def _data(path: Path, error: type[SepsweepError]) -> object:
     """Returns the value of the one document of `path`, as kubectl would read it. Raises `error`."""
     try:
         documents = read_documents(path.read_text(encoding="utf-8-sig"))

@@ -8,10 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import re2
 
+Pattern: TypeAlias = Any
+"""A compiled expression of RE2, whose Python package has no types."""
 METRIC = "val_si_snr"
 UNIT = "dB"
 _GO_NUMBER = re2.compile(
@@ -86,7 +88,7 @@ class MetricParser:
         return [one for one in found if one.name in self._names]
 
 
-def compile_filter(text: str) -> Any:
+def compile_filter(text: str) -> Pattern:
     """Returns the compiled RE2 of a filter. Raises re2.error, whose text says what RE2 does not accept."""
     options = re2.Options()
     options.log_errors = False

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
-from typing import Any, Literal
+from typing import Literal
 
 from katib.untrusted import checked, clean, is_name
 
@@ -68,7 +68,7 @@ class Identity:
     metric: str
     maximize: bool
     strategy: Literal["max", "min", "latest"]
-    spec: Mapping[str, Any]
+    spec: Mapping[str, object]
     corpus: str = ""
     """What the corpus is known by (katib/backend/local/corpus.py); empty where none is mounted."""
 
@@ -96,7 +96,7 @@ def objective_value(values: Sequence[float], strategy: str) -> float | None:
     return finite[-1] if strategy == "latest" else max(finite) if strategy == "max" else min(finite)
 
 
-def identity_from(found: Any) -> Identity:
+def identity_from(found: object) -> Identity:
     """Returns the identity of a search that somebody has written down. Raises ValueError where it is none."""
     made = checked(Identity, found)
     if not is_name(made.name):

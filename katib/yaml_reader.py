@@ -55,7 +55,7 @@ class Fault:
 class Document:
     """One document: its value, the line of each of its paths, and its faults."""
 
-    value: Any = None
+    value: object = None
     lines: dict[Path, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
@@ -168,7 +168,7 @@ class _Reader:
         self._seen: set[int] = set()
         self._repeated = 0
 
-    def value(self, tree: _Tree, path: Path, line: int | None = None) -> Any:
+    def value(self, tree: _Tree, path: Path, line: int | None = None) -> object:
         """Returns the value of `tree`, whose line is that of its key where it has one."""
         self.document.lines[path] = line or tree.line
         self._repeated += id(tree) in self._seen
@@ -181,9 +181,9 @@ class _Reader:
             return [self.value(item, (*path, index)) for index, item in enumerate(tree.parts)]
         return self._mapping(tree, path)
 
-    def _mapping(self, tree: _Tree, path: Path) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        own: dict[str, Any] = {}
+    def _mapping(self, tree: _Tree, path: Path) -> dict[str, object]:
+        merged: dict[str, object] = {}
+        own: dict[str, object] = {}
         for key_tree, value_tree in zip(tree.parts[::2], tree.parts[1::2], strict=True):
             key = key_tree.text if key_tree.kind == "scalar" else "?"
             if key == "<<" and key_tree.plain:
@@ -197,7 +197,7 @@ class _Reader:
             own[key] = value
         return merged | own
 
-    def _scalar(self, tree: _Tree, path: Path) -> Any:
+    def _scalar(self, tree: _Tree, path: Path) -> object:
         value = resolve(tree.text) if tree.plain else tree.text
         if isinstance(value, float) and not math.isfinite(value):
             self.document.faults.append(Fault("not-finite", path, f"'{tree.text}' is not finite"))
@@ -206,7 +206,7 @@ class _Reader:
         return int(value) if isinstance(value, float) and value == int(value) and abs(value) < 1e21 else value
 
 
-def resolve(text: str) -> Any:
+def resolve(text: str) -> object:
     """Returns what a plain scalar is."""
     if text in NULLS:
         return None

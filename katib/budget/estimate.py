@@ -8,7 +8,6 @@ the spec, and what early stopping saves of that is one documented assumption. Pu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
@@ -120,7 +119,7 @@ class Plan:
         """Of all models, so far."""
         return sum(model.used.gpu_hours for model in self.models)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Returns what `plan --json` prints: times in hours and days, money in the currency of the price."""
         return {
             "runs": sum(model.spec.trials for model in self.models),
@@ -245,7 +244,7 @@ def _days(
     return makespan(loads, gpus) / HOURS_A_DAY
 
 
-def _record(model: ModelPlan) -> dict[str, Any]:
+def _record(model: ModelPlan) -> dict[str, object]:
     return {
         "model": model.spec.model,
         "runs": model.spec.trials,

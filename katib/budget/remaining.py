@@ -3,7 +3,7 @@
 from statistics import fmean
 
 from katib.budget.schedule import Load, makespan
-from katib.manifest.schema import DEFAULT_PARALLEL_TRIALS
+from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialTable
 
 SECONDS_AN_HOUR = 3600
@@ -31,6 +31,6 @@ def hours_left(table: TrialTable) -> float | None:
     epoch = sum(row.seconds for row in ended) / sum(row.epochs for row in ended)
     begun = [max(each - row.seconds, epoch) for row in table.under_way]
     ahead = [*begun, *[each] * max(0, trials - len(table.rows))]
-    slots = table.slots or table.identity.spec.get("parallelTrialCount") or DEFAULT_PARALLEL_TRIALS
+    slots = table.slots or Manifest(table.identity.spec).parallel
     hours = tuple(seconds / SECONDS_AN_HOUR for seconds in ahead)
     return makespan([Load(hours, slots, 1)], slots)

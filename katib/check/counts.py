@@ -9,7 +9,7 @@ from katib.check.node import Node, named
 from katib.check.parameters import number
 from katib.check.services import SERVICE_REFUSES, Service
 from katib.errors import nearest
-from katib.manifest.schema import DEFAULT_PARALLEL_TRIALS
+from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
 
 DEFAULT_INITIAL_POINTS = 10  # skopt/service.py
 MOST_POINTS = 10_000_000  # some GB in the grid's service

@@ -8,13 +8,12 @@ without one it stores whatever text it found.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import re2
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
-from katib.metrics import DEFAULT_FILTER, compile_filter
+from katib.metrics import DEFAULT_FILTER, Pattern, compile_filter
 
 SYNTAX = error(
     "filter-syntax",
@@ -138,7 +137,7 @@ def _default(node: Node, spec: Node) -> Iterator[Defect]:
         yield DEFAULT.at(node, "no filter: Katib uses its default")
 
 
-def _compiled(item: Node) -> tuple[Any, list[Defect]]:
+def _compiled(item: Node) -> tuple[Pattern | None, list[Defect]]:
     text = item.text or ""
     try:
         pattern = compile_filter(text)
@@ -153,7 +152,7 @@ def _compiled(item: Node) -> tuple[Any, list[Defect]]:
     return (pattern if pattern.groups >= 2 else None), found
 
 
-def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
+def _loose(item: Node, pattern: Pattern, metric: str) -> Iterator[Defect]:
     caught = []
     for template, right in NASTY.items():
         line = template.format(m=metric)
@@ -166,7 +165,7 @@ def _loose(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
         yield LOOSE.at(item, f"also matches {', '.join(caught[:2])}{more}")
 
 
-def _cut(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
+def _cut(item: Node, pattern: Pattern, metric: str) -> Iterator[Defect]:
     for template in USUAL:
         for whole in NUMBERS:
             line = template.replace("5.1234", whole).format(m=metric)
@@ -176,7 +175,7 @@ def _cut(item: Node, pattern: Any, metric: str) -> Iterator[Defect]:
                     return
 
 
-def _matches(pattern: Any, line: str) -> list[tuple[str, str]]:
+def _matches(pattern: Pattern, line: str) -> list[tuple[str, str]]:
     return [((match[1] or "").strip(), (match[2] or "").strip()) for match in pattern.finditer(line)]
 
 

@@ -6,7 +6,6 @@ So no rule can trip over a list where a mapping belongs; that itself is found by
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 Path = tuple[str | int, ...]
 
@@ -17,7 +16,7 @@ PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*")
 class Node:
     """The value at `path`, None where there is none. `lines` knows the line of every path of the document."""
 
-    value: Any
+    value: object
     path: Path
     lines: Mapping[Path, int]
 

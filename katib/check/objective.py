@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.errors import nearest
-from katib.manifest.schema import DEFAULT_PARALLEL_TRIALS
+from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
 
 REFUSED = "Katib's webhook refuses the Experiment"
 TYPES = ("maximize", "minimize")

@@ -214,7 +214,7 @@ def _fits(value: object, expected: str) -> bool:
 
 def _too_large(node: Node) -> bool:
     key = next(part for part in reversed(node.path) if isinstance(part, str))
-    return abs(node.value) > INT32_MAX and key not in INT64.split()
+    return node.integer is not None and abs(node.integer) > INT32_MAX and key not in INT64.split()
 
 
 def _wrong(node: Node, expected: str, *, in_job: bool) -> Defect:

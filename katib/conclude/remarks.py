@@ -46,8 +46,8 @@ def too_many_failures(table: TrialTable) -> str:
 
     As in Katib, as many failures as maxFailedTrialCount end a search, unless it has reached its goal before.
     """
-    spec, best = table.identity.spec, table.best.value if table.best else None
-    allowed, goal = spec.get("maxFailedTrialCount"), (spec.get("objective") or {}).get("goal")
+    manifest, best = Manifest(table.identity.spec), table.best.value if table.best else None
+    allowed, goal = manifest.spec.get("maxFailedTrialCount"), manifest.goal
     failed = sum(row.state in WITHOUT_RESULT for row in table.rows)
     if not isinstance(allowed, int) or not failed or failed < allowed:
         return ""

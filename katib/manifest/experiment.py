@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import re2
 
 from katib.errors import ManifestError, nearest
 from katib.metrics import DEFAULT_FILTER, compile_filter
+from katib.tree import at
 from katib.trial import Direction, Identity
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Experiment:
     """The result that ends the search; None: it has no goal."""
     max_failed_trials: int | None
     """The number of failed trials that ends the search; None: they never do."""
-    spec: Mapping[str, Any]
+    spec: Mapping[str, object]
     """The `spec` of the manifest as it was read: what makes two searches the same search."""
 
     @property
@@ -189,7 +190,7 @@ def load_experiment(text: str, source: str) -> Experiment:
         strategy=strategies.get(search.metric, search.direction.strategy),
         goal=spec.objective.goal,
         max_failed_trials=spec.max_failed_trial_count,
-        spec=document["spec"],
+        spec=at(document, "spec"),
     )
 
 
@@ -224,7 +225,7 @@ def _template(spec: schema.Spec, namespace: str, source: str) -> TrialTemplate:
     )
 
 
-def parameters_of(spec: Mapping[str, Any], source: str) -> tuple[Parameter, ...]:
+def parameters_of(spec: Mapping[str, object], source: str) -> tuple[Parameter, ...]:
     """Returns the axes of a search whose manifest's `spec` was read before, as a store keeps it.
 
     None where it holds none.

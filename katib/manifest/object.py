@@ -13,6 +13,9 @@ from katib.metrics import DEFAULT_FILTER
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
 
+DEFAULT_PARALLEL_TRIALS = 3
+"""experiment_defaults.go of Katib v0.19."""
+GPU_RESOURCE = "nvidia.com/gpu"
 _POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
 _JOB = ("trialTemplate", "trialSpec")
 
@@ -61,6 +64,18 @@ class Manifest:
         return texts_at(self.spec, "metricsCollectorSpec", "source", "filter", "metricsFormat") or [DEFAULT_FILTER]
 
     @property
+    def goal(self) -> float | None:
+        """The value of the objective that ends the search; None where it has no goal."""
+        goal = at(self.spec, "objective").get("goal")
+        return goal if isinstance(goal, int | float) else None
+
+    @property
+    def parallel(self) -> int:
+        """How many trials run at a time."""
+        count = self.spec.get("parallelTrialCount")
+        return count if isinstance(count, int) and count else DEFAULT_PARALLEL_TRIALS
+
+    @property
     def job(self) -> Tree:
         """The Job of a trial, with placeholders."""
         return at(self.spec, *_JOB)
@@ -75,6 +90,13 @@ class Manifest:
         """The primary container of a trial's pod; its only container, whatever its name."""
         listed, primary = items_at(self.pod, "containers"), text_at(self.spec, "trialTemplate", "primaryContainerName")
         return next((item for item in listed if len(listed) == 1 or item.get("name") == primary), {})
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs that the containers of a trial's pod ask for together."""
+        limits = [at(container, "resources", "limits") for container in items_at(self.pod, "containers")]
+        amounts = [str(limit.get(GPU_RESOURCE, "")) for limit in limits]
+        return sum(int(amount) for amount in amounts if amount.isdecimal())
 
     @property
     def references(self) -> dict[str, str]:

@@ -4,7 +4,7 @@
 Keys that are not listed are left to katib/check.py. Called by katib/manifest/experiment.py.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -12,14 +12,12 @@ from pydantic.alias_generators import to_camel
 from katib.defects import worded
 from katib.errors import ManifestError
 from katib.manifest.cluster_only import not_here
+from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
 from katib.yaml_reader import Document, YamlError, read_documents
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 Strategy = Literal["max", "min", "latest"]
-
-DEFAULT_PARALLEL_TRIALS = 3
-"""experiment_defaults.go of Katib v0.19."""
 
 DEFAULT_BACKOFF_LIMIT = 6
 """Retries of a Kubernetes Job that names no backoffLimit."""
@@ -28,7 +26,7 @@ DEFAULT_GRACE_SECONDS = 30
 """From SIGTERM to SIGKILL in a pod that names no terminationGracePeriodSeconds."""
 
 
-def parse(text: str, source: str) -> tuple["Manifest", dict[str, Any]]:
+def parse(text: str, source: str) -> tuple["Manifest", dict[str, object]]:
     """Returns the one document of `text`, typed and as it was read. Raises ManifestError."""
     document = experiment_document(text, source)
     if found := not_here(document.get("spec")):
@@ -46,7 +44,7 @@ class Node(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
+    def _without_nulls(cls, data: object) -> object:
         """Returns a key that is null is a key that is missing, as in Go."""
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
@@ -114,7 +112,7 @@ class MetricsCollector(Node):
 class EnvVar(Node):
     name: str
     value: str = ""
-    value_from: dict[str, Any] = {}
+    value_from: dict[str, object] = {}
 
 
 def _absolute(path: str) -> str:
@@ -130,7 +128,7 @@ class VolumeMount(Node):
 
 
 class Resources(Node):
-    limits: dict[str, Any] = {}
+    limits: dict[str, object] = {}
 
 
 class Container(Node):
@@ -138,7 +136,7 @@ class Container(Node):
     command: list[str] = []
     args: list[str] = []
     env: list[EnvVar] = []
-    env_from: list[dict[str, Any]] = []
+    env_from: list[dict[str, object]] = []
     working_dir: str = ""
     volume_mounts: list[VolumeMount] = []
     resources: Resources = Resources()
@@ -151,7 +149,7 @@ class Labels(Node):
 
 class Pod(Node):
     containers: list[Container]
-    volumes: list[dict[str, Any]] = []
+    volumes: list[dict[str, object]] = []
     service_account_name: str = ""
     active_deadline_seconds: int | None = None
     termination_grace_period_seconds: int = DEFAULT_GRACE_SECONDS
@@ -230,7 +228,7 @@ def chosen(documents: list[Document]) -> Document | None:
     return experiments[0] if len(experiments) == 1 else None
 
 
-def experiment_document(text: str, source: str) -> dict[str, Any]:
+def experiment_document(text: str, source: str) -> dict[str, object]:
     """Returns the one Experiment of `text` as it was read. Raises ManifestError."""
     try:
         documents = read_documents(text)

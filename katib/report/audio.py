@@ -14,7 +14,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from katib.backend.local.launch import ROOT
 from katib.table.trial_table import Row
@@ -33,6 +33,15 @@ SIGNALS = {
     "speaker2": "estimate 2",
 }
 """By the names of the trainer's files (trainer/inference/evaluate.py)."""
+
+
+class Score(TypedDict):
+    """The trainer's score of one mixture, counted from 0; SI-SNR and its improvement are in dB."""
+
+    row: int
+    variant: str
+    si_snr: float
+    improvement: float
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ def _is_variant(found: object) -> bool:
     return isinstance(found, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", found))
 
 
-def _one_a_mixture(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _one_a_mixture(scores: list[Score]) -> Iterator[Score]:
     seen: set[int] = set()
     for score in sorted(scores, key=lambda score: score["row"]):
         if score["row"] not in seen and len(seen) < EXAMPLES:
@@ -173,7 +182,7 @@ def _one_a_mixture(scores: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield score
 
 
-def _example(place: Path, score: dict[str, Any]) -> Example:
+def _example(place: Path, score: Score) -> Example:
     if not _is_variant(score["variant"]) or score["row"] < 0:
         raise ValueError("a score without a mixture")
     stem = f"{score['row']:05d}-{score['variant']}"

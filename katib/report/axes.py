@@ -4,7 +4,6 @@ span.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from katib.search.axis import Axis
 from katib.table.axes import axes as table_axes
@@ -55,7 +54,7 @@ class Line:
             return [(self.place(text) or 0.0, text) for text in spread(self.axis.parameter.values, MOST_TICKS)]
         return ticks(*self.bounds, logarithmic=self.logarithmic)
 
-    def layout(self) -> dict[str, Any]:
+    def layout(self) -> dict[str, object]:
         """Plotly's axis that shows all that was searched."""
         if self.listed:
             values = list(self.axis.parameter.values)

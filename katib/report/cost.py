@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from katib.budget.estimate import as_run, plan
 from katib.manifest.object import Manifest
@@ -109,8 +108,8 @@ def _finding(table: TrialTable, found: Cost) -> str:
     return " ".join(parts)
 
 
-def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = False) -> dict[str, Any]:
-    marker: dict[str, Any] = {"color": colour}
+def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = False) -> dict[str, object]:
+    marker: dict[str, object] = {"color": colour}
     if hatched:
         stripes = {"shape": "/", "size": 7, "fgcolor": STATES["EarlyStopped"], "bgcolor": "rgba(0,0,0,0)"}
         marker = {

@@ -1,9 +1,8 @@
 """The learning curves, and where and why trials were stopped early."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from katib.report.figure import (
     MARGIN,
@@ -87,7 +86,7 @@ def _finding(table: TrialTable) -> str:
     return " ".join(parts)
 
 
-def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
+def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, list[float]]:
     """Returns the part of the axis where curves differ: they begin far below, and the steep part would press the rest
     together. Where a trial came to, it is seen.
     """
@@ -115,13 +114,13 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     return " ".join(parts)
 
 
-def _outside(rows: Sequence[Row], seen: dict[str, Any]) -> str:
+def _outside(rows: Sequence[Row], seen: Mapping[str, Sequence[float]]) -> str:
     low, high = seen.get("range", (-math.inf, math.inf))
     beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
     return f"Outside of the figure: {count(beyond, 'epoch')} of the steep beginning." if beyond else ""
 
 
-def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]:
+def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, object]:
     """Returns the curves of one state as one trace, with gaps between them."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -146,7 +145,7 @@ def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, Any]
     }
 
 
-def _line(best: Row, table: TrialTable) -> dict[str, Any]:
+def _line(best: Row, table: TrialTable) -> dict[str, object]:
     points = spread(best.curve, MOST_POINTS)
     metric = table.identity.metric
     return {
@@ -161,7 +160,7 @@ def _line(best: Row, table: TrialTable) -> dict[str, Any]:
     }
 
 
-def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
+def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, object]:
     ends: list[Point] = [row.curve[-1] for row in rows]
     colour = STATES["EarlyStopped"]
     return {
@@ -176,7 +175,7 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, Any]:
     }
 
 
-def _median(rows: Sequence[Row], direction: Direction) -> dict[str, Any] | None:
+def _median(rows: Sequence[Row], direction: Direction) -> dict[str, object] | None:
     """Returns the median at each epoch over the best so far of all trials that got there, or that ran to their own end
     before: what a stop rule compares a trial with.
     """

@@ -5,10 +5,9 @@ Used by all modules that draw.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
-from typing import Any
 
 from katib.table.trial_table import Row, TrialTable
 from katib.text import short, with_unit
@@ -81,7 +80,7 @@ def span(table: TrialTable) -> Span:
     return Span(low, high, sum(not low <= value <= high for value in values))
 
 
-def drawing(traces: Sequence[dict[str, Any]], layout: dict[str, Any]) -> str:
+def drawing(traces: Sequence[Mapping[str, object]], layout: Mapping[str, object]) -> str:
     """Plotly's JSON of these traces, which Plotly has found to be ones. Raises ValueError for a misspelt property."""
     import plotly.graph_objects as go
 
@@ -90,7 +89,7 @@ def drawing(traces: Sequence[dict[str, Any]], layout: dict[str, Any]) -> str:
     return json.dumps(_rounded(made), allow_nan=False, separators=(",", ":"))
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     """Numbers to a few digits: a figure shows no more, and the file stays small. What is not finite is a gap."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -93,7 +92,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
     return "\n\n".join(parts)
 
 
-def spec_hash(spec: Mapping[str, Any]) -> str:
+def spec_hash(spec: Mapping[str, object]) -> str:
     """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and
     command.
     """

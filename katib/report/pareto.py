@@ -5,7 +5,6 @@ Called by the verb arch.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from katib.conclude.architecture import Cost, Variant, front
 from katib.conclude.fixed_runs import Plan
@@ -68,7 +67,7 @@ def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, di
     )
 
 
-def _points(plan: Plan, known: Sequence[Variant], cost: Cost, factor: float, metric: str) -> dict[str, Any]:
+def _points(plan: Plan, known: Sequence[Variant], cost: Cost, factor: float, metric: str) -> dict[str, object]:
     colour = STATES["Succeeded"]
     return {
         "type": "scatter",

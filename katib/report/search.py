@@ -1,7 +1,7 @@
 """How the search went: its trials as lines over all parameters, and one after the other in time."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from katib.report.axes import Line, axes, place, ticks
 from katib.report.figure import (
@@ -71,7 +71,7 @@ def history(table: TrialTable) -> Figure:
         return Figure(key, title, "Nothing to draw: no trial has reported a value yet.")
     kept = {row.trial for row in foremost([row for row in table.rows if row.value is not None], MOST_POINTS)}
     seen = span(table)
-    traces: list[dict[str, Any]] = [_best_so_far(valued, numbers, table)]
+    traces: list[dict[str, object]] = [_best_so_far(valued, numbers, table)]
     for state, rows in by_state([row for row in valued if row.trial in kept]).items():
         traces.append(
             {
@@ -111,7 +111,7 @@ def history(table: TrialTable) -> Figure:
     )
 
 
-def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, Any]:
+def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, object]:
     """Returns a line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
     baseline = table.baseline
     if baseline is None:
@@ -161,7 +161,7 @@ def _versus_baseline(table: TrialTable) -> str:
     )
 
 
-def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable) -> dict[str, Any]:
+def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable) -> dict[str, object]:
     x: list[int] = []
     y: list[float] = []
     for row in rows:
@@ -188,7 +188,7 @@ def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
     return [*(line.place(row.assignments.get(line.name)) for line in lines), value]
 
 
-def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> list[dict[str, Any]]:
+def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> list[dict[str, object]]:
     """Trials of one shade, which goes by their rank, as one trace, the worst first: a trace a trial would be slow."""
     groups: dict[int, list[Row]] = {}
     for rank, row in enumerate(rows):
@@ -201,7 +201,7 @@ def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: 
 
 def _line(
     rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable, *, color: str, width: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
@@ -222,13 +222,14 @@ def _line(
     }
 
 
-def _valueless(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> dict[str, Any]:
-    made = _line(rows, places, table, color=STATES["Failed"], width=1.2)
-    made["line"]["dash"] = "dot"
-    return made | {"name": "no value", "showlegend": bool(rows)}
+def _valueless(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> dict[str, object]:
+    colour, width = STATES["Failed"], 1.2
+    dotted = {"color": colour, "width": width, "dash": "dot"}
+    made = _line(rows, places, table, color=colour, width=width)
+    return made | {"line": dotted, "name": "no value", "showlegend": bool(rows)}
 
 
-def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, Any]:
+def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, object]:
     """Returns the axes: a vertical line each, with its name above and its numbers at its side."""
     marks = [line.ticks() for line in lines] + [ticks(seen.low, seen.high, logarithmic=False)]
     names = [*(line.name for line in lines), unit_of(table)]

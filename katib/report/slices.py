@@ -1,7 +1,5 @@
 """The value of each trial against each searched parameter by itself."""
 
-from typing import Any
-
 from katib.report.axes import Line, axes
 from katib.report.figure import Figure, about, by_state, drawing, plain, span, unit_of
 from katib.report.log import at_bounds
@@ -45,7 +43,7 @@ def _slice(line: Line, table: TrialTable) -> Figure:
     return Figure(f"slice-{line.name}", line.name, finding, drawing(traces, layout), 300, left_out)
 
 
-def _points(rows: list[Row], line: Line, table: TrialTable) -> dict[str, Any]:
+def _points(rows: list[Row], line: Line, table: TrialTable) -> dict[str, object]:
     texts, seen = [row.assignments[line.name] for row in rows], span(table)
     return {
         "type": "scatter",

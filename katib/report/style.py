@@ -4,8 +4,6 @@ The colours are told apart by all kinds of colour vision (Okabe and Ito 2008, Co
 both backgrounds; what matters is told by shape or line as well.
 """
 
-from typing import Any
-
 from katib.trial import State
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
@@ -36,7 +34,7 @@ def shade(share: float) -> str:
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
-def marker(state: State) -> dict[str, Any]:
+def marker(state: State) -> dict[str, object]:
     """Returns how a trial in this state is drawn; crosses have a line and no area."""
     colour = STATES[state]
     return {
@@ -47,7 +45,7 @@ def marker(state: State) -> dict[str, Any]:
     }
 
 
-def template(*, dark: bool) -> dict[str, Any]:
+def template(*, dark: bool) -> dict[str, object]:
     """Plotly's template of one colour scheme; its colours are those of katib/templates/report.css."""
     ink, muted, grid = ("#e7e9ec", "#a3acb7", "#30363d") if dark else ("#1c2127", "#59626d", "#e1e5ea")
     surface = "#1c2126" if dark else "#ffffff"

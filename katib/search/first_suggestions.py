@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from katib.errors import nearest
 
@@ -40,7 +39,7 @@ def first_suggestions(text: str) -> tuple[FirstSuggestion, ...]:
     return tuple(_suggestion(item) for item in items)
 
 
-def _suggestion(item: Any) -> FirstSuggestion:
+def _suggestion(item: object) -> FirstSuggestion:
     if not isinstance(item, dict):
         raise ValueError("not a mapping")
     if not isinstance(item.get("assignments"), dict):
@@ -48,7 +47,7 @@ def _suggestion(item: Any) -> FirstSuggestion:
     trial = item.get("trial", "")
     if not item.keys() <= set(KEYS) or not isinstance(trial, str):
         raise ValueError("not a point")
-    values: dict[str, Any] = item["assignments"]
+    values: dict[str, object] = item["assignments"]
     if any(isinstance(value, bool) or not isinstance(value, str | int | float) for value in values.values()):
         raise ValueError("a value is neither a number nor a text")
     return FirstSuggestion({name: str(value) for name, value in values.items()}, trial)

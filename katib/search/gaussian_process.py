@@ -7,7 +7,6 @@ al. 2024, ICML, on lengths that grow with the dimension). Called by katib/search
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +44,7 @@ class GaussianProcess:
     groups: NDArray[np.intp]
     theta: Array
     """ln lengths, ln signal variance, ln noise variance."""
-    factor: Any
+    factor: tuple[Array, bool]
     weights: Array
 
     @property

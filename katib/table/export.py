@@ -117,7 +117,7 @@ def _row(record: Mapping[str, Any], metric: str) -> Row:
     return checked(Row, found)
 
 
-def _points(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _points(columns: Mapping[str, object]) -> list[dict[str, object]]:
     names = {"step": "epoch", "value": "value", "time": "time"}
     points = [dict(zip(names, point, strict=True)) for point in zip(*map(columns.get, names.values()), strict=True)]
     for point in points:

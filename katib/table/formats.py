@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from katib.columns import Column, without_prefix
 from katib.table.trial_table import Point, Row, TrialTable
@@ -33,7 +33,7 @@ def text(table: TrialTable, format: Format) -> Iterator[str]:
     yield from {"markdown": markdown, "csv": as_csv, "json": as_json}[format](table)
 
 
-def records(table: TrialTable) -> Iterator[dict[str, Any]]:
+def records(table: TrialTable) -> Iterator[dict[str, object]]:
     """Yields one object a trial, as in JSON; the value goes by the metric's own name, times are RFC 3339.
 
     `metrics` has for each metric the lists `epoch`, `value` and `time` (Unix s), as long as each other.
@@ -178,7 +178,7 @@ def _cells(table: TrialTable) -> list[_Cell]:
     return columns
 
 
-def _columns(points: tuple[Point, ...]) -> dict[str, list[Any]]:
+def _columns(points: tuple[Point, ...]) -> dict[str, list[object]]:
     return {
         "epoch": [point.step for point in points],
         "value": [point.value for point in points],
@@ -197,7 +197,7 @@ def _at_best(row: Row, metric: str) -> float | None:
     return next((point.value for point in points if point.step == row.best_epoch), None)
 
 
-def _line(cells: list[Any]) -> str:
+def _line(cells: list[object]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerow(map(spreadsheet_cell, cells))
     return buffer.getvalue()

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from katib import untrusted as foreign
 from katib.metrics import MetricParser, Report
@@ -44,7 +43,7 @@ class Later(Mapping[str, tuple[Point, ...]]):
         return len(self._found)
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> Mapping[str, object]:
     """Returns the JSON object in `path`; an empty one where there is none."""
     try:
         found = foreign.read_json(path)
@@ -53,7 +52,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def history(summary: Mapping[str, Any], objective: str) -> Metrics:
+def history(summary: Mapping[str, object], objective: str) -> Metrics:
     """Returns every metric by epoch from the trainer's summary.
 
     Validation by variant goes by the objective's name, as on W&B.
@@ -80,7 +79,7 @@ def history(summary: Mapping[str, Any], objective: str) -> Metrics:
     return {clean(name): points for name, points in found.items() if points}
 
 
-def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
+def _names(records: Iterable[Mapping[str, object]]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record))
 
 

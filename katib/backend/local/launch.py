@@ -23,10 +23,10 @@ from katib.errors import FolderError, ManifestError
 from katib.manifest.cluster_only import beside, not_followed
 from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
+from katib.manifest.object import GPU_RESOURCE
 from katib.text import count
 
 DATA_DIR = "--data-dir"
-GPU_RESOURCE = "nvidia.com/gpu"
 ROOT = Path(__file__).parents[3]
 """Where the packages katib and trainer are, so that `python -m trainer` is found from any folder."""
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TypedDict
 
 from katib.backend.local.corpus import ask
 from katib.backend.local.launch import Launcher
@@ -17,6 +17,14 @@ SMALL = "debug"
 """The preset that a processor trains in minutes."""
 CPU = "cpu"
 DAY, YEAR = 24 * 3600.0, 365 * 24 * 3600.0
+
+
+class _Described(TypedDict):
+    """What the trainer says of an epoch: the device that it chose, the mixtures and the seconds."""
+
+    device: str
+    mixtures: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -88,13 +96,13 @@ def _on(words: Sequence[str], device: str) -> list[str]:
     return [*kept, "--device", device]
 
 
-def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[_Described, str]:
     """Returns what the trainer found, and its warning about a GPU that cannot be used."""
     code, answer, said = ask(words, env, launcher.data or launcher.runs)
     if code:
         last = said[-1].removeprefix("error: ") if said else f"the trainer ended with exit code {code}"
         raise ManifestError(f"{launcher.experiment.name}: {last}")
-    found: dict[str, Any] = json.loads(answer)
+    found: _Described = json.loads(answer)
     warning = re.search(r"warning: (an NVIDIA GPU .*); the CPU is used", "\n".join(said))
     return found, warning[1] if warning else ""
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from katib.backend.local.database import opened
 from katib.errors import RecordError
@@ -96,7 +95,7 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
             " ORDER BY trial_id, step"
         ):
             values.setdefault(key, []).append(value if value is not None else _NOT_FINITE[kind])
-        attributes: dict[int, dict[str, Any]] = {}
+        attributes: dict[int, dict[str, object]] = {}
         for key, name, text in database.execute("SELECT trial_id, key, value_json FROM trial_user_attributes"):
             attributes.setdefault(key, {})[name] = parse_json(text)
         listed = database.execute(
@@ -110,7 +109,7 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
 
 
 def _trial(
-    key: int, attributes: Mapping[str, Any], values: tuple[float, ...], start: str | None, end: str | None
+    key: int, attributes: Mapping[str, object], values: tuple[float, ...], start: str | None, end: str | None
 ) -> Trial:
     found = {
         **{name: attributes[name] for name in ("name", "assignments", "state")},

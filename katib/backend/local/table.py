@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from katib.backend.cluster.causes import DIVERGENCE, OOM_GPU
-from katib.backend.cluster.pod import gpus_of
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
@@ -112,10 +111,7 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
     """Of one trial on this machine: as many as the manifest asks for, unless the engine had none to give or a run says
     that it trained without.
     """
-    try:
-        asked = gpus_of(identity.spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"])
-    except (LookupError, TypeError, AttributeError, ValueError):
-        return 0  # the spec of a run folder may be anybody's
+    asked = Manifest(identity.spec).gpus
     configs = (read_json(folder / trial.name / CONFIG) for trial in trials)
     without = next(filter(None, configs), {}).get("device") == "cpu"
     given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]

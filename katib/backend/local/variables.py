@@ -9,11 +9,11 @@ stands for them.
 import platform
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from katib.errors import ManifestError, nearest
 from katib.manifest.command import expand
 from katib.manifest.experiment import Experiment, TrialPod
+from katib.tree import Tree, at
 
 TRIAL_NAME = "KATIB_TRIAL_NAME"
 """Katib's webhook adds it as the last variable (pod/utils.go, mutatePodEnv)."""
@@ -70,7 +70,7 @@ def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> It
     """Yields what of the environment is left unset because it is optional and only a cluster has it, in words."""
     for source in pod.container.env_from:
         for key, kind in _SOURCES.items():
-            if held := source.get(key):
+            if held := at(source, key):
                 yield f"the variables of the {kind} '{held.get('name')}' are left unset (envFrom)"
     found = variables(pod, experiment, given)
     for variable in pod.container.env:
@@ -78,15 +78,13 @@ def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> It
             yield f"{variable.name} is left unset: it is in a cluster, and optional"
 
 
-def _from(
-    name: str, source: Mapping[str, Any], pod: TrialPod, experiment: Experiment, given: Mapping[str, str]
-) -> str | None:
+def _from(name: str, source: Tree, pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> str | None:
     """Returns the value of a variable with a valueFrom; None where it is left unset."""
     where = f"{experiment.name}: env {name}"
-    if field := source.get("fieldRef"):
+    if field := at(source, "fieldRef"):
         return _field(str(field.get("fieldPath")), where, pod, experiment)
     for key, kind in _KINDS.items():
-        if held := source.get(key):
+        if held := at(source, key):
             if name in given:
                 return given[name]
             if held.get("optional"):
@@ -111,9 +109,9 @@ def _field(path: str, where: str, pod: TrialPod, experiment: Experiment) -> str:
     return known[path]
 
 
-def _check_source(source: Mapping[str, Any], experiment: Experiment) -> None:
+def _check_source(source: Tree, experiment: Experiment) -> None:
     for key, kind in _SOURCES.items():
-        if (held := source.get(key)) and not held.get("optional"):
+        if (held := at(source, key)) and not held.get("optional"):
             raise ManifestError(
                 f"{experiment.name}: envFrom: the variables of the {kind} '{held.get('name')}' are in a cluster; write them as"
                 " env, or mark it optional: true and set them in your environment"

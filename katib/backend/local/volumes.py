@@ -7,11 +7,11 @@ this machine has one.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from katib.errors import ManifestError
 from katib.manifest.command import expand
 from katib.manifest.experiment import Experiment, TrialPod
+from katib.tree import Tree, at, text_at
 
 DATA_VOLUME, RUNS_VOLUME = "data", "runs"
 HOST_PATH = "hostPath"
@@ -77,7 +77,7 @@ def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
         if kind in _EMPTY or mount.name == RUNS_VOLUME or (mount.name == DATA_VOLUME and data is not None):
             continue
         if kind == HOST_PATH:
-            path = source[kind]["path"]
+            path = text_at(source, kind, "path")
             yield f"the volume {mount.name} is {path} of this machine (hostPath)"
         elif Path(mount.mount_path).exists():
             yield f"{mount.mount_path} of this machine stands for the volume {mount.name} ({_said(source)})"
@@ -85,31 +85,31 @@ def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
             yield f"the volume {mount.name} is an empty folder: {_said(source)} is in a cluster, and optional"
 
 
-def _source(pod: TrialPod, name: str) -> Mapping[str, Any]:
+def _source(pod: TrialPod, name: str) -> Tree:
     """Returns the source of a volume by its kind; one that has none is an emptyDir, as for the API server."""
     volume = next((one for one in pod.template.spec.volumes if one.get("name") == name), {})
     return {key: value or {} for key, value in volume.items() if key != "name"}
 
 
-def _kind(source: Mapping[str, Any]) -> str:
+def _kind(source: Tree) -> str:
     return next(iter(source), "emptyDir")
 
 
-def _said(source: Mapping[str, Any]) -> str:
+def _said(source: Tree) -> str:
     """Returns `ConfigMap 'settings'`, `claim 'models'`; of another kind its key."""
     kind = _kind(source)
     if kind not in _KINDS:
         return kind
     word, key = _KINDS[kind]
-    return f"{word} '{source[kind].get(key, '')}'"
+    return f"{word} '{text_at(source, kind, key)}'"
 
 
-def _optional(source: Mapping[str, Any]) -> bool:
-    return bool(source[_kind(source)].get("optional"))
+def _optional(source: Tree) -> bool:
+    return bool(at(source, _kind(source)).get("optional"))
 
 
-def _host_path(experiment: Experiment, name: str, source: Mapping[str, Any]) -> Path:
-    path = Path(str(source[HOST_PATH].get("path", "")))
+def _host_path(experiment: Experiment, name: str, source: Tree) -> Path:
+    path = Path(text_at(source, HOST_PATH, "path"))
     if not path.exists():
         raise ManifestError(
             f"{experiment.name}: volume {name}: hostPath {path}: no such folder on this machine; make it first"
