@@ -1,5 +1,6 @@
 """The plan of a search under way, every number worked out by hand from the docstrings of plan.py."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -208,7 +209,7 @@ def test_a_trial_that_still_runs_at_the_expected_epoch_may_run_to_its_end() -> N
 def test_hours_and_days_have_three_digits_seconds_one_and_money_two() -> None:
     """Four hours for seven epochs."""
     spec = SPEC.model_copy(update={"trials": 1, "epochs": 7, "epochs_with_patience": 6.0})
-    record = planned(spec=spec, price=1 / 3).record()
+    record = json.loads(json.dumps(planned(spec=spec, price=1 / 3).record()))
     assert (record["days"], record["cost"]) == (0.167, 2.67)
     (model,) = record["models"]
     assert (model["seconds_per_epoch"], model["gpu_hours_patience"]) == (2057.1, 6.857)
