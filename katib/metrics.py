@@ -71,7 +71,9 @@ class MetricParser:
     def parse(self, line: str) -> list[Report]:
         """Returns all reports of one line without its line end; a value that is no number is left out."""
         return [
-            Report(one.name, value, one.time) for one in self.texts(line) if (value := number(one.text)) is not None
+            Report(one.name, value, one.time)
+            for one in self.texts(line)
+            if (value := katib_number(one.text)) is not None
         ]
 
     def texts(self, line: str) -> list[Printed]:
@@ -104,10 +106,16 @@ def _time(line: str) -> datetime | None:
         return None
 
 
-def number(text: str) -> float | None:
-    """Returns the number that Katib reads (Go, strconv.ParseFloat).
+def rankable(text: str) -> float | None:
+    """Returns the finite number that Katib reads; None for any other text."""
+    value = katib_number(text)
+    return value if value is not None and math.isfinite(value) else None
 
-    None for any other text, such as "1_000" or "1e999".
+
+def katib_number(text: str) -> float | None:
+    """Returns the number that Katib reads (Go, strconv.ParseFloat), NaN and infinity included.
+
+    None for any other text, such as "1_000" (a number in Python alone) or "1e999".
     """
     if not _GO_NUMBER.fullmatch(text):
         return None

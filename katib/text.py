@@ -1,8 +1,25 @@
 """Numbers in the words of messages and tables, and texts of others as cells of a spreadsheet or of Markdown."""
 
+import math
 import re
 
 from katib.metrics import METRIC, UNIT
+
+SECONDS_AN_HOUR = 3600
+
+
+def number(text: str) -> float | None:
+    """Returns the finite number that Python reads in a text; None where there is none."""
+    value = any_number(text)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def any_number(text: str) -> float | None:
+    """Returns the number that Python reads in a text, NaN and infinity included; None where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def with_unit(value: float, metric: str) -> str:
@@ -42,11 +59,7 @@ def spreadsheet_cell(value: object) -> object:
         value.lstrip().startswith(("=", "+", "-", "@")) or value.startswith(("\t", "\r"))
     ):
         return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
+    return f"'{value}" if any_number(value) is None else value
 
 
 def markdown_text(text: str) -> str:
@@ -59,12 +72,8 @@ def markdown_text(text: str) -> str:
 
 def short(text: str) -> str:
     """Returns a number to four digits, for reading; a whole number and anything else as it is."""
-    if text.removeprefix("-").isdecimal():
-        return text
-    try:
-        return f"{float(text):.4g}"
-    except ValueError:
-        return text
+    value = None if text.removeprefix("-").isdecimal() else number(text)
+    return text if value is None else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

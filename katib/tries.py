@@ -10,8 +10,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from katib.text import number
 from katib.tree import Tree, at, items_at, text_at
-from katib.untrusted import finite
 
 KATIBS_WORDS = "Trial is running"
 _SPAN = re.compile(r"([a-z0-9.-]+) (\S+Z)/(\S+Z)?(?=[,;]|$)")
@@ -57,7 +57,7 @@ def read_record(trial: Tree) -> Record:
     }
     progress = _PROGRESS.search(text)
     try:
-        return Record(spans, int(progress[1]), finite(float(progress[2]))) if progress else Record(spans)
+        return Record(spans, int(progress[1]), number(progress[2])) if progress else Record(spans)
     except ValueError:
         return Record(spans)
 

@@ -5,8 +5,7 @@ from statistics import fmean
 from katib.budget.schedule import Load, makespan
 from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialTable
-
-SECONDS_AN_HOUR = 3600
+from katib.text import SECONDS_AN_HOUR
 
 
 def planned_trials(table: TrialTable) -> int | None:

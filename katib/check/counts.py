@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
-from katib.check.parameters import number
+from katib.check.parameters import number_of
 from katib.check.services import SERVICE_REFUSES, Service
 from katib.errors import nearest
 from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
@@ -108,7 +108,7 @@ def _pbt(spec: Node) -> Iterator[Defect]:
             yield POPULATION.at(spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials")
     for parameter in spec["parameters"].items:
         space, kind = parameter["feasibleSpace"], parameter["parameterType"].text
-        low, high, step = number(space["min"]), number(space["max"]), number(space["step"])
+        low, high, step = number_of(space["min"]), number_of(space["max"]), number_of(space["step"])
         step = 1.0 if kind == "int" and space["step"].empty else step
         if kind not in ("int", "double") or low is None or high is None:
             continue
@@ -124,7 +124,7 @@ def _pbt(spec: Node) -> Iterator[Defect]:
 def setting_number(node: Node, name: str, default: float | None) -> float | None:
     """Returns the number that the setting `name` has, None where it is none."""
     setting = named(node["algorithmSettings"].items).get(name)
-    return default if setting is None else number(setting["value"])
+    return default if setting is None else number_of(setting["value"])
 
 
 def _grid(spec: Node) -> Iterator[Defect]:
@@ -208,8 +208,8 @@ def _points(spec: Node, service: Service | None, *, multiples: bool = False) -> 
             continue
         if kind == "double" and service and not service.step:
             return None
-        low, high = number(space["min"]), number(space["max"])
-        step = 1.0 if kind == "int" and space["step"].empty else number(space["step"])
+        low, high = number_of(space["min"]), number_of(space["max"])
+        step = 1.0 if kind == "int" and space["step"].empty else number_of(space["step"])
         if low is None or high is None or step is None or step <= 0 or low > high:
             return None
         if multiples and math.isfinite(high / step):

@@ -13,7 +13,7 @@ import re2
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
-from katib.metrics import DEFAULT_FILTER, Pattern, compile_filter
+from katib.metrics import DEFAULT_FILTER, Pattern, compile_filter, katib_number
 
 SYNTAX = error(
     "filter-syntax",
@@ -158,7 +158,7 @@ def _loose(item: Node, pattern: Pattern, metric: str) -> Iterator[Defect]:
         line = template.format(m=metric)
         matches = _matches(pattern, line)
         counted = [value for name, value in matches if name == metric]
-        if counted not in ([], right) or not all(_is_number(value) for _, value in matches):
+        if counted not in ([], right) or not all(katib_number(value) is not None for _, value in matches):
             caught.append(f"'{line}'")
     if caught:
         more = f" and {len(caught) - 2} more" if len(caught) > 2 else ""
@@ -177,11 +177,3 @@ def _cut(item: Node, pattern: Pattern, metric: str) -> Iterator[Defect]:
 
 def _matches(pattern: Pattern, line: str) -> list[tuple[str, str]]:
     return [((match[1] or "").strip(), (match[2] or "").strip()) for match in pattern.finditer(line)]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from katib.check.finding import Defect, error
 from katib.check.node import Node
-from katib.check.parameters import LISTED, NUMERIC, number
-from katib.check.reading import python_float, python_int
+from katib.check.parameters import LISTED, NUMERIC, number_of
+from katib.check.reading import python_int
 from katib.check.services import SERVICE_REFUSES, Service
+from katib.text import number
 
 CONFIG = error(
     "nas-config",
@@ -71,7 +72,7 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Defect]:
     if space["min"].empty and space["max"].empty:
         yield OPERATION.at(space["min"], "is missing, and so is max")
         return
-    step = number(space["step"])
+    step = number_of(space["step"])
     if kind.text == "double" and (step is None or step <= 0) and (enas or not _is_infinite(space["step"])):
         yield OPERATION.at(space["step"], _problem(space["step"]))
     elif enas:
@@ -82,7 +83,7 @@ def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Defect]:
     """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a
     double.
     """
-    read = python_int if whole else python_float
+    read = python_int if whole else number
     low, high, step = (read(space[key].text or "") for key in ("min", "max", "step"))
     for key, value in (("min", low), ("max", high), ("step", step)):
         if value is None or (key == "step" and value <= 0):

@@ -10,10 +10,10 @@ from typing import get_args
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
-from katib.check.reading import python_float
 from katib.check.services import SERVICES, Service
 from katib.errors import nearest
 from katib.manifest.schema import Distribution, ParameterType
+from katib.text import number
 
 REFUSED = "Katib's webhook refuses the Experiment"
 CRASH = "the webhook lets it pass; the algorithm's service fails at every call, and no trial starts"
@@ -145,9 +145,9 @@ def parameters(top: Node) -> Iterator[Defect]:
         yield from _parameter(node, seen, service)
 
 
-def number(node: Node) -> float | None:
+def number_of(node: Node) -> float | None:
     """Returns the finite number that a text is."""
-    return python_float(node.text or "")
+    return number(node.text or "")
 
 
 def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Defect]:
@@ -186,7 +186,7 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Defect]:
         if not node.text:
             continue
         if key == "step" and not reads_step(space, service):
-            if service.is_ours and not (number(node) or 0) > 0:
+            if service.is_ours and not (number_of(node) or 0) > 0:
                 yield NOT_A_NUMBER.at(node, f"'{node.text}' is no step", effect=UNREAD)
             continue
         value = values[key] = read(node.text)
@@ -249,7 +249,7 @@ def _listed(space: Node, *, discrete: bool) -> Iterator[Defect]:
     for item in space["list"].items:
         if item.text is None:
             continue
-        if discrete and number(item) is None:
+        if discrete and number_of(item) is None:
             yield DISCRETE.at(item, f"'{item.text}' is no number")
         if item.text in seen:
             yield REPEATED.at(item, f"'{item.text}' stands here a second time")

@@ -5,20 +5,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from katib.text import number
+
 INT64 = 2**63
 GO_WHOLE = re.compile(r"[-+]?[0-9]+")
 GO_FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 Reader = Callable[[str], float | None]
-
-
-def python_float(text: str) -> float | None:
-    """Returns the finite number that Python's float makes of `text`, which may have blanks around it."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def python_int(text: str) -> float | None:
@@ -31,7 +24,7 @@ def python_int(text: str) -> float | None:
 
 def go_float(text: str) -> float | None:
     """Returns the finite number that strconv.ParseFloat makes of `text`."""
-    return python_float(text) if GO_FLOAT.fullmatch(text) else None
+    return number(text) if GO_FLOAT.fullmatch(text) else None
 
 
 def go_int(text: str) -> float | None:
@@ -49,7 +42,7 @@ class Reading:
     limit: float = math.inf
 
 
-PYTHON = Reading(python_float, python_int, INT64)  # numpy holds 64 bits
-FLOATS = Reading(python_float, python_float)
-FLOATS_OF_64_BITS = Reading(python_float, python_float, INT64)
+PYTHON = Reading(number, python_int, INT64)  # numpy holds 64 bits
+FLOATS = Reading(number, number)
+FLOATS_OF_64_BITS = Reading(number, number, INT64)
 GO = Reading(go_float, go_int)

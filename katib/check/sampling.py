@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
-from katib.check.parameters import LOG, NORMAL, number
+from katib.check.parameters import LOG, NORMAL, number_of
 from katib.check.reading import GO
 from katib.check.services import ALL, SERVICE_REFUSES, SETTING_MISSING, Service
 
@@ -76,14 +76,14 @@ def sampling(spec: Node, service: Service) -> Iterator[Defect]:
             continue
         numeric += 1
         yield from _step(space, kind, service, algorithm)
-        low = number(space["min"])
+        low = number_of(space["min"])
         if kind == "double" and service.min_above_zero and low is not None and low <= 0:
             yield ABOVE_ZERO.at(space["min"], f"is {space['min'].text}, under {algorithm}")
             continue
         yield from _distribution(space, kind, service, algorithm)
         if service.uniform_step and low is not None and low <= 0 and space["distribution"].text == "logUniform":
             least = "1" if kind == "int" else "1e-10"
-            high = number(space["max"])
+            high = number_of(space["max"])
             rule = LOG if high is not None and high < float(least) else CLIPPED
             yield rule.at(space["min"], f"is {space['min'].text}, and {algorithm} draws from {least} on")
     if numeric < service.dimensions and spec["parameters"].items:
@@ -91,7 +91,7 @@ def sampling(spec: Node, service: Service) -> Iterator[Defect]:
 
 
 def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Defect]:
-    node, step = space["step"], number(space["step"])
+    node, step = space["step"], number_of(space["step"])
     if node.empty and kind in service.needs_step:
         yield SETTING_MISSING.at(node, f"{algorithm} needs the step of a {kind}", effect=service.without_step or None)
     elif node.text and not service.step:
@@ -101,7 +101,7 @@ def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[
     elif service.uniform_step and space["distribution"].text == "logUniform" and (kind, step) != ("int", 1):
         yield STEP_IGNORED.at(node, f"{algorithm} draws logUniform without steps")
     elif service.leaves_range and space["distribution"].text not in NORMAL:
-        low, high = number(space["min"]), number(space["max"])
+        low, high = number_of(space["min"]), number_of(space["max"])
         if low is None or high is None or not math.isfinite(high / step) or step > high - low:
             return
         # pyll/stochastic.py of hyperopt: round(uniform(low, high) / q) * q
@@ -117,7 +117,7 @@ def _passes(space: Node, step: float, *, half: bool) -> Iterator[Defect]:
 
     Goptuna's DiscreteUniformDistribution rounds to the nearest step.
     """
-    low, high = number(space["min"]), number(space["max"])
+    low, high = number_of(space["min"]), number_of(space["max"])
     if low is None or high is None or low >= high or not math.isfinite((high - low) / step):
         return
     steps = (high - low) / step
@@ -133,7 +133,7 @@ def _passes(space: Node, step: float, *, half: bool) -> Iterator[Defect]:
 
 
 def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[Defect]:
-    node, low, high = space["distribution"], number(space["min"]), number(space["max"])
+    node, low, high = space["distribution"], number_of(space["min"]), number_of(space["max"])
     wanted = node.text or "uniform"
     if wanted not in ALL:
         return  # an error already

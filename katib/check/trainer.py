@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from katib.check.command import KUBERNETES_VARIABLE
 from katib.check.finding import Defect, error
 from katib.check.node import Node, named
-from katib.check.parameters import LISTED, NUMERIC, number
+from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
 from katib.trainer_flags import MODEL, flag_of, trainer
 
@@ -174,7 +174,7 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
         yield kind, f"double draws numbers with a fraction, and {flag} takes none"
     elif kind.text in NUMERIC:
         for end in ("min", "max"):
-            if number(space[end]) is not None:
+            if number_of(space[end]) is not None:
                 found = trainer().problem(flag, [space[end].text or ""], model)
                 if found:
                     yield space[end], f"{flag} {found}"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
-from katib.check.parameters import LISTED, number
+from katib.check.parameters import LISTED, number_of
 from katib.check.services import OURS
 from katib.search.first_suggestions import first_suggestions, problems
+from katib.text import number
 
 FIRST = error(
     "first-suggestions",
@@ -64,9 +65,6 @@ def _place(parameter: Node, text: str) -> float | str | None:
     space = parameter["feasibleSpace"]
     if parameter["parameterType"].text in LISTED:
         return text if text in [item.text for item in space["list"].items] else None
-    low, high = number(space["min"]), number(space["max"])
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if (low is None or low <= value) and (high is None or value <= high) else None
+    low, high = number_of(space["min"]), number_of(space["max"])
+    value = number(text)
+    return value if value is not None and (low is None or low <= value) and (high is None or value <= high) else None

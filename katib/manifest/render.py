@@ -17,11 +17,10 @@ from katib.metrics import METRIC, metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
-from katib.text import count
+from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-SECONDS_AN_HOUR = 3600
 KEPT_DAYS = 7  # that the Job and pod of an ended trial stay, for their logs
 DEADLINE_MARGIN = 3  # times the estimate: waiting for a GPU counts towards activeDeadlineSeconds too
 

@@ -9,9 +9,8 @@ from katib.report.figure import Figure, by_state, drawing
 from katib.report.style import STATES
 from katib.table.patience import patience_of, used
 from katib.table.trial_table import Row, TrialTable
-from katib.text import count, duration
+from katib.text import SECONDS_AN_HOUR, count, duration
 
-SECONDS_AN_HOUR = 3600
 PLANNED, EXPECTED = "#7d8fa8", "expected"
 SHORT_HOURS = 2.0
 """Below so many GPU-hours they are counted in minutes."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from katib.errors import ManifestError
 from katib.manifest.experiment import Parameter
+from katib.text import number
 
 if TYPE_CHECKING:
     # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for
@@ -74,11 +75,8 @@ class Axis:
         """Returns where a trial with this value stands, on a step; None where the value is not one of this axis."""
         if self._listed:
             return text if text in self._choices else None
-        try:
-            value = float(text)
-        except ValueError:
-            return None
-        if not float(self.low) <= value <= float(self.high):
+        value = number(text)
+        if value is None or not float(self.low) <= value <= float(self.high):
             return None
         if self.step is not None:
             value = float(self._on_step(value))

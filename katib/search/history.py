@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from katib.text import number
 from katib.trial import State
 
 Outcome = Literal["running", "completed", "stopped", "failed"]
@@ -50,17 +51,10 @@ def curve(rows: Iterable[tuple[str, str]]) -> tuple[float, ...]:
     """
     steps: dict[str, float] = {}
     for stamp, text in rows:
-        value = _number(text)
-        if stamp not in steps or math.isfinite(value):
-            steps[stamp] = value
+        value = number(text)
+        if stamp not in steps or value is not None:
+            steps[stamp] = math.nan if value is None else value
     return tuple(steps[stamp] for stamp in sorted(steps, key=_instant))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _instant(stamp: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from katib.manifest.experiment import Algorithm
-from katib.services.observations import rankable
+from katib.metrics import rankable
 from katib.tree import Tree, at, items_at, text_at
 from katib.trial import Direction
 from katib.tries import Record, Span, instant, read_record, short, span_of

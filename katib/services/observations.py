@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import grpc
 
-from katib.metrics import number
 from katib.search.history import curve
 from katib.services.stubs import Message, pb, rpc
 
@@ -133,12 +132,6 @@ def reason(error: grpc.RpcError) -> str:
     """Returns why a call failed, for a message."""
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     return f"{code().name}: {' '.join((details() or '').split())}"[:200] if code and details else str(error)
-
-
-def rankable(text: str) -> float | None:
-    """Returns the finite number that Katib reads; None for any other text, such as "1_000", a number in Python alone."""
-    value = number(text)
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _middle(start: datetime, end: datetime) -> datetime:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from katib.errors import SepsweepError
 from katib.manifest.experiment import Algorithm, Parameter, Search
+from katib.metrics import rankable
 from katib.search.history import OUTCOMES, Observation, Outcome
 from katib.services.objects import TrialObject
-from katib.services.observations import rankable
 from katib.services.stubs import Message, pb
 from katib.services.turns import TooMuchError
 from katib.trial import CONDITIONS, Direction, state_of

@@ -1,12 +1,11 @@
 """The axes of a search as its table knows them: the manifest's own, or else what the trials' values span."""
 
-import math
-
 from katib.errors import ManifestError
 from katib.manifest.experiment import Parameter, parameters_of
 from katib.search.axis import Axis
 from katib.search.space import Space
 from katib.table.trial_table import TrialTable
+from katib.text import number
 
 
 def axes(table: TrialTable) -> dict[str, Axis]:
@@ -24,11 +23,8 @@ def spanned(table: TrialTable, name: str) -> Parameter:
     It is logarithmic where the values are positive and span more than a decade.
     """
     texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(map(math.isfinite, numbers)):
+    numbers = [value for text in texts if (value := number(text)) is not None]
+    if not numbers or len(numbers) < len(texts):
         return Parameter(name, "categorical", None, None, None, texts, "uniform")
     low, high = min(numbers), max(numbers)
     wide = low > 0 and high > 10 * low

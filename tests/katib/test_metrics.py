@@ -17,8 +17,8 @@ from katib.metrics import (
     UNIT,
     MetricParser,
     compile_filter,
+    katib_number,
     metric_filter,
-    number,
 )
 
 
@@ -56,8 +56,8 @@ def test_a_number_is_what_go_reads(text: str, value: float | None) -> None:
     """strconv.ParseFloat(text, 64) as its documentation has it: no blanks, no digits of other scripts, and underscores
     only behind a base prefix.
     """
-    assert number(text) == value
-    assert math.isnan(number("NaN") or 0.0)
+    assert katib_number(text) == value
+    assert math.isnan(katib_number("NaN") or 0.0)
 
 
 @pytest.mark.parametrize(

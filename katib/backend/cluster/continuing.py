@@ -18,6 +18,7 @@ from katib.backend.cluster.kinds import Object
 from katib.backend.cluster.model import HOURS_BEFORE
 from katib.backend.cluster.run_directories import RunDirectory
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
+from katib.text import number
 
 SETTING = "first_suggestions"
 _DIVERGED, _FINISHED = "diverged", "finished"
@@ -133,7 +134,5 @@ def _same(point: FirstSuggestion, other: FirstSuggestion) -> bool:
 
 
 def _value(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    value = number(text)
+    return text if value is None else value

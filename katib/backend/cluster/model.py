@@ -10,6 +10,8 @@ from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.object import Manifest
+from katib.text import number
+from katib.tree import text_at
 from katib.trial import CONDITIONS, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
@@ -174,7 +176,7 @@ def read_trial(item: Object) -> Trial:
     objective = (spec.get("objective") or {}).get("objectiveMetricName", "")
     metrics = (status.get("observation") or {}).get("metrics") or []
     observation: Object = next((metric for metric in reversed(metrics) if metric["name"] == objective), {})
-    observed = {key: _number(observation, key) for key in get_args(Strategy)}
+    observed = {key: number(text_at(observation, key)) for key in get_args(Strategy)}
     last_change = instant(condition.get("lastTransitionTime")) if state in ENDED else None
     return Trial(
         name=name_of(item),
@@ -255,10 +257,3 @@ def _rule(rule: Object) -> str:
     words = {"less": "less than", "greater": "greater than", "equal": "equal to"}
     comparison = words.get(rule.get("comparison", ""), "against")
     return f"{rule.get('name', '')} {comparison} {rule.get('value', '')}{step}"
-
-
-def _number(metric: Object, key: str) -> float | None:
-    try:
-        return float(metric[key])
-    except (KeyError, TypeError, ValueError):
-        return None

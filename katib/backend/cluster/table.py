@@ -4,6 +4,7 @@ The store is asked over gRPC, through a port that kubectl forwards. Where it doe
 still exist replace it, and a note says so.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
 from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
+from katib.text import number
 from katib.trial import Direction, Identity, objective_value
 from katib.tries import instant
 
@@ -121,7 +123,10 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
     manager = ObservationLogs(address)
     try:
         return {
-            trial: points(Report(row.name, _number(row.value), instant(row.time)) for row in rows)
+            trial: points(
+                Report(row.name, math.nan if (value := number(row.value)) is None else value, instant(row.time))
+                for row in rows
+            )
             for trial, rows in manager.read_all(trials)
         }
     except AWAY as error:
@@ -230,10 +235,3 @@ def _log(cluster: Cluster, row: LiveTrial) -> str:
         return cluster.log(row.pod.name, row.pod.log_container, LOG_BYTES)
     except (AbsentError, RefusedError):
         return ""  # the pod is gone by now, or its container has not started
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")

@@ -24,7 +24,7 @@ from katib.backend.local.signals import STOPS, Signals, listening
 from katib.backend.local.store import Store
 from katib.backend.local.view import View
 from katib.errors import EngineError, FolderError
-from katib.metrics import MetricParser, number
+from katib.metrics import MetricParser, katib_number
 from katib.search.sampler import preload, sampler
 from katib.search.stopping import because, stop_rule
 from katib.text import count, with_unit
@@ -185,7 +185,7 @@ class Engine:
             raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
         for line in lines:
             for printed in self._parser.texts(line):
-                if (value := number(printed.text)) is not None:
+                if (value := katib_number(printed.text)) is not None:
                     self._report(name, value)
                 else:
                     self._running[name].text = printed.text

@@ -30,6 +30,7 @@ from katib.table.run_folder import (
     wandb_link,
 )
 from katib.table.trial_table import Point, Row, TrialTable, best_first
+from katib.text import SECONDS_AN_HOUR
 from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
@@ -40,7 +41,6 @@ _ENDS: Mapping[str, State] = {
     "out of memory": "Failed",
 }
 """How a run ended in the trainer's own words (trainer/training/fit.py), where the store cannot say it."""
-_SECONDS_AN_HOUR = 3600
 
 
 def read_table(runs: Path, experiment: str) -> TrialTable:
@@ -135,7 +135,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
-        gpu_hours=max(1, gpus) * seconds / _SECONDS_AN_HOUR,
+        gpu_hours=max(1, gpus) * seconds / SECONDS_AN_HOUR,
         node=trial.effort.node,
         restarts=max(trial.effort.starts - 1, 0),
         wandb=wandb_link(folder),

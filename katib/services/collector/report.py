@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from katib.metrics import rankable
 from katib.services.collector.stored_rows import Logs, StoredRows, plain
-from katib.services.observations import AWAY, MetricRow, rankable, reason, timestamp
+from katib.services.observations import AWAY, MetricRow, reason, timestamp
 
 MOST_ROWS = 1_000
 """The rows of one report: MySQL takes 16 383 (four placeholders per row, 65 535 per statement), gRPC 4 MB."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from katib.metrics import number
+from katib.metrics import katib_number
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
 from katib.services.stubs import Message, pb, rpc
@@ -36,7 +36,7 @@ class Stopper:
         for rule in self._rules():
             if rule.name != self._arguments.objective or rule.start_step != step:
                 continue
-            bar = number(rule.value)
+            bar = katib_number(rule.value)
             if bar is None:
                 continue
             if best < bar if rule.comparison == pb.LESS else rule.comparison == pb.GREATER and best > bar:

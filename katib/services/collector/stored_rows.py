@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from katib.services.observations import MetricRow, rankable
+from katib.metrics import rankable
+from katib.services.observations import MetricRow
 
 MOST_HASHES = 20_000
 """The hashes of rows and of steps that are kept, 150 bytes each."""

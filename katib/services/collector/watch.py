@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from katib.metrics import MetricParser, number
+from katib.metrics import MetricParser, katib_number
 from katib.services.collector.arguments import Arguments
 from katib.services.collector.output import Output
 from katib.services.collector.report import Reporter
@@ -91,7 +91,7 @@ class Watch:
 
     def _take(self, line: str) -> None:
         for metric in self._parser.texts(line):
-            value = number(metric.text)
+            value = katib_number(metric.text)
             if value is None and metric.text:
                 # Katib keeps a text, and takes the latest trial for the best: its darts example prints a genotype.
                 self._reporter.add(metric.name, metric.text, metric.time)

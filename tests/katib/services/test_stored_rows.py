@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 import grpc
 import pytest
 
+from katib.metrics import rankable
 from katib.services.collector import stored_rows
 from katib.services.collector.stored_rows import StoredRows, plain
-from katib.services.observations import FIRST, LAST, MetricRow, rankable, timestamp
+from katib.services.observations import FIRST, LAST, MetricRow, timestamp
 from tests.katib.services.rig import METRIC, START
 
 
