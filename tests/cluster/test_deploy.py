@@ -25,7 +25,8 @@ def test_deploy_applies_and_again_changes_nothing(verb: Verb, tools: Tools) -> N
     assert code == 0
     assert out == (
         f"experiment '{NAME}' runs as it should; nothing to change\n"
-        "  it has fewer trials than it may have: Katib has not started the experiment yet; is its controller up? make doctor\n"
+        "  it has fewer trials than it may have: Katib has not started the experiment yet; is its controller up?"
+        " make doctor\n"
     )
     assert tools.cluster.get(EXPERIMENT, NAME) == before
 

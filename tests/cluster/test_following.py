@@ -1,4 +1,4 @@
-"""What follows from a search on the cluster: its confirmation is deployed as a search is, and found again by its name."""
+"""A search's confirmation on the cluster is deployed as a search is, and recognized by its name."""
 
 import json
 from pathlib import Path

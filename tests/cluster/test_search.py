@@ -167,7 +167,7 @@ def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Ve
 def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_rest(
     place: Tools, verb: Verb, name: str
 ) -> None:
-    """The budget in place; neither another search nor fewer parallel trials, nor an experiment that has lost our label."""
+    """Only the budget changes; not the search, a lower number of parallel trials, or an experiment without our label."""
 
     def deploy(*words: str) -> tuple[int, str, str]:
         parallel = () if "--parallel" in words else ("--parallel", "2")

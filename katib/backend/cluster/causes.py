@@ -98,7 +98,7 @@ def why_failed(
 
 
 def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequence[str]]) -> Cause | None:
-    """Returns why the last failed try of a trial that has not ended failed; None where no try has failed.
+    """Returns why the last try of a trial failed that is tried again; None where no try has failed.
 
     `logs` are last lines by pod.
     """
@@ -143,7 +143,8 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
     if pod.deleting and pod.disrupted:
         return Cause(
             f"removed from its node '{pod.node}': {_short(pod.disrupted)}; its pod is being stopped",
-            f"if the node is gone for good, kubectl delete pod {pod.name} --force: the next pod resumes from the checkpoint",
+            f"if the node is gone for good, kubectl delete pod {pod.name} --force: the next one resumes from the"
+            " checkpoint",
         )
     if pod.deleting:
         return Cause("its pod is being stopped")
@@ -263,7 +264,10 @@ def scheduling(text: str) -> str:
 def starting(text: str) -> str:
     """Returns the fix for a container that cannot start, according to the kubelet's message."""
     if "Image" in text and text.startswith(SIDECAR):
-        return "check the collector's image in katib-config (k8s/katib) and that it was pushed, then delete the pod with kubectl"
+        return (
+            "check the collector's image in katib-config (k8s/katib) and that it was pushed, then delete the pod with"
+            " kubectl"
+        )
     if "Image" in text:
         return "check image in k8s/site.yaml, that it was pushed (make images PUSH=1), and the pull secret"
     if "CreateContainerConfigError" in text:

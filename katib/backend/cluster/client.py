@@ -19,6 +19,7 @@ from katib.errors import ClusterError, nearest
 if TYPE_CHECKING:
     # The client library takes a third of a second to load; a verb's help need not wait for it.
     from kubernetes.client import ApiClient
+    from urllib3 import HTTPResponse
 
 TIMEOUT = 20
 """Seconds that an answer of the API server may take."""
@@ -94,10 +95,11 @@ class Cluster:
         options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         self._json("DELETE", kind, name, options)
 
-    def raw(self, path: str) -> Any:
-        """Returns the JSON that `path` answers with, such as /version."""
+    def raw(self, path: str) -> Object:
+        """Returns the JSON object that `path` answers with, such as /version."""
         with self._errors(path):
-            return self._call("GET", path)
+            answer: Object = self._call("GET", path)
+        return answer
 
     def allowed(
         self, verb: str, kind: Kind, *, subresource: str = "", name: str = "", namespace: str | None = None
@@ -180,7 +182,9 @@ class Cluster:
         )
 
     @contextmanager
-    def _stream(self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object) -> Iterator[Any]:
+    def _stream(
+        self, kind: Kind, name: str, query: Mapping[str, str], where: str, timeout: object
+    ) -> Iterator["HTTPResponse"]:
         with self._errors(where):
             path = kind.path(self.namespace, name)
             answer = self._call("GET", path, query=query, timeout=timeout, stream=True)
@@ -218,8 +222,8 @@ def _client(context: str | None, file: str | None) -> "ApiClient":
     except (config.ConfigException, yaml.YAMLError, OSError, *_MALFORMED) as cause:
         reason = one_line(cause).removeprefix("Invalid kube-config file. ").rstrip(".")
         raise ClusterError(
-            f"no usable kubeconfig: {reason}; name one with KUBECONFIG (kubectl config get-contexts lists its contexts),"
-            " or run the search on this machine with make local"
+            f"no usable kubeconfig: {reason}; name one with KUBECONFIG (kubectl config get-contexts lists its"
+            " contexts), or run the search on this machine with make local"
         ) from None
     # Otherwise the library retries an unreachable server for minutes.
     client.rest_client.pool_manager.connection_pool_kw["retries"] = 1
@@ -239,7 +243,7 @@ def _dry(dry_run: bool) -> dict[str, str]:
     return {"dryRun": "All"} if dry_run else {}
 
 
-def _lines(answer: Any) -> Iterator[str]:
+def _lines(answer: "HTTPResponse") -> Iterator[str]:
     rest = b""
     for chunk in answer.stream(decode_content=False):
         *complete, rest = (rest + chunk).split(b"\n")

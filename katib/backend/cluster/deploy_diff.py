@@ -1,4 +1,4 @@
-"""Compares an Experiment with the deployed one: deploying creates it, changes its budget, continues it, or does nothing.
+"""Compares an Experiment with the deployed one: deploying creates, changes or continues it, or does nothing.
 
 Katib's webhook accepts changes of three numbers only (validator.go, ValidateExperiment); everything else defines the
 search, so that another search needs another name.
@@ -151,7 +151,8 @@ def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...
         raise ClusterError(f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}")
     if wanted["maxTrialCount"] <= trials:
         raise ClusterError(
-            f"experiment '{name}' has {trials} trials already: Katib changes nothing unless TRIALS is at least {trials + 1}"
+            f"experiment '{name}' has {trials} trials already: Katib changes nothing unless TRIALS is at least"
+            f" {trials + 1}"
         )
     before, after = search.parallel, wanted["parallelTrialCount"]
     if any(change.path == "parallelTrialCount" for change in changes) and after < before:

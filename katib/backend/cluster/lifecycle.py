@@ -129,8 +129,8 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
                     say(f"trial '{job.name}': saves and ends")
             if time.monotonic() > end:
                 raise ClusterError(
-                    f"experiment '{search.name}': its trials have ended, but Katib has not noticed after {timeout:.0f} s;"
-                    " is its controller up? make doctor"
+                    f"experiment '{search.name}': its trials have ended, but Katib has not noticed after"
+                    f" {timeout:.0f} s; is its controller up? make doctor"
                 )
             informer.wait(10)
 

@@ -21,11 +21,10 @@ Say = Callable[[str], None]
 
 
 def with_old_trials(cluster: Cluster, item: DeployDiff, out: Path, say: Say, *, anew: bool = False) -> DeployDiff:
-    """Returns the diff with the trials that continue: those of the ended Experiment, or of one whose table `delete`
-    has written to `out`.
+    """Returns the diff with the trials that continue from an Experiment that has ended, or was deleted.
 
-    With `anew`, a deleted search does not continue. Raises ClusterError where an Experiment has ended and none of its
-    trials can continue.
+    A deleted one continues where `delete` has written its table to `out`, unless `anew`. Raises ClusterError where an
+    Experiment has ended and none of its trials can continue.
     """
     if item.action == "continue":
         if anew:

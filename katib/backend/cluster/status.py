@@ -153,8 +153,8 @@ def progress(
 
 def no_experiment(name: str, names: Iterable[str], namespace: str) -> str:
     """Returns the message for an experiment that does not exist, with the nearest of `names`."""
-    known = list(names)
-    hint = nearest(name, known) if known else "there is none; make deploy MODEL=… starts one"
+    existing = list(names)
+    hint = nearest(name, existing) if existing else "there is none; make deploy MODEL=… starts one"
     return f"there is no experiment '{name}' of ours in namespace '{namespace}': {hint}"
 
 

@@ -73,8 +73,8 @@ def mode_fix(name: str, provisioner: str) -> str:
     """
     other = ONE_NODE.get(provisioner, _ANY)
     return (
-        f"kubectl delete pvc {name}; then, if one node runs all trials, kubectl apply -k k8s/one-node (ReadWriteOnce) and"
-        " set node_selector kubernetes.io/hostname: NODE in k8s/site.yaml; otherwise name a storage class of"
+        f"kubectl delete pvc {name}; then, if one node runs all trials, kubectl apply -k k8s/one-node (ReadWriteOnce)"
+        " and set node_selector kubernetes.io/hostname: NODE in k8s/site.yaml; otherwise name a storage class of"
         f" {other} in k8s/base/claims.yaml and kubectl apply -k k8s/base"
     )
 
@@ -129,7 +129,7 @@ def why_unbound(cluster: Cluster, claim: Claim, classes: Sequence[StorageClass] 
 
 
 def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
-    """Returns why a pod without a node waits for its claims; None where they are bound, or where they cannot be read."""
+    """Returns why a pod without a node waits for its claims; None where they are bound, or cannot be read."""
     try:
         for name in pod.wanted_claims if pod else ():
             item = cluster.get(CLAIM, name)

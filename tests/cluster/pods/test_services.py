@@ -139,7 +139,7 @@ def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake
 def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
     running: Services, db: DbManager, site: Site, runs: Path
 ) -> None:
-    """Below three finished trials, of which the service's new pod was never told: checkpoint, condition, Job and rows."""
+    """It is worse than three finished trials, which the new pod does not know: checkpoint, condition, Job, rows."""
     place = running.tools
     search = experiment(NAME, stopping={"start_step": "2", "min_trials_required": "2"})
     stub = running.early_stopping()

@@ -1,4 +1,4 @@
-"""What the tests of `make images` and of kubectl share: a checkout of two small images, and programs that are scripts."""
+"""Provides a checkout of two small images, and programs that are scripts, to tests of `make images` and kubectl."""
 
 import shutil
 import subprocess

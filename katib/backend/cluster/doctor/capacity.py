@@ -45,7 +45,7 @@ def quota(context: DoctorContext) -> Iterator[Result]:
 
 
 def capacity(context: DoctorContext) -> Iterator[Result]:
-    """Checks that a node takes a trial (labels, taints, GPUs, memory), and that there are GPUs for the parallel ones."""
+    """Checks that a node takes a trial (labels, taints, GPUs, memory), and that parallel ones have GPUs."""
     nodes = [read_node(item) for item in context.cluster.list(NODE)]
     need = _needs(context.pod)
     problem, usable = _usable(nodes, context.pod)

@@ -52,7 +52,7 @@ def _claim(context: DoctorContext, use: str, name: str) -> Iterator[Result]:
 
 
 def _unbound(context: DoctorContext, check: str, claim: Claim) -> Result:
-    """Returns the result for a claim that waits: for its first pod, which is fine, or for a volume that nobody makes."""
+    """Returns the result for a claim that waits: for its first pod, which is fine, or for a volume."""
     classes, name = storage_classes(context.cluster), claim.name
     wanted = class_of(claim, classes or ())
     show = "kubectl get storageclass"

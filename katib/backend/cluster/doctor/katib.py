@@ -128,10 +128,10 @@ def _webhook(context: DoctorContext, kind: Kind, wanted: set[str], effect: str) 
 
 
 def _has_endpoints(context: DoctorContext, service: str, namespace: str) -> bool:
-    """Returns whether a pod of the service is ready; True where nobody may look."""
+    """Returns whether a pod of the service is ready; True where the caller has no right to look."""
     try:
         slices = context.cluster.list(ENDPOINT_SLICE, f"kubernetes.io/service-name={service}", namespace)
     except (NoKindError, ForbiddenError):
-        return True  # the dry run of an experiment shows it
+        return True  # the dry run of an experiment shows whether one is
     endpoints = (endpoint for each in slices for endpoint in items_at(each, "endpoints"))
     return any(at(endpoint, "conditions").get("ready", True) for endpoint in endpoints)
