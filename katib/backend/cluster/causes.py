@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from katib import untrusted
+from katib.backend.causes import DIVERGENCE, OOM_GPU, Cause
 from katib.backend.cluster.kinds import SIDECAR
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod, Termination
-from katib.check.finding import Finding
 
 DIVERGED, NO_MEMORY, BAD_INPUT = 3, 4, 2
 """Exit codes of the trainer (trainer/errors.py)."""
@@ -27,23 +27,7 @@ _ERROR_LINES = (
 )
 
 
-class Cause(Finding):
-    """What is wrong with a trial, and the fix; that is empty where there is nothing to do."""
-
-    def __init__(self, problem: str, fix: str = "") -> None:
-        # Most of the text comes from a pod, a node or a trainer.
-        super().__init__(problem=untrusted.clean(problem), fix=fix)
-
-    def __str__(self) -> str:
-        return f"{self.problem}; {self.fix}" if self.fix else self.problem
-
-
 OOM_NODE = Cause("out of memory (the kernel killed it)", "raise resources.memory in k8s/site.yaml, or lower batch_size")
-OOM_GPU = Cause("out of GPU memory", "lower batch_size or segment_seconds in the spec, or use larger GPUs")
-DIVERGENCE = Cause(
-    "diverged: the loss became infinite or NaN",
-    "its hyperparameters are to blame; if most trials diverge, lower the max of the range",
-)
 DEADLINE = Cause(
     "ran past its deadline (activeDeadlineSeconds)",
     "raise hours_per_run in the spec, or find out why it waited so long",

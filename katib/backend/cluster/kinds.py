@@ -77,7 +77,6 @@ INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PROPOSED_LABEL, PROPOSER = "sepsweep/proposed-by", "sepsweep"
 """The label that our suggestion service puts on every trial that it proposes (katib/services/suggestion.py)."""
-GPU = "nvidia.com/gpu"
 SIDECAR = "metrics-logger-and-collector"
 OURS = f"{OWNER_LABEL}={MANAGER}"
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from katib.backend.cluster.kinds import GPU, SIDECAR, TRIAL_LABEL, Object, labels_of, name_of
+from katib.backend.cluster.kinds import SIDECAR, TRIAL_LABEL, Object, labels_of, name_of
+from katib.manifest.object import GPU_RESOURCE
 from katib.tries import Span, instant, span_of
 from katib.untrusted import clean
 
@@ -168,4 +169,4 @@ def owner_of(item: Object) -> str:
 def gpus_of(containers: Sequence[Object]) -> int:
     """Returns the number of GPUs that `containers` request together."""
     limits = [(container.get("resources") or {}).get("limits") or {} for container in containers]
-    return sum(int(cast(str, limit.get(GPU, 0))) for limit in limits)
+    return sum(int(cast(str, limit.get(GPU_RESOURCE, 0))) for limit in limits)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 from statistics import mean
 
+from katib.backend.causes import Cause
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import (
-    Cause,
     both,
     clean,
     interrupted,

@@ -7,8 +7,8 @@ the claim's events are judged.
 
 from collections.abc import Mapping, Sequence
 
+from katib.backend.causes import Cause
 from katib.backend.cluster.answers import ForbiddenError, one_line
-from katib.backend.cluster.causes import Cause
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import CLAIM, EVENT, STORAGE_CLASS
 from katib.backend.cluster.objects import Claim, StorageClass, read_claim, read_event, read_storage_class

@@ -7,8 +7,9 @@ failure, it reports at most an event about the Suggestion (suggestion_controller
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from katib.backend.causes import Cause
 from katib.backend.cluster.answers import one_line
-from katib.backend.cluster.causes import Cause, clean, scheduling, starting
+from katib.backend.cluster.causes import clean, scheduling, starting
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import (
     EVENT,

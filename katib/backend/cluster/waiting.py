@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
+from katib.backend.causes import Cause
 from katib.backend.cluster.causes import (
-    Cause,
     both,
     clean,
     died,

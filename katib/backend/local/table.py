@@ -1,16 +1,16 @@
 """The trial table of a search on this machine: its store, and what the runs have written about themselves.
 
-The store says what the trials' values are; when each came, and every other metric, is in the run's own folder. Called
-by the verbs results, local and ui, and by whoever draws a conclusion.
+The store has the trials' values; when each was reported, and every other metric, is in the run's own folder.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
-from katib.backend.cluster.causes import DIVERGENCE, OOM_GPU
+from katib.backend.causes import DIVERGENCE, OOM_GPU
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
@@ -40,19 +40,17 @@ _ENDS: Mapping[str, State] = {
     "data fault": "Failed",
     "out of memory": "Failed",
 }
-"""How a run ended in the trainer's own words (trainer/training/fit.py), where the store cannot say it."""
+"""The state of a trial by how its run ended in the trainer's own words (trainer/training/fit.py)."""
 
 
 def read_table(runs: Path, experiment: str) -> TrialTable:
-    """Returns the trial table of `experiment` below `runs`.
+    """Returns the trial table of `experiment` below `runs`; of a search deleted from a cluster, as it was saved then.
 
-    Of one that was deleted from the cluster, as it was written then.
-
-    Where the store is damaged or away, what the runs themselves have written; a note says so. Raises FolderError where
-    there is no such experiment, EngineError where nothing of it can be read.
+    Where the store is damaged or missing, the table holds what the runs themselves have written, and a note says so.
+    Raises FolderError where there is no such experiment, EngineError where nothing of it can be read.
     """
     if Path(experiment).name != experiment:
-        find(runs, experiment)  # a path that leads elsewhere is the name of none
+        find(runs, experiment)  # a path that leads elsewhere names no experiment
     folder = runs / experiment
     notes: tuple[str, ...] = ()
     if (folder / DATABASE).exists() or (folder / MANIFEST).exists():
@@ -74,10 +72,10 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
 
 
 def find(runs: Path, experiment: str) -> Path:
-    """Returns the folder of `experiment`. Raises FolderError that names those there are."""
-    there = experiments(runs)
-    if experiment not in there:
-        hint = nearest(experiment, there) if there else "there is none yet; `make local MODEL=...` starts one"
+    """Returns the folder of `experiment`. Raises FolderError, which names the nearest one, where it has none."""
+    names = experiments(runs)
+    if experiment not in names:
+        hint = nearest(experiment, names) if names else "there is none yet; `make local MODEL=...` starts one"
         raise FolderError(f"{runs}: no experiment '{experiment}': {hint}")
     return runs / experiment
 
@@ -88,7 +86,7 @@ def experiments(runs: Path) -> list[str]:
 
 
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
-    """Returns the table of these trials, whose run directories lie in `folder`."""
+    """Returns the table of `trials`, whose run directories lie in `folder`."""
     gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
     rows = explained(
         (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
@@ -108,14 +106,14 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
 
 
 def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
-    """Of one trial on this machine: as many as the manifest asks for, unless the engine had none to give or a run says
-    that it trained without.
+    """Returns the GPUs of one trial: those that the manifest asks for.
+
+    They are none where the engine had none to give, or where a run says that it trained without.
     """
-    asked = Manifest(identity.spec).gpus
     configs = (read_json(folder / trial.name / CONFIG) for trial in trials)
-    without = next(filter(None, configs), {}).get("device") == "cpu"
+    on_cpu = next(filter(None, configs), {}).get("device") == "cpu"
     given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]
-    return 0 if without or (given and not any(given)) else asked
+    return 0 if on_cpu or (given and not any(given)) else Manifest(identity.spec).gpus
 
 
 def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
@@ -131,7 +129,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         best_epoch=None if value is None else trial.values.index(value) + 1,
         epochs=len(trial.values),
         seconds=seconds,
-        gain=_better(value, mixture, identity.direction),
+        gain=_gain(value, mixture, identity.direction),
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
@@ -141,34 +139,34 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
-        remedy=_remedy(trial, folder, ours=Manifest(identity.spec).trains_ours),
+        remedy=_fix(trial, folder, ours=Manifest(identity.spec).trains_ours),
     )
 
 
-def _better(value: float | None, mixture: float | None, direction: Direction) -> float | None:
-    """Returns how much better `value` is than that of the unprocessed mixture."""
+def _gain(value: float | None, mixture: float | None, direction: Direction) -> float | None:
+    """Returns how much better `value` is than that of the unprocessed mixture; None where either is missing."""
     if value is None or mixture is None:
         return None
     return direction.sign * (value - mixture)
 
 
 def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
-    """Returns the store's values of the objective, with the times and the other metrics that the run has written."""
-    found = history(read_json(folder / SUMMARY), identity.metric)
-    if not found:
+    """Returns the objective from the store, with the times and the other metrics that the run has written."""
+    metrics = history(read_json(folder / SUMMARY), identity.metric)
+    if not metrics:
         manifest = Manifest(identity.spec)
-        found = printed(folder / OUTPUT, manifest.filters, manifest.metrics)
-    times = {point.step: point.time for point in found.get(identity.metric, ())}
-    found[identity.metric] = tuple(
-        Point(step, value, times.get(step)) for step, value in enumerate(trial.values, 1) if abs(value) < float("inf")
+        metrics = printed(folder / OUTPUT, manifest.filters, manifest.metrics)
+    times = {point.step: point.time for point in metrics.get(identity.metric, ())}
+    metrics[identity.metric] = tuple(
+        Point(step, value, times.get(step)) for step, value in enumerate(trial.values, 1) if isfinite(value)
     )
-    return found
+    return metrics
 
 
 def _at_work(trial: Trial, folder: Path) -> float:
-    """Seconds since the start of the process that is at work.
+    """Returns the seconds from the start of the process that is running to its last output.
 
-    To its last output, because an engine that was killed leaves its trials Running.
+    They do not count until now, because an engine that was killed leaves its trials Running.
     """
     if trial.state != "Running" or trial.effort.started is None:
         return 0.0
@@ -179,9 +177,10 @@ def _at_work(trial: Trial, folder: Path) -> float:
     return max(0.0, min(last, time.time()) - trial.effort.started)
 
 
-def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
+def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:
+    """Returns what to do about a trial that failed; empty where it did not."""
     if trial.state == "MetricsUnavailable":
-        return f"{folder / OUTPUT} shows what it printed; `make check` the filter"
+        return f"{folder / OUTPUT} shows the output; `make check` tests the filter"
     if trial.state != "Failed":
         return ""
     if ours and trial.reason.startswith("diverged"):
@@ -190,21 +189,22 @@ def _remedy(trial: Trial, folder: Path, *, ours: bool) -> str:
         return OOM_GPU.fix
     if ours and "out of memory" in trial.reason:
         return "lower batch_size in the spec, or run fewer trials at a time (PARALLEL=)"
-    return f"{folder / OUTPUT} shows what it printed"
+    return f"{folder / OUTPUT} shows the output"
 
 
 def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]:
-    """Returns the search as its manifest and its runs' own files have it. Raises `error` where there is no manifest."""
+    """Returns the search according to its manifest and its runs' own files. Raises `error` without a manifest."""
     try:
         experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
     except (OSError, UnicodeDecodeError, SepsweepError):
         raise error from None
     trials = []
-    there = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
-    for number, run in enumerate(path for path in there if is_name(path.name)):
+    runs = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}") if is_name(path.parent.name))
+    for number, run in enumerate(runs):
         summary, config = read_json(run / SUMMARY), read_json(run / CONFIG)
         curve = history(summary, experiment.search.metric).get(experiment.search.metric, ())
-        state = _ENDS.get(str(summary.get("state")), "Created")
+        end = clean(str(summary.get("state")), 1000)
+        state = _ENDS.get(end, "Created")
         trials.append(
             Trial(
                 number,
@@ -215,7 +215,7 @@ def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]
                     if axis.name in config
                 },
                 state,
-                "" if state == "Succeeded" else f"the run says: {clean(str(summary.get('state')), 1000)}",
+                "" if state == "Succeeded" else f"the run says: {end}",
                 values=tuple(point.value for point in curve),
             )
         )

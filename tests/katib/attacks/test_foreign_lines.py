@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from katib.backend.causes import Cause
 from katib.backend.cluster import causes
 from katib.backend.local.process import TrialProcess
 from katib.backend.local.record import read
@@ -253,7 +254,7 @@ def test_what_is_no_address_of_the_web_is_no_link(tmp_path: Path, address: str) 
 def test_what_a_pod_says_is_shown_and_not_obeyed() -> None:
     line = "I1128 21:30:00.000000       1 main.go:1] error: \x1b[2Jgone\u202e"
     assert causes.clean(line).isprintable()
-    assert str(causes.Cause("\x1b]0;x\x07")).isprintable()
+    assert str(Cause("\x1b]0;x\x07")).isprintable()
 
 
 def test_an_error_is_one_line_that_can_be_shown(tmp_path: Path) -> None:

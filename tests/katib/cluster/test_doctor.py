@@ -16,7 +16,6 @@ from katib.backend.cluster.kinds import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     EXPERIMENT,
-    GPU,
     INJECTION_LABEL,
     KATIB_NAMESPACE,
     MUTATING,
@@ -32,6 +31,7 @@ from katib.backend.cluster.kinds import (
     Object,
 )
 from katib.install.images import SERVICES_CONFIG
+from katib.manifest.object import GPU_RESOURCE
 from katib.site import Site, load_site
 from tests.katib.cluster.test_plan_and_causes import manifest
 
@@ -80,7 +80,7 @@ def webhooks(*names: str) -> Object:
 
 def fit_cluster() -> dict[tuple[Kind, str], Object]:
     """Returns the objects of a cluster that has everything that the searches need."""
-    allocatable = {GPU: "8", "memory": "512Gi", "cpu": "64"}
+    allocatable = {GPU_RESOURCE: "8", "memory": "512Gi", "cpu": "64"}
     claim = {"spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Bound", "capacity": {"storage": "1Ti"}}}
     security = "pod-security.kubernetes.io/enforce"
     objects: dict[tuple[Kind, str], Object] = {
@@ -140,8 +140,8 @@ def test_an_object_that_is_missing_is_an_error_of_its_check(kind: Kind, name: st
 
 def test_one_node_that_is_too_small_cordoned_or_tainted_is_an_error() -> None:
     for change, check in (
-        ({"status": {"allocatable": {GPU: "0", "memory": "512Gi", "cpu": "64"}}}, "GPUs"),
-        ({"status": {"allocatable": {GPU: "8", "memory": "1Gi", "cpu": "64"}}}, "memory"),
+        ({"status": {"allocatable": {GPU_RESOURCE: "0", "memory": "512Gi", "cpu": "64"}}}, "GPUs"),
+        ({"status": {"allocatable": {GPU_RESOURCE: "8", "memory": "1Gi", "cpu": "64"}}}, "memory"),
         ({"spec": {"unschedulable": True}}, "nodes"),
         ({"spec": {"taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}}, "taints"),
     ):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from katib.backend.cluster.causes import Cause
+from katib.backend.causes import Cause
 from katib.backend.cluster.status import Curves, Progress, progress
 from katib.backend.cluster.view import headline, lines, screen
 from katib.eta import ends_at, seconds_left

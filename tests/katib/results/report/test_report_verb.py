@@ -133,7 +133,7 @@ def test_a_search_whose_trials_all_failed_has_a_report_that_says_why(tmp_path: P
     text = (rig.out / "test" / FILE).read_text(encoding="utf-8")
     assert "2 trials of 2 failed" in text
     assert "OutOfMemoryError" in text
-    assert "output.log shows what it printed" in text
+    assert "output.log shows the output" in text
     assert "lower batch_size" not in text, "the exit codes and settings of our trainer are not those of another"
 
 
