@@ -9,18 +9,20 @@ that were stopped early, whose replayed curves meet the same rule, and then the 
 first. Pure: no I/O.
 """
 
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from katib.backend.cluster.kinds import Object
+from katib.backend.cluster.kinds import Object, annotations_of
 from katib.backend.cluster.model import HOURS_BEFORE
 from katib.backend.cluster.run_directories import RunDirectory
+from katib.manifest.object import Manifest
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 from katib.text import number
+from katib.tree import items_at, put, text_at
 
 SETTING = "first_suggestions"
+_SETTINGS = ("spec", "algorithm", "algorithmSettings")
 _DIVERGED, _FINISHED = "diverged", "finished"
 
 
@@ -86,7 +88,7 @@ def carried(manifest: Object, deployed: Object) -> Object:
     That is the first suggestions with names, and the hours spent before.
     """
     named = [first for first in _first(deployed) if first.trial]
-    hours = (deployed.get("metadata", {}).get("annotations") or {}).get(HOURS_BEFORE)
+    hours = Manifest.of(deployed).annotations.get(HOURS_BEFORE)
     annotated = _annotated(manifest, hours) if hours else manifest
     return _with_first(annotated, named) if named else annotated
 
@@ -98,9 +100,8 @@ def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
 
 
 def _annotated(manifest: Object, hours: str) -> Object:
-    metadata = manifest["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), HOURS_BEFORE: hours}
-    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    annotations = {**annotations_of(manifest), HOURS_BEFORE: hours}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
 
 def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:
@@ -109,19 +110,15 @@ def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:
         {"assignments": dict(point.assignments), **({"trial": point.trial} if point.trial else {})}
         for point in (*first, *own)
     ]
-    changed = copy.deepcopy(manifest)
-    algorithm = changed["spec"]["algorithm"]
-    settings = [item for item in algorithm.get("algorithmSettings") or [] if item["name"] != SETTING]
-    setting = {"name": SETTING, "value": json.dumps(points)}
-    algorithm["algorithmSettings"] = sorted([*settings, setting], key=lambda item: str(item["name"]))
-    return changed
+    settings = [item for item in items_at(manifest, *_SETTINGS) if text_at(item, "name") != SETTING]
+    settings.append({"name": SETTING, "value": json.dumps(points)})
+    return dict(put(manifest, _SETTINGS, sorted(settings, key=lambda item: text_at(item, "name"))))
 
 
 def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
-    settings = manifest["spec"]["algorithm"].get("algorithmSettings") or []
-    text = next((item["value"] for item in settings if item["name"] == SETTING), "[]")
+    settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(manifest, *_SETTINGS)}
     try:
-        return first_suggestions(text)
+        return first_suggestions(settings.get(SETTING, "[]"))
     except ValueError:
         return ()  # somebody else wrote it; the suggestion service refuses it
 

@@ -4,7 +4,6 @@ Katib's webhook accepts changes of three numbers only (validator.go, ValidateExp
 search, so that another search needs another name.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,8 @@ from katib.backend.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object
 from katib.backend.cluster.model import Search, read_search
 from katib.errors import ClusterError
 from katib.manifest.diff import flags, leaf, pairs, searched, settings
+from katib.manifest.object import Manifest
+from katib.tree import Tree, texts_at
 
 BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
 TRIAL_JOB = "trialTemplate.trialSpec"
@@ -104,7 +105,7 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
     return DeployDiff(manifest, "change", budget, current, tuple(fixed))
 
 
-def same_search(before: Object, after: Object) -> bool:
+def same_search(before: Tree, after: Tree) -> bool:
     """Returns whether two Experiment specs define the same search, so that trials of one fit the other.
 
     They may differ in their budget and in where trials run.
@@ -112,7 +113,7 @@ def same_search(before: Object, after: Object) -> bool:
     return not _other_search(before, after)
 
 
-def _other_search(before: Object, after: Object) -> list[Change]:
+def _other_search(before: Tree, after: Tree) -> list[Change]:
     """Returns the changes that turn the search into another one."""
     return [
         change
@@ -122,19 +123,17 @@ def _other_search(before: Object, after: Object) -> list[Change]:
     ]
 
 
-def _trained(spec: Object) -> Object:
+def _trained(spec: Tree) -> Tree:
     """Returns the spec without the flags in trials' commands that say where or how long something is trained."""
-    stripped: Object = copy.deepcopy(dict(spec))
-    for container in stripped["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]:
-        words, kept = list(container.get("command") or []), []
-        while words:
-            word = words.pop(0)
-            if word.partition("=")[0] not in SITE_FLAGS:
-                kept.append(word)
-            elif "=" not in word and words and not words[0].startswith("--"):
-                words.pop(0)
-        container["command"] = kept
-    return stripped
+    manifest = Manifest(spec)
+    words, kept = texts_at(manifest.container, "command"), []
+    while words:
+        word = words.pop(0)
+        if word.partition("=")[0] not in SITE_FLAGS:
+            kept.append(word)
+        elif "=" not in word and words and not words[0].startswith("--"):
+            words.pop(0)
+    return manifest.with_container({**manifest.container, "command": kept}).spec
 
 
 def successor(name: str) -> str:
@@ -178,7 +177,7 @@ def _changes(before: object, after: object, path: str = "") -> Iterator[Change]:
         yield Change(path, before, after)
 
 
-def _first(changes: list[Change], before: Object, after: Object) -> str:
+def _first(changes: list[Change], before: Tree, after: Tree) -> str:
     """Returns the most important of `changes`, by the names of flags and spec keys, and how many more there are.
 
     What a trial trains comes first, then what is searched.
@@ -189,7 +188,7 @@ def _first(changes: list[Change], before: Object, after: Object) -> str:
     return f"{named[0]}{more}"
 
 
-def _named(change: Change, before: Object, after: Object) -> list[str]:
+def _named(change: Change, before: Tree, after: Tree) -> list[str]:
     section = change.path.partition(".")[0].partition("[")[0]
     values: list[tuple[dict[str, str], dict[str, str]]] = []
     if COMMAND in change.path or change.path.endswith(".containers"):

@@ -3,7 +3,6 @@
 Each step is a function, so that a verb can show what the first ones return and ask before it calls `apply`.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,14 +10,16 @@ from katib.backend.cluster import lifecycle, waiting
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import DeployDiff, deployed, diff, successor
 from katib.backend.cluster.doctor import DoctorContext, Result, examine
-from katib.backend.cluster.kinds import EXPERIMENT, Object
+from katib.backend.cluster.kinds import EXPERIMENT, Object, name_of
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.saving import saving
 from katib.backend.cluster.status import Curves, look
 from katib.errors import ClusterError
+from katib.manifest.object import Manifest
 from katib.site import Site
 from katib.table import export
+from katib.tree import text_at
 
 Say = Callable[[str], None]
 
@@ -27,7 +28,7 @@ def prepare(
     cluster: Cluster, manifests: Iterable[Object], out: Path, say: Say, *, anew: bool = False
 ) -> list[DeployDiff]:
     """Returns what deploying each manifest would change, with the old trials that would continue."""
-    diffs = [diff(manifest, deployed(cluster, manifest["metadata"]["name"])) for manifest in manifests]
+    diffs = [diff(manifest, deployed(cluster, name_of(manifest))) for manifest in manifests]
     return [with_old_trials(cluster, item, out, say, anew=anew) for item in diffs]
 
 
@@ -50,8 +51,7 @@ def try_out(cluster: Cluster, item: DeployDiff) -> None:
     """
     manifest = item.manifest
     if item.action == "continue":
-        manifest = copy.deepcopy(manifest)
-        manifest["metadata"]["name"] = successor(item.name)
+        manifest = {**manifest, "metadata": {**manifest["metadata"], "name": successor(item.name)}}
     cluster.apply(EXPERIMENT, manifest, dry_run=True)
 
 
@@ -68,8 +68,7 @@ def unchanged(cluster: Cluster, item: DeployDiff) -> list[str]:
 
 def summary(cluster: Cluster, item: DeployDiff, out: Path) -> list[str]:
     """Returns the lines that tell a user what applying `item` does."""
-    budget = item.manifest["spec"]
-    image = budget["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    manifest = Manifest.of(item.manifest)
     lines = [f"{item.action}: experiment '{item.name}' in namespace '{cluster.namespace}' on {cluster.server}"]
     if item.continued is not None:
         ended = "ended" if item.action == "continue" else "deleted"
@@ -79,7 +78,9 @@ def summary(cluster: Cluster, item: DeployDiff, out: Path) -> list[str]:
         lines.append(f"  the ended experiment is deleted first, once its trial table is saved in {table}")
         lines.append("  run directories stay, and the hours spent so far still count")
     if item.action in ("create", "continue"):
-        lines.append(f"  {budget['maxTrialCount']} trials, {budget['parallelTrialCount']} at a time, image {image}")
+        trials, parallel = manifest.spec["maxTrialCount"], manifest.spec["parallelTrialCount"]
+        image = text_at(manifest.container, "image")
+        lines.append(f"  {trials} trials, {parallel} at a time, image {image}")
     lines += [f"  {change}" for change in item.changes]
     return lines + [f"  stays as it is, since Katib cannot change it: {change}" for change in item.kept]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
+from katib.backend.cluster.hours import elapsed
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
@@ -30,7 +31,6 @@ from katib.backend.cluster.kinds import (
 from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_pod, read_search, read_trial
 from katib.backend.cluster.status import no_experiment
 from katib.errors import ClusterError
-from katib.tries import instant
 
 TIMEOUT_SECONDS = 300.0
 """How long pods may take to save and end; their grace period is 120 s."""
@@ -205,9 +205,9 @@ def _resume(cluster: Cluster, job: str) -> bool:
         if item is None:
             return False
         spec: Object = {"suspend": False}
-        deadline, started = item["spec"].get("activeDeadlineSeconds"), instant(item["status"].get("startTime"))
-        if deadline and started:
-            spec["activeDeadlineSeconds"] = deadline + math.ceil((datetime.now(UTC) - started).total_seconds())
+        view = read_job(item)
+        if view.deadline and view.started:
+            spec["activeDeadlineSeconds"] = view.deadline + math.ceil(elapsed(view.started, None, datetime.now(UTC)))
         cluster.merge(JOB, job, {"spec": spec})
     except AbsentError:
         return False
@@ -221,7 +221,8 @@ def _end(cluster: Cluster, job: str) -> bool:
     """
     try:
         item = cluster.get(JOB, job)
-        if item is None or (item["spec"].get("activeDeadlineSeconds") == 1 and not item["spec"].get("suspend")):
+        view = read_job(item) if item else None
+        if view is None or (view.deadline == 1 and not view.suspended):
             return False
         cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
     except AbsentError:

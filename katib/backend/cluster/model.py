@@ -68,6 +68,9 @@ class Job:
     reason: str
     """Why the Job failed as a whole, such as DeadlineExceeded."""
     finished: bool
+    started: datetime | None
+    deadline: int | None
+    """The seconds that it may take from its start; None where it has no deadline."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,8 @@ def read_job(item: Object) -> Job:
         failed=status.get("failed") or 0,
         reason=conditions.get("Failed", {}).get("reason", ""),
         finished="Complete" in conditions or "Failed" in conditions,
+        started=instant(status.get("startTime")),
+        deadline=item["spec"].get("activeDeadlineSeconds"),
     )
 
 

@@ -11,7 +11,7 @@ from katib.backend.cluster import run_directories
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
 from katib.backend.cluster.deploy_diff import DeployDiff, same_search, successor
-from katib.backend.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL, Object
+from katib.backend.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL, Object, labels_of, name_of
 from katib.backend.cluster.model import read_trial
 from katib.backend.cluster.status import Curves, look
 from katib.errors import ClusterError, SepsweepError
@@ -44,11 +44,7 @@ def _start_anew(item: DeployDiff) -> str:
 
 def _of_ended(cluster: Cluster, item: DeployDiff, say: Say) -> DeployDiff:
     objects = cluster.list(TRIAL, f"{EXPERIMENT_LABEL}={item.name}")
-    foreign = [
-        trial["metadata"]["name"]
-        for trial in objects
-        if (trial["metadata"].get("labels") or {}).get(PROPOSED_LABEL) != PROPOSER
-    ]
+    foreign = [name_of(trial) for trial in objects if labels_of(trial).get(PROPOSED_LABEL) != PROPOSER]
     if foreign:
         raise ClusterError(
             f"experiment '{item.name}' has ended, and cannot continue: trial '{foreign[0]}' was proposed by Katib's own"

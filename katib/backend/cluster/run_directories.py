@@ -19,7 +19,8 @@ from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object, name_of
 from katib.backend.cluster.model import Job, read_job, read_pod
 from katib.errors import ClusterError
-from katib.tree import Tree, at
+from katib.manifest.object import Manifest
+from katib.tree import Tree, at, items_at, labels_at, text_at
 from katib.untrusted import clean, is_name, parse_json
 
 TIMEOUT_SECONDS = 300.0
@@ -165,14 +166,13 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
     It lacks what only training needs (data, shared memory, environment, GPUs, hooks) and what no Job of ours needs,
     whoever wrote the manifest: an account's token, the node's namespaces, other containers.
     """
-    trial = manifest["spec"]["trialTemplate"]["trialSpec"]
-    pod = trial["spec"]["template"]
-    trainer = pod["spec"]["containers"][0]
-    mounts = {mount["mountPath"]: mount["name"] for mount in trainer.get("volumeMounts") or []}
+    experiment = Manifest.of(manifest)
+    trainer, pod, template = experiment.container, experiment.pod, at(experiment.job, "spec", "template")
+    mounts = {text_at(mount, "mountPath"): text_at(mount, "name") for mount in items_at(trainer, "volumeMounts")}
     if (volume := mounts.get(RUNS)) is None:
-        raise ClusterError(f"the trials of '{manifest['metadata']['name']}' mount nothing at {RUNS}")
-    user = {key: value for key, value in (trainer.get("securityContext") or {}).items() if key in _USER}
-    container = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
+        raise ClusterError(f"the trials of '{experiment.name}' mount nothing at {RUNS}")
+    user = {key: value for key, value in at(trainer, "securityContext").items() if key in _USER}
+    container: Object = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
     container |= {
         "securityContext": user | _HARDENED,
         "name": "runs",
@@ -180,17 +180,17 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "volumeMounts": [{"name": volume, "mountPath": RUNS, **({"readOnly": True} if read_only else {})}],
     }
-    spec = {key: pod["spec"][key] for key in _SCHEDULING if key in pod["spec"]}
+    spec: Object = {key: pod[key] for key in _SCHEDULING if key in pod}
     spec |= {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}} | (spec.get("securityContext") or {}),
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **at(pod, "securityContext")},
         "restartPolicy": "Never",
         "containers": [container],
-        "volumes": [item for item in pod["spec"]["volumes"] if item["name"] == volume],
+        "volumes": [item for item in items_at(pod, "volumes") if text_at(item, "name") == volume],
         "terminationGracePeriodSeconds": 5,
     }
-    labels = (trial.get("metadata") or {}).get("labels") or {}
+    labels = labels_at(experiment.job, "metadata", "labels")
     queue = {key: value for key, value in labels.items() if key.startswith(_KUEUE)}
     return {
         "apiVersion": "batch/v1",
@@ -202,7 +202,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
             "template": {
                 "metadata": {
                     "labels": {OWNER_LABEL: MANAGER},
-                    "annotations": (pod.get("metadata") or {}).get("annotations") or {},
+                    "annotations": labels_at(template, "metadata", "annotations"),
                 },
                 "spec": spec,
             },
