@@ -1,6 +1,6 @@
-"""The report of an experiment: one HTML file that opens anywhere, without network, and ends in a sentence.
+"""Writes the report of an experiment: one HTML file that works offline and ends in a conclusion.
 
-page.py assembles what the other modules say of a trial table: search.py and slices.py draw the search, curves.py the
-learning curves with the stop decisions, importance.py what mattered, cost.py what it cost, audio.py what it sounds
-like. Called by the verbs report and demo.
+`page` assembles what the other modules say about a trial table: `search` and `slices` draw the search, `curves` the
+learning curves with the stop decisions, `importance` shows which settings mattered, `cost` what the search cost, and
+`audio` what it sounds like.
 """

@@ -1,7 +1,7 @@
-"""What the best trial sounds like: mixture, references and estimates of a few validation mixtures, as data in the page.
+"""Embeds what the best trial sounds like: mixture, references and estimates of a few validation mixtures.
 
-The control side has no torch: the trainer separates them, as a process of its own, and leaves them in the trial's
-folder.
+The control side has no torch, so the trainer separates the mixtures in a process of its own and leaves them in the
+trial's folder.
 """
 
 import base64
@@ -46,7 +46,7 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Player:
-    """One sound, whose `source` holds it."""
+    """A sound of the page; `source` holds its audio as a data URI."""
 
     name: str
     source: str
@@ -54,26 +54,26 @@ class Player:
 
 @dataclass(frozen=True)
 class Example:
-    """One mixture with what belongs to it."""
+    """A mixture with its references and estimates."""
 
     title: str
     players: tuple[Player, ...]
 
     @property
     def size(self) -> int:
-        """Bytes in the page."""
+        """The bytes that it takes in the page."""
         return sum(len(player.source) for player in self.players)
 
 
 @dataclass(frozen=True)
 class Listening:
-    """`says` what is heard, or why there is nothing to hear."""
+    """The sounds to play; `says` introduces them, or explains why there are none."""
 
     says: str
     examples: tuple[Example, ...] = ()
 
     def within(self, room: int) -> "Listening":
-        """No more examples than so many bytes hold, and a word about it where some are left out."""
+        """Returns as many examples as fit into so many bytes, with a remark where some are left out."""
         kept: list[Example] = []
         for example in self.examples:
             if example.size > room:
@@ -87,35 +87,34 @@ class Listening:
 
 
 def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Listening:
-    """Returns what the trial in `folder` makes of the first validation mixtures.
+    """Returns what the trial in `folder` makes of the first validation mixtures; None where its folder is elsewhere.
 
-    None where its folder is not on this machine. Another program than our trainer, not `ours`, leaves nothing that
-    could be played.
+    A program other than our trainer (not `ours`) leaves nothing that could be played.
     """
     if best is None:
-        return Listening("Nothing to hear: no trial has reported a value yet.")
+        return Listening("No audio: no trial has reported a value yet.")
     if not ours:
-        return Listening("Nothing to hear: only runs of `python -m trainer` separate speech.")
+        return Listening("No audio: only runs of `python -m trainer` separate speech.")
     if folder is None:
         return Listening(
-            f"Nothing to hear: the run directory of {best.trial} is on the cluster. Copied to this machine, "
+            f"No audio: the run directory of {best.trial} is on the cluster. Copied to this machine, "
             "`python -m trainer evaluate --run-dir …` writes mixture, references and estimates as WAV files."
         )
     if not (folder / CHECKPOINT).is_file():
-        return Listening(f"Nothing to hear: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch.")
+        return Listening(f"No audio: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch.")
     place = folder / FOLDER
     if place.is_symlink() or folder.is_symlink():
-        return Listening(f"Nothing to hear: {place} is reached by a symbolic link, which may lead anywhere.")
+        return Listening(f"No audio: {place} is reached by a symbolic link, which may lead anywhere.")
     if not _fresh(place, folder / CHECKPOINT) and (problem := _separate(folder, place)):
-        return Listening(f"Nothing to hear: {problem}")
+        return Listening(f"No audio: {problem}")
     try:
         scores = read_json(place / SCORES)["scores"]
         examples = tuple(_example(place, score) for score in _one_a_mixture(scores))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, wave.Error) as error:
-        return Listening(f"Nothing to hear: {place} cannot be read ({clean(str(error), 200)}).")
+        return Listening(f"No audio: {place} cannot be read ({clean(str(error), 200)}).")
     return Listening(
-        f"{best.trial} on the first validation mixtures, which were not chosen by how well they came out. "
-        "References are the dry voices; estimates stand in their order.",
+        f"{best.trial} on the first validation mixtures, not on the ones that sound best. "
+        "References are the dry voices; the estimates are in the same order.",
         examples,
     )
 
@@ -128,9 +127,9 @@ def _fresh(place: Path, checkpoint: Path) -> bool:
 
 
 def _separate(folder: Path, place: Path) -> str:
-    """Have the trainer do it, on the processor: the GPUs belong to the search.
+    """Returns the reason, in one line, why the trainer could not separate the mixtures; empty if it did.
 
-    The reason in one line where it fails.
+    It runs on the processor, because the GPUs belong to the search.
     """
     words = ["evaluate", "--run-dir", str(folder), "--out", str(place), "--device", "cpu"]
     words += ["--limit", str(EXAMPLES), "--wavs", str(EXAMPLES), "--batch-size", str(BATCH)]
@@ -159,7 +158,7 @@ def _separate(folder: Path, place: Path) -> str:
 
 
 def _variants(config: Path) -> list[str]:
-    """Returns those that the trial was validated on."""
+    """Returns the variants that the trial was validated on."""
     try:
         found = read_json(config)["validation_variants"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -168,8 +167,9 @@ def _variants(config: Path) -> list[str]:
 
 
 def _is_variant(found: object) -> bool:
-    """Returns whether a word of a file can be a variant: it becomes an argument of the trainer, and part of a file's
-    name.
+    """Returns whether a word from a file can name a variant.
+
+    It becomes an argument of the trainer and part of a file's name, so that not every word may pass.
     """
     return isinstance(found, str) and bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", found))
 

@@ -1,5 +1,6 @@
-"""What was searched, as axes that a figure draws: the manifest's own, or where it is not known what the trials' values
-span.
+"""Turns the searched parameters into axes that a figure can draw.
+
+The axes are those of the manifest; where it is not known, they span the trials' values.
 """
 
 import math
@@ -16,7 +17,7 @@ MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class Line:
-    """A drawn axis of numbers or of listed values."""
+    """A drawn axis, of numbers or of listed values."""
 
     name: str
     axis: Axis
@@ -37,7 +38,7 @@ class Line:
         return float(self.axis.low), float(self.axis.high)
 
     def place(self, text: str | None) -> float | None:
-        """Returns where a value lies between the ends, 0 to 1; None for a value of another search."""
+        """Returns the position of a value between the ends, 0 to 1; None for a value of another search."""
         if text is None:
             return None
         if self.listed:
@@ -49,13 +50,13 @@ class Line:
             return None
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places between the ends with their labels."""
+        """The positions of the labels between the ends."""
         if self.listed:
             return [(self.place(text) or 0.0, text) for text in spread(self.axis.parameter.values, MOST_TICKS)]
         return ticks(*self.bounds, logarithmic=self.logarithmic)
 
     def layout(self) -> dict[str, object]:
-        """Plotly's axis that shows all that was searched."""
+        """Plotly's axis, wide enough for everything that was searched."""
         if self.listed:
             values = list(self.axis.parameter.values)
             return {"type": "category", "categoryorder": "array", "categoryarray": values}
@@ -72,7 +73,7 @@ class Line:
 
 
 def axes(table: TrialTable) -> list[Line]:
-    """Returns one line per searched parameter, in the manifest's order."""
+    """Returns one axis per searched parameter, in the manifest's order."""
     return [Line(name, axis) for name, axis in table_axes(table).items()]
 
 
@@ -86,14 +87,14 @@ def place(value: float, low: float, high: float, *, logarithmic: bool) -> float 
 
 
 def ticks(low: float, high: float, *, logarithmic: bool) -> list[tuple[float, str]]:
-    """Round numbers from `low` to `high` with where they lie."""
+    """Returns round numbers from `low` to `high`, each with its position."""
     numbers = round_numbers(low, high, logarithmic=logarithmic)
     places = ((place(number, low, high, logarithmic=logarithmic), number) for number in numbers)
     return [(where, short(repr(number))) for where, number in places if where is not None]
 
 
 def round_numbers(low: float, high: float, *, logarithmic: bool) -> list[float]:
-    """Round numbers from `low` to `high`; where there are none, the two ends."""
+    """Returns round numbers from `low` to `high`, or the two ends where there are none."""
     numbers = _decades(low, high) if logarithmic else _steps(low, high)
     if len(numbers) < 2:
         return [low, high] if low < high else [low]

@@ -1,4 +1,4 @@
-"""What the search cost, against what it was meant to cost, and what stopping trials early has spared."""
+"""Compares what the search cost with what it was planned to cost, and shows what early stopping saved."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,7 +18,7 @@ SHORT_HOURS = 2.0
 
 @dataclass(frozen=True)
 class Cost:
-    """GPU-hours of an experiment."""
+    """The GPU-hours of an experiment."""
 
     planned: float | None
     """At most, every epoch of every trial; None where nobody has said how long one takes, and no trial has shown it."""
@@ -31,7 +31,7 @@ class Cost:
 
 
 def cost(table: TrialTable) -> Cost:
-    """Returns what there is to say of the experiment's GPU-hours so far."""
+    """Returns the experiment's GPU-hours so far, as a figure and in words."""
     planned, expected, by = _planned(table)
     used = sum(row.gpu_hours for row in table.rows)
     return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
@@ -49,11 +49,11 @@ def spared(row: Row, table: TrialTable) -> float | None:
 
 
 def cost_figure(table: TrialTable) -> Figure:
-    """Planned and used GPU-hours as two bars, the second by how the trials ended."""
+    """Returns planned and used GPU-hours as two bars, the second divided by how the trials ended."""
     key, title = "cost", "Plan against actual"
     found = cost(table)
     if not found.used:
-        return Figure(key, title, "Nothing to draw: no trial has used any time yet.")
+        return Figure(key, title, "Not enough data: no trial has used any time yet.")
     longest = max(found.planned or 0.0, found.used + found.spared)
     factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
     bars = ["actual"] if found.planned is None else ["actual", "planned"]
@@ -63,7 +63,7 @@ def cost_figure(table: TrialTable) -> Figure:
         for state, rows in reversed(by_state(table.rows).items())
     ]
     if found.spared:
-        traces.append(_bar("spared by stopping early", "actual", factor * found.spared, "", hatched=True))
+        traces.append(_bar("saved by early stopping", "actual", factor * found.spared, "", hatched=True))
     if found.planned is not None:
         traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
     if found.expected is not None:
@@ -78,7 +78,7 @@ def cost_figure(table: TrialTable) -> Figure:
 
 
 def hours(value: float) -> str:
-    """Returns `12.5 GPU-hours`, and less than two of them as a time."""
+    """Returns `12.5 GPU-hours`, or a duration where there are fewer than two."""
     return f"{value:.1f} h" if value >= SHORT_HOURS else duration(value * SECONDS_AN_HOUR)
 
 
@@ -90,20 +90,20 @@ def _finding(table: TrialTable, found: Cost) -> str:
             "" if found.expected is None else f", about {hours(found.expected)} expected with {patience}early stopping"
         )
         parts.append(
-            f"Every epoch of every trial would be {hours(found.planned)}{expected} ({found.planned_by}): "
-            f"{100 * found.used / found.planned:.0f} % of the most were used so far."
+            f"Running every epoch of every trial would take {hours(found.planned)}{expected} ({found.planned_by}): "
+            f"{100 * found.used / found.planned:.0f} % of that was used so far."
         )
     else:
-        parts.append("Nobody has said how long a trial takes, so that there is no plan to compare with.")
+        parts.append("There is no estimate of a trial's duration, so there is no plan to compare with.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
     if found.spared:
         share = found.spared / (found.used + found.spared)
         parts.append(
-            f"Stopping trials early has spared {hours(found.spared)}, {100 * share:.0f} % of what these trials would have used."
+            f"Early stopping saved {hours(found.spared)}, {100 * share:.0f} % of what these trials would have used."
         )
     else:
-        parts.append("Nothing was spared by stopping trials early.")
+        parts.append("Early stopping has saved nothing.")
     return " ".join(parts)
 
 
@@ -128,7 +128,7 @@ def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = Fal
 
 
 def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
-    """GPU-hours of all trials to their end, those expected with early stopping, and where both come from."""
+    """Returns the GPU-hours of all trials run to their end, those expected with early stopping, and their source."""
     spec = as_run(table)
     if spec is not None and not table.gpus and any(row.gpu_hours for row in table.rows):
         # The spec's estimate is one of GPU-hours, and says nothing of a processor.
@@ -149,7 +149,10 @@ def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
 
 
 def _epochs(table: TrialTable) -> float | None:
-    """Of a trial that nothing stops: with patience as many as others ran to their own end, or as its spec expects."""
+    """Returns the epochs of a trial that nothing stops.
+
+    With patience, that is as many as other trials ran to their own end, or as the spec expects.
+    """
     completed = [row.epochs for row in table.rows if row.state == "Succeeded"]
     if table.budget is None:
         return max(completed, default=None)

@@ -1,4 +1,4 @@
-"""The learning curves, and where and why trials were stopped early."""
+"""Draws the learning curves, and shows where and why trials were stopped early."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,11 @@ STEEP = 10
 
 
 def curves(table: TrialTable) -> Figure:
-    """Returns the objective by epoch of each trial, a cross where one was stopped, and the median that the stop rule
-    goes by.
-    """
+    """Returns each trial's objective by epoch, with a cross where it was stopped, and the stop rule's median."""
     key, title = "curves", "Learning curves"
     drawn = [row for row in table.rows if row.curve]
     if not drawn:
-        return Figure(key, title, "Nothing to draw: no trial has reported an epoch yet.")
+        return Figure(key, title, "Not enough data: no trial has reported an epoch yet.")
     kept = foremost(drawn, MOST_CURVES)
     best = table.best if table.best and table.best.curve else None
     traces = [_lines(rows, table, state) for state, rows in by_state([row for row in kept if row is not best]).items()]
@@ -67,9 +65,9 @@ def _finding(table: TrialTable) -> str:
     parts = []
     if best is not None and best.best_epoch is not None:
         value = with_unit(best.value or 0.0, table.identity.metric)
-        parts.append(f"The best trial (orange) came to {value} at epoch {best.best_epoch} of {best.epochs}.")
+        parts.append(f"The best trial (orange) reached {value} at epoch {best.best_epoch} of {best.epochs}.")
         if best.best_epoch == best.epochs and best.state == "Succeeded":
-            parts.append("That was its last epoch: it was still getting better, and more epochs may gain more.")
+            parts.append("That was its last epoch: it was still improving, so more epochs may help.")
     if stopped:
         epochs = [row.epochs for row in stopped]
         after = count(epochs[0], "epoch")
@@ -82,13 +80,16 @@ def _finding(table: TrialTable) -> str:
         parts.append("No trial was stopped early.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
-    parts.append("The dotted line is the median of the best so far over all trials, by which the median rule stops.")
+    parts.append(
+        "The dotted line is the median, over all trials, of the best value so far; the median rule stops trials by it."
+    )
     return " ".join(parts)
 
 
 def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, list[float]]:
-    """Returns the part of the axis where curves differ: they begin far below, and the steep part would press the rest
-    together. Where a trial came to, it is seen.
+    """Returns the part of the axis in which the curves differ.
+
+    They begin far below, and that steep part would squeeze the rest together. Every trial's final value stays visible.
     """
     values = sorted(point.value for row in rows for point in row.curve)
     ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
@@ -107,17 +108,17 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     parts = []
     if kept < curves:
         parts.append(
-            f"Of {curves} curves the better {kept // 2} are drawn, and {kept - kept // 2} evenly from the others."
+            f"Of {curves} curves the best {kept // 2} are drawn, and {kept - kept // 2} evenly from the others."
         )
     if thinned:
-        parts.append(f"Of a curve at most {MOST_POINTS} epochs are drawn.")
+        parts.append(f"At most {MOST_POINTS} epochs are drawn per curve.")
     return " ".join(parts)
 
 
 def _outside(rows: Sequence[Row], seen: Mapping[str, Sequence[float]]) -> str:
     low, high = seen.get("range", (-math.inf, math.inf))
     beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
-    return f"Outside of the figure: {count(beyond, 'epoch')} of the steep beginning." if beyond else ""
+    return f"Not shown: {count(beyond, 'early epoch')}, far below the rest." if beyond else ""
 
 
 def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, object]:
@@ -176,8 +177,9 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, object]:
 
 
 def _median(rows: Sequence[Row], direction: Direction) -> dict[str, object] | None:
-    """Returns the median at each epoch over the best so far of all trials that got there, or that ran to their own end
-    before: what a stop rule compares a trial with.
+    """Returns the median, at each epoch, of the best values so far: what a stop rule compares a trial with.
+
+    It counts all trials that got as far as the epoch or ended by themselves before it.
     """
     last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}

@@ -1,8 +1,6 @@
-"""A page with figures as one HTML file: everything it needs lies in it, and its own policy forbids it to ask for
-anything else.
+"""Builds an HTML file from figures: everything it needs lies in it, and its own policy forbids any request.
 
-Text from outside (names, reasons, addresses) passes Jinja's escaping; scripts are allowed by their checksums alone.
-Used by the report and by the plot of an architecture sweep.
+Text from outside (names, reasons, addresses) passes Jinja's escaping, and scripts are allowed by their checksums alone.
 """
 
 import base64
@@ -33,8 +31,8 @@ def document(template: str, figures: Sequence[Figure], **values: object) -> str:
         plotly=Markup(plotly),  # noqa: S704  (Plotly's own)
         script=Markup(script),  # noqa: S704  (ours)
         drawings=_embedded(_drawings(figures)),
-        colophon=f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Sepsweep. Figures by Plotly, which lies in this file; "
-        "opening it asks no server for anything.",
+        colophon=f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Sepsweep. Figures by Plotly, which is part of this file; "
+        "it works offline.",
         **values,
     )
 
@@ -47,15 +45,16 @@ def _drawings(figures: Sequence[Figure]) -> str:
 
 
 def _embedded(text: str) -> Markup:
-    """JSON inside of a script element, which nothing in it can end."""
+    """Returns JSON for a script element, without anything that could end the element."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  (no character of markup is left)
 
 
 def _policy(*scripts: str) -> str:
-    """Returns the page's Content-Security-Policy: nothing from anywhere, but its own scripts, styles, pictures and
-    sounds.
+    """Returns the page's Content-Security-Policy.
+
+    It allows nothing from elsewhere, only the page's own scripts, styles, pictures and sounds.
     """
     sums = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{one}'" for one in sums)

@@ -1,7 +1,4 @@
-"""A figure of the report: what is drawn, what it shows in words, and what was left out.
-
-Used by all modules that draw.
-"""
+"""Describes a figure of the report: what is drawn, what it shows in words, and what was left out."""
 
 import json
 import math
@@ -23,9 +20,9 @@ MARGIN = 0.06
 
 @dataclass(frozen=True)
 class Figure:
-    """`finding` is the caption and the text for those who do not see the figure.
+    """A figure; `finding` is its caption, and its text for readers who cannot see it.
 
-    `drawing` Plotly's JSON, or empty where there is nothing to draw, and then the finding says why.
+    `drawing` is Plotly's JSON. It is empty where there is nothing to draw, and then the finding says why.
     """
 
     key: str
@@ -40,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Span:
-    """The values that an axis shows; those far out on the worse side are drawn at its end."""
+    """The values that an axis shows; values far out on the worse side are drawn at its end."""
 
     low: float
     high: float
@@ -52,7 +49,7 @@ class Span:
         return min(max(value, self.low), self.high)
 
     def note(self, metric: str, direction: Direction) -> str:
-        """Returns what to say of those far out; nothing where there are none."""
+        """Returns a remark about values far out; empty where there are none."""
         if not self.outside:
             return ""
         where = ("below", self.low) if direction is Direction.MAXIMIZE else ("above", self.high)
@@ -60,14 +57,14 @@ class Span:
         return f"{who} {where[0]} {with_unit(where[1], metric)}, far from the others, drawn at the edge."
 
     def range(self, *more: float) -> list[float]:
-        """For an axis, with a margin, and wide enough for `more`."""
+        """Returns the ends of an axis, with a margin, wide enough for `more`."""
         low, high = min(self.low, *more, math.inf), max(self.high, *more, -math.inf)
         margin = MARGIN * (high - low) or 0.5
         return [low - margin, high + margin]
 
 
 def span(table: TrialTable) -> Span:
-    """Of the objective over all trials; at least one has a value."""
+    """Returns the span of the objective over all trials, at least one of which has a value."""
     values = sorted(row.value for row in table.rows if row.value is not None)
     low, high = values[0], values[-1]
     if len(values) >= 4:
@@ -81,7 +78,7 @@ def span(table: TrialTable) -> Span:
 
 
 def drawing(traces: Sequence[Mapping[str, object]], layout: Mapping[str, object]) -> str:
-    """Plotly's JSON of these traces, which Plotly has found to be ones. Raises ValueError for a misspelt property."""
+    """Returns Plotly's JSON of these traces, which Plotly has validated. Raises ValueError for a misspelt property."""
     import plotly.graph_objects as go
 
     made = go.Figure(list(traces), layout=layout).to_plotly_json()
@@ -90,7 +87,10 @@ def drawing(traces: Sequence[Mapping[str, object]], layout: Mapping[str, object]
 
 
 def _rounded(value: object) -> object:
-    """Numbers to a few digits: a figure shows no more, and the file stays small. What is not finite is a gap."""
+    """Returns numbers with a few digits, which is all that a figure shows and keeps the file small.
+
+    A value that is not finite becomes a gap.
+    """
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -113,23 +113,23 @@ def about(row: Row, table: TrialTable) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that Plotly takes for text: it reads tags and entities in what it draws."""
+    """Returns a text that Plotly shows as it is, although it reads tags and entities in what it draws."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def unit_of(table: TrialTable) -> str:
-    """Returns the objective as an axis is titled."""
+    """Returns the objective as an axis title."""
     text = with_unit(0.0, table.identity.metric).partition(" ")[2]
     return f"{table.identity.metric} ({text})" if text else table.identity.metric
 
 
 def listed(words: Sequence[str]) -> str:
-    """Returns `a`, `a and b`, `a, b and c`."""
+    """Returns `a`, `a and b`, or `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
 def by_state(rows: Sequence[Row]) -> dict[State, list[Row]]:
-    """Rows by state, the states in the order in which they are drawn: what matters most comes last, on top."""
+    """Returns the rows by state, in drawing order: what matters most comes last, and so lies on top."""
     order: tuple[State, ...] = (
         "Created",
         "Failed",

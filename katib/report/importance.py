@@ -1,4 +1,4 @@
-"""The figure of the hyperparameters' importances, with the mark that chance alone reaches."""
+"""Draws the importance of each hyperparameter, with the level that chance alone reaches."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,16 @@ from katib.report.figure import Figure, drawing, listed, plain
 from katib.report.style import STATES
 from katib.table.importance import Importance, importances
 from katib.table.trial_table import TrialTable
+from katib.text import count
 
 
 def importance_figure(table: TrialTable) -> Figure:
-    """Returns a bar a parameter, and the mark that chance reaches."""
+    """Returns a bar per parameter, and a mark at the level that chance reaches."""
     key, title = "importance", "Hyperparameter importance"
     try:
         found = importances(table)
     except ValueError as reason:
-        return Figure(key, title, f"Nothing to draw: {reason}.")
+        return Figure(key, title, f"Not enough data: {reason}.")
     names = [plain(one.name) for one in found]
     bars = {
         "type": "bar",
@@ -28,7 +29,7 @@ def importance_figure(table: TrialTable) -> Figure:
     marks = {
         "type": "scatter",
         "mode": "markers",
-        "name": "what chance reaches",
+        "name": "level of chance",
         "x": [100 * one.chance for one in found],
         "y": names,
         "marker": {"symbol": "line-ns", "size": 22, "line": {"width": 3}},
@@ -38,15 +39,16 @@ def importance_figure(table: TrialTable) -> Figure:
         "xaxis": {"title": {"text": "share of all importance (%)"}, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed"},
     }
-    return Figure(key, title, _finding(found), drawing([bars, marks], layout), 110 + 44 * len(found))
+    valued = sum(row.value is not None for row in table.rows)
+    return Figure(key, title, _finding(found, valued), drawing([bars, marks], layout), 110 + 44 * len(found))
 
 
-def _finding(found: Sequence[Importance]) -> str:
-    told = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.told]
-    if not told:
-        return "No parameter is told from chance: with so many trials, none can be said to have mattered."
+def _finding(found: Sequence[Importance], trials: int) -> str:
+    important = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.told]
+    if not important:
+        return f"{count(trials, 'trial')} are too few to distinguish the importance of any parameter from chance."
     rest = [one.name for one in found if not one.told]
-    words = f"What told good trials from bad ones: {listed(told)}."
+    words = f"Most important: {listed(important)}."
     if rest:
-        words += f" Not told from chance (grey bars that end before the mark): {listed(rest)}."
+        words += f" Not distinguishable from chance (grey bars that end before the mark): {listed(rest)}."
     return words

@@ -1,7 +1,7 @@
-"""EXPERIMENT_LOG.md: one entry an experiment, with what it was, what it took, what it found and what to try next.
+"""Writes EXPERIMENT_LOG.md: per experiment an entry with what it was, what it took and found, and what to try next.
 
-An entry stands between two comments that name its experiment, so that writing it again replaces it and leaves the rest
-of the file, which may be anybody's, alone. Pure but for `write`; called by the verb log.
+An entry stands between two comments that name its experiment. Writing it again replaces it and leaves the rest of the
+file, which may be anybody's, alone. Only `write` does I/O.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ PLACES = ("--data-dir", "--run-dir", "--device", "--linger", "--room-minutes")
 
 
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
-    """Put the entry of `table` into the log at `path`; whether it stands in place of an earlier one.
+    """Writes the entry of `table` into the log at `path`, and returns whether it replaced an earlier one.
 
     Raises FolderError.
     """
@@ -56,9 +56,9 @@ def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -
 
 
 def placed(text: str, name: str, body: str) -> tuple[str, bool]:
-    """Returns the log `text` with the entry `body` of experiment `name`: in place of its earlier one, or at the end.
+    """Returns the log `text` with the entry `body` of experiment `name`, in place of its earlier one or at the end.
 
-    Raises FolderError where an earlier one has no end.
+    Raises FolderError where an earlier entry has no end.
     """
     begin, end = f"<!-- experiment {name} -->\n", f"<!-- end of {name} -->\n"
     block = f"{begin}{body.rstrip()}\n{end}"
@@ -67,7 +67,7 @@ def placed(text: str, name: str, body: str) -> tuple[str, bool]:
     head, rest = text.split(begin, 1)
     if end not in rest:
         raise FolderError(
-            f"{FILE}: the entry of '{name}' has lost its last line, {end.strip()}; put it back, or delete the entry"
+            f"{FILE}: the entry of '{name}' has lost its last line, {end.strip()}; restore it, or delete the entry"
         )
     return f"{head}{block}{rest.split(end, 1)[1]}", True
 
@@ -93,9 +93,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
 
 
 def spec_hash(spec: Mapping[str, object]) -> str:
-    """Twelve letters that are the same for the same search, on either backend: its space, algorithm, stop rule and
-    command.
-    """
+    """Returns twelve letters that identify a search on either backend by its space, algorithm, stop rule and command."""
     flags = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in PLACES}
     what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
@@ -146,8 +144,8 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         if table.under_way:
             yield progress(table)
         yield (
-            f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, which says more of its luck than three"
-            " seeds would."
+            f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, one run per configuration proves"
+            " nothing yet."
         )
         if first:
             yield (
@@ -177,13 +175,16 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
 
 
 def _block(best: Mapping[str, str]) -> str:
-    """For `fixed` of a spec; numbers are read back as numbers, which YAML does not do for every text of one."""
+    """Returns a block for `fixed` of a spec.
+
+    Numbers are written as numbers, because YAML does not read every text of one as such.
+    """
     values = {name: _number(text) for name, text in best.items()}
     return f"```yaml\n{yaml.safe_dump(values, sort_keys=False, width=math.inf)}```"
 
 
 def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -> Iterator[str]:
-    """Ranges that are too narrow first, then what of the budget is left, then what comes after the search."""
+    """Returns what to try next: widen narrow ranges, use the rest of the budget, then what follows the search."""
     narrow = at_bounds(table, best)
     yield from map(markdown_text, narrow.values())
     failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
@@ -191,7 +192,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
         yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
     missing = table.budget.trials - len(table.rows) if table.budget else 0
     if missing > 0:
-        yield f"{count(missing, 'trial')} of the budget are still to be run: the same command goes on"
+        yield f"{count(missing, 'trial')} of the budget are left: run the same command to continue"
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
     if best and verdict is None and not table.under_way and not hindrance(table):
@@ -201,11 +202,11 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
         command = arch_command(table)
         yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({command})" if command else "")
     if best and not narrow:
-        yield "no range needs widening: the best lies at no bound"
+        yield "no range needs widening: no best value lies at a bound"
 
 
 def at_bounds(table: TrialTable, best: Mapping[str, str]) -> dict[str, str]:
-    """Returns what to widen, by the parameter whose best value lies at an end of its range."""
+    """Returns how to widen the range of each parameter whose best value lies at one of its ends."""
     return {axis.name: text for axis in _ranges(table) if (text := _bound(axis, best))}
 
 
@@ -215,10 +216,7 @@ def _ranges(table: TrialTable) -> list[Parameter]:
 
 
 def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
-    """Returns the range whose best lies at its end, and one that reaches half as far again.
-
-    Empty where it lies within.
-    """
+    """Returns the end at which the best value lies and a wider range; empty where it lies within."""
     share = Axis(axis).share(best[axis.name]) if axis.name in best else None
     if share is None or AT_BOUND <= share <= 1 - AT_BOUND:
         return ""

@@ -1,4 +1,4 @@
-"""The report of a search as one HTML file (katib/report/document.py): what stands in it, in which order."""
+"""Assembles the report of a search as one HTML file, and decides the order of its parts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,10 +34,9 @@ SECTIONS = (
 
 
 def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where: str = "") -> str:
-    """Returns the HTML text of the report, of at most 8 MB: what does not fit of the sounds is left out, with a word
-    about it.
+    """Returns the HTML text of the report, at most 8 MB: sounds that do not fit are left out, with a remark.
 
-    `where` are the words that every command needs beside the experiment's name, as ` OUT=elsewhere`.
+    `where` holds the words that every command needs beside the experiment's name, such as ` OUT=elsewhere`.
     """
     main = [parallel(table), history(table), curves(table), importance_figure(table)]
     parts, cost = slices(table), cost_figure(table)
@@ -48,7 +47,7 @@ def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where:
 
 
 def write(text: str, folder: Path) -> Path:
-    """Returns the report's file in `folder`, replaced as a whole. Raises FolderError."""
+    """Writes the report into `folder` as a whole and returns its path. Raises FolderError."""
     file = folder / FILE
     write_whole(file, [text])
     return file

@@ -1,8 +1,4 @@
-"""The plot of an architecture sweep: result against each cost, with Pareto's front, in one HTML file that needs no
-network.
-
-Called by the verb arch.
-"""
+"""Plots an architecture sweep: result against each cost, with Pareto's front, in one HTML file that works offline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +20,7 @@ HEIGHT = 380
 
 
 def page(plan: Plan, found: Sequence[Variant], metric: str, *, direction: Direction = Direction.MAXIMIZE) -> str:
-    """Returns the page: a figure for each cost. One that no variant has is left out, with a word about it."""
+    """Returns the page, with a figure per cost; a cost that no variant has is left out, with a remark."""
     figures = [_figure(plan, found, cost, metric, direction=direction) for cost in AXES]
     return document(
         "pareto.html.j2",
@@ -40,7 +36,7 @@ def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, di
     known = [one for one in found if one.mean is not None and getattr(one, cost) is not None]
     heading = title.split(",")[0].capitalize()
     if not known:
-        return Figure(cost, heading, "Nothing to draw: this cost is not known of any variant that has a value.")
+        return Figure(cost, heading, "Not enough data: this cost is not known for any variant that has a value.")
     chosen = front(known, cost, direction=direction)
     line = {
         "type": "scatter",
@@ -61,7 +57,7 @@ def _figure(plan: Plan, found: Sequence[Variant], cost: Cost, metric: str, *, di
     return Figure(
         cost,
         heading,
-        f"No other {plan.field} is better and cheaper than {values}.",
+        f"No other {plan.field} is both better and cheaper than {values}.",
         drawing([line, _points(plan, known, cost, factor, metric)], layout),
         HEIGHT,
     )

@@ -1,4 +1,4 @@
-"""How the search went: its trials as lines over all parameters, and one after the other in time."""
+"""Draws how the search went: its trials as lines over all parameters, and one after the other in time."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -24,12 +24,12 @@ MOST_LINES, MOST_POINTS, SHADES = 300, 1500, 8
 
 
 def parallel(table: TrialTable) -> Figure:
-    """Returns each trial a line over the axes of what was searched, the better the bluer, the best one thick."""
+    """Returns each trial as a line over the searched axes, bluer where it is better, and the best one thick."""
     key, title = "parallel", "Parallel coordinates"
     lines = axes(table)
     best = table.best
     if best is None or not lines:
-        return Figure(key, title, "Nothing to draw: no trial has reported a value yet.")
+        return Figure(key, title, "Not enough data: no trial has reported a value yet.")
     valued = [row for row in table.rows if row.value is not None]
     shown = foremost(valued, MOST_LINES)
     without = [row for row in table.rows if row.value is None][: MOST_LINES // 4]
@@ -49,7 +49,7 @@ def parallel(table: TrialTable) -> Figure:
             filter(
                 None,
                 (
-                    f"Of {len(valued)} trials with a value the better {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly "
+                    f"Of {len(valued)} trials with a value the best {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly "
                     "from the others."
                     if len(valued) > len(shown)
                     else "",
@@ -61,14 +61,14 @@ def parallel(table: TrialTable) -> Figure:
 
 
 def history(table: TrialTable) -> Figure:
-    """Returns each trial's value in the order in which they were started, and the best so far."""
+    """Returns each trial's value by start time, and the best value so far."""
     key, title = "history", "Search history"
     order = sorted(table.rows, key=lambda row: (row.started is None, row.started or 0.0))
     numbers = {row.trial: number for number, row in enumerate(order, 1)}
     valued = [row for row in order if row.value is not None]
     best = table.best
     if best is None:
-        return Figure(key, title, "Nothing to draw: no trial has reported a value yet.")
+        return Figure(key, title, "Not enough data: no trial has reported a value yet.")
     kept = {row.trial for row in foremost([row for row in table.rows if row.value is not None], MOST_POINTS)}
     seen = span(table)
     traces: list[dict[str, object]] = [_best_so_far(valued, numbers, table)]
@@ -86,12 +86,12 @@ def history(table: TrialTable) -> Figure:
             }
         )
     layout = {
-        "xaxis": {"title": {"text": "trial, in the order of their start"}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": "trial (by start time)"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": plain(unit_of(table))}, "range": seen.range(*baseline_mean(table))},
         **baseline_line(table),
     }
     where = numbers[best.trial]
-    flat = " All trials came to the same value." if len(valued) > 1 and seen.low == seen.high else ""
+    flat = " All trials reached the same value." if len(valued) > 1 and seen.low == seen.high else ""
     return Figure(
         key,
         title,
@@ -112,7 +112,7 @@ def history(table: TrialTable) -> Figure:
 
 
 def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -> dict[str, object]:
-    """Returns a line at the mean of the baseline, where there is one, as part of a layout; `side` has its label."""
+    """Returns a line at the baseline's mean as part of a layout, where there is one; `side` has its label."""
     baseline = table.baseline
     if baseline is None:
         return {}
@@ -144,7 +144,7 @@ def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -
 
 
 def baseline_mean(table: TrialTable) -> tuple[float, ...]:
-    """Returns the mean of the baseline, for an axis that has to show it; empty where there is none."""
+    """Returns the baseline's mean for an axis that has to show it; empty where there is none."""
     return () if table.baseline is None else (table.baseline.mean,)
 
 
@@ -156,8 +156,8 @@ def _versus_baseline(table: TrialTable) -> str:
     side = "above" if best.value >= baseline.mean else "below"
     difference = f"{with_unit(abs(best.value - baseline.mean), table.identity.metric)} {side}"
     return (
-        f" That is {difference} the baseline's mean of {seeds}; but the best of many single runs is a lucky one, and "
-        "only more seeds say by how much."
+        f" That is {difference} the baseline's mean of {seeds}; but the best of many single runs is also a lucky one; "
+        "only more seeds show by how much."
     )
 
 
@@ -181,7 +181,7 @@ def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable
 
 
 def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
-    """Heights of the trial on each axis, the value's last."""
+    """Returns the height of the trial on each axis, the value's last."""
     value = None
     if row.value is not None:
         value = place(seen.held(row.value), seen.low, seen.high, logarithmic=False)
@@ -189,7 +189,7 @@ def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
 
 
 def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> list[dict[str, object]]:
-    """Trials of one shade, which goes by their rank, as one trace, the worst first: a trace a trial would be slow."""
+    """Returns the trials as one trace per shade of rank, the worst first: a trace per trial would be slow."""
     groups: dict[int, list[Row]] = {}
     for rank, row in enumerate(rows):
         groups.setdefault(SHADES * rank // len(rows), []).append(row)
@@ -230,7 +230,7 @@ def _valueless(rows: Sequence[Row], places: dict[str, list[float | None]], table
 
 
 def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, object]:
-    """Returns the axes: a vertical line each, with its name above and its numbers at its side."""
+    """Returns the axes: per parameter a vertical line with its name above and its numbers at its side."""
     marks = [line.ticks() for line in lines] + [ticks(seen.low, seen.high, logarithmic=False)]
     names = [*(line.name for line in lines), unit_of(table)]
     shapes = [
@@ -272,7 +272,7 @@ def _frame(lines: Sequence[Line], table: TrialTable, seen: Span) -> dict[str, ob
 
 
 def _broken(name: str) -> str:
-    """Returns a long name on several lines: five axes have to fit on a phone."""
+    """Returns a long name on several lines, because five axes have to fit on a phone."""
     lines = [""]
     for part in plain(name).replace("_", "_\n").replace(" ", " \n").split("\n"):
         if lines[-1] and len(lines[-1]) + len(part) > 10:
@@ -282,7 +282,7 @@ def _broken(name: str) -> str:
 
 
 def _near(rows: Sequence[Row], lines: Sequence[Line]) -> str:
-    """Returns which parameters the five best agree on: where they lie within a quarter of the axis."""
+    """Returns the parameters on which the five best agree: those where they lie within a quarter of the axis."""
     if len(rows) < 10:
         return ""
     agreed = []

@@ -1,4 +1,4 @@
-"""The value of each trial against each searched parameter by itself."""
+"""Draws the value of each trial against each searched parameter by itself."""
 
 from katib.report.axes import Line, axes
 from katib.report.figure import Figure, about, by_state, drawing, plain, span, unit_of
@@ -13,7 +13,7 @@ MOST_POINTS, MOST_SLICES = 600, 12
 
 
 def slices(table: TrialTable) -> list[Figure]:
-    """Returns one a parameter; none where no trial has a value."""
+    """Returns a figure per parameter; none where no trial has a value."""
     if table.best is None:
         return []
     return [_slice(line, table) for line in axes(table)[:MOST_SLICES]]

@@ -1,7 +1,7 @@
-"""Colours and layout that every figure of the report shares, light and dark.
+"""Holds the colours and the layout that every figure of the report shares, light and dark.
 
 The colours are told apart by all kinds of colour vision (Okabe and Ito 2008, Color Universal Design) and stand out from
-both backgrounds; what matters is told by shape or line as well.
+both backgrounds; whatever matters differs by shape or line as well.
 """
 
 from katib.trial import State
@@ -29,13 +29,13 @@ WORST, GOOD = (176, 184, 194), (26, 127, 196)
 
 
 def shade(share: float) -> str:
-    """Returns the colour of a value that is so far, 0 to 1, from the worst to the best."""
+    """Returns the colour of a value at this position from the worst, 0, to the best, 1."""
     mixed = (round(low + share * (high - low)) for low, high in zip(WORST, GOOD, strict=True))
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
 def marker(state: State) -> dict[str, object]:
-    """Returns how a trial in this state is drawn; crosses have a line and no area."""
+    """Returns how a trial in this state is drawn; a cross has a line and no area."""
     colour = STATES[state]
     return {
         "color": colour,
@@ -46,7 +46,7 @@ def marker(state: State) -> dict[str, object]:
 
 
 def template(*, dark: bool) -> dict[str, object]:
-    """Plotly's template of one colour scheme; its colours are those of katib/templates/report.css."""
+    """Returns Plotly's template of one colour scheme, whose colours are those of katib/templates/report.css."""
     ink, muted, grid = ("#e7e9ec", "#a3acb7", "#30363d") if dark else ("#1c2127", "#59626d", "#e1e5ea")
     surface = "#1c2126" if dark else "#ffffff"
     axis = {

@@ -1,4 +1,4 @@
-"""The report in a few numbers and sentences: what came out, at what cost, and what to do next."""
+"""Sums the report up in a few numbers and sentences: the result, its cost, and what to do next."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -17,7 +17,7 @@ from katib.trial import Direction
 
 @dataclass(frozen=True)
 class Fact:
-    """One number with its name and what belongs to it."""
+    """A number with its name and a note."""
 
     label: str
     value: str
@@ -39,7 +39,7 @@ class Conclusion:
 
 
 def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Conclusion:
-    """Returns what can be said: the verdict, or why there is none yet and the command that leads to one."""
+    """Returns the verdict, or why there is none yet and the command that leads to one."""
     name = table.identity.name
     where += table.venue.variables
     if verdict is not None:
@@ -51,20 +51,20 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
         settings = ", ".join(f"{key} {short(text)}" for key, text in verdict.configuration.items())
         return Conclusion(verdict.sentence, (*lines, f"The configuration: {settings}."), verdict)
     if table.best is None:
-        return Conclusion("No conclusion: no trial has come to a value.", (_states(table),))
+        return Conclusion("No conclusion: no trial has reached a value.", (_states(table),))
     if not table.finished and not table.under_way:
         return Conclusion(
             "No conclusion yet: no trial has run to its end.",
-            (f"{_states(table)} What follows is as far as it got.",),
+            (f"{_states(table)} The rest of this page shows the search so far.",),
         )
     if table.under_way:
-        return Conclusion(progress(table), ("What follows is as far as it got.",))
+        return Conclusion(progress(table), ("The rest of this page shows the search so far.",))
     ended = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None]
     return Conclusion(
-        f"Not confirmed yet: the best of {count(len(ended), 'single run')} is no proof.",
+        f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing yet.",
         (
-            "Its value is high because its settings are good and because its seed was lucky, and nobody knows which.",
-            hindrance(table) or f"Three seeds tell: make confirm EXPERIMENT={name}{where}",
+            "Its value may be high because its settings are good or because its seed was lucky; one run cannot say which.",
+            hindrance(table) or f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}",
             *filter(None, [differences(table)]),
         ),
     )
@@ -91,13 +91,15 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     spent = cost(table)
     share = f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     found.append(Fact(f"{table.device} time", hours(spent.used), share))
-    found.append(Fact("spared by early stopping", hours(spent.spared), _spared(table)))
+    found.append(Fact("saved by early stopping", hours(spent.spared), _spared(table)))
     return found
 
 
 def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
-    """Returns a heading, and the configuration of the verdict or else the best trial's: as flags of our trainer, to be
-    pasted, or as the names of the search, because nobody knows the flags of another one.
+    """Returns a heading, and the configuration of the verdict or else of the best trial.
+
+    It is written as flags of our trainer, ready to be pasted, or with the search's own names where the trainer is
+    another program.
     """
     if conclusion.verdict is not None:
         heading, settings = conclusion.verdict.heading, conclusion.verdict.configuration
@@ -111,7 +113,7 @@ def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
 
 
 def summary_notes(table: TrialTable) -> list[str]:
-    """Returns what a reader has to know before believing the rest."""
+    """Returns what a reader has to know before trusting the rest."""
     notes = [*table.notes, *remarks(table, metrics=True)]
     if table.best is not None:
         notes += at_bounds(table, table.best.assignments).values()
@@ -122,7 +124,7 @@ def summary_notes(table: TrialTable) -> list[str]:
 
 
 def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
-    """Returns what to do now, each with its command."""
+    """Returns what to do now, each step with its command."""
     name = table.identity.name
     asked, where = where, where + table.venue.variables
     steps = []
@@ -131,7 +133,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
         if not table.under_way and not hindrance(table):
             steps.append(("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}"))
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
-    steps.append(("this report anew", f"make report EXPERIMENT={name}{where}"))
+    steps.append(("rebuild this report", f"make report EXPERIMENT={name}{where}"))
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
     if table.spec and table.spec.next_phase and (command := arch_command(table, asked)):
         steps.append((f"then the architecture: {table.spec.next_phase.field}", command))
@@ -139,7 +141,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
 
 
 def subtitle(table: TrialTable) -> str:
-    """Returns what the report is of."""
+    """Returns the line below the title."""
     direction = "greater" if table.identity.direction is Direction.MAXIMIZE else "smaller"
     parts = [table.model or "", f"{table.identity.metric}, the {direction} the better"]
     parts.append(f"on {table.venue.name}")

@@ -1,4 +1,4 @@
-"""The tables of the report: all trials, those that were stopped, and those that failed with cause and remedy."""
+"""Builds the tables of the report: all trials, the stopped ones, and the failed ones with cause and fix."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; `number` is set to the right, `text` may run over several lines."""
+    """A heading; `number` is aligned right, and `text` may take several lines."""
 
     name: str
     number: bool = False
@@ -24,7 +24,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A row; its first cell leads to `link` where there is one."""
+    """A row; its first cell links to `link` where there is one."""
 
     cells: tuple[str, ...]
     link: str = ""
@@ -42,7 +42,7 @@ class Grid:
 
 
 def all_trials(table: TrialTable) -> Grid:
-    """Returns every trial, the best first; columns in which nothing stands are left out."""
+    """Returns every trial, the best first; columns without content are left out."""
     metric = table.identity.metric
     columns: list[tuple[Column, list[str]]] = [
         (Column("trial"), [row.trial for row in table.rows]),
@@ -68,7 +68,7 @@ def all_trials(table: TrialTable) -> Grid:
     )
     links = sum(bool(row.link) for row in rows)
     label = "The best first. " + (
-        "The name of a trial leads to its run in Weights & Biases. "
+        "Each trial's name links to its run in Weights & Biases. "
         if links
         else "No trial has a Weights & Biases run that is known here. "
     )
@@ -78,10 +78,7 @@ def all_trials(table: TrialTable) -> Grid:
 
 
 def promising(table: TrialTable) -> Grid | None:
-    """Returns the configurations that all trials together speak for, which confirm would run.
-
-    None where none has a value.
-    """
+    """Returns the configurations that all trials together favour, which confirm would run; None where none has a value."""
     found = candidates(table)
     if not found:
         return None
@@ -109,7 +106,7 @@ def promising(table: TrialTable) -> Grid | None:
 
 
 def failures(table: TrialTable) -> Grid:
-    """Trials that failed, with what happened and what to do."""
+    """Returns the trials that failed, with what happened and how to fix it."""
     failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
     columns = (
         Column("trial"),
@@ -141,7 +138,7 @@ def failures(table: TrialTable) -> Grid:
 
 
 def stop_decisions(table: TrialTable) -> Grid | None:
-    """Returns where and why trials were ended early, and what that spared; None where none was."""
+    """Returns where and why trials were stopped early, and what that saved; None where none was."""
     stopped = [row for row in table.rows if row.state == "EarlyStopped"]
     if not stopped:
         return None

@@ -1,9 +1,9 @@
-"""Which parameters told good trials from bad ones, by PED-ANOVA, and which of them no more than chance would.
+"""Measures by PED-ANOVA which parameters distinguish good trials from bad ones, and which only as much as chance does.
 
 PED-ANOVA (Watanabe et al. 2023, IJCAI, in Optuna) measures how differently a parameter is distributed among the best
-trials and among all. With a few dozen trials that differs by luck as well; so the values are dealt anew to the trials
-39 times, and a parameter counts as told from chance where it exceeds all but one of them (a permutation test at 5 %,
-Phipson and Smyth 2010).
+trials and among all. With a few dozen trials that differs by luck as well; so the values are dealt to the trials anew
+39 times, and a parameter counts as important where it exceeds all but one of them (a permutation test at 5 %, Phipson
+and Smyth 2010).
 """
 
 import warnings

@@ -193,7 +193,7 @@ def test_scores_cannot_name_another_sound(tmp_path: Path, score: object) -> None
     (tmp_path / "evaluation-report" / "evaluation.json").write_text(json.dumps({"scores": [score]}))
     row = read_table(run_folder(tmp_path).parent, NAME).best
     heard = listen(row, tmp_path)
-    assert heard.says.startswith("Nothing to hear: ")
+    assert heard.says.startswith("No audio: ")
     assert heard.examples == ()
 
 

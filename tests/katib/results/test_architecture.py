@@ -167,9 +167,9 @@ def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     _, points = drawn["figures"]["parameters"]["data"]
     assert (points["x"], points["y"]) == ([1e-5, 2e-5], [1.0, 2.0])
     assert points["hovertext"][1].startswith("hidden_size 128")
-    assert "No other hidden_size is better and cheaper than 64 (1.00 dB), 128 (2.00 dB)." in text
-    assert text.count("Nothing to draw") == 2
+    assert "No other hidden_size is both better and cheaper than 64 (1.00 dB), 128 (2.00 dB)." in text
+    assert text.count("Not enough data") == 2
     assert len(text.encode()) < 8_000_000
     assert (
-        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count("Nothing to draw") == 3
+        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count("Not enough data") == 3
     )

@@ -81,7 +81,7 @@ def test_all_failed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     name = store(tmp_path, failed, failed)
     out, notes = printed(capsys, tmp_path, name)
     assert len(notes) == 1
-    assert "all 2 trials failed, trial-0: diverged: the loss is nan; a fact about its hyperparameters" in notes[0]
+    assert "all 2 trials failed, trial-0: diverged: the loss is nan; its hyperparameters are to blame" in notes[0]
     assert out.count("diverged") == 2
     assert "1.00 dB" not in out  # a trial that failed has no result
 

@@ -64,7 +64,7 @@ def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given
     assert found.spared == pytest.approx(40 / 6)
     assert found.used == pytest.approx(65 / 6)
     assert found.planned == pytest.approx(3 * 12)  # its own three trials, and not the thirty of the spec
-    assert "Nothing was spared" in cost_figure(table(row(1, [1.0] * 50))).finding
+    assert "Early stopping has saved nothing" in cost_figure(table(row(1, [1.0] * 50))).finding
 
 
 def test_a_stop_is_a_cross_at_the_epoch_where_it_came() -> None:
@@ -156,9 +156,9 @@ def test_a_large_search_stays_a_small_file_and_says_what_was_left_out() -> None:
     found = searched(2000, epochs=100)
     text = page(found, conclude(found, None), Listening("Nothing."))
     assert len(text.encode()) < 8_000_000
-    for words in ("the better 60 are drawn", "the better 150 are drawn", "The best 1000 of 2000 trials"):
+    for words in ("the best 60 are drawn", "the best 150 are drawn", "The best 1000 of 2000 trials"):
         assert words in text
-    assert "Of a curve at most 120 epochs" in page(
+    assert "At most 120 epochs are drawn per curve" in page(
         searched(5, epochs=400), conclude(found, None), Listening("Nothing.")
     )
 

@@ -129,7 +129,7 @@ def test_a_search_whose_trials_all_failed_has_a_report_that_says_why(tmp_path: P
         rig.close()
     done = katib("report", "test", "--out", str(rig.out))
     assert done.returncode == 0, done.stderr
-    assert "No conclusion: no trial has come to a value." in done.stdout
+    assert "No conclusion: no trial has reached a value." in done.stdout
     text = (rig.out / "test" / FILE).read_text(encoding="utf-8")
     assert "2 trials of 2 failed" in text
     assert "OutOfMemoryError" in text
