@@ -6,14 +6,13 @@ Each step is a function, so that a verb can show what the first ones return and 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from katib.backend.cluster import lifecycle, waiting
+from katib.backend.cluster import deleting, lifecycle, waiting
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import DeployDiff, deployed, diff, successor
 from katib.backend.cluster.doctor import DoctorContext, Result, examine
 from katib.backend.cluster.kinds import EXPERIMENT, Object, name_of
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
-from katib.backend.cluster.saving import saving
 from katib.backend.cluster.status import Curves, look
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
@@ -115,10 +114,7 @@ def _delete_ended(cluster: Cluster, item: DeployDiff, out: Path, say: Say, conte
     """
     assert item.deployed is not None  # noqa: S101  (a diff that continues an Experiment has it)
     search = read_search(item.deployed)
-    saved = saving(cluster, search.name, say, context=context)
-    saved.require_whole(f"experiment '{search.name}' is not deleted")
-    for path in export.write(saved.table, out / search.name):
-        say(f"written: {path}")
-    lifecycle.delete(cluster, search)
+    saved = deleting.save(cluster, search, say, context=context)
+    deleting.delete(cluster, search, saved, out, say)
     lifecycle.wait_until_gone(cluster, search)
     say(f"deleted: the ended experiment '{search.name}'; its run directories stay")

@@ -1,0 +1,50 @@
+"""Shows the progress of searches live, from watches of the API server, with its last state while that is away."""
+
+import time
+from contextlib import suppress
+
+from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.informer import Informer
+from katib.backend.cluster.status import SELECTORS, Curves, progress
+from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
+from katib.terminal import MARGIN, Output, assembled
+
+LOG_SECONDS = 10.0
+"""The shortest time between two reads of the logs, which cannot be watched."""
+PRINT_SECONDS = 60.0
+"""The longest time between two tables in a file or a pipe."""
+
+
+def watch(cluster: Cluster, name: str | None, out: Output) -> None:
+    """Shows all our searches, or the one called `name`, until Ctrl-C.
+
+    Raises ClusterError where there is no search of that name, or where the server cannot be reached at first.
+    """
+    curves = Curves()
+    with suppress(KeyboardInterrupt), Informer(cluster, SELECTORS) as informer:
+        while not informer.complete:
+            if informer.problem is not None:
+                raise informer.problem
+            informer.wait(LOG_SECONDS)
+        if out.live:
+            _draw(cluster, informer, curves, name, out)
+        while True:
+            searches = progress(cluster, informer.objects(), curves, name)
+            print_progress(searches, out, cluster.namespace, informer.problem)
+            informer.wait(PRINT_SECONDS)
+
+
+def _draw(cluster: Cluster, informer: Informer, curves: Curves, name: str | None, out: Output) -> None:
+    """Redraws the terminal after each change."""
+    from rich.console import Group
+    from rich.live import Live
+
+    start = time.monotonic()
+    with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            searches = progress(cluster, informer.objects(), curves, name)
+            page = int((time.monotonic() - start) / PAGE_SECONDS)
+            columns, rows = out.size
+            lines = screen(searches, columns - MARGIN, rows - 1, cluster.namespace, informer.problem, page)
+            live.update(Group(*map(assembled, lines)), refresh=True)
+            informer.wait(LOG_SECONDS)
