@@ -1,6 +1,7 @@
 """The documentation against the repository: links, anchors, paths, modules and make commands that it names exist."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,17 @@ def test_every_page_of_the_documentation_is_in_its_index() -> None:
     index = ROOT / "docs" / "README.md"
     listed = {target.partition("#")[0] for target in links(index)}
     assert {page.name for page in index.parent.glob("*.md")} - {"README.md"} <= listed
+
+
+def test_the_layers_in_the_architecture_page_are_those_that_import_linter_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| layer | holds |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"\w+", line.split("|")[1]) for line in table.splitlines()]
+    assert rows == [re.findall(r"(?:katib\.)(\w+)", layer) for layer in layers]
 
 
 def test_the_pipeline_runs_the_project_script_and_nothing_else() -> None:
