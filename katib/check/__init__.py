@@ -1,21 +1,22 @@
-"""Finds every defect of an Experiment manifest, anybody's, in one pass and offline, before a GPU is asked for.
+"""Finds every defect of an Experiment manifest in one pass and offline, before a GPU is requested.
 
-A manifest is refused by Katib's webhook, or, worse, accepted and then misread; the rules know both, from the sources of
-Katib v0.19. Each module has the rules of one part and declares them where it applies them; docs/check.md lists all.
-Called by the verb check, and before a manifest is deployed or run.
+The manifest may be anybody's. Katib's webhook refuses it, or, worse, accepts and then misreads it; the rules cover
+both, according to the sources of Katib v0.19. Each module has the rules of one part and declares them where it applies them;
+docs/check.md lists all.
 """
 
 from katib.check.finding import Defect, Rule, Severity
 
 __all__ = ["Defect", "Rule", "Severity", "check_text", "require_sound"]
 
-MOST_FINDINGS = 500  # of one part of the rules; more of them nobody reads, and they take their time
+MOST_FINDINGS = 500
+"""Defects of one part of the rules. Nobody reads more of them, and they take time."""
 
 
 def check_text(text: str, source: str) -> list[Defect]:
     """Returns every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
 
-    `source` is what the caller calls the text; findings say their line and path in it.
+    `source` is the caller's name for the text; each defect has its line and path in it.
     """
     from itertools import islice
 
@@ -46,10 +47,10 @@ def check_text(text: str, source: str) -> list[Defect]:
             template,
             job,
         ):
-            found_here = rules(top)
-            findings += islice(found_here, MOST_FINDINGS)
-            findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(found_here, 1)]
-        # What another rule has found at a place is the nearer cause.
+            defects = rules(top)
+            findings += islice(defects, MOST_FINDINGS)
+            findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(defects, 1)]
+        # A defect that another rule reports at the same place is the more likely cause.
         places = {found.path for found in findings}
         own = (found for found in training(top) if found.path not in places)
         findings += islice(own, MOST_FINDINGS)

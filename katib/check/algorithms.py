@@ -1,6 +1,6 @@
-"""The algorithm and the early stopper: whether Katib has them, their settings, and what they make of the search space.
+"""Checks the algorithm and the early stopper: whether Katib has them, their settings, and how they use the space.
 
-Settings are checked by the service itself once it runs, long after admission. Called by `check_text`.
+Katib leaves settings to the service, which checks them once it runs, long after admission.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -26,7 +26,7 @@ from katib.errors import nearest
 UNKNOWN = error(
     "unknown-algorithm",
     finds="an algorithm or early stopper that stock Katib does not have",
-    effect="Katib's webhook finds it not in katib-config and refuses the Experiment",
+    effect="Katib's webhook does not find it in katib-config and refuses the Experiment",
     fix="choose one that Katib has, or add yours to katib-config",
 )
 SETTING = error(
@@ -43,7 +43,8 @@ SETTING_IGNORED = warning(
 )
 OURS_ALONE = warning(
     "setting-ours",
-    finds="a setting or an early stopper that Sepsweep's services and the search on this machine take, and stock Katib does not",
+    finds="a setting or an early stopper that Sepsweep's services and the search on this machine take, and stock"
+    " Katib does not",
     effect="with stock services the Experiment fails before its first trial (goptuna: the setting is ignored)",
     fix="see which services the cluster has, or leave it out",
 )
@@ -63,7 +64,7 @@ NEVER_STOPS = warning(
 
 
 def algorithms(top: Node) -> Iterator[Defect]:
-    """Yields the search algorithm and, where there is one, the early stopper."""
+    """Yields the defects of the search algorithm and of the early stopper, if there is one."""
     spec = top["spec"]
     if spec.missing:
         return
@@ -88,7 +89,7 @@ def algorithms(top: Node) -> Iterator[Defect]:
 
 
 def _service(node: Node, services: Mapping[str, Service]) -> Generator[Defect, None, Service | None]:
-    """Findings of one algorithm; returns its service where stock Katib has it."""
+    """Yields the defects of one algorithm, and returns its service if Katib or this search has it."""
     name = node["algorithmName"]
     if node.missing or name.empty:
         yield REQUIRED.at(name if node.present and not node.missing else node, "is missing")
@@ -132,7 +133,7 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Defect]:
             yield rule.at(name, f"{algorithm} has no setting '{name.text}': {hint}")
         elif setting and (value.missing or value.text is not None) and not setting.takes(value.text or ""):
             found = "is missing" if value.empty else f"is '{value.text}'"
-            # A setting that stock Katib ignores is refused by Sepsweep's services alone.
+            # Only Sepsweep's services refuse a value of a setting that stock Katib ignores.
             ignored = name.text not in service.settings and not service.strict
             yield SETTING_VALUE.at(
                 value,

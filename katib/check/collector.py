@@ -1,4 +1,4 @@
-"""How Katib gets at the metrics: the collector's kind, its source, and its filter. Called by `check_text`."""
+"""Checks how Katib collects the metrics: the collector's kind, its source, and its filter."""
 
 from collections.abc import Iterator
 
@@ -51,15 +51,14 @@ NO_STOPPING = warning(
 
 
 def collector(top: Node) -> Iterator[Defect]:
-    """Yields the collector; where it reads lines, the filter that it reads them with."""
+    """Yields the defects of the collector and, if it reads lines, of its filters."""
     spec = top["spec"]
     if spec.missing:
         return
     node, source = spec["metricsCollectorSpec"]["collector"], spec["metricsCollectorSpec"]["source"]
     kind = collector_kind(top)
     if kind == "" or (kind is not None and kind not in KINDS):
-        found = f"'{kind}': {nearest(kind, KINDS)}" if kind else "is missing"
-        yield KIND.at(node["kind"], found)
+        yield KIND.at(node["kind"], f"'{kind}': {nearest(kind, KINDS)}" if kind else "is missing")
     elif kind == "PrometheusMetric":
         yield KIND.at(node["kind"], "PrometheusMetric has no image in Katib's own configuration")
     elif kind == "Custom" and node["customCollector"].missing:
@@ -72,7 +71,7 @@ def collector(top: Node) -> Iterator[Defect]:
 
 
 def collector_kind(top: Node) -> str | None:
-    """Returns the collector's kind after Katib's defaults; None where it is no text, empty where Katib finds none."""
+    """Returns the collector's kind after Katib's defaults; None if it is not a text, empty if Katib finds none."""
     node = top["spec"]["metricsCollectorSpec"]["collector"]
     if node.missing:
         return "StdOut"
@@ -80,19 +79,19 @@ def collector_kind(top: Node) -> str | None:
 
 
 def _source(source: Node, kind: str | None) -> Iterator[Defect]:
-    place = source["fileSystemPath"]
-    if kind == "StdOut" and not place.empty:
-        yield SOURCE_IGNORED.at(place, "stands beside StdOut, which has a file of its own")
+    file = source["fileSystemPath"]
+    if kind == "StdOut" and not file.empty:
+        yield SOURCE_IGNORED.at(file, "stands beside StdOut, which has a file of its own")
     if kind in KINDS and kind not in READS_LINES and not source["filter"].empty:
         yield SOURCE_IGNORED.at(source["filter"], f"stands beside {kind}, which reads no lines")
-    if kind not in ("File", "TensorFlowEvent", "Custom") or place.missing:
+    if kind not in ("File", "TensorFlowEvent", "Custom") or file.missing:
         return
     expected = {"File": ("File",), "TensorFlowEvent": ("Directory",)}.get(kind, ("File", "Directory"))
-    if place["path"].text and not place["path"].text.startswith("/"):
-        yield PATH.at(place["path"], f"'{place['path'].text}' is not absolute")
-    if place["kind"].text and place["kind"].text not in expected:
-        yield PATH.at(place["kind"], f"is '{place['kind'].text}', not {' or '.join(expected)}")
-    file_format = place["format"]
+    if file["path"].text and not file["path"].text.startswith("/"):
+        yield PATH.at(file["path"], f"'{file['path'].text}' is not absolute")
+    if file["kind"].text and file["kind"].text not in expected:
+        yield PATH.at(file["kind"], f"is '{file['kind'].text}', not {' or '.join(expected)}")
+    file_format = file["format"]
     if kind == "File" and file_format.text and file_format.text not in FORMATS:
         yield FORMAT.at(file_format, f"'{file_format.text}': {nearest(file_format.text, FORMATS)}")
     if kind == "TensorFlowEvent" and not file_format.empty:

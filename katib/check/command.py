@@ -1,8 +1,8 @@
-"""The trial's command, which Katib rewrites to one shell line without quoting (pod/utils.go, wrapWorkerContainer).
+"""Checks the trial's command, which Katib rewrites to one unquoted shell line (pod/utils.go, wrapWorkerContainer).
 
 <words joined by blanks> 1>/var/log/katib/metrics.log 2>&1 [|| if test … early-stopped …; fi] && echo completed > …
 
-`sh -c` or `bash -c` in front is kept; anything else is put behind `sh -c`. Called by katib/check/pod.py.
+A leading `sh -c` or `bash -c` is kept; any other command is put behind `sh -c`.
 """
 
 import re
@@ -15,11 +15,13 @@ from katib.check.node import Node
 from katib.check.template import PLACEHOLDER
 from katib.manifest.shell import Command, read_script
 
-WRAPPED = ("StdOut", "File", "TensorFlowEvent")  # pod/const.go
+WRAPPED = ("StdOut", "File", "TensorFlowEvent")
+"""The kinds of collector for which Katib rewrites the command (pod/const.go)."""
 SHELLS = ("sh", "bash")
 OTHER_SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
 UNSAFE = re.compile(r"""[\s'"`$\\;&|<>()*?\[\]]|^[#~]|^$""")
-KUBERNETES_VARIABLE = re.compile(r"\$\([A-Za-z_]\w*\)")  # the kubelet replaces it before a shell sees it
+KUBERNETES_VARIABLE = re.compile(r"\$\([A-Za-z_]\w*\)")
+"""A reference that the kubelet replaces before a shell sees it."""
 LONGEST_IMAGE = 1000
 FULL_IMAGE = re.compile(r"[^/]+[.:][^/]*/.+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 
@@ -49,7 +51,8 @@ NO_SCRIPT = error(
 )
 SCRIPT = error(
     "command-script",
-    finds="a script with an exec, an exit or an open quote, or that ends in a comment, a here-document, a line end, ;, & or |",
+    finds="a script with an exec, an exit or an open quote, or that ends in a comment, a here-document, a line end,"
+    " ;, & or |",
     effect="Katib appends its redirection and its mark of completion to the script, and they are lost: the trial fails"
     " or is MetricsUnavailable",
     fix="give the trainer's words themselves, without a shell; a block keeps no line end behind |- or >-",
@@ -63,7 +66,8 @@ QUOTES = warning(
 COMPOUND = warning(
     "command-compound",
     finds="a script of several commands",
-    effect="only what the last one prints reaches the collector, only its exit code counts, and an early stop may miss it",
+    effect="only what the last one prints reaches the collector, only its exit code counts, and an early stop may"
+    " miss it",
     fix="give the trainer's words themselves; prepare in the image or an init container",
 )
 NONE = error(
@@ -81,7 +85,7 @@ OF_IMAGE = warning(
 
 
 def command(container: Node, kind: str | None) -> Iterator[Defect]:
-    """Yields the command of the primary container, as the collector's `kind` makes Katib rewrite it."""
+    """Yields the defects of the primary container's command, which Katib rewrites for some `kind`s of collector."""
     words = [*container["command"].items, *container["args"].items]
     texts = [word.text or "" for word in words]
     if kind not in WRAPPED or any(word.text is None for word in words):
@@ -103,7 +107,7 @@ def command(container: Node, kind: str | None) -> Iterator[Defect]:
 
 
 def values(container: Node, spec: Node) -> Iterator[Defect]:
-    """Yields the values of lists that reach the command through a placeholder."""
+    """Yields the defects of list values that reach the command through a placeholder."""
     held = {
         name for key in ("command", "args") for _, text in container[key].texts() for name in PLACEHOLDER.findall(text)
     }
@@ -132,7 +136,7 @@ def _word(word: Node) -> Iterator[Defect]:
 
 
 def _quoted_whole(text: str) -> bool:
-    """Returns whether a shell reads the word as one, and its quotes are all that it changes."""
+    """Returns whether a shell reads the word as a single one and changes nothing but its quotes."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -164,8 +168,9 @@ def _script(node: Node, text: str) -> Iterator[Defect]:
 
 
 def _ends_shell(commands: list[Command]) -> bool:
-    """Returns whether exec replaces the shell, or an exit under no condition, or at the end, keeps it from what Katib
-    appends.
+    """Returns whether the shell never runs what Katib appends.
+
+    That is so if an exec replaces the shell, or an exit that is unconditional or last ends it.
     """
     words = [command.word for command in commands]
     last = words[-1] if words else ""

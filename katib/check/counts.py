@@ -1,4 +1,4 @@
-"""The counts of trials that an algorithm wants: how many, how many at a time, and how many points its space has."""
+"""Checks the counts that an algorithm needs: trials, trials at a time, and points of the search space."""
 
 import math
 import re
@@ -11,8 +11,10 @@ from katib.check.services import SERVICE_REFUSES, Service
 from katib.errors import nearest
 from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
 
-DEFAULT_INITIAL_POINTS = 10  # skopt/service.py
-MOST_POINTS = 10_000_000  # some GB in the grid's service
+DEFAULT_INITIAL_POINTS = 10
+"""The default of skopt/service.py."""
+MOST_POINTS = 10_000_000
+"""Points that take some GB of memory in the grid's service."""
 
 ALL_RANDOM = warning(
     "all-random",
@@ -29,8 +31,8 @@ GRID = error(
 PERTURBED = warning(
     "pbt-int",
     finds="pbt with an int and more than two generations of trials",
-    effect="a value that meets min or max when it is perturbed is written as 8.0, which the service cannot read when it is"
-    " perturbed again: it fails at every call then, and the search hangs",
+    effect="a value that meets min or max when it is perturbed is written as 8.0, which the service cannot read when"
+    " it is perturbed again: it fails at every call then, and the search hangs",
     fix="write a double whose step is 1, and round in the trainer, or a discrete list",
 )
 LARGE = error(
@@ -42,20 +44,21 @@ LARGE = error(
 SMALL = warning(
     "space-too-small",
     finds="more trials than the space has points (grid: see grid-too-small)",
-    effect="stock Katib tries points twice; Sepsweep's services refuse the Experiment before its first trial, and the search"
-    " on this machine ends when all points are tried",
+    effect="stock Katib tries points twice; Sepsweep's services refuse the Experiment before its first trial, and the"
+    " search on this machine ends when all points are tried",
     fix="lower maxTrialCount to the number of points, or widen the space",
 )
 OURS_ALONE = (
-    "Sepsweep's services refuse the Experiment before its first trial, and the search on this machine ends when all points are"
-    " tried; stock Katib, which tries other steps, has enough of them"
+    "Sepsweep's services refuse the Experiment before its first trial, and the search on this machine ends when all"
+    " points are tried; stock Katib, which tries other steps, has enough of them"
 )
 HYPERBAND = error(
     "hyperband",
-    finds="hyperband whose resource is no parameter, with fewer parallel trials than its first bracket has, with more trials"
-    " than run at a time, or with an early stopper",
+    finds="hyperband whose resource is no parameter, with fewer parallel trials than its first bracket has, with more"
+    " trials than run at a time, or with an early stopper",
     effect=SERVICE_REFUSES,
-    fix="name a parameter as resource_name; parallelTrialCount: at least eta^floor(log_eta r_l); maxTrialCount: no more",
+    fix="name a parameter as resource_name; parallelTrialCount: at least eta^floor(log_eta r_l); maxTrialCount: no"
+    " more",
 )
 FIRST_CALL = error(
     "first-call-only",
@@ -66,13 +69,14 @@ FIRST_CALL = error(
 POPULATION = error(
     "pbt-population",
     finds="pbt with more trials at a time than n_population, and more than two rounds of them",
-    effect="a generation has n_population trials: its service then runs out of them, fails at every call, and the search hangs",
+    effect="a generation has n_population trials: its service then runs out of them, fails at every call, and the"
+    " search hangs",
     fix="raise n_population to parallelTrialCount at least",
 )
 
 
 def counts(spec: Node, service: Service) -> Iterator[Defect]:
-    """Yields the counts under one algorithm."""
+    """Yields the defects of the counts under one algorithm."""
     algorithm, trials = spec["algorithm"], spec["maxTrialCount"]
     name, count = algorithm["algorithmName"].text, trials.integer
     if name == "bayesianoptimization":
@@ -96,13 +100,13 @@ def counts(spec: Node, service: Service) -> Iterator[Defect]:
 
 
 def _pbt(spec: Node) -> Iterator[Defect]:
-    """pbt/service.py: generations of n_population, each value of one perturbed for the next."""
+    """Yields the defects under pbt, whose generations have n_population trials and perturb values (pbt/service.py)."""
     population = setting_number(spec["algorithm"], "n_population", None)
     parallel, count = _parallel(spec), spec["maxTrialCount"].integer
     if population is None or population < 5:
         return
     if parallel is not None and parallel > population:
-        # The first call leaves a population over, the second makes one more.
+        # The first call leaves a population unused, and the second one makes another.
         rest = math.inf if count is None else count - parallel
         if rest > min(parallel, 2 * population):
             yield POPULATION.at(spec["parallelTrialCount"], f"is {parallel}; a generation has {population:g} trials")
@@ -122,7 +126,7 @@ def _pbt(spec: Node) -> Iterator[Defect]:
 
 
 def setting_number(node: Node, name: str, default: float | None) -> float | None:
-    """Returns the number that the setting `name` has, None where it is none."""
+    """Returns the value of the setting `name`; None if it is not a number."""
     setting = named(node["algorithmSettings"].items).get(name)
     return default if setting is None else number_of(setting["value"])
 
@@ -164,16 +168,16 @@ def _hyperband(spec: Node) -> Iterator[Defect]:
         yield HYPERBAND.at(
             spec["maxTrialCount"],
             _asked_again(spec),
-            effect="after the first bracket the service answers fewer trials than it is asked for; Katib refuses the answer and"
-            " asks for ever",
+            effect="after the first bracket the service answers fewer trials than it is asked for; Katib refuses the"
+            " answer and asks forever",
             fix="set maxTrialCount to parallelTrialCount",
         )
     if not spec["earlyStopping"].missing:
         yield HYPERBAND.at(
             spec["earlyStopping"],
             "stands beside hyperband",
-            effect="a trial that was stopped early counts as not completed: the service fails at every further call, and the"
-            " search hangs",
+            effect="a trial that was stopped early counts as not completed: the service fails at every further call,"
+            " and the search hangs",
             fix="remove earlyStopping; hyperband stops trials by its own budget",
         )
 
@@ -196,9 +200,9 @@ def _asked_again(spec: Node) -> str:
 
 
 def _points(spec: Node, service: Service | None, *, multiples: bool = False) -> int | None:
-    """Returns how many points the space has, a grid's where `service` is None; None where that cannot be said.
+    """Returns the number of points in the space, or in a grid if `service` is None; None if it is unknown.
 
-    With `multiples` those of hyperopt, whose steps begin at 0 and not at min.
+    With `multiples`, the points are those of hyperopt, whose steps begin at 0 and not at min.
     """
     points = 1
     for node in spec["parameters"].items:

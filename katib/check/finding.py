@@ -1,6 +1,6 @@
-"""What a finding is: a problem, the effect that it has, and the fix; and what a rule of the manifest check is.
+"""Defines findings (a problem, its effect and the fix) and the rules of the manifest check.
 
-A rule is declared once, beside the code that applies it; docs/check.md lists them all.
+A rule is declared once, beside the code that applies it; docs/check.md lists all rules.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Rule:
     fix: str
 
     def at(self, node: Node, problem: str, *, effect: str | None = None, fix: str | None = None) -> Defect:
-        """Returns the defect of this rule at `node`; `effect` and `fix` where they can be more specific than its own."""
+        """Returns the defect of this rule at `node`; with a more specific `effect` or `fix` if there is one."""
         return Defect(
             rule=self.name,
             severity=self.severity,

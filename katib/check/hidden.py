@@ -1,4 +1,4 @@
-"""What Katib's volume hides: it mounts an empty one at the folder of the metrics file, over what the image has there."""
+"""Checks what Katib's volume hides: Katib mounts it, empty, over the image's folder for the metrics file."""
 
 import re
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ PROGRAM = re.compile(r"[\w./-]+\.(?:py|sh|pl|jl|r|R|jar|js|lua)")
 HIDDEN = error(
     "metrics-folder-hides",
     finds="a metrics file in the folder of the trainer's program, or in one of the system's (/, /usr, /etc)",
-    effect="Katib mounts an empty volume at the folder, and the program is not there any more: every trial fails",
+    effect="Katib mounts an empty volume at the folder, which hides the program: every trial fails",
     fix="write the metrics into a folder of their own, such as /metrics",
 )
 
 
 def hidden(container: Node, folder: str | None) -> Iterator[Defect]:
-    """Yields the program of the primary container below `folder`, where Katib mounts its volume (None: nowhere)."""
+    """Yields a defect if the primary container's program is below `folder`, where Katib mounts its volume (None: none)."""
     if not folder or not folder.startswith("/"):
         return
     place = PurePosixPath(folder)

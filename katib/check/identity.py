@@ -1,7 +1,4 @@
-"""The names that an Experiment gives to other things: trials, Jobs, and the Service of its algorithm.
-
-Called by `check_text`.
-"""
+"""Checks the Experiment's name, from which trials, Jobs and the algorithm's Service have theirs, and its labels."""
 
 import re
 from collections.abc import Iterator
@@ -9,8 +6,10 @@ from collections.abc import Iterator
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 
-LONGEST_NAME = 40  # validator.go
-LONGEST_SERVICE = 63  # DNS-1035
+LONGEST_NAME = 40
+"""The limit of validator.go."""
+LONGEST_SERVICE = 63
+"""The limit of a DNS-1035 label."""
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
@@ -50,7 +49,8 @@ SERVICE = error(
 )
 TRIAL = error(
     "trial-name-length",
-    finds=f"pbt with a name of more than {LONGEST_OF_PBT} characters: it names its trials <name>-<uuid of {UUID_LENGTH}>",
+    finds=f"pbt with a name of more than {LONGEST_OF_PBT} characters: it names its trials <name>-<uuid of"
+    f" {UUID_LENGTH}>",
     effect=f"the Job's name and Katib's label are longer than {LABEL_LENGTH}: no trial starts",
     fix=f"shorten the name to {LONGEST_OF_PBT} characters",
 )
@@ -68,14 +68,14 @@ BAD_NAMESPACE = error(
 )
 LABELS = error(
     "label",
-    finds="a label value of the Experiment that is no valid label",
+    finds="a label value of the Experiment that is not a valid label",
     effect="the API server refuses the Experiment",
     fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
 
 
 def identity(top: Node) -> Iterator[Defect]:
-    """Yields what is wrong with the name, the namespace and the labels, which Katib copies to every trial."""
+    """Yields the defects of the name, of the namespace, and of the labels, which Katib copies to every trial."""
     metadata = top["metadata"]
     name, generated = metadata["name"], metadata["generateName"]
     if name.empty and not generated.empty:

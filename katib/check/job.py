@@ -1,4 +1,4 @@
-"""The trial: of a batch/v1 Job its tries, time and end; of any kind that Katib watches the pods and the command."""
+"""Checks the trial: tries, deadline and end of a batch/v1 Job; pods and command of every kind that Katib watches."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -17,7 +17,8 @@ from katib.check.training_job import training_job
 from katib.manifest.schema import DEFAULT_BACKOFF_LIMIT
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-SHORTEST_LIFE = 300  # seconds; Katib's controller notices the end of a Job within seconds, unless it is down
+SHORTEST_LIFE = 300
+"""Seconds. Katib's controller notices the end of a Job within seconds, unless it is down."""
 
 TRIES = warning(
     "backoff-limit",
@@ -71,7 +72,7 @@ POD_LABELS = error(
 
 
 def job(top: Node) -> Iterator[Defect]:
-    """Yields the Job, and the pods and the command of any kind that Katib watches."""
+    """Yields the defects of a Job, and of the pods and the command of any kind that Katib watches."""
     spec = top["spec"]
     template = spec["trialTemplate"]
     trial = template["trialSpec"]
@@ -83,7 +84,7 @@ def job(top: Node) -> Iterator[Defect]:
     yield from training_job(trial, template["primaryContainerName"])
     kind = collector_kind(top)
     if trial["kind"].text == "TrainJob" and trial["spec"]["trainer"]["command"].items:
-        # The pod is the runtime's, and its command this one, which Katib rewrites as in a Job.
+        # The pod is the runtime's, but Katib rewrites the command that is given here, as in a Job.
         yield from command(trial["spec"]["trainer"], kind)
         yield from values(trial["spec"]["trainer"], spec)
     name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
@@ -136,7 +137,7 @@ def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Defect]:
 
 
 def _folder(top: Node, kind: str | None) -> str | None:
-    """Returns where Katib mounts the volume that trainer and collector share (pod/utils.go, getMountPath)."""
+    """Returns the path at which Katib mounts the volume for trainer and collector (pod/utils.go, getMountPath)."""
     place = top["spec"]["metricsCollectorSpec"]["source"]["fileSystemPath"]
     path = place["path"].text
     if kind == "StdOut":

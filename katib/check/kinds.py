@@ -1,6 +1,6 @@
-"""Where the kinds of trials that Katib watches have their pods, and which of them Katib puts its collector into.
+"""Finds the pods of each kind of trial that Katib watches, and those that Katib puts its collector into.
 
-experiment_defaults.go has the labels of the primary pod: Kubeflow's operator puts job-role: master on one.
+The labels of the primary pod are in experiment_defaults.go: Kubeflow's operator labels one pod job-role: master.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MASTERS = ("Master", "Chief", "Launcher")
 
 
 def pods(trial: Node, labels: Node) -> Iterator[tuple[Node, bool]]:
-    """Yields the pod template of each replica of the trial, and whether its pod is a primary one.
+    """Yields the pod template of each of the trial's replicas, and whether its pod is a primary one.
 
     `labels` are primaryPodLabels.
     """
@@ -32,13 +32,10 @@ def pods(trial: Node, labels: Node) -> Iterator[tuple[Node, bool]]:
 
 
 def _primary(replicas: list[str], labels: Node) -> list[str]:
-    """Returns the replicas with a primary pod.
-
-    None where labels of its own say which, and what has them cannot be said here.
-    """
+    """Returns the replicas with a primary pod; None if the trial's own labels decide, which are unknown here."""
     if labels.entries and labels[ROLE].text != "master":
         wanted = labels[REPLICA].text
         return [name for name in replicas if name.lower() == wanted]
     masters = [name for name in replicas if name in MASTERS]
-    # Where there is no master the first worker of a TFJob has this role.
+    # The first worker of a TFJob without a master has this role.
     return masters or [name for name in replicas if name == "Worker"] or replicas

@@ -1,6 +1,4 @@
-"""The filter that finds metrics in a trial's lines, tried on lines that trainers print.
-
-Called by katib/check/collector.py.
+"""Checks the filters that find metrics in a trial's lines, by trying them on lines that trainers print.
 
 While a stop rule is active, the collector exits on a match whose value is no number (file-metricscollector/main.go);
 without one it stores whatever text it found.
@@ -36,7 +34,8 @@ SEMICOLON = error(
 DEFAULT = warning(
     "filter-default",
     finds="no filter of its own, so that Katib's default one is used",
-    effect="val=nan is stored as '', best/val=12 counts as val, and under early stopping text after any '=' ends the trial",
+    effect="val=nan is stored as '', best/val=12 counts as val, and under early stopping text after any '=' ends the"
+    " trial",
     fix="add source.filter.metricsFormat, anchored with ^ and $",
 )
 DEFAULT_NAME = error(
@@ -47,14 +46,14 @@ DEFAULT_NAME = error(
 )
 LOOSE = warning(
     "filter-loose",
-    finds="a filter that also matches other lines that trainers print, or finds a value that is no number",
-    effect="a wrong value counts, or, under early stopping, a value that is no number ends the trial",
+    finds="a filter that also matches other lines that trainers print, or finds a value that is not a number",
+    effect="a wrong value counts, or, under early stopping, a value that is not a number ends the trial",
     fix=r"anchor it: ^\S+ (name)=([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)$",
 )
 CUT = warning(
     "filter-cuts-value",
     finds="a filter that takes a part of a number: of 7.5e-05 the 7.5, of -5.25 the 5.25, of 12.5 the 12",
-    effect="a wrong value counts, in silence",
+    effect="a wrong value silently counts",
     fix=r"take the whole number: ([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)",
 )
 BLIND = warning(
@@ -81,7 +80,7 @@ USUAL = (
     "{{metricName: {m}, metricValue: 5.1234}}",
     "{{'{m}': 5.1234}}",
 )
-"""Lines of which a filter should match at least one; `{m}` is the metric."""
+"""Lines that trainers usually print; a filter should match at least one. `{m}` is the metric."""
 
 NUMBERS = ("5.1234", "-5.25", "12.5", "7.5e-05")
 NASTY = {
@@ -95,11 +94,11 @@ NASTY = {
     "stage=val {m}=3": ["3"],
     f"{TIME} {{m}}=4.2 (best {{m}}=4.3)": ["4.2"],
 }
-"""Lines that trainers print, and the values that may be found in them; finding none is right for each."""
+"""Other lines that trainers print, with the values that a filter may find in them; it may always find none."""
 
 
 def filters(node: Node, spec: Node) -> Iterator[Defect]:
-    """Yields all filters of a collector that reads lines; `node` is metricsFormat."""
+    """Yields the defects of all filters of a collector that reads lines; `node` is metricsFormat."""
     metric = spec["objective"]["objectiveMetricName"]
     if node.empty:
         yield from _default(node, spec)
@@ -117,7 +116,7 @@ def filters(node: Node, spec: Node) -> Iterator[Defect]:
             if metric.text and not found:
                 yield from _loose(item, pattern, metric.text)
                 yield from _cut(item, pattern, metric.text)
-    # The metric of darts is a text, the network.
+    # The metric of darts is a text: the network.
     if metric.text and usable and len(usable) == len(node.items) and not _is_text(spec):
         lines = [line.format(m=metric.text) for line in USUAL]
         if not any(name == metric.text for line in lines for p in usable for name, _ in _matches(p, line)):

@@ -1,6 +1,6 @@
-"""A search of a network's graph (enas, darts): its nasConfig, and the names that its service answers with.
+"""Checks the nasConfig of an architecture search (enas, darts).
 
-Read from pkg/suggestion/v1beta1/nas of Katib v0.19: common/validation.py, enas/service.py, enas/Operation.py.
+The rules follow pkg/suggestion/v1beta1/nas of Katib v0.19: common/validation.py, enas/service.py, enas/Operation.py.
 """
 
 import math
@@ -15,23 +15,26 @@ from katib.text import number
 
 CONFIG = error(
     "nas-config",
-    finds="enas or darts without nasConfig, enas with a graphConfig that lacks a key, or another algorithm with nasConfig",
+    finds="enas or darts without nasConfig, enas with a graphConfig that lacks a key, or another algorithm with"
+    " nasConfig",
     effect=SERVICE_REFUSES,
     fix="give nasConfig its graphConfig (numLayers, inputSizes, outputSizes) and operations, under enas or darts alone",
 )
 OPERATION = error(
     "nas-operation",
-    finds="an operation without type or parameters, or with a parameter that lacks its name, type, list, bounds or step",
+    finds="an operation without type or parameters, or with a parameter that lacks its name, type, list, bounds or"
+    " step",
     effect=SERVICE_REFUSES,
     fix="complete the operation; a double needs a step above 0, under enas an int as well",
 )
 NEVER = "the operation has no values, and is never tried"
-MOST_VALUES = 10_000_000  # of one parameter, in the memory of enas's service
+MOST_VALUES = 10_000_000
+"""Values of one parameter that enas's service can list in its memory."""
 FAILS = "the service fails at every call, and no trial starts"
 
 
 def nas(spec: Node, service: Service) -> Iterator[Defect]:
-    """Yields the graph and its operations, where the algorithm searches one."""
+    """Yields the defects of the graph and its operations, if the algorithm searches one."""
     config = spec["nasConfig"]
     algorithm = spec["algorithm"]["algorithmName"].text
     if not service.answers:
@@ -80,8 +83,9 @@ def _parameter(node: Node, *, enas: bool) -> Iterator[Defect]:
 
 
 def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Defect]:
-    """enas/Operation.py lists all: range(min, max + 1, step) of an int, numpy.arange(min, max + step, step) of a
-    double.
+    """Yields the defects of a range that enas lists in full (enas/Operation.py).
+
+    The list is range(min, max + 1, step) for an int, numpy.arange(min, max + step, step) for a double.
     """
     read = python_int if whole else number
     low, high, step = (read(space[key].text or "") for key in ("min", "max", "step"))
@@ -97,16 +101,13 @@ def _listed_by_enas(space: Node, *, whole: bool) -> Iterator[Defect]:
     count = min((high - low) / step, 1e18)
     if count > MOST_VALUES:
         yield OPERATION.at(space["step"], f"makes a list of about {count:.1e} values", effect=FAILS)
-    # A last value above max is deleted from an array, which cannot be done.
+    # The service deletes a last value above max from an array, which raises an error.
     elif not whole and low + (math.ceil((high + step - low) / step) - 1) * ((low + step) - low) > high:
         yield OPERATION.at(space["step"], "leaves a rest below max", effect=FAILS, fix="let a step end at max")
 
 
 def _is_infinite(step: Node) -> bool:
-    """Returns whether the step is a number, though none that an arithmetic could use.
-
-    Darts only asks whether it is above 0.
-    """
+    """Returns whether the step is infinite or NaN, which darts takes: it only asks whether the step is above 0."""
     try:
         return not math.isfinite(float(step.text or "")) and not float(step.text or "") <= 0
     except ValueError:

@@ -1,6 +1,6 @@
-"""A place in a document of any shape: rules ask for what they expect and get nothing where it is something else.
+"""Represents a place in a document of any shape; a rule that expects another shape there reads nothing.
 
-So no rule can trip over a list where a mapping belongs; that itself is found by katib/check/structure.py.
+So no rule can trip over a list where a mapping belongs; katib/check/structure.py reports that itself.
 """
 
 import re
@@ -26,7 +26,7 @@ class Node:
 
     @property
     def present(self) -> bool:
-        """Whether the document has this key, be it null."""
+        """Whether the document has this key, even if its value is null."""
         return self.path in self.lines
 
     @property
@@ -41,28 +41,28 @@ class Node:
 
     @property
     def text(self) -> str | None:
-        """The value where it is a text."""
+        """The value if it is a text."""
         return self.value if isinstance(self.value, str) else None
 
     @property
     def integer(self) -> int | None:
-        """The value where it is a whole number."""
+        """The value if it is a whole number."""
         return self.value if isinstance(self.value, int) and not isinstance(self.value, bool) else None
 
     @property
     def items(self) -> list["Node"]:
-        """The items of a list; of anything else none."""
+        """The items of a list; none for anything else."""
         values = self.value if isinstance(self.value, list) else []
         return [Node(value, (*self.path, index), self.lines) for index, value in enumerate(values)]
 
     @property
     def entries(self) -> dict[str, "Node"]:
-        """The entries of a mapping; of anything else none."""
+        """The entries of a mapping; none for anything else."""
         return {key: self[key] for key in self.value} if isinstance(self.value, dict) else {}
 
     @property
     def line(self) -> int:
-        """The line of this place, or of the nearest place above that the document has."""
+        """The line of this place, or of the nearest enclosing place that the document has."""
         path = self.path
         while path and path not in self.lines:
             path = path[:-1]
@@ -91,5 +91,5 @@ class Node:
 
 
 def named(items: list[Node], key: str = "name") -> dict[str, Node]:
-    """Returns the items of a list by their name; of two with one name the last, as Go's maps have it."""
+    """Returns the items of a list by name; the last one wins if two have the same, as in Go's maps."""
     return {name: item for item in items if (name := item[key].text)}

@@ -1,4 +1,4 @@
-"""What is optimised, how long and how: objective, counts, resume policy. Called by `check_text`."""
+"""Checks the objective and its metrics, the counts of trials, and the resume policy."""
 
 from collections.abc import Iterator
 
@@ -76,8 +76,8 @@ NO_FAILURE = warning(
 NO_FAILURE_LIMIT = warning(
     "no-failure-limit",
     finds="maxFailedTrialCount is missing",
-    effect="a search whose trials all fail runs them all: failed trials count towards maxTrialCount, and Katib calls its end"
-    " Succeeded (without maxTrialCount it has no end)",
+    effect="a search whose trials all fail runs them all: failed trials count towards maxTrialCount, and Katib calls"
+    " its end Succeeded (without maxTrialCount it has no end)",
     fix="add maxFailedTrialCount",
 )
 NO_TRIAL_LIMIT = warning(
@@ -95,7 +95,7 @@ RESUME_POLICY = error(
 
 
 def objective(top: Node) -> Iterator[Defect]:
-    """Yields the objective and its metrics."""
+    """Yields the defects of the objective and its metrics."""
     spec = top["spec"]
     if spec.missing:
         yield REQUIRED.at(spec, "is missing")
@@ -121,7 +121,7 @@ def objective(top: Node) -> Iterator[Defect]:
 
 
 def budget(top: Node) -> Iterator[Defect]:
-    """Yields how many trials, how many at a time, how many may fail, and what happens afterwards."""
+    """Yields the defects of the counts (trials, trials at a time, failures) and of the resume policy."""
     spec = top["spec"]
     if spec.missing:
         return

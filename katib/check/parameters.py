@@ -1,6 +1,6 @@
-"""The search space: each parameter's type, bounds, step, list and distribution. Called by `check_text`.
+"""Checks the search space: each parameter's type, bounds, step, list and distribution.
 
-Of these Katib's webhook looks at little; what it lets through fails later, in the algorithm's service or in the trial.
+Katib's webhook checks little of this; what it accepts fails later, in the algorithm's service or in the trial.
 """
 
 import math
@@ -21,10 +21,13 @@ UNREAD = "Sepsweep's services and the search on this machine refuse it; the stoc
 UNIFORM = "Sepsweep's services and the search on this machine refuse it; scikit-optimize draws an int uniformly"
 OPPOSITE = "hyperopt takes it for its opposite; Sepsweep's services and the search on this machine refuse it"
 NORMAL = ("normal", "logNormal")
-LUCKY = "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some out of range"
+LUCKY = (
+    "Sepsweep's services and the search on this machine refuse it;"
+    " hyperopt answers with one value, or with some out of range"
+)
 NOTHING = "the algorithm has nothing to draw from; its service fails at every call"
 UNKNOWN = Service(logarithm=True)
-"""What is asked of a space under an algorithm that stock Katib does not have."""
+"""The service that stands for an algorithm that stock Katib does not have."""
 NUMERIC = ("double", "int")
 LISTED = ("discrete", "categorical")
 TYPES = get_args(ParameterType)
@@ -57,7 +60,7 @@ DISTRIBUTION = error(
 SPACE = error(
     "bounds-missing",
     finds="a double or int without min or max, a discrete or categorical without list",
-    effect="Katib's webhook refuses missing bounds; of an empty list the algorithm cannot draw",
+    effect="Katib's webhook refuses missing bounds; the algorithm cannot draw from an empty list",
     fix="give a double or int min and max, a discrete or categorical a list",
 )
 WRONG_SPACE = error(
@@ -68,14 +71,15 @@ WRONG_SPACE = error(
 )
 NOT_A_NUMBER = error(
     "bound-not-a-number",
-    finds="min, max or step that is no finite number, or, of an int, none that the algorithm's service reads as whole: 1.0",
+    finds="min, max or step that is not a finite number, or, of an int, none that the algorithm's service reads as"
+    " whole: 1.0",
     effect=CRASH,
     fix="write a number, in quotes",
 )
 ORDER = error(
     "bounds-order",
-    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one value, and"
-    " hyperband takes any order)",
+    finds="min that does not lie below max (grid, multivariate-tpe, sobol, hyperband and pbt take min = max for one"
+    " value, and hyperband takes any order)",
     effect=CRASH,
     fix="let min lie below max",
 )
@@ -88,13 +92,13 @@ LOG = error(
 STEP = error(
     "step",
     finds="a step of 0 or below, or one of which no multiple lies in the range (random, tpe)",
-    effect="no value that is meant is ever tried, or the algorithm's service fails",
+    effect="no intended value is ever tried, or the algorithm's service fails",
     fix="choose a step above 0 and below max - min",
 )
 WIDE = warning(
     "step-too-wide",
     finds="a step wider than the range",
-    effect="one value alone is ever tried",
+    effect="only one value is ever tried",
     fix="choose a step below max - min",
 )
 SWAPPED = warning(
@@ -111,7 +115,7 @@ FRACTION = warning(
 )
 DISCRETE = warning(
     "discrete-not-a-number",
-    finds="a value in the list of a discrete parameter that is no number",
+    finds="a value in the list of a discrete parameter that is not a number",
     effect="most algorithms take it as a category; hyperband fails",
     fix="use categorical",
 )
@@ -130,7 +134,7 @@ QUOTED = error(
 
 
 def parameters(top: Node) -> Iterator[Defect]:
-    """Yields every parameter of the search."""
+    """Yields the defects of every parameter."""
     spec = top["spec"]
     nodes, nas = spec["parameters"], spec["nasConfig"]
     if spec.missing:
@@ -146,7 +150,7 @@ def parameters(top: Node) -> Iterator[Defect]:
 
 
 def number_of(node: Node) -> float | None:
-    """Returns the finite number that a text is."""
+    """Returns the finite number in a text; None if there is none."""
     return number(node.text or "")
 
 
@@ -203,7 +207,7 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Defect]:
 
 
 def reads_step(space: Node, service: Service) -> bool:
-    """Returns whether the service looks at the step: optuna does not where it draws on a logarithmic scale."""
+    """Returns whether the service reads the step: optuna does not if it draws on a logarithmic scale."""
     return service.step and not (service.uniform_step and space["distribution"].text == "logUniform")
 
 
@@ -229,7 +233,7 @@ def _step(space: Node, service: Service, low: float | None, high: float | None, 
     if step <= 0:
         yield STEP.at(node, f"is {node.text}", effect=OPPOSITE if step < 0 and service.leaves_range else None)
     elif low is not None and high is not None and 0 < high - low < step:
-        # hyperopt tries multiples of step, from 0 on and not from min on.
+        # hyperopt tries multiples of step, beginning at 0 and not at min.
         if service.leaves_range and math.floor(high / step) * step < low:
             yield STEP.at(node, f"is {node.text}, and no multiple of it lies in {width}")
         else:

@@ -1,4 +1,4 @@
-"""The pod of a trial Job, into which Katib puts its collector beside the trainer. Called by katib/check/job.py.
+"""Checks the pod of a trial, into which Katib puts its collector beside the trainer.
 
 The collector shares the pod's processes and, at /var/log/katib, a volume; it is root unless the pod says otherwise.
 """
@@ -13,18 +13,19 @@ from katib.errors import nearest
 SIDECARS = ("metrics-logger-and-collector", "metrics-collector")
 METRICS_VOLUME = "metrics-volume"
 METRICS_FOLDER = "/var/log/katib"
-REFUSED = "the API server refuses the pod of each trial; the trial stays Running for ever"
+REFUSED = "the API server refuses the pod of each trial; the trial stays Running forever"
 
 PRIMARY = error(
     "primary-container",
     finds="primaryContainerName is the name of no container",
-    effect="Katib's pod webhook refuses each pod; the trial stays Running for ever",
+    effect="Katib's pod webhook refuses each pod; the trial stays Running forever",
     fix="name the container that trains",
 )
 FIRST = warning(
     "primary-not-first",
     finds="the primary container is not the first",
-    effect="with injectSecurityContext Katib gives its collector the security context of the first container, another's",
+    effect="with injectSecurityContext Katib gives its collector the security context of the first container,"
+    " another's",
     fix="put the container that trains first",
 )
 CONTAINER = error(
@@ -60,7 +61,8 @@ RESTART = error(
 UID = error(
     "uid-of-container",
     finds="runAsUser on the primary container and not on the pod, under early stopping",
-    effect="the collector runs as root, and the trainer cannot write into its files: a trial that is stopped early fails",
+    effect="the collector runs as root, and the trainer cannot write into its files: a trial that is stopped early"
+    " fails",
     fix="move runAsUser to the pod's securityContext",
 )
 NON_ROOT = error(
@@ -78,12 +80,10 @@ HOST_PID = error(
 
 
 def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts: bool = True) -> Iterator[Defect]:
-    """Yields the pod spec at `node`.
+    """Yields the defects of the pod spec at `node`.
 
-    `name` is primaryContainerName, `folder` where the collector reads (None: nowhere).
-
-    `stopping` is whether trials are stopped early, `restarts` whether restartPolicy is the pod's own and not its
-    replica's.
+    `name` is primaryContainerName, `folder` the one that the collector reads (None: it reads none), `stopping` whether
+    trials are stopped early, `restarts` whether restartPolicy is the pod's own and not its replica's.
     """
     if not isinstance(node.value, dict):
         return

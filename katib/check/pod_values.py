@@ -1,4 +1,4 @@
-"""Single values that the API server refuses in a trial's pod and Job (Kubernetes, pkg/apis/core and batch/validation)."""
+"""Checks single values of a trial's pod and Job as the API server does (pkg/apis/core and batch/validation)."""
 
 import re
 from collections.abc import Iterator
@@ -10,14 +10,16 @@ from katib.errors import nearest
 
 VALUE = error(
     "pod-value",
-    finds="a value that Kubernetes' validation refuses: a port, uid or size out of range, a path with ':' or '..', the name of a"
-    " variable, a probe or hook without exactly one handler, a word that it does not have, a rule of podFailurePolicy",
-    effect="the API server refuses the pod or Job of each trial; the trial stays Running for ever",
+    finds="a value that Kubernetes' validation refuses: a port, uid or size out of range, a path with ':' or '..',"
+    " the name of a variable, a probe or hook without exactly one handler, a word that it does not have, a rule of"
+    " podFailurePolicy",
+    effect="the API server refuses the pod or Job of each trial; the trial stays Running forever",
     fix="correct the value",
 )
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 PROBES, HOOKS = ("livenessProbe", "readinessProbe", "startupProbe"), ("postStart", "preStop")
-VARIABLE = re.compile(r"[\x20-\x3c\x3e-\x7e]+")  # printable ASCII without "="
+VARIABLE = re.compile(r"[\x20-\x3c\x3e-\x7e]+")
+"""Printable ASCII without an equals sign."""
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 HOST_PATHS = (
     "",
@@ -40,7 +42,7 @@ FIELDS = re.compile(
 
 
 def pod_values(template: Node) -> Iterator[Defect]:
-    """Yields the pod template of a trial."""
+    """Yields the refused values of a trial's pod template."""
     spec = template["spec"]
     yield from _ids(spec["securityContext"])
     if (spec["terminationGracePeriodSeconds"].integer or 0) < 0:
@@ -64,7 +66,7 @@ def pod_values(template: Node) -> Iterator[Defect]:
 
 
 def job_values(job: Node) -> Iterator[Defect]:
-    """Yields the spec of a batch/v1 Job."""
+    """Yields the refused values of a batch/v1 Job's spec."""
     if job["completionMode"].text == "Indexed" and job["completions"].missing:
         yield VALUE.at(job["completions"], "is missing, which Indexed needs")
     pod = job["template"]["spec"]

@@ -1,7 +1,7 @@
-"""Kubernetes quantities (k8s.io/apimachinery/pkg/api/resource): what they are worth and how Go writes them back.
+"""Reads Kubernetes quantities (k8s.io/apimachinery/pkg/api/resource) and writes them as Go does.
 
-Katib refuses a trial Job with a quantity that Go would write otherwise (validator.go, validatePatchJob), except in
-requests and limits. Called by katib/check/structure.py.
+Katib refuses a trial Job with a quantity that Go writes differently (validator.go, validatePatchJob), except in
+requests and limits.
 """
 
 import re
@@ -12,12 +12,14 @@ BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 PATTERN = re.compile(rf"({NUMBER})(?:([KMGTPE]i)|([eE][-+]?[0-9]{{1,2}})|([numkMGTPE]?))")
-LONGEST = 300  # characters; of more than 4300 digits Python makes no number
-NANO = Fraction(1, 10**9)  # finer than this Go rounds up
+LONGEST = 300
+"""Characters; Python reads no number of more than 4300 digits."""
+NANO = Fraction(1, 10**9)
+"""Go rounds up what is finer."""
 
 
 def value_of(text: str) -> Fraction | None:
-    """Returns what the quantity is worth (500m is 1/2), or None where `text` is no quantity."""
+    """Returns the value of a quantity (500m is 1/2); None if `text` is not a quantity."""
     match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None
@@ -26,7 +28,7 @@ def value_of(text: str) -> Fraction | None:
 
 
 def canonical(text: str) -> str | None:
-    """Returns the quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m), or None where `text` is no quantity."""
+    """Returns the quantity as Go writes it (8192Mi is 8Gi, 0.5 is 500m); None if `text` is not a quantity."""
     match = PATTERN.fullmatch(text) if len(text) <= LONGEST else None
     if match is None:
         return None

@@ -1,6 +1,4 @@
-"""What the API server refuses of a pod (Kubernetes, pkg/apis/core/validation): names, words, amounts and
-contradictions.
-"""
+"""Checks a pod's names, words, amounts and contradictions as the API server does (pkg/apis/core/validation)."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +10,7 @@ from katib.check.node import Node
 from katib.check.quantity import value_of
 from katib.errors import nearest
 
-REFUSED = "the API server refuses the pod of each trial; the trial stays Running for ever"
+REFUSED = "the API server refuses the pod of each trial; the trial stays Running forever"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 QUALIFIED = re.compile(r"(?:[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 NATIVE = ("cpu", "memory", "ephemeral-storage")
@@ -23,7 +21,8 @@ MESSAGES, MEDIA = ("File", "FallbackToLogsOnError"), ("", "Memory", "HugePages")
 
 NAME = error(
     "pod-name",
-    finds="a container or volume whose name is not lower-case letters, digits and '-', or one name for two of the containers",
+    finds="a container or volume whose name is not lower-case letters, digits and '-', or one name for two of the"
+    " containers",
     effect=REFUSED,
     fix="use lower-case letters, digits and '-', at most 63, and each name once",
 )
@@ -35,13 +34,15 @@ LABELS = error(
 )
 AMOUNT = error(
     "pod-resources",
-    finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, or an unknown resource",
+    finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, or an unknown"
+    " resource",
     effect=REFUSED,
     fix="let requests be at most limits; a device stands in limits, as a whole number; write nvidia.com/gpu, not gpu",
 )
 WORD = error(
     "pod-word",
-    finds="a word that Kubernetes does not have: imagePullPolicy, dnsPolicy, a toleration's operator or effect, and such",
+    finds="a word that Kubernetes does not have: imagePullPolicy, dnsPolicy, a toleration's operator or effect, and"
+    " such",
     effect=REFUSED,
     fix="choose one of Kubernetes' words, with their capitals",
 )
@@ -54,7 +55,7 @@ CLASH = error(
 
 
 def refused(template: Node) -> Iterator[Defect]:
-    """Yields the pod template of a trial, whatever its kind."""
+    """Yields what the API server refuses in a trial's pod template, whatever the trial's kind."""
     spec, metadata = template["spec"], template["metadata"]
     yield from _labels(metadata["labels"], values=True)
     yield from _labels(metadata["annotations"], values=False)

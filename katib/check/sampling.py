@@ -1,6 +1,4 @@
-"""What an algorithm makes of the search space: distributions, steps and bounds that its service does not take as
-written.
-"""
+"""Checks distributions, steps and bounds that an algorithm's service does not follow as written."""
 
 import math
 from collections.abc import Iterator
@@ -40,7 +38,7 @@ LEAVES = warning(
 CLIPPED = warning(
     "min-clipped",
     finds="logUniform with min of 0 or below under multivariate-tpe",
-    effect="its service draws from 1e-10 on, an int from 1 on: nearly all values are far below any that is meant",
+    effect="its service draws from 1e-10 on, an int from 1 on: nearly all values are far below any intended one",
     fix="raise min above 0, or choose uniform",
 )
 ABOVE_ZERO = error(
@@ -57,17 +55,17 @@ DIMENSIONS = error(
 )
 STEP_LEAVES = warning(
     "step-leaves-range",
-    finds="a step that takes values out of the range: min 10 and step 32 (random, tpe), or one that passes max (pbt; sobol and"
-    " cmaes with a double)",
-    effect="hyperopt rounds to multiples of step, whatever min is: values outside min and max are tried, and those at min +"
-    " k step are not",
+    finds="a step that takes values out of the range: min 10 and step 32 (random, tpe), or one that passes max (pbt;"
+    " sobol and cmaes with a double)",
+    effect="hyperopt rounds to multiples of step, whatever min is: values outside min and max are tried, and those at"
+    " min + k step are not",
     fix="let min and max be multiples of step, or use discrete",
 )
 PASSES = "the step that is nearest to max is taken, and it lies above: values outside min and max are tried"
 
 
 def sampling(spec: Node, service: Service) -> Iterator[Defect]:
-    """Yields what the service makes of each parameter."""
+    """Yields the parts of each parameter that the service does not follow."""
     algorithm = spec["algorithm"]["algorithmName"].text or ""
     numeric = 0
     for node in spec["parameters"].items:
@@ -113,9 +111,10 @@ def _step(space: Node, kind: str, service: Service, algorithm: str) -> Iterator[
 
 
 def _passes(space: Node, step: float, *, half: bool) -> Iterator[Defect]:
-    """pbt/service.py ends its list half a step above max.
+    """Returns whether the last step may lie above max.
 
-    Goptuna's DiscreteUniformDistribution rounds to the nearest step.
+    The list of pbt ends half a step above max (pbt/service.py); goptuna's DiscreteUniformDistribution rounds to the
+    nearest step.
     """
     low, high = number_of(space["min"]), number_of(space["max"])
     if low is None or high is None or low >= high or not math.isfinite((high - low) / step):
@@ -136,7 +135,8 @@ def _distribution(space: Node, kind: str, service: Service, algorithm: str) -> I
     node, low, high = space["distribution"], number_of(space["min"]), number_of(space["max"])
     wanted = node.text or "uniform"
     if wanted not in ALL:
-        return  # an error already
+        # This is an error of its own.
+        return
     # scikit-optimize draws doubles log-uniformly and whole numbers uniformly.
     followed = service.distributions if kind == "double" or service.otherwise != "logUniform" else {"uniform"}
     if wanted in followed:

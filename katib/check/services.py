@@ -29,30 +29,44 @@ SETTING_MISSING = error(
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One algorithm. `distributions` are those that its doubles follow; others are sampled as `otherwise`."""
+    """One algorithm. Its doubles follow the `distributions` listed; any other is sampled as `otherwise`."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
-    strict: bool = True  # whether an unknown setting is refused, not ignored
-    any_setting: bool = False  # whether unknown settings are passed to the trainer
+    strict: bool = True
+    """Whether the service refuses an unknown setting rather than ignore it."""
+    any_setting: bool = False
+    """Whether unknown settings are passed to the trainer."""
     distributions: frozenset[str] = ALL
-    leaves_range: bool = False  # whether normal and logNormal draw values beyond min and max
-    passes_max: tuple[str, ...] = ()  # the parameter types whose last step may lie above max
-    lacks_normal: bool = False  # whether normal and logNormal have no code
+    leaves_range: bool = False
+    """Whether normal and logNormal draw values beyond min and max."""
+    passes_max: tuple[str, ...] = ()
+    """The parameter types whose last step may lie above max."""
+    lacks_normal: bool = False
+    """Whether the service has no code for normal and logNormal."""
     otherwise: str = "uniform"
     step: bool = True
-    uniform_step: bool = False  # whether a step is taken for uniform alone
-    needs_step: tuple[str, ...] = ()  # the parameter types that need a step
-    without_step: str = ""  # what happens where it is missing, if not the refusal of the service
-    logarithm: bool = False  # whether it takes the logarithm of min for logUniform and logNormal
-    single: bool = False  # whether min may equal max: the one value is tried
-    swapped: bool = False  # whether min may lie above max: the values between them are tried
-    twice: bool = False  # whether two parameters may have one name: the last one counts
+    uniform_step: bool = False
+    """Whether the service follows a step only if the distribution is uniform."""
+    needs_step: tuple[str, ...] = ()
+    """The parameter types that need a step."""
+    without_step: str = ""
+    """What happens without a step, if the service does not refuse that."""
+    logarithm: bool = False
+    """Whether the service computes the logarithm of min for logUniform and logNormal."""
+    single: bool = False
+    """Whether min may equal max; then this value is tried."""
+    swapped: bool = False
+    """Whether min may lie above max; then the values between them are tried."""
+    twice: bool = False
+    """Whether two parameters may have the same name; the last one counts."""
     reading: Reading = PYTHON
-    is_ours: bool = False  # whether Sepsweep's services have it too, which try no point twice
+    is_ours: bool = False
+    """Whether Sepsweep's services have the algorithm too; they try no point twice."""
     min_above_zero: bool = False
     dimensions: int = 0
-    answers: tuple[str, ...] = ()  # the names that a search of a network's graph gives in the place of parameters
+    answers: tuple[str, ...] = ()
+    """The names that an architecture search answers with instead of parameters."""
 
 
 FINITE_ABOVE_0 = real(lambda value: 0 < value < math.inf, "a finite number above 0")
@@ -69,29 +83,32 @@ HYPERBAND_STATE = {
 }
 
 STOCK: Mapping[str, Service] = {
-    "bayesianoptimization": Service(  # scikit-optimize
+    # scikit-optimize
+    "bayesianoptimization": Service(
         distributions=frozenset({"logUniform"}),
         otherwise="logUniform",
         step=False,
         min_above_zero=True,
         logarithm=True,
     ),
-    "random": Service(  # hyperopt
-        leaves_range=True, logarithm=True, reading=FLOATS
-    ),
-    "tpe": Service(  # hyperopt
+    # hyperopt
+    "random": Service(leaves_range=True, logarithm=True, reading=FLOATS),
+    # hyperopt
+    "tpe": Service(
         reading=FLOATS_OF_64_BITS,
         leaves_range=True,
         logarithm=True,
     ),
-    "multivariate-tpe": Service(  # optuna
+    # optuna
+    "multivariate-tpe": Service(
         distributions=frozenset({"uniform", "logUniform"}),
         lacks_normal=True,
         uniform_step=True,
         single=True,
         twice=True,
     ),
-    "grid": Service(  # optuna
+    # optuna
+    "grid": Service(
         distributions=frozenset({"uniform"}),
         lacks_normal=True,
         logarithm=True,
@@ -99,7 +116,8 @@ STOCK: Mapping[str, Service] = {
         single=True,
         twice=True,
     ),
-    "cmaes": Service(  # goptuna
+    # goptuna
+    "cmaes": Service(
         settings={
             "restart_strategy": one_of("ipop", "bipop", "none"),
             "sigma": Setting(lambda text: go_float(text) is not None, "a number"),
@@ -111,7 +129,8 @@ STOCK: Mapping[str, Service] = {
         distributions=frozenset({"uniform"}),
         dimensions=2,
     ),
-    "sobol": Service(  # goptuna
+    # goptuna
+    "sobol": Service(
         distributions=frozenset({"uniform"}),
         single=True,
         reading=GO,

@@ -1,4 +1,4 @@
-"""Finds the Experiment among the documents of a text, with the line of each place, and what is wrong with the YAML."""
+"""Finds the Experiment among the documents of a text, with the line of each place, and the defects of the YAML."""
 
 from katib.check.finding import Defect, error
 from katib.check.node import Node
@@ -10,7 +10,7 @@ API_VERSION = "kubeflow.org/v1beta1"
 KIND = "Experiment"
 NO_YAML = error(
     "not-yaml",
-    finds="the file is no YAML: a tab as indentation, a bracket left open, nesting without end",
+    finds="the file is not YAML: a tab as indentation, a bracket left open, nesting without end",
     effect="kubectl refuses the file",
     fix="correct this line; indent with spaces",
 )
@@ -28,14 +28,14 @@ NO_MAPPING = error(
 )
 NO_EXPERIMENT = error(
     "not-an-experiment",
-    finds="apiVersion or kind is another",
+    finds="another apiVersion or kind",
     effect="Katib never sees the object",
     fix=f"write apiVersion: {API_VERSION} and kind: {KIND}",
 )
 DUPLICATE_KEY = error(
     "duplicate-key",
     finds="a mapping has the same key twice",
-    effect="kubectl keeps the last one and drops the first in silence",
+    effect="kubectl keeps the last one and silently drops the first",
     fix="keep one of the two",
 )
 NOT_FINITE = error(
@@ -59,7 +59,7 @@ MORE = error(
 
 
 def read(text: str) -> tuple[Node | None, list[Defect]]:
-    """Returns the Experiment of `text`, or None where there is none to continue with, and what is wrong with the YAML."""
+    """Returns the Experiment in `text`, None if there is none to check further, and the defects of the YAML."""
     try:
         documents = read_documents(text)
     except YamlError as cause:
@@ -88,7 +88,7 @@ def _is_experiment(document: Document) -> bool:
 
 
 def kind_of(value: object) -> str:
-    """Returns what a value is, in the words of a message."""
+    """Returns a description of a value for a message."""
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):

@@ -1,9 +1,9 @@
-"""Holds a document against Katib's and Kubernetes' own types: unknown keys, wrong types, missing keys.
+"""Compares a document with Katib's and Kubernetes' own types: unknown keys, wrong types, missing keys.
 
-The types stand in types.json beside this file, taken from the package kubeflow-katib-api, whose import takes longer
-than a whole check: tests/katib/check/katib_types.py writes the file, and a test holds it to the package. In a trial Job
-Katib is stricter than Kubernetes: it converts the template to Go's type and back and refuses whatever comes back
-otherwise (validator.go, validatePatchJob), so null, empty lists and Go's zero values are refused too.
+The types are in types.json beside this file. tests/katib/check/katib_types.py writes it from the package
+kubeflow-katib-api, whose import takes longer than a whole check, and a test compares the two. In a trial Job Katib is
+stricter than Kubernetes: it converts the template to Go's type and back and refuses every difference (validator.go,
+validatePatchJob), so null, empty lists and Go's zero values are refused too.
 """
 
 import json
@@ -21,12 +21,12 @@ from katib.errors import nearest
 UNKNOWN = error(
     "unknown-key",
     finds="a key that Katib or Kubernetes does not know, anywhere, the trial Job included",
-    effect="Katib drops the key in silence, and the search runs without it",
+    effect="Katib silently drops the key, and the search runs without it",
     fix="correct the spelling, or remove the key",
 )
 TYPE = error(
     "wrong-type",
-    finds="a number where a string belongs (min, max, settings, env), a string where a number belongs, and such",
+    finds="a number where a string belongs (min, max, settings, env), a string where a number belongs, and the like",
     effect="Katib's webhook cannot read the manifest and refuses it",
     fix="give the value the type that belongs here",
 )
@@ -38,9 +38,9 @@ MISSING = error(
 )
 QUANTITY = error(
     "quantity",
-    finds="a text that is no Kubernetes quantity",
+    finds="a text that is not a Kubernetes quantity",
     effect="Katib's webhook cannot convert the trial Job and refuses the Experiment",
-    fix="write it like 500m, 8, 32Gi",
+    fix="write it as 500m, 8 or 32Gi",
 )
 CANONICAL = error(
     "quantity-not-canonical",
@@ -57,24 +57,24 @@ ZERO = error(
 
 JOB_EFFECT = "Katib's webhook cannot convert the trial Job and refuses the Experiment"
 LIST, MAPPING, REQUIRED = "[]", "{}", "!"
-"""How types.json marks a list or a mapping of what follows, and behind a type that its key must be there."""
+"""The marks of types.json: before a type for a list or a mapping of it, after a type for a key that is required."""
 
 # Fields of core/v1 types.go that are plain values with omitempty: Go writes neither false nor 0.
 OMITTED_ZERO = """
 readOnly stdin stdinOnce tty hostNetwork hostPID hostIPC hostPort partition sslEnabled chapAuthDiscovery chapAuthSession
 initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
 """
-# Of one type alone: what is a pointer, or has no omitempty, and is kept though fields of that name elsewhere are left
-# out,
+# Fields of one type that Go writes, because they are pointers or lack omitempty, though it omits fields of the same name
+# elsewhere.
 KEPT_ZERO = """
 HostPathVolumeSource.type AzureDiskVolumeSource.kind AzureDiskVolumeSource.readOnly AzureDiskVolumeSource.fsType
-CSIVolumeSource.readOnly CSIVolumeSource.fsType ClusterTrustBundleProjection.name ClusterTrustBundleProjection.signerName
-PodDNSConfigOption.value ProjectedVolumeSource.sources TypedObjectReference.namespace
+CSIVolumeSource.readOnly CSIVolumeSource.fsType ClusterTrustBundleProjection.name
+ClusterTrustBundleProjection.signerName PodDNSConfigOption.value ProjectedVolumeSource.sources TypedObjectReference.namespace
 """
-# and what is left out though it is kept elsewhere.
+# Fields of one type that Go omits, though it writes fields of the same name elsewhere.
 LEFT_OUT = "PodSpec.restartPolicy ResourceFieldSelector.containerName"
 CORE = "IoK8sApiCoreV1"
-# Text fields of those types that are pointers, and kept when empty; all others Go leaves out.
+# Text fields that are pointers, which Go writes even when they are empty; it omits all others.
 KEPT_EMPTY_TEXT = """
 localhostProfile cachingMode restartPolicy service initiatorName completionMode podReplacementPolicy managedBy
 stopSignal storageClassName volumeMode volumeAttributesClassName containerName resourceClaimName runAsUserName
@@ -86,7 +86,8 @@ INT64 = """
 activeDeadlineSeconds runAsUser runAsGroup fsGroup supplementalGroups terminationGracePeriodSeconds tolerationSeconds
 seconds expirationSeconds generation observedGeneration deletionGracePeriodSeconds
 """
-INT32_MAX = 2**31 - 1  # what all other whole numbers are
+INT32_MAX = 2**31 - 1
+"""The limit of all other whole numbers."""
 TEXTS = {
     "str": "a string",
     "int": "a whole number",
@@ -115,7 +116,7 @@ class Field(NamedTuple):
 
 
 def structure(top: Node) -> Iterator[Defect]:
-    """Yields what of an Experiment, and of its trial Job where it has one, Katib's types do not allow."""
+    """Yields what Katib's types do not allow in an Experiment and, if it has one, its trial Job."""
     yield from _mapping(top, "Experiment", in_job=False)
     job = top["spec"]["trialTemplate"]["trialSpec"]
     if is_job(job):
@@ -123,13 +124,13 @@ def structure(top: Node) -> Iterator[Defect]:
 
 
 def is_job(trial: Node) -> bool:
-    """Returns whether the trial is a batch/v1 Job, the only kind that Katib and this program look into."""
+    """Returns whether the trial is a batch/v1 Job, the only kind that Katib and this program examine."""
     return (trial["apiVersion"].text, trial["kind"].text) == ("batch/v1", "Job")
 
 
 @cache
 def _types() -> Mapping[str, Mapping[str, Field]]:
-    """Of each of Katib's and Kubernetes' mappings its keys."""
+    """Returns the keys of each of Katib's and Kubernetes' mappings."""
     found = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
     return {
         name: {key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED), name) for key, text in keys.items()}

@@ -1,7 +1,4 @@
-"""The trial template around the trial itself: source, conditions, and the placeholders that carry values into it.
-
-Called by `check_text`.
-"""
+"""Checks the trial template around the trial: source, conditions, and the placeholders that carry values into it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,14 +16,8 @@ PLACEHOLDER = re.compile(r"\$\{trialParameters\.((?:(?!\$\{trialParameters\.).)+
 META = re.compile(r"\$\{trialSpec\.((?:(?!\$\{trialSpec\.).)+?)\}")
 META_KEYS = ("Name", "Namespace", "Kind", "APIVersion", "Annotations", "Labels")
 ALMOST = re.compile(r"\$\{?\s*(?:trial[A-Za-z]*\b[^}\s]*|[\w-]+)\}?|\{\{\s*trial[^{}]*\}\}", re.IGNORECASE)
-JOB_KINDS = (
-    "Job",
-    "TFJob",
-    "PyTorchJob",
-    "XGBoostJob",
-    "MPIJob",
-    "TrainJob",
-)  # with defaults for both conditions
+JOB_KINDS = ("Job", "TFJob", "PyTorchJob", "XGBoostJob", "MPIJob", "TrainJob")
+"""The kinds for which Katib has defaults of both conditions."""
 TYPE_OF = re.compile(r"""type\s*==\s*\\?["'](\w+)""")
 OF_JOBS = ("Complete", "Failed", "Suspended", "SuccessCriteriaMet", "FailureTarget")
 OF_TRAINING = ("Created", "Running", "Restarting", "Succeeded", "Failed", "Suspended")
@@ -41,7 +32,7 @@ RETAIN = error(
     "retain",
     finds="an early stopper without trialTemplate.retain: true",
     effect="an early-stopped trial never gets its result and keeps its place: after parallelTrialCount stops the search"
-    " hangs for ever",
+    " hangs forever",
     fix="add retain: true",
 )
 SOURCE = error(
@@ -58,8 +49,8 @@ UNSEEN = warning(
 )
 CONDITION = error(
     "trial-condition",
-    finds="successCondition or failureCondition is missing where Katib has no default (another kind, a configMap), or asks for a"
-    " condition that the trial's kind never has",
+    finds="successCondition or failureCondition is missing where Katib has no default (another kind, a configMap), or"
+    " asks for a condition that the trial's kind never has",
     effect=REFUSED,
     fix="add both conditions (GJSON), as Katib has them for the kind; for a kind that Katib knows leave them out",
 )
@@ -107,7 +98,8 @@ MISSPELT = error(
 )
 REFERENCE = error(
     "trial-parameter-reference",
-    finds="a reference that is neither a parameter of the search (enas, darts: an answer of the algorithm) nor ${trialSpec.…}",
+    finds="a reference that is neither a parameter of the search (enas, darts: an answer of the algorithm) nor"
+    " ${trialSpec.…}",
     effect=REFUSED,
     fix="name a parameter, or ${trialSpec.Name}",
 )
@@ -126,7 +118,7 @@ UNREFERENCED = error(
 
 
 def template(top: Node) -> Iterator[Defect]:
-    """Yields the template; whether the trial can be made of it."""
+    """Yields the defects that keep Katib from making a trial of the template."""
     spec, node = top["spec"], top["spec"]["trialTemplate"]
     if spec.missing:
         return
@@ -177,13 +169,13 @@ def _kind(node: Node, trial: Node) -> Iterator[Defect]:
 
 
 def _is_watched(kind: str, version: str) -> bool:
-    """trialResources of Katib's own katib-config."""
+    """Returns whether Katib watches the trial's kind, according to trialResources of its own katib-config."""
     group = "batch/v1" if kind == "Job" else "kubeflow.org/v1"
     return kind in JOB_KINDS and version == ("trainer.kubeflow.org/v1alpha1" if kind == "TrainJob" else group)
 
 
 def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Defect]:
-    """Search parameters, trialParameters and placeholders, each against the next and back."""
+    """Yields search parameters, trialParameters and placeholders that do not match one another."""
     listed = node["trialParameters"]
     if listed.empty:
         yield REQUIRED.at(listed, "is missing" if listed.missing else "is empty")
@@ -218,7 +210,7 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Defect]:
 
 
 def _answers(spec: Node) -> tuple[str, ...]:
-    """Returns the names that the algorithm answers with where it searches a network's graph."""
+    """Returns the names that an architecture search answers with; none for other algorithms."""
     service = SERVICES.get(spec["algorithm"]["algorithmName"].text or "")
     return service.answers if service else ()
 

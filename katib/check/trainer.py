@@ -1,6 +1,6 @@
-"""The words of a trial that runs this project's trainer, against the trainer's own command line.
+"""Compares the command of a trial that runs this project's trainer with the trainer's own command line.
 
-A command is the trainer's where it is `python -m trainer` and a flag follows. Any other command is left alone.
+A command is the trainer's if it is `python -m trainer` followed by a flag. Other commands are not checked.
 """
 
 import re
@@ -47,15 +47,15 @@ VALUE = error(
 )
 SEARCHED = error(
     "trainer-searched",
-    finds="a parameter of the search that can have a value which its flag of python -m trainer does not take",
+    finds="a search parameter with possible values that its flag of python -m trainer does not take",
     effect="every trial that draws such a value ends at once with exit code 2",
-    fix="narrow min and max or the list, or change parameterType: a whole number wants int",
+    fix="narrow min and max or the list, or change parameterType: a whole number needs int",
 )
 
 
 @dataclass(frozen=True)
 class Given:
-    """A flag of the command, as the trainer knows it, and the words behind it, each with its place."""
+    """A flag of the command, by the trainer's name for it, and the words after it, each with its place."""
 
     flag: str
     node: Node
@@ -63,7 +63,7 @@ class Given:
 
 
 def training(top: Node) -> Iterator[Defect]:
-    """Yields the flags of our trainer in the command of a Job's primary container, and what the search puts into them."""
+    """Yields the defects of the flags that a Job's primary container gives our trainer, searched values included."""
     spec = top["spec"]
     template = spec["trialTemplate"]
     containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"].items
@@ -87,7 +87,7 @@ def training(top: Node) -> Iterator[Defect]:
 
 
 def _words(container: Node) -> list[tuple[str, Node]]:
-    """Returns the command's words; those of a shell's script are at the place of the script."""
+    """Returns the command's words; the place of a script's words is that of the script."""
     words = [*container["command"].items, *container["args"].items]
     texts = [(word.text or "", word) for word in words]
     if len(texts) > 2 and texts[0][0] in ("sh", "bash") and texts[1][0] == "-c":
@@ -99,13 +99,13 @@ def _words(container: Node) -> list[tuple[str, Node]]:
 
 
 def _parameters(spec: Node) -> dict[str, Node]:
-    """Returns the parameters of the search by their name; those whose name stands there twice are another rule's."""
+    """Returns the search parameters by name, without duplicate names, which another rule reports."""
     times = Counter(item["name"].text for item in spec["parameters"].items)
     return {name: item for name, item in named(spec["parameters"].items).items() if times[name] == 1}
 
 
 def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    """Returns the words from `trainer` on, where they are a training of ours; none elsewhere."""
+    """Returns the words from `trainer` on if they are a training of ours; otherwise none."""
     texts = [text for text, _ in words]
     if not texts or not re.fullmatch(r"python(3(\.\d+)?)?", PurePosixPath(texts[0]).name) or "-m" not in texts:
         return []
@@ -121,7 +121,7 @@ def _training(words: list[tuple[str, Node]]) -> list[tuple[str, Node]]:
 def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
     """Yields the flags; --weight_decay=1 is --weight-decay 1.
 
-    Words that follow none are reported as a flag of their own.
+    Words that follow no flag are yielded as a flag of their own.
     """
     found: Given | None = None
     for text, node in words[1:]:
@@ -154,7 +154,7 @@ def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator
 
 
 def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: str | None) -> Iterator[Defect]:
-    """Yields a value as it stands there, or all that a placeholder can become."""
+    """Yields a defect of a value: of the word itself, or of what its placeholder can become."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None and whole[1] in searched:
         for place, what in _drawn(flag, searched[whole[1]], model):
@@ -164,7 +164,7 @@ def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: s
 
 
 def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node, str]]:
-    """Yields the ends of a range, or the values of a list, that `flag` does not take."""
+    """Yields a defect for each end of a range, or value of a list, that `flag` does not take."""
     space, kind = parameter["feasibleSpace"], parameter["parameterType"]
     if kind.text in LISTED:
         for value in space["list"].items:
@@ -181,9 +181,9 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
 
 
 def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Defect]:
-    """Yields the settings of --set name=value,name=value, be they written there or in the list of a parameter.
+    """Yields the defects of --set name=value,name=value, whether written there or in the list of a parameter.
 
-    `others` are the flags that the command gives itself.
+    `others` are the other flags of the command.
     """
     for text, node in item.values or [("", item.node)]:
         whole = PLACEHOLDER.fullmatch(text)

@@ -1,5 +1,6 @@
-"""What Kubeflow's training operators ask of their jobs: v1 by its webhooks (pkg/webhooks of v1.9), v2 by its runtimes'
-names.
+"""Checks what Kubeflow's training operators require of their jobs.
+
+Those of v1 are in its webhooks (pkg/webhooks of v1.9), those of v2 follow from the names in its runtimes.
 """
 
 from collections.abc import Iterator
@@ -11,25 +12,28 @@ from katib.errors import nearest
 
 CONTAINERS = {"PyTorchJob": "pytorch", "TFJob": "tensorflow", "XGBoostJob": "xgboost"}
 ROLES = {"PyTorchJob": ("Master", "Worker"), "XGBoostJob": ("Master", "Worker")}
-NODE = "node"  # pkg/constants of the trainer v2
+NODE = "node"
+"""The container's name in pkg/constants of the trainer v2."""
 
 OPERATOR = error(
     "training-job",
-    finds="a PyTorchJob, TFJob or XGBoostJob with a replica that lacks the container of the kind's name (pytorch, tensorflow,"
-    " xgboost) or has an unknown role, with more than one Master, or without replicas; a TrainJob without runtimeRef",
+    finds="a PyTorchJob, TFJob or XGBoostJob with a replica that lacks the container of the kind's name (pytorch,"
+    " tensorflow, xgboost) or has an unknown role, with more than one Master, or without replicas; a TrainJob without"
+    " runtimeRef",
     effect="the training operator refuses the job of each trial, and no trial starts",
     fix="name the container that trains as the kind has it, and write the same in primaryContainerName",
 )
 TRAIN_JOB = warning(
     "train-job-container",
     finds=f"a TrainJob whose primaryContainerName is not {NODE}",
-    effect=f"the runtimes of the trainer v2 call it {NODE}; Katib's pod webhook refuses pods without the container that is named",
+    effect=f"the runtimes of the trainer v2 call it {NODE}; Katib's pod webhook refuses pods without the container"
+    " that is named",
     fix=f"write {NODE}, unless the runtime has a container of that name",
 )
 
 
 def training_job(trial: Node, primary: Node) -> Iterator[Defect]:
-    """Yields a trial of one of Kubeflow's kinds; `primary` is primaryContainerName."""
+    """Yields the defects of a trial of one of Kubeflow's kinds; `primary` is primaryContainerName."""
     kind, version = trial["kind"].text or "", trial["apiVersion"].text
     if kind == "TrainJob" and version == "trainer.kubeflow.org/v1alpha1":
         reference = trial["spec"]["runtimeRef"]["name"]

@@ -1,6 +1,4 @@
-"""The points of the setting `first_suggestions`: whether each is one of the search space, and whether it comes to its
-turn.
-"""
+"""Checks the points of the setting `first_suggestions`: whether each is in the search space and will be tried."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +13,8 @@ from katib.text import number
 FIRST = error(
     "first-suggestions",
     finds="first_suggestions with a point that is not one of the search space, or that is there twice",
-    effect="Sepsweep's services refuse it, and the Experiment fails before its first trial; so does the search on this machine",
+    effect="Sepsweep's services refuse it, and the Experiment fails before its first trial; so does the search on"
+    " this machine",
     fix="give every parameter one value within its feasibleSpace, under the parameter's own name",
 )
 FIRST_UNTRIED = warning(
@@ -27,15 +26,16 @@ FIRST_UNTRIED = warning(
 CLASH = warning(
     "first-suggestions-name",
     finds="a `trial` name in first_suggestions that does not end in a '-' and eight random letters, as Katib's own do",
-    effect="Katib's database knows a trial by its name alone, in all namespaces: a second trial of this name mixes its metrics"
-    " with the first one's",
+    effect="Katib's database knows a trial by its name alone, in all namespaces: a second trial of this name mixes"
+    " its metrics with the first one's",
     fix="leave `trial` out, or give each trial of the cluster a name of its own",
 )
-RANDOM = re.compile(r".+-[a-z0-9]{8}")  # suggestionclient.go: utilrand.String(8) behind the name of the experiment
+RANDOM = re.compile(r".+-[a-z0-9]{8}")
+"""Names that suggestionclient.go makes: the experiment's name, a hyphen and utilrand.String(8)."""
 
 
 def tried_first(top: Node) -> Iterator[Defect]:
-    """Compares the first suggestions, where Sepsweep's services take the setting, with the search space."""
+    """Yields the defects of the first suggestions, if Sepsweep's services take this setting."""
     spec = top["spec"]
     algorithm, trials = spec["algorithm"], spec["maxTrialCount"].integer
     setting = named(algorithm["algorithmSettings"].items).get("first_suggestions")
@@ -46,7 +46,8 @@ def tried_first(top: Node) -> Iterator[Defect]:
     try:
         found = first_suggestions(value.text or "")
     except ValueError:
-        return  # a finding of the setting's value already
+        # The setting's value has a defect of its own.
+        return
     wrong = [*problems(found, list(parameters), lambda name, text: _place(parameters[name], text))]
     yield from (FIRST.at(value, problem) for problem in wrong)
     plain = [point.trial for point in found if point.trial and not RANDOM.fullmatch(point.trial)]
@@ -58,9 +59,9 @@ def tried_first(top: Node) -> Iterator[Defect]:
 
 
 def _place(parameter: Node, text: str) -> float | str | None:
-    """Returns where a value lies on a parameter's axis; None where it is outside.
+    """Returns the position of a value on a parameter's axis; None if it is outside.
 
-    A bound that is no number has a finding of its own.
+    A bound that is not a number has a defect of its own.
     """
     space = parameter["feasibleSpace"]
     if parameter["parameterType"].text in LISTED:

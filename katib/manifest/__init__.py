@@ -1,1 +1,1 @@
-"""The Experiment manifest: its schema, the typed view of it, rendering it, and comparing two of them."""
+"""The Experiment manifest: how it is rendered, read, run and compared."""

@@ -40,14 +40,14 @@ def _all(manifest: Manifest) -> Iterator[str]:
     yield from _several_pods(at(job, "spec"))
     for container in items_at(manifest.pod, "initContainers"):
         yield (
-            f"initContainers: '{container.get('name', '')}' is not run here; do what it prepares by hand and leave it out, "
-            "or run it on a cluster"
+            f"initContainers: '{container.get('name', '')}' is not run here; do what it prepares by hand and leave it"
+            " out, or run it on a cluster"
         )
     for container in _primary(manifest):
         if not container.get("command"):
             yield (
-                f"container '{container.get('name')}' has no command: that of its image {container.get('image', '')} is not"
-                " known here; write it as command:, or run it on a cluster"
+                f"container '{container.get('name')}' has no command: that of its image {container.get('image', '')}"
+                " is not known here; write it as command:, or run it on a cluster"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the kubelet and Katib's pod webhook make of a trial's command, and whether it is our trainer. Pure."""
+"""Reads a trial's command as the kubelet and Katib's pod webhook do, and tells whether it runs our trainer."""
 
 import re
 import shlex
@@ -13,13 +13,14 @@ _TRAINER = re.compile(
 _SHELLS = (("sh", "-c"), ("bash", "-c"))
 _QUOTE = re.compile(r"['\"]")
 _FOR_A_SHELL = re.compile(r"[`$\\;&|<>()*?\[\]{}#~!\n]")
-"""What of a script only a shell can read."""
+"""Characters of a script that only a shell can interpret."""
 _PLACEHOLDER = re.compile(r"\$\{trialParameters\.[^{}]+\}")
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """Returns `text` as the kubelet passes it on (k8s.io/kubernetes, third_party/forked/golang/expansion): `$(NAME)` is
-    the value of a variable, `$$` is `$`, and a reference to nothing known stays as it is.
+    """Returns `text` with its variables filled in, as the kubelet does (third_party/forked/golang/expansion).
+
+    `$(NAME)` becomes the value of a variable, `$$` becomes `$`, and a reference to an unknown variable stays as it is.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -29,10 +30,10 @@ def expand(text: str, known: Mapping[str, str]) -> str:
 
 
 def as_run(argv: Sequence[str]) -> tuple[str, ...]:
-    """Returns a container's words as Katib's pod webhook has them run (pod/utils.go, wrapWorkerContainer): it joins
-    them with blanks for a shell, which takes quotes away, and so the words behind a script belong to the script.
+    """Returns the words that run in the end (pod/utils.go, wrapWorkerContainer).
 
-    A shell whose script is no more than the words of our trainer is left out: they are run themselves.
+    Katib's pod webhook joins a container's words with blanks for a shell, which removes quotes; so the words after a
+    script belong to the script. A shell whose script is only our trainer's command is left out.
     """
     if tuple(argv[:2]) not in _SHELLS or len(argv) < 3:
         return tuple(_unquoted(word) for word in argv)
@@ -45,11 +46,10 @@ def as_run(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_trainer(argv: Sequence[str]) -> bool:
-    """Returns whether a command is our trainer's training or one of its own verbs, so that it exits with the trainer's
-    exit code.
+    """Returns whether a command runs our trainer, one of its verbs included, and so exits with the trainer's exit code.
 
-    That is `python -m trainer`, with `env`, settings of variables or `exec` before it, or behind `sh -c` where the
-    script holds no other command: of several nobody knows whose exit code it is.
+    That is `python -m trainer`, perhaps after `env`, variable assignments or `exec`, or behind `sh -c` if the script
+    holds no other command: with several commands the exit code may be another one's.
     """
     script = " ".join(argv[2:]) if tuple(argv[:2]) in _SHELLS else ""
     read = read_script(script)
@@ -64,7 +64,8 @@ def flags_in(words: Iterable[str]) -> dict[str, list[str]]:
     for word in words:
         flag, sign, value = word.partition("=")
         if word.startswith("--"):
-            flags.pop(flag, None)  # the last one takes the words that follow it
+            # The last one takes the words that follow it.
+            flags.pop(flag, None)
             flags[flag] = [value] if sign else []
         elif flags:
             flags[next(reversed(flags))].append(word)
@@ -72,12 +73,12 @@ def flags_in(words: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _joined(script: str) -> str:
-    """Returns a script with the lines in one that a backslash continues."""
+    """Returns a script with continued lines joined."""
     return script.replace("\\\n", " ").strip()
 
 
 def _unquoted(word: str) -> str:
-    """Returns the word without the quotes that a shell takes away; where they are no pairs it stays as it is."""
+    """Returns the word without the quotes that a shell removes; unpaired quotes stay."""
     if not _QUOTE.search(word):
         return word
     try:

@@ -95,7 +95,7 @@ def _rest(spec: Tree) -> Tree:
 
 
 def differences(before: object, after: object, path: str = "spec") -> Iterator[str]:
-    """Yields where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`, one text per place."""
+    """Yields where two specs differ: `spec.parameters[0].feasibleSpace.max: "0.01" became "0.1"`."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys((*before, *after)):
             yield from differences(before.get(key), after.get(key), f"{path}.{key}")

@@ -19,15 +19,14 @@ from katib.tree import at
 from katib.trial import Direction, Identity
 
 if TYPE_CHECKING:
-    # At work it is loaded with the first manifest: pydantic takes 20 MB, and a service that is asked over gRPC has
-    # none.
+    # pydantic takes 20 MB; it is loaded with the first manifest, which a service that is asked over gRPC never reads.
     from katib.manifest import schema as schema
     from katib.manifest.schema import Distribution, ParameterType, Strategy
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One axis of the search space; numbers are the manifest's own strings.
+    """One axis of the search space; its numbers are strings, as in the manifest.
 
     double and int have `min` and `max`, discrete and categorical have `values`.
     """
@@ -51,10 +50,10 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class TrialPod:
-    """A trial's pod with its values filled in; of its containers there is the primary one alone."""
+    """A trial's pod with its values filled in; it has the primary container alone."""
 
     name: str
-    """Of the trial and of its Job."""
+    """The name of the trial and of its Job."""
     template: schema.PodTemplate
 
     @property
@@ -64,7 +63,7 @@ class TrialPod:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """Its words as the manifest has them."""
+        """The words of its command, as in the manifest."""
         return (*self.container.command, *self.container.args)
 
 
@@ -226,9 +225,7 @@ def _template(spec: schema.Spec, namespace: str, source: str) -> TrialTemplate:
 
 
 def parameters_of(spec: Mapping[str, object], source: str) -> tuple[Parameter, ...]:
-    """Returns the axes of a search whose manifest's `spec` was read before, as a store keeps it.
-
-    None where it holds none.
+    """Returns the axes of a search from its manifest's `spec`, such as a store keeps; an empty tuple if it has none.
 
     Raises ManifestError as `load_experiment` does.
     """
@@ -285,10 +282,7 @@ def _primary_container(template: schema.TrialTemplate, source: str) -> schema.Co
 
 
 def _failure_rules(job: schema.JobSpec, pod: schema.Pod) -> tuple[FailureRule, ...]:
-    """Returns those that look at exit codes of the primary container.
-
-    The others see what happens to nodes and to other containers.
-    """
+    """Returns the rules for exit codes of the primary container; the others are about nodes and other containers."""
     name = pod.containers[0].name
     return tuple(
         FailureRule(rule.action, frozenset(codes.values), codes.operator == "NotIn", not codes.container_name)

@@ -1,6 +1,6 @@
-"""Spec x site -> the text of one Experiment manifest, or of the same search as a W&B sweep file.
+"""Renders a spec on a site to the text of one Experiment manifest, or to a W&B sweep file of the same search.
 
-Pure but for reading the templates; called by render, local, deploy and sweep.
+Pure but for reading the templates.
 """
 
 import json
@@ -21,13 +21,15 @@ from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-KEPT_DAYS = 7  # that the Job and pod of an ended trial stay, for their logs
-DEADLINE_MARGIN = 3  # times the estimate: waiting for a GPU counts towards activeDeadlineSeconds too
+KEPT_DAYS = 7
+"""For so many days the Job and pod of an ended trial stay, for their logs."""
+DEADLINE_MARGIN = 3
+"""Multiple of the estimated duration: waiting for a GPU counts towards activeDeadlineSeconds too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What a caller may change of a spec for one rendering; None leaves it as it is."""
+    """Values that replace those of a spec for one rendering; None keeps the spec's."""
 
     preset: str | None = None
     name: str | None = None
@@ -37,16 +39,16 @@ class Overrides:
 
     @property
     def settings(self) -> list[str]:
-        """The trainer's settings among them."""
+        """The trainer's settings that are replaced."""
         return [] if self.preset is None else ["preset"]
 
     def apply(self, spec: Spec) -> Spec:
-        """Returns the spec with these values in place. Raises SpecError where they do not fit together."""
+        """Returns the spec with these values. Raises SpecError if they do not fit together."""
         given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
         data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
         if self.preset is not None:
             data["fixed"] = data["fixed"] | {"preset": self.preset}
-        # A shortened search must stay valid: it cannot look, or forgive failures, beyond its own end.
+        # A shortened search must stay valid: it cannot start stopping, or tolerate failures, beyond its own end.
         data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
         data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
         if data["epochs_with_patience"] is not None:
@@ -61,7 +63,8 @@ class Overrides:
             raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
         if (self.parallel or 0) > made.trials:
             raise SpecError(
-                f"parallel {self.parallel}: the search has {count(made.trials, 'trial')} in all; name at most {made.trials}"
+                f"parallel {self.parallel}: the search has {count(made.trials, 'trial')} in all; name at most"
+                f" {made.trials}"
             )
         return made
 
@@ -83,15 +86,16 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         command=words,
         prestop=_prestop(spec),
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
-        # A trial that waits for room is at work for its Job, whose clock would end it before the wait is over.
+        # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
     )
 
 
 def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
-    """Returns the W&B sweep file of `spec`: the same space, metric and number of trials, and the same trainer started
-    by W&B's agent, on the corpus in `data`, with a run directory below `runs` for each of W&B's runs. Of `site` the W&B
-    project counts.
+    """Returns the W&B sweep file of `spec`: the same search space, metric, number of trials and trainer.
+
+    W&B's agent starts the trainer on the corpus in `data`, with a run directory below `runs` for each run. `site`
+    provides the W&B project alone.
     """
     overrides = overrides or Overrides()
     source, spec = file_of(spec), overrides.apply(spec)
@@ -108,16 +112,17 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
 
 
 def command(spec: Spec, site: Site) -> list[str]:
-    """Returns the trainer's argument list; searched values stand as Katib's placeholders.
+    """Returns the trainer's argument list, with Katib's placeholders for searched values.
 
-    Katib's webhook joins it to one shell line without quoting, so no word may hold what a shell reads.
+    Katib's webhook joins it to one unquoted shell line, so no word may hold a character that a shell interprets.
     """
     words = ["python", "-m", "trainer", "--model", spec.model]
     words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
     words += ["--epochs", str(spec.epochs), "--linger", "20"]
     words += ["--room-minutes", str(site.room_minutes)]
     if site.resources.gpus:
-        words += ["--device", "cuda"]  # rather no training than one on the processor of a GPU node
+        # On a GPU node no training is better than one on the processor.
+        words += ["--device", "cuda"]
     words += _fixed(spec)
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]
@@ -125,7 +130,7 @@ def command(spec: Spec, site: Site) -> list[str]:
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
-    """Returns the flags of what is not searched, each with its values as the command has them."""
+    """Returns the flags that are not searched, each with its values as in the command."""
     listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
     return {
         flag_of(name): [number(item) if isinstance(item, float) else str(item) for item in values]
@@ -139,18 +144,18 @@ def number(value: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """Returns the same number without an exponent: YAML takes 1e-06 for a text."""
+    """Returns the number without an exponent, because YAML takes 1e-06 for a text."""
     return format(Decimal(repr(value)), "f")
 
 
 def _settings(spec: Spec) -> dict[str, str]:
-    """Returns the settings of the algorithm as Katib has them, the points that it tries first among them."""
+    """Returns the settings of the algorithm as strings, including the points that it tries first."""
     points = [{"assignments": {name: number(point[name]) for name in spec.search}} for point in spec.first_suggestions]
     return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
 
 
 def _fixed(spec: Spec) -> list[str]:
-    """Returns what is the same for all trials, as flags of the trainer."""
+    """Returns the words of the flags that are the same for all trials."""
     return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
 
 
@@ -170,11 +175,10 @@ def _run_dir(spec: Spec) -> str:
 
 
 def _prestop(spec: Spec) -> str:
-    """Stops the trainer by its pid file and waits until it has saved and gone.
+    """Returns the shell line that stops the trainer by its pid file and waits until it has saved and exited.
 
-    What stands in the file is believed only where that process has the run directory as an argument: a training that
-    was killed leaves its file, anybody who writes the volume can write another, and each container of the pod has
-    processes here.
+    It trusts the file only if that process has the run directory as an argument: a training that was killed leaves its
+    file, anybody who can write to the volume can write another, and all containers of the pod share their processes.
     """
     return (
         f"d={_run_dir(spec)}; f=$d/trainer.pid; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"

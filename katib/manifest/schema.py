@@ -1,7 +1,7 @@
 # ruff: noqa: D101 (the classes are Katib's and Kubernetes' own mappings, documented there)
-"""The keys of an Experiment manifest that are read on this side, as pydantic models; YAML is parsed here alone.
+"""Parses an Experiment manifest into pydantic models of the keys that an engine reads.
 
-Keys that are not listed are left to katib/check.py. Called by katib/manifest/experiment.py.
+Other keys are left to katib/check.
 """
 
 from typing import Annotated, Literal
@@ -20,14 +20,14 @@ Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 Strategy = Literal["max", "min", "latest"]
 
 DEFAULT_BACKOFF_LIMIT = 6
-"""Retries of a Kubernetes Job that names no backoffLimit."""
+"""Retries of a Kubernetes Job without backoffLimit."""
 
 DEFAULT_GRACE_SECONDS = 30
-"""From SIGTERM to SIGKILL in a pod that names no terminationGracePeriodSeconds."""
+"""Seconds from SIGTERM to SIGKILL in a pod without terminationGracePeriodSeconds."""
 
 
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, object]]:
-    """Returns the one document of `text`, typed and as it was read. Raises ManifestError."""
+    """Returns the one Experiment in `text`, typed and as it was read. Raises ManifestError."""
     document = experiment_document(text, source)
     if found := not_here(document.get("spec")):
         raise ManifestError(f"{source}: {found}")
@@ -38,14 +38,14 @@ def parse(text: str, source: str) -> tuple["Manifest", dict[str, object]]:
 
 
 class Node(BaseModel):
-    """A mapping of the manifest. Keys are camelCase there; nothing is converted, so "1" is no number."""
+    """A mapping of the manifest. Its keys are camelCase; nothing is converted, so "1" is not a number."""
 
     model_config = ConfigDict(frozen=True, strict=True, alias_generator=to_camel, extra="ignore")
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, data: object) -> object:
-        """Returns a key that is null is a key that is missing, as in Go."""
+        """Removes keys whose value is null, because Go treats them as missing."""
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
@@ -116,7 +116,7 @@ class EnvVar(Node):
 
 
 def _absolute(path: str) -> str:
-    """Returns the kubelet takes a relative path from / (kubelet_pods.go, makeMounts)."""
+    """Returns the path below /, as the kubelet takes a relative one (kubelet_pods.go, makeMounts)."""
     return path if path.startswith("/") else f"/{path}"
 
 
@@ -219,7 +219,7 @@ class Manifest(Node):
 
 
 def chosen(documents: list[Document]) -> Document | None:
-    """Returns the one document of a file, or of several the one Experiment; None where that is none or ambiguous."""
+    """Returns the only document of a file, or the only Experiment among several; None if there is no such one."""
     if len(documents) == 1:
         return documents[0]
     experiments = [
@@ -229,7 +229,7 @@ def chosen(documents: list[Document]) -> Document | None:
 
 
 def experiment_document(text: str, source: str) -> dict[str, object]:
-    """Returns the one Experiment of `text` as it was read. Raises ManifestError."""
+    """Returns the one Experiment in `text` as it was read. Raises ManifestError."""
     try:
         documents = read_documents(text)
     except YamlError as error:
@@ -247,7 +247,7 @@ def experiment_document(text: str, source: str) -> dict[str, object]:
 
 
 def _first(error: ValidationError) -> str:
-    """Returns the first problem as `spec.objective.type: text`, and how many there are beside it."""
+    """Returns the first problem as `spec.objective.type: text`, and the number of further ones."""
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

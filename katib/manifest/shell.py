@@ -1,6 +1,6 @@
-"""Reads a script for sh as far as its end and its commands go: what Katib appends to it follows the last character.
+"""Reads the commands and the end of a script for sh, because Katib appends to its last character.
 
-Quotes, comments, here-documents and the blocks of the shell (if … fi, { … }, ( … )) are read; nothing is expanded.
+It reads quotes, comments, here-documents and the blocks of the shell (if … fi, { … }, ( … )) and expands nothing.
 """
 
 import re
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 PIECE = re.compile(
     r"(?P<gap>(?:\\\n|[ \t])+)|(?P<line>\n)|(?P<comment>#[^\n]*)"
-    r"|(?P<here><<-?(?!<)[ \t]*(?P<mark>'[^'\n]*'|\"[^\"\n]*\"|[^\s;&|()<>]+))|(?P<redirect>\d*(?:[<>]&|&>>?|>>|<<<|<>|>\||[<>]))"
+    r"|(?P<here><<-?(?!<)[ \t]*(?P<mark>'[^'\n]*'|\"[^\"\n]*\"|[^\s;&|()<>]+))"
+    r"|(?P<redirect>\d*(?:[<>]&|&>>?|>>|<<<|<>|>\||[<>]))"
     r"|(?P<operator>&&|\|\||;;|[;&|])|(?P<paren>\$?[()])"
     r"|(?P<word>(?:\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`|\$\(\(|\$(?!\()|[^\s;&|()<>'\"\\`$])+)",
     re.DOTALL,
@@ -21,7 +22,7 @@ BEFORE_A_COMMAND = ("then", "do", "else", "elif", "!", *OPENS)
 
 @dataclass(frozen=True)
 class Command:
-    """A command outside of all blocks: its first word and what stands before it (; & | && || or a line end)."""
+    """A command outside of all blocks: its first word, and what precedes it (; & | && || or a line end)."""
 
     word: str
     after: str
@@ -29,7 +30,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Script:
-    """What a script is made of. `end` says why nothing can follow its last character, None where something can."""
+    """The commands of a script. `end` says why nothing can be appended to its last character; None if something can."""
 
     commands: list[Command]
     end: str | None
@@ -64,15 +65,15 @@ def read_script(text: str) -> Script:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the kind and text of each piece; the kind is `open` for a quote or a here-document that nothing ends."""
-    place = 0
+    """Yields the kind and text of each piece; the kind is `open` for a quote or a here-document that never ends."""
+    position = 0
     marks: list[str] = []
-    while place < len(text):
-        match = PIECE.match(text, place)
+    while position < len(text):
+        match = PIECE.match(text, position)
         if match is None:
-            yield "open", text[place:]
+            yield "open", text[position:]
             return
-        place = match.end()
+        position = match.end()
         kind = match.lastgroup or ""
         if match["mark"]:
             marks.append(re.sub(r"['\"\\]", "", match["mark"]))
@@ -81,14 +82,14 @@ def _pieces(text: str) -> Iterator[tuple[str, str]]:
         yield kind, match[0]
         if kind == "line" and marks:
             for mark in marks:
-                body = re.compile(rf"(?:[^\n]*\n)*?\t*{re.escape(mark)}(?=\n|\Z)").match(text, place)
+                body = re.compile(rf"(?:[^\n]*\n)*?\t*{re.escape(mark)}(?=\n|\Z)").match(text, position)
                 if body is None:
-                    yield "open", text[place:]
+                    yield "open", text[position:]
                     return
-                place = body.end()
+                position = body.end()
                 yield "here", mark
-                place += text[place : place + 1] == "\n"
-            yield ("line", "\n") if text[place - 1] == "\n" else ("here", mark)
+                position += text[position : position + 1] == "\n"
+            yield ("line", "\n") if text[position - 1] == "\n" else ("here", mark)
             marks = []
     if marks:
         yield "open", ""

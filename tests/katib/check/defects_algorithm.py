@@ -57,7 +57,7 @@ DEFECTS: Defects = {
     "first suggestion without a parameter": (first([{"lr": 0.001}]), {FIRST_OURS, *NOT_FIRST}),
     "first suggestion with a misspelt parameter": (first([{**POINT, "lrr": 1}]), {FIRST_OURS, *NOT_FIRST}),
     "first suggestion outside its range": (first([{**POINT, "weight_decay": 0}]), {FIRST_OURS, *NOT_FIRST}),
-    "first suggestion that is no number": (first([{**POINT, "lr": "fast"}]), {FIRST_OURS, *NOT_FIRST}),
+    "first suggestion that is not a number": (first([{**POINT, "lr": "fast"}]), {FIRST_OURS, *NOT_FIRST}),
     "first suggestion twice, spelt otherwise": (
         first([POINT, {"assignments": {**POINT, "lr": "1e-3"}}]),
         {FIRST_OURS, *NOT_FIRST},
