@@ -22,7 +22,7 @@ from katib.text import with_unit
 
 if TYPE_CHECKING:
     # SciPy takes half a second to load: only what fits a Gaussian process waits for it.
-    from katib.search.bayes import Observations
+    from katib.search.observations import Observations
 
 SEED = "seed"
 """A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration
@@ -98,7 +98,7 @@ def seed_noise(table: TrialTable) -> Noise | None:
     weighed against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian
     process's own fit.
     """
-    from katib.search.bayes import demanded_noise, surrogate
+    from katib.search.bayes import noise_prior, surrogate
 
     groups = _configurations(table)
     found = _repeated(table, groups)
@@ -107,7 +107,7 @@ def seed_noise(table: TrialTable) -> Noise | None:
     space, told = _space(table), _told(table, groups)
     if len(told.values) < FEWEST_TO_FIT:
         return None
-    if exact := demanded_noise(space, told):
+    if exact := noise_prior(space, told):
         return Noise(
             *exact,
             "the least that is assumed: no trial repeats another, and their values show none",
@@ -175,7 +175,7 @@ def _belief(
 
 def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> "Observations":
     """Returns what the Gaussian process is told of the trials."""
-    from katib.search.bayes import observations
+    from katib.search.observations import observations
 
     past = [
         Observation(dict(key), OUTCOMES[row.state], row.value, row.values)

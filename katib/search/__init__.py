@@ -1,3 +1,1 @@
-"""What to propose and what to stop: pure functions over trials, called by the local engine (and by services beside
-Katib).
-"""
+"""Decides what a search tries next and which trials it stops, by pure functions of the trials so far."""

@@ -1,7 +1,7 @@
-"""One parameter of a search as an axis that a sampler can move on, and back to Katib's strings.
+"""Converts between the texts of a parameter and its coordinates on an axis, from which a sampler draws.
 
 A sampler sees an Optuna distribution; a trial gets the text that Katib would put into its command. The normal
-distributions, which Optuna lacks, are an axis of quantiles. Pure.
+distributions, which Optuna lacks, are an axis of quantiles. Pure: no I/O.
 """
 
 import math
@@ -16,19 +16,17 @@ from katib.manifest.experiment import Parameter
 from katib.text import number
 
 if TYPE_CHECKING:
-    # At work it is loaded with the first distribution: whoever only asks where a point lies need not wait a second for
-    # it.
+    # At run time Optuna is loaded with the first distribution: it takes a second, and a point's place needs none.
     from optuna.distributions import BaseDistribution
 
 SIGMAS = 3
 """The bounds of a normal distribution lie so many standard deviations from its mean (Katib v0.19,
-suggestion/v1beta1/hyperopt/base_service.py: sigma is a sixth of the range); it is cut off there."""
-
+suggestion/v1beta1/hyperopt/base_service.py: sigma is a sixth of the range); the distribution is cut off there."""
 MOST, MOST_STEPS = Decimal("1e18"), Decimal("1e15")
-"""The greatest number and the greatest count of steps: beyond them a float does not tell neighbours apart."""
+"""The greatest number and the greatest count of steps: beyond them a float cannot distinguish neighbours."""
 
 Coordinate = float | str
-"""Where a trial stands on an axis: a number, or the text itself where the parameter is a list."""
+"""The position of a value on an axis: a number, or the text itself where the parameter is a list."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Axis:
 
     @cached_property
     def distribution(self) -> "BaseDistribution":
-        """What the sampler draws coordinates from."""
+        """The distribution from which a sampler draws coordinates."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self._listed:
@@ -54,7 +52,7 @@ class Axis:
         if self.step is not None:
             high = low + self._steps * self.step
         if self._logarithmic:
-            # Optuna has no steps on a logarithmic axis; `text` goes to the nearest.
+            # Optuna has no steps on a logarithmic axis; `text` takes the nearest step.
             if self.parameter.type == "int" and self.step == 1:
                 return IntDistribution(int(low), int(high), log=True)
             return FloatDistribution(float(low), float(high), log=True)
@@ -63,7 +61,7 @@ class Axis:
         return FloatDistribution(float(low), float(high), step=float(self.step) if self.step else None)
 
     def text(self, coordinate: Coordinate) -> str:
-        """Returns the value that a trial at `coordinate` is given, within the bounds and on a step."""
+        """Returns the value at `coordinate`, within the bounds and on a step."""
         if self._listed:
             return str(coordinate)
         value = self._from_quantile(float(coordinate)) if self._normal else float(coordinate)
@@ -72,7 +70,7 @@ class Axis:
         return _plain(self._on_step(value))
 
     def coordinate(self, text: str) -> Coordinate | None:
-        """Returns where a trial with this value stands, on a step; None where the value is not one of this axis."""
+        """Returns the coordinate of a value, on a step; None where the value is not one of this axis."""
         if self._listed:
             return text if text in self._choices else None
         value = number(text)
@@ -84,7 +82,7 @@ class Axis:
 
     @cached_property
     def levels(self) -> int | None:
-        """How many values there are; None where they cannot be counted."""
+        """The number of values; None where they cannot be counted."""
         if self._listed:
             return len(self._choices)
         if self.step is None:
@@ -92,7 +90,7 @@ class Axis:
         return self._steps + 1
 
     def level(self, index: int) -> str:
-        """Returns one of the countable values, by its place in their order."""
+        """Returns one of the countable values by its index in their order."""
         if self._listed:
             return self._choices[index]
         return _plain(self.low + index * self.step) if self.step is not None else self.text(float(self.low))
@@ -107,8 +105,9 @@ class Axis:
         return self.text(self._unscaled(low + share * (high - low)))
 
     def share(self, text: str) -> float | None:
-        """Returns the share of the distribution below this value, the middle of its part where it has one: `at` leads
-        back to it.
+        """Returns the share of the distribution below a value, from which `at` returns the value again.
+
+        A countable value has a part of the distribution; its share is the middle of that part.
         """
         coordinate = self.coordinate(text)
         if coordinate is None:
@@ -129,9 +128,7 @@ class Axis:
 
     @property
     def ordered(self) -> bool:
-        """Whether a value lies between its neighbours: all but categorical ones, and lists that are not numbers in
-        order.
-        """
+        """Whether a value lies between its neighbours: not in categorical axes and in lists without numeric order."""
         if not self._listed:
             return True
         if self.parameter.type == "categorical":
@@ -143,7 +140,7 @@ class Axis:
         return sorted(numbers) in (numbers, numbers[::-1])
 
     def record(self, text: str) -> "tuple[BaseDistribution, float | int | str]":
-        """Returns the value as a record of trials shows it, with the bounds and the scale that a chart needs."""
+        """Returns a value for a record of trials, with the bounds and the scale that a chart needs."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self._listed:
@@ -164,7 +161,7 @@ class Axis:
 
     @cached_property
     def step(self) -> Decimal | None:
-        """From one value to the next; 1 for an int that names none, None for a double that names none."""
+        """The difference between neighbouring values; where none is given, 1 for an int and None for a double."""
         if self.parameter.step:
             return self._number("step", self.parameter.step)
         return Decimal(1) if self.parameter.type == "int" else None
@@ -210,13 +207,13 @@ class Axis:
         return math.exp(value) if self._logarithmic else value
 
     def _on_step(self, value: float) -> Decimal:
-        """Returns the nearest of the values that there are."""
+        """Returns the nearest value on a step."""
         step = self.step or Decimal(1)
         index = round((Decimal(value) - self.low) / step)
         return self.low + min(max(index, 0), self._steps) * step
 
     def _index(self, text: str) -> int:
-        """Returns the place of a value, which is one of the axis, among the countable ones."""
+        """Returns the index of a value, which must be one of the axis, among the countable ones."""
         if self._listed:
             return self._choices.index(text)
         return round((Decimal(float(text)) - self.low) / self.step) if self.step is not None else 0
@@ -229,7 +226,7 @@ class Axis:
         if not number.is_finite() or not -MOST <= number <= MOST:
             raise self._error(f"{key} '{text}' is not a number")
         if self.parameter.type == "int" and number != int(number):
-            # The services that read such an int round; here no value lies beyond a bound.
+            # The services that accept such a bound of an int round it; here no value lies beyond the bound.
             whole = Decimal(math.ceil(number) if key == "min" else math.floor(number))
             return max(whole, Decimal(1)) if key == "step" and number > 0 else whole
         return number
@@ -253,6 +250,6 @@ class Axis:
 
 
 def _plain(number: Decimal) -> str:
-    """Without exponent for whole numbers, and as short as the steps are: 0.3, not 0.30000000000000004."""
+    """Returns the text of a number: 0.3, not 0.30000000000000004, and whole numbers without exponent."""
     number = number.normalize()
     return str(int(number)) if number == int(number) else str(number)

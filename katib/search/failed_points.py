@@ -1,4 +1,4 @@
-"""Where on the unit cube trials have failed, and how far from them a point lies. Pure."""
+"""Measures how far points of the unit cube lie from those at which trials have failed. Pure: no I/O."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from katib.search.space import Space
 
 
 class FailedPoints:
-    """Points of the unit cube, of which thousands are compared with each draw."""
+    """Points of the unit cube, up to thousands, with which each draw is compared."""
 
     def __init__(self, space: Space, points: Sequence[Sequence[float]]) -> None:
         axes = list(space.axes.values())
@@ -17,9 +17,9 @@ class FailedPoints:
         self._levels = np.array([axes[index].levels or 1 for index in self._unordered], dtype=float)
 
     def distance(self, shares: Sequence[float]) -> float:
-        """Returns the distance to the nearest: the greatest difference on any axis, in shares; 1 where there is none.
+        """Returns the distance to the nearest point; 1 where there is none.
 
-        Two values of an unordered axis have nothing in common.
+        The distance is the greatest difference on any axis, in shares. Two values of an unordered axis are 1 apart.
         """
         apart = np.abs(self._points - np.asarray(shares))
         apart[:, self._unordered] = apart[:, self._unordered] * self._levels >= 0.5

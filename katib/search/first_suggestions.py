@@ -1,7 +1,6 @@
-"""Reads the setting `first_suggestions`, the points that a search tries before all others, and compares them with its
-space.
+"""Reads the setting `first_suggestions`, the points that a search tries before all others, and checks them.
 
-The check, the suggestion service and the search on this machine read it here, so that all three accept the same points.
+The check of manifests, the suggestion service and the local engine all use it, so that they accept the same points.
 """
 
 import json
@@ -22,7 +21,7 @@ TRIAL_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class FirstSuggestion:
-    """One point, with the name of its trial where it must have a certain one."""
+    """One point, with the name of its trial where that is prescribed."""
 
     assignments: Mapping[str, str]
     trial: str = ""
@@ -56,31 +55,31 @@ def _suggestion(item: object) -> FirstSuggestion:
 def problems(
     suggestions: Sequence[FirstSuggestion],
     names: Sequence[str],
-    place: Callable[[str, str], Hashable | None],
+    coordinate: Callable[[str, str], Hashable | None],
 ) -> Iterator[str]:
-    """Yields, in words, what keeps the suggestions from being points of the space with the parameters `names`.
+    """Yields, in words, why the suggestions are not points of the space with the parameters `names`.
 
-    `place` returns where on a parameter's axis a value lies, and None where the value is not one of that parameter.
+    `coordinate` returns the position of a parameter's value on its axis; None where it is not a value of the parameter.
     """
     seen: dict[Hashable, int] = {}
     known = set(names)
     for number, suggestion in enumerate(suggestions, 1):
-        found = list(_of_one(suggestion, names, known, place))
-        yield from (f"point {number}: {problem}" for problem in found)
-        where = tuple(place(name, suggestion.assignments.get(name, "")) for name in names)
-        for key, what in ((where, "point"), (suggestion.trial, "trial name")):
-            if found or not key:
+        own = list(_problems_of_one(suggestion, names, known, coordinate))
+        yield from (f"point {number}: {problem}" for problem in own)
+        point = tuple(coordinate(name, suggestion.assignments.get(name, "")) for name in names)
+        for key, what in ((point, "point"), (suggestion.trial, "trial name")):
+            if own or not key:
                 continue
             if key in seen:
                 yield f"point {number} has the {what} of point {seen[key]}, and none is tried twice"
             seen.setdefault(key, number)
 
 
-def _of_one(
+def _problems_of_one(
     suggestion: FirstSuggestion,
     names: Sequence[str],
     known: set[str],
-    place: Callable[[str, str], Hashable | None],
+    coordinate: Callable[[str, str], Hashable | None],
 ) -> Iterator[str]:
     values = suggestion.assignments
     for name in values:
@@ -89,7 +88,7 @@ def _of_one(
     for name in names:
         if name not in values:
             yield f"the parameter '{name}' is missing"
-        elif place(name, values[name]) is None:
+        elif coordinate(name, values[name]) is None:
             yield f"{name} {values[name]} is outside its feasibleSpace"
     if suggestion.trial and not TRIAL_NAME.fullmatch(suggestion.trial):
-        yield (f"'{suggestion.trial}' cannot be a trial's name: at most 63 of a-z, 0-9 and '-', a letter first")
+        yield f"'{suggestion.trial}' cannot be a trial's name: at most 63 of a-z, 0-9 and '-', a letter first"

@@ -1,8 +1,8 @@
-"""Gaussian-process regression on a few hundred points: a Matérn 5/2 kernel with one length a group of features.
+"""Fits and evaluates a Gaussian process on a few hundred points: Matérn 5/2, one length per group of features.
 
-Rasmussen and Williams 2006, sections 2.2 (prediction), 4.2.1 (kernel) and 5.4.1 (gradient of the marginal likelihood).
-The hyperparameters are the maximum a posteriori under log-normal priors, which a handful of trials needs (Hvarfner et
-al. 2024, ICML, on lengths that grow with the dimension). Called by katib/search/bayes.py.
+The formulas are those of Rasmussen and Williams 2006, sections 2.2 (prediction), 4.2.1 (kernel) and 5.4.1 (gradient of
+the marginal likelihood). The hyperparameters are the maximum a posteriori under log-normal priors, which few trials
+need (Hvarfner et al. 2024, ICML, on lengths that grow with the dimension).
 """
 
 import math
@@ -14,59 +14,59 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-# For matrices as small as these, threads wait for each other longer than they work, and most of all where trials have
-# the cores.
+# With matrices as small as these, threads wait for each other longer than they work, above all while trials run.
 threadpool_limits(1, user_api="blas")
 
 Array = NDArray[np.float64]
 
 JITTER = 1e-8
 LENGTH_MEAN, LENGTH_DEVIATION = math.log(0.5), 0.7
-"""Of ln length in one dimension, in units of the axis; the mean grows by half the logarithm of the dimension."""
+"""The prior of ln length in units of the axis, in one dimension; in D dimensions the mean is greater by ln(D) / 2."""
 SIGNAL_DEVIATION = 1.0
+"""The prior of ln signal variance has mean 0."""
 NOISE_MEAN, NOISE_DEVIATION = math.log(0.01), 1.5
-"""Of ln noise variance, where the values have variance 1."""
+"""The prior of ln noise variance, for values of variance 1."""
 BOUNDS = 6.0
 """How far, in logarithms, a hyperparameter may leave its prior's mean."""
 
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """Fitted to `x` [N, D] with values `y` [N] of mean near 0 and variance near 1.
-
-    `groups` [D] names each feature's length.
-    """
+    """A process with fitted hyperparameters, conditioned on values."""
 
     x: Array
+    """[N, D], the points."""
     y: Array
+    """[N], the values, of mean near 0 and variance near 1."""
     extra: Array
-    """Variance of each value beyond the noise of all, [N]."""
+    """[N], the variance of each value beyond the noise of all."""
     groups: NDArray[np.intp]
+    """[D], the index of each feature's length."""
     theta: Array
     """ln lengths, ln signal variance, ln noise variance."""
     factor: tuple[Array, bool]
+    """The Cholesky factor of the covariance, as scipy.linalg.cho_factor returns it."""
     weights: Array
+    """[N], the inverse covariance times the values."""
 
     @property
     def log_likelihood(self) -> float:
-        """Of the values, but for a constant (Rasmussen and Williams 2006, equation 2.30)."""
+        """The log likelihood of the values, up to a constant (Rasmussen and Williams 2006, equation 2.30)."""
         return float(-0.5 * self.y @ self.weights - np.log(np.diag(self.factor[0])).sum())
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the function, without noise, at `points` [M, D]."""
+        """Returns mean and standard deviation [M] of the function, without noise, at `points` [M, D]."""
         signal, cross = math.exp(self.theta[-2]), self.cross(points)
         half = solve_triangular(self.factor[0], cross.T, lower=True, check_finite=False)
         variance = np.maximum(signal - np.einsum("nm,nm->m", half, half), 1e-12)
         return cross @ self.weights, np.sqrt(variance)
 
     def cross(self, points: Array) -> Array:
-        """Covariance of the function at `points` [M, D] with itself at `x`, [M, N]."""
+        """Returns the covariance [M, N] of the function at `points` [M, D] with the function at `x`."""
         return math.exp(self.theta[-2]) * _matern(_squares(points, self.x, self.groups, self.theta))[0]
 
-    def believe(self, points: Array) -> "GaussianProcess":
-        """Returns the same process, told that `points` came to what it predicts (kriging believer, Ginsbourger et al.
-        2010).
-        """
+    def assume(self, points: Array) -> "GaussianProcess":
+        """Returns the process conditioned on its own means at `points` as well (Ginsbourger et al. 2010)."""
         mean, _ = self.predict(points)
         x, y = np.vstack([self.x, points]), np.append(self.y, mean)
         return _conditioned(x, y, np.append(self.extra, np.zeros(len(points))), self.groups, self.theta)
@@ -77,13 +77,13 @@ def fit(
 ) -> GaussianProcess:
     """Returns the process with the most probable hyperparameters.
 
-    `noise` is the mean and the deviation of ln noise variance, where something is known of it.
+    `noise` is the mean and the deviation of the prior of ln noise variance; None stands for the usual one.
     """
     start, deviation = _prior_mean(groups), _prior_deviation(groups)
     if noise is not None:
         start[-1], deviation[-1] = noise
     squares = [_square(x[:, groups == group]) for group in range(groups.max() + 1)]
-    found = minimize(
+    optimum = minimize(
         _loss,
         start,
         args=(squares, y, extra, start, deviation),
@@ -92,7 +92,7 @@ def fit(
         bounds=[(value - BOUNDS, value + BOUNDS) for value in start],
         options={"maxiter": 60},
     )
-    return _conditioned(x, y, extra, groups, found.x)
+    return _conditioned(x, y, extra, groups, optimum.x)
 
 
 def _conditioned(x: Array, y: Array, extra: Array, groups: NDArray[np.intp], theta: Array) -> GaussianProcess:
@@ -105,7 +105,7 @@ def _conditioned(x: Array, y: Array, extra: Array, groups: NDArray[np.intp], the
 def _loss(
     theta: Array, squares: list[Array], y: Array, extra: Array, mean: Array, deviation: Array
 ) -> tuple[float, Array]:
-    """Negative log posterior of the hyperparameters and its gradient."""
+    """Returns the negative log posterior of the hyperparameters and its gradient."""
     scaled = [square * math.exp(-2 * length) for square, length in zip(squares, theta[:-2], strict=True)]
     kernel, slope = _matern(sum(scaled[1:], start=scaled[0]))
     signal, noise = math.exp(theta[-2]), math.exp(theta[-1])
@@ -131,7 +131,7 @@ def _loss(
 
 
 def _matern(squares: Array) -> tuple[Array, Array]:
-    """Kernel of the squared scaled distances, and what its derivative by ln length is in units of its square."""
+    """Returns the kernel of squared scaled distances, and its derivative by ln length divided by the square."""
     distance = np.sqrt(5.0 * squares)
     decay = np.exp(-distance)
     return (1.0 + distance + 5.0 / 3.0 * squares) * decay, 5.0 / 3.0 * (1.0 + distance) * decay

@@ -1,8 +1,4 @@
-"""What a search knows of its trials: the history that a sampler is asked with, and a trial's curve from its reported
-rows.
-
-Pure; filled by the local engine from its store and by the services from Katib's requests.
-"""
+"""The trials of a search as its algorithms see them, and a trial's curve from its reported rows. Pure: no I/O."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,33 +17,31 @@ OUTCOMES: Mapping[State, Outcome] = {
     "Failed": "failed",
     "MetricsUnavailable": "failed",
 }
-"""What an algorithm makes of a trial's state."""
+"""The outcome of a trial by its state."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A trial of the history.
-
-    `value` is what its objective came to: the best so far of a trial that was stopped early. `values` are its reports,
-    one a step from 1, and empty where only the value is known. A value that is not finite is no value.
-    """
+    """A trial as an algorithm sees it."""
 
     assignments: Mapping[str, str]
     outcome: Outcome
     value: float | None = None
+    """The objective: the best so far of a trial that was stopped early. A value that is not finite counts as none."""
     values: Sequence[float] = ()
+    """The reported values, one per step from 1; empty where only the final value is known."""
 
     @property
     def worth(self) -> float | None:
-        """The value, where there is one."""
+        """The value where it is finite."""
         return self.value if self.value is not None and math.isfinite(self.value) else None
 
 
 def curve(rows: Iterable[tuple[str, str]]) -> tuple[float, ...]:
-    """Returns a trial's values, one a step from 1, from its rows (RFC 3339 timestamp, value as text) in any order.
+    """Returns a trial's values, one per step from 1, from its rows (RFC 3339 timestamp, value as text) in any order.
 
-    A resumed trial reports its history again with the timestamps of old: a timestamp is one step, and its last readable
-    row counts. A row that cannot be read takes up its step with NaN, which no rule counts.
+    A resumed trial reports its history again with the same timestamps: a timestamp is one step, and its last readable
+    row counts. A row that cannot be read makes its step NaN, which no rule counts.
     """
     steps: dict[str, float] = {}
     for stamp, text in rows:
@@ -58,7 +52,5 @@ def curve(rows: Iterable[tuple[str, str]]) -> tuple[float, ...]:
 
 
 def _instant(stamp: str) -> str:
-    """Returns a key that sorts stamps of one zone by time: `…:00Z` lies before `…:00.5Z`, which plain text does not
-    see.
-    """
+    """Returns a key that sorts stamps of one zone by time: `…:00Z` comes before `…:00.5Z`, which plain text ignores."""
     return stamp.removesuffix("Z")

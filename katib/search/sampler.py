@@ -1,7 +1,7 @@
 """Proposes the assignments of the next trials, given the trials so far, by the algorithm that the manifest names.
 
 `Sampler.propose` is a function of the history alone: the same seed and the same trials, in any order, give the same
-proposals, whoever asks and however often it was started again. Pure: no I/O.
+proposals, wherever and however often it is asked. Pure: no I/O.
 """
 
 import importlib
@@ -41,7 +41,7 @@ class Sampler:
     startup: int = 10
     """Trials, first ones and those of earlier searches included, before the model is asked."""
     first: tuple[FirstSuggestion, ...] = ()
-    """Points that are proposed before all others: what is in use today, so that the search holds its own control."""
+    """Points that are proposed before all others: today's settings, so that the search includes its own control."""
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def propose(
@@ -104,7 +104,7 @@ class Sampler:
 
 
 def preload() -> None:
-    """Loads the Gaussian process beside other work: SciPy takes half a second, and no question need wait for it."""
+    """Loads the Gaussian process in a thread: SciPy takes half a second, for which the first proposal need not wait."""
     threading.Thread(target=importlib.import_module, args=("katib.search.bayes",)).start()
 
 

@@ -1,4 +1,4 @@
-"""A setting of an algorithm: which texts its service takes for it, and how a message says so."""
+"""Defines which texts an algorithm accepts for a setting, and how a message says so."""
 
 import math
 from collections.abc import Callable
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting, given as a string: whether a value is taken, and what is, in words."""
+    """A setting of an algorithm, which is a text in a manifest."""
 
     accepts: Callable[[str], bool]
     says: str
+    """What is accepted, in words."""
 
     def takes(self, text: str) -> bool:
-        """Returns whether the service takes this value; one that it cannot even convert it does not."""
+        """Returns whether the algorithm accepts a value; one that cannot be converted is not accepted."""
         try:
             return self.accepts(text)
         except (ValueError, OverflowError):
@@ -21,23 +22,23 @@ class Setting:
 
 
 def whole(least: int, most: float = math.inf) -> Setting:
-    """Returns a whole number from `least` to `most`."""
+    """Returns a setting for a whole number from `least` to `most`."""
     bound = "" if most == math.inf else f" and at most {most:.0f}"
     return Setting(lambda text: least <= int(text) <= most, f"a whole number of at least {least}{bound}")
 
 
 def real(accepts: Callable[[float], bool], says: str) -> Setting:
-    """Returns a number that `accepts` takes."""
+    """Returns a setting for a number that `accepts` approves."""
     return Setting(lambda text: accepts(float(text)), says)
 
 
 def one_of(*words: str) -> Setting:
-    """Returns one of these words."""
+    """Returns a setting for one of these words."""
     return Setting(lambda text: text in words, "one of " + ", ".join(words))
 
 
 def numbers(least: int) -> Setting:
-    """Whole numbers of at least `least`, with commas between them."""
+    """Returns a setting for whole numbers of at least `least` with commas between them."""
     return Setting(
         lambda text: all(int(word) >= least for word in text.split(",")),
         f"whole numbers of at least {least} with commas between them",
@@ -45,5 +46,5 @@ def numbers(least: int) -> Setting:
 
 
 def or_none(setting: Setting) -> Setting:
-    """Returns the word None, or what `setting` takes."""
+    """Returns a setting for the word None or what `setting` accepts."""
     return Setting(lambda text: text == "None" or setting.takes(text), f"{setting.says}, or None")

@@ -16,7 +16,7 @@ WARM = {"warm_start": Setting(lambda text: all(text.split(",")), "names of earli
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a manifest may set; the check of manifests (katib/check) reads these tables too, so that both agree."""
+    """The settings that a manifest may give an algorithm or a stop rule; the check of manifests reads them too."""
 
     stock: Mapping[str, Setting] = field(default_factory=dict)
     """The settings of Katib's stock service of that name."""
@@ -33,9 +33,9 @@ class Settings:
         return {**self.stock, **self.ours}
 
     def checked(self, where: str, algorithm: Algorithm) -> Mapping[str, str]:
-        """Returns the settings that the algorithm has; where Katib ignores unknown ones, they are left out.
+        """Returns the settings of the manifest; unknown ones are left out where Katib ignores them.
 
-        Raises ManifestError for one that is unknown or has a value that is not taken.
+        Raises ManifestError for a setting that is unknown or has a value that is not accepted.
         """
         valid = self.all
         for name, text in algorithm.settings.items():
@@ -48,6 +48,6 @@ class Settings:
         return {name: text for name, text in algorithm.settings.items() if name in valid}
 
     def without_effect(self, algorithm: Algorithm) -> list[str]:
-        """Returns the names of the settings that change nothing: worth a word to the user."""
+        """Returns the names of the given settings that change nothing, of which the user is told."""
         unknown = set() if self.strict else algorithm.settings.keys() - self.all.keys()
         return sorted(unknown | (algorithm.settings.keys() & self.idle))

@@ -1,7 +1,7 @@
-"""Points that fill the unit cube evenly: Sobol's sequence, scrambled; called by sampler.py. Pure.
+"""Generates points that fill the unit cube evenly: Sobol's sequence, scrambled. Pure: no I/O.
 
-Written out because SciPy's own (scipy.stats.qmc) comes with all of scipy.stats, whose import takes as long as
-everything else that a search does before its first trial.
+SciPy has it too (scipy.stats.qmc), but the import of scipy.stats takes as long as everything else that a search does
+before its first trial.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 30
-"""Of each coordinate, and so the binary logarithm of the sequence's length."""
+"""The bits of each coordinate, and so the binary logarithm of the sequence's length."""
 
 # Joe and Kuo 2008, SIAM J. Sci. Comput. 30(5), the file new-joe-kuo-6.21201: the polynomial over GF(2) of each axis, as
 # a number with its leading and its last coefficient, and the first direction numbers. The first axis is van der
@@ -45,8 +45,8 @@ def points(width: int, start: int, seed: int | np.random.Generator | None) -> It
     directions = _directions(min(width, WIDEST))  # (axes, directions, bits)
     axes = len(directions)
     # Matousek 1998, J. Complexity 14: a random lower triangle over GF(2) times each direction number, and a random
-    # shift. It keeps what is even about the sequence and makes each point by itself uniform. Drawn as SciPy does, so
-    # that a seed gives the same points.
+    # shift. The sequence stays even, and each point by itself is uniform. The order of the draws is SciPy's, so that a
+    # seed gives the same points.
     (generator,) = np.random.default_rng(seed).spawn(1)
     shift = generator.integers(0, 2, (axes, BITS), dtype=np.uint32)[:, ::-1].astype(np.int64)
     drawn = np.tril(generator.integers(0, 2, (axes, BITS, BITS), dtype=np.uint32), -1)
@@ -57,9 +57,9 @@ def points(width: int, start: int, seed: int | np.random.Generator | None) -> It
 
 
 def _at(directions: NDArray[np.int64], shift: NDArray[np.int64], index: int) -> list[float]:
-    """Returns one point, (axes,): the sum over GF(2) of the directions at which the Gray code of its index has a one."""
+    """Returns one point, (axes,): the sum over GF(2) of the directions where the Gray code of its index has a one."""
     code = index ^ index >> 1
-    ones = [place for place in range(BITS) if code >> place & 1]
+    ones = [bit for bit in range(BITS) if code >> bit & 1]
     bits = (directions[:, ones].sum(axis=1) + shift) % 2
     shares: list[float] = (bits @ 0.5 ** np.arange(1, BITS + 1)).tolist()
     return shares
@@ -71,12 +71,12 @@ def _directions(axes: int) -> NDArray[np.int64]:
     for axis, (polynomial, given) in enumerate(_AXES[:axes]):
         degree = len(given)
         odd = list(given) or [1] * BITS
-        for place in range(len(odd), BITS):
+        for index in range(len(odd), BITS):
             # Bratley and Fox 1988, ACM TOMS 14(1), eq. 4.
-            new = odd[place - degree] ^ odd[place - degree] << degree
+            new = odd[index - degree] ^ odd[index - degree] << degree
             for step in range(1, degree):
                 if polynomial >> degree - step & 1:
-                    new ^= odd[place - step] << step
+                    new ^= odd[index - step] << step
             odd.append(new)
-        numbers[axis] = [value << BITS - 1 - place for place, value in enumerate(odd)]
+        numbers[axis] = [value << BITS - 1 - index for index, value in enumerate(odd)]
     return numbers[:, :, None] >> np.arange(BITS)[::-1] & 1

@@ -1,6 +1,6 @@
-"""The search space of an Experiment: one axis a parameter.
+"""The search space of an Experiment: one axis per parameter.
 
-A point is shares of the unit cube, coordinates, or texts. Pure.
+A point is given by its shares (on the unit cube), its coordinates or its texts. Pure: no I/O.
 """
 
 import math
@@ -32,49 +32,46 @@ class Space:
 
     @property
     def distributions(self) -> "dict[str, BaseDistribution]":
-        """What a sampler draws from."""
+        """The distributions that a sampler draws from."""
         return {name: axis.distribution for name, axis in self.axes.items()}
 
     def assignments(self, coordinates: Mapping[str, Coordinate]) -> dict[str, str]:
-        """Returns what a trial at these coordinates is given."""
+        """Returns the values of a trial at these coordinates."""
         return {name: axis.text(coordinates[name]) for name, axis in self.axes.items()}
 
     @cached_property
     def size(self) -> int | None:
-        """How many points there are; None where they cannot be counted."""
+        """The number of points; None where they cannot be counted."""
         levels = [axis.levels for axis in self.axes.values()]
         return None if None in levels else math.prod(level for level in levels if level is not None)
 
     def point(self, index: int) -> dict[str, str]:
         """Returns one of the countable points, in the order of a grid: the last parameter changes first."""
-        found: dict[str, str] = {}
+        values: dict[str, str] = {}
         for name, axis in reversed(list(self.axes.items())):
             index, level = divmod(index, axis.levels or 1)
-            found[name] = axis.level(level)
-        return {name: found[name] for name in self.axes}
+            values[name] = axis.level(level)
+        return {name: values[name] for name in self.axes}
 
     def at(self, shares: Sequence[float]) -> dict[str, str]:
-        """Returns what a trial at this place of the unit cube is given; 0 <= share < 1, one an axis."""
+        """Returns the values of a trial at a point of the unit cube, one share per axis; 0 <= share < 1."""
         return {name: axis.at(share) for (name, axis), share in zip(self.axes.items(), shares, strict=True)}
 
     def shares(self, assignments: Mapping[str, str]) -> tuple[float, ...] | None:
-        """Returns where on the unit cube a trial with these values stands.
-
-        None where it is a trial of another space.
-        """
+        """Returns the point of the unit cube for a trial with these values; None for a trial of another space."""
         if not self.axes.keys() <= assignments.keys():
             return None
-        found = [axis.share(assignments[name]) for name, axis in self.axes.items()]
-        return None if None in found else tuple(share for share in found if share is not None)
+        shares = [axis.share(assignments[name]) for name, axis in self.axes.items()]
+        return None if None in shares else tuple(share for share in shares if share is not None)
 
     def coordinates(self, assignments: Mapping[str, str]) -> dict[str, Coordinate] | None:
-        """Returns where a trial with these values stands; None where it is a trial of another space."""
+        """Returns the coordinates of a trial with these values; None for a trial of another space."""
         if not self.axes.keys() <= assignments.keys():
             return None
-        found = {name: axis.coordinate(assignments[name]) for name, axis in self.axes.items()}
-        return None if None in found.values() else cast(dict[str, Coordinate], found)
+        coordinates = {name: axis.coordinate(assignments[name]) for name, axis in self.axes.items()}
+        return None if None in coordinates.values() else cast(dict[str, Coordinate], coordinates)
 
     def key(self, assignments: Mapping[str, str]) -> Key | None:
-        """Returns the point of a trial with these values; None where it is a trial of another space."""
+        """Returns the point of a trial with these values as a key; None for a trial of another space."""
         coordinates = self.coordinates(assignments)
         return None if coordinates is None else tuple(self.assignments(coordinates).values())

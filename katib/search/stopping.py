@@ -1,15 +1,13 @@
-"""The stop rules: whether the trial that has just reported is to end, by the curves of all trials.
+"""Decides, by the curves of all trials, whether the trial that has just reported is to stop. Pure: no I/O.
 
-medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: compared at
-every step from `start_step` on, with the true median over every other trial that got that far, be it running or
-stopped, or that ran to its own end before. Katib's own (v0.19, earlystopping/v1beta1/medianstop/service.py) compares
-once, with a mean of means over succeeded trials.
+medianstop follows Golovin et al. 2017 (Google Vizier, section 3.2.1) in the form that suits a running best: at every
+step from `start_step` on, a trial is compared with the true median over every other trial that got that far, running or
+stopped, or that ran to its own end before. Katib's own rule (v0.19, earlystopping/v1beta1/medianstop/service.py)
+compares once, with a mean of means over succeeded trials.
 
-successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2; the trial
-that reaches a rung goes on at once or ends for good): at each rung the trial goes on while it is among the best 1/eta
-of those that reached the rung, itself included.
-
-Pure; called by the local engine after each report, and by the early-stopping service when a trial's collector asks.
+successivehalving is the stopping form of asynchronous successive halving (Li et al. 2020, MLSys, algorithm 2): a trial
+that reaches a rung continues at once if it is among the best 1/eta of those that reached the rung, itself included, and
+ends for good otherwise.
 """
 
 import math
@@ -27,67 +25,66 @@ from katib.text import count, with_unit
 from katib.trial import Direction
 
 Curve = Sequence[float]
-"""A trial's values, one a step from 1. One that is not finite takes up its step and is worth nothing."""
+"""A trial's values, one per step from 1. A value that is not finite counts as a step and never as the best."""
 
 Looks = Literal["every", "once"]
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a trial is to be ended: its best value up to `step` is worse than `bar`, in the metric's unit."""
+    """The reason to stop a trial: its best value up to `step` is worse than `bar`, in the metric's unit."""
 
     rule: Literal["medianstop", "successivehalving"]
     step: int
     best: float
     bar: float
-    """The median of the other trials, or the worst value that goes on."""
+    """The median of the other trials, or the worst value that continues."""
     trials: int
-    """The other trials that it was compared with."""
+    """The number of other trials that it was compared with."""
 
 
 def because(stop: Stop, metric: str, direction: Direction) -> str:
-    """Returns what the rule found, as the table of either backend has it."""
+    """Returns the reason in words, as the trial table has it."""
     others = count(stop.trials, "other trial")
     bar = {
         "medianstop": f"the median of {others}",
         "successivehalving": f"the bar of successive halving over {others}",
     }[stop.rule]
-    return (
-        f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, is {'below' if direction is Direction.MAXIMIZE else 'above'}"
-        f" {bar}, {with_unit(stop.bar, metric)}"
-    )
+    side = "below" if direction is Direction.MAXIMIZE else "above"
+    best, limit = with_unit(stop.best, metric), with_unit(stop.bar, metric)
+    return f"best of epoch {stop.step}, {best}, is {side} {bar}, {limit}"
 
 
 class StopRule(Protocol):
-    """A rule with its settings. It keeps nothing between two questions."""
+    """A rule with its settings. It has no state."""
 
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
-        """Returns why the trial that has just reported `own[-1]` is to end; None where it continues.
+        """Returns why the trial that has just reported `own[-1]` is to stop; None where it continues.
 
         `completed` are the curves of the other trials that ran to their own end, `others` those of the rest, in any
         order. A completed trial counts at every step with its best up to then, also after its last one: patience may
-        have ended it, and more epochs would not have been trained.
+        have ended it, so that more epochs would not have been trained.
         """
 
 
 @dataclass(frozen=True)
 class MedianStop:
-    """Katib's settings of the rule, and two of ours.
+    """The median rule, with Katib's settings and two of ours, `looks` and `tolerance`.
 
-    `looks`: at every step from `start_step` on, or once, at that step. `tolerance`, in the metric's unit: a trial no
-    further than that from the median goes on. Late in a search most trials lie near the best, and among them a bare
-    median ends every second one for the luck of its seed, the best as often as any (benchmarks/search/compare.py); with
-    0 it is bare.
+    Late in a search most trials lie near the best. Among them the bare median, with tolerance 0, stops every second one
+    for the luck of its seed, the best as often as any (benchmarks/search/compare.py).
     """
 
     direction: Direction
     min_trials_required: int = 3
     start_step: int = 4
     looks: Looks = "every"
+    """Whether a trial is compared at every step from `start_step` on, or once, at that step."""
     tolerance: float = 0.0
+    """How far below the median a trial may be and continue, in the metric's unit."""
 
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
-        """As in StopRule. A trial without any worth decides nothing and does not count."""
+        """Decides as StopRule says. A trial without a finite value neither stops nor counts."""
         step, best = len(own), self.direction.best(own)
         looks = step == self.start_step if self.looks == "once" else step >= self.start_step
         if not looks or best is None:
@@ -102,16 +99,17 @@ class MedianStop:
 
 @dataclass(frozen=True)
 class SuccessiveHalving:
-    """`rungs` are steps, ascending; with none given they are start_step * eta^0, eta^1, ... without end."""
+    """The rule of successive halving."""
 
     direction: Direction
     eta: int = 2
     rungs: tuple[int, ...] = ()
+    """Steps, ascending; where none are given they are start_step * eta^0, start_step * eta^1 and so on."""
     start_step: int = 4
     min_trials_required: int = 3
 
     def decide(self, own: Curve, others: Sequence[Curve], completed: Sequence[Curve] = ()) -> Stop | None:
-        """As in StopRule. A trial without any worth decides nothing and does not count."""
+        """Decides as StopRule says. A trial without a finite value neither stops nor counts."""
         step, best = len(own), self.direction.best(own)
         if best is None or not self._is_rung(step):
             return None
@@ -147,9 +145,9 @@ STOP_RULES: Mapping[str, Settings] = {
 
 
 def stop_rule(algorithm: Algorithm, direction: Direction, metric: str) -> StopRule:
-    """Returns the rule that a manifest's `earlyStopping` asks for, on its objective.
+    """Returns the rule that a manifest's `earlyStopping` names, for its objective.
 
-    Raises ManifestError for another rule or setting.
+    Raises ManifestError for an unknown rule or setting.
     """
     if algorithm.name not in STOP_RULES:
         raise ManifestError(
@@ -172,7 +170,7 @@ def _rungs(settings: Mapping[str, str]) -> tuple[int, ...]:
 
 
 def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, direction: Direction) -> list[float]:
-    """Returns the best up to `step` of each trial that got that far, or is complete, and has any worth."""
-    far = [*completed, *(values for values in others if len(values) >= step)]
-    found = [direction.best(values[:step]) for values in far]
-    return [value for value in found if value is not None]
+    """Returns the best finite value up to `step` of each trial that got that far or is complete."""
+    curves = [*completed, *(curve for curve in others if len(curve) >= step)]
+    bests = [direction.best(curve[:step]) for curve in curves]
+    return [value for value in bests if value is not None]

@@ -1,4 +1,4 @@
-"""The trials that a search has had so far, as its algorithm sees them."""
+"""The trials that a search has had so far, prepared for its algorithm. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from katib.search.space import Key, Space
 
 @dataclass
 class Trials:
-    """The trials of this search and of earlier ones, and what is proposed meanwhile."""
+    """The trials of this search and of earlier ones, and the points that are proposed meanwhile."""
 
     listed: list[Observation]
     """The trials of this search, in an order that does not depend on how they were listed."""
@@ -21,16 +21,16 @@ class Trials:
     known: set[Key]
     """The points of this search and of earlier ones."""
     failed: FailedPoints
-    """Where trials of this search have failed."""
+    """The points at which trials of this search have failed."""
 
     @classmethod
     def of(cls, space: Space, history: Sequence[Observation], earlier: Sequence[Observation]) -> "Trials":
-        """Returns the trials of a search; those of another space have no key and count nowhere."""
+        """Returns the trials of a search; those of another space are not among its points."""
         listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
-        tried = {key for past in listed if (key := space.key(past.assignments))}
-        before = {key for past in earlier if (key := space.key(past.assignments))}
-        places = [space.shares(past.assignments) for past in listed if past.outcome == "failed"]
-        failed = FailedPoints(space, [place for place in places if place is not None])
+        tried = {key for trial in listed if (key := space.key(trial.assignments))}
+        before = {key for trial in earlier if (key := space.key(trial.assignments))}
+        points = [space.shares(trial.assignments) for trial in listed if trial.outcome == "failed"]
+        failed = FailedPoints(space, [point for point in points if point is not None])
         return cls(listed, earlier, tried, tried | before, failed)
 
     @property
@@ -50,5 +50,5 @@ class Trials:
         self.known.add(key)
 
 
-def _order(past: Observation) -> tuple[object, ...]:
-    return sorted(past.assignments.items()), past.outcome, past.worth or 0.0, len(past.values)
+def _order(trial: Observation) -> tuple[object, ...]:
+    return sorted(trial.assignments.items()), trial.outcome, trial.worth or 0.0, len(trial.values)

@@ -6,8 +6,8 @@ dropped after READ_SECONDS.
 
 A request that cannot be served is answered with INVALID_ARGUMENT and one line. In a Validate call that line becomes the
 reason for which Katib fails the experiment (suggestion_controller.go); in other calls it becomes an event of the
-Suggestion. UNKNOWN, for a bug in this service, has the same effect; Katib takes INTERNAL for consent. UNAVAILABLE stands
-for what another service refused, and RESOURCE_EXHAUSTED for too large a request; after both, Katib asks again.
+Suggestion. UNKNOWN, for a bug in this service, has the same effect; Katib takes INTERNAL for consent. UNAVAILABLE
+stands for what another service refused, RESOURCE_EXHAUSTED for too large a request; after both, Katib asks again.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ PORT = 6788
 HEALTH = "manager.v1beta1.EarlyStopping"
 DB_MANAGER = "katib-db-manager.kubeflow:6789"
 DB_MANAGER_VARIABLE = "SEPSWEEP_DB_MANAGER"
-"""The variable that names another one. Katib gives this container neither arguments nor variables: the image sets it."""
+"""The variable that names another one. The image sets it: Katib gives this container no arguments or variables."""
 NEVER = 1e30
 """A bar that no metric is worse than; Katib's collector reads it as a number."""
 MOST_DECISIONS = 1_000

@@ -1,8 +1,8 @@
 """Makes the few calls of the Kubernetes API that a service in a pod needs, with the pod's own service account.
 
 It uses the standard library: the kubernetes package alone takes 50 MB, as much as the early-stopping service may have.
-The rights that it needs are those of k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the status
-of trials, list and watch pods.
+The rights that it needs are those of k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the
+status of trials, list and watch pods.
 """
 
 import json
@@ -72,7 +72,7 @@ class KubernetesApi:
         return [PodObject(item) for item in items_at(answer, "items")], text_at(answer, "metadata", "resourceVersion")
 
     def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, PodObject]]:
-        """Yields the events of an experiment's pods after `version`, as type and pod, until the server ends the watch."""
+        """Yields the events of an experiment's pods after `version`, as type and pod, until the watch ends."""
         more = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(WATCH_SECONDS)}
         where = f"{_of_trials(experiment)}&{urllib.parse.urlencode(more)}"
         with self._open("GET", where, root=self._pods, timeout=WATCH_SECONDS + TIMEOUT) as answer:

@@ -126,9 +126,9 @@ def history(message: Message, search: Search, curves: Mapping[str, Sequence[floa
     if 0 < total < len(message.trials):
         # Katib lists trials without a namespace (suggestion_controller.go), so those of a namesake come along.
         raise RequestError(
-            f"{len(message.trials)} trials, and only {total} were asked for: experiment '{search.name}' has a namesake in"
-            " another namespace, whose trials Katib mixes in; let this service list trials (k8s/base/services-rbac.yaml),"
-            " or give one of them another name"
+            f"{len(message.trials)} trials, and only {total} were asked for: experiment '{search.name}' has a namesake"
+            " in another namespace, whose trials Katib mixes in; let this service list trials"
+            " (k8s/base/services-rbac.yaml), or give one of them another name"
         )
     observations = []
     for trial in message.trials:

@@ -94,7 +94,7 @@ class WatchedSearch:
             return new[trial], list(others.values()), completed
 
     def decide(self, trial: str, logs: ObservationLogs, last: int = 1) -> tuple[int, int, Stop | None]:
-        """Returns the steps of `trial`, the number of other trials, and why it is to stop at one of its `last` steps."""
+        """Returns the steps of `trial`, the number of others, and why it is to stop at one of its `last` steps."""
         own, others, completed = self.read(trial, logs)
         steps = range(len(own), max(0, len(own) - last), -1)
         stops = (self.rule.decide(own[:step], others, completed) for step in steps)

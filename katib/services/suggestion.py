@@ -75,7 +75,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         if len(points) < count:
             raise RequestError(
                 f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
-                f" space are left untried after {len(history)} trials; set maxTrialCount to {len(history) + len(points)}"
+                f" space are left untried after {len(history)} trials;"
+                f" set maxTrialCount to {len(history) + len(points)}"
             )
         log.info(
             "%s: %d proposed after %d trials, %.0f ms",
@@ -129,7 +130,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             return observation_logs(self._db_manager).curves(needed, search.metric)
         except AWAY as error:
             log.warning(
-                "%s: the DB manager at %s does not answer (%s); trials that were stopped early count by their best value",
+                "%s: the DB manager at %s does not answer (%s);"
+                " trials that were stopped early count by their best value",
                 search.name,
                 self._db_manager,
                 reason(error),

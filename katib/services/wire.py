@@ -1,6 +1,6 @@
 """Counts the fields of a request before it is parsed: protobuf turns one byte of empty messages into 36 of memory.
 
-The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag (its number and its type) and a value.
+The encoding is that of protobuf.dev/programming-guides/encoding: a field is a tag (its number and type) and a value.
 """
 
 from functools import lru_cache
@@ -8,7 +8,7 @@ from functools import lru_cache
 from google.protobuf.descriptor import Descriptor
 
 MOST_FIELDS = 1 << 18
-"""The fields of a message, nested ones included: 5 000 trials of 10 parameters have 200 000; they take at most 20 MB."""
+"""The fields of a message, nested ones included: 5 000 trials of 10 parameters have 200 000, which take 20 MB."""
 FEW_BYTES = 1 << 16
 """The size up to which a message is parsed without being counted; it takes at most 2.3 MB of memory."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

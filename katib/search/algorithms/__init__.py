@@ -1,4 +1,4 @@
-"""The search algorithms: each is one file of this folder, with its proposals and its settings, and one row of the table.
+"""The search algorithms: each is one file of this folder, with its proposals and settings, and one row of the table.
 
 The sampler, the check of manifests and the services look algorithms up here and know none of them by name. Importing
 the table stays cheap: what takes long to load (NumPy, SciPy, Optuna) is imported by the proposals that need it.

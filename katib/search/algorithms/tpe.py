@@ -59,7 +59,7 @@ class Tpe:
             direction=question.direction.value,
             pruner=optuna.pruners.NopPruner(),
         )
-        study.add_trials([trial for past in trials if (trial := _trial(space, past))])
+        study.add_trials([frozen for trial in trials if (frozen := _frozen(space, trial))])
         return space.assignments(study.ask(space.distributions).params)
 
 
@@ -74,25 +74,25 @@ def require(space: Space, settings: Mapping[str, str]) -> None:
         raise ManifestError(f"the candidates of a proposal must be 1 to {MOST_CANDIDATES}")
 
 
-def _trial(space: Space, past: Observation) -> FrozenTrial | None:
+def _frozen(space: Space, trial: Observation) -> FrozenTrial | None:
     """Returns a trial in Optuna's form; None where it is a trial of another space."""
     from optuna.trial import TrialState, create_trial
 
-    coordinates = space.coordinates(past.assignments)
+    coordinates = space.coordinates(trial.assignments)
     if coordinates is None:
         return None
     states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
     # The estimator takes a running trial for a bad one until it knows better (constant liar, Ginsbourger et al. 2010).
     # A failed trial has no value either, and its surroundings are to be avoided as well.
-    state = TrialState.RUNNING if past.worth is None else states.get(past.outcome, TrialState.RUNNING)
+    state = TrialState.RUNNING if trial.worth is None else states.get(trial.outcome, TrialState.RUNNING)
     # A stopped trial ranks by how far it came and its best value so far, never as if it had been completed.
     stopped = state == TrialState.PRUNED
     return create_trial(
         state=state,
         params=coordinates,
         distributions=space.distributions,
-        value=past.worth if state == TrialState.COMPLETE else None,
-        intermediate_values={len(past.values): past.worth} if stopped and past.worth is not None else None,
+        value=trial.worth if state == TrialState.COMPLETE else None,
+        intermediate_values={len(trial.values): trial.worth} if stopped and trial.worth is not None else None,
     )
 
 

@@ -50,7 +50,7 @@ class StoredRows:
             self._forget()
 
     def missing(self, rows: Iterable[MetricRow]) -> list[MetricRow]:
-        """Returns the rows that the manager lacks, each once. Raises AWAY where it must be asked and does not answer."""
+        """Returns the rows that the manager lacks, each once. Raises AWAY where it is asked and does not answer."""
         self._forget()
         distinct = dict.fromkeys(rows)
         doubtful = {

@@ -172,5 +172,5 @@ class Watch:
         return self._terminated is not None and time.monotonic() - self._terminated > LAST_ROWS_TIMEOUT
 
     def _on_sigterm(self, *_: object) -> None:
-        """Notes that the pod is being deleted. The trainer may still write a checkpoint, so the loop waits for its end."""
+        """Notes that the pod is being deleted; the loop still waits for the trainer, which may write a checkpoint."""
         self._terminated = self._terminated or time.monotonic()

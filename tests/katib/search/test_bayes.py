@@ -1,4 +1,4 @@
-"""What the Gaussian process is told, believes and proposes, against plain formulas of the papers that bayes.py names."""
+"""What the Gaussian process observes, predicts and proposes, against plain formulas of the papers in bayes.py."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from scipy.special import polygamma
 
 from katib.manifest.experiment import Parameter
 from katib.search import bayes, gaussian_process
-from katib.search.bayes import Observations, Surrogate, observations, surrogate
+from katib.search.bayes import Surrogate, surrogate
 from katib.search.gaussian_process import JITTER, GaussianProcess
 from katib.search.history import Observation
+from katib.search.observations import Observations, observations
 from katib.search.space import Space
 from katib.trial import Direction
 from tests.katib.search.test_gaussian_process import matern
@@ -194,7 +195,7 @@ def test_the_noise_is_that_between_repeats_and_a_known_one_is_believed() -> None
 def test_a_known_noise_is_as_certain_as_its_degrees_of_freedom_make_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The logarithm of a chi-square variance: its deviation is the root of the trigamma function of half the degrees."""
+    """The deviation of a chi-square variance's logarithm is the root of the trigamma function of half the degrees."""
     given = told(np.array([[0.1], [0.5], [0.9]]), [0.0, 10.0, 20.0])
     priors = []
 

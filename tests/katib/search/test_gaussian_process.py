@@ -108,7 +108,7 @@ def test_the_input_that_matters_has_the_short_length() -> None:
 def test_what_is_believed_changes_no_mean_and_leaves_less_doubt() -> None:
     process = fit(POINTS, VALUES, np.zeros(30), GROUPS)
     at = generator.random((4, 3))
-    before, after = process.predict(at), process.believe(at[:1]).predict(at)
+    before, after = process.predict(at), process.assume(at[:1]).predict(at)
     assert after[0] == pytest.approx(before[0], abs=1e-6)
     assert after[1][0] < before[1][0]
     assert (after[1] <= before[1] + 1e-9).all()

@@ -19,6 +19,7 @@ from katib.search.algorithms.base import NEAR
 from katib.search.failed_points import FailedPoints
 from katib.search.first_suggestions import FirstSuggestion
 from katib.search.history import Observation, Outcome
+from katib.search.observations import Observations
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.trial import Direction
@@ -136,11 +137,11 @@ def test_optuna_is_asked_by_tpe_alone_and_says_nothing(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Observations]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Observations]:
     """Returns what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
-    found: list[bayes.Observations] = []
+    found: list[Observations] = []
 
-    def suggest(_space: Space, told: bayes.Observations, _draw: object) -> Iterator[tuple[float, ...]]:
+    def suggest(_space: Space, told: Observations, _draw: object) -> Iterator[tuple[float, ...]]:
         found.append(told)
         yield (0.5, 0.5 + len(found) / 1000)
 
@@ -152,7 +153,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bayes.Observations]:
     ("own", "before", "is_asked"), [(4, 0, False), (5, 0, True), (2, 2, False), (2, 3, True), (0, 5, True)]
 )
 def test_the_model_is_asked_when_as_many_trials_are_known_as_it_starts_with(
-    asked: list[bayes.Observations], own: int, before: int, is_asked: bool
+    asked: list[Observations], own: int, before: int, is_asked: bool
 ) -> None:
     """Those of earlier searches included."""
     trials = [past(n / 20, 0.1, float(n)) for n in range(10)]
@@ -162,7 +163,7 @@ def test_the_model_is_asked_when_as_many_trials_are_known_as_it_starts_with(
     assert len(asked) == is_asked
 
 
-def test_the_model_needs_two_values(asked: list[bayes.Observations]) -> None:
+def test_the_model_needs_two_values(asked: list[Observations]) -> None:
     proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=0)
     one, two = past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)
     for history, is_asked in (
@@ -175,7 +176,7 @@ def test_the_model_needs_two_values(asked: list[bayes.Observations]) -> None:
         assert len(asked) == is_asked
 
 
-def test_of_many_points_at_once_sixteen_are_the_models(asked: list[bayes.Observations]) -> None:
+def test_of_many_points_at_once_sixteen_are_the_models(asked: list[Observations]) -> None:
     """docs of BATCH; each is known as pending to the next, and the rest is spread evenly."""
     proposer = Sampler(SQUARE, "bayesianoptimization", Direction.MAXIMIZE, seed=1, startup=2)
     found = proposer.propose([past(0.1, 0.1, 1.0), past(0.2, 0.2, 2.0)], 20)
@@ -227,7 +228,7 @@ def test_a_kind_of_which_everything_failed_is_left_for_another() -> None:
 
 
 def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
-    """Failures at every 0.03 but around 0.5, where they lie 0.036 apart: nowhere is further from all than 0.018, there."""
+    """Failures at every 0.03 but around 0.5, where they lie 0.036 apart: no point is further than 0.018 from all."""
     line = Space.of([Parameter("x", "double", "0", "1", None, (), "uniform")])
     places = [*np.arange(0, 0.482, 0.03), 0.482, 0.518, *np.arange(0.54, 1.001, 0.03)]
     failed = [Observation({"x": str(place)}, "failed") for place in places]

@@ -18,8 +18,8 @@ from katib.manifest.experiment import Parameter, Search, load_experiment
 from katib.manifest.render import render
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import NEAR
-from katib.search.bayes import observations
 from katib.search.history import Observation, Outcome
+from katib.search.observations import observations
 from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.search.space import Space
 from katib.site import load_site

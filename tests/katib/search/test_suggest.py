@@ -12,7 +12,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 
 from katib.manifest.experiment import Parameter
 from katib.search import bayes
-from katib.search.bayes import Surrogate, demanded_noise, suggest, surrogate
+from katib.search.bayes import Surrogate, noise_prior, suggest, surrogate
 from katib.search.gaussian_process import JITTER
 from katib.search.space import Space
 from tests.katib.search.test_bayes import LINE, SQUARE, told
@@ -40,7 +40,7 @@ def test_the_first_suggestion_promises_as_much_as_any_point_of_a_fine_grid(
     given = told(points, values, pending=np.array(pending).reshape(-1, 2))
     model = surrogate(SQUARE, given)
     if pending:
-        model = model.believe(given.pending)
+        model = model.assume(given.pending)
     best = max(model.standard(np.vstack([points, given.pending]))[0]) + 0.4
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 101)] * 2), -1).reshape(-1, 2)
     found = np.array(list(suggest(SQUARE, given, np.random.default_rng(0))))
@@ -109,7 +109,7 @@ def test_a_noise_is_demanded_where_a_likelihood_ratio_test_says_so() -> None:
             values = np.sin(3 * points[:, 0]) + scatter * np.random.default_rng(seed).normal(size=14)
             given, none = told(points, values), (values.std() * 1e-3, 50.0)
             gain = density(surrogate(LINE, given), points) - density(surrogate(LINE, given, none), points)
-            found = demanded_noise(LINE, given)
+            found = noise_prior(LINE, given)
             assert (found is None) == (gain > bayes.RATIO)
             assert found is None or found == pytest.approx(none)
             decided.add(found is None)

@@ -31,7 +31,7 @@ def stamp(step: int) -> str:
 
 
 class DbManager(rpc.DBManagerServicer):  # type: ignore[misc, name-defined]
-    """Keeps rows as Katib's does: what it is sent is added, and read back by time, without zeros at a fraction's end."""
+    """Keeps rows as Katib's does: it adds what it is sent and returns it by time, without zeros at a fraction's end."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host

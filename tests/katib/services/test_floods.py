@@ -247,7 +247,7 @@ def test_nobody_watches_the_health(opened: grpc.Channel) -> None:
 
 
 def test_a_flood_of_one_experiment_lets_anothers_question_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forty questions whose answer never comes, as long as the other is not answered: one runs, 32 wait, 7 are refused."""
+    """Of forty questions that wait for an answer until the other has one, one runs, 32 wait and 7 are refused."""
     end = threading.Event()
     service = suggestion.Suggestion()
     answer = service.GetSuggestions

@@ -1,4 +1,4 @@
-"""A trial's rows on their way to the DB manager, whatever is lost or repeated: each once, and only the newest are kept."""
+"""A trial's rows reach the DB manager once each, whatever is lost or repeated, and only the newest are kept."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta

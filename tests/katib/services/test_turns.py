@@ -164,7 +164,7 @@ def test_a_turn_that_was_given_to_one_who_left_is_the_nexts() -> None:
 
 
 def test_who_leaves_in_the_moment_in_which_a_turn_comes_free_takes_none_along() -> None:
-    """Cancelled, and the turn given back, before the loop goes round once more: the next has it, and nothing is kept."""
+    """Cancelled, and the turn given back, before the loop runs once more: the next has it, and nothing is kept."""
 
     async def scene() -> None:
         turns = Turns(1, 1)
