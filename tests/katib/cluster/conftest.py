@@ -33,9 +33,9 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """Makes a program of a name and a shell body, found before all others.
+    """Yields a function that installs a program, from its name and a shell body, before all others on the PATH.
 
-    Its calls are in the file that it returns.
+    The function returns the file that records the program's calls.
     """
 
     def make(name: str, body: str) -> Path:

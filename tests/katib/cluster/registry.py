@@ -1,6 +1,4 @@
-"""A registry on this machine, as much of the distribution protocol as a push and a pull need: plain http, blobs in
-memory.
-"""
+"""A registry on this machine that can do what a push and a pull need: it speaks plain http and keeps blobs in memory."""
 
 import hashlib
 import re
@@ -12,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Registry(ThreadingHTTPServer):
-    """`stored` maps blob and manifest paths to content; one that is `closed` asks for a name and a password."""
+    """A registry: `stored` maps blob and manifest paths to content; a `closed` one asks for a name and a password."""
 
     def __init__(self, *, closed: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -23,7 +21,7 @@ class Registry(ThreadingHTTPServer):
 
 @contextmanager
 def running(*, closed: bool = False) -> Iterator[Registry]:
-    """Serves in a thread."""
+    """Yields a registry that is served by a thread."""
     with Registry(closed=closed) as registry:
         thread = threading.Thread(target=registry.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -60,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(202, {"Location": self.path})
 
     def do_PUT(self) -> None:
-        """The end of an upload, or a manifest, which is there by its digest too."""
+        """Stores the end of an upload, or a manifest, which is stored under its digest too."""
         content, (path, _, query) = self._body(), self.path.partition("?")
         if query:
             content = self.server.stored.pop(path, ("", b""))[1] + content
@@ -89,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Prints nothing."""
 
 
 def _digest(content: bytes) -> str:

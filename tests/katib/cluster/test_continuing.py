@@ -1,4 +1,4 @@
-"""What of an ended search continues, and that our suggestion service then proposes it by name; without a cluster."""
+"""Which trials of an ended search continue, and that our suggestion service proposes them by name; no cluster."""
 
 import copy
 import json
@@ -54,7 +54,7 @@ def letters(trials: Any) -> str:
 
 
 def test_finished_trials_come_first_then_stopped_ones_then_those_with_the_most_epochs() -> None:
-    """One has diverged, one has no directory, and a directory is of no trial of this search."""
+    """One trial has diverged, one has no directory, and one directory belongs to no trial of this search."""
     made = continued(OLD, DIRECTORIES, 25)
     assert letters(made.trials) == "bcdaf"
     assert made.epochs == (100, 20, 24, 3, 0)
@@ -67,7 +67,7 @@ def settings(found: dict[str, Any]) -> dict[str, str]:
     return {item["name"]: item["value"] for item in found["spec"]["algorithm"].get("algorithmSettings") or []}
 
 
-def test_our_service_proposes_the_old_points_by_name_and_to_the_letter_and_then_goes_its_own_way() -> None:
+def test_our_service_proposes_the_old_points_by_name_and_unchanged_and_then_its_own() -> None:
     made = with_trials(manifest(), continued(OLD, DIRECTORIES, 25).trials)
     text = json.dumps(made)
     require_sound(text, "the continued search")
@@ -102,7 +102,7 @@ def test_a_search_that_continues_is_deployed_again_without_another_name(trials: 
 
 
 def test_fixed_runs_that_failed_continue_by_name() -> None:
-    """What confirm and arch deploy: a grid over words of flags; the API server's own notes are left out."""
+    """The search is one that confirm and arch deploy: a grid over flags; the API server's own notes are left out."""
     words = ["--lr=0.001,--seed=42", "--lr=0.001,--seed=123", "--lr=0.001,--seed=456"]
     runs = [{"name": "run", "parameterType": "categorical", "feasibleSpace": {"list": words}}]
     found = running()
@@ -128,7 +128,7 @@ def test_fixed_runs_that_failed_continue_by_name() -> None:
     ]
 
 
-def test_a_search_that_was_stopped_with_all_its_trials_there_has_succeeded_and_continues() -> None:
+def test_a_search_that_was_stopped_with_all_of_its_trials_has_succeeded_and_continues() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
     assert diff(manifest(), found).action == "nothing"
@@ -136,8 +136,8 @@ def test_a_search_that_was_stopped_with_all_its_trials_there_has_succeeded_and_c
     assert diff(manifest(), found).action == "continue"
 
 
-def test_hours_of_the_ended_search_stay_spent() -> None:
-    """Of a trial that continues they are added to its own; of one that does not, and has no row, to the search's."""
+def test_hours_of_the_ended_search_still_count() -> None:
+    """Those of a trial that continues are added to its own; those of one that does not, to the search's."""
     trials = [
         OldTrial("a", {}, "Failed", 2.5),
         OldTrial("gone", {}, "Failed", 1.25),

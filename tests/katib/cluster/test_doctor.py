@@ -1,4 +1,4 @@
-"""What doctor says of a cluster that is a dictionary of objects; tests/cluster/ has a real API server and every fault."""
+"""Doctor's results for a cluster that is a dictionary of objects; tests/cluster/ has a real API server and all faults."""
 
 import base64
 import copy
@@ -107,15 +107,15 @@ def fit_cluster() -> dict[tuple[Kind, str], Object]:
     return objects
 
 
-def unwell(objects: dict[tuple[Kind, str], Object], site: Site = SITE) -> set[tuple[str, str]]:
-    """Returns check and status of what is not well."""
+def problems(objects: dict[tuple[Kind, str], Object], site: Site = SITE) -> set[tuple[str, str]]:
+    """Returns check and status of each result that is not ok."""
     results = examine(DoctorContext(Objects(objects), site, [manifest(site)]))
     assert all(result.effect and result.fix for result in results if result.status in ("warning", "error"))
     return {(result.check, result.status) for result in results if result.status != "ok"}
 
 
 def test_a_fit_cluster_has_nothing_to_fix() -> None:
-    assert unwell(fit_cluster()) == set()
+    assert problems(fit_cluster()) == set()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_fit_cluster_has_nothing_to_fix() -> None:
 def test_an_object_that_is_missing_is_an_error_of_its_check(kind: Kind, name: str, check: str) -> None:
     objects = fit_cluster()
     del objects[kind, name]
-    assert (check, "error") in unwell(objects)
+    assert (check, "error") in problems(objects)
 
 
 def test_one_node_that_is_too_small_cordoned_or_tainted_is_an_error() -> None:
@@ -147,7 +147,7 @@ def test_one_node_that_is_too_small_cordoned_or_tainted_is_an_error() -> None:
     ):
         objects = fit_cluster()
         objects[NODE, "gpu1"] = objects[NODE, "gpu1"] | copy.deepcopy(change)
-        assert unwell(objects) == {(check, "error")}
+        assert problems(objects) == {(check, "error")}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_one_node_that_is_too_small_cordoned_or_tainted_is_an_error() -> None:
 def test_a_quota_has_room_for_all_for_some_or_for_none(used: str, status: str | None) -> None:
     objects = fit_cluster()
     objects[QUOTA, "gpus"]["status"] = {"used": {"pods": used}}
-    assert unwell(objects) == ({("quota", status)} if status else set())
+    assert problems(objects) == ({("quota", status)} if status else set())
 
 
 @pytest.mark.parametrize(("there", "errors"), [(True, ["service account"]), (False, [])])

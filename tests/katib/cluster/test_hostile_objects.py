@@ -1,6 +1,4 @@
-"""What the API server has of others' objects is foreign text: no terminal obeys it, and no number of it breaks
-anything.
-"""
+"""Objects of the API server may hold anything: no terminal obeys their text, and no number breaks anything."""
 
 import math
 from copy import deepcopy
@@ -72,7 +70,7 @@ def test_no_text_of_an_object_moves_a_terminal() -> None:
 
 @pytest.mark.parametrize("body", [ESCAPES, f'{{"message": "{ESCAPES[:2]}"}}', "[" * 100_000, b"\xff\x1b[2J"])
 def test_no_answer_of_a_server_moves_a_terminal_or_breaks(body: Any) -> None:
-    """Whoever a kubeconfig names may answer."""
+    """A kubeconfig may name any server."""
     from kubernetes.client.exceptions import ApiException
 
     cause = ApiException(status=418, reason=ESCAPES)
@@ -91,8 +89,8 @@ HOURS = {
 
 
 @pytest.mark.parametrize("what", HOURS)
-def test_hours_that_an_annotation_says_are_hours_or_nothing(what: str) -> None:
-    """Whoever may patch the Experiment writes them; they are added to what a search took."""
+def test_hours_in_an_annotation_are_hours_or_nothing(what: str) -> None:
+    """Anybody who may patch the Experiment can write them, and they are added to what a search has used."""
     assert read_search(search(**{"sepsweep/hours-before": HOURS[what]})).hours_before == {}
     assert read_search(search(**{"sepsweep/hours-before": '{"t": 1.5}'})).hours_before == {"t": 1.5}
 
@@ -109,7 +107,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("what", RECORDS)
-def test_a_record_of_tries_that_nobody_of_ours_wrote_breaks_nothing(what: str) -> None:
+def test_a_record_of_tries_that_we_did_not_write_breaks_nothing(what: str) -> None:
     found = read_record(trial(RECORDS[what]))
     assert found.epochs <= 10**9
     assert found.last is None or math.isfinite(found.last)

@@ -30,7 +30,7 @@ def test_images_are_tagged_with_the_commit_and_say_where_files_changed(checkout:
 def test_a_new_file_makes_a_tag_dirty_where_it_goes_into_an_image_and_the_digests_of_a_push_do_not(
     checkout: Path,
 ) -> None:
-    """An image holds what lies in katib/, whether or not git knows it, and nothing of k8s/, where a push writes."""
+    """An image holds everything in katib/, whether git tracks it or not, and nothing from k8s/, where a push writes."""
     tag = commit(checkout)
     (checkout / "k8s" / "there").write_text("image: another\n")
     (checkout / "notes").write_text("")
@@ -53,7 +53,7 @@ def test_without_a_commit_it_says_so(checkout: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("word", "advice"),
+    ("word", "fix"),
     [
         ("https://reg.example/x/", "did you mean 'reg.example/x'?"),
         ("Reg.example/X", "did you mean 'reg.example/x'?"),
@@ -62,20 +62,20 @@ def test_without_a_commit_it_says_so(checkout: Path, monkeypatch: pytest.MonkeyP
         ("a b", "write host/project in lower case"),
     ],
 )
-def test_a_registry_that_no_image_can_have_is_refused_with_what_was_meant(word: str, advice: str) -> None:
-    with pytest.raises(SepsweepError, match=re.escape(f"--registry '{word}': {advice}")):
+def test_an_impossible_registry_is_refused_with_the_one_that_was_meant(word: str, fix: str) -> None:
+    with pytest.raises(SepsweepError, match=re.escape(f"--registry '{word}': {fix}")):
         builder.require_registry(word, push=False)
 
 
 @pytest.mark.parametrize("word", ["reg.example/x", "reg:5000/x/y", "127.0.0.1:5000", "localhost/a__b-c"])
-def test_a_registry_that_an_image_can_have_is_taken(word: str) -> None:
+def test_a_possible_registry_is_accepted(word: str) -> None:
     builder.require_registry(word, push=True)
 
 
 def test_a_push_to_no_host_is_refused_before_anything_is_built(
     script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The site file as it comes names sepsweep/trainer: docker and its like would push to Docker Hub."""
+    """The site file names sepsweep/trainer at first, which docker and the like would push to Docker Hub."""
     calls = script("docker", "")
     assert main(["images", "--push", "--yes"]) == 2
     assert "--registry 'sepsweep' has no host" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`make images PUSH=1`: digests, the files that name them, what a failure says.
+"""`make images PUSH=1`: digests, the files that name them, and the messages of failures.
 
 The container tool is a script, or buildah.
 """
@@ -74,7 +74,7 @@ def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["image:   a/trainer:1", 'image: "a/trainer:1"', "image: a:1   # mine"])
 def test_an_image_line_may_be_written_in_any_way(line: str, tmp_path: Path) -> None:
-    """The site file may be a link to one kept elsewhere, which stays a link."""
+    """The site file may be a link to a file elsewhere; it stays a link."""
     kept, site = tmp_path / "kept.yaml", tmp_path / "site.yaml"
     text = SITE.read_text().replace("\n", "\r\n")
     kept.write_bytes(text.replace("image: sepsweep/trainer:0.1.0", line).encode())
@@ -85,7 +85,7 @@ def test_an_image_line_may_be_written_in_any_way(line: str, tmp_path: Path) -> N
     assert kept.read_bytes().count(b"\r\n") == text.count("\r\n")
 
 
-def test_a_file_that_cannot_be_written_stays_and_the_line_to_write_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_stays_and_the_message_has_the_line_to_write(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text("image: a:1\n")
     (tmp_path / "site.yaml.new").mkdir()
@@ -143,7 +143,7 @@ def test_a_push_that_fails_halfway_writes_neither_file(
     ]
 
 
-def test_a_site_file_that_cannot_name_the_image_is_told_before_the_build(
+def test_a_site_file_without_a_line_for_the_image_is_reported_before_the_build(
     files: tuple[Path, Path], script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site, _ = files
@@ -169,7 +169,7 @@ def buildah(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_buildah_pushes_to_a_registry_of_this_machine_and_pulls_by_the_digest(buildah: Path) -> None:
-    """Plain http, as docker allows it there; the image tells the commit that it is from."""
+    """It uses plain http, as docker allows there; the image names its commit."""
     with registry.running() as there:
         image = builder.images(f"{there.address}/x", buildah)[0]
         builder.build("buildah", image, {}, buildah)
@@ -181,7 +181,7 @@ def test_buildah_pushes_to_a_registry_of_this_machine_and_pulls_by_the_digest(bu
     assert label == commit(buildah)
 
 
-def test_buildah_that_may_not_push_says_what_to_do(buildah: Path) -> None:
+def test_buildah_without_the_right_to_push_says_what_to_do(buildah: Path) -> None:
     with registry.running(closed=True) as there:
         image = builder.images(f"{there.address}/x", buildah)[0]
         builder.build("buildah", image, {}, buildah)

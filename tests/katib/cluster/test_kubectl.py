@@ -1,4 +1,4 @@
-"""What kubectl says when it fails, in one line; kubectl is a script that says it."""
+"""Failures of kubectl, in one line; kubectl is a script that prints its messages."""
 
 import re
 
@@ -17,7 +17,7 @@ UNREACHABLE = """E1127 06:47:12.863526   17942 run.go:72] "command failed" err=<
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("stderr", "reason"),
     [
         (UNREACHABLE, "fatal: unable to access 'https://github.com/x/': Could not resolve host: github.com"),
         (
@@ -28,9 +28,9 @@ UNREACHABLE = """E1127 06:47:12.863526   17942 run.go:72] "command failed" err=<
         ("", "exit code 1"),
     ],
 )
-def test_a_failure_is_told_by_its_reason(said: str, told: str, script: Script) -> None:
-    script("kubectl", f"cat >&2 <<'END'\n{said}\nEND\nexit 1")
-    with pytest.raises(ClusterError, match=re.escape(f"kubectl kustomize x: {told}")) as error:
+def test_a_failure_is_reported_with_its_reason(stderr: str, reason: str, script: Script) -> None:
+    script("kubectl", f"cat >&2 <<'END'\n{stderr}\nEND\nexit 1")
+    with pytest.raises(ClusterError, match=re.escape(f"kubectl kustomize x: {reason}")) as error:
         kubectl("kustomize", "x")
     assert "\n" not in str(error.value)
 
@@ -40,7 +40,7 @@ def test_an_install_that_cannot_fetch_its_base_says_what_to_do(
 ) -> None:
     script("kubectl", f"cat >&2 <<'END'\n{UNREACHABLE}\nEND\nexit 1")
     assert main(["install-katib"]) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "Could not resolve host: github.com" in told
-    assert "OVERLAY=folder" in told
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "Could not resolve host: github.com" in err
+    assert "OVERLAY=folder" in err

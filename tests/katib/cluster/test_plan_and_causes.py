@@ -1,7 +1,4 @@
-"""What a change of a search is, and what the words of a cluster mean.
-
-Without a cluster. tests/cluster/ has the rest.
-"""
+"""What deploying changes in a search, and the causes behind a cluster's messages; tests/cluster/ has the rest."""
 
 import copy
 from typing import Any
@@ -25,7 +22,7 @@ def manifest(site: Site | None = None, **overrides: Any) -> dict[str, Any]:
 
 
 def running(trials: int = 3, **spec: Any) -> dict[str, Any]:
-    """As Katib keeps it: with its defaults filled in."""
+    """Returns an Experiment as Katib stores it, with its defaults."""
     found = copy.deepcopy(manifest())
     found["metadata"]["uid"] = "u"
     found["spec"] |= spec
@@ -34,7 +31,7 @@ def running(trials: int = 3, **spec: Any) -> dict[str, Any]:
     return found
 
 
-def test_defaults_that_katib_fills_in_are_no_change() -> None:
+def test_defaults_that_katib_adds_are_no_change() -> None:
     assert diff(manifest(), running()).action == "nothing"
 
 
@@ -58,7 +55,7 @@ def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
     ],
 )
 def test_another_search_is_named_as_it_was_typed(changed: dict[str, Any], text: str) -> None:
-    """By flags and spec keys; a path into the manifest means nothing to whoever typed EPOCHS=7."""
+    """It is named by flags and spec keys: a manifest's path means nothing to someone who typed EPOCHS=7."""
     with pytest.raises(ClusterError) as error:
         diff(manifest(**changed), running())
     assert f"({text}" in str(error.value)
@@ -74,7 +71,7 @@ def test_another_space_and_algorithm_are_named_by_the_keys_of_a_spec() -> None:
     assert "parameters[" not in str(error.value)
 
 
-def test_an_ended_search_goes_on_only_with_more_trials() -> None:
+def test_an_ended_search_continues_only_with_more_trials() -> None:
     found = running(trials=25)
     found["status"]["conditions"] = [{"type": "Succeeded", "status": "True"}]
     assert diff(manifest(trials=40), found).action == "change"
@@ -96,8 +93,8 @@ def test_a_failed_search_continues_where_it_is_the_same_search() -> None:
         diff(manifest(epochs=7), found)
 
 
-def test_what_the_site_file_has_otherwise_does_not_keep_a_search_from_growing() -> None:
-    """The trials stay as Katib has them, since Katib takes no other template; the plan says so."""
+def test_a_changed_site_file_does_not_keep_a_search_from_growing() -> None:
+    """The trials stay as they are, since Katib accepts no other template, and the diff says so."""
     elsewhere = load_site().model_copy(update={"image": "host/trainer:2"})
     found = running()
     made = diff(manifest(elsewhere, trials=40), found)
@@ -120,7 +117,7 @@ def test_trial_job_has_no_placeholder_left() -> None:
     assert "${" not in yaml.safe_dump(trial_job(manifest()))
 
 
-def test_katibs_prefix_is_taken_off_a_line() -> None:
+def test_katibs_prefix_is_removed_from_a_line() -> None:
     line = "2026-11-24T09:30:00.123456Z val_si_snr=5.1"
     assert clean(f"I1124 09:30:00.123456       1 main.go:139] {line}") == line
     assert clean(line) == line
@@ -142,7 +139,7 @@ def ended(code: int, reason: str = "Error") -> dict[str, Any]:
 @pytest.mark.parametrize("code", [2, 3, 4])
 @pytest.mark.parametrize("line", ["python train.py --trainer x", "sh -c 'exit 3'", "python -m trainers"])
 def test_exit_codes_of_another_program_mean_nothing_but_failure(line: str, code: int) -> None:
-    """argparse ends with 2, and a Job knows no other code than 0 and the rest."""
+    """argparse exits with 2, and a Job only distinguishes 0 from other exit codes."""
     for log, words in (
         ([], f"exit code {code}"),
         (["error: no such flag"], f"no such flag (exit code {code})"),
@@ -206,10 +203,10 @@ def test_cause_of_a_failure(found: Any, log: list[str], words: str) -> None:
         ("Trial is early stopped", [], "stopped early, by a rule that is no longer known"),
     ],
 )
-def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
+def test_an_early_stop_reads_as_our_service_or_else_katibs_rule_describes_it(
     message: str, rules: list[Any], words: str
 ) -> None:
-    """From the Trial object alone: its pod and its Job are gone."""
+    """The Trial object is enough: its pod and its Job are gone."""
     stopped = {"type": "EarlyStopped", "status": "True", "message": message}
     found = {
         "metadata": {"name": "t"},
@@ -220,7 +217,7 @@ def test_an_early_stop_is_told_as_our_service_or_else_katibs_rule_has_it(
 
 
 def stop_rule_trial(state: str, **status: Any) -> Any:
-    """Returns a trial that may be stopped early, whose every bad exit code Katib's wrapper makes 1."""
+    """Returns a trial that may be stopped early, so that Katib's wrapper turns every failing exit code into 1."""
     conditions = [{"type": state, "status": "True", **status}]
     rules = [{"name": "val_si_snr", "value": "-1e30", "comparison": "less", "startStep": 1}]
     return read_trial(
@@ -232,8 +229,8 @@ def stop_rule_trial(state: str, **status: Any) -> Any:
     )
 
 
-def test_a_trainer_that_was_killed_four_times_reads_so_behind_katibs_wrapper() -> None:
-    """It has no last word, and the wrapper's exit code is 1."""
+def test_a_trainer_that_was_killed_four_times_reads_as_killed_behind_katibs_wrapper() -> None:
+    """It printed no message, and the wrapper's exit code is 1."""
     tries = [pod(**ended(1)) for _ in range(4)]
     job = read_job({"metadata": {"name": "t"}, "spec": {}, "status": {"failed": 4}})
     cause = why_failed(stop_rule_trial("Failed"), job, tries, ["epoch 3/8: validation -1.26 dB"])
@@ -244,7 +241,7 @@ def test_a_trainer_that_was_killed_four_times_reads_so_behind_katibs_wrapper() -
     assert "the kernel killed it) (4 tries)" in str(why_failed(stop_rule_trial("Failed"), job, tries))
 
 
-def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
+def test_a_lost_node_is_reported_while_its_pod_cannot_end() -> None:
     """Kubernetes deletes the pod and waits for the node, which may never answer again."""
     lost = {
         "type": "DisruptionTarget",
@@ -262,7 +259,7 @@ def test_a_lost_node_is_told_while_its_pod_cannot_end() -> None:
     assert "--force" in cause.fix
 
 
-def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
+def test_the_failure_of_a_try_is_reported_while_the_next_one_runs() -> None:
     tries = [pod(**ended(1)), pod(phase="Running")]
     cause = why_tried_again(stop_rule_trial("Running"), tries, {"p": ["OSError: [Errno 5] Input/output error"]})
     assert str(cause) == "try 1 ended: OSError: [Errno 5] Input/output error (exit code 1)"
@@ -270,7 +267,7 @@ def test_what_a_try_died_of_is_told_while_the_next_one_runs() -> None:
     assert why_tried_again(stop_rule_trial("Succeeded"), tries, {}) is None
 
 
-def test_a_full_volume_is_told_until_there_is_room_again() -> None:
+def test_a_full_volume_is_reported_until_there_is_room_again() -> None:
     waits = "waits for room: /runs/a/last.pt cannot be written (No space left on device); tries again every 30 s"
     running_pod = pod(phase="Running")
     cause = why_stuck(running_pod, ["epoch 1", waits])
@@ -279,7 +276,7 @@ def test_a_full_volume_is_told_until_there_is_room_again() -> None:
     assert why_stuck(running_pod, [waits, "room again: /runs/a/last.pt is written"]) is None
 
 
-def test_a_dead_collector_is_told_with_the_way_out() -> None:
+def test_a_dead_collector_is_reported_with_the_fix() -> None:
     end = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     states = [
         {"name": "trainer", "state": {"running": {}}},
@@ -289,7 +286,7 @@ def test_a_dead_collector_is_told_with_the_way_out() -> None:
     assert cause is not None
     assert "its metrics collector has ended (OOMKilled)" in cause.problem
     assert "kubectl delete pod p" in cause.fix
-    # The trainer has failed, and the kubelet has not said so yet: its collector only followed it.
+    # The trainer has failed, which the kubelet has not reported yet: the collector only followed it.
     words = ["error: --run-dir /runs/a: cannot be written (Permission denied)"]
     assert why_stuck(pod(phase="Running", containerStatuses=states), words) is None
 
@@ -297,7 +294,7 @@ def test_a_dead_collector_is_told_with_the_way_out() -> None:
 @pytest.mark.parametrize(
     ("container", "file"), [("trainer", "k8s/site.yaml"), ("metrics-logger-and-collector", "katib-config")]
 )
-def test_an_image_that_cannot_be_pulled_is_looked_for_where_it_is_named(container: str, file: str) -> None:
+def test_an_image_that_cannot_be_pulled_is_to_be_checked_where_it_is_named(container: str, file: str) -> None:
     state = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
     waits = pod(phase="Pending", containerStatuses=[{"name": container, "state": state}])
     cause = why_waiting(read_job({"metadata": {"name": "j"}, "spec": {}}), [waits])
@@ -314,7 +311,7 @@ def test_an_image_that_cannot_be_pulled_is_looked_for_where_it_is_named(containe
     ],
 )
 def test_after_stop_trials_read_stopped_by_whom_and_when_and_not_past_their_deadline(ended_at: str, words: str) -> None:
-    """From the Trial alone, its Job and pods gone; one that had ended before had another reason."""
+    """The Trial is enough, its Job and pods are gone; a trial that had ended before had another reason."""
     found = running()
     found["metadata"]["annotations"] = {"sepsweep/stopped": "somebody at 2026-11-28T14:05:31Z"}
     found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]

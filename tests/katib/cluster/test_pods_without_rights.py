@@ -45,7 +45,7 @@ def rendered(model: str) -> Object:
 
 
 def hostile() -> Object:
-    """Returns an Experiment of somebody else, with all that a pod should not have."""
+    """Returns somebody else's Experiment, with everything that a pod should not have."""
     made = deepcopy(rendered("dprnn"))
     pod = made["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     (trainer,) = pod["containers"]
@@ -94,7 +94,7 @@ def removing(manifest: Object) -> Object:
 
 
 def services() -> Object:
-    """Returns the suggestion container; Katib gives that of early stopping no security context."""
+    """Returns a pod with the suggestion container; Katib gives that of early stopping no security context."""
     entry = next(
         item
         for item in yaml.safe_load(CONFIG.read_text())["runtime"]["suggestions"]
@@ -177,8 +177,8 @@ def test_what_a_foreign_image_prints_instead_of_directories_is_refused(what: str
 
 
 @pytest.mark.parametrize("kind", ["a link out of the volume", "a pipe", "a folder", "a huge file", "a deep one"])
-def test_a_summary_that_is_no_file_of_ours_is_named_and_not_read(tmp_path: Path, kind: str) -> None:
-    """A pipe would be waited for without end."""
+def test_a_summary_that_is_no_regular_file_is_named_and_not_read(tmp_path: Path, kind: str) -> None:
+    """Reading a pipe would never end."""
     (tmp_path / "runs" / "a").mkdir(parents=True)
     place = tmp_path / "runs" / "a" / "summary.json"
     if kind == "a link out of the volume":

@@ -1,4 +1,4 @@
-"""The Job that looks at run directories: its pod against a trial's, and its script on real folders.
+"""The Job that reads run directories: its pod against a trial's, and its script on real folders.
 
 Without a cluster.
 """
@@ -31,8 +31,8 @@ SITE = Site.model_validate(
 OF_TRAINING = {"containers", "volumes", "terminationGracePeriodSeconds"}
 
 
-def test_its_pod_may_start_wherever_a_trials_may_and_holds_no_gpu() -> None:
-    """Every key of the rendered trial's pod, besides what training alone needs, is the same."""
+def test_its_pod_can_start_wherever_a_trials_pod_can_and_uses_no_gpu() -> None:
+    """Every key of the rendered trial's pod that not only training needs is the same."""
     trial = manifest(SITE)["spec"]["trialTemplate"]["trialSpec"]
     made = job(manifest(SITE), "clean-x-", ["true"], read_only=False)
     pod, theirs = made["spec"]["template"]["spec"], trial["spec"]["template"]["spec"]
@@ -68,7 +68,7 @@ def summary(state: str, epochs: int) -> dict[str, Any]:
     }
 
 
-def test_summaries_and_sizes_come_over_by_the_log(tmp_path: Path) -> None:
+def test_summaries_and_sizes_are_read_from_the_log(tmp_path: Path) -> None:
     for name, content in (("a", json.dumps(summary("stopped", 24))), ("b", ""), ("c", None)):
         (tmp_path / name / "wandb").mkdir(parents=True)
         (tmp_path / name / "wandb" / "x").write_bytes(b"12345")
@@ -85,12 +85,12 @@ def test_summaries_and_sizes_come_over_by_the_log(tmp_path: Path) -> None:
     assert found["c"].bytes == 5
 
 
-def test_a_folder_that_is_not_there_holds_no_directories(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_directories(tmp_path: Path) -> None:
     assert directories(looked_at(tmp_path / "none"), "x") == []
 
 
 @pytest.mark.parametrize("cut", [slice(1, None), slice(None, -1), slice(0, 0)], ids=["head", "tail", "all"])
-def test_a_log_that_is_not_whole_is_no_answer(tmp_path: Path, cut: slice) -> None:
+def test_an_incomplete_log_is_refused(tmp_path: Path, cut: slice) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
     lines = looked_at(tmp_path).splitlines()

@@ -18,7 +18,7 @@ from tests.katib.cluster.test_plan_and_causes import running
 
 
 class Logs(Cluster):
-    """A cluster that has logs only."""
+    """A cluster that has only logs."""
 
     def __init__(self, text: str) -> None:
         self.text, self.namespace = text, "test"
@@ -49,12 +49,12 @@ def search(trials: int) -> dict[Any, list[dict[str, Any]]]:
 
 
 def text(made: Sequence[Line]) -> str:
-    """As it stands on the screen."""
+    """Returns the lines as they stand on the screen."""
     return "\n".join("".join(part for part, _ in line) for line in made)
 
 
 def test_only_logs_that_were_not_read_are_called_so() -> None:
-    """A trial in its first epoch has a log without a value; that was read all the same."""
+    """A trial in its first epoch has a log without a value, but the log was read."""
     objects, curves = search(LOGS + 2), Curves()
     (found,) = progress(Logs("epoch 1 begins"), objects, curves)
     assert found.unread == 2
@@ -63,9 +63,7 @@ def test_only_logs_that_were_not_read_are_called_so() -> None:
 
 
 def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
-    """Katib has marked it, and fills its observation in only when its Job has ended, which may be after the search's
-    end.
-    """
+    """Katib has marked it, but adds its observation only when its Job has ended, perhaps after the search's end."""
     objects = search(1)
     objects[TRIAL][0]["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
     log = "\n".join(f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25)))
@@ -73,8 +71,8 @@ def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
     assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
 
 
-def test_a_narrow_terminal_does_not_cut_what_a_trial_is_called_and_has_come_to() -> None:
-    """80 columns, against the whole names and values."""
+def test_a_narrow_terminal_does_not_cut_a_trials_name_and_values() -> None:
+    """The screen has 80 columns; names and values are compared as a whole."""
     log = "\n".join(f"2026-11-24T09:30:0{second}Z {METRIC}=-11.5{second}00" for second in range(3))
     found = progress(Logs(log), search(2), Curves())
     printed = text(lines(found, 80, "test"))
@@ -84,7 +82,7 @@ def test_a_narrow_terminal_does_not_cut_what_a_trial_is_called_and_has_come_to()
 
 
 def test_epochs_are_found_by_the_manifests_own_filter_and_metric() -> None:
-    """Of somebody else's trainer: another metric, another form of line, and a second metric that is no epoch."""
+    """Somebody else's trainer has another metric, another form of line, and a second metric that is no epoch."""
     objects = search(1)
     spec = objects[EXPERIMENT][0]["spec"]
     spec["objective"] = {"type": "minimize", "objectiveMetricName": "loss", "additionalMetricNames": ["acc"]}
@@ -95,14 +93,14 @@ def test_epochs_are_found_by_the_manifests_own_filter_and_metric() -> None:
 
 
 def test_a_history_that_is_printed_again_makes_no_new_epochs() -> None:
-    """A time is one epoch, as Katib's database is read."""
+    """Each time stands for one epoch, as in Katib's database."""
     lines = [f"2026-11-26T21:28:0{second}Z val_si_snr={second}.5" for second in (1, 2, 3)]
     (found,) = progress(Logs("\n".join([*lines[:2], *lines])), search(1), Curves())
     assert [(row.epoch, row.current) for row in found.rows] == [(3, 3.5)]
 
 
-def test_a_paused_trial_shows_the_epoch_that_its_record_tells() -> None:
-    """Its pod is gone, and its log with it."""
+def test_a_paused_trial_shows_the_epoch_of_its_record() -> None:
+    """Its pod is gone with its log."""
     objects = search(1)
     tries = "abcde 2026-11-28T10:00:00Z/2026-11-28T11:30:00Z, bcdef 2026-11-28T12:00:00Z/2026-11-28T12:30:00Z"
     message = f"Trial is running; tries: {tries}; 12 epochs, last 3.25"
@@ -114,8 +112,8 @@ def test_a_paused_trial_shows_the_epoch_that_its_record_tells() -> None:
     assert (row.state, row.epoch, row.current, row.hours, row.restarts) == ("Paused", 12, 3.25, 2.0, 1)
 
 
-def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
-    """Deleted in the background, its trial, Job and pod still there for a while; owners are what tells."""
+def test_leftovers_of_an_earlier_experiment_of_the_same_name_are_not_shown() -> None:
+    """It is deleted in the background, where trial, Job and pod last for a while; their owners tell them apart."""
     objects = search(2)
     for number, uid in enumerate(("u", "of the one before")):
         objects[TRIAL][number]["metadata"] = {
@@ -130,9 +128,7 @@ def test_what_an_earlier_experiment_of_the_name_has_left_is_not_shown() -> None:
 def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_of_the_training(
     minutes: int,
 ) -> None:
-    """DPRNN's estimate is 2.5 hours: its Job has three times that and the wait, the planned hours have no part of the
-    wait.
-    """
+    """DPRNN's estimate is 2.5 hours: its Job may take three times that plus the wait, which planned hours exclude."""
     site = load_site().model_copy(update={"room_minutes": minutes})
     found = yaml.safe_load(render(load_spec("dprnn"), site))
     job = found["spec"]["trialTemplate"]["trialSpec"]["spec"]

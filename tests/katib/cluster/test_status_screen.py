@@ -94,7 +94,7 @@ def test_a_screen_that_fits_is_shown_whole() -> None:
     assert all(row.trial.name.rpartition("-")[2] in whole for item in found for row in item.rows)
 
 
-def test_a_server_that_is_away_is_said_on_every_page() -> None:
+def test_every_page_says_that_the_server_is_away() -> None:
     found = series(20)
     for page in range(4):
         first, *_, last = text(screen(found, 100, 20, "sepsweep", ConnectionError("refused"), page)).splitlines()
@@ -126,7 +126,7 @@ NOW = datetime(2026, 11, 26, 10, 0, tzinfo=timezone(timedelta(hours=1)))  # a Th
     ],
 )
 def test_the_end_is_a_time_of_the_week_or_a_date(hours: float, said: str) -> None:
-    """By a calendar: 26 November 2026 is a Thursday."""
+    """According to the calendar, 26 November 2026 is a Thursday."""
     assert ends_at(3600 * hours, NOW) == said
     item = replace(made("x", 1), seconds_left=3600 * hours)
     assert headline(item, NOW).endswith(f"  ends about {said}")
@@ -136,7 +136,7 @@ def test_the_end_is_a_time_of_the_week_or_a_date(hours: float, said: str) -> Non
 @pytest.mark.parametrize("waiting", [0, 1, 2, 5, 24])
 @pytest.mark.parametrize("elapsed", [(), (3.0,), (9.0, 1.0, 12.0)])
 def test_time_left_is_that_of_a_plain_schedule(elapsed: tuple[float, ...], waiting: int, parallel: int) -> None:
-    """Whoever is free first takes the next trial, one after the other."""
+    """The slot that is free first takes the next trial."""
     free = [max(0.0, 10 - seconds) for seconds in elapsed]
     free += [0.0] * (parallel - len(free))
     for _ in range(waiting):

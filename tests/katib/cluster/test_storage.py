@@ -1,4 +1,4 @@
-"""Claims by access mode and provisioner, as the provisioners' own documentation has it; without a cluster."""
+"""Claims by access mode and provisioner, according to the provisioners' own documentation; without a cluster."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ NOTED = "volume.kubernetes.io/storage-provisioner"
 
 
 class Claims(Cluster):
-    """Has one claim for both uses, its class and its events; None: the caller may not read classes."""
+    """A cluster with one claim for both uses, its class and its events; None: the caller may not read classes."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ def test_a_read_only_claim_for_many_nodes_can_be_a_disk_of_google_and_none_of_am
     assert diagnose(Claims(wanted, [storage("ebs.csi.aws.com")]), use="data").status == "error"
 
 
-def test_who_may_not_read_classes_is_told_by_what_kubernetes_noted_on_the_claim() -> None:
+def test_without_the_right_to_read_classes_the_claims_annotation_counts() -> None:
     found = diagnose(Claims(claim("ReadWriteMany", noted="rancher.io/local-path")))
     assert (found.status, "rancher.io/local-path" in found.problem) == ("error", True)
     assert diagnose(Claims(claim("ReadWriteMany"))).status == "ok"
@@ -132,7 +132,7 @@ def test_the_newest_warning_of_the_claim_is_its_reason() -> None:
     assert "ProvisioningFailed: no quota left" in found.problem
 
 
-def test_a_folder_a_node_is_told_where_there_are_several_nodes() -> None:
+def test_a_folder_per_node_is_reported_where_there_are_several_nodes() -> None:
     bound = claim("ReadWriteMany", phase="Bound")
     classes = [storage("k8s.io/minikube-hostpath")]
     assert diagnose(Claims(bound, classes)).status == "ok"

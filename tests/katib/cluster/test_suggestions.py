@@ -1,5 +1,6 @@
-"""Why a search has no trials: told from the Suggestion, the pods of its service and the namespace's warnings, as
-Kubernetes and Katib v0.19 write them.
+"""Why a search has no trials, according to its Suggestion, the pods of its service and the namespace's warnings.
+
+They are written as by Kubernetes and Katib v0.19.
 """
 
 from functools import partial
@@ -169,7 +170,7 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_keeps_trials_away_is_named_with_the_way_out(case: str) -> None:
+def test_the_cause_of_missing_trials_is_named_with_the_fix(case: str) -> None:
     found, pods, warnings, words, fix = CASES[case]
     cause = why_lacking(
         SEARCH,
@@ -183,7 +184,7 @@ def test_what_keeps_trials_away_is_named_with_the_way_out(case: str) -> None:
 
 
 class Server(Cluster):
-    """Has warnings, where it may be asked, and the log of a service."""
+    """A cluster with warnings, unless they are forbidden, and the log of a service."""
 
     def __init__(self, log: str = "", forbidden: bool = False) -> None:
         self.text, self.forbidden = log, forbidden
@@ -199,25 +200,25 @@ class Server(Cluster):
         return self.text
 
 
-def told(server: Cluster, found: Object, *pods: Object, search: Search = SEARCH) -> Any:
+def why(server: Cluster, found: Object, *pods: Object, search: Search = SEARCH) -> Any:
     objects: dict[Kind, list[Object]] = {SUGGESTION: [found], POD: list(pods)}
     return lacking(server, search, [], objects, partial(warnings_of, server))
 
 
-def test_a_service_that_crashes_is_told_with_its_last_line() -> None:
+def test_a_service_that_crashes_is_reported_with_its_last_line() -> None:
     crashed = service(container("suggestion", "CrashLoopBackOff", "back-off", code=1))
-    cause = told(Server("Traceback\nImportError: no scipy\n\n"), suggestion(), crashed)
+    cause = why(Server("Traceback\nImportError: no scipy\n\n"), suggestion(), crashed)
     assert str(cause).count("its last line: ImportError: no scipy") == 1
 
 
-def test_events_that_may_not_be_read_keep_nothing_else_from_being_told() -> None:
-    assert "no room" in str(told(Server(), suggestion(True)))
-    cause = told(Server(forbidden=True), suggestion(True))
+def test_forbidden_events_keep_nothing_else_from_being_reported() -> None:
+    assert "no room" in str(why(Server(), suggestion(True)))
+    cause = why(Server(forbidden=True), suggestion(True))
     assert str(cause) == "the suggestion service is proposing the first trials"
 
 
 @pytest.mark.parametrize("state", ["Succeeded", "Failed"])
-def test_of_a_search_that_has_ended_or_has_its_trials_nothing_is_asked(state: str) -> None:
+def test_nothing_is_read_for_a_search_that_has_ended(state: str) -> None:
     ended = running(trials=0)
     ended["status"]["conditions"] = [{"type": state, "status": "True"}]
-    assert told(cast(Cluster, None), suggestion(True), search=read_search(ended)) is None
+    assert why(cast(Cluster, None), suggestion(True), search=read_search(ended)) is None

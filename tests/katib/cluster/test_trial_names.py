@@ -1,4 +1,4 @@
-"""A trial may be named as tables on a terminal show it: by the end of its name, where only one ends so."""
+"""A trial may be called by the end of its name, as tables show it, where only one name ends with it."""
 
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ LABEL, _, VALUE = OURS.partition("=")
 
 
 class Objects:
-    """A cluster that has trials only."""
+    """A cluster that has only trials."""
 
     namespace = "sepsweep"
 
@@ -34,7 +34,7 @@ def test_the_whole_name_and_its_own_end_are_the_same_trial() -> None:
 
 
 @pytest.mark.parametrize("name", ["kx11", "cd34", "ab12cd3", "nothing"])
-def test_an_end_of_several_names_and_a_part_of_one_is_no_name(name: str) -> None:
+def test_an_ambiguous_end_or_another_part_of_a_name_is_no_name(name: str) -> None:
     with pytest.raises(ClusterError, match=f"no trial '{name}' of ours"):
         found(name)
     if name == "kx11":

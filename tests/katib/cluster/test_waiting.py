@@ -1,4 +1,4 @@
-"""deploy's waiting, on objects that stand still: what it says, and how it ends."""
+"""How deploy waits, for objects that do not change: what it says, and how it ends."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def test_a_trial_trains_once_its_log_says_so(line: str) -> None:
         ),
     ],
 )
-def test_a_container_that_runs_is_no_training(logs: dict[str, str], words: str) -> None:
+def test_a_running_container_is_not_training_yet(logs: dict[str, str], words: str) -> None:
     said: list[str] = []
     assert not wait(namespace(logs, pod("a", phase="Running")), NAME, 1, said.append)
     assert words in said[0]
@@ -104,16 +104,16 @@ def test_a_container_that_runs_is_no_training(logs: dict[str, str], words: str) 
 
 
 @pytest.mark.parametrize("owner", ["of the one before", "u"])
-def test_an_old_trial_of_a_deleted_experiment_of_the_name_is_not_announced(owner: str) -> None:
-    """Neither its trial nor, under a new trial of the old name, its pod."""
+def test_an_old_trial_of_a_deleted_experiment_of_the_same_name_is_not_announced(owner: str) -> None:
+    """Neither its trial is, nor its pod where a new trial has the old name."""
     old = pod("a", owner="job-uid" if owner != "u" else "old-job", phase="Running")
     said: list[str] = []
     assert not wait(namespace({"a": METRIC_LINE}, old, owner=owner), NAME, 1, said.append)
     assert "trains on" not in "".join(said)
 
 
-def test_what_a_container_died_of_is_said_at_its_first_try_and_ends_deploy_badly() -> None:
-    """A runs volume that root owns: the next try waits, and would die of the same."""
+def test_the_failure_of_a_first_try_is_said_at_once_and_makes_deploy_fail() -> None:
+    """The runs volume belongs to root: the next try waits, and would fail for the same reason."""
     said: list[str] = []
     tries = (pod("a", **ended(1)), pod("b", at=1, phase="Pending"))
     cluster = namespace({"a": f"Traceback (most recent call last):\n{DENIED}"}, *tries)
@@ -123,7 +123,7 @@ def test_what_a_container_died_of_is_said_at_its_first_try_and_ends_deploy_badly
     assert "chown" in said[0]
 
 
-def test_a_search_that_has_failed_ends_deploy_with_what_its_trials_died_of() -> None:
+def test_a_failed_search_makes_deploy_fail_with_the_cause_of_its_trials() -> None:
     cluster = namespace({"a": DENIED}, pod("a", **ended(1)), state="Failed")
     cluster.objects[EXPERIMENT.plural][0]["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
     with pytest.raises(ClusterError, match=r"has failed: .*Permission denied"):
@@ -131,7 +131,7 @@ def test_a_search_that_has_failed_ends_deploy_with_what_its_trials_died_of() -> 
 
 
 def test_a_claim_that_never_gets_a_volume_is_the_reason_of_a_pod_that_waits_for_it() -> None:
-    """The scheduler says nothing of a claim that is bound with its first pod; the claim's own event does."""
+    """The scheduler does not mention a claim that is bound with its first pod; the claim's own event does."""
     waits = pod("one", phase="Pending")
     del waits["spec"]["nodeName"]
     waits["spec"]["volumes"] = [{"persistentVolumeClaim": {"claimName": "sepsweep-runs"}}]
