@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 
 from katib.errors import SepsweepError, nearest
 
+Parameter: TypeAlias = Any
+"""An option or an argument of a verb, as typer has it."""
+ParserError: TypeAlias = Any
+"""An error of typer's parser, whose classes are private to typer."""
 
-def require_filled(verb: str, words: Sequence[str], takes: Sequence[Any]) -> None:
+
+def require_filled(verb: str, words: Sequence[str], takes: Sequence[Parameter]) -> None:
     """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable,
     or where an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them.
     """
@@ -35,7 +40,7 @@ def require_filled(verb: str, words: Sequence[str], takes: Sequence[Any]) -> Non
             raise SepsweepError(f"{verb}: {_none(argument)} (see python -m katib {verb} --help)")
 
 
-def _none(argument: Any) -> str:
+def _none(argument: Parameter) -> str:
     """That `argument` is missing, and what it is."""
     option = next((name for name in getattr(argument, "opts", ()) if name.startswith("--")), None)
     name = option or (getattr(argument, "metavar", None) or "argument").strip("[]{}")
@@ -49,11 +54,11 @@ def complaint(error: typer.TyperException, words: Sequence[str] = ()) -> str:
     return found(error, words) if found else error.format_message().rstrip(".")
 
 
-def _missing(error: Any, _: Sequence[str]) -> str:
+def _missing(error: ParserError, _: Sequence[str]) -> str:
     return _none(error.param)
 
 
-def _bad_value(error: Any, _: Sequence[str]) -> str:
+def _bad_value(error: ParserError, _: Sequence[str]) -> str:
     from pydantic import ValidationError
 
     from katib.defects import worded
@@ -66,7 +71,7 @@ def _bad_value(error: Any, _: Sequence[str]) -> str:
     return f"{name} '{item['input']}': {worded(item)}"
 
 
-def _no_such_option(error: Any, words: Sequence[str]) -> str:
+def _no_such_option(error: ParserError, words: Sequence[str]) -> str:
     """Returns the nearest option; that an argument has no name before it; or all options."""
     dashed = [word for word in words if word.startswith("-")]
     typed = next((word for word in dashed if word.startswith(error.option_name)), dashed[-1])
@@ -82,7 +87,7 @@ def _no_such_option(error: Any, words: Sequence[str]) -> str:
     return f"unknown option '{typed}': {nearest('--' + typed.lstrip('-'), options)}"
 
 
-def _bad_use(error: Any, words: Sequence[str]) -> str:
+def _bad_use(error: ParserError, words: Sequence[str]) -> str:
     """Returns an option without its value, or a switch with one."""
     given = next((word for word in words if word.startswith(f"{error.option_name}=")), "")
     if given:
@@ -92,7 +97,7 @@ def _bad_use(error: Any, words: Sequence[str]) -> str:
     return f"{error.option_name} is without a value; give it one or leave it out"
 
 
-def _usage(error: Any, _: Sequence[str]) -> str:
+def _usage(error: ParserError, _: Sequence[str]) -> str:
     """Returns a word too many, which is all that is left."""
     extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message)
     if not extra or error.ctx is None:
@@ -101,13 +106,13 @@ def _usage(error: Any, _: Sequence[str]) -> str:
     return f"unexpected '{extra[1]}': it takes {f'one {takes}' if takes else 'options only'}"
 
 
-def _arguments(error: Any) -> list[str]:
+def _arguments(error: ParserError) -> list[str]:
     """Returns the names of the verb's arguments."""
     params = error.ctx.command.params
     return [(item.metavar or item.name).strip("[]{}") for item in params if not item.opts[0].startswith("-")]
 
 
-_COMPLAINTS: Mapping[str, Callable[[Any, Sequence[str]], str]] = {
+_COMPLAINTS: Mapping[str, Callable[[ParserError, Sequence[str]], str]] = {
     "MissingParameter": _missing,
     "BadParameter": _bad_value,
     "NoSuchOption": _no_such_option,

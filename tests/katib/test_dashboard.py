@@ -5,7 +5,7 @@ page.
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -156,8 +156,11 @@ def test_a_browsers_own_spelling_of_this_machine_is_answered(port: int, host: st
         start("200 OK", [])
         return [b""]
 
-    environment = {"REQUEST_METHOD": "GET", "HTTP_HOST": host}
-    read_only(application, port)(environment, lambda status, headers: answered.append((status, headers)))
+    def begin(status: str, headers: list[tuple[str, str]], error: object = None, /) -> Callable[[bytes], object]:
+        answered.append((status, headers))
+        return lambda _: None
+
+    read_only(application, port)({"REQUEST_METHOD": "GET", "HTTP_HOST": host}, begin)
     ((line, headers),) = answered
     assert line.startswith(status)
     if status == "200":

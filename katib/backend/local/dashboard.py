@@ -12,16 +12,17 @@ import json
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 
-from katib.backend.local.read_only import ADDRESS, Application, Environment, read_only
+from katib.backend.local.read_only import ADDRESS, read_only
 from katib.backend.local.record import LOCK_SECONDS, read
 from katib.backend.local.table import read_table
 from katib.errors import EngineError
@@ -70,11 +71,11 @@ def serve(database: Path, port: int) -> WSGIServer:
     return server
 
 
-def with_report_importances(application: Application, folder: Path) -> Application:
+def with_report_importances(application: WSGIApplication, folder: Path) -> WSGIApplication:
     """Returns `application` with the importances that a report of the search in `folder` shows, if it shows any."""
     shares = _Shares(folder)
 
-    def answer(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+    def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if not IMPORTANCES.fullmatch(environment["PATH_INFO"]):
             return application(environment, start)
         body = json.dumps({"param_importances": [shares.current()]}).encode()

@@ -5,7 +5,8 @@ sees them.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from types import TracebackType
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from katib.untrusted import clean
 
@@ -21,11 +22,10 @@ POLICY = (
 """What a browser may do with the page: it draws its own figures, and neither runs nor fetches anything that a note in
 the study holds."""
 
-Environment = dict[str, Any]
-Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
+_ErrorInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
-def read_only(application: Application, port: int) -> Application:
+def read_only(application: WSGIApplication, port: int) -> WSGIApplication:
     """Returns `application` for reading requests that a page of this server on `port`, or no page, has made.
 
     Other requests are answered with 405 or 403.
@@ -34,7 +34,7 @@ def read_only(application: Application, port: int) -> Application:
     hosts = [f"{name}:{port}" for name in names] + [name for name in names if port == HTTP_PORT]
     origins = [f"http://{host}" for host in hosts]
 
-    def answer(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+    def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         method = environment["REQUEST_METHOD"]
         host, origin = environment.get("HTTP_HOST"), environment.get("HTTP_ORIGIN")
         if method not in READING:
@@ -51,17 +51,19 @@ def read_only(application: Application, port: int) -> Application:
     return answer
 
 
-def _unframed(start: Callable[..., Any]) -> Callable[..., Any]:
+def _unframed(start: StartResponse) -> StartResponse:
     """Returns `start` with headers that keep the page out of another page's frame, and its answers out of its scripts."""
 
-    def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+    def started(
+        status: str, headers: list[tuple[str, str]], error: _ErrorInfo | None = None, /
+    ) -> Callable[[bytes], object]:
         own = [("Content-Security-Policy", POLICY), ("X-Content-Type-Options", "nosniff")]
-        return start(status, [*headers, *own, ("Cross-Origin-Resource-Policy", "same-origin")], *rest)
+        return start(status, [*headers, *own, ("Cross-Origin-Resource-Policy", "same-origin")], error)
 
     return started
 
 
-def _refusal(start: Callable[..., Any], status: str, line: str) -> list[bytes]:
+def _refusal(start: StartResponse, status: str, line: str) -> list[bytes]:
     body = f"{line}\n".encode()
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
     start(status, [*headers, ("Allow", ", ".join(READING))])
