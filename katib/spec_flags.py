@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from katib.errors import SpecError, nearest
 from katib.spec import Range, Spec
+from katib.trainer_contract import Flags
 from katib.trainer_flags import flag_of, trainer
 
 
@@ -30,7 +31,7 @@ def require_flags(
 
 def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[str]) -> Iterator[str]:
     where = f"spec of {spec.name}:"
-    if found := trainer().problem("--model", [spec.model], None):
+    if found := trainer().problem(Flags.MODEL, [spec.model], None):
         yield f"{where} model {found}"
     for name in spec.fixed:
         label = name if name in given else f"{where} fixed.{name}"

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from katib.errors import nearest
+from katib.trainer_contract import Flags
 
 FILE = Path(__file__).with_suffix(".json")
-MODEL, PRESET = "--model", "--preset"
 NONE = "None"
 """What an optional flag takes for its default."""
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a word"}
@@ -95,7 +95,7 @@ class Trainer(BaseModel):
             return f"is without a value, expected {known.expected or _WORDS[known.type]}"
         if len(values) > 1 and not known.many:
             return f"'{values[1]}' is one word too many: {flag} takes one"
-        if flag == PRESET:
+        if flag == Flags.PRESET:
             of = [self.models[model]] if model in self.models else self.models.values()
             presets = dict.fromkeys(preset for one in of for preset in one.presets)
             known = Flag(type="str", choices=tuple(presets))

@@ -15,9 +15,9 @@ from katib.check.finding import Defect, error
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
-from katib.trainer_flags import MODEL, flag_of, trainer
+from katib.trainer_contract import Flags
+from katib.trainer_flags import flag_of, trainer
 
-SET = "--set"
 FILLED_IN = re.compile(f"{PLACEHOLDER.pattern}|{KUBERNETES_VARIABLE.pattern}")
 ENDS = "each trial ends at once with exit code 2, and after maxFailedTrialCount of them the search has failed"
 
@@ -78,11 +78,11 @@ def training(top: Node) -> Iterator[Defect]:
     searched = {
         name: parameters[reference] for name, reference in references.items() if name and reference in parameters
     }
-    model = next((item.values[0][0] for item in given if item.flag == MODEL and item.values), None)
+    model = next((item.values[0][0] for item in given if item.flag == Flags.MODEL and item.values), None)
     model = model if model in trainer().models else None
     own = {item.flag for item in given}
     for item in given:
-        yield from _set(item, searched, model, own) if item.flag == SET else _flag(item, searched, model)
+        yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
     yield from _count(given, words[0][1])
 
 
@@ -216,6 +216,6 @@ def _count(given: list[Given], place: Node) -> Iterator[Defect]:
         if name in trainer().flags and name in seen:
             yield TWICE.at(item.node, f"{item.flag} is given a second time")
         seen.add(name)
-    if SET not in names:
+    if Flags.SET not in names:
         for name in trainer().missing(names):
             yield MISSING.at(place, f"{name} is missing")

@@ -31,8 +31,9 @@ from katib.conclude.fixed_runs import PLAN, Plan, Purpose, derived, experiment_n
 from katib.conclude.own_program import require_own_program
 from katib.errors import ClusterError, FolderError, SepsweepError
 from katib.manifest.experiment import load_experiment
-from katib.table.run_folder import SUMMARY, read_json
+from katib.table.run_folder import read_json
 from katib.table.trial_table import Row, TrialTable
+from katib.trainer_contract import SUMMARY, Flags
 from katib.trainer_flags import trainer
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import read_text
@@ -109,7 +110,7 @@ def numbers(text: str) -> tuple[int, ...]:
     if not text.isascii():
         words = []
     for word in words:
-        if word.isdecimal() and (found := trainer().problem("--seed", [word], None)):
+        if word.isdecimal() and (found := trainer().problem(Flags.SEED, [word], None)):
             raise SepsweepError(f"--seeds '{text}': {found}")
     if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
         raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")

@@ -1,14 +1,12 @@
 """Builds a corpus in PolSESS format from recordings or from synthetic voices."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from katib.cli.options import MOST
+from katib.trainer_contract import CORPUS_MODULE, show_trainer
 
 
 def corpus(
@@ -27,15 +25,4 @@ def corpus(
 ) -> int:
     """Build a corpus in PolSESS format: two speakers, a scene, an event and, for every other mixture, a room."""
     words = ["--out", out, "--mixtures", mixtures, "--seconds", seconds, "--seed", seed]
-    return run_trainer("trainer.data.corpus", *words, *(["--speech", speech] if speech else []))
-
-
-def run_trainer(module: str, *words: object) -> int:
-    """Run a module of the trainer's side and return its exit code.
-
-    In a process of its own: the control side does not import the trainer.
-    """
-    root = str(Path(__file__).parents[2])
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", module, *map(str, words)]
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, check=False).returncode
+    return show_trainer(CORPUS_MODULE, *words, *(["--speech", speech] if speech else []))

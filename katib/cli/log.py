@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from katib.backend.choice import choose_backend
-from katib.backend.local.launch import ROOT
 from katib.cli.options import Context, OfCluster, Out, SiteFile
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
@@ -14,6 +13,7 @@ from katib.conclude.remarks import remarks
 from katib.errors import ClusterError
 from katib.install.checkout import commit
 from katib.report.log import write
+from katib.trainer_contract import ROOT
 
 
 def log(

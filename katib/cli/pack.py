@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.backend.local.launch import require_corpus
-from katib.cli.corpus import run_trainer
+from katib.trainer_contract import PACK_MODULE, Flags, show_trainer
 
 
 def pack(
@@ -21,4 +21,4 @@ def pack(
     A pack that is there and whole is left alone.
     """
     require_corpus(data)
-    return run_trainer("trainer.data.pack", "--data-dir", data, *(["--out", out] if out else []))
+    return show_trainer(PACK_MODULE, Flags.DATA_DIR, data, *(["--out", out] if out else []))

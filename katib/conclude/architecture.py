@@ -7,9 +7,6 @@ variant that comes close without a search of its own may come out ahead with one
 
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -17,7 +14,6 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Literal
 
-from katib.backend.local.launch import ROOT
 from katib.conclude.confirmation import known_runs, nothing_to_go_by, seen_seeds
 from katib.conclude.fixed_runs import RUN, Group, Plan
 from katib.conclude.noise import known_beforehand, pooled, quantile
@@ -28,6 +24,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.metrics import METRIC
 from katib.table.trial_table import Row, TrialTable
+from katib.trainer_contract import Flags, program, run_trainer
 from katib.trial import Direction
 from katib.untrusted import checked, read_json
 
@@ -179,26 +176,13 @@ def describe(words: Sequence[str]) -> Size:
 
     Raises ResultError with its own line where it cannot.
     """
-    command = [sys.executable, "-P", "-m", "trainer", "describe", *words, "--json"]
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DESCRIBE_SECONDS,
-            env=os.environ | {"PYTHONPATH": paths},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        answer = run_trainer([*program(), "describe", *words, "--json"], timeout=DESCRIBE_SECONDS)
+    except OSError as error:
         raise ResultError(f"parameters and multiply-adds are not known: trainer describe: {error}") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        mend = "; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else ""
-        raise ResultError(
-            f"parameters and multiply-adds are not known: trainer describe: {last.removeprefix('error: ')}{mend}"
-        )
-    told = json.loads(done.stdout)
+    if answer.code:
+        raise ResultError(f"parameters and multiply-adds are not known: trainer describe: {answer.problem}")
+    told = json.loads(answer.output)
     return Size(told["parameters"], told["multiply_adds"], told["seconds"], told["configuration"])
 
 
@@ -208,14 +192,17 @@ def described_words(manifest: Mapping[str, Any], field: str = "", value: int | s
     """
     given = Manifest.of(manifest).flags
     words = [
-        word for flag in ("--model", "--preset", "--segment-seconds") if flag in given for word in (flag, *given[flag])
+        word
+        for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS)
+        if flag in given
+        for word in (flag, *given[flag])
     ]
     return [*words, *(["--" + field.replace("_", "-"), str(value)] if field else [])]
 
 
 def batch_size(manifest: Mapping[str, Any]) -> int | None:
     """Mixtures of a training step; None where the command does not say it."""
-    words = Manifest.of(manifest).flags.get("--batch-size", [])
+    words = Manifest.of(manifest).flags.get(Flags.BATCH_SIZE, [])
     return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
 

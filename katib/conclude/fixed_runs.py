@@ -24,9 +24,10 @@ from katib.errors import ManifestError
 from katib.manifest.command import as_run, is_trainer
 from katib.manifest.object import Manifest
 from katib.table.trial_table import Row, TrialTable
+from katib.trainer_contract import RUNS, Flags
 from katib.yaml_reader import resolve
 
-RUN, SEED_FLAG = "run", "--seed"
+RUN = "run"
 PLAN = "sepsweep/plan"
 LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
 EXPERIMENT_LABEL, GROUP_VARIABLE = "katib.kubeflow.org/experiment", "WANDB_RUN_GROUP"
@@ -116,7 +117,7 @@ def derived(search: Mapping[str, Any], plan: Plan) -> str:
     spec["parallelTrialCount"] = min(spec.get("parallelTrialCount", 3), len(words))
     spec["parameters"] = [{"name": RUN, "parameterType": "categorical", "feasibleSpace": {"list": words}}]
     given = {"--" + name.replace("_", "-") for group in plan.groups for name in group.configuration}
-    kept = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in given | {SEED_FLAG}}
+    kept = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in given | {Flags.SEED}}
     _rewrite_trial(spec["trialTemplate"], kept, old, new)
     labels = metadata.get("labels") or {}
     document = {
@@ -149,7 +150,7 @@ def seed_of(row: Row, search: Mapping[str, Any]) -> int:
 
     Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
     """
-    words = Manifest.of(search).flags.get(SEED_FLAG, [])
+    words = Manifest.of(search).flags.get(Flags.SEED, [])
     text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
     if not text.isdecimal():
         raise ManifestError(
@@ -194,7 +195,7 @@ def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]],
         if not searched:
             command += [flag, *values]
     container.pop("args", None)
-    container["command"] = [*command, "--set", f"${{trialParameters.{RUN}}}"]
+    container["command"] = [*command, Flags.SET, f"${{trialParameters.{RUN}}}"]
     template["trialParameters"] = [
         *(item for item in template["trialParameters"] if item["name"] in kept),
         {"name": RUN, "description": "one run, as flags of the trainer", "reference": RUN},
@@ -207,7 +208,7 @@ def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]],
         if variable["name"] == GROUP_VARIABLE:
             namespace, slash, _ = variable.get("value", "").rpartition("/")
             variable["value"] = f"{namespace}{slash}{new}"
-    template["trialSpec"] = _renamed(job, f"/runs/{old}/", f"/runs/{new}/")
+    template["trialSpec"] = _renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/")
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:

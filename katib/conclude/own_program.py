@@ -12,6 +12,7 @@ from typing import Any
 
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
+from katib.trainer_contract import RUNS, Flags
 
 VARIABLES = frozenset(
     {
@@ -20,7 +21,6 @@ VARIABLES = frozenset(
     }
 )
 """Those that our manifests set, and a few that choose no program, library or server."""
-RUNS = PurePosixPath("/runs")
 
 
 def require_own_program(spec: Mapping[str, Any], file: str) -> None:
@@ -41,7 +41,7 @@ def _foreign(spec: Mapping[str, Any]) -> Iterator[str]:
         kinds = {kind for volume in volumes for kind in volume}
         below = [str(mount.get("subPath") or mount.get("subPathExpr") or "") for mount in mounts]
         folders = [
-            *Manifest(spec).flags.get("--run-dir", ()),
+            *Manifest(spec).flags.get(Flags.RUN_DIR, ()),
             *(one.get("workingDir") or RUNS for one in containers),
         ]
     except (KeyError, TypeError, AttributeError):

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
+from katib.trainer_contract import Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
 
@@ -129,7 +130,7 @@ class Manifest:
     @property
     def model(self) -> str:
         """The model of ours that trials train; empty where they train none."""
-        return " ".join(self.trainer_flags.get("--model", []))
+        return " ".join(self.trainer_flags.get(Flags.MODEL, []))
 
     @property
     def is_tracked(self) -> bool:

@@ -18,6 +18,7 @@ from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
 from katib.text import SECONDS_AN_HOUR, count
+from katib.trainer_contract import DATA, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -99,7 +100,7 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
     """
     overrides = overrides or Overrides()
     source, spec = file_of(spec), overrides.apply(spec)
-    words = ["--model", spec.model, "--data-dir", data, "--epochs", str(spec.epochs), *_fixed(spec)]
+    words = [Flags.MODEL, spec.model, Flags.DATA_DIR, data, Flags.EPOCHS, str(spec.epochs), *_fixed(spec)]
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("wandb-sweep.yaml.j2").render(
         spec=spec,
@@ -116,13 +117,13 @@ def command(spec: Spec, site: Site) -> list[str]:
 
     Katib's webhook joins it to one unquoted shell line, so no word may hold a character that a shell interprets.
     """
-    words = ["python", "-m", "trainer", "--model", spec.model]
-    words += ["--data-dir", "/".join(["/data", site.data_folder]).rstrip("/"), "--run-dir", _run_dir(spec)]
-    words += ["--epochs", str(spec.epochs), "--linger", "20"]
-    words += ["--room-minutes", str(site.room_minutes)]
+    words = ["python", "-m", "trainer", Flags.MODEL, spec.model]
+    words += [Flags.DATA_DIR, "/".join([DATA, site.data_folder]).rstrip("/"), Flags.RUN_DIR, _run_dir(spec)]
+    words += [Flags.EPOCHS, str(spec.epochs), Flags.LINGER, "20"]
+    words += [Flags.ROOM_MINUTES, str(site.room_minutes)]
     if site.resources.gpus:
         # On a GPU node no training is better than one on the processor.
-        words += ["--device", "cuda"]
+        words += [Flags.DEVICE, "cuda"]
     words += _fixed(spec)
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]
@@ -171,7 +172,7 @@ def _template(name: str) -> jinja2.Template:
 
 
 def _run_dir(spec: Spec) -> str:
-    return f"/runs/{spec.name}/${{trialParameters.trialName}}"
+    return f"{RUNS}/{spec.name}/${{trialParameters.trialName}}"
 
 
 def _prestop(spec: Spec) -> str:
@@ -181,7 +182,7 @@ def _prestop(spec: Spec) -> str:
     file, anybody who can write to the volume can write another, and all containers of the pod share their processes.
     """
     return (
-        f"d={_run_dir(spec)}; f=$d/trainer.pid; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
+        f"d={_run_dir(spec)}; f=$d/{PROCESS_ID}; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
         " case $pid in ''|*[!0-9]*) exit 0;; esac;"
         " ours() { tr '\\0' '\\n' < /proc/$pid/cmdline | grep -qxF -e $d; };"
         " if ours; then kill -TERM $pid; while ours; do sleep 0.5; done; fi"

@@ -6,25 +6,22 @@ trial's folder.
 
 import base64
 import io
-import os
 import re
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from katib.backend.local.launch import ROOT
 from katib.table.trial_table import Row
 from katib.text import count
+from katib.trainer_contract import BEST, CONFIG, SCORES, Flags, program, run_trainer
 from katib.untrusted import clean, read_bytes, read_json
 
 EXAMPLES, SECONDS, BATCH = 3, 4.0, 1
 """Mixtures, and how much of each is heard."""
 PATIENCE_SECONDS, LARGEST_SOUND = 180, 64 << 20
-FOLDER, SCORES, CHECKPOINT, CONFIG = "evaluation-report", "evaluation.json", "best.pt", "config.json"
+FOLDER = "evaluation-report"
 SIGNALS = {
     "mixture": "mixture",
     "target1": "reference 1",
@@ -100,12 +97,12 @@ def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Liste
             f"No audio: the run directory of {best.trial} is on the cluster. Copied to this machine, "
             "`python -m trainer evaluate --run-dir …` writes mixture, references and estimates as WAV files."
         )
-    if not (folder / CHECKPOINT).is_file():
-        return Listening(f"No audio: {folder} holds no {CHECKPOINT}, the weights of the trial's best epoch.")
+    if not (folder / BEST).is_file():
+        return Listening(f"No audio: {folder} holds no {BEST}, the weights of the trial's best epoch.")
     place = folder / FOLDER
     if place.is_symlink() or folder.is_symlink():
         return Listening(f"No audio: {place} is reached by a symbolic link, which may lead anywhere.")
-    if not _fresh(place, folder / CHECKPOINT) and (problem := _separate(folder, place)):
+    if not _fresh(place, folder / BEST) and (problem := _separate(folder, place)):
         return Listening(f"No audio: {problem}")
     try:
         scores = read_json(place / SCORES)["scores"]
@@ -131,30 +128,17 @@ def _separate(folder: Path, place: Path) -> str:
 
     It runs on the processor, because the GPUs belong to the search.
     """
-    words = ["evaluate", "--run-dir", str(folder), "--out", str(place), "--device", "cpu"]
-    words += ["--limit", str(EXAMPLES), "--wavs", str(EXAMPLES), "--batch-size", str(BATCH)]
+    words = ["evaluate", Flags.RUN_DIR, str(folder), "--out", str(place), Flags.DEVICE, "cpu"]
+    words += ["--limit", str(EXAMPLES), "--wavs", str(EXAMPLES), Flags.BATCH_SIZE, str(BATCH)]
     if variants := _variants(folder / CONFIG):
         words += ["--variants", *variants]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "trainer", *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        answer = run_trainer([*program(), *words], timeout=PATIENCE_SECONDS)
+    except TimeoutError:
         return (
             f"the trainer did not separate {EXAMPLES} mixtures within {PATIENCE_SECONDS} s on this machine's processor."
         )
-    if done.returncode == 0:
-        return ""
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    if "ModuleNotFoundError" in last:
-        return f"the trainer is not installed here ({last.split(': ', 1)[-1]}); pip install -e '.[trainer]'."
-    return f"the trainer says: {last.removeprefix('error: ')}"
+    return f"the trainer says: {answer.problem}" if answer.code else ""
 
 
 def _variants(config: Path) -> list[str]:

@@ -25,6 +25,7 @@ from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count, markdown_text, short, signed, with_unit
+from katib.trainer_contract import Flags
 from katib.trial import WITHOUT_RESULT
 
 FILE = "EXPERIMENT_LOG.md"
@@ -35,7 +36,7 @@ DEFINING = ("parameters", "algorithm", "earlyStopping")
 """What of a manifest's spec makes it the search it is, beside the command: neither its budget nor what Katib fills
 in."""
 
-PLACES = ("--data-dir", "--run-dir", "--device", "--linger", "--room-minutes")
+PLACES = (Flags.DATA_DIR, Flags.RUN_DIR, Flags.DEVICE, Flags.LINGER, Flags.ROOM_MINUTES)
 """Flags that say where and beside what a trial runs, not what it trains."""
 
 

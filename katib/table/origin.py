@@ -4,6 +4,7 @@ from katib.manifest.object import Manifest
 from katib.manifest.render import fixed_flags
 from katib.spec import Spec, load_spec, specs
 from katib.table.trial_table import Budget
+from katib.trainer_contract import Flags
 
 
 def origin(manifest: Manifest) -> Spec | None:
@@ -24,7 +25,7 @@ def budget(manifest: Manifest, source: Spec | None) -> Budget | None:
 
     The hours are those of `source`, in proportion to the epochs.
     """
-    trials, epochs = manifest.spec.get("maxTrialCount"), manifest.number("--epochs")
+    trials, epochs = manifest.spec.get("maxTrialCount"), manifest.number(Flags.EPOCHS)
     if not isinstance(trials, int) or not epochs:
         return None
     return Budget(trials, epochs, source.hours_per_run * epochs / source.epochs if source else None)

@@ -12,6 +12,7 @@ from statistics import fmean
 from katib.manifest.object import Manifest
 from katib.table.trial_table import Row, TrialTable
 from katib.text import count
+from katib.trainer_contract import Flags
 from katib.trial import Direction
 
 BEGIN = "patience: "
@@ -20,12 +21,12 @@ BEGIN = "patience: "
 
 def patience_of(manifest: Manifest) -> int | None:
     """Returns the patience that the manifest's command gives to the trainer; None where a trial has none."""
-    return manifest.number("--patience")
+    return manifest.number(Flags.PATIENCE)
 
 
 def explained(rows: Iterable[Row], manifest: Manifest, *, direction: Direction) -> list[Row]:
     """Returns the rows, with the reason of each that patience ended."""
-    epochs, patience = manifest.number("--epochs"), patience_of(manifest)
+    epochs, patience = manifest.number(Flags.EPOCHS), patience_of(manifest)
     if epochs is None or patience is None:
         return list(rows)
     return [

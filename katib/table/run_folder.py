@@ -13,11 +13,9 @@ from pathlib import Path
 from katib import untrusted as foreign
 from katib.metrics import MetricParser, Report
 from katib.table.trial_table import Point
+from katib.trainer_contract import WANDB_ADDRESS
 from katib.untrusted import clean, finite
 
-SUMMARY, CONFIG, OUTPUT, WANDB = "summary.json", "config.json", "output.log", "wandb/url"
-"""The trainer's (trainer/training/progress.py, run_directory.py), the engine's (katib/backend/local/process.py), the
-reporter's (trainer/tracking/reporter.py)."""
 _NO_METRICS = ("epoch", "time")
 
 Metrics = dict[str, tuple[Point, ...]]
@@ -119,7 +117,7 @@ def points(reports: Iterable[Report]) -> Metrics:
 def wandb_link(folder: Path) -> str:
     """Returns the address of the run on W&B; empty where it was not online, or where this is no address."""
     try:
-        return foreign.web_address(foreign.read_text(folder / WANDB).strip())
+        return foreign.web_address(foreign.read_text(folder / WANDB_ADDRESS).strip())
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -10,20 +10,17 @@ from katib.backend.causes import DIVERGENCE, OOM_GPU, Cause
 from katib.backend.cluster.kinds import SIDECAR
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod, Termination
+from katib.trainer_contract import ROOM_AGAIN, RUNS, WAITS_FOR_ROOM, Exit
 
-DIVERGED, NO_MEMORY, BAD_INPUT = 3, 4, 2
-"""Exit codes of the trainer (trainer/errors.py)."""
 SIGNALLED = 128
 """What a shell adds to the number of a signal for the exit code of a program that the signal ended."""
-WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
-"""The beginnings of what the trainer prints about a full volume (trainer/training/run_directory.py)."""
 KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ [^\]]+\] ")
 """The prefix that Katib's collector puts before each line of the trainer."""
 _ERROR_LINES = (
     # The trainer's last message counts more than its exit code: under early stopping, Katib's shell line turns every
     # exit code into 1.
-    (re.compile(r"out of memory|OutOfMemoryError", re.I), NO_MEMORY),
-    (re.compile(r": the [\w ]+ is -?(nan|inf)"), DIVERGED),
+    (re.compile(r"out of memory|OutOfMemoryError", re.I), Exit.OUT_OF_MEMORY),
+    (re.compile(r": the [\w ]+ is -?(nan|inf)"), Exit.DIVERGED),
 )
 
 
@@ -41,7 +38,7 @@ _AFTER_SIGNAL = {
     "SIGKILL": "it was out of memory, its grace period was too short, or somebody killed it",
     "SIGBUS": "raise resources.shared_memory in k8s/site.yaml",
 }
-_BY_CODE = {DIVERGED: DIVERGENCE, NO_MEMORY: OOM_GPU}
+_BY_CODE: Mapping[int | None, Cause] = {Exit.DIVERGED: DIVERGENCE, Exit.OUT_OF_MEMORY: OOM_GPU}
 KATIBS_WORDS = "Trial is early stopped"
 """The message of Katib's own early-stopping service for every trial that it stops (medianstop/service.py)."""
 
@@ -182,9 +179,9 @@ def died(pod: Pod, log: Sequence[str]) -> Cause | None:
         )
     for text in pod.waiting:
         return Cause(_short(text), starting(text))
-    if meaning == BAD_INPUT:
+    if meaning == Exit.BAD_INPUT:
         return Cause(
-            message or "bad input (exit code 2)",
+            message or f"bad input (exit code {Exit.BAD_INPUT})",
             "data or settings do not fit; correct them and deploy under a new name",
         )
     if message:
@@ -222,7 +219,7 @@ def _ended_silently(code: int | None, log: Sequence[str]) -> Cause | None:
 
 
 def _fix_of(words: str) -> str:
-    if "Permission denied" in words and "/runs" in words:
+    if "Permission denied" in words and RUNS in words:
         return "the runs volume must be writable for the uid or gid of user in k8s/site.yaml: chown its root"
     return ""
 

@@ -15,6 +15,7 @@ from katib.backend.cluster.model import Search, read_search
 from katib.errors import ClusterError
 from katib.manifest.diff import flags, leaf, pairs, searched, settings
 from katib.manifest.object import Manifest
+from katib.trainer_contract import Flags
 from katib.tree import Tree, texts_at
 
 BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
@@ -22,7 +23,15 @@ TRIAL_JOB = "trialTemplate.trialSpec"
 COMMAND = ".template.spec.containers[0].command"
 """The part of a trial's Job that says what is trained; the rest says where, and comes from the site file."""
 SITE_FLAGS = frozenset(
-    ["--device", "--workers", "--room-minutes", "--checkpoint-minutes", "--linger", "--stop-delay", "--micro-batch"]
+    [
+        Flags.DEVICE,
+        Flags.WORKERS,
+        Flags.ROOM_MINUTES,
+        Flags.CHECKPOINT_MINUTES,
+        Flags.LINGER,
+        Flags.STOP_DELAY,
+        Flags.MICRO_BATCH,
+    ]
 )
 """Flags of our trainer that may differ from a run directory's; they change no value by more than rounding."""
 WHOLE = (TRIAL_JOB, "parameters", "earlyStopping", "algorithm")

@@ -11,6 +11,7 @@ from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.object import Manifest
 from katib.text import number
+from katib.trainer_contract import Flags
 from katib.tree import text_at
 from katib.trial import CONDITIONS, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
@@ -165,8 +166,8 @@ def _room_seconds(containers: Sequence[Object]) -> float:
     """
     for container in containers:
         words = [*(container.get("command") or ()), *(container.get("args") or ())]
-        if "--room-minutes" in words[:-1]:
-            text = str(words[words.index("--room-minutes") + 1])
+        if Flags.ROOM_MINUTES in words[:-1]:
+            text = str(words[words.index(Flags.ROOM_MINUTES) + 1])
             return 60.0 * int(text) if text.isdecimal() else 0.0
     return 0.0
 

@@ -20,12 +20,12 @@ from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Ob
 from katib.backend.cluster.model import Job, read_job, read_pod
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
+from katib.trainer_contract import RUNS
 from katib.tree import Tree, at, items_at, labels_at, text_at
 from katib.untrusted import clean, is_name, parse_json
 
 TIMEOUT_SECONDS = 300.0
 """How long such a Job may take; the node may have to pull the trainer's image first."""
-RUNS = "/runs"
 LOG_BYTES = 64 << 20
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _KUEUE = "kueue.x-k8s.io/"

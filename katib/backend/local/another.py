@@ -14,10 +14,9 @@ from katib.backend.local.running import SAVE_SECONDS
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.metrics import MetricParser
+from katib.trainer_contract import BEST
 from katib.untrusted import lines, read_text
 
-BEST = "best.pt"
-"""What the trainer leaves after an epoch."""
 OUTPUTS = "output*.log"
 """What the tries of a trial have printed."""
 _TRIAL = re.compile(r"[a-z0-9][a-z0-9-]*")

@@ -5,12 +5,11 @@ only the tables are known, in any layout.
 """
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from katib.errors import FolderError
+from katib.trainer_contract import NOTE, Flags, run_trainer
 
 EARLIER = (
     "its trials are of an earlier version of the trainer, which knew a corpus by its tables only and left mixtures out"
@@ -23,32 +22,11 @@ def fingerprint(python: Sequence[str], env: Mapping[str, str], data_dir: Path) -
     Passes on what it says of a reading that takes long. Raises FolderError with its own line where it refuses the
     corpus.
     """
-    code, found, said = ask([*python, "fingerprint", "--data-dir", str(data_dir)], env, data_dir)
-    last = said[-1] if said else ""
-    if code or not found:
-        packages = "; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else ""
-        raise FolderError(f"--data: {last.removeprefix('error: ') or 'the trainer said nothing'}{packages}")
+    answer = run_trainer([*python, "fingerprint", Flags.DATA_DIR, str(data_dir)], env, relayed=(str(data_dir), NOTE))
+    found = answer.output.strip()
+    if answer.code or not found:
+        raise FolderError(f"--data: {answer.problem if answer.code else 'the trainer said nothing'}")
     return found
-
-
-def ask(words: Sequence[str], env: Mapping[str, str], data_dir: Path) -> tuple[int, str, list[str]]:
-    """Returns the exit code of the trainer, started with `words`, its answer, and the lines that it said beside it.
-
-    Those about a reading of `data_dir` that takes long are passed on at once.
-    """
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
-    ) as asked:
-        assert asked.stdout is not None  # noqa: S101 - both are pipes
-        assert asked.stderr is not None  # noqa: S101
-        said = []
-        for line in asked.stderr:
-            if line.strip():
-                said.append(line.strip())
-            if line.startswith((str(data_dir), "note: ")):
-                print(line.strip(), file=sys.stderr, flush=True)
-        found = asked.stdout.read().strip()
-    return asked.returncode, found, said
 
 
 def of_tables(data: Path) -> str:

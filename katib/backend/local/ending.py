@@ -11,10 +11,11 @@ from katib.backend.local.reasons import how, says_disk_full, shown
 from katib.backend.local.record import Trial
 from katib.manifest.experiment import Experiment
 from katib.text import count
+from katib.trainer_contract import Exit
 from katib.trial import WITHOUT_RESULT, State
 
-BAD_INPUT, DIVERGED, NOT_RUNNABLE = 2, 3, (126, 127)
-"""Exit codes: the trainer's (trainer/__main__.py), and the shell's for a command that it cannot run."""
+NOT_RUNNABLE = (126, 127)
+"""The exit codes of a shell for a command that it cannot run."""
 COLLECTOR_FAILED = 255
 INTERRUPTED = "interrupted"
 """Why a trial has not ended although its process has: it is no fault of the trial."""
@@ -107,9 +108,9 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
                 "MetricsUnavailable", f"{experiment.search.metric} was '{shown(end.text)}', which is no number"
             )
         return Verdict("MetricsUnavailable", f"no {experiment.search.metric} was reported")
-    if end.ours and code == DIVERGED:
+    if end.ours and code == Exit.DIVERGED:
         return Verdict("Failed", f"diverged: {said}")
-    if end.ours and (code == BAD_INPUT or code in NOT_RUNNABLE):
+    if end.ours and (code == Exit.BAD_INPUT or code in NOT_RUNNABLE):
         return Verdict("Created", INTERRUPTED, halt=Halt(2, f"trial {trial.name}: {said}"))
     if end.ours and says_disk_full(said):
         return Verdict("Created", INTERRUPTED, halt=Halt(1, f"trial {trial.name}: {said}"))

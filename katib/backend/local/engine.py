@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from katib.backend.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
 from katib.backend.local.launch import Launcher
-from katib.backend.local.process import OUTPUT, TrialProcess, set_aside
+from katib.backend.local.process import TrialProcess, set_aside
 from katib.backend.local.proposals import observation, trial_name
 from katib.backend.local.reasons import unwritable
 from katib.backend.local.record import Trial
@@ -28,6 +28,7 @@ from katib.metrics import MetricParser, katib_number
 from katib.search.sampler import preload, sampler
 from katib.search.stopping import because, stop_rule
 from katib.text import count, with_unit
+from katib.trainer_contract import OUTPUT
 from katib.trial import WITHOUT_RESULT, State
 from katib.untrusted import folder_inside
 

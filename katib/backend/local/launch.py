@@ -18,17 +18,14 @@ from pathlib import Path
 
 from katib.backend.local.corpus import fingerprint, of_tables
 from katib.backend.local.variables import unset, variables
-from katib.backend.local.volumes import DATA_VOLUME, HOST_PATH, corpus_volume, places, stand_ins
+from katib.backend.local.volumes import HOST_PATH, corpus_volume, places, stand_ins
 from katib.errors import FolderError, ManifestError
 from katib.manifest.cluster_only import beside, not_followed
 from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
 from katib.manifest.object import GPU_RESOURCE
 from katib.text import count
-
-DATA_DIR = "--data-dir"
-ROOT = Path(__file__).parents[3]
-"""Where the packages katib and trainer are, so that `python -m trainer` is found from any folder."""
+from katib.trainer_contract import DATA_VOLUME, ROOT, Flags
 
 
 @dataclass(frozen=True)
@@ -169,9 +166,9 @@ def _all(experiment: Experiment, value: str) -> dict[str, str]:
 def _data_dir(argv: Sequence[str]) -> Path | None:
     """Returns the corpus that a trial of our trainer reads; None of another program's."""
     words = list(argv)
-    if not is_trainer(words) or DATA_DIR not in words:
+    if not is_trainer(words) or Flags.DATA_DIR not in words:
         return None
-    return next(map(Path, words[words.index(DATA_DIR) + 1 :]), None)
+    return next(map(Path, words[words.index(Flags.DATA_DIR) + 1 :]), None)
 
 
 def gpus() -> list[str]:
@@ -257,7 +254,7 @@ def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
     """
     if device is not None or not is_trainer(argv):
         return argv
-    return tuple("cpu" if words == ("--device", "cuda") else words[1] for words in pairwise(("", *argv)))
+    return tuple("cpu" if words == (Flags.DEVICE, "cuda") else words[1] for words in pairwise(("", *argv)))
 
 
 def _python(argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,20 +1,17 @@
 """What a search costs on a machine without a usable GPU, asked of the trainer before the search begins."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypedDict
 
-from katib.backend.local.corpus import ask
 from katib.backend.local.launch import Launcher
 from katib.errors import ManifestError
 from katib.manifest.command import is_trainer
 from katib.text import count, duration
+from katib.trainer_contract import NO_USABLE_GPU, NOTE, SMALLEST_PRESET, Flags, run_trainer
 
-SMALL = "debug"
-"""The preset that a processor trains in minutes."""
 CPU = "cpu"
 DAY, YEAR = 24 * 3600.0, 365 * 24 * 3600.0
 
@@ -61,7 +58,7 @@ def pace(launcher: Launcher) -> Pace | None:
     highest = {one.name: one.max or one.values[-1] for one in experiment.search.parameters}
     launch = launcher.launch("pace", highest, gpu)
     words = [part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    if launcher.data is None or not is_trainer(words) or _flag(words, "--preset") == SMALL:
+    if launcher.data is None or not is_trainer(words) or _flag(words, Flags.PRESET) == SMALLEST_PRESET:
         return None
     if "trainer" not in words:  # a shell alone can read them
         return None
@@ -75,10 +72,10 @@ def pace(launcher: Launcher) -> Pace | None:
         reason = "nvidia-smi lists no GPU, though PyTorch can use one (CUDA_VISIBLE_DEVICES=0 gives it to the trials)"
         found, _ = _ask(_on(words, CPU), launcher, launch.env)
     return Pace(
-        model=_flag(words, "--model"),
+        model=_flag(words, Flags.MODEL),
         mixtures=found["mixtures"],
         seconds=found["seconds"],
-        epochs=int(_flag(words, "--epochs") or 1),
+        epochs=int(_flag(words, Flags.EPOCHS) or 1),
         trials=experiment.search.max_trials,
         parallel=len(launcher.slots),
         reason=reason,
@@ -92,18 +89,17 @@ def _flag(words: Sequence[str], flag: str) -> str:
 
 def _on(words: Sequence[str], device: str) -> list[str]:
     """Returns the words with another `--device`."""
-    kept = [word for before, word in pairwise(("", *words)) if "--device" not in (before, word)]
-    return [*kept, "--device", device]
+    kept = [word for before, word in pairwise(("", *words)) if Flags.DEVICE not in (before, word)]
+    return [*kept, Flags.DEVICE, device]
 
 
 def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[_Described, str]:
     """Returns what the trainer found, and its warning about a GPU that cannot be used."""
-    code, answer, said = ask(words, env, launcher.data or launcher.runs)
-    if code:
-        last = said[-1].removeprefix("error: ") if said else f"the trainer ended with exit code {code}"
-        raise ManifestError(f"{launcher.experiment.name}: {last}")
-    found: _Described = json.loads(answer)
-    warning = re.search(r"warning: (an NVIDIA GPU .*); the CPU is used", "\n".join(said))
+    answer = run_trainer(words, env, relayed=(str(launcher.data or launcher.runs), NOTE))
+    if answer.code:
+        raise ManifestError(f"{launcher.experiment.name}: {answer.problem}")
+    found: _Described = json.loads(answer.output)
+    warning = NO_USABLE_GPU.search("\n".join(answer.errors))
     return found, warning[1] if warning else ""
 
 

@@ -19,9 +19,10 @@ from typing import IO
 from katib.backend.local.family import lives, to_stop
 from katib.backend.local.lock import holders, is_locked, lock, named
 from katib.errors import EngineError, FolderError
+from katib.trainer_contract import OUTPUT
 from katib.untrusted import LINE_LIMIT, clean, line_text, open_file, read_text
 
-OUTPUT, HOLD = "output.log", "process.lock"
+HOLD = "process.lock"
 KILL_SECONDS = 5.0
 """How long a process may take to end after SIGKILL; and what only a trial's own process started, to end when that is
 gone."""

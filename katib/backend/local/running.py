@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from katib.backend.local.ending import End
-from katib.backend.local.process import OUTPUT, TrialProcess
+from katib.backend.local.process import TrialProcess
 from katib.manifest.experiment import TrialTemplate
+from katib.trainer_contract import OUTPUT
 
 SAVE_SECONDS = 120.0
 """From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at

@@ -18,29 +18,15 @@ from katib.manifest.object import Manifest
 from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
-from katib.table.run_folder import (
-    CONFIG,
-    OUTPUT,
-    SUMMARY,
-    Later,
-    Metrics,
-    history,
-    printed,
-    read_json,
-    wandb_link,
-)
+from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
 from katib.table.trial_table import Point, Row, TrialTable, best_first
 from katib.text import SECONDS_AN_HOUR
+from katib.trainer_contract import CONFIG, ENDED_BY_FAULT, FINISHED, OUTPUT, SUMMARY, Exit
 from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
-_ENDS: Mapping[str, State] = {
-    "finished": "Succeeded",
-    "diverged": "Failed",
-    "data fault": "Failed",
-    "out of memory": "Failed",
-}
-"""The state of a trial by how its run ended in the trainer's own words (trainer/training/fit.py)."""
+_ENDS: Mapping[str, State] = {FINISHED: "Succeeded", **dict.fromkeys(ENDED_BY_FAULT, "Failed")}
+"""The state of a trial by that of its run's summary."""
 
 
 def read_table(runs: Path, experiment: str) -> TrialTable:
@@ -185,7 +171,7 @@ def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:
         return ""
     if ours and trial.reason.startswith("diverged"):
         return DIVERGENCE.fix
-    if ours and trial.reason.startswith("exit code 4:"):
+    if ours and trial.reason.startswith(f"exit code {Exit.OUT_OF_MEMORY}:"):
         return OOM_GPU.fix
     if ours and "out of memory" in trial.reason:
         return "lower batch_size in the spec, or run fewer trials at a time (PARALLEL=)"

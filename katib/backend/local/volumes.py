@@ -11,9 +11,9 @@ from pathlib import Path
 from katib.errors import ManifestError
 from katib.manifest.command import expand
 from katib.manifest.experiment import Experiment, TrialPod
+from katib.trainer_contract import DATA_VOLUME, RUNS_VOLUME
 from katib.tree import Tree, at, text_at
 
-DATA_VOLUME, RUNS_VOLUME = "data", "runs"
 HOST_PATH = "hostPath"
 _EMPTY = ("emptyDir", "ephemeral")
 _KINDS = {

@@ -20,10 +20,11 @@ from katib.backend.local.table import read_table
 from katib.report.log import entry, placed
 from katib.table import export
 from katib.table.formats import FORMATS, as_csv, markdown, text
-from katib.table.run_folder import WANDB, wandb_link
+from katib.table.run_folder import wandb_link
 from katib.table.trial_table import Row, TrialTable
 from katib.terminal import output, print_rows
 from katib.text import markdown_text, spreadsheet_cell
+from katib.trainer_contract import WANDB_ADDRESS
 from katib.untrusted import clean, web_address
 from tests.katib.attacks.hostile import NAME, TRIALS, attribute, run_folder
 from tests.katib.results.tables import row as plain_row
@@ -222,7 +223,7 @@ def test_a_setting_does_not_leave_its_block_of_code() -> None:
 @pytest.mark.parametrize("address", ["https://wandb.ai/a/b/runs/c", "http://localhost:8080/a/b"])
 def test_an_address_of_the_web_is_one(tmp_path: Path, address: str) -> None:
     (tmp_path / "wandb").mkdir()
-    (tmp_path / WANDB).write_text(f"{address}\n")
+    (tmp_path / WANDB_ADDRESS).write_text(f"{address}\n")
     assert wandb_link(tmp_path) == address
 
 
@@ -247,7 +248,7 @@ def test_an_address_of_the_web_is_one(tmp_path: Path, address: str) -> None:
 )
 def test_what_is_no_address_of_the_web_is_no_link(tmp_path: Path, address: str) -> None:
     (tmp_path / "wandb").mkdir()
-    (tmp_path / WANDB).write_text(address)
+    (tmp_path / WANDB_ADDRESS).write_text(address)
     assert wandb_link(tmp_path) == web_address(address) == ""
 
 

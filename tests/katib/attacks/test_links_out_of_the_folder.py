@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from katib import untrusted as foreign
-from katib.backend.local.process import OUTPUT, TrialProcess
+from katib.backend.local.process import TrialProcess
 from katib.backend.local.run import LOCK
 from katib.backend.local.table import read_table
 from katib.conclude.confirmation import _kept, local_manifest
@@ -19,8 +19,9 @@ from katib.errors import FolderError
 from katib.files import write_whole
 from katib.report.audio import _variants, listen
 from katib.table import export
-from katib.table.run_folder import CONFIG, SUMMARY, WANDB, wandb_link
 from katib.table.run_folder import read_json as read_object
+from katib.table.run_folder import wandb_link
+from katib.trainer_contract import CONFIG, OUTPUT, SUMMARY, WANDB_ADDRESS
 from katib.untrusted import LARGEST, LINE_LIMIT, folder_inside, is_name, lines, read_bytes, read_json
 from tests.katib.attacks.hostile import NAME, TRIALS, query, run_folder
 from tests.katib.local.rig import as_text, manifest
@@ -30,7 +31,7 @@ Read = Callable[[Path], object]
 READERS: dict[str, tuple[Read, object]] = {
     SUMMARY: (lambda trial: read_object(trial / SUMMARY), {}),
     CONFIG: (lambda trial: read_object(trial / CONFIG), {}),
-    WANDB: (wandb_link, ""),
+    WANDB_ADDRESS: (wandb_link, ""),
     "verdict.json": (lambda trial: _kept(trial.parent, trial.name), None),
 }
 """A file of a folder that a verb reads, how, and what comes of one that cannot be read."""
@@ -172,7 +173,7 @@ def test_a_runs_own_files_are_read_from_the_table_through_no_link(tmp_path: Path
     for name in (SUMMARY, CONFIG, OUTPUT):
         (folder / TRIALS[0] / name).symlink_to(secret)
     (folder / TRIALS[0] / "wandb").mkdir()
-    (folder / TRIALS[0] / WANDB).symlink_to(secret)
+    (folder / TRIALS[0] / WANDB_ADDRESS).symlink_to(secret)
     row = next(row for row in read_table(tmp_path, NAME).rows if row.trial == TRIALS[0])
     assert (row.gain, row.wandb, set(row.metrics)) == (None, "", {"val_si_snr"})
 

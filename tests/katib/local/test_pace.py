@@ -17,6 +17,7 @@ from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.trainer_contract import Answer
 from tests.katib.local.rig import Rig, manifest
 from tests.verbs import katib
 
@@ -38,11 +39,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def answering(monkeypatch: pytest.MonkeyPatch, answers: Answers) -> list[list[str]]:
     found: list[list[str]] = []
 
-    def ask(words: list[str], env: object, data: Path) -> tuple[int, str, list[str]]:
+    def ask(words: list[str], env: object, *, relayed: tuple[str, ...]) -> Answer:
         found.append(list(words))
-        return answers(list(words))
+        code, output, errors = answers(list(words))
+        return Answer(code, output, tuple(errors))
 
-    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(module, "run_trainer", ask)
     return found
 
 

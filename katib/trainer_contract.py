@@ -1,0 +1,155 @@
+"""What katib/ knows of the trainer, which it never imports: how to start it, its flags, exit codes, messages and files.
+
+Any other program may stand in a manifest; what is said here holds only where katib/manifest/command.py recognises the
+trainer. tests/contract/test_trainer_contract.py compares this module with the trainer itself.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The folder of the packages katib and trainer, so that `python -m trainer` works from any other folder."""
+MODULE = "trainer"
+CORPUS_MODULE, PACK_MODULE = "trainer.data.corpus", "trainer.data.pack"
+"""The modules that build and pack a corpus."""
+SMALLEST_PRESET = "debug"
+"""The preset that a processor trains in minutes."""
+
+DATA, RUNS = "/data", "/runs"
+"""Where a trial's pod mounts the corpus and the run directories."""
+DATA_VOLUME, RUNS_VOLUME = "data", "runs"
+"""The names of these volumes."""
+
+SUMMARY, CONFIG, BEST = "summary.json", "config.json", "best.pt"
+"""Files of a run directory: the history, the settings, the weights of the best epoch."""
+WANDB_ADDRESS = "wandb/url"
+PROCESS_ID = "trainer.pid"
+SCORES = "evaluation.json"
+"""What `python -m trainer evaluate` writes beside its WAV files."""
+OUTPUT = "output.log"
+"""What the trainer printed, which the local engine keeps in the run directory."""
+FINISHED, ENDED_BY_FAULT = "finished", ("diverged", "data fault", "out of memory")
+"""How a run ended, by the `state` of its summary."""
+
+WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
+"""The beginnings of the lines about a full volume."""
+ERROR, NOTE = "error: ", "note: "
+"""The beginnings of the line that ends a run, and of lines about work that takes long."""
+NO_USABLE_GPU = re.compile(r"warning: (an NVIDIA GPU .*); the CPU is used")
+
+
+class Exit(IntEnum):
+    """The exit codes of the trainer."""
+
+    BAD_INPUT = 2
+    DIVERGED = 3
+    OUT_OF_MEMORY = 4
+
+
+class Flags:
+    """The flags that katib/ writes into a command, or reads from one."""
+
+    MODEL = "--model"
+    PRESET = "--preset"
+    EPOCHS = "--epochs"
+    PATIENCE = "--patience"
+    SEED = "--seed"
+    SEGMENT_SECONDS = "--segment-seconds"
+    BATCH_SIZE = "--batch-size"
+    MICRO_BATCH = "--micro-batch"
+    DATA_DIR = "--data-dir"
+    RUN_DIR = "--run-dir"
+    DEVICE = "--device"
+    WORKERS = "--workers"
+    LINGER = "--linger"
+    STOP_DELAY = "--stop-delay"
+    ROOM_MINUTES = "--room-minutes"
+    CHECKPOINT_MINUTES = "--checkpoint-minutes"
+    SET = "--set"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a process of the trainer ended, what it wrote to stdout, and the lines that it wrote to stderr."""
+
+    code: int
+    output: str
+    errors: tuple[str, ...]
+
+    @property
+    def problem(self) -> str:
+        """Why it failed, in its own words; and what to do where its packages are not installed."""
+        last = self.errors[-1].removeprefix(ERROR) if self.errors else f"the trainer ended with exit code {self.code}"
+        return last + ("; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else "")
+
+
+def program(module: str = MODULE) -> tuple[str, ...]:
+    """Returns the words that start a module of the trainer with this interpreter, whatever the current folder holds."""
+    return (sys.executable, "-P", "-m", module)
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment in which `program` finds the trainer."""
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run_trainer(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    *,
+    timeout: float | None = None,
+    relayed: tuple[str, ...] = (),
+) -> Answer:
+    """Runs a command of the trainer in a process of its own and returns how that ended.
+
+    Lines on stderr that begin with one of `relayed` are passed on at once. Raises TimeoutError after `timeout` seconds,
+    OSError where the process cannot be started.
+    """
+    errors: list[str] = []
+    late = threading.Event()
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment() if env is None else env,
+        ) as process,
+    ):
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout or 0.0, end)
+        if timeout is not None:
+            timer.start()
+        for line in process.stderr or ():
+            if line.strip():
+                errors.append(line.strip())
+            if relayed and line.startswith(relayed):
+                print(line.strip(), file=sys.stderr, flush=True)
+        code = process.wait()
+        timer.cancel()
+        output.seek(0)
+        answer = Answer(code, output.read(), tuple(errors))
+    if late.is_set():
+        raise TimeoutError(f"no answer within {timeout:g} s")
+    return answer
+
+
+def show_trainer(module: str, *words: object) -> int:
+    """Runs a module of the trainer that speaks for itself on this terminal, and returns its exit code."""
+    return subprocess.run([*program(module), *map(str, words)], env=environment(), check=False).returncode

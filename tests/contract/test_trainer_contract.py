@@ -1,0 +1,54 @@
+"""katib/trainer_contract.py against the trainer: what the control side writes down of it is what it does."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from katib import trainer_contract as contract
+from katib.trainer_flags import trainer
+from trainer import errors
+from trainer.inference import evaluate
+from trainer.training import progress, run_directory
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    assert {errors.ConfigError.exit_code, errors.DataError.exit_code} == {contract.Exit.BAD_INPUT}
+    assert errors.DivergedError.exit_code == contract.Exit.DIVERGED
+    assert errors.MemoryExhaustedError.exit_code == contract.Exit.OUT_OF_MEMORY
+
+
+def test_each_flag_is_one_of_the_trainer() -> None:
+    names = {text for name, text in vars(contract.Flags).items() if name.isupper()}
+    assert names - {contract.Flags.SET} <= trainer().flags.keys()
+
+
+def test_modules_can_be_started() -> None:
+    for module in (contract.CORPUS_MODULE, contract.PACK_MODULE):
+        assert find_spec(module) is not None
+
+
+def test_files_are_those_that_a_run_writes() -> None:
+    sources = [Path(module.__file__ or "").read_text() for module in (evaluate, progress, run_directory)]
+    for name in (contract.SUMMARY, contract.CONFIG, contract.BEST, contract.PROCESS_ID, contract.SCORES):
+        assert any(f'"{name}"' in source for source in sources), name
+
+
+def test_an_answer_has_both_streams_and_relays_what_takes_long(capfd: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; print('x' * 200_000); print('note: reads\\n\\nerror: no', file=sys.stderr); sys.exit(2)"
+    answer = contract.run_trainer([sys.executable, "-c", script], relayed=(contract.NOTE,))
+    assert (answer.code, len(answer.output), answer.errors) == (2, 200_001, ("note: reads", "error: no"))
+    assert answer.problem == "no"
+    assert capfd.readouterr().err == "note: reads\n"
+
+
+def test_an_end_without_a_word_and_missing_packages_have_a_problem() -> None:
+    assert contract.Answer(1, "", ()).problem == "the trainer ended with exit code 1"
+    missing = contract.Answer(1, "", ("ModuleNotFoundError: No module named 'torch'",))
+    assert missing.problem.endswith("'torch'; `make setup` installs the trainer's packages")
+
+
+def test_a_trainer_that_does_not_answer_is_ended() -> None:
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.2 s"):
+        contract.run_trainer([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.2)
