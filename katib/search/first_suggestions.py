@@ -57,7 +57,7 @@ def problems(
     names: Sequence[str],
     coordinate: Callable[[str, str], Hashable | None],
 ) -> Iterator[str]:
-    """Yields, in words, why the suggestions are not points of the space with the parameters `names`.
+    """Yields in words why the suggestions are not points of the space with the parameters `names`.
 
     `coordinate` returns the position of a parameter's value on its axis; None where it is not a value of the parameter.
     """

@@ -87,7 +87,7 @@ class Sampler:
                 return {name: first.assignments[name] for name in self.space.axes}
         if self.space.size is not None and len(trials.tried) >= self.space.size:
             return None
-        # The position goes into the seed: a sampler that starts anew with each question would repeat itself.
+        # The position goes into the seed: each call starts a new generator, which would repeat itself.
         entropy = None if self.seed is None else (self.seed, position)
         question = Question(
             space=self.space,

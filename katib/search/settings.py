@@ -48,6 +48,6 @@ class Settings:
         return {name: text for name, text in algorithm.settings.items() if name in valid}
 
     def without_effect(self, algorithm: Algorithm) -> list[str]:
-        """Returns the names of the given settings that change nothing, of which the user is told."""
+        """Returns the names of the given settings that change nothing, for a note to the user."""
         unknown = set() if self.strict else algorithm.settings.keys() - self.all.keys()
         return sorted(unknown | (algorithm.settings.keys() & self.idle))

@@ -30,30 +30,30 @@ def too_many_fields(data: bytes, descriptor: Descriptor) -> bool:
 
 
 def _too_many(data: bytes, descriptor: Descriptor) -> bool:
-    count, place, end, inner = 0, 0, len(data), _messages(descriptor)
+    count, index, end, inner = 0, 0, len(data), _messages(descriptor)
     outer: list[tuple[int, int, dict[int, Descriptor]]] = []
-    while place < end or outer:
-        if place == end:
-            place, end, inner = outer.pop()
+    while index < end or outer:
+        if index == end:
+            index, end, inner = outer.pop()
             continue
         count += 1
         if count > MOST_FIELDS:
             return True
-        tag, place = (data[place], place + 1) if data[place] < 128 else _number(data, place)
+        tag, index = (data[index], index + 1) if data[index] < 128 else _number(data, index)
         if tag & 7 == _BYTES:
-            size, place = (data[place], place + 1) if data[place] < 128 else _number(data, place)
+            size, index = (data[index], index + 1) if data[index] < 128 else _number(data, index)
             if size and tag >> 3 in inner:
-                outer.append((place + size, end, inner))
-                inner, end = _messages(inner[tag >> 3]), place + size
+                outer.append((index + size, end, inner))
+                inner, end = _messages(inner[tag >> 3]), index + size
             else:
-                place += size
+                index += size
         elif tag & 7 == _VARINT:
-            _, place = _number(data, place)
+            _, index = _number(data, index)
         elif tag & 7 in _SIZES:
-            place += _SIZES[tag & 7]
+            index += _SIZES[tag & 7]
         else:
             raise WireError("a field has a type that is not used")
-        if place > end or (outer and end > outer[-1][1]):
+        if index > end or (outer and end > outer[-1][1]):
             raise WireError("a field is longer than its message")
     return False
 
@@ -82,13 +82,13 @@ def first_text(data: bytes, *numbers: int) -> str:
     return data[start : min(end, start + 256)].decode(errors="replace")
 
 
-def _number(data: bytes, place: int) -> tuple[int, int]:
-    """Returns the varint at `place` and the place behind it."""
+def _number(data: bytes, index: int) -> tuple[int, int]:
+    """Returns the varint at `index` and the index behind it."""
     value = 0
     for shift in range(0, 70, 7):
-        byte = data[place]
+        byte = data[index]
         value |= (byte & 127) << shift
-        place += 1
+        index += 1
         if byte < 128:
-            return value, place
+            return value, index
     raise WireError("a number has no end")

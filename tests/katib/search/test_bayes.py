@@ -136,9 +136,7 @@ def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
 
 
 def textbook(model: Surrogate, at: np.ndarray, inputs: np.ndarray, y: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """Mean and deviation by Rasmussen and Williams 2006, equations 2.25 and 2.26, at the hyperparameters that were
-    found.
-    """
+    """Returns mean and deviation by Rasmussen and Williams 2006, equations 2.25 and 2.26, at the fitted values."""
     lengths, signal, noise = np.exp(model.process.theta[:-2]), *np.exp(model.process.theta[-2:])
     each = lengths[model.process.groups]
     inverse = np.linalg.inv(signal * matern(inputs, inputs, each) + np.diag(noise + extra + JITTER))
@@ -244,9 +242,7 @@ def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
 
 
 def test_an_earlier_search_counts_as_much_as_it_resembles_this_one() -> None:
-    """The same function, lower by 0.2 or turned upside down: the first speaks for where nothing was tried, the second
-    hardly.
-    """
+    """The same function, 0.2 lower or upside down: the first matters where nothing was tried, the second hardly."""
     x = np.linspace(0.02, 0.98, 12)[:, None]
     own = x[[0, 3, 6, 8]]
 

@@ -51,9 +51,10 @@ def test_gradient_is_the_slope_of_the_loss() -> None:
 
 @pytest.mark.parametrize("noise", [None, (math.log(0.04), 0.3)])
 def test_the_hyperparameters_are_the_most_probable_ones(noise: tuple[float, float] | None) -> None:
-    """Where the textbook's posterior is flat: scipy's normal density of the values times the priors of the docstrings:
-    lengths around 0.5 times the root of the dimension (Hvarfner et al. 2024), signal around 1, noise variance around
-    0.01.
+    """They are where the textbook's posterior is flat.
+
+    The posterior is scipy's normal density of the values times the priors of the docstrings: lengths around 0.5 times
+    the root of the dimension (Hvarfner et al. 2024), signal around 1, noise variance around 0.01.
     """
     extra = np.linspace(0, 0.1, 30)
     process = fit(POINTS, VALUES, extra, GROUPS, noise)

@@ -70,8 +70,9 @@ HISTORY = [
 
 
 def optunas(seed: int, position: int, *, multivariate: bool, maximize: bool) -> dict[str, float]:
-    """Returns what a study of Optuna asks for that is told the same: a stopped trial is a pruned one, and one without a
-    value a running one, which the constant liar takes for bad.
+    """Returns what a study of Optuna with the same trials asks for.
+
+    A stopped trial is a pruned one, and one without a value a running one, which the constant liar takes for bad.
     """
     draw = int(np.random.default_rng((seed, position)).integers(2**31))
     study = optuna.create_study(
@@ -238,9 +239,7 @@ def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
 
 
 def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
-    """Points differ by NEAR in the one axis that is furthest apart, in shares of its distribution: 2 % of
-    docs/search.md.
-    """
+    """Points differ by NEAR, the 2 % of docs/search.md, in the one axis on which they are furthest apart."""
     proposer = Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=0)
     (free,) = shares(proposer.propose([]))
     for shift, is_near in (
@@ -290,8 +289,9 @@ def test_a_grid_skips_what_was_tried_and_keeps_its_order() -> None:
 
 
 def test_first_suggestions_that_the_history_lacks_but_were_proposed_are_not_given_again() -> None:
-    """Two were proposed, and one of them is listed: the other is lost, and the third is next, in the space's order of
-    names.
+    """Two were proposed, and one of them is listed: the other is lost, and the third is next.
+
+    Its values are in the space's order of names.
     """
     first = tuple(FirstSuggestion({"y": str(n / 10), "x": "0.5"}, f"t{n}") for n in (1, 2, 3))
     proposer = Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=1, first=first)

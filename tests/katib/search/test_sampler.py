@@ -97,9 +97,7 @@ def test_model_based_search_comes_closer_than_random_search(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_neither_a_failed_point_nor_its_surroundings_are_proposed(name: str) -> None:
-    """The next proposals all fail: each lies further than NEAR from all of them on some axis, also where one is far the
-    best.
-    """
+    """Each of the failing proposals lies further than NEAR from the others on some axis, even near the best trial."""
     proposer = replace(sampler(experiment(name, random_state="3")), startup=3)
     history = search(proposer, 8)
     for _ in range(12):
@@ -258,8 +256,9 @@ def test_a_first_suggestion_whose_trial_exists_or_was_proposed_and_is_hidden_is_
 
 @pytest.mark.parametrize("name", ["bayesianoptimization", "multivariate-tpe", "tpe"])
 def test_a_search_that_knows_an_earlier_one_begins_near_its_best(name: str) -> None:
-    """Distance of the first five proposals, and of the first alone, to the best learning rate, over five seeds, with
-    and without 30 earlier trials.
+    """With 30 earlier trials the first five proposals, and the first alone, are nearer to the best learning rate.
+
+    Distances are means over five seeds.
     """
     with_them: list[float] = []
     without: list[float] = []
@@ -281,8 +280,7 @@ def test_a_point_of_an_earlier_search_is_not_tried_again() -> None:
 
 
 def test_stopped_trials_count_as_far_as_they_came() -> None:
-    """Two of equal value so far: the one stopped after one step would have gained more than the one stopped after
-    three.
+    """Of two with equal values, the one stopped after one step would have gained more than the one stopped after three.
 
     Completed trials gained 3 from the first step on and 1 from the third.
     """

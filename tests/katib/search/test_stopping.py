@@ -67,9 +67,7 @@ def test_a_trial_that_ran_to_its_own_end_counts_at_every_later_step(
 
 
 def test_the_median_at_epoch_28_knows_the_trials_that_patience_ended_at_27() -> None:
-    """Three good trials ended at epoch 27 with their best at 17: a trial that is worse at 28 is stopped, as it would be
-    at 27.
-    """
+    """Three good trials ended at 27 with their best at 17: a worse trial is stopped at 28, as it would be at 27."""
     ended = [[*map(float, range(16)), 16.5, *[10.0] * 10] for _ in range(3)]
     worse = [step / 4 for step in range(28)]
     rule = MedianStop(UP, 3, 20)

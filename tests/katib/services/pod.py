@@ -1,5 +1,4 @@
-"""A trial's pod without a cluster: Katib's own wrapper around a trainer, and the real collector beside it, as
-processes.
+"""A trial's pod without a cluster, as processes: Katib's own wrapper around a trainer, and the real collector.
 
 The trainer prints what it is sent through a pipe, and so ends when the test says so.
 """

@@ -1,5 +1,4 @@
-"""The services' surroundings: a DB manager that keeps rows, an API server with trials, requests as Katib's controller
-sends them.
+"""The services' surroundings: a DB manager that keeps rows, an API server with trials, and the controller's requests.
 
 The services themselves are real, and so are gRPC, HTTP, the wrapper's shell and the trainers' processes.
 """

@@ -1,6 +1,4 @@
-"""Requests that nobody would send: each gets an answer or INVALID_ARGUMENT with one line, and the next one is answered
-too.
-"""
+"""Senseless requests: each gets an answer or INVALID_ARGUMENT with one line, and the next one is answered too."""
 
 from collections.abc import Iterator
 from typing import Any

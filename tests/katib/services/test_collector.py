@@ -45,7 +45,7 @@ def test_a_flood_is_reported_whole(pods: Pods, db: DbManager) -> None:
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_resumed_trial_repeats_its_history_and_no_row_comes_twice(pods: Pods, db: DbManager, timed: bool) -> None:
-    """Pod two prints what pod one printed, then goes on; also where lines have no time."""
+    """Pod two prints what pod one printed, then continues; also where lines have no time."""
 
     def lines(*values: float) -> list[str]:
         return epochs(*values) if timed else [f"{METRIC}={value}" for value in values]

@@ -1,6 +1,4 @@
-"""What the collector makes of the early-stopping service's answers: a rule that is met, one that is not, or none at
-all.
-"""
+"""The early-stopping service's answers to the collector: a rule that is met, one that is not, or none at all."""
 
 import logging
 from typing import Any

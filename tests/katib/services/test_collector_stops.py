@@ -1,4 +1,4 @@
-"""The collector and early stopping: a real trainer is stopped, saves and is marked; or goes on, where it cannot be."""
+"""The collector and early stopping: a real trainer is stopped, saves and is marked, or continues."""
 
 import os
 import select
@@ -43,7 +43,7 @@ def test_a_trial_below_the_median_is_stopped_saved_and_marked(
 
 
 def test_a_stopper_that_is_away_stops_nothing(pods: Pods, db: DbManager) -> None:
-    """The trial goes on to its end, and the collector says why it was not asked about."""
+    """The trial runs to its end, and the collector says why it could not ask."""
     pod = pods(stopper="127.0.0.1:1").start()
     pod.print(*epochs(1, 2, 3))
     pod.wait_until_said("does not answer")
@@ -140,9 +140,7 @@ def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
     stopper: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By the kernel's memory kill, or with its last epoch: the one is a failure, the other complete, and neither is
-    marked.
-    """
+    """The kernel kills it for its memory, or it completes its last epoch: neither is marked."""
     pod = pods(stopper=stopper).start_trainer()
     pod.print(*epochs(1, 1, 1))
     kill = os.kill

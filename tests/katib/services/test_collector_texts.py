@@ -1,5 +1,7 @@
-"""A metric that is no number: Katib's own collector reports it as it is (file-metricscollector.go,
-parseLogsInTextFormat), and Katib takes the latest trial of such a search for the best (experiment/util/status_util.go).
+"""A metric that is not a number is reported as it is, as by Katib's own collector.
+
+There it is parseLogsInTextFormat (file-metricscollector.go); Katib takes the latest trial of such a search for the best
+(experiment/util/status_util.go).
 """
 
 from tests.katib.services.pod import Pods

@@ -1,5 +1,6 @@
-"""The trainer as the collector finds it in /proc, and how it is stopped: on a table of processes written by hand, in
-the format of proc(5), so that every state can be there.
+"""The trainer as the collector finds it in /proc, and how it is stopped.
+
+The table of processes is written by hand in the format of proc(5), so that every state can occur.
 """
 
 import os
@@ -104,8 +105,9 @@ def test_this_process_is_found_in_the_real_table() -> None:
 
 
 def test_the_shell_is_known_by_what_it_will_write(table: Table) -> None:
-    """Not another pod's, not the copy that it makes of itself for a moment, not a process that merely names the folder,
-    and not this collector.
+    """It is not another pod's shell, nor the copy that it makes of itself for a moment.
+
+    Neither is it a process that merely names the folder, nor this collector.
     """
     table.wrap(8, folder=table.folder.parent / "other")
     table.add(9, command=f"tail -f {table.folder}/metrics.log")
@@ -211,9 +213,7 @@ def running(table: Table) -> Trainer:
 
 
 def test_a_trainer_is_stopped_while_it_is_held(table: Table) -> None:
-    """Held, asked to end, marked, let go: the shell, which can write into the mark, reads it when the trainer has
-    ended.
-    """
+    """It is suspended, asked to end, marked and continued; the shell reads and writes the mark when it has ended."""
     found = running(table)
     seen = []
     table.on[13, signal.SIGTERM] = lambda: seen.append(("asked", table.marks))

@@ -1,5 +1,4 @@
-"""The collector's loop on a clock of the test's own: when it looks, asks, waits and gives up, and the code that it ends
-with.
+"""The collector's loop on a test clock: when it polls, asks, waits and gives up, and its exit code.
 
 The codes are those of Katib's own collector: 0, and 255 (klog.Fatal) beside a trainer that failed; 143 where the pod is
 deleted. Output, parser and reporter are real; trainer, DB manager and early-stopping service do what the script of a

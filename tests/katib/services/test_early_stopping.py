@@ -263,7 +263,7 @@ def test_a_trial_that_nobody_knows_goes_on(stub: Stub, db: DbManager) -> None:
 
 
 def test_nothing_is_carried_from_one_experiment_to_another(running: Stub, db: DbManager, cluster: TrialServer) -> None:
-    """Another experiment, and one of the same name that was created anew."""
+    """Another experiment, and one of the same name that was created again."""
     other = f"{EXPERIMENT}-2"
     db.put(f"{other}-zzzzzzzz", [0] * 6)
     cluster.add_experiment(other, {})
@@ -322,7 +322,7 @@ def test_a_stopped_trial_is_marked_once_and_in_utc(
 
 
 def test_what_is_away_is_said_and_nothing_falls(running: Stub, db: DbManager) -> None:
-    """The DB manager, the API's trial, and a service outside a cluster: UNAVAILABLE, upon which a collector goes on."""
+    """The DB manager, the API's trial, a service outside a cluster: UNAVAILABLE, and the trial continues."""
     unavailable = grpc.StatusCode.UNAVAILABLE
     db.away()
     assert "DB manager" in refused(lambda: collector(running, db, named("a")), unavailable)

@@ -179,9 +179,7 @@ UNREASONABLE = {
 
 @pytest.mark.parametrize("what", UNREASONABLE)
 def test_an_unreasonable_search_is_refused_before_it_begins(opened: grpc.Channel, what: str) -> None:
-    """With the status upon which Katib fails the experiment: once it runs, Katib asks for ever
-    (suggestion_controller.go).
-    """
+    """The status makes Katib fail the experiment; once it runs, Katib would ask for ever (suggestion_controller.go)."""
     settings, trials = UNREASONABLE[what]
     request = pb.ValidateAlgorithmSettingsRequest(experiment=experiment(settings=settings, max_trials=trials))
     assert refused(rpc.SuggestionStub(opened).ValidateAlgorithmSettings, request)[0] == INVALID

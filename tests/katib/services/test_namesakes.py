@@ -1,5 +1,4 @@
-"""Experiments of one name in two namespaces: Katib mixes their trials into each request, and each service keeps its
-own.
+"""Experiments of one name in two namespaces: Katib mixes their trials in a request, each service keeps its own.
 
 An answer with the namesake's trials in the request is compared with the answer to the same request without them.
 """
@@ -131,7 +130,7 @@ def test_of_two_trials_with_one_name_that_of_this_namespace_counts(stub: Any, cl
 
 
 def test_trials_that_are_being_deleted_are_an_earlier_searchs(stub: Any, cluster: TrialServer) -> None:
-    """Of an experiment that was deleted a moment ago and deployed anew under its name."""
+    """Of an experiment that was deleted a moment ago and deployed again under its name."""
     cluster.add_trial("old", NAME)["metadata"]["deletionTimestamp"] = "2026-11-28T10:00:00Z"
     search = experiment(NAME)
     assert ask(stub, search, [trial("old", at("0.001"), DONE, 9.0)], 2, 2) == ask(stub, search, [], 2, 2)

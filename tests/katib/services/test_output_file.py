@@ -1,5 +1,4 @@
-"""The trainer's output as the collector follows it: lines at the limit, line ends, and a file that comes late or begins
-anew.
+"""The trainer's output as the collector reads it: lines at the limit, line ends, and a file that is late or truncated.
 
 The limit is set to eight bytes, so that each border can be tried; test_any_output.py has the real one.
 """

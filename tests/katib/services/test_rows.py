@@ -73,7 +73,7 @@ def test_each_row_that_any_pod_printed_is_there_once(pods: list[list[tuple[str, 
 
 
 def test_a_history_longer_than_a_message_is_resumed(db: DbManager) -> None:
-    """70 000 rows are more than gRPC takes at once; the trainer repeats the last ones and goes on."""
+    """70 000 rows are more than gRPC takes at once; the trainer repeats the last ones and continues."""
     begin = datetime.now(UTC) - timedelta(seconds=70_000)
     times = [begin + timedelta(seconds=step) for step in range(70_005)]
     db.rows["t"] = [(timestamp(times[step]), METRIC, str(float(step))) for step in range(70_000)]

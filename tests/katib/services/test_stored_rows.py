@@ -1,6 +1,4 @@
-"""Which rows the collector believes that the DB manager has: what is asked, what is counted, and how much is
-remembered.
-"""
+"""The collector's cache of the rows that the DB manager has: what is asked, counted and remembered."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,5 +1,4 @@
-"""The early-stopping service among pods that lie: whoever asks neither changes a decision nor marks a trial nor fills
-memory.
+"""The early-stopping service among pods that lie: no caller changes a decision, marks a trial or fills the memory.
 
 Anybody in the namespace can send what Katib's controller and collectors send (suggestionclient.go,
 file-metricscollector/main.go). What counts is what the API server and the one DB manager say.
