@@ -1,7 +1,7 @@
-"""A real API server with a Katib stand-in, and a fresh namespace for every test.
+"""Provides a real API server with a Katib stand-in, and a fresh namespace for every test.
 
-With --context the cluster is one that is there already, with a real Katib (elsewhere.py): tests that need a cluster of
-their own are skipped then, and those of a whole search run.
+With --context the cluster is an existing one with a real Katib (elsewhere.py): tests that need a cluster of their own
+are skipped then, and those of a whole search run.
 """
 
 import json
@@ -54,13 +54,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def context(pytestconfig: pytest.Config) -> str:
-    """Of the cluster that is there already; '' for the one-node Kubernetes."""
+    """Returns the context of an existing cluster; '' for the one-node Kubernetes."""
     return str(pytestconfig.getoption("--context", ""))
 
 
 @pytest.fixture(scope="session")
 def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of the administrator."""
+    """Returns the administrator's kubeconfig."""
     if context:
         yield elsewhere.kubeconfig(context, tmp_path_factory.mktemp("context"))
         return
@@ -72,14 +72,14 @@ def kubeconfig(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def katib(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    """Yields the stand-in for Katib's installation, its webhook answering, and a made-up node with four GPUs."""
+    """Yields the stand-in for Katib's installation, with a webhook that answers and a simulated node with four GPUs."""
     with stand_in(kubeconfig, tmp_path_factory.mktemp("webhook")) as webhook:
         yield webhook
 
 
 @contextmanager
 def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
-    """As the fixture `katib`; for benchmarks too."""
+    """Yields what the fixture `katib` does, for benchmarks too."""
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_types.yaml"))
     rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(FOLDER / "katib_stand_in.yaml"))
     rig.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
@@ -97,7 +97,7 @@ def stand_in(kubeconfig: Path, folder: Path) -> Iterator[Webhook]:
 
 @pytest.fixture
 def site(context: str, pytestconfig: pytest.Config) -> Site:
-    """k8s/site.yaml, or that of --site, in a namespace of the test's own."""
+    """Returns k8s/site.yaml, or the file of --site, in a namespace of the test's own."""
     own: dict[str, Any] = {"namespace": f"test-{secrets.token_hex(4)}", "parallel_trials": 2}
     if context:
         return load_site(pytestconfig.getoption("--site")).model_copy(update=own)
@@ -106,7 +106,7 @@ def site(context: str, pytestconfig: pytest.Config) -> Site:
 
 @pytest.fixture
 def site_file(site: Site, tmp_path: Path) -> Path:
-    """Returns the same as a file, for the command line."""
+    """Returns the site as a file, for the command line."""
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(site.model_dump()))
     return path
@@ -120,7 +120,7 @@ def tools(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Tools]:
-    """Yields a namespace that is fit for the searches of `site`; removed afterwards."""
+    """Yields a namespace that is fit for the searches of `site`, and removes it afterwards."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     made = Tools(kubeconfig, site.namespace)
     if context:
@@ -138,7 +138,7 @@ Verb = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def verb(tools: Tools, site_file: Path, capsys: pytest.CaptureFixture[str]) -> Verb:
-    """Runs a verb on the test's namespace: exit code, stdout, stderr."""
+    """Returns a function that runs a verb on the test's namespace and returns exit code, stdout and stderr."""
 
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -154,7 +154,7 @@ Begin = Callable[[], Katib]
 
 @pytest.fixture
 def katib_of(tools: Tools, verb: Verb) -> Begin:
-    """Deploys the DPRNN search and plays Katib for it."""
+    """Returns a function that deploys the DPRNN search and plays Katib for it."""
 
     def begin() -> Katib:
         assert verb("deploy", "dprnn", "--yes", "--wait", "0")[0] == 0

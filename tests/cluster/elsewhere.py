@@ -1,6 +1,6 @@
-"""A cluster that is there already, with a real Katib: `make test-cluster CONTEXT=name SITE=file`. Used by conftest.py.
+"""Uses an existing cluster with a real Katib: `make test-cluster CONTEXT=name SITE=file`.
 
-Nothing of the cluster is touched but a namespace that each test makes and removes: k8s/base with claims of 1 GiB, one
+Nothing of the cluster changes but a namespace that each test creates and removes: k8s/base with claims of 1 GiB, one
 access mode and the default storage class.
 """
 
@@ -24,7 +24,7 @@ UNPACK = "import io, sys, tarfile; tarfile.open(fileobj=io.BytesIO(sys.stdin.buf
 
 
 def kubeconfig(context: str, folder: Path) -> Path:
-    """Returns a kubeconfig with this context alone, which is its current one."""
+    """Returns a kubeconfig with only this context, which is its current one."""
     path = folder / "kubeconfig"
     words = ["kubectl", "config", "view", "--minify", "--flatten", "--raw", "--context", context]
     path.write_text(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
@@ -32,7 +32,7 @@ def kubeconfig(context: str, folder: Path) -> Path:
 
 
 def host(context: str) -> str:
-    """Returns where the context's API server is."""
+    """Returns the address of the context's API server."""
     words = ["kubectl", "config", "view", "--minify", "--context", context]
     words += ["-o", "jsonpath={.clusters[0].cluster.server}"]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
@@ -57,7 +57,7 @@ def base(namespace: str) -> list[Object]:
 
 
 def upload(config: Path, site: Site, folder: Path) -> None:
-    """Puts `folder` into the data claim of the site's namespace, by a pod of the trainer's image."""
+    """Copies `folder` into the data claim of the site's namespace, with a pod of the trainer's image."""
     there = ("-n", site.namespace)
     pod = _uploader(site)
     name = pod["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""Faults that are put into the real cluster, each with what doctor must say of it. Used by test_doctor.py."""
+"""Faults that are put into the real cluster, each with the result that doctor must report."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ Injection = Callable[[Tools, Site], AbstractContextManager[Cluster | None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is broken, by what, and the check, status and command that doctor must answer with."""
+    """What is broken, and the check, status and fix that doctor must answer with."""
 
     name: str
     inject: Injection
@@ -57,7 +57,7 @@ def patched(kind: Kind, name: str, patch: Object, back: Object, namespace: str |
 
 
 def made(*manifests: Object) -> Injection:
-    """Objects of the test's own namespace, which goes with it."""
+    """Creates objects in the test's own namespace, which disappear with it."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -78,7 +78,7 @@ def removed(kind: Kind, name: str) -> Injection:
 
 
 def labelled(label: str, value: str | None) -> Injection:
-    """Returns a label of the namespace is changed; None takes it away."""
+    """Changes a label of the namespace; None removes it."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -89,7 +89,7 @@ def labelled(label: str, value: str | None) -> Injection:
 
 
 def config(**runtime: list[dict[str, str]] | None) -> Injection:
-    """katib-config with other services."""
+    """Writes other services into katib-config."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -120,7 +120,7 @@ def no_injected_context(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def unready(tools: Tools, site: Site) -> Iterator[None]:
-    """Yields the controller's pod stops being ready; its deployment notices."""
+    """Makes the controller's pod unready, which its deployment notices."""
     (pod,) = tools.cluster.list(POD, "katib.kubeflow.org/component=controller", SYSTEM)
     other = Tools(tools.kubeconfig, SYSTEM)
     down = {
@@ -165,7 +165,7 @@ def old_version(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def full_quota(tools: Tools, site: Site) -> Iterator[None]:
-    """Room for one trial, and a pod that has taken it."""
+    """Creates a quota with room for one trial, and a pod that uses it."""
     quota = {"hard": {"requests.nvidia.com/gpu": "1"}}
     tools.make({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus"}, "spec": quota})
     tools.kubectl("wait", "--for=jsonpath={.status.hard}", "quota/gpus", "--timeout=300s")
@@ -190,7 +190,7 @@ def quota(**hard: str) -> Injection:
 
 
 def claim(use: str, **spec: Any) -> Injection:
-    """Returns the claim is replaced by another."""
+    """Replaces a claim by another one."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -216,7 +216,7 @@ def claim(use: str, **spec: Any) -> Injection:
 
 @contextmanager
 def one_node_class(tools: Tools, site: Site) -> Iterator[None]:
-    """As on kind: a class whose volumes are made with the first pod, and are for one node."""
+    """Creates a class as kind has it: its volumes are made with the first pod, and for one node."""
     storage = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -234,14 +234,14 @@ def one_node_class(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def failed_volume(tools: Tools, site: Site) -> Iterator[None]:
-    """Yields a claim without a class, of which the real controller says that there is no volume for it."""
+    """Creates a claim without a class, for which the real controller reports that there is no volume."""
     with claim("runs", storageClassName="")(tools, site):
         tools.first(EVENT, "", lambda found: found.get("reason") == "FailedBinding")
         yield None
 
 
 def denied(*rules: tuple[str, str, str]) -> Injection:
-    """Returns the caller is a user who has only these rights: (group, resource, verb)."""
+    """Makes the caller a user who has only these rights: (group, resource, verb)."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[Cluster]:
@@ -263,7 +263,7 @@ def denied(*rules: tuple[str, str, str]) -> Injection:
 
 
 def with_token(tools: Tools, token: str, server: str | None = None) -> Cluster:
-    """Returns a cluster as the bearer of `token` sees it."""
+    """Returns the cluster as the bearer of `token` sees it."""
     found = json.loads(rig.kubectl("config", "view", "--raw", "-o", "json", kubeconfig=tools.kubeconfig))
     found["users"] = [{"name": "u", "user": {"token": token}}]
     found["contexts"] = [{"name": "c", "context": {"cluster": "k", "user": "u"}}]
@@ -286,14 +286,14 @@ def unreachable(tools: Tools, site: Site) -> Iterator[Cluster]:
 
 @contextmanager
 def nobody_there(tools: Tools, site: Site) -> Iterator[None]:
-    """Yields the webhook's endpoints are gone, as when the controller's pod is."""
+    """Removes the webhook's endpoints, as when the controller's pod is gone."""
     endpoints = [{"addresses": [rig.HOST]}]
     with tools.patched(ENDPOINT_SLICE, "katib-controller", {"endpoints": []}, {"endpoints": endpoints}, SYSTEM):
         yield None
 
 
 def bare(kind: Kind) -> Injection:
-    """Returns a webhook configuration without its certificate."""
+    """Removes the certificate from a webhook configuration."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
@@ -342,7 +342,7 @@ def taken(tools: Tools, site: Site) -> Iterator[None]:
 
 @contextmanager
 def missing_place(tools: Tools, site: Site) -> Iterator[Cluster]:
-    """Doctor's cluster is that of a namespace that was never made."""
+    """Makes doctor examine a namespace that was never created."""
     yield Cluster(site.namespace, config_file=tools.kubeconfig)
 
 
@@ -377,7 +377,7 @@ QUEUE_TYPE = {
 
 
 def queue(*, exists: bool) -> Injection:
-    """Kueue's type is there; its queue is not, or is not active."""
+    """Installs Kueue's type, with a queue that does not exist or is not active."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:

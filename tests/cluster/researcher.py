@@ -1,4 +1,4 @@
-"""The caller is a service account with the roles that k8s/ ships for a researcher, and nothing else."""
+"""Makes the caller a service account with the roles that k8s/ ships for a researcher, and nothing else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ def roles(path: Path, kind: str = "Role") -> list[Object]:
 
 @contextmanager
 def researcher(tools: Tools, *, katib: bool = True) -> Iterator[Path]:
-    """Yields the kubeconfig of such an account; `katib`: with the binding in Katib's namespace."""
+    """Yields the kubeconfig of such an account; with `katib`, it has the binding in Katib's namespace too."""
     account = f"--serviceaccount={tools.namespace}:researcher"
     tools.kubectl("create", "serviceaccount", "researcher")
     for role in roles(BASE):

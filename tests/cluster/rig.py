@@ -1,6 +1,4 @@
-"""The cluster that the tests of this folder run on: the one-node Kubernetes of one_node/, which `make test-cluster`
-builds.
-"""
+"""Runs the cluster of these tests: the one-node Kubernetes of one_node/, which `make test-cluster` builds."""
 
 import fcntl
 import os
@@ -43,7 +41,7 @@ HOST, API = "10.251.0.1", "10.251.0.2"
 
 
 def missing(node: bool = False) -> str:
-    """Returns what the one-node Kubernetes lacks here and how to get it; '' where nothing does."""
+    """Returns what the one-node Kubernetes lacks here and how to get it; '' where it lacks nothing."""
     if reason := forbidden():
         return reason
     tools = ("kubectl", "ip", "nsenter", "openssl", *(("containerd", "runc", "iptables") if node else ()))
@@ -57,7 +55,7 @@ def missing(node: bool = False) -> str:
 
 @lru_cache
 def forbidden() -> str:
-    """Returns why this machine cannot have a one-node Kubernetes, whatever were installed; '' where it can."""
+    """Returns why this machine cannot run a one-node Kubernetes, whatever is installed; '' where it can."""
     if platform.system() != "Linux" or os.geteuid() != 0:
         return "the one-node Kubernetes needs root on Linux; nothing else of it runs here"
     if foreign := _foreign_kubelet():
@@ -73,7 +71,7 @@ def _not_allowed(tried: Mapping[str, Sequence[str]]) -> str:
 
 
 def _refused(*words: str) -> str:
-    """Returns why a program does not succeed; '' where it does."""
+    """Returns why a program fails; '' where it succeeds."""
     try:
         run(*words)
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
@@ -82,10 +80,7 @@ def _refused(*words: str) -> str:
 
 
 def _foreign_kubelet() -> int | None:
-    """Returns the process of a kubelet that is not the one-node's own.
-
-    Clearing up after ours would take its pods down.
-    """
+    """Returns the process of a kubelet that is not the one-node's own, whose pods clearing up would remove."""
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
@@ -102,9 +97,10 @@ def _foreign_kubelet() -> int | None:
 
 @contextmanager
 def control_plane() -> Iterator[Path]:
-    """Yields a fresh API server with its controllers and scheduler; yields the administrator's kubeconfig.
+    """Yields the administrator's kubeconfig of a fresh API server with its controllers and scheduler.
 
-    What an earlier, killed run left is cleared first. ONE_NODE_KEEP=1 leaves it running and takes up one that runs.
+    What an earlier, killed run has left is removed first. ONE_NODE_KEEP=1 leaves the server running, or uses one that
+    runs.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     kept = bool(os.environ.get("ONE_NODE_KEEP"))
@@ -124,7 +120,7 @@ def control_plane() -> Iterator[Path]:
 
 
 def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
-    """Runs a script of one_node/; its output, which is in the failure too."""
+    """Runs a script of one_node/ and returns its output, which a failure contains too."""
     done = subprocess.run(
         ["bash", str(ONE_NODE / name), *words],
         capture_output=True,
@@ -139,7 +135,7 @@ def script(name: str, *words: str, env: dict[str, str] | None = None) -> str:
 
 
 def run(*words: str, seconds: float = 60) -> str:
-    """Returns a program of the system; its output."""
+    """Runs a program of the system and returns its output."""
     env = {**os.environ, "PATH": _path()}
     done = subprocess.run(words, capture_output=True, text=True, env=env, timeout=seconds, check=False)
     if done.returncode:
@@ -148,7 +144,7 @@ def run(*words: str, seconds: float = 60) -> str:
 
 
 def kubectl(*words: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
-    """kubectl with the administrator's kubeconfig."""
+    """Runs kubectl with the administrator's kubeconfig."""
     place = kubeconfig or HOME / "run" / "kubeconfig" / "admin.conf"
     done = subprocess.run(
         ["kubectl", "--kubeconfig", str(place), *words],
@@ -176,7 +172,7 @@ def _path() -> str:
 
 @contextmanager
 def api_server_away() -> Iterator[None]:
-    """Yields the API server is killed, and started again afterwards just as it was."""
+    """Kills the API server, and restarts it afterwards as it was."""
     record = HOME / "run" / "pids" / "kube-apiserver"
     process = int(record.read_text())
     words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
@@ -201,7 +197,7 @@ _CHILDREN: list["subprocess.Popen[bytes]"] = []
 
 
 def main() -> int:
-    """Returns whether the one-node Kubernetes can be built here: 0, or 1 and why not."""
+    """Returns 0 where the one-node Kubernetes can be built here; else 1, and prints why not."""
     reason = forbidden() or ("" if shutil.which("go") else "Go is not installed, by which Kubernetes is built")
     if reason:
         print(f"nothing is built: {reason}", file=sys.stderr)

@@ -1,7 +1,4 @@
-"""Plays Katib's controller: makes the trials of an Experiment and writes their states.
-
-Used by the tests of the verbs.
-"""
+"""Plays Katib's controller: creates the trials of an Experiment and writes their states."""
 
 import json
 import threading
@@ -29,7 +26,7 @@ ASSIGNMENTS = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "l
 
 
 class Katib:
-    """The trials of one Experiment that is applied already."""
+    """The trials of an Experiment that is already applied."""
 
     def __init__(self, tools: Tools, experiment: str) -> None:
         self.tools = tools
@@ -39,7 +36,7 @@ class Katib:
         self.name = experiment
 
     def trial(self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS) -> str:
-        """Returns a new trial with its Job, running as far as Katib knows."""
+        """Creates a trial with its Job, which is running as far as Katib knows, and returns its name."""
         labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
         labels[PROPOSED_LABEL] = PROPOSER
         owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
@@ -77,7 +74,7 @@ class Katib:
         return name
 
     def suggestion(self, requests: int = 2) -> None:
-        """The Suggestion that Katib makes of the Experiment, its Deployment not ready."""
+        """Creates the Suggestion that Katib makes for the Experiment, with a Deployment that is not ready."""
         body = {
             "apiVersion": "kubeflow.org/v1beta1",
             "kind": "Suggestion",
@@ -89,7 +86,7 @@ class Katib:
         self.tools.status(SUGGESTION, self.name, {"conditions": [_condition("Created"), waits]})
 
     def state(self, trial: str, state: str, value: float | None = None, hours: float = 1.0) -> None:
-        """The trial's condition; with `value` its observation (max = value, latest a bit below)."""
+        """Writes the trial's condition and, with `value`, its observation (max is the value, latest a bit lower)."""
         now = datetime.now(UTC)
         begin, end = (
             (now - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -111,20 +108,20 @@ class Katib:
         self.tools.status(TRIAL, trial, status)
 
     def count(self, **status: Any) -> None:
-        """The counters of the Experiment's status, and its conditions."""
+        """Writes the counters of the Experiment's status, and its conditions."""
         trials = len(self.tools.cluster.list(TRIAL, f"katib.kubeflow.org/experiment={self.name}"))
         self.tools.status(EXPERIMENT, self.name, {"trials": trials, "conditions": [_condition("Running")], **status})
 
     def end(self, state: str) -> None:
-        """The Experiment has ended."""
+        """Ends the Experiment."""
         self.count(conditions=[_condition("Running", False), _condition(state)])
 
     def pod(self, trial: str, after: str = "") -> Object:
-        """Returns the pod that the Job controller makes for the trial; `after` is the name of the one before."""
+        """Creates the pod that the Job controller makes for the trial; `after` is the name of the one before."""
         return self.tools.first(POD, f"{TRIAL_LABEL}={trial}", lambda pod: pod["metadata"]["name"] != after)
 
     def train(self, trial: str) -> Object:
-        """Returns the trial's pod runs."""
+        """Makes the trial's pod run."""
         pod = self.pod(trial)
         self.tools.run(pod)
         return pod
@@ -142,14 +139,14 @@ def as_json(text: str) -> Any:
 
 
 def in_background(work: Callable[[], object]) -> threading.Thread:
-    """Returns what the test plays while a verb runs."""
+    """Runs in a thread what the test plays while a verb runs."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
 
 def bury(tools: Tools, count: int) -> None:
-    """What a kubelet does with pods that are being deleted: it reports them as gone."""
+    """Plays a kubelet with pods that are being deleted: it reports them as gone."""
     gone = 0
     end = time.monotonic() + 300
     while gone < count and time.monotonic() < end:

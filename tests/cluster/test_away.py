@@ -1,4 +1,4 @@
-"""The API server goes away in the middle and comes back: what watches it goes on."""
+"""The API server goes away and comes back: whatever watches it continues."""
 
 import time
 from pathlib import Path
@@ -24,7 +24,7 @@ def until(informer: Informer, wanted: object) -> None:
         informer.wait(1)
 
 
-def test_mirror_keeps_its_copy_and_catches_up(tools: Tools) -> None:
+def test_informer_keeps_its_copy_and_catches_up(tools: Tools) -> None:
     def named(name: str) -> bool:
         return name in {item["metadata"]["name"] for item in informer.objects()[CONFIG_MAP]}
 
@@ -52,10 +52,8 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
         until(informer, lambda: informer.problem is None)
 
 
-def test_status_watches_on_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
-    """`status -w`, in a pipe and on a terminal, says that it is not up to date meanwhile, and then shows what has
-    changed.
-    """
+def test_status_keeps_watching_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
+    """`status -w`, in a pipe and on a terminal, says that it is not up to date, and later shows what has changed."""
     tools.cluster.apply(EXPERIMENT, manifest(site))
     katib = Katib(tools, "series3-dprnn")
     katib.trial("series3-dprnn-a")

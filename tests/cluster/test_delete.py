@@ -1,7 +1,7 @@
-"""delete against the real API server, by its command line: what goes, what stays, what is kept of it first.
+"""delete against the real API server, from its command line: what is deleted, what stays, and what is saved first.
 
-Here is no DB manager and no node that runs a pod, so a curve is nowhere unless a test plays it; tests/cluster/pods has
-a node.
+There is no DB manager here and no node that runs a pod, so a curve exists nowhere unless a test plays it;
+tests/cluster/pods has a node.
 """
 
 from contextlib import suppress
@@ -54,9 +54,7 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
 def test_delete_is_not_undone_by_katibs_suggestion_controller(
     verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path
 ) -> None:
-    """That makes the service of each Suggestion anew where it is missing, and does not look whether that is being
-    deleted.
-    """
+    """The controller recreates a missing service of each Suggestion, even of one that is being deleted."""
     experiment = katib_of().experiment
     made = tools.cluster.create(SUGGESTION, _owned("Suggestion", NAME, experiment))
     service = _owned("ConfigMap", f"{NAME}-service", made)
@@ -110,7 +108,7 @@ def _cleans(pod: Object) -> bool:
 
 
 def _owned(kind: str, name: str, owner: Object) -> Object:
-    """Returns an object that goes with its owner, and keeps it from going before."""
+    """Returns an object that is deleted with its owner, and keeps the owner from being deleted before it."""
     reference = {key: owner[key] for key in ("apiVersion", "kind")}
     reference |= {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
     reference |= {"controller": True, "blockOwnerDeletion": True}

@@ -1,4 +1,4 @@
-"""deploy against the real API server, by its command line."""
+"""deploy against the real API server, from its command line."""
 
 import time
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_deploy_applies_and_again_changes_nothing(verb: Verb, tools: Tools) -> N
 
 
 def test_deploy_without_waiting_takes_few_calls(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under 5 s is the aim; calls are what a test can hold, at some milliseconds each."""
+    """The aim is less than 5 s; a test can hold the number of calls, of some milliseconds each."""
     made: list[Cluster] = []
     begin = Cluster.__init__
 
@@ -51,7 +51,7 @@ def test_deploy_all_deploys_the_four(verb: Verb, tools: Tools) -> None:
     assert names == {f"series3-{model}" for model in ("convtasnet", "dprnn", "sepformer", "spmamba")}
 
 
-def test_deploy_shows_and_makes_a_change_of_the_budget(verb: Verb, tools: Tools) -> None:
+def test_deploy_shows_and_applies_a_change_of_the_budget(verb: Verb, tools: Tools) -> None:
     verb("deploy", "dprnn", "--yes", "--wait", "0")
     code, out, _ = verb("deploy", "dprnn", "--trials", "40", "--yes", "--wait", "0")
     assert code == 0
@@ -64,7 +64,7 @@ def test_deploy_shows_and_makes_a_change_of_the_budget(verb: Verb, tools: Tools)
 def test_a_search_grows_though_the_site_file_has_another_image_by_now(
     verb: Verb, tools: Tools, site: Site, site_file: Path
 ) -> None:
-    """Its trials keep the image that the search began with, since Katib takes no other; the plan says so."""
+    """Its trials keep the image that the search started with, since Katib accepts no other, and the diff says so."""
     verb("deploy", "dprnn", "--yes", "--wait", "0")
     site_file.write_text(yaml.safe_dump(site.model_dump() | {"image": "host/trainer:2"}))
     code, out, err = verb("deploy", "dprnn", "--trials", "40", "--yes", "--wait", "0")
@@ -89,7 +89,7 @@ def test_deploy_of_another_search_wants_another_name(verb: Verb, tools: Tools) -
 
 
 def test_deploy_refuses_fewer_parallel_trials(verb: Verb) -> None:
-    """Katib would delete its newest trials, finished ones among them."""
+    """Katib would delete the newest trials, even finished ones."""
     verb("deploy", "dprnn", "--yes", "--wait", "0")
     code, _, err = verb("deploy", "dprnn", "--parallel", "1", "--yes")
     assert code == 1
@@ -105,7 +105,7 @@ def test_deploy_refuses_what_katib_would_once_all_trials_exist(verb: Verb, katib
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The made-up node has no kubelet that could be asked for a log: each has one epoch."""
+    """Gives each trial a log with one epoch, since the simulated node has no kubelet."""
     line = f"2026-11-28T10:00:00.000000Z {METRIC}=-1.2500"
     monkeypatch.setattr(Cluster, "log", lambda *_: line)
 

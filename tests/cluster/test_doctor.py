@@ -1,4 +1,4 @@
-"""Doctor against the real API server: a fit cluster, and one fault after the other put into it."""
+"""Doctor against the real API server: a fit cluster, and one fault after the other."""
 
 import pytest
 
@@ -13,20 +13,20 @@ def diagnose(tools: Tools, site: Site, cluster: Cluster | None = None) -> list[R
     return examine(DoctorContext(cluster or tools.cluster, site, [manifest(site)]))
 
 
-def unwell(results: list[Result]) -> list[tuple[str, str, str]]:
+def problems(results: list[Result]) -> list[tuple[str, str, str]]:
     return [(result.status, result.check, result.problem) for result in results if result.status != "ok"]
 
 
-def test_a_fit_cluster_has_nothing_to_mend(tools: Tools, site: Site) -> None:
-    assert unwell(diagnose(tools, site)) == []
+def test_a_fit_cluster_has_nothing_to_fix(tools: Tools, site: Site) -> None:
+    assert problems(diagnose(tools, site)) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_doctor_names_the_fault_and_the_command_that_mends_it(fault: Fault, tools: Tools, site: Site) -> None:
+def test_doctor_names_the_fault_and_its_fix(fault: Fault, tools: Tools, site: Site) -> None:
     changed = Site.model_validate(site.model_dump() | fault.change)
     with fault.inject(tools, changed) as cluster:
         results = diagnose(tools, changed, cluster)
     found = [result for result in results if result.check == fault.check and result.status == fault.status]
-    assert found, unwell(results)
+    assert found, problems(results)
     assert any(fault.fix in result.fix for result in found), found
     assert all(result.effect and "\n" not in result.problem + result.effect + result.fix for result in found)

@@ -15,9 +15,9 @@ VALUES = (3.9, 3.6, 3.1, 2.0)
 
 
 def test_a_search_is_confirmed_on_the_cluster(verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path) -> None:
-    """Deployed once, with the runs that are missing.
+    """It is deployed once, with the missing runs.
 
-    The verdict comes when Katib has ended them, and stays on this machine.
+    The verdict appears when Katib has ended them, and stays on this machine.
     """
     search = katib_of()
     for number, value in enumerate(VALUES):
@@ -53,8 +53,8 @@ def test_a_search_is_confirmed_on_the_cluster(verb: Verb, katib_of: Begin, tools
     assert json.loads(told)["verdict"]["sentence"] == verdict.sentence
 
 
-def test_what_follows_from_nothing_is_told_in_one_line(verb: Verb, katib_of: Begin, tmp_path: Path) -> None:
-    """No such search; a search without a trial."""
+def test_what_cannot_follow_is_one_line(verb: Verb, katib_of: Begin, tmp_path: Path) -> None:
+    """There is no such search, or it has no trial."""
     code, _, err = verb("confirm", "nosuch", "--cluster", "--yes", "--out", str(tmp_path))
     assert (code, err.count("\n")) == (1, 1)
     assert "there is no experiment 'nosuch' of ours" in err

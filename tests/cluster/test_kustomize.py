@@ -1,4 +1,4 @@
-"""k8s/: what kustomize makes of each folder, and what the Kubernetes 1.34 API server says to each object."""
+"""k8s/: what kustomize builds from each folder, and what the Kubernetes 1.34 API server says about each object."""
 
 import json
 import shutil
@@ -28,9 +28,7 @@ def build(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> list[dict[str, Any]]:
-    """k8s/katib on a base of the objects that it patches, named as Katib v0.19.0 names them (its manifests lie
-    elsewhere).
-    """
+    """Returns k8s/katib on a base of the objects that it patches, named as in Katib v0.19.0."""
     (tmp_path / "base").mkdir()
     shutil.copytree(K8S / "katib", tmp_path / "katib")
     stand_in = list(yaml.safe_load_all((Path(__file__).parent / "katib_stand_in.yaml").read_text()))
@@ -98,7 +96,7 @@ def test_the_base_for_one_node_differs_in_the_access_modes_alone() -> None:
 
 
 def test_the_role_in_katibs_namespace_stays_there(overlay: list[dict[str, Any]]) -> None:
-    """A researcher reads there, and forwards ports; nothing is hers to change."""
+    """A researcher reads there and forwards ports, but can change nothing."""
     role = named(overlay, "Role", "sepsweep-researcher")
     assert role["metadata"]["namespace"] == "kubeflow"
     verbs = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
@@ -119,7 +117,7 @@ def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
 
 @pytest.mark.any_cluster
 def test_api_server_takes_every_object_of_the_base(tools: Tools) -> None:
-    """Strict validation, so that a misspelt key is refused, by server-side dry run; in the test's own namespace."""
+    """Strict validation, which refuses a misspelt key, is a server-side dry run in the test's own namespace."""
     for item in build(K8S / "base"):
         item["metadata"]["name"] += "-dry-run"  # what is there already would refuse to be changed
         item["metadata"].pop("namespace", None)
@@ -168,6 +166,6 @@ def test_api_server_takes_every_object_of_the_overlay(tools: Tools, overlay: lis
 
 @pytest.mark.any_cluster
 def test_queue_folder_builds() -> None:
-    """Kueue's types are not Kubernetes' own; no schema of them is here to validate against."""
+    """Kueue's types are not Kubernetes' own, and their schemas are not here to validate against."""
     kinds = [item["kind"] for item in build(K8S / "kueue")]
     assert sorted(kinds) == ["ClusterQueue", "LocalQueue", "ResourceFlavor"]

@@ -1,6 +1,6 @@
-"""Every verb as a user who has the roles that k8s/ ships and nothing else, against the real API server.
+"""Every verb for a user who has only the roles that k8s/ ships, against the real API server.
 
-No node here runs a pod, so a forwarded port and a log come to nothing in the end; no right may be missing on the way.
+No node here runs a pod, so a forwarded port and a log fail in the end; but no right may be missing on the way.
 """
 
 from collections.abc import Iterator
@@ -36,12 +36,12 @@ def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool 
 
 
 def unasked(*_: object) -> None:
-    """The trainer on this machine, which has nothing to do with rights, takes half a minute to count parameters."""
+    """Replaces the trainer, which needs no rights and takes half a minute to count parameters."""
     raise ResultError("not asked")
 
 
 def give_up(tools: Tools, experiment: str) -> None:
-    """What Katib's controller does once it may fail no trial more."""
+    """Plays Katib's controller once no more trial may fail."""
     tools.first(
         EXPERIMENT,
         "",
@@ -95,7 +95,7 @@ def test_every_verb_works_with_the_shipped_roles(
 def test_doctor_asks_a_researcher_for_no_role_that_she_has(
     both: bool, verb: Verb, tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What she may not read is no fault of the cluster, and the dry runs are tried all the same."""
+    """What she has no right to read is no fault of the cluster, and the dry runs are tried all the same."""
     with as_researcher(tools, monkeypatch, katib=both):
         code, out, _ = verb("doctor", "dprnn", "--json")
     results = {result["check"]: result for result in as_json(out)}

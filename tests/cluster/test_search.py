@@ -1,6 +1,6 @@
-"""A whole search on a cluster with a real Katib, whichever services that has: make test-cluster CONTEXT=name SITE=file.
+"""A whole search on a cluster with a real Katib, whichever services it has: make test-cluster CONTEXT=name SITE=file.
 
-Two mixtures a second of debug Conv-TasNet: a trial takes a fraction of a minute, most of it Katib's and Kubernetes'.
+Debug Conv-TasNet trains two mixtures per second: a trial takes a fraction of a minute, mostly in Katib and Kubernetes.
 """
 
 import secrets
@@ -30,7 +30,7 @@ PATIENCE = 1800.0
 
 @pytest.fixture
 def name() -> str:
-    """Unlike any other on the cluster: Katib mixes the trials of namesakes up."""
+    """Returns a name unlike any other on the cluster, since Katib mixes up the trials of namesakes."""
     return f"whole-{secrets.token_hex(3)}"
 
 
@@ -46,14 +46,14 @@ def place(tools: Tools, site: Site, tmp_path: Path) -> Tools:
 
 @pytest.fixture
 def observations(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObservationLogs]:
-    """Katib's DB manager, through a forwarded port."""
+    """Yields Katib's DB manager, through a forwarded port."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     with forwarded("katib-db-manager", 6789, "kubeflow") as (port, _):
         yield ObservationLogs(f"127.0.0.1:{port}")
 
 
 def deploy(verb: Verb, name: str, trials: int, epochs: int = EPOCHS) -> None:
-    """The demo's search, under another name; until its first trial trains."""
+    """Deploys the demo's search under another name, and waits until its first trial trains."""
     words = ("--name", name, "--trials", str(trials), "--epochs", str(epochs), "--parallel", "2")
     code, out, err = verb("deploy", "demo", *words, "--yes")
     assert code == 0, out + err
@@ -93,7 +93,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
 ) -> None:
     """deploy, status, a trial's pod deleted in the middle, Succeeded, results, delete.
 
-    Rows of the DB against the epochs.
+    The rows of the database are compared with the epochs.
     """
     deploy(verb, name, trials=3)
     pod = wait_for_epoch(place, name)
@@ -135,10 +135,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
 
 
 def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Verb, name: str) -> None:
-    """While paused no pod is left and Katib begins no other trial.
-
-    After stop the experiment has ended, with its results.
-    """
+    """Paused, it has no pod and Katib starts no other trial; after stop the experiment has ended with its results."""
     deploy(verb, name, trials=8, epochs=400)
     wait_for_epoch(place, name)
     code, out, err = verb("pause", name, "--yes")
@@ -167,7 +164,7 @@ def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Ve
 def test_katibs_own_webhook_takes_what_deploy_changes_and_deploy_refuses_the_rest(
     place: Tools, verb: Verb, name: str
 ) -> None:
-    """Only the budget changes; not the search, a lower number of parallel trials, or an experiment without our label."""
+    """Only the budget changes; not the search, to fewer parallel trials, or without our label."""
 
     def deploy(*words: str) -> tuple[int, str, str]:
         parallel = () if "--parallel" in words else ("--parallel", "2")

@@ -1,6 +1,4 @@
-"""status, pause, resume, stop and results against the real API server, by their command lines, and what all verbs
-share.
-"""
+"""status, pause, resume, stop and results against the real API server, and what all verbs share."""
 
 import os
 import re
@@ -27,13 +25,13 @@ sys.exit(code)
 
 
 def peak_memory(*words: str) -> int:
-    """Bytes that a verb's process held at most; its own, which getrusage takes for those of who started it."""
+    """Returns the memory in bytes that a verb's process used at most, in a process of its own for getrusage."""
     command = [sys.executable, "-c", MEASURED, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stderr.split()[-1]) << 10
 
 
-def test_status_shows_states_nodes_causes_and_remedies(verb: Verb, katib_of: Begin, tools: Tools) -> None:
+def test_status_shows_states_nodes_causes_and_fixes(verb: Verb, katib_of: Begin, tools: Tools) -> None:
     katib = katib_of()
     for name in ("good", "oom", "diverged", "early", "waits"):
         katib.trial(f"{NAME}-{name}")
@@ -63,7 +61,7 @@ def test_status_shows_states_nodes_causes_and_remedies(verb: Verb, katib_of: Beg
     assert "out of memory" in out
 
 
-def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(verb: Verb, katib_of: Begin, tools: Tools) -> None:
+def test_pause_frees_the_pods_keeps_the_trials_and_resume_continues(verb: Verb, katib_of: Begin, tools: Tools) -> None:
     katib = katib_of()
     trials = [katib.trial(f"{NAME}-{letter}") for letter in "ab"]
     for trial in trials:
@@ -82,7 +80,7 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_goes_on(verb: Verb, ka
     assert verb("resume", "dprnn", "--yes")[1] == f"experiment '{NAME}' is not paused; nothing to change\n"
 
 
-def test_stop_ends_running_trials_and_begins_no_more(verb: Verb, katib_of: Begin, tools: Tools) -> None:
+def test_stop_ends_running_trials_and_starts_no_more(verb: Verb, katib_of: Begin, tools: Tools) -> None:
     katib = katib_of()
     katib.trial(f"{NAME}-done")
     katib.state(f"{NAME}-done", "Succeeded", 2.0)
@@ -111,7 +109,7 @@ def test_stop_ends_running_trials_and_begins_no_more(verb: Verb, katib_of: Begin
 def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
     verb: Verb, katib_of: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The manager speaks gRPC; kubectl's forwarding alone is played, because this node runs no pods."""
+    """The manager speaks gRPC; only kubectl's forwarding is played, because this node runs no pods."""
     katib = katib_of()
     for name, state, value in (("good", "Succeeded", 3.0), ("fair", "EarlyStopped", 1.5)):
         katib.trial(f"{NAME}-{name}", job=False)
@@ -144,7 +142,7 @@ def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
 def test_110_trials_of_four_models(
     verb: Verb, tools: Tools, site_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status within ten calls and 200 MB, results and delete right, by a count that the test keeps."""
+    """Status takes at most ten calls and 200 MB, and results and delete agree with the test's own count."""
     from katib.backend.cluster.status import Curves, look
 
     plan = {"convtasnet": 20, "dprnn": 25, "sepformer": 30, "spmamba": 35}

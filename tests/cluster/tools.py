@@ -1,4 +1,4 @@
-"""What a test does to the cluster behind the back of the program under test. Made by the fixture `tools`."""
+"""Changes the cluster behind the back of the program under test."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ class Tools:
         self.cluster = Cluster(self.namespace, config_file=self.kubeconfig)
 
     def prepare(self, site: Site) -> None:
-        """The namespace as k8s/base has it, with bound claims and the secret."""
+        """Creates the namespace as k8s/base does, with bound claims and the secret."""
         labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
         self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
         if site.wandb:
@@ -56,7 +56,7 @@ class Tools:
         self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
 
     def apply(self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any) -> None:
-        """One object by the API itself; a process of kubectl's takes many times as long."""
+        """Applies one object with the API itself, since a process of kubectl takes many times as long."""
         metadata = {"name": name, "labels": labels or {}}
         self.cluster.apply(kind, {"apiVersion": version, "kind": word, "metadata": metadata, **body})
 
@@ -69,7 +69,7 @@ class Tools:
     def claim(
         self, *names: str, modes: tuple[str, ...] = ("ReadWriteMany",), path: Path = Path("/nonexistent")
     ) -> None:
-        """Claims, each bound to a volume of its own."""
+        """Creates claims, each bound to a volume of its own."""
         size = {"storage": "1Gi"}
         same = {"accessModes": list(modes), "storageClassName": ""}
         volumes = {name: f"{self.namespace}-{name}" for name in names}
@@ -89,7 +89,7 @@ class Tools:
             self.first(CLAIM, "", partial(_is, name, "Bound"))
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:
-        """A node that only the API server knows."""
+        """Creates a node that only the API server knows."""
         self.make(
             {
                 "apiVersion": "v1",
@@ -110,7 +110,7 @@ class Tools:
         self.untaint(name)
 
     def untaint(self, name: str) -> None:
-        """Admission taints a new node as not ready, and a controller takes that off a moment later."""
+        """Removes the taint `not ready`, which a new node has until a controller removes it a moment later."""
         self.cluster.merge(NODE, name, {"spec": {"taints": None}})
 
     def first(
@@ -137,7 +137,7 @@ class Tools:
         self.cluster.merge(kind, f"{name}/status", {"status": status})
 
     def run(self, pod: Object, **ends: Object) -> None:
-        """The pod runs, as its kubelet would report it; `ends` are the terminated states of containers (_ for -)."""
+        """Makes the pod run, as a kubelet would report it; `ends` are terminated states of containers (_ for -)."""
         name = pod["metadata"]["name"]
         self.kubectl("wait", "--for=jsonpath={.spec.nodeName}", f"pod/{name}", "--timeout=300s")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -165,7 +165,7 @@ class Tools:
 
     @contextmanager
     def without(self, kind: Kind, name: str, namespace: str | None = None) -> Iterator[None]:
-        """Yields the object is away, and back afterwards."""
+        """Removes the object, and restores it afterwards."""
         place = ("-n", namespace) if namespace is not None else ("-n", self.namespace)
         kept = json.loads(rig.kubectl(*place, "get", _resource(kind), name, "-o", "json", kubeconfig=self.kubeconfig))
         rig.kubectl(*place, "delete", _resource(kind), name, kubeconfig=self.kubeconfig)
@@ -180,7 +180,7 @@ class Tools:
     def patched(
         self, kind: Kind, name: str, patch: Object, back: Object, namespace: str | None = None
     ) -> Iterator[None]:
-        """Yields the object is changed by a merge patch, and changed back afterwards."""
+        """Changes the object with a merge patch, and changes it back afterwards."""
         other = Tools(self.kubeconfig, self.namespace if namespace is None else namespace)
         other.cluster.merge(kind, name, patch)
         try:
@@ -191,8 +191,8 @@ class Tools:
     def end(self) -> None:
         """Removes the namespace.
 
-        What blocks the next test goes at once: pods that hold the made-up node's GPUs, which no kubelet would ever
-        report as gone, and experiments, whose names doctor looks up in all namespaces.
+        What would block the next test is removed at once: pods that hold the simulated node's GPUs, which no kubelet would
+        ever report as gone, and experiments, whose names doctor looks up in all namespaces.
         """
         if found := self.cluster.get(NAMESPACE, self.namespace):
             self.cluster.delete(NAMESPACE, self.namespace, found["metadata"]["uid"])

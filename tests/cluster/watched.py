@@ -1,4 +1,4 @@
-"""A verb that goes on until it is told to end, as a process: what it prints is watched as it comes. Used by tests."""
+"""Runs a verb that continues until it is interrupted, as a process whose output is watched."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ PATIENCE = 300.0
 
 
 class Watched:
-    """`python -m katib WORDS`, its output on a pipe or, with `terminal`, on a terminal. Use as a context manager."""
+    """`python -m katib WORDS` with its output on a pipe or a `terminal`, as a context manager."""
 
     def __init__(self, *words: str, terminal: bool = False) -> None:
         self._output, theirs = pty.openpty() if terminal else os.pipe()
@@ -28,7 +28,7 @@ class Watched:
         self._seen = 0
 
     def until(self, text: str) -> None:
-        """Until `text` has been printed, after what was waited for before."""
+        """Waits until `text` has been printed after what was waited for before."""
         end = time.monotonic() + PATIENCE
         while (place := self.printed.find(text, self._seen)) < 0:
             ready = select.select([self._output], [], [], max(0.0, end - time.monotonic()))[0]
@@ -37,7 +37,7 @@ class Watched:
         self._seen = place + len(text)
 
     def interrupt(self) -> int:
-        """As Ctrl-C does. The exit code."""
+        """Interrupts the process like Ctrl-C, and returns the exit code."""
         self._process.send_signal(signal.SIGINT)
         while part := self._read():
             self.printed += part

@@ -90,7 +90,7 @@ class Webhook:
 
 
 def registrations(webhook: Webhook) -> list[dict[str, Any]]:
-    """Katib's two webhook configurations and the place where its service is found."""
+    """Returns Katib's two webhook configurations and the Service through which they are called."""
 
     def hook(name: str, path: str, resource: str, **more: Any) -> dict[str, Any]:
         group, operations = ("kubeflow.org", ["CREATE", "UPDATE"]) if resource == "experiments" else ("", ["CREATE"])
@@ -124,7 +124,7 @@ def registrations(webhook: Webhook) -> list[dict[str, Any]]:
 
 
 def _refusal(request: dict[str, Any]) -> str:
-    """validator.go, ValidateExperiment: the part about changes."""
+    """Returns why a change is refused: the part about changes of ValidateExperiment in validator.go."""
     new, old = request["object"], request.get("oldObject")
     spec = new["spec"]
     if spec["parallelTrialCount"] > spec["maxTrialCount"]:
@@ -141,7 +141,7 @@ def _refusal(request: dict[str, Any]) -> str:
 
 
 def _labels(pod: dict[str, Any]) -> dict[str, str]:
-    """Returns the trial's labels, for the pod of a Job; the Job is called like its trial."""
+    """Returns the trial's labels, for the pod of a Job, which has the trial's name."""
     owners = pod["metadata"].get("ownerReferences") or []
     if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith(("clean-", "read-")):
         return {}
@@ -150,7 +150,7 @@ def _labels(pod: dict[str, Any]) -> dict[str, str]:
 
 
 def _collected(pod: dict[str, Any]) -> dict[str, Any]:
-    """Returns the collector's container, where nothing runs it."""
+    """Returns the collector's container, since nothing runs it here."""
     spec = pod["spec"]
     first = spec["containers"][0]
     sidecar = {**COLLECTOR, "image": first["image"], "securityContext": first.get("securityContext", {})}

@@ -1,4 +1,4 @@
-"""The one-node Kubernetes' node, and a locked-down namespace on it in which trials really run."""
+"""Provides the one-node Kubernetes' node, and a locked-down namespace on it in which trials really run."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ SECURITY = "pod-security.kubernetes.io/enforce"
 
 @pytest.fixture(scope="session")
 def node(katib: Webhook, kubeconfig: Path) -> None:
-    """The node of the one-node Kubernetes, with containerd, kubelet and DNS."""
+    """Returns the node of the one-node Kubernetes, with containerd, kubelet and DNS."""
     if reason := rig.missing(node=True):
         pytest.skip(reason)
     if "node1" not in rig.kubectl("get", "nodes", "-o", "name", kubeconfig=kubeconfig):
@@ -35,9 +35,9 @@ def node(katib: Webhook, kubeconfig: Path) -> None:
 
 @pytest.fixture(scope="session")
 def corpora(node: None) -> Path:
-    """Returns `voices`, a few mixtures of synthetic voices, made as the demo's are.
+    """Returns two corpora by name.
 
-    `broken`, the same with a bad sample.
+    `voices` has a few mixtures of synthetic voices, made like the demo's; `broken` is the same with a bad sample.
     """
     root = rig.HOME / "run" / "volumes" / "corpora"
     words = ["--out", str(root / "voices"), "--mixtures", "10", "--seconds", "1"]
@@ -92,21 +92,24 @@ def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -
 
 
 def _volume(tools: Tools, name: str, path: Path) -> None:
-    """The claim `name` of the namespace, anew, on a folder of this machine."""
+    """Recreates the claim `name` of the namespace, on a folder of this machine."""
     tools.kubectl("delete", "pvc", name, "--ignore-not-found")
     tools.kubectl("delete", "pv", f"{tools.namespace}-{name}", "--ignore-not-found")
     tools.claim(name, path=path)
 
 
 def _break(path: Path) -> None:
-    """A few samples are no numbers, one at least in whatever segment is cut."""
+    """Replaces a few samples by no numbers, so that every segment has at least one."""
     samples = soundfile.read(path, dtype="float32")[0]
     samples[::1000] = np.nan
     soundfile.write(path, samples, 8000, subtype="FLOAT")
 
 
 def _bind(source: Path, target: Path) -> None:
-    """A bind mount: a hostPath volume does not follow links. teardown.sh unmounts what lies below its state folder."""
+    """Bind-mounts a folder, since a hostPath volume does not follow links.
+
+    teardown.sh unmounts everything below its state folder.
+    """
     if not target.is_mount():
         target.mkdir(parents=True, exist_ok=True)
         rig.run("mount", "--bind", str(source), str(target))

@@ -1,8 +1,7 @@
-"""Our services as Katib's controller starts them: their image, the pod and Service of a search, the collector beside a
-trial.
+"""Starts our services as Katib's controller does: their image, a search's pod and Service, a trial's collector.
 
-The image holds what images/services/Dockerfile installs, taken from this environment, and is run as that file says; the
-containers are those of k8s/katib/katib-config.yaml, put together as Katib v0.19 does (suggestion/composer/composer.go,
+The image has what images/services/Dockerfile installs, taken from this environment, and runs as that file says; the
+containers are those of k8s/katib/katib-config.yaml, assembled as Katib v0.19 does (suggestion/composer/composer.go,
 pod/inject_webhook.go).
 """
 
@@ -34,7 +33,7 @@ RULE = f"{METRIC};-1e+30;less;1"
 
 
 def image() -> str:
-    """Returns the image in the node's store, made if its contents are not those of the last time; its reference."""
+    """Returns the reference of the image in the node's store, which is built where its contents have changed."""
     rig.run("mkdir", "-p", str(images.IMAGES))
     target = f"{PREFIX}/lib/{PYTHON}/site-packages"
     sources = [*_installed(), ROOT / "katib"]
@@ -56,7 +55,7 @@ def image() -> str:
 
 
 def _settings() -> dict[str, Any]:
-    """Returns what the Dockerfile's last stage says of how the image is run."""
+    """Returns how the image runs, according to the Dockerfile's last stage."""
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :].replace("\\\n", " ")
     given = dict(re.findall(r"^ARG (\w+)=(.*)$", last, re.MULTILINE))
     last = re.sub(r"\$\{(\w+)\}", lambda found: given.get(found[1], found[0]), last)
@@ -71,8 +70,9 @@ def _settings() -> dict[str, Any]:
 
 
 def _installed() -> list[Path]:
-    """Returns the files and folders of what the Dockerfile installs: of one line with all that it requires, of the
-    other alone.
+    """Returns the files and folders that the Dockerfile installs.
+
+    Of one line it installs everything that is required, of the other only what is named.
     """
     joined = DOCKERFILE.replace("\\\n", " ")
     whole, alone = re.findall(r"pip install ([^&]*)", joined)
@@ -97,15 +97,15 @@ def _words(line: str) -> list[str]:
 
 
 def _required(name: str) -> list[str]:
-    """Returns what it needs on this platform, without extras."""
+    """Returns what a package requires on this platform, without extras."""
     needed = map(Requirement, distribution(name).requires or [])
     return [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
 
 
 def start(tools: Tools, experiment: str, ref: str) -> str:
-    """Returns the pod and Service of a search with bayesianoptimization and medianstop.
+    """Starts a search's pod and Service with bayesianoptimization and medianstop.
 
-    The Service's address once it answers.
+    Returns the Service's address once it answers.
     """
     tools.kubectl("apply", "-f", str(ACCOUNT))
     name = deploy(tools, experiment, ref)
@@ -114,7 +114,7 @@ def start(tools: Tools, experiment: str, ref: str) -> str:
 
 
 def deploy(tools: Tools, experiment: str, ref: str) -> str:
-    """Returns the Deployment and the Service of a search as Katib makes them; their name."""
+    """Creates the Deployment and the Service of a search as Katib does, and returns their name."""
     name = f"{experiment}-bayesianoptimization"
     labels = {
         OWNER_LABEL: MANAGER,
@@ -144,12 +144,12 @@ def deploy(tools: Tools, experiment: str, ref: str) -> str:
 
 
 def ready(tools: Tools, name: str) -> None:
-    """Until the Deployment's pod answers its probes."""
+    """Waits until the Deployment's pod answers its probes."""
     tools.kubectl("rollout", "status", f"deployment/{name}", "--timeout=300s")
 
 
 def pod_spec(ref: str, *, stopping: bool = True) -> Object:
-    """Of the two services; Katib gives the second no security context."""
+    """Returns the pod of the two services; Katib gives the second one no security context."""
     (entry,) = [item for item in RUNTIME["suggestions"] if item["algorithmName"] == "bayesianoptimization"]
     account = entry["serviceAccountName"]
     suggestion = {key: entry[key] for key in entry if key not in ("algorithmName", "serviceAccountName")}
@@ -172,7 +172,7 @@ def pod_spec(ref: str, *, stopping: bool = True) -> Object:
 
 
 def collector(ref: str, tools: Tools, trial: str) -> dict[str, Any]:
-    """Returns the collector's container, but for its name, its security context and the volume that it shares."""
+    """Returns the collector's container, without its name, its security context and the volume that it shares."""
     (entry,) = [item for item in RUNTIME["metricsCollectors"] if item["kind"] == "StdOut"]
     search = trial.rpartition("-")[0]
     arguments = {

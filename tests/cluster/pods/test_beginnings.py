@@ -1,6 +1,4 @@
-"""What deploy and status say of a search that cannot begin, on a node that really tries: as long as it takes to be
-told.
-"""
+"""What deploy and status say about a search that cannot start, on a node that really tries to start it."""
 
 import os
 from pathlib import Path
@@ -21,41 +19,39 @@ SECONDS = 300.0
 """Longer than any of it takes."""
 
 
-class _ToldError(Exception):
-    """The words have come."""
+class _PrintedError(Exception):
+    """The words have been printed."""
 
 
-def told(tools: Tools, words: str) -> str:
+def printed(tools: Tools, words: str) -> str:
     """Returns what deploy's waiting says that holds `words`."""
 
     def say(line: str) -> None:
         if words in line:
-            raise _ToldError(line)
+            raise _PrintedError(line)
 
-    with pytest.raises(_ToldError) as caught:
+    with pytest.raises(_PrintedError) as caught:
         wait(tools.cluster, NAME, SECONDS, say)
     return str(caught.value)
 
 
-def test_a_suggestion_service_that_cannot_start_is_told_with_the_pods_own_reason(place: Tools, site: Site) -> None:
+def test_a_suggestion_service_that_cannot_start_is_reported_with_its_pods_reason(place: Tools, site: Site) -> None:
     """First its account is missing, so that there is no pod; then its image cannot be pulled."""
     place.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=3, trials=9))
     Katib(place, NAME).suggestion()
     place.kubectl("label", "namespace", place.namespace, "pod-security.kubernetes.io/enforce=baseline", "--overwrite")
     services.deploy(place, NAME, "nowhere.invalid/services:1")
-    missing = told(place, 'serviceaccount "sepsweep-services" not found')
+    missing = printed(place, 'serviceaccount "sepsweep-services" not found')
     assert "services-rbac.yaml" in missing
     place.kubectl("apply", "-f", str(services.ACCOUNT))
-    pull = told(place, "nowhere.invalid/services:1")
+    pull = printed(place, "nowhere.invalid/services:1")
     assert "the suggestion service cannot start: container '" in pull  # either of the two
     assert "katib-config" in pull
     (found,) = look(place.cluster, Curves(), NAME)
     assert "nowhere.invalid/services:1" in str(found.lacking)
 
 
-def test_a_volume_that_root_owns_is_told_at_the_first_try_and_deploy_does_not_end_well(
-    place: Tools, site: Site, runs: Path
-) -> None:
+def test_a_volume_of_root_is_reported_at_the_first_try_and_deploy_fails(place: Tools, site: Site, runs: Path) -> None:
     os.chown(runs, 0, 0)
     _, trial = begin(place, site, tries=1)
     said: list[str] = []

@@ -1,7 +1,4 @@
-"""A runs volume that fills under a real trial: it waits for room.
-
-And a search that ended continues from what it kept.
-"""
+"""A runs volume that fills up under a real trial, which waits for room; and an ended search that continues."""
 
 import json
 import os
@@ -27,7 +24,7 @@ Answer = tuple[int, str]
 
 @pytest.fixture
 def runs(site: Site) -> Iterator[Path]:
-    """Yields a runs volume of 64 MiB, as root made it but for its owner."""
+    """Yields a runs volume of 64 MiB that root has made, apart from its owner."""
     folder = rig.HOME / "run" / "volumes" / site.namespace
     folder.mkdir(parents=True)
     rig.run("mount", "-t", "tmpfs", "-o", "size=64m", "runs", str(folder))
@@ -39,7 +36,7 @@ def runs(site: Site) -> Iterator[Path]:
 
 @pytest.fixture
 def verb(place: Tools, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Runs a verb on the test's namespace: exit code, and all that it said."""
+    """Returns a function that runs a verb on the test's namespace and returns exit code and output."""
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump(site.model_dump()))
 
@@ -52,7 +49,7 @@ def verb(place: Tools, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def fill(folder: Path) -> Path:
-    """Takes all that is left of the volume, to the last byte."""
+    """Uses up the volume, to the last byte."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         size = 1 << 20
@@ -65,14 +62,14 @@ def fill(folder: Path) -> Path:
 
 
 def history(runs: Path, trial: str) -> list[str]:
-    """Returns when each epoch of a run ended."""
+    """Returns the time at which each epoch of a run ended."""
     return [record["time"] for record in json.loads((runs / NAME / trial / "summary.json").read_text())["history"]]
 
 
 def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     place: Tools, site: Site, runs: Path, tmp_path: Path, verb: Callable[..., Answer]
 ) -> None:
-    """Of one real trial: full, room again, failed with its search, deployed again, deleted with all that is left."""
+    """A trial meets a full volume, gets room again, fails with its search, is deployed again and deleted."""
     out = ("--out", str(tmp_path))
     katib, trial = begin(place, site, tries=0)
     pod = katib.pod(trial)["metadata"]["name"]

@@ -16,7 +16,7 @@ from tests.cluster.watched import Watched
 def test_logs_follow_a_trial_through_the_servers_absence_and_into_its_next_pod(
     place: Tools, site: Site, tmp_path: Path
 ) -> None:
-    """No line of the first pod is lost or comes twice, against what its node has of it; then the second pod's come."""
+    """No line of the first pod is lost or repeated, compared with its node's log; then the second pod's follow."""
     katib, trial = begin(place, site)
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump(site.model_dump()))

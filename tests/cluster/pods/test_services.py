@@ -1,7 +1,6 @@
-"""Our three services as pods, asked as Katib's controller asks, beside trials that really train.
+"""Our three services as pods, called as Katib's controller calls them, beside trials that really train.
 
-Katib's DB manager is a stand-in on this machine that keeps rows, behind the Service by which Katib's configuration
-names it.
+Katib's DB manager is a stand-in on this machine that keeps rows, behind the Service that Katib's configuration names.
 """
 
 import json
@@ -37,13 +36,13 @@ PATIENCE = 300.0
 
 @pytest.fixture(scope="session")
 def image(node: None) -> str:
-    """That of the services, on the node."""
+    """Returns the image of the services, on the node."""
     return services.image()
 
 
 @pytest.fixture
 def db(place: Tools) -> Iterator[DbManager]:
-    """Yields where the Service katib-db-manager leads to."""
+    """Yields the stand-in that the Service katib-db-manager leads to."""
     manager = DbManager(rig.HOST)
     name = {"name": "katib-db-manager", "namespace": "kubeflow"}
     slice_name = {**name, "labels": {"kubernetes.io/service-name": "katib-db-manager"}}
@@ -60,7 +59,7 @@ def db(place: Tools) -> Iterator[DbManager]:
 
 @dataclass
 class Services:
-    """Those of one search, and where they answer."""
+    """The services of a search, and their addresses."""
 
     tools: Tools
     address: str
@@ -72,7 +71,7 @@ class Services:
         return rpc.EarlyStoppingStub(grpc.insecure_channel(f"{self.address}:6788"))
 
     def kill(self) -> None:
-        """The pod goes at once, and its successor answers."""
+        """Kills the pod at once, and waits until its successor answers."""
         label = f"katib.kubeflow.org/deployment={NAME}-bayesianoptimization"
         self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=300s")
         services.ready(self.tools, f"{NAME}-bayesianoptimization")
@@ -80,7 +79,7 @@ class Services:
 
 @pytest.fixture
 def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
-    """Returns the services of a search in a namespace as k8s/base makes it, and their collector beside each trial."""
+    """Returns the services of a search in a namespace as k8s/base makes it, with their collector beside each trial."""
     place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
     collector = partial(services.collector, image, place)
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
@@ -100,9 +99,9 @@ def asked(count: int, trials: list[object], settings: dict[str, str] | None = No
 def test_suggestions_are_the_same_after_the_pod_was_killed_and_beside_a_namesake(
     running: Services, db: DbManager, site: Site
 ) -> None:
-    """Two new points after trials of all states, the stopped one judged by its curve; a bad setting is refused by name.
+    """It proposes two new points after trials of all states, and refuses a bad setting by its name.
 
-    The trials of a search of that name in another namespace, which Katib puts into the request, change nothing.
+    Trials of a search with the same name in another namespace, which Katib puts into the request, change nothing.
     """
     stub = running.suggestion()
     running.tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=3, trials=9))
@@ -174,7 +173,7 @@ def test_a_trial_is_stopped_saved_and_marked_though_the_stopper_was_killed(
 
 
 def _stopped(place: Tools, site: Site, db: DbManager) -> tuple[Katib, str]:
-    """Returns a trial that has fallen below three finished ones, once its Job is complete."""
+    """Returns a trial that has become worse than three finished ones, once its Job is complete."""
     katib, name = begin(place, site, finished="xyz")
     for letter in "xyz":
         db.put(f"{NAME}-{letter}", [50.0] * 300)
@@ -185,7 +184,7 @@ def _stopped(place: Tools, site: Site, db: DbManager) -> tuple[Katib, str]:
 def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a_row(
     running: Services, db: DbManager, site: Site, runs: Path
 ) -> None:
-    """At `restricted`; each row of the manager once, and all that the trial's run directory has a record of."""
+    """The namespace is at `restricted`; each row of the manager exists once, and all that the run directory records."""
     place = running.tools
     place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
     katib, name = begin(place, site)
@@ -209,7 +208,7 @@ def test_neither_a_db_manager_that_was_away_nor_a_deleted_pod_costs_or_doubles_a
 
 
 def _require_record(place: Tools, name: str, pods: Sequence[str], least_epochs: int) -> None:
-    """The service has noted in the trial's status when its pods ran, which are gone, and how far it had come."""
+    """Checks that the service has recorded in the trial's status when its lost pods ran and how far it had come."""
 
     def noted(found: Object) -> bool:
         record = read_record(found)
@@ -220,7 +219,7 @@ def _require_record(place: Tools, name: str, pods: Sequence[str], least_epochs: 
 
 
 def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
-    """What the API server says of it, of all that can be done to Katib's objects, pods and secrets."""
+    """The API server is asked about all that can be done to Katib's objects, pods and secrets."""
     tools.kubectl("apply", "-f", str(services.ACCOUNT))
     account = f"system:serviceaccount:{tools.namespace}:sepsweep-services"
 

@@ -1,4 +1,4 @@
-"""The rendered trial Job as a real pod: bare Debian, a locked-down namespace, its command wrapped as Katib wraps it."""
+"""The rendered trial Job as a real pod: bare Debian, a locked-down namespace, its command wrapped as Katib does it."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
     assert not found["status"].get("failed") or found["spec"]["backoffLimit"] > found["status"]["failed"]
 
 
-def test_pause_saves_and_frees_the_node_and_resume_goes_on(
+def test_pause_saves_and_frees_the_node_and_resume_continues(
     place: Tools, site: Site, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     katib, trial = begin(place, site)
@@ -87,7 +87,7 @@ def test_pause_saves_and_frees_the_node_and_resume_goes_on(
     ],
     ids=["a broken corpus", "out of memory"],
 )
-def test_out_of_memory_is_told_from_a_broken_corpus(
+def test_out_of_memory_and_a_broken_corpus_are_told_apart(
     data: str,
     memory: str,
     cause: str,

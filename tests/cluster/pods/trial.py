@@ -1,4 +1,4 @@
-"""A trial of the demo's search, begun and looked at. Used by the tests of this folder."""
+"""Starts a trial of the demo's search and observes it."""
 
 from katib.backend.cluster.kinds import EXPERIMENT, SIDECAR
 from katib.metrics import METRIC, MetricParser, metric_filter
@@ -12,10 +12,7 @@ EPOCHS = 300
 
 
 def begin(tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = "") -> tuple[Katib, str]:
-    """Applies the demo's search and makes a trial of it, its segments short.
-
-    Before that a finished one for each letter.
-    """
+    """Applies the demo's search and creates a trial of it with short segments, after a finished one for each letter."""
     tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=epochs, trials=9))
     katib = shortened(Katib(tools, NAME), tries)
     for letter in finished:
@@ -24,7 +21,7 @@ def begin(tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finish
 
 
 def shortened(katib: Katib, tries: int = 3) -> Katib:
-    """Katib, whose next trials have short segments, and so many tries."""
+    """Returns a Katib whose next trials have short segments and so many tries."""
     job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["spec"]
     job["backoffLimit"] = tries
     words = job["template"]["spec"]["containers"][0]["command"]
@@ -38,7 +35,7 @@ def metrics(text: str) -> list[str]:
 
 
 def wait_for_line(tools: Tools, pod: str, wanted: str) -> None:
-    """Until the collector has printed a line that holds `wanted`; follows its log."""
+    """Follows the collector's log until it has printed a line with `wanted`."""
     tools.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=300s")
     for line in tools.cluster.follow(pod, SIDECAR):
         if wanted in line:

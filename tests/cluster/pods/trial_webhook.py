@@ -1,5 +1,5 @@
 """Makes the pod of a trial what Katib's pod webhook makes of it, for a node that really runs it: the wrapped command,
-the shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go). Used by conftest.py.
+the shared volume, the collector's container (pod/utils.go of Katib v0.19, inject_webhook.go).
 
 The collector, unless another is given, prints the trainer's lines and ends as Katib's does, and reports to nobody. The
 image is bare Debian: Python's packages come from this machine, mounted read-only.
@@ -40,7 +40,7 @@ def wrap(
 ) -> dict[str, Any]:
     """Returns the pod as Katib's webhook leaves it; `packages` is the claim that holds Python's packages.
 
-    `rules`: the trial may be stopped early. `collector` makes the collector's container for a trial.
+    With `rules` the trial may be stopped early. `collector` makes the collector's container for a trial.
     """
     pod = json.loads(json.dumps(pod))
     spec = pod["spec"]

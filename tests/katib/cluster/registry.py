@@ -1,4 +1,4 @@
-"""A registry on this machine that can do what a push and a pull need: it speaks plain http and keeps blobs in memory."""
+"""A registry on this machine that can do what a push and a pull need: it speaks plain http, with blobs in memory."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Doctor's results for a cluster that is a dictionary of objects; tests/cluster/ has a real API server and all faults."""
+"""Doctor on a cluster that is a dictionary of objects; tests/cluster/ has a real API server and all faults."""
 
 import base64
 import copy
