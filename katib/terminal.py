@@ -151,6 +151,11 @@ def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -
         out.words(sentence, indent=indent)
 
 
+def say(text: str) -> None:
+    """Prints a line at once, also into a pipe, without what a terminal would obey: much of it comes from a cluster."""
+    print(clean(text), flush=True)
+
+
 def rule(table: Table, out: Output) -> str:
     """Returns the line below the headings."""
     width = min(table.width, out.width or table.width)

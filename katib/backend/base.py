@@ -1,4 +1,4 @@
-"""What a place that runs searches offers: the table and the manifest of an experiment, and a page that shows it.
+"""What a place that runs searches offers: the table and the manifest of an experiment, a page that shows it, and runs.
 
 The verbs ask for their backend once (katib/backend/choice.py) and go through `Backend` from there on, so that another
 place to run searches is one more class, and no verb changes.
@@ -6,8 +6,11 @@ place to run searches is one more class, and no verb changes.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from katib.errors import SepsweepError
 from katib.table.trial_table import TrialTable
 
 
@@ -26,17 +29,59 @@ class Page(Protocol):
         """Serves it until Ctrl-C. Raises ClusterError where the connection is lost."""
 
 
+@dataclass(frozen=True)
+class RunResult:
+    """How a run went: the exit code of the verb that started it, and its trials where it was waited for."""
+
+    code: int = 0
+    table: TrialTable | None = None
+
+
+class PreparedRun(Protocol):
+    """An Experiment that is ready to run: it is shown first, then the user is asked, then it runs."""
+
+    @property
+    def question(self) -> str:
+        """What the user is asked."""
+
+    @property
+    def retries(self) -> bool:
+        """Whether trials that have failed are to run again."""
+
+    def show(self) -> None:
+        """Prints what it will do and cost. Raises SepsweepError where it could not run."""
+
+    def run(self) -> RunResult:
+        """Runs it: to its end on this machine; on a cluster, until the cluster has taken it over."""
+
+
 class Backend(Protocol):
     """Where searches run and their results are."""
 
+    @property
+    def error(self) -> type[SepsweepError]:
+        """What it raises where an experiment is missing or not the expected one."""
+
     def has(self, experiment: str) -> bool:
         """Returns whether there is an experiment of this name."""
+
+    def begun(self, experiment: str) -> bool:
+        """Returns whether there is a record of trials of `experiment`, so that it has a table."""
+
+    def settled(self, experiment: str) -> bool:
+        """Returns whether `experiment` stays as it is; until then, another one of its name may take its place."""
 
     def table(self, experiment: str) -> TrialTable:
         """Returns the trial table of `experiment`. Raises SepsweepError where it is not there or cannot be read."""
 
     def manifest(self, experiment: str) -> str | None:
         """Returns the Experiment manifest that `experiment` runs or ran with, as text; None where there is none."""
+
+    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> PreparedRun | None:
+        """Returns the run of the Experiment `name`, which follows from `search`; None where it is already running.
+
+        `data` is the corpus; by default the one that the search was trained on.
+        """
 
     def page(self, experiment: str | None, port: int) -> AbstractContextManager[Page]:
         """Returns the page of `experiment`, or of the latest one or of all, at `port` of this machine."""

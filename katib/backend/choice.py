@@ -11,7 +11,7 @@ def choose_backend(out: Path, site: Path | None = None, context: str | None = No
     if cluster or context is not None:
         from katib.backend.cluster.backend import ClusterBackend  # loads the Kubernetes client
 
-        return ClusterBackend(load_site(site), context)
+        return ClusterBackend(load_site(site), context, out)
     from katib.backend.local.backend import LocalBackend
 
     return LocalBackend(out)

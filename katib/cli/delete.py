@@ -9,11 +9,11 @@ from katib.backend.cluster import deleting, lifecycle
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
 from katib.cli.options import Context, Name, Out, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.cli.searches import SearchName, confirm, site_of
 from katib.cli.tables import tell
 from katib.site import Site
 from katib.spec import search_name
-from katib.terminal import print_words
+from katib.terminal import print_words, say
 
 
 def delete(

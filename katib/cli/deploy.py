@@ -7,13 +7,12 @@ import typer
 
 from katib.backend.cluster import deploying
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.deploy_diff import DeployDiff
+from katib.backend.cluster.deployment import Deployment
 from katib.backend.cluster.searches import manifests
 from katib.cli.options import MOST, Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
-from katib.cli.searches import Models, confirm, print_results, say, site_of
+from katib.cli.searches import Models, go_ahead, site_of
 from katib.manifest.render import Overrides
-from katib.site import Site
-from katib.terminal import print_words
+from katib.terminal import say
 
 
 def deploy(
@@ -41,38 +40,8 @@ def deploy(
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
     diffs = deploying.prepare(cluster, wanted, out, say, anew=anew)
-    apply(cluster, place, diffs, yes=yes, dry_run=dry_run, wait=wait, out=out, context=context)
-
-
-def apply(
-    cluster: Cluster,
-    site: Site,
-    diffs: list[DeployDiff],
-    *,
-    yes: bool,
-    dry_run: bool = False,
-    wait: int = 0,
-    out: Path = Path("runs"),
-    context: str | None = None,
-) -> None:
-    """Examines the cluster, shows what changes, asks, applies it, and waits at most `wait` seconds for the first trial.
-
-    Deploys what confirm and arch have planned as well.
-    """
-    due = [item for item in diffs if item.action != "nothing"]
-    for item in diffs:
-        if item.action == "nothing":
-            print_words(*deploying.unchanged(cluster, item), indent=4)
-    if not due:
-        return
-    results = deploying.examined(cluster, site, due)
-    print_results(results, all_of_them=False)
-    deploying.require_fit(results)
-    for item in due:
-        deploying.try_out(cluster, item)
-        print_words(*deploying.summary(cluster, item, out), indent=4)
-    if dry_run:
-        return
-    confirm("Apply?", yes)
-    deploying.apply(cluster, due, out, say, wait=wait, context=context)
-    print("watch it with: make status, or python -m katib status -w")
+    deployment = Deployment(cluster, place, diffs, out, context, wait)
+    if dry_run or not deployment.due:
+        deployment.show()
+    else:
+        go_ahead(deployment, yes)

@@ -4,9 +4,10 @@ import json
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor import DoctorContext, examine
+from katib.backend.cluster.doctor.view import print_results
 from katib.backend.cluster.searches import manifests
 from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
-from katib.cli.searches import Models, print_results, site_of
+from katib.cli.searches import Models, site_of
 from katib.manifest.render import Overrides
 from katib.text import count
 

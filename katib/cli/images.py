@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from katib.cli.options import SiteFile, Yes
-from katib.cli.searches import confirm, say
+from katib.cli.searches import confirm
 from katib.install import images as builder
 from katib.site import SITE, load_site
+from katib.terminal import say
 
 
 def images(

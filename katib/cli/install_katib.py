@@ -7,8 +7,9 @@ import typer
 
 from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.cli.options import Context, Yes
-from katib.cli.searches import confirm, say
+from katib.cli.searches import confirm
 from katib.install.katib import OVERLAY, install, prepare
+from katib.terminal import say
 
 
 def install_katib(

@@ -14,14 +14,14 @@ from katib.backend.local.pace import pace
 from katib.backend.local.table import read_table
 from katib.check import require_sound
 from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
-from katib.cli.searches import confirm, say
+from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from katib.table.formats import print_table
-from katib.terminal import output, print_words
+from katib.terminal import output, print_words, say
 from katib.text import difference, short, with_unit
 
 

@@ -8,7 +8,8 @@ import typer
 from katib.backend.cluster import logs as source
 from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile
-from katib.cli.searches import say, site_of
+from katib.cli.searches import site_of
+from katib.terminal import say
 
 
 def logs(

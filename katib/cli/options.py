@@ -1,9 +1,14 @@
 """Options that several verbs share, declared once."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from katib.errors import SepsweepError
+from katib.trainer_contract import Flags
+from katib.trainer_flags import trainer
 
 MOST = 1_000_000
 """Of whatever is counted: beyond it lies a slip."""
@@ -19,4 +24,38 @@ Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Out = Annotated[Path, typer.Option(help="folder of all runs, with one folder for each experiment")]
 OfCluster = Annotated[bool, typer.Option("--cluster", help="the search on the cluster, not the one on this machine")]
+Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
+OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster, not on this machine")]
+Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def seeds_of(text: str | None) -> tuple[int, ...] | None:
+    """Returns the seeds of `--seeds`; None where it is not given."""
+    if text is None:
+        return None
+    words = text.replace(",", " ").split() if text.isascii() else []
+    for word in words:
+        if word.isdecimal() and (problem := trainer().problem(Flags.SEED, [word], None)):
+            raise SepsweepError(f"--seeds '{text}': {problem}")
+    if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")
+    return tuple(map(int, words))
+
+
+def values_by_seed(text: str) -> dict[int, float] | None:
+    """Returns the values of `--baseline`; None where it is not given."""
+    if not text:
+        return None
+    values: dict[int, float] = {}
+    pairs = [part.partition("=") for part in text.replace(",", " ").split()]
+    for seed, _, value in pairs:
+        try:
+            values[int(seed)] = float(value)
+        except ValueError:
+            break
+    if len(values) < max(1, len(pairs)) or not all(map(math.isfinite, values.values())):
+        raise SepsweepError(
+            f"--baseline '{text}': finite values by seed, each seed once, such as 42=3.01,123=2.87,456=3.20"
+        )
+    return values

@@ -3,8 +3,9 @@
 from katib.backend.cluster import lifecycle
 from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, say, site_of
+from katib.cli.searches import SearchName, confirm, site_of
 from katib.spec import search_name
+from katib.terminal import say
 
 
 def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:

@@ -1,14 +1,12 @@
-"""What the verbs of the cluster share: the argument MODEL, what doctor found, printing and asking."""
+"""What the verbs share: the argument MODEL, and asking before something changes."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from katib.backend.cluster.doctor import Result
+from katib.backend.base import PreparedRun, RunResult
 from katib.site import Site, load_site
-from katib.terminal import output
-from katib.untrusted import clean
 
 Models = Annotated[
     str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
@@ -16,7 +14,6 @@ Models = Annotated[
 SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
 ]
-COLOURS = {"ok": "green", "unknown": "blue", "warning": "yellow", "error": "red"}
 
 
 def site_of(path: Path | None) -> Site:
@@ -31,20 +28,8 @@ def confirm(question: str, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-def say(text: str) -> None:
-    """A line that is seen at once, in a pipe too, without what a terminal would obey: much of it comes from a cluster."""
-    print(clean(text), flush=True)
-
-
-def print_results(results: list[Result], *, all_of_them: bool) -> None:
-    """One line a check, and below what is not well its meaning and mend."""
-    out = output()
-    for result in results:
-        if result.status in ("ok", "unknown") and not all_of_them:
-            continue
-        bold = "bold " if result.status == "error" else ""
-        lead = (f"{result.status:8}", bold + COLOURS[result.status])
-        out.words(f"{result.check}: {result.problem}", lead=lead, indent=10)
-        if result.status in ("warning", "error"):
-            out.words(f"        effect: {result.effect}", indent=16)
-            out.words(f"        fix:    {result.fix}", indent=16)
+def go_ahead(prepared: PreparedRun, yes: bool) -> RunResult:
+    """Shows what is about to run, asks, and runs it."""
+    prepared.show()
+    confirm(prepared.question, yes)
+    return prepared.run()

@@ -13,27 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from katib.backend.local.record import DATABASE, MANIFEST
-from katib.backend.local.table import read_table
+from katib.backend.local.backend import LocalBackend
 from katib.conclude.fixed_runs import (
-    RUN,
+    FollowUpPlan,
     Group,
-    Plan,
-    Purpose,
     derived,
-    experiment_name,
-    plan_of,
     require_trainer,
     seed_of,
 )
+from katib.conclude.follow_up import find, search_manifest
 from katib.conclude.remarks import remarks
 from katib.conclude.selection import SEED, Candidate, candidates
 from katib.conclude.verdict import Verdict, judge
-from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
+from katib.errors import ResultError, SepsweepError
 from katib.files import write_whole
-from katib.manifest.schema import experiment_document
 from katib.table.trial_table import TrialTable
-from katib.untrusted import checked, clean, read_json, read_text
+from katib.untrusted import checked, clean, read_json
 
 SEEDS = (42, 123, 456)
 """Of the published baselines (Series 3)."""
@@ -55,9 +50,8 @@ def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
 
 def _here(runs: Path, experiment: str) -> Verdict | None:
     """Returns the verdict of the confirmation that ran on this machine."""
-    name, plan = experiment_name(experiment, "confirm"), local_plan(runs, experiment, "confirm")
-    there = plan is not None and (runs / name / DATABASE).exists()
-    return conclude(plan, read_table(runs, name)) if plan is not None and there else None
+    follow_up = find(LocalBackend(runs), experiment, "confirm")
+    return conclude(follow_up.plan, follow_up.table) if follow_up else None
 
 
 def _kept(runs: Path, experiment: str) -> Verdict | None:
@@ -75,7 +69,7 @@ def plan_confirmation(
     seeds: Sequence[int] = SEEDS,
     top: int = TOP,
     baseline: Mapping[int, float] | None = None,
-) -> Plan:
+) -> FollowUpPlan:
     """Returns what it takes to confirm the search of `table`, whose `manifest` is that document.
 
     `baseline` is that of the search's own spec where it is None and was trained for as many epochs. Raises ResultError
@@ -91,7 +85,7 @@ def plan_confirmation(
         raise ResultError(
             f"{table.identity.name}: the search ran with seed {told}; a confirmation needs seeds that it has not seen"
         )
-    return Plan(
+    return FollowUpPlan(
         purpose="confirm",
         search=table.identity.name,
         seeds=tuple(seeds),
@@ -106,7 +100,7 @@ def hindrance(table: TrialTable) -> str:
     manifest = {"metadata": {}, "spec": table.identity.spec}
     try:
         if table.folder is not None:
-            require_manifest(table.folder.parent, table.folder.name)
+            search_manifest(LocalBackend(table.folder.parent), table.folder.name)
         derived(manifest, plan_confirmation(table, manifest))
     except SepsweepError as error:
         return str(error)
@@ -137,14 +131,14 @@ def nothing_to_go_by(table: TrialTable) -> str:
     return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.venue.variables}"
 
 
-def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
+def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
     """Returns the verdict, once every planned run has ended in the confirmation's `table`.
 
     None before, and where none ended well.
 
     It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
     """
-    if outstanding(plan, table):
+    if table is None or plan.outstanding(table):
         return None
     values = plan.values(table)
     for index, group in enumerate(plan.groups):
@@ -159,12 +153,6 @@ def conclude(plan: Plan, table: TrialTable) -> Verdict | None:
                 metric=table.identity.metric,
             )
     return None
-
-
-def outstanding(plan: Plan, table: TrialTable) -> int:
-    """Planned runs that have not ended."""
-    ended = {row.assignments.get(RUN) for row in table.rows if row.state not in ("Created", "Running")}
-    return sum(word not in ended for word in plan.words)
 
 
 def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
@@ -200,38 +188,6 @@ def _read(record: dict[str, Any]) -> Verdict:
 
 _BY_SEED = ("seeds", "baseline")
 _NUMBERS = ("difference", "low", "high", "p_value")
-
-
-def local_plan(runs: Path, experiment: str, purpose: Purpose) -> Plan | None:
-    """Returns the plan of what follows from `experiment` on this machine; None where nothing does yet."""
-    text = local_manifest(runs, experiment_name(experiment, purpose))
-    plan = plan_of(text) if text is not None else None
-    if text is not None and (plan is None or plan.search != experiment):
-        other = f"that follows from '{plan.search}'" if plan else "that follows from no search"
-        raise FolderError(f"{runs / experiment_name(experiment, purpose)}: holds an experiment {other}; move it away")
-    return plan
-
-
-def local_manifest(runs: Path, experiment: str) -> dict[str, Any] | None:
-    """Returns the manifest that `experiment` runs or ran with on this machine; None where there is none."""
-    path = runs / experiment / MANIFEST
-    try:
-        found = experiment_document(read_text(path), str(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if "spec" not in found:
-        raise ManifestError(f"{path}: is no Experiment")
-    return found
-
-
-def require_manifest(runs: Path, experiment: str) -> dict[str, Any]:
-    """Returns the same. Raises FolderError where there is none."""
-    found = local_manifest(runs, experiment)
-    if found is None:
-        raise FolderError(f"{runs / experiment / MANIFEST}: is not there, and without it no run can be repeated")
-    return found
 
 
 def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:

@@ -17,6 +17,8 @@ from katib.trial import Direction
 DEFAULT_PARALLEL_TRIALS = 3
 """experiment_defaults.go of Katib v0.19."""
 GPU_RESOURCE = "nvidia.com/gpu"
+PLAN = "sepsweep/plan"
+"""The annotation of an Experiment that follows from a search: what was planned, as JSON."""
 _POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
 _JOB = ("trialTemplate", "trialSpec")
 

@@ -16,14 +16,15 @@ from rich.cells import cell_len
 from benchmarks.systems.made_experiment import make_experiment
 from katib.__main__ import main
 from katib.backend.cluster.doctor.result import error, ok
+from katib.backend.cluster.doctor.view import print_results
 from katib.backend.local.record import Effort
 from katib.backend.local.table import read_table
-from katib.cli import arch, confirm
-from katib.cli._follow import Followed
 from katib.cli.local import _close as close_local
-from katib.cli.searches import print_results
 from katib.conclude.architecture import Variant, plan_architecture
 from katib.conclude.confirmation import plan_confirmation
+from katib.conclude.fixed_runs import derived
+from katib.conclude.follow_up import FollowUp, propose
+from katib.report import architecture, confirmation
 from katib.table.formats import print_table
 from katib.terminal import output, wants_colours
 from tests.katib.results.made import made, trial
@@ -36,12 +37,13 @@ Verb = Callable[[Path], object]
 
 
 @cache
-def _followed(runs: Path, purpose: str) -> Followed:
+def _followed(runs: Path, purpose: str) -> FollowUp:
     manifest: dict[str, Any] = yaml.safe_load((runs / NAME / "experiment.yaml").read_text())
     table = read_table(runs, NAME)
     if purpose == "confirm":
-        return Followed(plan_confirmation(table, manifest), manifest)
-    return Followed(plan_architecture(table, manifest, "num_layers", (2, 4, 6), seeds=(42, 123, 456)), manifest)
+        return propose(plan_confirmation(table, manifest), manifest)
+    plan = plan_architecture(table, manifest, "num_layers", (2, 4, 6), seeds=(42, 123, 456))
+    return FollowUp(plan, derived(manifest, plan))
 
 
 def _arch(runs: Path) -> None:
@@ -58,7 +60,7 @@ def _arch(runs: Path) -> None:
         )
         for layers in (2, 4, 6)
     ]
-    arch._close(found, variants, runs)
+    architecture.print_outcome(found, variants, runs)
 
 
 CHECKS = [
@@ -77,7 +79,7 @@ VERBS: dict[str, Verb] = {
     "check": lambda runs: main(["check", str(runs / "bad.yaml")]),
     "local": lambda runs: close_local(runs, NAME, None),
     "doctor": lambda runs: print_results(CHECKS, all_of_them=True),
-    "confirm": lambda runs: confirm._close(_followed(runs, "confirm"), None),
+    "confirm": lambda runs: confirmation.print_outcome(_followed(runs, "confirm"), None),
     "arch": _arch,
 }
 

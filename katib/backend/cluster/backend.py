@@ -5,18 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import IO
 
 from katib.backend.base import Page
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.deploy_diff import deployed
-from katib.backend.cluster.kinds import KATIB_NAMESPACE
+from katib.backend.cluster.deploy_diff import deployed, diff
+from katib.backend.cluster.deployment import Deployment
+from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object
 from katib.backend.cluster.kubectl import forwarded
+from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.table import cluster_table
-from katib.errors import ClusterError
+from katib.errors import ClusterError, SepsweepError
+from katib.manifest.object import PLAN
 from katib.site import Site
 from katib.spec import search_name
 from katib.table.trial_table import TrialTable
+from katib.terminal import say
+from katib.yaml_reader import read_yaml
 
 KATIB_UI, KATIB_UI_PORT = "katib-ui", 80
 
@@ -30,6 +36,9 @@ class ClusterBackend:
 
     site: Site
     context: str | None
+    out: Path
+    """The runs folder of this machine, where tables of deleted searches are."""
+    error: type[SepsweepError] = ClusterError
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -40,6 +49,14 @@ class ClusterBackend:
         """Returns whether an Experiment of ours has this name."""
         return deployed(self.cluster, search_name(experiment)) is not None
 
+    def begun(self, experiment: str) -> bool:
+        """Returns whether an Experiment of ours has this name: Katib's objects are its table."""
+        return self.has(experiment)
+
+    def settled(self, experiment: str) -> bool:
+        """Returns the same: what is deployed stays as it was planned."""
+        return self.has(experiment)
+
     def table(self, experiment: str) -> TrialTable:
         """Returns the table from Katib's objects and its metrics store. Raises ClusterError."""
         return cluster_table(self.cluster, search_name(experiment), context=self.context)
@@ -48,6 +65,20 @@ class ClusterBackend:
         """Returns the Experiment as the API server has it, as JSON, which is YAML too. Raises ClusterError."""
         found = deployed(self.cluster, search_name(experiment))
         return None if found is None else json.dumps(found)
+
+    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> Deployment | None:
+        """Returns the deployment of the Experiment `name`, or of what is left of it where it has ended.
+
+        The corpus is the one on the site's claim, so that `data` is not used.
+        """
+        there = deployed(self.cluster, name)
+        if there is None:
+            return Deployment(self.cluster, self.site, [diff(read_yaml(manifest), None)], self.out, self.context)
+        item = diff(as_deployed(there), there)
+        if item.action != "continue":
+            return None
+        item = with_old_trials(self.cluster, item, self.out, say)
+        return Deployment(self.cluster, self.site, [item], self.out, self.context)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
@@ -62,6 +93,15 @@ class ClusterBackend:
             forwarded(KATIB_UI, KATIB_UI_PORT, KATIB_NAMESPACE, port=port, context=self.context) as (_, lines),
         ):
             yield KatibPage(f"http://localhost:{port}/katib/{path}", lines)
+
+
+def as_deployed(found: Object) -> Object:
+    """Returns an Experiment of the cluster as the manifest that creates it anew, with its plan and without the notes
+    that Katib, Kubernetes and `stop` have left on it.
+    """
+    metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
+    metadata["annotations"] = {PLAN: found["metadata"]["annotations"][PLAN]}
+    return {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata, "spec": found["spec"]}
 
 
 @dataclass(frozen=True)

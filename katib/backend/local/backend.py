@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from katib.backend.base import Page
+from katib.backend.local.another import untrained
+from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, MANIFEST
 from katib.backend.local.table import experiments, find, read_table
-from katib.errors import FolderError, ManifestError
+from katib.errors import FolderError, ManifestError, SepsweepError
 from katib.table.trial_table import TrialTable
 from katib.untrusted import read_text
 
@@ -18,10 +20,19 @@ class LocalBackend:
     """The searches below the folder `out`."""
 
     out: Path
+    error: type[SepsweepError] = FolderError
 
     def has(self, experiment: str) -> bool:
         """Returns whether `experiment` has a folder."""
         return (self.out / experiment).is_dir()
+
+    def begun(self, experiment: str) -> bool:
+        """Returns whether `experiment` has a study."""
+        return (self.out / experiment / DATABASE).exists()
+
+    def settled(self, experiment: str) -> bool:
+        """Returns whether a trial of `experiment` has finished an epoch."""
+        return not untrained(self.out / experiment)
 
     def table(self, experiment: str) -> TrialTable:
         """Returns the table from the study, or from what the runs wrote where it is damaged.
@@ -39,6 +50,10 @@ class LocalBackend:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+
+    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> LocalRun:
+        """Returns the run of the Experiment `name`, which resumes where it was interrupted."""
+        return LocalRun(self.out, name, manifest, search, data)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.conclude.own_program import require_own_program
+from katib.backend.local.own_program import require_own_program
 from katib.errors import ManifestError
 from katib.manifest.render import render
 from katib.site import load_site

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from katib.backend.cluster.backend import as_deployed
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.continuing import OldTrial, carried, continued, with_hours, with_trials
 from katib.backend.cluster.deploy_diff import diff
@@ -14,9 +15,8 @@ from katib.backend.cluster.model import read_search
 from katib.backend.cluster.run_directories import RunDirectory
 from katib.backend.cluster.status import Curves, progress
 from katib.check import require_sound
-from katib.cli._follow import as_deployed
-from katib.conclude.fixed_runs import PLAN
 from katib.manifest.experiment import load_experiment
+from katib.manifest.object import PLAN
 from katib.search.sampler import sampler
 from tests.katib.cluster.test_plan_and_causes import manifest, running
 

@@ -10,8 +10,8 @@ from katib.backend.cluster.answers import one_line, refusal
 from katib.backend.cluster.model import read_search, read_trial
 from katib.backend.cluster.pod import read_pod
 from katib.backend.cluster.run_directories import directories
-from katib.cli.searches import say
 from katib.errors import ClusterError
+from katib.terminal import say
 from katib.tries import read_record
 from tests.katib.cluster.test_plan_and_causes import manifest
 from tests.katib.cluster.test_pods_without_rights import line

@@ -18,7 +18,7 @@ from katib.backend.local.record import Effort, Trial
 from katib.backend.local.table import table as local_table
 from katib.backend.local.view import Lines
 from katib.conclude.architecture import Variant, front
-from katib.conclude.fixed_runs import Group, Plan
+from katib.conclude.fixed_runs import FollowUpPlan, Group
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import judge
 from katib.manifest.experiment import load_experiment
@@ -219,7 +219,7 @@ def test_flags_of_another_program_are_not_taken_for_ours() -> None:
 
 def test_the_plot_of_architectures_has_the_digits_of_its_metric() -> None:
     """A loss of 1e-5 is 0.00 to two digits."""
-    plan = Plan(
+    plan = FollowUpPlan(
         purpose="arch",
         search="own",
         seeds=(1,),

@@ -9,19 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.conclude import architecture
+from katib.conclude import sizes as module
 from katib.conclude.architecture import (
     Variant,
     batch_size,
-    describe,
-    described_words,
     epochs,
     front,
     plan_architecture,
-    sizes,
     steps,
     variants,
 )
+from katib.conclude.sizes import describe, described_words, sizes
 from katib.conclude.verdict import judge
 from katib.errors import ResultError
 from katib.manifest.render import Overrides, render
@@ -135,12 +133,12 @@ def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path, monke
     kept.write_text("[]")
     assert sizes(MANIFEST, "hidden_size", ["8"], kept) == [small]
     kept.write_text(json.dumps({"--model dprnn --preset debug": asdict(own)}))
-    monkeypatch.setattr(architecture, "describe", None)  # the variant that the search had is known
+    monkeypatch.setattr(module, "describe", None)  # the variant that the search had is known
     assert sizes(MANIFEST, "hidden_size", [str(own.configuration["hidden_size"])], kept) == [own]
 
 
 def test_what_the_trainer_cannot_describe_is_one_line() -> None:
-    with pytest.raises(ResultError, match=r"are not known: trainer describe: .*layer") as error:
+    with pytest.raises(ResultError, match=r"are unknown: trainer describe: .*layer") as error:
         describe(["--model", "dprnn", "--preset", "debug", "--layers", "3"])
     assert "\n" not in str(error.value)
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.backend.local.backend import LocalBackend
 from katib.conclude.confirmation import (
     conclude,
     find_verdict,
     keep,
-    local_plan,
-    outstanding,
     plan_confirmation,
     verdict_record,
 )
-from katib.conclude.fixed_runs import Group, Plan
+from katib.conclude.fixed_runs import FollowUpPlan, Group
+from katib.conclude.follow_up import find
 from katib.errors import FolderError, ResultError
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
@@ -39,7 +39,7 @@ def of_spec(*rows: Row, epochs: int = 100) -> TrialTable:
     return replace(table(*rows), spec=SPEC, budget=Budget(25, epochs, 2.5))
 
 
-def ended(plan: Plan, values: list[float | None], states: dict[int, str] | None = None) -> TrialTable:
+def ended(plan: FollowUpPlan, values: list[float | None], states: dict[int, str] | None = None) -> TrialTable:
     """Returns the confirmation's own table: one value a planned run; None failed."""
     rows = [
         row(f"r{n}", value, (states or {}).get(n, "Failed" if value is None else "Succeeded"), run=word)
@@ -103,7 +103,7 @@ def test_there_is_no_verdict_before_the_last_run_has_ended() -> None:
     plan = plan_confirmation(of_spec(*SEARCH), MANIFEST)
     values: list[float | None] = [3.7, 3.8, 3.5, 3.4, 3.0, 3.1, 2.9]
     running = ended(plan, values, {6: "Running"})
-    assert (outstanding(plan, running), conclude(plan, running)) == (1, None)
+    assert (plan.outstanding(running), conclude(plan, running)) == (1, None)
     verdict = conclude(plan, ended(plan, values))
     assert verdict is not None
     assert dict(verdict.seeds) == {42: 3.9, 123: 3.7, 456: 3.8}
@@ -152,10 +152,12 @@ def test_a_folder_of_that_name_that_confirms_something_else_is_named(tmp_path: P
     folder = tmp_path / "test-confirm"
     folder.mkdir()
     (folder / "experiment.yaml").write_text(yaml.safe_dump(MANIFEST))
-    with pytest.raises(FolderError, match="test-confirm: holds an experiment that follows from no search"):
-        local_plan(tmp_path, "test", "confirm")
-    other = Plan(purpose="confirm", search="other", seeds=(1,), groups=(Group(configuration={"lr": "0.1"}),))
+    with pytest.raises(
+        FolderError, match="experiment 'test-confirm' follows from no search, not from 'test'; remove it"
+    ):
+        find(LocalBackend(tmp_path), "test", "confirm")
+    other = FollowUpPlan(purpose="confirm", search="other", seeds=(1,), groups=(Group(configuration={"lr": "0.1"}),))
     document = MANIFEST | {"metadata": {"name": "x", "annotations": {"sepsweep/plan": other.model_dump_json()}}}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(FolderError, match="that follows from 'other'; move it away"):
-        local_plan(tmp_path, "test", "confirm")
+    with pytest.raises(FolderError, match="follows from 'other', not from 'test'"):
+        find(LocalBackend(tmp_path), "test", "confirm")

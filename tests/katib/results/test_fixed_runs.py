@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from katib.check import check_text
-from katib.conclude.fixed_runs import Group, Plan, derived, experiment_name, plan_of, seed_of
+from katib.conclude.fixed_runs import FollowUpPlan, Group, derived, experiment_name, plan_of, seed_of
 from katib.conclude.selection import candidates
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
@@ -30,13 +30,13 @@ def search(model: str = "dprnn", **overrides: Any) -> dict[str, Any]:
     return found
 
 
-def plan(name: str = "series3-dprnn", **fields: Any) -> Plan:
+def plan(name: str = "series3-dprnn", **fields: Any) -> FollowUpPlan:
     groups = (
         Group(configuration=SETTINGS, known={42: 3.9}, mean=3.8, sd=0.05),
         Group(configuration=SETTINGS | {"lr": "0.0021"}),
     )
     given = {"purpose": "confirm", "search": name, "seeds": (42, 123, 456), "seen": (42,), "groups": groups}
-    return Plan(**(given | {"baseline": {42: 3.01}} | fields))
+    return FollowUpPlan(**(given | {"baseline": {42: 3.01}} | fields))
 
 
 @pytest.mark.parametrize("model", specs())

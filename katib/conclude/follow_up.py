@@ -1,0 +1,120 @@
+"""What follows from a search, in explicit steps: find what was planned or propose a plan, prepare the run, run it.
+
+It is an Experiment of fixed runs (fixed_runs.py) whose plan stands in one of its annotations, so that it is found
+again on either backend. What was planned before the first finished epoch stays: a plan that follows the results proves
+nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from katib.backend.base import Backend, PreparedRun, RunResult
+from katib.check import require_sound
+from katib.conclude.fixed_runs import FollowUpPlan, Purpose, derived, experiment_name, plan_of
+from katib.errors import ManifestError
+from katib.manifest.object import Manifest
+from katib.manifest.schema import experiment_document
+from katib.table.trial_table import TrialTable
+from katib.trial import WITHOUT_RESULT
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """A plan, the text of its Experiment, and how far that is: `table` is None before its first trial."""
+
+    plan: FollowUpPlan
+    text: str
+    table: TrialTable | None = None
+    code: int = 0
+    """The exit code of a run that was broken off."""
+
+    @property
+    def name(self) -> str:
+        """The name of its Experiment."""
+        return experiment_name(self.plan.search, self.plan.purpose)
+
+    @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """Its Experiment as parsed YAML."""
+        return experiment_document(self.text, f"the Experiment {self.name}")
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Its Experiment."""
+        return Manifest.of(self.document)
+
+    @property
+    def outstanding(self) -> int:
+        """How many runs have not ended."""
+        return len(self.plan.words) if self.table is None else self.plan.outstanding(self.table)
+
+    @property
+    def values(self) -> list[dict[int, float]]:
+        """The values of each configuration by seed, as far as its runs have ended."""
+        if self.table is not None:
+            return self.plan.values(self.table)
+        return [dict(group.known) for group in self.plan.groups]
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each run that ended without a value."""
+        rows = self.table.rows if self.table is not None else ()
+        bad = [row for row in rows if row.state in WITHOUT_RESULT or row.state == "EarlyStopped"]
+        return [f"{row.assignments.get('run', row.trial)}: {row.state} {row.reason}".rstrip() for row in bad]
+
+    def after(self, result: RunResult) -> "FollowUp":
+        """Returns how far it is after a run."""
+        return replace(self, table=result.table or self.table, code=result.code)
+
+
+def find(backend: Backend, search: str, purpose: Purpose) -> FollowUp | None:
+    """Returns what follows from `search` as it was planned; None where nothing does yet.
+
+    Raises the backend's error where an experiment of that name follows from something else.
+    """
+    name = experiment_name(search, purpose)
+    text = backend.manifest(name)
+    if text is None:
+        return None
+    plan = plan_of(_document(text, name))
+    if plan is None or plan.search != search:
+        other = f"follows from '{plan.search}'" if plan else "follows from no search"
+        raise backend.error(f"experiment '{name}' {other}, not from '{search}'; remove it, or rename its search")
+    return FollowUp(plan, text, backend.table(name) if backend.begun(name) else None)
+
+
+def search_manifest(backend: Backend, search: str) -> Mapping[str, Any]:
+    """Returns the manifest of `search` as parsed YAML. Raises the backend's error where there is none."""
+    text = backend.manifest(search)
+    if text is None:
+        raise backend.error(f"experiment '{search}' has no manifest, and without it no run can be repeated")
+    return _document(text, search)
+
+
+def propose(plan: FollowUpPlan, search: Mapping[str, Any], earlier: FollowUp | None = None) -> FollowUp:
+    """Returns the follow-up of a new `plan`, made from the manifest of its `search`, in place of an `earlier` one.
+
+    Raises ManifestError where its Experiment could not be run.
+    """
+    text = derived(search, plan)
+    follow_up = FollowUp(plan, text, earlier.table if earlier else None)
+    require_sound(text, f"the Experiment {follow_up.name}")
+    return follow_up
+
+
+def prepare(backend: Backend, follow_up: FollowUp, data: Path | None) -> PreparedRun | None:
+    """Returns the run of what is missing; None where nothing is, or where it is already running."""
+    if not follow_up.outstanding and not follow_up.failures:
+        return None
+    prepared = backend.prepare(follow_up.name, follow_up.text, follow_up.plan.search, data)
+    return prepared if prepared is not None and (follow_up.outstanding or prepared.retries) else None
+
+
+def _document(text: str, experiment: str) -> Mapping[str, Any]:
+    document = experiment_document(text, f"the manifest of '{experiment}'")
+    if "spec" not in document:
+        raise ManifestError(f"the manifest of '{experiment}' has no spec")
+    return document

@@ -1,0 +1,89 @@
+"""Prints a confirmation: the runs that it takes, how far they are, and the verdict."""
+
+import sys
+from typing import Any
+
+from katib.conclude.confirmation import verdict_record
+from katib.conclude.follow_up import FollowUp
+from katib.conclude.remarks import differences
+from katib.conclude.verdict import Verdict
+from katib.terminal import print_rows, print_words
+from katib.text import count, short, with_unit
+
+
+def print_plan(follow_up: FollowUp) -> None:
+    """Prints which configurations are to be run with which seeds."""
+    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    known = sum(len(group.known) for group in plan.groups)
+    counted = f"; {count(known, 'run')} of the search ran to the end and count" if known else ""
+    print_words(
+        f"confirm: experiment '{follow_up.name}', {count(follow_up.outstanding, 'run')}:"
+        f" {count(len(plan.groups), 'configuration')} of '{plan.search}'"
+        f" with seeds {', '.join(map(str, plan.seeds))}{counted}"
+    )
+    rows = [
+        [
+            str(number),
+            "" if group.mean is None else with_unit(group.mean, metric),
+            ", ".join(str(seed) for seed in plan.seeds if seed not in group.known),
+            *map(short, group.configuration.values()),
+        ]
+        for number, group in enumerate(plan.groups, 1)
+    ]
+    print_rows(["#", "estimated mean", "seeds to run", *plan.groups[0].configuration], rows)
+    if not plan.baseline:
+        print_words("note: no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)")
+
+
+def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:
+    """Prints the values of each configuration and the verdict, or how many runs it still takes.
+
+    Returns the exit code: 1 where every run has ended and none has a value.
+    """
+    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    rows = []
+    for number, (group, by_seed) in enumerate(zip(plan.groups, follow_up.values, strict=True), 1):
+        mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""
+        each = [with_unit(by_seed[seed], metric) if seed in by_seed else "" for seed in plan.seeds]
+        rows.append([str(number), mean, *each, *map(short, group.configuration.values())])
+    headings = ["#", "mean", *(f"seed {seed}" for seed in plan.seeds), *plan.groups[0].configuration]
+    print_rows(headings, rows)
+    for line in follow_up.failures:
+        print(f"failed: {line}", file=sys.stderr)
+    if verdict is not None:
+        _print_verdict(follow_up, verdict)
+        return 0
+    if follow_up.outstanding:
+        left = f"{count(follow_up.outstanding, 'run')} of {len(plan.words)} left"
+        print_words(f"no verdict yet: {left}; run the same command to resume")
+        return follow_up.code
+    print("error: none of the confirming runs ended with a value", file=sys.stderr)
+    return follow_up.code or 1
+
+
+def _print_verdict(follow_up: FollowUp, verdict: Verdict) -> None:
+    print_words(verdict.sentence, differences(follow_up.table, verdict.baseline) if follow_up.table else "")
+    if dict(verdict.configuration) != follow_up.plan.groups[0].configuration:
+        print_words("note: no new run of the search's first choice has a value; the verdict is on the next one")
+    settings = ", ".join(f"{name} {text}" for name, text in verdict.configuration.items())
+    print_words(f"      {settings}", indent=6)
+
+
+def record(follow_up: FollowUp, verdict: Verdict | None) -> dict[str, Any]:
+    """Returns the confirmation for JSON."""
+    groups = [
+        {
+            "configuration": group.configuration,
+            "mean": group.mean,
+            "sd": group.sd,
+            "seeds": {str(seed): value for seed, value in by_seed.items()},
+        }
+        for group, by_seed in zip(follow_up.plan.groups, follow_up.values, strict=True)
+    ]
+    return {
+        "experiment": follow_up.name,
+        "search": follow_up.plan.search,
+        "candidates": groups,
+        "runs_to_go": follow_up.outstanding,
+        "verdict": verdict_record(verdict) if verdict else None,
+    }
