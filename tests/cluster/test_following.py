@@ -31,7 +31,7 @@ def test_a_search_is_confirmed_on_the_cluster(verb: Verb, katib_of: Begin, tools
     code, told, err = verb("confirm", "dprnn", *out, "--yes")
     assert code == 0, err
     assert f"applied: experiment '{NAME}-confirm'" in told
-    assert "no verdict yet: 6 runs of 6 to go" in told
+    assert "no verdict yet: 6 runs of 6 left" in told
     found = tools.cluster.get(EXPERIMENT, f"{NAME}-confirm")
     assert found is not None
     plan = plan_of(found)
