@@ -4,3 +4,206 @@ It is an Experiment of its own, `<search>-arch`, of fixed runs: each value of th
 best hyperparameters of the search and three seeds. They were found for the architecture of the search, so that a
 variant that comes close without a search of its own may come out ahead with one. Called by the verb arch.
 """
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, Literal
+
+from katib.backend.base import Backend
+from katib.conclude.confirmation import known_runs, nothing_to_go_by, seen_seeds
+from katib.conclude.fixed_runs import RUN, FollowUpPlan, Group, experiment_name
+from katib.conclude.follow_up import FollowUp
+from katib.conclude.noise import known_beforehand, pooled, quantile
+from katib.conclude.selection import candidates
+from katib.conclude.sizes import Size, known_sizes
+from katib.conclude.verdict import Verdict
+from katib.errors import FolderError, ResultError, SpecError
+from katib.manifest.object import Manifest
+from katib.metrics import METRIC
+from katib.spec import Architecture, load_spec, specs
+from katib.spec_flags import require_next_phase
+from katib.table.trial_table import Row, TrialTable
+from katib.trainer_contract import Flags
+from katib.trial import Direction
+
+Cost = Literal["parameters", "multiply_adds", "step_seconds"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One architecture of the sweep: `value` of the field, the result by seed (dB) and the costs; None: not known."""
+
+    value: str
+    seeds: Mapping[int, float]
+    mean: float | None
+    half_width: float | None
+    """Of the mean's 95 % interval; the noise of seeds is pooled over all variants."""
+    parameters: int | None = None
+    multiply_adds: int | None = None
+    step_seconds: float | None = None
+    """Measured: an epoch's time, validation included, by its training steps; median over the epochs of all its runs."""
+    epoch_seconds: float | None = None
+
+
+def require_phase(model: str) -> Architecture:
+    """Returns the next phase in the spec `model`. Raises SpecError where it has none, or one that cannot be trained."""
+    spec = load_spec(model)
+    require_next_phase(spec)
+    if spec.next_phase is None:
+        others = [other for other in specs() if load_spec(other).next_phase is not None]
+        raise SpecError(f"{model}: its spec has no next phase; these have one: {', '.join(others)}")
+    return spec.next_phase
+
+
+def require_model(table: TrialTable, model: str) -> None:
+    """Raises FolderError where the search of `table` trained another model."""
+    if table.model != model:
+        trained = table.model or "no model of ours"
+        raise FolderError(f"experiment '{table.identity.name}' is a search of {trained}, not of {model}")
+
+
+def own_value(manifest: Mapping[str, Any], field: str, kept: Path) -> tuple[int | None, str]:
+    """Returns the value of `field` in the search's own architecture; or None, and why the trainer cannot tell it.
+
+    `kept` is the file of known sizes. Raises FolderError where it cannot be written.
+    """
+    (own,), problem = known_sizes(manifest, "", [""], kept)
+    value = own.configuration.get(field) if own else None
+    return value if isinstance(value, int) else None, problem
+
+
+def plan_architecture(
+    table: TrialTable,
+    manifest: Mapping[str, Any],
+    field: str,
+    values: Sequence[int],
+    *,
+    seeds: Sequence[int],
+    verdict: Verdict | None = None,
+    own: int | None = None,
+) -> FollowUpPlan:
+    """Returns the sweep of `field` with the confirmed configuration of the search, or its first candidate where none is
+    confirmed.
+
+    `own` is the value that the search itself had: its runs, and the confirming ones, are not repeated. Raises
+    ResultError where the search has no candidate.
+    """
+    found = candidates(table, 1)
+    if not found:
+        raise ResultError(nothing_to_go_by(table))
+    best = dict(verdict.configuration) if verdict else dict(found[0].configuration)
+    known = dict(verdict.seeds) if verdict else known_runs(found[0], table, manifest)
+    return FollowUpPlan(
+        purpose="arch",
+        search=table.identity.name,
+        seeds=tuple(seeds),
+        seen=seen_seeds(table, manifest),
+        groups=tuple(
+            Group(
+                configuration=best | {field: str(value)},
+                known={seed: known[seed] for seed in seeds if value == own and seed in known},
+            )
+            for value in values
+        ),
+        field=field,
+    )
+
+
+def swept(backend: Backend, follow_up: FollowUp, kept: Path) -> tuple[list[Variant], str]:
+    """Returns the variants of a sweep, and why their sizes are unknown where the trainer cannot tell them.
+
+    `kept` is the file of known sizes. Raises FolderError where it cannot be written.
+    """
+    plan = follow_up.plan
+    values = [group.configuration[plan.field] for group in plan.groups]
+    sizes, problem = known_sizes(follow_up.document, plan.field, values, kept)
+    earlier = [plan.search, experiment_name(plan.search, "confirm")]
+    before = [row for name in earlier if backend.begun(name) for row in backend.table(name).rows]
+    return variants(plan, follow_up.table, batch_size(follow_up.document), sizes, before), problem
+
+
+def variants(
+    plan: FollowUpPlan,
+    table: TrialTable | None,
+    batch: int | None,
+    sizes: Sequence[Size | None],
+    before: Sequence[Row] = (),
+) -> list[Variant]:
+    """Returns what is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step.
+
+    `before` are trials of the search and its confirmation, among which those of the search's own architecture are
+    found.
+    """
+    values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
+    noise = pooled(list(one.values()) for one in values) or known_beforehand(table.identity.metric if table else METRIC)
+    half_width = quantile(noise.df) * noise.sd if noise else None
+    found = []
+    for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):
+        rows = _rows(plan, group, table.rows if table else (), before)
+        found.append(
+            Variant(
+                value=group.configuration[plan.field],
+                seeds=by_seed,
+                mean=fmean(by_seed.values()) if by_seed else None,
+                half_width=half_width / math.sqrt(len(by_seed)) if by_seed and half_width is not None else None,
+                parameters=size.parameters if size else None,
+                multiply_adds=size.multiply_adds if size else None,
+                step_seconds=_median([step for row in rows for step in steps(row, batch)]),
+                epoch_seconds=_median([epoch for row in rows for epoch in epochs(row)]),
+            )
+        )
+    return found
+
+
+def _rows(plan: FollowUpPlan, group: Group, swept: Sequence[Row], before: Sequence[Row]) -> list[Row]:
+    """Returns the trials of one variant; those of before only where their values were taken over."""
+    words = {group.word(seed) for seed in plan.seeds}
+    rows = [row for row in swept if row.assignments.get(RUN) in words]
+    if group.known:
+        own = {name: text for name, text in group.configuration.items() if name != plan.field}
+        confirmed = {Group(configuration=own).word(seed) for seed in group.known}
+        rows += [row for row in before if row.assignments == own or row.assignments.get(RUN) in confirmed]
+    return rows
+
+
+def front(found: Sequence[Variant], cost: Cost, *, direction: Direction = Direction.MAXIMIZE) -> list[Variant]:
+    """Returns the variants that no other beats in both result and `cost`, the cheapest first (Pareto's front)."""
+    priced = [(getattr(one, cost), -direction.sign * one.mean, one) for one in found if one.mean is not None]
+    best, chosen = math.inf, []
+    for _, loss, one in sorted((entry for entry in priced if entry[0] is not None), key=lambda entry: entry[:2]):
+        if loss < best:
+            best = loss
+            chosen.append(one)
+    return chosen
+
+
+def epochs(row: Row) -> list[float]:
+    """Seconds of each epoch: as the run itself has measured them, else from one report to the next."""
+    if measured := row.metrics.get("seconds"):
+        return [point.value for point in measured]
+    times = [point.time for point in row.curve if point.time is not None]
+    return [after - before for before, after in pairwise(times)]
+
+
+def steps(row: Row, batch: int | None) -> list[float]:
+    """Seconds of a training step in each epoch; empty where the run does not say how many mixtures it trained on."""
+    mixtures = {point.step: point.value for point in row.metrics.get("mixtures", ())}
+    return [
+        point.value / math.ceil(mixtures[point.step] / batch)
+        for point in row.metrics.get("seconds", ())
+        if batch and mixtures.get(point.step)
+    ]
+
+
+def batch_size(manifest: Mapping[str, Any]) -> int | None:
+    """Mixtures of a training step; None where the command does not say it."""
+    words = Manifest.of(manifest).flags.get(Flags.BATCH_SIZE, [])
+    return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
