@@ -41,6 +41,10 @@ FINISHED, ENDED_BY_FAULT = "finished", ("diverged", "data fault", "out of memory
 
 WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
 """The beginnings of the lines about a full volume."""
+STARTED = "unprocessed validation mixtures: "
+"""The beginning of the line that is printed before the first batch, once corpus and run directory can be used."""
+WANDB_LINK = "W&B: "
+"""The text before the address of a run."""
 ERROR, NOTE = "error: ", "note: "
 """The beginnings of the line that ends a run, and of lines about work that takes long."""
 NO_USABLE_GPU = re.compile(r"warning: (an NVIDIA GPU .*); the CPU is used")

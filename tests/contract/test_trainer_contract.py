@@ -10,7 +10,8 @@ from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
 from trainer import errors
 from trainer.inference import evaluate
-from trainer.training import progress, run_directory
+from trainer.tracking import reporter
+from trainer.training import progress, room, run_directory, train
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -33,6 +34,12 @@ def test_files_are_those_that_a_run_writes() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (evaluate, progress, run_directory)]
     for name in (contract.SUMMARY, contract.CONFIG, contract.BEST, contract.PROCESS_ID, contract.SCORES):
         assert any(f'"{name}"' in source for source in sources), name
+
+
+def test_messages_begin_as_the_trainer_prints_them() -> None:
+    sources = [Path(module.__file__ or "").read_text() for module in (reporter, room, train)]
+    for beginning in (contract.STARTED, contract.WANDB_LINK, contract.WAITS_FOR_ROOM, contract.ROOM_AGAIN):
+        assert any(f'"{beginning}' in source for source in sources), beginning
 
 
 def test_an_answer_has_both_streams_and_relays_what_takes_long(capfd: pytest.CaptureFixture[str]) -> None:

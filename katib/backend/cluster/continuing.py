@@ -19,11 +19,12 @@ from katib.backend.cluster.run_directories import RunDirectory
 from katib.manifest.object import Manifest
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 from katib.text import number
+from katib.trainer_contract import FINISHED
 from katib.tree import items_at, put, text_at
 
 SETTING = "first_suggestions"
 _SETTINGS = ("spec", "algorithm", "algorithmSettings")
-_DIVERGED, _FINISHED = "diverged", "finished"
+_DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def continued(trials: Iterable[OldTrial], directories: Iterable[RunDirectory], m
 
 
 def _rank(trial: OldTrial, directory: RunDirectory) -> int:
-    if directory.state == _FINISHED:
+    if directory.state == FINISHED:
         return 0
     return 1 if trial.state == "EarlyStopped" else 2
 

@@ -31,12 +31,11 @@ from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
 from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
 from katib.text import number
+from katib.trainer_contract import WANDB_LINK
 from katib.trial import Direction, Identity, objective_value
 from katib.tries import instant
 
 MANAGER, MANAGER_PORT = "katib-db-manager", 6789
-LINK = "W&B: "
-"""The text before the address of a run in the trainer's output (trainer/tracking/reporter.py)."""
 LINK_LOGS = 3
 """The number of logs that are searched for the address of a run; addresses differ only in the trial's name."""
 
@@ -219,8 +218,8 @@ def link(cluster: Cluster, progress: Progress) -> str:
         except ClusterError:
             return ""
         for line in map(clean, text.splitlines()):
-            if line.startswith(LINK) and line.endswith(f"/{row.trial.name}"):
-                return line.removeprefix(LINK).removesuffix(row.trial.name)
+            if line.startswith(WANDB_LINK) and line.endswith(f"/{row.trial.name}"):
+                return line.removeprefix(WANDB_LINK).removesuffix(row.trial.name)
     return ""
 
 

@@ -40,13 +40,12 @@ from katib.backend.cluster.storage import lacking_volume
 from katib.backend.cluster.suggestions import lacking, warnings_of
 from katib.errors import ClusterError
 from katib.metrics import MetricParser
+from katib.trainer_contract import STARTED
 
 NO_SIDECAR = (
     "warning: pod '{}' has no metrics collector ({}), so Katib will never see its metrics; stop the search and run make"
     " doctor"
 )
-STARTED = "unprocessed validation mixtures: "
-"""The beginning of what our trainer prints once it has corpus and run directory (trainer/training/train.py)."""
 POLL_SECONDS = 10.0
 """The longest time between two looks at the objects, and the shortest between two reads of a log."""
 
