@@ -24,7 +24,7 @@ from katib.conclude.noise import PRIOR, pooled
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import interval, judge
 from katib.search.space import Space
-from katib.table.trial_table import Point, Row, TrialTable
+from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.trial import Identity
 
 TRIALS, RANDOM = 25, 10
@@ -129,7 +129,7 @@ def _search(
     scenario: Scenario, truth: Surface, space: Space, generator: np.random.Generator
 ) -> tuple[TrialTable, dict[str, float]]:
     """Returns the table of a search, and the value that each of its trials reached, or would have."""
-    rows: list[Row] = []
+    rows: list[TrialRow] = []
     ends: dict[str, float] = {}
     points: list[np.ndarray] = []
     values: list[float] = []
@@ -151,9 +151,9 @@ def _search(
     return TrialTable(Identity("search", "val_si_snr", True, "max", {}), tuple(rows)), ends
 
 
-def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stopped: bool) -> Row:
+def _row(name: str, assignments: Mapping[str, str], curve: np.ndarray, *, stopped: bool) -> TrialRow:
     metrics = {"val_si_snr": tuple(Point(step, float(value), None) for step, value in enumerate(curve, 1))}
-    return Row(
+    return TrialRow(
         trial=name,
         state="EarlyStopped" if stopped else "Succeeded",
         reason="",

@@ -13,7 +13,7 @@ from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.manifest.render import Overrides
 from katib.spec import Spec
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 
 ASSUMED_SAVING = 0.36
 """Share that early stopping saves of the epochs behind its first look, as many as patience leaves: simulated searches
@@ -35,7 +35,7 @@ class Used:
 
 
 @dataclass(frozen=True)
-class ModelPlan:
+class ModelEstimate:
     """One search. Hours are GPU-hours: of a trial that has several GPUs, of all of them."""
 
     spec: Spec
@@ -75,10 +75,10 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BudgetEstimate:
     """Searches together on `gpus` GPUs; `price` is that of a GPU-hour, None where none was named."""
 
-    models: tuple[ModelPlan, ...]
+    models: tuple[ModelEstimate, ...]
     gpus: int
     price: float | None
     days: float
@@ -152,7 +152,7 @@ def plan(
     site_parallel: int,
     price: float | None = None,
     parallel: int | None = None,
-) -> Plan:
+) -> BudgetEstimate:
     """Returns the plan of `specs`, with what has been done so far by name of experiment.
 
     As many trials of a search are in being as there are GPUs, or `parallel`. Raises SpecError where a trial needs more
@@ -163,7 +163,7 @@ def plan(
         raise SpecError(f"--gpus {gpus}: a trial has {each} (resources.gpus in k8s/site.yaml); name at least {each}")
     wide = parallel or gpus // each
     models = tuple(_model(spec, tables.get(spec.name), each, wide) for spec in specs)
-    return Plan(
+    return BudgetEstimate(
         models,
         gpus,
         price,
@@ -188,7 +188,7 @@ def as_run(table: TrialTable) -> Spec | None:
     return shortened.model_copy(update={"hours_per_run": budget.hours_per_run or spec.hours_per_run})
 
 
-def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> ModelPlan:
+def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> ModelEstimate:
     if table and table.spec and table.spec.name == spec.name:
         spec = as_run(table) or spec
     rows = table.rows if table else ()
@@ -205,7 +205,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     over = sum(row.state not in ("Created", "Running") for row in rows)
     running = [row for row in rows if row.state == "Running"]
     begun = [row for row in rows if row.state in ("Created", "Running")]
-    return ModelPlan(
+    return ModelEstimate(
         spec,
         gpus,
         hours_per_epoch=each,
@@ -221,13 +221,13 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     )
 
 
-def _ahead(row: Row, expected: float, epochs: int) -> float:
+def _ahead(row: TrialRow, expected: float, epochs: int) -> float:
     """Epochs that a trial under way has before it: as expected, or where it has reached that, to its end."""
     return expected - row.epochs if row.epochs < expected else float(max(0, epochs - row.epochs))
 
 
 def _days(
-    models: Sequence[ModelPlan],
+    models: Sequence[ModelEstimate],
     gpus: int,
     epochs_per_trial: Sequence[float] | None = None,
     *,
@@ -244,7 +244,7 @@ def _days(
     return makespan(loads, gpus) / HOURS_A_DAY
 
 
-def _record(model: ModelPlan) -> dict[str, object]:
+def _record(model: ModelEstimate) -> dict[str, object]:
     return {
         "model": model.spec.model,
         "runs": model.spec.trials,

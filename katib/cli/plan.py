@@ -8,7 +8,7 @@ import typer
 
 from katib.backend.base import Backend
 from katib.backend.choice import choose_backend
-from katib.budget.estimate import ASSUMED_SAVING, ModelPlan, Plan
+from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, ModelEstimate
 from katib.budget.estimate import plan as planned
 from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
 from katib.cli.searches import site_of
@@ -80,7 +80,7 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
     return found
 
 
-def _print(made: Plan, site_parallel: int, unit: str) -> None:
+def _print(made: BudgetEstimate, site_parallel: int, unit: str) -> None:
 
     used = any(model.used.ended or model.used.running for model in made.models)
     headings = [
@@ -109,7 +109,7 @@ def _print(made: Plan, site_parallel: int, unit: str) -> None:
         out.words(sentence, indent=2)
 
 
-def _cells(model: ModelPlan, *, used: bool) -> list[str]:
+def _cells(model: ModelEstimate, *, used: bool) -> list[str]:
     cells = [
         model.spec.name,
         str(model.spec.trials),
@@ -124,7 +124,7 @@ def _cells(model: ModelPlan, *, used: bool) -> list[str]:
     return cells
 
 
-def _sentences(made: Plan, site_parallel: int, unit: str) -> list[str]:
+def _sentences(made: BudgetEstimate, site_parallel: int, unit: str) -> list[str]:
     """Days and money, of searches that are over what they took.
 
     `unit` is whose hours they are, a GPU's or a process's.
@@ -161,7 +161,7 @@ def _sentences(made: Plan, site_parallel: int, unit: str) -> list[str]:
     return lines + _grounds(made)
 
 
-def _grounds(made: Plan) -> list[str]:
+def _grounds(made: BudgetEstimate) -> list[str]:
     """Returns what the numbers rest on."""
     lines = []
     guessed = [model.spec.name for model in made.models if not model.measured]
@@ -178,7 +178,7 @@ def _grounds(made: Plan) -> list[str]:
     return lines
 
 
-def _left(model: ModelPlan) -> str:
+def _left(model: ModelEstimate) -> str:
     spec = model.spec
     unknown = "" if spec.epochs_with_patience else ", for nothing is known"
     return f"{model.epochs_patience:g} of {spec.epochs}{unknown}"

@@ -26,7 +26,7 @@ from katib.manifest.object import Manifest
 from katib.metrics import METRIC
 from katib.spec import Architecture, load_spec, specs
 from katib.spec_flags import require_next_phase
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.trainer_contract import Flags
 from katib.trial import Direction
 
@@ -131,7 +131,7 @@ def variants(
     table: TrialTable | None,
     batch: int | None,
     sizes: Sequence[Size | None],
-    before: Sequence[Row] = (),
+    before: Sequence[TrialRow] = (),
 ) -> list[Variant]:
     """Returns what is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step.
 
@@ -159,7 +159,7 @@ def variants(
     return found
 
 
-def _rows(plan: FollowUpPlan, group: Group, swept: Sequence[Row], before: Sequence[Row]) -> list[Row]:
+def _rows(plan: FollowUpPlan, group: Group, swept: Sequence[TrialRow], before: Sequence[TrialRow]) -> list[TrialRow]:
     """Returns the trials of one variant; those of before only where their values were taken over."""
     words = {group.word(seed) for seed in plan.seeds}
     rows = [row for row in swept if row.assignments.get(RUN) in words]
@@ -181,7 +181,7 @@ def front(found: Sequence[Variant], cost: Cost, *, direction: Direction = Direct
     return chosen
 
 
-def epochs(row: Row) -> list[float]:
+def epochs(row: TrialRow) -> list[float]:
     """Seconds of each epoch: as the run itself has measured them, else from one report to the next."""
     if measured := row.metrics.get("seconds"):
         return [point.value for point in measured]
@@ -189,7 +189,7 @@ def epochs(row: Row) -> list[float]:
     return [after - before for before, after in pairwise(times)]
 
 
-def steps(row: Row, batch: int | None) -> list[float]:
+def steps(row: TrialRow, batch: int | None) -> list[float]:
     """Seconds of a training step in each epoch; empty where the run does not say how many mixtures it trained on."""
     mixtures = {point.step: point.value for point in row.metrics.get("mixtures", ())}
     return [

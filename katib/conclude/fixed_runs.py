@@ -23,7 +23,7 @@ from katib.defects import defects
 from katib.errors import ManifestError
 from katib.manifest.command import as_run, is_trainer
 from katib.manifest.object import PLAN, Manifest
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.trainer_contract import RUNS, Flags
 from katib.trial import ENDED
 from katib.yaml_reader import resolve
@@ -160,7 +160,7 @@ def plan_of(manifest: Mapping[str, Any]) -> FollowUpPlan | None:
         raise ManifestError(f"annotation {PLAN}: {defects(error, FollowUpPlan)}") from None
 
 
-def seed_of(row: Row, search: Mapping[str, Any]) -> int:
+def seed_of(row: TrialRow, search: Mapping[str, Any]) -> int:
     """Returns the seed that a trial of the search was trained with: a parameter's, or else that of the command of all.
 
     Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.

@@ -17,7 +17,7 @@ from katib.metrics import METRIC
 from katib.search.history import OUTCOMES, Observation
 from katib.search.space import Space
 from katib.table.axes import spanned
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import with_unit
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def seed_noise(table: TrialTable) -> Noise | None:
     return Noise(fitted, 0.0, "by the Gaussian process as it was fitted: no trial repeats another")
 
 
-def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Noise | None:
+def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> Noise | None:
     """Returns the noise as far as it is known without a fit; None: not at all."""
     repeats = [
         [row.value for row in rows if row.state == "Succeeded" and row.value is not None] for rows in groups.values()
@@ -133,25 +133,25 @@ def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> Noise |
     return replace(moderated(repeats), source=source)
 
 
-def _configurations(table: TrialTable) -> dict[Key, list[Row]]:
-    groups: dict[Key, list[Row]] = {}
+def _configurations(table: TrialTable) -> dict[Key, list[TrialRow]]:
+    groups: dict[Key, list[TrialRow]] = {}
     for row in table.rows:
         key = tuple((name, text) for name, text in row.assignments.items() if name != SEED)
         groups.setdefault(key, []).append(row)
     return groups
 
 
-def _ran_to_its_end(row: Row) -> bool:
+def _ran_to_its_end(row: TrialRow) -> bool:
     return row.state == "Succeeded" and row.value is not None
 
 
-def _values(rows: Sequence[Row]) -> list[float]:
+def _values(rows: Sequence[TrialRow]) -> list[float]:
     """Of trials that have ended: of one that still runs, nothing is known yet."""
     return [row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")]
 
 
 def _belief(
-    table: TrialTable, groups: Mapping[Key, Sequence[Row]], noise: Noise | None
+    table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]], noise: Noise | None
 ) -> dict[Key, tuple[float, float | None]]:
     """Mean and deviation of each configuration with a value, greater is better.
 
@@ -173,7 +173,7 @@ def _belief(
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
 
 
-def _told(table: TrialTable, groups: Mapping[Key, Sequence[Row]]) -> "Observations":
+def _told(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
     """Returns what the Gaussian process is told of the trials."""
     from katib.search.observations import observations
 

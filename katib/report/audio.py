@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from katib.table.trial_table import Row
+from katib.table.trial_table import TrialRow
 from katib.text import count
 from katib.trainer_contract import BEST, CONFIG, SCORES, Flags, program, run_trainer
 from katib.untrusted import clean, read_bytes, read_json
@@ -83,7 +83,7 @@ class Listening:
         return Listening(f"{self.says} {missing} more would not fit into the file.", tuple(kept))
 
 
-def listen(best: Row | None, folder: Path | None, *, ours: bool = True) -> Listening:
+def listen(best: TrialRow | None, folder: Path | None, *, ours: bool = True) -> Listening:
     """Returns what the trial in `folder` makes of the first validation mixtures; None where its folder is elsewhere.
 
     A program other than our trainer (not `ours`) leaves nothing that could be played.

@@ -8,7 +8,7 @@ from katib.manifest.object import Manifest
 from katib.report.figure import Figure, by_state, drawing
 from katib.report.style import STATES
 from katib.table.patience import patience_of, used
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, count, duration
 
 PLANNED, EXPECTED = "#7d8fa8", "expected"
@@ -37,7 +37,7 @@ def cost(table: TrialTable) -> Cost:
     return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
 
 
-def spared(row: Row, table: TrialTable) -> float | None:
+def spared(row: TrialRow, table: TrialTable) -> float | None:
     """GPU-hours of the epochs that a stopped trial was not given, at what its own epochs took.
 
     None where it was not stopped, has finished no epoch, or where nobody knows how many it would have run.

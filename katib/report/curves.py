@@ -18,7 +18,7 @@ from katib.report.search import baseline_line, baseline_mean
 from katib.report.style import BEST, STATES
 from katib.table.patience import used
 from katib.table.sample import foremost, spread
-from katib.table.trial_table import Point, Row, TrialTable
+from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.text import count, with_unit
 from katib.trial import Direction
 
@@ -86,7 +86,7 @@ def _finding(table: TrialTable) -> str:
     return " ".join(parts)
 
 
-def _interesting(rows: Sequence[Row], table: TrialTable) -> dict[str, list[float]]:
+def _interesting(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, list[float]]:
     """Returns the part of the axis in which the curves differ.
 
     They begin far below, and that steep part would squeeze the rest together. Every trial's final value stays visible.
@@ -115,13 +115,13 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     return " ".join(parts)
 
 
-def _outside(rows: Sequence[Row], seen: Mapping[str, Sequence[float]]) -> str:
+def _outside(rows: Sequence[TrialRow], seen: Mapping[str, Sequence[float]]) -> str:
     low, high = seen.get("range", (-math.inf, math.inf))
     beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
     return f"Not shown: {count(beyond, 'early epoch')}, far below the rest." if beyond else ""
 
 
-def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, object]:
+def _lines(rows: Sequence[TrialRow], table: TrialTable, state: str) -> dict[str, object]:
     """Returns the curves of one state as one trace, with gaps between them."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -146,7 +146,7 @@ def _lines(rows: Sequence[Row], table: TrialTable, state: str) -> dict[str, obje
     }
 
 
-def _line(best: Row, table: TrialTable) -> dict[str, object]:
+def _line(best: TrialRow, table: TrialTable) -> dict[str, object]:
     points = spread(best.curve, MOST_POINTS)
     metric = table.identity.metric
     return {
@@ -161,7 +161,7 @@ def _line(best: Row, table: TrialTable) -> dict[str, object]:
     }
 
 
-def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, object]:
+def _crosses(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, object]:
     ends: list[Point] = [row.curve[-1] for row in rows]
     colour = STATES["EarlyStopped"]
     return {
@@ -176,7 +176,7 @@ def _crosses(rows: Sequence[Row], table: TrialTable) -> dict[str, object]:
     }
 
 
-def _median(rows: Sequence[Row], direction: Direction) -> dict[str, object] | None:
+def _median(rows: Sequence[TrialRow], direction: Direction) -> dict[str, object] | None:
     """Returns the median, at each epoch, of the best values so far: what a stop rule compares a trial with.
 
     It counts all trials that got as far as the epoch or ended by themselves before it.

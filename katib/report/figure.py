@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import short, with_unit
 from katib.trial import Direction, State
 
@@ -100,7 +100,7 @@ def _rounded(value: object) -> object:
     return value.item() if hasattr(value, "item") else value
 
 
-def about(row: Row, table: TrialTable) -> str:
+def about(row: TrialRow, table: TrialTable) -> str:
     """Returns what a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
     metric = table.identity.metric
     lines = [f"<b>{plain(row.trial)}</b> {row.state}"]
@@ -128,7 +128,7 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
 
-def by_state(rows: Sequence[Row]) -> dict[State, list[Row]]:
+def by_state(rows: Sequence[TrialRow]) -> dict[State, list[TrialRow]]:
     """Returns the rows by state, in drawing order: what matters most comes last, and so lies on top."""
     order: tuple[State, ...] = (
         "Created",

@@ -23,7 +23,7 @@ from katib.manifest.experiment import Parameter, parameters_of
 from katib.manifest.object import Manifest
 from katib.search.axis import Axis
 from katib.table.patience import used
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, markdown_text, short, signed, with_unit
 from katib.trainer_contract import Flags
 from katib.trial import WITHOUT_RESULT
@@ -235,7 +235,7 @@ def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
     return f"{axis.name}: the best, {short(best[axis.name])}, lies at the {end} bound {bound:g} of its range; {advice}"
 
 
-def _why(row: Row) -> str:
+def _why(row: TrialRow) -> str:
     return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else ""))
 
 

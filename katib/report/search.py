@@ -17,7 +17,7 @@ from katib.report.figure import (
 )
 from katib.report.style import BEST, STATES, marker, shade
 from katib.table.sample import foremost
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, short, with_unit
 
 MOST_LINES, MOST_POINTS, SHADES = 300, 1500, 8
@@ -161,7 +161,7 @@ def _versus_baseline(table: TrialTable) -> str:
     )
 
 
-def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable) -> dict[str, object]:
+def _best_so_far(rows: Sequence[TrialRow], numbers: dict[str, int], table: TrialTable) -> dict[str, object]:
     x: list[int] = []
     y: list[float] = []
     for row in rows:
@@ -180,7 +180,7 @@ def _best_so_far(rows: Sequence[Row], numbers: dict[str, int], table: TrialTable
     }
 
 
-def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
+def _places(row: TrialRow, lines: Sequence[Line], seen: Span) -> list[float | None]:
     """Returns the height of the trial on each axis, the value's last."""
     value = None
     if row.value is not None:
@@ -188,9 +188,11 @@ def _places(row: Row, lines: Sequence[Line], seen: Span) -> list[float | None]:
     return [*(line.place(row.assignments.get(line.name)) for line in lines), value]
 
 
-def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> list[dict[str, object]]:
+def _grouped(
+    rows: Sequence[TrialRow], places: dict[str, list[float | None]], table: TrialTable
+) -> list[dict[str, object]]:
     """Returns the trials as one trace per shade of rank, the worst first: a trace per trial would be slow."""
-    groups: dict[int, list[Row]] = {}
+    groups: dict[int, list[TrialRow]] = {}
     for rank, row in enumerate(rows):
         groups.setdefault(SHADES * rank // len(rows), []).append(row)
     return [
@@ -200,7 +202,7 @@ def _grouped(rows: Sequence[Row], places: dict[str, list[float | None]], table: 
 
 
 def _line(
-    rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable, *, color: str, width: float
+    rows: Sequence[TrialRow], places: dict[str, list[float | None]], table: TrialTable, *, color: str, width: float
 ) -> dict[str, object]:
     x: list[float | None] = []
     y: list[float | None] = []
@@ -222,7 +224,7 @@ def _line(
     }
 
 
-def _valueless(rows: Sequence[Row], places: dict[str, list[float | None]], table: TrialTable) -> dict[str, object]:
+def _valueless(rows: Sequence[TrialRow], places: dict[str, list[float | None]], table: TrialTable) -> dict[str, object]:
     colour, width = STATES["Failed"], 1.2
     dotted = {"color": colour, "width": width, "dash": "dot"}
     made = _line(rows, places, table, color=colour, width=width)
@@ -281,7 +283,7 @@ def _broken(name: str) -> str:
     return "<br>".join(line.strip() for line in lines)
 
 
-def _near(rows: Sequence[Row], lines: Sequence[Line]) -> str:
+def _near(rows: Sequence[TrialRow], lines: Sequence[Line]) -> str:
     """Returns the parameters on which the five best agree: those where they lie within a quarter of the axis."""
     if len(rows) < 10:
         return ""

@@ -6,7 +6,7 @@ from katib.report.log import at_bounds
 from katib.report.search import baseline_line, baseline_mean
 from katib.report.style import BEST, marker
 from katib.table.sample import foremost
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import short
 
 MOST_POINTS, MOST_SLICES = 600, 12
@@ -43,7 +43,7 @@ def _slice(line: Line, table: TrialTable) -> Figure:
     return Figure(f"slice-{line.name}", line.name, finding, drawing(traces, layout), 300, left_out)
 
 
-def _points(rows: list[Row], line: Line, table: TrialTable) -> dict[str, object]:
+def _points(rows: list[TrialRow], line: Line, table: TrialTable) -> dict[str, object]:
     texts, seen = [row.assignments[line.name] for row in rows], span(table)
     return {
         "type": "scatter",

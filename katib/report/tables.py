@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from katib.conclude.selection import candidates
 from katib.metrics import UNIT
 from katib.report.cost import hours, spared
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, difference, duration, short, with_unit
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
@@ -165,18 +165,18 @@ def _deviation(sd: float | None, metric: str) -> str:
     return "" if sd is None else f" ± {with_unit(sd, metric).removesuffix(f' {UNIT}')}"
 
 
-def _value(row: Row, metric: str) -> str:
+def _value(row: TrialRow, metric: str) -> str:
     return "" if row.value is None else with_unit(row.value, metric)
 
 
-def _gain(row: Row, metric: str) -> str:
+def _gain(row: TrialRow, metric: str) -> str:
     return "" if row.gain is None else difference(row.gain, metric)
 
 
-def _hours(row: Row) -> str:
+def _hours(row: TrialRow) -> str:
     return f"{row.gpu_hours:.2f}" if row.gpu_hours else ""
 
 
-def _spared(row: Row, table: TrialTable) -> str:
+def _spared(row: TrialRow, table: TrialTable) -> str:
     found = spared(row, table)
     return "" if found is None else hours(found)

@@ -19,7 +19,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.table.formats import as_csv, records
 from katib.table.origin import budget, origin
-from katib.table.trial_table import DELETED, Row, TrialTable
+from katib.table.trial_table import DELETED, TrialRow, TrialTable
 from katib.trial import identity_from
 from katib.untrusted import LARGEST_TABLE, checked, clean, finite, is_epoch, is_name, read_json, web_address
 
@@ -90,7 +90,7 @@ def read(folder: Path) -> TrialTable:
         raise FolderError(f"{path}: is no table that `make delete` has written ({why})") from None
 
 
-def _row(record: Mapping[str, Any], metric: str) -> Row:
+def _row(record: Mapping[str, Any], metric: str) -> TrialRow:
     """Returns one trial of the file, whose texts are cleaned and whose numbers are finite.
 
     Raises ValueError, KeyError and TypeError.
@@ -114,7 +114,7 @@ def _row(record: Mapping[str, Any], metric: str) -> Row:
         "started": _time(record["started"]),
         "ended": _time(record["ended"]),
     }
-    return checked(Row, found)
+    return checked(TrialRow, found)
 
 
 def _points(columns: Mapping[str, object]) -> list[dict[str, object]]:

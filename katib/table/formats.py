@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from katib.columns import Column, without_prefix
-from katib.table.trial_table import Point, Row, TrialTable
+from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.terminal import STATES, Output, print_columns
 from katib.text import difference, duration, markdown_text, short, spreadsheet_cell, with_unit
 from katib.trial import WITHOUT_RESULT
@@ -144,7 +144,7 @@ class _Cell:
 
     heading: str
     rank: int
-    text: Callable[[Row], str]
+    text: Callable[[TrialRow], str]
     right: bool = True
 
 
@@ -192,7 +192,7 @@ def _other_metrics(table: TrialTable) -> tuple[str, ...]:
     return tuple(name for name in names if name != table.identity.metric)
 
 
-def _at_best(row: Row, metric: str) -> float | None:
+def _at_best(row: TrialRow, metric: str) -> float | None:
     points = row.metrics.get(metric, ())
     return next((point.value for point in points if point.step == row.best_epoch), None)
 

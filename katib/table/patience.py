@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from katib.manifest.object import Manifest
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
 from katib.trainer_contract import Flags
 from katib.trial import Direction
@@ -24,7 +24,7 @@ def patience_of(manifest: Manifest) -> int | None:
     return manifest.number(Flags.PATIENCE)
 
 
-def explained(rows: Iterable[Row], manifest: Manifest, *, direction: Direction) -> list[Row]:
+def explained(rows: Iterable[TrialRow], manifest: Manifest, *, direction: Direction) -> list[TrialRow]:
     """Returns the rows, with the reason of each that patience ended."""
     epochs, patience = manifest.number(Flags.EPOCHS), patience_of(manifest)
     if epochs is None or patience is None:
@@ -51,7 +51,7 @@ def reason(values: Sequence[float], epochs: int, patience: int, *, direction: Di
     return f"{BEGIN}no better epoch than {best} in {count(waited, 'epoch')}" if waited >= patience else ""
 
 
-def ended_by_patience(table: TrialTable) -> list[Row]:
+def ended_by_patience(table: TrialTable) -> list[TrialRow]:
     """Returns the trials that patience ended."""
     return [row for row in table.rows if row.state == "Succeeded" and row.reason.startswith(BEGIN)]
 

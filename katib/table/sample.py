@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from katib.table.trial_table import Row
+from katib.table.trial_table import TrialRow
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
-def foremost(rows: Sequence[Row], most: int) -> list[Row]:
+def foremost(rows: Sequence[TrialRow], most: int) -> list[TrialRow]:
     """Returns all rows, or `most` of them: the first half of these are the best, the rest evenly from the others.
 
     The best row comes first in `rows`.

@@ -59,7 +59,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialRow:
     """One trial. `value` is the objective's, `seconds` is training time, `best_epoch` counts from 1.
 
     A trial that failed has no value, no best epoch and no gain, whatever it printed before: it has no result in Katib.
@@ -126,7 +126,7 @@ class TrialTable:
     """The trials of one experiment, best first, those without a value last."""
 
     identity: Identity
-    rows: tuple[Row, ...]
+    rows: tuple[TrialRow, ...]
     venue: Venue = ONE_MACHINE
     model: str = ""
     """As the manifest's label has it; empty where it has none."""
@@ -150,7 +150,7 @@ class TrialTable:
         return "GPU" if self.gpus else "process"
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> TrialRow | None:
         """The best trial that has a value."""
         return self.rows[0] if self.rows and self.rows[0].value is not None else None
 
@@ -163,7 +163,7 @@ class TrialTable:
         return None if shortened else self.spec.baseline
 
     @property
-    def under_way(self) -> tuple[Row, ...]:
+    def under_way(self) -> tuple[TrialRow, ...]:
         """Trials that have not ended."""
         return tuple(row for row in self.rows if row.state not in ENDED)
 
@@ -179,11 +179,11 @@ class TrialTable:
         return tuple(dict.fromkeys(name for row in self.rows for name in row.assignments))
 
     @property
-    def finished(self) -> tuple[Row, ...]:
+    def finished(self) -> tuple[TrialRow, ...]:
         """Trials that ran to their own end and have a value."""
         return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
 
 
-def best_first(rows: Iterable[Row], direction: Direction) -> tuple[Row, ...]:
+def best_first(rows: Iterable[TrialRow], direction: Direction) -> tuple[TrialRow, ...]:
     """Returns the order of a table: those without a value last."""
     return tuple(sorted(rows, key=lambda row: (row.value is None, -direction.sign * (row.value or 0))))

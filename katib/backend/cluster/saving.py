@@ -13,7 +13,7 @@ from katib.backend.cluster.run_directories import RunDirectory, read
 from katib.backend.cluster.table import MANAGER, Gathered, gather
 from katib.errors import ClusterError
 from katib.table.run_folder import Metrics, history
-from katib.table.trial_table import Row, TrialTable, best_first
+from katib.table.trial_table import TrialRow, TrialTable, best_first
 from katib.trial import objective_value
 
 
@@ -80,7 +80,7 @@ def completed(table: TrialTable, directories: Mapping[str, RunDirectory]) -> Tri
     return replace(table, rows=best_first(rows, table.identity.direction), notes=notes)
 
 
-def _completed(row: Row, directory: RunDirectory | None, strategy: str) -> Row:
+def _completed(row: TrialRow, directory: RunDirectory | None, strategy: str) -> TrialRow:
     metrics: Metrics = history(directory.summary, row.objective) if directory else {}
     curve = metrics.get(row.objective, ())
     if len(curve) <= len(row.curve):

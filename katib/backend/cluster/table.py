@@ -29,7 +29,7 @@ from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
-from katib.table.trial_table import CLUSTER, Row, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, TrialRow, TrialTable, best_first
 from katib.text import number
 from katib.trainer_contract import WANDB_LINK
 from katib.trial import Direction, Identity, objective_value
@@ -156,14 +156,14 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     )
 
 
-def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> Row:
+def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> TrialRow:
     trial, curve = live.trial, metrics.get(identity.metric, ())
     start = trial.started or trial.created
     # Katib writes the observation after the end of a trial; until then, the value comes from the reports.
     value = trial.observed.get(identity.strategy)
     if value is None or abs(value) == float("inf") or value != value:
         value = objective_value([point.value for point in curve] or live.values, identity.strategy)
-    return Row(
+    return TrialRow(
         trial=trial.name,
         state=trial.state,
         reason=live.cause.problem if live.cause else "",

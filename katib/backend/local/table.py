@@ -19,7 +19,7 @@ from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
-from katib.table.trial_table import Point, Row, TrialTable, best_first
+from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
 from katib.text import SECONDS_AN_HOUR
 from katib.trainer_contract import CONFIG, ENDED_BY_FAULT, FINISHED, OUTPUT, SUMMARY, Exit
 from katib.trial import Direction, Identity, State
@@ -102,11 +102,11 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
     return 0 if on_cpu or (given and not any(given)) else Manifest(identity.spec).gpus
 
 
-def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> Row:
+def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
     value = trial.value(identity.strategy)
     mixture = finite(read_json(folder / SUMMARY).get(f"mixture_{identity.metric}"))
     seconds = trial.effort.seconds + _at_work(trial, folder)
-    return Row(
+    return TrialRow(
         trial=trial.name,
         state=trial.state,
         reason=trial.reason,

@@ -21,7 +21,7 @@ from katib.report.log import entry, placed
 from katib.table import export
 from katib.table.formats import FORMATS, as_csv, markdown, text
 from katib.table.run_folder import wandb_link
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.terminal import output, print_rows
 from katib.text import markdown_text, spreadsheet_cell
 from katib.trainer_contract import WANDB_ADDRESS
@@ -128,7 +128,7 @@ def test_no_table_carries_an_escape(tmp_path: Path, format: str, line: str) -> N
     assert "\x1b" not in printed
 
 
-def row(value: float | None = 1.0, **changes: Any) -> Row:
+def row(value: float | None = 1.0, **changes: Any) -> TrialRow:
     return replace(plain_row("test-aaaaaaaa", value), **changes)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from katib.table.trial_table import Point, Row, TrialTable, best_first
+from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
 from katib.trial import Identity
 
 SPACE = {
@@ -26,10 +26,10 @@ def row(
     state: str = "Succeeded",
     curve: tuple[float, ...] = (),
     **assignments: Any,
-) -> Row:
+) -> TrialRow:
     """Returns a trial; `assignments` are numbers or texts."""
     values = curve or (() if value is None else (value,))
-    return Row(
+    return TrialRow(
         trial=name,
         state=state,  # type: ignore[arg-type]
         reason="diverged: the loss is nan" if state == "Failed" else "",
@@ -43,7 +43,7 @@ def row(
     )
 
 
-def table(*rows: Row, maximize: bool = True, spec: dict[str, Any] | None = None, **fields: Any) -> TrialTable:
+def table(*rows: TrialRow, maximize: bool = True, spec: dict[str, Any] | None = None, **fields: Any) -> TrialTable:
     """Returns a search of lr and grad_clip_norm unless `spec` says otherwise."""
     side = "max" if maximize else "min"
     identity = Identity("test", "val_si_snr", maximize, side, SPACE if spec is None else spec)  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ from katib.manifest.render import Overrides, render
 from katib.report.pareto import page
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import Point, Row
+from katib.table.trial_table import Point, TrialRow
 from katib.trial import Direction
 from tests.katib.results.tables import row, table
 
@@ -50,12 +50,12 @@ def test_the_front_holds_what_no_other_beats_in_both() -> None:
     assert front([unknown], "parameters") == []
 
 
-def timed(**metrics: tuple[float, ...]) -> Row:
+def timed(**metrics: tuple[float, ...]) -> TrialRow:
     points = {
         name: tuple(Point(step, value, None) for step, value in enumerate(values, 1))
         for name, values in metrics.items()
     }
-    return Row("t", "Succeeded", "", {}, 1.0, 1, 2, 60.0, objective="val_si_snr", metrics=points)
+    return TrialRow("t", "Succeeded", "", {}, 1.0, 1, 2, 60.0, objective="val_si_snr", metrics=points)
 
 
 def test_a_steps_time_is_the_epochs_by_its_steps_as_the_run_recorded_them() -> None:
@@ -67,7 +67,7 @@ def test_a_steps_time_is_the_epochs_by_its_steps_as_the_run_recorded_them() -> N
 
 def test_where_a_run_has_not_recorded_its_epochs_the_times_of_its_reports_tell() -> None:
     curve = tuple(Point(step, 1.0, time) for step, time in ((1, 100.0), (2, 130.0), (3, 170.0)))
-    assert epochs(Row("t", "Running", "", {}, 1.0, 1, 3, 60.0, objective="m", metrics={"m": curve})) == [
+    assert epochs(TrialRow("t", "Running", "", {}, 1.0, 1, 3, 60.0, objective="m", metrics={"m": curve})) == [
         30.0,
         40.0,
     ]

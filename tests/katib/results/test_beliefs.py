@@ -13,7 +13,7 @@ from katib.conclude.noise import Noise
 from katib.conclude.selection import candidates, seed_noise
 from katib.spec import load_spec
 from katib.table.axes import spanned
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from tests.katib.results.tables import row, table
 
 QUIET = Noise(0.01, 50.0)
@@ -23,7 +23,7 @@ def of_metric(found: TrialTable, metric: str) -> TrialTable:
     return replace(found, identity=replace(found.identity, metric=metric))
 
 
-def spread(values: tuple[float, ...], **first: Row) -> list[Row]:
+def spread(values: tuple[float, ...], **first: TrialRow) -> list[TrialRow]:
     """Trials over the range of lr, in the order of their values."""
     places = np.geomspace(1e-4, 1e-2, len(values))
     return [
@@ -94,7 +94,7 @@ def test_a_trial_that_still_runs_beside_an_ended_one_adds_nothing() -> None:
     assert (found.observed, found.mean, found.sd) == (3.0, 3.0, QUIET.sd)
 
 
-def beliefs(*rows: Row, **fields: Noise | None) -> dict[str, float]:
+def beliefs(*rows: TrialRow, **fields: Noise | None) -> dict[str, float]:
     return {one.configuration["lr"]: one.mean for one in candidates(table(*rows), 99, **fields)}
 
 
@@ -137,7 +137,7 @@ def test_one_value_is_believed_as_it_is_with_the_noise_that_is_known() -> None:
     assert (found.mean, found.sd) == (0.25, None)
 
 
-def repeated() -> list[Row]:
+def repeated() -> list[TrialRow]:
     """Returns two configurations twice, at 1.0 and 1.2 and at 3.0 and 3.4, and one once.
 
     A stopped repeat counts for nothing.

@@ -22,7 +22,7 @@ from katib.errors import FolderError, ResultError
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable
+from katib.table.trial_table import CLUSTER, Budget, TrialRow, TrialTable
 from tests.katib.results.tables import row, table
 
 MANIFEST: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test")))
@@ -35,7 +35,7 @@ SEARCH = (
 SPEC = load_spec("dprnn")
 
 
-def of_spec(*rows: Row, epochs: int = 100) -> TrialTable:
+def of_spec(*rows: TrialRow, epochs: int = 100) -> TrialTable:
     return replace(table(*rows), spec=SPEC, budget=Budget(25, epochs, 2.5))
 
 
@@ -81,7 +81,7 @@ def test_shorter_trainings_have_no_baseline_and_another_can_be_given() -> None:
         ((row("a", 3.0, "Running", lr=1e-3, grad_clip_norm=5),), "test: no trial has run to its end"),
     ],
 )
-def test_where_there_is_no_candidate_one_line_says_why(rows: tuple[Row, ...], said: str) -> None:
+def test_where_there_is_no_candidate_one_line_says_why(rows: tuple[TrialRow, ...], said: str) -> None:
     with pytest.raises(ResultError, match=said) as error:
         plan_confirmation(table(*rows), MANIFEST)
     assert "\n" not in str(error.value)

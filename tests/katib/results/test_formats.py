@@ -16,7 +16,7 @@ from katib.backend.local.table import read_table
 from katib.errors import FolderError
 from katib.table import export
 from katib.table.formats import as_csv, as_json, markdown, print_table
-from katib.table.trial_table import CLUSTER, Row, TrialTable
+from katib.table.trial_table import CLUSTER, TrialRow, TrialTable
 from katib.terminal import output
 from tests.katib.results.made import identity, made, trial
 from tests.verbs import Terminal
@@ -84,7 +84,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
 @settings(deadline=None)
 @given(trial_name=TEXT, reason=TEXT, value=st.none() | st.floats(allow_nan=False, allow_infinity=False), lr=TEXT)
 def test_any_row_survives_csv_and_json(trial_name: str, reason: str, value: float | None, lr: str) -> None:
-    row = Row(trial_name, "Succeeded", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
+    row = TrialRow(trial_name, "Succeeded", reason, {"lr": lr}, value, None, 0, 0.0, objective="val_si_snr")
     found = TrialTable(IDENTITY, (row,))
     (record,) = json.loads("".join(as_json(found)))
     (line,) = csv.DictReader(io.StringIO("".join(as_csv(found)), newline=""))

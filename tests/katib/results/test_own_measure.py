@@ -22,7 +22,7 @@ from katib.report.search import baseline_line
 from katib.report.summary import conclude, configuration, facts, next_steps
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, Budget, TrialRow, TrialTable, best_first
 from katib.trial import Direction, Identity
 from tests.katib.results.made import identity, trial
 from tests.katib.results.tables import row, table
@@ -40,7 +40,7 @@ SPACE = {
 FOREIGN = {"containers": [{"name": "train", "command": ["sh", "-c", "awk"]}]}
 
 
-def of_accuracy(*rows: Row, **spec: Any) -> TrialTable:
+def of_accuracy(*rows: TrialRow, **spec: Any) -> TrialTable:
     """Returns a search that goes by an accuracy in 0..1, of somebody's own program."""
     job = {"primaryContainerName": "train", "trialSpec": {"spec": {"template": {"spec": FOREIGN}}}}
     return TrialTable(
@@ -48,7 +48,7 @@ def of_accuracy(*rows: Row, **spec: Any) -> TrialTable:
     )
 
 
-def accuracies(count: int, noise: float = 0.0, seed: int = 0) -> list[Row]:
+def accuracies(count: int, noise: float = 0.0, seed: int = 0) -> list[TrialRow]:
     """0.99 - 0.004 (log10 lr + 2)^2, to six digits as awk prints it, and normal noise."""
     draw = np.random.default_rng(seed)
     rates = draw.uniform(0.001, 0.1, count)

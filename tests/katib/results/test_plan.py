@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.__main__ import main
-from katib.budget.estimate import ASSUMED_SAVING, Plan, plan
+from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, plan
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.spec import SERIES, load_spec
@@ -21,7 +21,7 @@ from tests.katib.results.made import made, trial
 HOURS = st.lists(st.floats(0.1, 30), max_size=12).map(tuple)
 
 
-def series(gpus: int, **words: object) -> Plan:
+def series(gpus: int, **words: object) -> BudgetEstimate:
     return plan([load_spec(model) for model in SERIES], {}, gpus=gpus, gpus_per_trial=1, site_parallel=2, **words)  # type: ignore[arg-type]
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from katib.budget.estimate import ASSUMED_SAVING, Plan, as_run, plan
+from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, as_run, plan
 from katib.errors import SpecError
 from katib.spec import Spec, load_spec
-from katib.table.trial_table import Budget, Row, TrialTable
+from katib.table.trial_table import Budget, TrialRow, TrialTable
 from tests.katib.results.tables import table
 
 SPEC = load_spec("dprnn").model_copy(
@@ -17,8 +17,8 @@ SPEC = load_spec("dprnn").model_copy(
 )
 
 
-def run(name: str, state: str, epochs: int, gpu_hours: float) -> Row:
-    return Row(
+def run(name: str, state: str, epochs: int, gpu_hours: float) -> TrialRow:
+    return TrialRow(
         trial=name,
         state=state,  # type: ignore[arg-type]
         reason="",
@@ -45,7 +45,7 @@ ROWS = (
 first."""
 
 
-def planned(*rows: Row, spec: Spec = SPEC, **words: Any) -> Plan:
+def planned(*rows: TrialRow, spec: Spec = SPEC, **words: Any) -> BudgetEstimate:
     found: TrialTable = replace(table(*rows), spec=spec)
     words = {"gpus": 4, "gpus_per_trial": 2, "site_parallel": 1} | words
     return plan([spec], {"made": found}, **words)

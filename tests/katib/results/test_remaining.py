@@ -12,19 +12,19 @@ from katib.conclude.remarks import progress, remarks
 from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.summary import next_steps
-from katib.table.trial_table import CLUSTER, ONE_MACHINE, Row, TrialTable, Venue
+from katib.table.trial_table import CLUSTER, ONE_MACHINE, TrialRow, TrialTable, Venue
 from katib.text import difference, roughly
 from tests.katib.results.made import made, trial
 from tests.katib.results.tables import SPACE, row, table
 from tests.verbs import katib
 
 
-def of_hours(name: str, hours: float, state: str = "Succeeded", epochs: int = 10) -> Row:
+def of_hours(name: str, hours: float, state: str = "Succeeded", epochs: int = 10) -> TrialRow:
     found = row(name, 1.0, state, curve=(1.0,) * epochs, lr=0.001, grad_clip_norm=5)
     return replace(found, seconds=3600 * hours)
 
 
-def under_way(*rows: Row, trials: int = 6, parallel: int = 2, slots: int = 0) -> TrialTable:
+def under_way(*rows: TrialRow, trials: int = 6, parallel: int = 2, slots: int = 0) -> TrialTable:
     spec = SPACE | {"maxTrialCount": trials, "parallelTrialCount": parallel}
     return table(*rows, spec=spec, slots=slots)
 
@@ -53,7 +53,7 @@ def test_where_nothing_has_ended_or_nobody_knows_how_many_come_there_is_no_estim
     assert hours_left(table(of_hours("a", 1))) is None
 
 
-def failing(*rows: Row, **spec: object) -> TrialTable:
+def failing(*rows: TrialRow, **spec: object) -> TrialTable:
     return table(*rows, spec=SPACE | {"maxTrialCount": 6, "maxFailedTrialCount": 2} | spec)
 
 

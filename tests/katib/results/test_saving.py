@@ -15,7 +15,7 @@ from katib.backend.cluster.table import Gathered
 from katib.errors import ClusterError
 from katib.table import export
 from katib.table.run_folder import history
-from katib.table.trial_table import CLUSTER, Budget, Row, TrialTable
+from katib.table.trial_table import CLUSTER, Budget, TrialRow, TrialTable
 from tests.katib.results.made import BEST, identity, manifest
 
 METRIC = "val_si_snr"
@@ -33,9 +33,9 @@ def summary(*values: float, state: str = "stopped") -> dict[str, Any]:
     }
 
 
-def row(name: str, *values: float, state: Any = "Failed") -> Row:
+def row(name: str, *values: float, state: Any = "Failed") -> TrialRow:
     metrics = history(summary(*values), METRIC)
-    return Row(
+    return TrialRow(
         name,
         state,
         "",
@@ -49,13 +49,13 @@ def row(name: str, *values: float, state: Any = "Failed") -> Row:
     )
 
 
-def table(*rows: Row) -> TrialTable:
+def table(*rows: TrialRow) -> TrialTable:
     notes = ("katib-db-manager does not answer (x)",)
     return TrialTable(identity(), rows, venue=CLUSTER, budget=Budget(25, 100, None), notes=notes)
 
 
 def gathered(
-    monkeypatch: pytest.MonkeyPatch, directories: Any, *rows: Row, doubtful: str = "", finished: Any = None
+    monkeypatch: pytest.MonkeyPatch, directories: Any, *rows: TrialRow, doubtful: str = "", finished: Any = None
 ) -> saving.Saving:
     """Returns what `saving` says where the DB manager and logs gave `rows`, and run directories are `directories`."""
     found = Gathered(table(*rows), manifest(), tuple(doubtful), finished or {}, "it is away")

@@ -9,7 +9,7 @@ import pytest
 from katib.conclude.noise import PRIOR, Noise
 from katib.conclude.selection import candidates, seed_noise
 from katib.spec import load_spec
-from katib.table.trial_table import Row
+from katib.table.trial_table import TrialRow
 from tests.katib.results.tables import SPACE, row, table
 
 
@@ -17,7 +17,7 @@ def surface(lr: float, clip: float) -> float:
     return 4.0 - 1.5 * (math.log10(lr) + 2.7) ** 2 - 0.02 * (clip - 5) ** 2
 
 
-def search(count: int = 24, noise: float = 0.05) -> list[Row]:
+def search(count: int = 24, noise: float = 0.05) -> list[TrialRow]:
     generator = np.random.default_rng(3)
     found = []
     for number in range(count):
@@ -80,7 +80,7 @@ def test_failed_and_running_trials_are_no_candidates() -> None:
 
 
 @pytest.mark.parametrize("rows", [[], [row("failed", None, "Failed", lr=0.001, grad_clip_norm=5)]])
-def test_where_nothing_ended_with_a_value_there_is_no_candidate(rows: list[Row]) -> None:
+def test_where_nothing_ended_with_a_value_there_is_no_candidate(rows: list[TrialRow]) -> None:
     assert candidates(table(*rows)) == []
 
 

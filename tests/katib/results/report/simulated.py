@@ -9,7 +9,7 @@ import yaml
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.table.trial_table import Budget, Point, Row, TrialTable
+from katib.table.trial_table import Budget, Point, TrialRow, TrialTable
 from katib.trial import Identity
 
 METRIC = "val_si_snr"
@@ -22,11 +22,11 @@ def identity(trials: int = 30, name: str = "series3-sepformer") -> Identity:
     return Identity(name, METRIC, True, "max", yaml.safe_load(text)["spec"])
 
 
-def row(number: int, values: Any, *, lr: float = 1e-3, state: str = "Succeeded", **more: Any) -> Row:
+def row(number: int, values: Any, *, lr: float = 1e-3, state: str = "Succeeded", **more: Any) -> TrialRow:
     """Returns one trial with these values by epoch; one that is not finite is a gap."""
     finite = [(step, float(value)) for step, value in enumerate(values, 1) if np.isfinite(value)]
     best = max((value for _, value in finite), default=None)
-    made = Row(
+    made = TrialRow(
         trial=f"series3-sepformer-{number:08x}",
         state=state,  # type: ignore[arg-type]
         reason="",
@@ -43,7 +43,7 @@ def row(number: int, values: Any, *, lr: float = 1e-3, state: str = "Succeeded",
     return replace(made, **more)
 
 
-def table(*rows: Row, epochs: int = 50, **more: Any) -> TrialTable:
+def table(*rows: TrialRow, epochs: int = 50, **more: Any) -> TrialTable:
     """Of these rows, the best first."""
     ordered = sorted(rows, key=lambda one: (one.value is None, -(one.value or 0.0)))
     known: dict[str, Any] = {"spec": load_spec("sepformer"), "model": "sepformer", "gpus": 1}

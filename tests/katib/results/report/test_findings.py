@@ -17,7 +17,7 @@ from katib.report.slices import slices
 from katib.report.summary import conclude
 from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
-from katib.table.trial_table import Row, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.trial import Direction, Identity
 from tests.katib.results.report.simulated import METRIC, identity, row, searched, table
 
@@ -52,7 +52,7 @@ def test_a_smaller_loss_matters_as_a_greater_quality_does() -> None:
         ([row(number, [3.0], lr=1e-4 * (1 + number)) for number in range(FEWEST)], "the same value"),
     ],
 )
-def test_where_nothing_can_be_said_of_importance_it_says_why(rows: list[Row], reason: str) -> None:
+def test_where_nothing_can_be_said_of_importance_it_says_why(rows: list[TrialRow], reason: str) -> None:
     figure = importance_figure(table(*rows))
     assert not figure.drawing
     assert reason in figure.finding
