@@ -1,4 +1,4 @@
-"""`python -m katib VERB`: imports only the verb that is called, and prints an error that a user can mend as one line."""
+"""Runs `python -m katib VERB`: imports only that verb, and prints an error that a user can fix as one line."""
 
 import sys
 from importlib import import_module
@@ -18,11 +18,12 @@ VERBS = tuple(sorted(verb for verbs in GROUPS.values() for verb in verbs))
 
 
 def main(words: list[str]) -> int:
-    """Runs one verb; returns the exit code: 0 done, 1 failed, 2 bad input."""
+    """Runs a verb and returns the exit code: 0 done, 1 failed, 2 bad input."""
     if words[:1] in (["help"], ["-h"], ["--help"]):
         words = [*words[1:2], "--help"] if words[1:] and words[1] not in ("help", "-h", "--help") else []
     if words in (["--version"], ["version"]):
-        from importlib.metadata import version  # loads the reader of mails
+        # Imported here because it loads the e-mail parser.
+        from importlib.metadata import version
 
         print(f"sepsweep {version('sepsweep')}")
         return 0
@@ -43,7 +44,7 @@ def main(words: list[str]) -> int:
 
 
 def _summary(verb: str) -> str:
-    """Returns the first sentence of the verb's file, which is not imported: all of them together take seconds."""
+    """Returns the first line of the verb's file without importing it: to import all verbs takes seconds."""
     with (CLI / f"{_name(verb)}.py").open(encoding="utf-8") as source:
         return source.readline().strip().strip('"')
 

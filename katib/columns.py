@@ -1,9 +1,7 @@
-"""Which columns of a table a width has room for, and the lines that they make.
+"""Lays out a table for a width: chooses the columns that fit and makes the lines. Pure: no I/O.
 
-Every verb's table goes through here. Pure.
-
-No cell is ever cut: a column is shown whole or left out, the one of the highest rank first, and a line says which are
-missing.
+No cell is ever cut: a column is shown whole or left out, the one with the highest rank first, and a sentence names the
+columns that are missing.
 """
 
 import re
@@ -17,35 +15,35 @@ from katib.untrusted import clean
 
 GAP = 2
 HEADING_LINES = 3
-"""Into how many lines a heading may be broken before a column is left out."""
+"""The most lines that a heading takes before a column is left out."""
 LONGEST_HEADING = 200
-"""Letters of a heading; a name without end would take the time of its square to break."""
+"""Characters of a heading: the time to break one grows with the square of its length."""
 MISSING_LINES = 2
 PIECE = 16
-"""A word of a heading that is longer than this may be broken anywhere."""
+"""A longer word of a heading may be broken anywhere."""
 EMPTY = "-"
-"""An empty cell where there is no width: columns can then be counted (awk -F'  +')."""
+"""An empty cell in a pipe or a file, so that columns can be counted (awk -F'  +')."""
 RANGE = re.compile(r"(?<=[ _/.-])")
 
 Styled = tuple[str, str]
-"""A text and its style in rich's words; empty: none."""
+"""A text and its style as rich names it; an empty style is none."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. On a narrow terminal the one with the highest `rank` gives way first; the lowest never does."""
+    """A column. On a narrow terminal, the one with the highest `rank` is left out first, the lowest never."""
 
     heading: str
     cells: Sequence[str]
     rank: int = 0
     right: bool = False
     styles: Sequence[str] = ()
-    """One a cell, or none at all."""
+    """One for each cell, or none at all."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is shown: lines of styled texts, without blanks at their ends, and the headings of what is not."""
+    """A table as it is shown: lines of styled texts without trailing blanks, and the headings that were left out."""
 
     lines: tuple[tuple[Styled, ...], ...]
     heading_lines: int
@@ -59,7 +57,7 @@ class Table:
 
 
 def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], ranks: Sequence[int] = ()) -> list[Column]:
-    """Returns the columns of `rows`, numbers to the right; without `ranks` the last one gives way first."""
+    """Returns the columns of `rows`, with numbers aligned to the right; without `ranks`, the last is left out first."""
     made = []
     for index, heading in enumerate(headings):
         cells = [row[index] for row in rows]
@@ -69,10 +67,7 @@ def columns(headings: Sequence[str], rows: Sequence[Sequence[str]], ranks: Seque
 
 
 def fit(found: Sequence[Column], width: int | None) -> Table:
-    """Returns the table of these columns as wide as `width` at most.
-
-    None is a pipe or a file, which takes everything.
-    """
+    """Returns the table of these columns in at most `width` characters; None, for a pipe or a file, is no limit."""
     found = [_clean(column, EMPTY if width is None else "") for column in found]
     if width is None:
         return _table(found, [_laid(column, 1) for column in found], ())
@@ -86,8 +81,9 @@ def fit(found: Sequence[Column], width: int | None) -> Table:
 
 
 def missing(left_out: Sequence[str], elsewhere: str, width: int) -> str:
-    """Returns the sentence that names what was left out, as much of it as there are lines for, and where it can be
-    seen; empty where nothing was.
+    """Returns the sentence that names the columns left out and where to see them; empty if there are none.
+
+    It takes at most MISSING_LINES lines, and counts the columns for which there is no room.
     """
     if not left_out:
         return ""
@@ -105,7 +101,7 @@ def missing(left_out: Sequence[str], elsewhere: str, width: int) -> str:
 
 
 def without_prefix(names: Sequence[str], start: str = "") -> tuple[str, list[str]]:
-    """Returns what all names begin with, `start` or else whatever ends with a hyphen, and the names without it."""
+    """Returns the common prefix of all names, `start` or one that ends with a hyphen, and the names without it."""
     if start and names and all(name.startswith(start) and name != start for name in names):
         return start, [name.removeprefix(start) for name in names]
     first, last = (min(names), max(names)) if names else ("", "")
@@ -118,8 +114,8 @@ def without_prefix(names: Sequence[str], start: str = "") -> tuple[str, list[str
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
-    """Returns the words of `text` in lines of at most `width`, the later ones indented; a longer word is broken."""
-    # Behind the indent there is room for a wide letter at least, so that each line takes something.
+    """Returns `text` in lines of at most `width`, the later ones indented; a word that is too long is broken."""
+    # The indent leaves room for at least one wide character, so that each line takes some of the text.
     indent = min(indent, width // 2, max(0, width - 2))
     first, *others = text.lstrip(" ").split(" ")
     lines = list(_pieces(text[: len(text) - len(text.lstrip(" "))] + first, width, indent))
@@ -132,7 +128,7 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def _pieces(line: str, width: int, indent: int) -> Iterator[str]:
-    """Yields a line in as many as it takes."""
+    """Yields a line in as many pieces as it takes."""
     while cell_len(line) > width:
         first = chop_cells(line, width)[0] or line[0]
         yield first
@@ -141,7 +137,7 @@ def _pieces(line: str, width: int, indent: int) -> Iterator[str]:
 
 
 def _clean(column: Column, empty: str) -> Column:
-    """In one line, without what a terminal would obey."""
+    """Returns the column with cells of one line each, without control characters."""
     cells = [_one_line(cell) or empty for cell in column.cells]
     return Column(_one_line(column.heading[:LONGEST_HEADING]), cells, column.rank, column.right, column.styles)
 
@@ -151,7 +147,7 @@ def _one_line(text: str) -> str:
 
 
 def _chosen(found: Sequence[Column], width: int) -> list[Column]:
-    """By rank, as long as they fit under headings as narrow as may be."""
+    """Returns the columns that fit under the narrowest headings, by rank."""
     chosen: set[int] = set()
     room = width + GAP
     for index in sorted(range(len(found)), key=lambda index: found[index].rank):
@@ -165,7 +161,7 @@ def _chosen(found: Sequence[Column], width: int) -> list[Column]:
 def _widened(
     shown: Sequence[Column], laid: Sequence[tuple[int, list[str]]], lines: int, room: int
 ) -> list[tuple[int, list[str]]]:
-    """Headings that are broken into fewer lines than they may be, by rank, as far as there is room."""
+    """Returns the layout with headings in fewer lines than allowed, by rank, as far as there is `room`."""
     widened = list(laid)
     for index in sorted(range(len(shown)), key=lambda index: shown[index].rank):
         for fewer in range(1, lines):
@@ -178,8 +174,8 @@ def _widened(
 
 
 def _laid(column: Column, lines: int) -> tuple[int, list[str]]:
-    """Returns the narrowest width under a heading of at most so many lines, and that heading."""
-    # So many lines hold no more than this; a blank between two of them is lost.
+    """Returns the least width with a heading of at most `lines` lines, and that heading."""
+    # No narrower column can hold the heading in so many lines, each of which saves a blank.
     width = max([*map(cell_len, column.cells), (cell_len(column.heading) - lines + 1) // lines])
     while len(heading := _broken(column.heading, width)) > lines:
         width += 1
@@ -187,7 +183,7 @@ def _laid(column: Column, lines: int) -> tuple[int, list[str]]:
 
 
 def _broken(heading: str, width: int) -> list[str]:
-    """Returns a heading in lines, broken behind blanks, underscores and the like."""
+    """Returns a heading in lines, broken after blanks, underscores and the like."""
     pieces = [part for piece in RANGE.split(heading) for part in chop_cells(piece, PIECE)]
     lines = [""]
     for piece in pieces:
@@ -203,7 +199,7 @@ def _total(laid: Sequence[tuple[int, list[str]]]) -> int:
 
 
 def _folded(column: Column, width: int) -> tuple[list[Column], list[tuple[int, list[str]]]]:
-    """Returns one column alone that is wider than all there is: its cells take several lines."""
+    """Returns the only column, which is wider than the terminal, with its cells on several lines."""
     cells, styles = [], []
     for index, cell in enumerate(column.cells):
         parts = chop_cells(cell, width) or [""]
@@ -226,7 +222,7 @@ def _table(found: Sequence[Column], laid: Sequence[tuple[int, list[str]]], left_
 def _line(
     found: Sequence[Column], laid: Sequence[tuple[int, list[str]]], cells: Sequence[Styled]
 ) -> tuple[Styled, ...]:
-    """Cells side by side; blanks come before a text, and so never at the end."""
+    """Returns cells side by side; blanks are added before a text, and so never at the end."""
     made: list[Styled] = []
     blanks = 0
     for column, (width, _), (text, style) in zip(found, laid, cells, strict=True):

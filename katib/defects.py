@@ -1,6 +1,6 @@
-"""Says in plain words what pydantic found wrong with an input: the key, what it must be, and the nearest valid thing.
+"""Says in plain words what pydantic found wrong with an input: the key, what it must be, and the nearest valid word.
 
-No text of pydantic's own reaches a user.
+No message of pydantic itself reaches a user.
 """
 
 import re
@@ -16,7 +16,7 @@ from katib.errors import nearest
 MOST_DEFECTS = 10
 LONGEST_VALUE = 60
 KEY = "[key]"
-"""How pydantic marks that a key of a mapping is wrong and not its value."""
+"""The mark of pydantic for a mapping whose key is wrong, rather than its value."""
 
 
 def defects(cause: ValidationError, model: type[BaseModel]) -> str:
@@ -31,7 +31,8 @@ def worded(item: ErrorDetails) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind == "value_error":
         return item["msg"].removeprefix("Value error, ")
-    if str(item["input"]).strip().lower().lstrip("+-") == "nan":  # it lies within no limits
+    # NaN lies within no limits, so pydantic would name those.
+    if str(item["input"]).strip().lower().lstrip("+-") == "nan":
         return _WORDS["finite_number"]
     if kind == "literal_error":
         words = [word.strip("'") for word in re.split(", | or ", context["expected"])]
@@ -43,9 +44,9 @@ def worded(item: ErrorDetails) -> str:
 
 
 def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], str] = str) -> AfterValidator:
-    """Returns a validator of texts that match `pattern` whole and have at most `longest` characters.
+    """Returns a validator for texts that match the whole `pattern` and have at most `longest` characters.
 
-    `rule` says in words what they must be, and `near` makes of a wrong text one that may do.
+    `rule` says in words what a text must do, and `near` turns a wrong text into one that may be valid.
     """
     whole = re.compile(pattern)
 
@@ -62,7 +63,7 @@ def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], 
 
 
 def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:
-    """Returns a function that makes of a text a name of Kubernetes: small letters and digits with '-' between them."""
+    """Returns a function that turns a text into a Kubernetes name of lower-case letters, digits and '-'."""
 
     def near(text: str) -> str:
         bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
@@ -73,7 +74,7 @@ def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:
 
 
 def shown(value: object) -> str:
-    """Returns a wrong value as a reader of YAML knows it."""
+    """Returns a wrong value as it looks in YAML."""
     if value is None or value == "":
         return "nothing"
     if isinstance(value, bool):
@@ -87,7 +88,7 @@ def shown(value: object) -> str:
 _WORDS = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number of less size",
+    "int_parsing_size": "must be a smaller whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "float_parsing": "must be a number",
@@ -97,7 +98,7 @@ _WORDS = {
     "string_type": "must be a text",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "json_invalid": "is no JSON",
+    "json_invalid": "is not JSON",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
@@ -109,7 +110,7 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
 }
-"""By pydantic's type of the defect. A text's length and spelling have validators of their own (`spelled`)."""
+"""The words for each type of defect that pydantic knows; `spelled` validates the length and spelling of texts."""
 
 
 def _near(value: object, words: list[str]) -> str:
@@ -127,7 +128,7 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"unknown key '{where}': {nearest(keys[-1], _fields(model, keys[:-1]))}"
     if item["type"] == "missing":
         return f"key '{where}' is missing"
-    # What holds for a whole section names its values itself; the section would take a screen.
+    # A message about a whole section names the values itself; printing the section would fill a screen.
     own = item["type"] == "value_error" and isinstance(item["input"], dict)
     found = "" if own else f" (got {shown(item['input'])})"
     return f"{where}: {worded(item)}{found}" if where else f"{worded(item)}{found}"
@@ -136,7 +137,7 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
 def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:
     """Returns the keys that the section at `keys` may hold.
 
-    A mapping with free keys (search, fixed) has those of its values.
+    For a mapping with free keys (search, fixed), these are the keys of its values.
     """
     section: type[BaseModel] = model
     for key in keys:

@@ -1,4 +1,4 @@
-"""Reads a YAML input (a spec, a site) into its frozen model; each defect is named with file and key."""
+"""Reads a YAML input (a spec, a site) into its frozen model, and names each defect with file and key."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversion of types, no infinite number."""
+    """The base of every section: it is frozen, has no unknown keys and no infinite numbers, and converts no types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -22,7 +22,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
     """Returns the `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
     data = _data(path, error)
     if not isinstance(data, dict):
-        raise error(f"{path}: holds no keys; it must be a mapping of {', '.join(sorted(model.model_fields))}")
+        raise error(f"{path}: holds no keys; it must have {', '.join(sorted(model.model_fields))}")
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as cause:
@@ -30,7 +30,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
 
 
 def _data(path: Path, error: type[SepsweepError]) -> object:
-    """Returns the value of the one document of `path`, as kubectl would read it. Raises `error`."""
+    """Returns the value of the only document in `path`, as kubectl would read it. Raises `error`."""
     try:
         documents = read_documents(path.read_text(encoding="utf-8-sig"))
     except OSError as cause:
@@ -41,7 +41,7 @@ def _data(path: Path, error: type[SepsweepError]) -> object:
         raise error(f"{path}:{cause.line}: is not YAML: {cause.problem}") from None
     if len(documents) > 1:
         line = documents[1].lines[()]
-        raise error(f"{path}:{line}: a second document begins here, and one belongs into the file")
+        raise error(f"{path}:{line}: a second document begins here; the file must hold only one")
     for document in documents:
         for fault in document.faults:
             key = ".".join(map(str, fault.path))

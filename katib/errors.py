@@ -1,4 +1,4 @@
-"""Errors that a user can mend. The command line prints each as one line; anything else is a bug and shows its trace."""
+"""Errors that a user can fix; the command line prints each as one line. Any other error is a bug."""
 
 from bisect import bisect
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from functools import lru_cache
 
 MOST_OPTIONS, NEIGHBOURS, LONGEST_WORD = 100, 20, 200
 LEAST_LETTERS = 3
-"""Of a word, by which one that begins with it is known."""
+"""A shorter beginning of a word does not identify it."""
 
 
 class SepsweepError(Exception):
-    """Base of all errors that name what is wrong, where, and what to do next.
+    """The base of all errors that name what is wrong, where, and what to do next.
 
-    `exit_code` is 2 where the input is bad and 1 where the world failed (a trial, a cluster).
+    `exit_code` is 2 if the input is bad and 1 if something else failed, such as a trial or the cluster.
     """
 
     exit_code = 2
@@ -32,21 +32,21 @@ class ManifestError(SepsweepError):
 
 
 class FolderError(SepsweepError):
-    """A folder that the caller named is missing, empty, or cannot be written."""
+    """A folder that the user named is missing, empty, or cannot be written."""
 
 
 class CostError(SepsweepError):
-    """A search would cost more than its caller can have meant, and there is nobody to ask."""
+    """A search would cost more than the user can have meant, and there is no terminal to ask on."""
 
 
 class EngineError(SepsweepError):
-    """The local search cannot go on."""
+    """The local search cannot continue."""
 
     exit_code = 1
 
 
 class RecordError(EngineError):
-    """A file of a local search is damaged, somebody else's, or not what it seems."""
+    """A file of a local search is damaged, or was written by another program."""
 
     exit_code = 2
 
@@ -64,16 +64,15 @@ class ResultError(SepsweepError):
 
 
 class UnansweredError(SepsweepError):
-    """A question before a change was broken off."""
+    """The question that comes before a change was not answered."""
 
     exit_code = 1
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Returns the valid word that `word` was probably meant to be, or the list of all of them, as the tail of a
-    message.
+    """Returns the end of a message: the valid word that `word` was probably meant to be, or else all valid words.
 
-    Of very many words only those that come next in the alphabet are looked at, and the first are listed.
+    Among very many words, only the alphabetical neighbours are compared, and only the first ones are listed.
     """
     options, near, listed = _options(tuple(valid))
     plain = word.strip().lower()
@@ -82,8 +81,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     if len(options) > MOST_OPTIONS:
         place = bisect(near, plain)
         near = near[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
-    # A beginning says more than likeness: "bayes" is nearer to "cmaes" than to "bayesianoptimization" by its letters
-    # alone.
+    # A common beginning says more than similar letters: by its letters alone, "bayes" is nearer to "cmaes" than to
+    # "bayesianoptimization".
     begun = [option for option in near if len(plain) >= LEAST_LETTERS and option.startswith(plain)]
     longer = sorted((option for option in near if len(option) >= LEAST_LETTERS and plain.startswith(option)), key=len)
     close = begun if len(begun) == 1 else get_close_matches(plain, near, n=1) or longer[-1:]
@@ -92,8 +91,9 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 @lru_cache(maxsize=16)
 def _options(valid: tuple[str, ...]) -> tuple[dict[str, str], list[str], str]:
-    """Returns the valid words by their small letters, these in order, and all words as a list to print: made once for
-    many slips.
+    """Returns the valid words by their lower-case form, these forms in order, and the list of all words to print.
+
+    The cache serves inputs with many misspelt words.
     """
     options = {option.lower(): option for option in sorted(valid)}
     shown = [word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}..." for word in options.values()]

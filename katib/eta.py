@@ -1,4 +1,4 @@
-"""When a search ends, by what its ended trials took. Pure."""
+"""Estimates when a search ends, from the durations of its ended trials. Pure: no I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,8 +7,9 @@ WEEK = timedelta(days=7)
 
 
 def seconds_left(each: float, elapsed: Sequence[float], waiting: int, parallel: int) -> float:
-    """Returns the seconds until the last trial ends, where each takes `each`: those under way for `elapsed` seconds,
-    and `waiting` ones that begin as slots become free.
+    """Returns the seconds until the last trial ends if each takes `each` seconds.
+
+    Running trials began `elapsed` seconds ago; `waiting` more start as slots become free.
     """
     slots = sorted(max(0.0, each - seconds) for seconds in elapsed)
     slots = [0.0] * (parallel - len(slots)) + slots
@@ -18,8 +19,9 @@ def seconds_left(each: float, elapsed: Sequence[float], waiting: int, parallel: 
 
 
 def ends_at(seconds: float, now: datetime) -> str:
-    """Returns the time in so many seconds: `14:05` today, `Sat 14:05` within a week, then `Tue 9 Dec`, or `Fri 1 Jan
-    2027`.
+    """Returns the time `seconds` after `now`: `14:05` today, `Sat 14:05` within a week, then `Tue 9 Dec`.
+
+    Another year is added: `Fri 1 Jan 2027`.
     """
     try:
         end = now + timedelta(seconds=seconds)

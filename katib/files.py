@@ -1,7 +1,4 @@
-"""Writes a file that is there whole or not at all: beside its place, then renamed into it.
-
-Called by whoever keeps results.
-"""
+"""Writes a file as a whole or not at all: under another name first, which is then renamed."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,14 +8,15 @@ from katib.errors import FolderError
 
 
 def write_whole(path: Path, pieces: Iterable[str], advice: str = "") -> None:
-    """Make or replace `path`, its folder too.
+    """Creates or replaces the file `path`, and creates its folder.
 
-    Raises FolderError, which ends with `advice`; nothing half-written stays.
+    Raises FolderError, whose message ends with `advice`; nothing half-written remains then.
     """
     building = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        building.unlink(missing_ok=True)  # one that was cut off, or a link that would lead elsewhere
+        # It may be what an interrupted write left, or a link that leads elsewhere.
+        building.unlink(missing_ok=True)
         with building.open("x", encoding="utf-8", newline="") as file:
             file.writelines(pieces)
         building.replace(path)

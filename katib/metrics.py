@@ -1,7 +1,7 @@
-"""The metric line: what a trial prints once an epoch, the filter that finds it, and the one parser of it.
+"""Finds metrics in what a trial prints once per epoch: the filter of the metric line, and the only parser.
 
-Katib's collector applies Go's RE2 to each line; RE2 is what this module uses too, so that a filter means the same in a
-pod and on this machine. Called by the renderer, the manifest check and the local engine.
+Katib's collector applies RE2 to each line, and so does this module: a filter means the same in a pod and on this
+machine.
 """
 
 import math
@@ -21,24 +21,22 @@ _GO_NUMBER = re2.compile(
 )
 RFC3339 = re2.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 SEED_DEVIATION = 0.13
-"""Standard deviation of METRIC between seeds of one configuration, dB: 0.127 between replicates of public DPRNN
-trainings on PolSESS."""
+"""Standard deviation (dB) of METRIC between seeds of a configuration: 0.127 in repeated DPRNN trainings on PolSESS."""
 TOLERANCES = {METRIC: 0.35}
-"""By how much a trial of a known metric may lie below the median and still go on: two values of the same configuration
-differ by so much in 1 of 17 cases (0.35 / (0.13 * sqrt 2) = 1.9 deviations). Another metric has none unless its
-manifest says so."""
+"""By how much a trial may lie below the median without being stopped, by metric: two values of one configuration differ
+by more in 1 of 17 cases (0.35 / (0.13 * sqrt 2) = 1.9 deviations). Any other metric has none by default."""
 DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
-"""Katib's filter where a manifest names none (pkg/metricscollector/v1beta1/common/const.go)."""
+"""Katib's default filter (pkg/metricscollector/v1beta1/common/const.go)."""
 
 
 def metric_filter(name: str) -> str:
-    """Returns the filter that matches a whole metric line of `name` and nothing else a trainer prints."""
+    """Returns the filter that matches a metric line of `name` and nothing else that the trainer prints."""
     return rf"^\S+ ({name})=([-+]?\d+(?:\.\d+)?)$"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One value of one metric, at the time that the trainer gave it (None where the line carries none)."""
+    """A value of a metric, at the time in its line; None if the line has none."""
 
     name: str
     value: float
@@ -47,10 +45,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Printed:
-    """What a line says of one metric, as the trainer wrote it.
-
-    `text` is empty where the filter's second group took no part.
-    """
+    """The value of a metric as a trial printed it; `text` is empty if the filter's second group matched nothing."""
 
     name: str
     text: str
@@ -60,8 +55,8 @@ class Printed:
 class MetricParser:
     """Finds reports in lines as Katib's file collector does (file-metricscollector.go, parseLogs).
 
-    Group 1 of a filter must equal one of `names` and group 2 is the value, both without white space around them; a
-    filter without two groups finds nothing. A line may hold several.
+    Without the white space around them, group 1 of a filter must equal one of `names`, and group 2 is the value. A
+    filter with fewer groups finds nothing. A line may hold several reports.
     """
 
     def __init__(self, filters: Sequence[str], names: Sequence[str]) -> None:
@@ -69,7 +64,7 @@ class MetricParser:
         self._names = frozenset(names)
 
     def parse(self, line: str) -> list[Report]:
-        """Returns all reports of one line without its line end; a value that is no number is left out."""
+        """Returns all reports in a line without its end; values that are not numbers are left out."""
         return [
             Report(one.name, value, one.time)
             for one in self.texts(line)
@@ -77,7 +72,7 @@ class MetricParser:
         ]
 
     def texts(self, line: str) -> list[Printed]:
-        """Returns all that one line without its line end says of the metrics, numbers or not, as Katib stores it."""
+        """Returns all values of the metrics in a line without its end, numbers or not, as Katib stores them."""
         if not any(name in line for name in self._names):
             return []
         stamp = _time(line)
@@ -91,14 +86,14 @@ class MetricParser:
 
 
 def compile_filter(text: str) -> Pattern:
-    """Returns the compiled RE2 of a filter. Raises re2.error, whose text says what RE2 does not accept."""
+    """Returns the compiled filter. Raises re2.error, whose text says what RE2 does not accept."""
     options = re2.Options()
     options.log_errors = False
     return re2.compile(text, options)
 
 
 def _time(line: str) -> datetime | None:
-    """Of a line that begins with an instant in RFC 3339, as for Katib; a date or a time of day alone is none."""
+    """Returns the RFC 3339 time that a line begins with; None for anything else, such as a date alone."""
     word = line.split(" ", 1)[0]
     try:
         return datetime.fromisoformat(word) if RFC3339.fullmatch(word) else None

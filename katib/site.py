@@ -1,4 +1,4 @@
-"""Where it runs: k8s/site.yaml, read into a frozen `Site`. Called by the renderer and by the cluster verbs."""
+"""Reads k8s/site.yaml, which says where searches run, into a frozen `Site`."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,12 @@ from katib.errors import SiteError
 SITE = Path(__file__).parent.parent / "k8s" / "site.yaml"
 
 SUFFIXES = ("m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti")
-HIGHEST_ID = 2**31 - 1  # Kubernetes refuses a greater runAsUser
+HIGHEST_ID = 2**31 - 1
+"""The greatest runAsUser that Kubernetes accepts."""
 
 
 def _quantity(text: str) -> str:
-    """Returns the quantity that was probably meant: `32 GB` is 32G, `32gib` is 32Gi."""
+    """Returns the quantity that was probably meant: 32G for `32 GB`, 32Gi for `32gib`."""
     found = re.fullmatch(r"(\d+)\s*([A-Za-z]*?)[Bb]?", text.strip())
     suffixes = {suffix.lower(): suffix for suffix in SUFFIXES}
     return f"{found[1]}{suffixes.get(found[2].lower(), found[2])}" if found else text
@@ -69,7 +70,7 @@ class Claims(Strict):
 
 
 class Resources(Strict):
-    """What one trial asks for."""
+    """What one trial requests."""
 
     gpus: int = Field(ge=0)
     cpu: Quantity
@@ -87,21 +88,21 @@ class Toleration(Strict):
 
 
 class Wandb(Strict):
-    """Weights & Biases: the project, and the Secret whose key `api-key` holds the key."""
+    """Weights & Biases: the project, and the Secret whose entry `api-key` holds the key."""
 
     project: Label
     secret: Label
 
 
 class User(Strict):
-    """The ids that a trial's processes and files have; never root."""
+    """The user and group ids of a trial's processes and files, never root's."""
 
     uid: int = Field(ge=1, le=HIGHEST_ID)
     gid: int = Field(ge=1, le=HIGHEST_ID)
 
 
 class Site(Strict):
-    """One cluster's names and sizes."""
+    """The names and sizes of one cluster."""
 
     namespace: Label
     image: Image
@@ -121,5 +122,5 @@ class Site(Strict):
 
 
 def load_site(path: Path | None = None) -> Site:
-    """Returns the site of `path`, by default k8s/site.yaml. Raises SiteError."""
+    """Returns the site in `path`, by default k8s/site.yaml. Raises SiteError."""
     return load(path or SITE, Site, SiteError)

@@ -1,7 +1,4 @@
-"""What is searched: one short YAML a model (katib/specs/), read into a frozen `Spec`.
-
-Called by the renderer and by plan.
-"""
+"""Reads a spec, the short YAML per model that says what is searched (katib/specs/), into a frozen `Spec`."""
 
 import math
 import re
@@ -22,14 +19,15 @@ SPECS = Path(__file__).parent / "specs"
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 WORD = r"[A-Za-z0-9_./:=,+@%-]+"
-"""What passes Katib's unquoted shell line whole."""
+"""A word that Katib's unquoted shell line leaves as it is."""
 WORDED = "have letters, digits and _ . / : = , + @ % - only"
 Word = Annotated[str, spelled(WORD, WORDED)]
 Name = Annotated[
     str,
     spelled(
         r"[a-z]([-a-z0-9]*[a-z0-9])?",
-        "have lower-case letters, digits and '-' only, begin with a letter, not end with '-', and have at most 40 characters",
+        "have lower-case letters, digits and '-' only, begin with a letter, not end with '-', and have at most 40"
+        " characters",
         longest=40,
         near=hyphenated(40, "a-z"),
     ),
@@ -37,7 +35,7 @@ Name = Annotated[
 
 
 def _setting(value: object) -> object:
-    """Returns the value of a fixed setting. Raises ValueError in one line for all of its types."""
+    """Returns a fixed setting. Raises one ValueError for all its types, where pydantic would have one for each."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be a finite number")
     words = value if isinstance(value, list) else [value]
@@ -54,7 +52,7 @@ Setting = Annotated[bool | int | float | str | list[str], BeforeValidator(_setti
 
 
 def _seed(key: object) -> object:
-    """Returns a key is a text to kubectl, as in JSON; the text of a whole number is that number."""
+    """Returns a seed as a number: kubectl, like JSON, knows keys as texts only."""
     return int(key) if isinstance(key, str) and re.fullmatch(r"\d{1,18}", key, re.ASCII) else key
 
 
@@ -62,7 +60,7 @@ Seed = Annotated[int, BeforeValidator(_seed)]
 
 
 class Range(Strict):
-    """The values of one searched hyperparameter, and why just these."""
+    """The range of one searched hyperparameter, and the reason for it."""
 
     min: float
     max: float
@@ -79,14 +77,14 @@ class Range(Strict):
 
 
 class Algorithm(Strict):
-    """A Katib algorithm and its settings, which are strings in Katib."""
+    """An algorithm and its settings, which are strings in Katib."""
 
     name: Text
     settings: dict[str, str] = Field(default_factory=dict)
 
 
 class EarlyStopping(Strict):
-    """Katib's early stopper; the search looks first after epoch `start_step`."""
+    """The early-stopping rule; it first looks after epoch `start_step`."""
 
     name: Text
     min_trials_required: Count
@@ -98,7 +96,7 @@ class Baseline(Strict):
 
     seeds: dict[Seed, float] = Field(min_length=1)
     differences: list[Text] = Field(default_factory=list)
-    """How its runs were trained otherwise than this search's, beside what is searched; each a phrase without a full
+    """How its runs were trained differently from this search's, apart from what is searched; phrases without a full
     stop."""
 
     @property
@@ -108,14 +106,14 @@ class Baseline(Strict):
 
 
 class Architecture(Strict):
-    """The architecture sweep of the next phase: one field of the model and the values it takes."""
+    """The architecture sweep of the next phase: a field of the model and its values."""
 
     field: Text
     values: list[int] = Field(min_length=1)
 
 
 class Spec(Strict):
-    """One search: the model, its budget, what varies (`search`) and what does not (`fixed`), and the baseline to beat."""
+    """A search: the model, its budget, what varies (`search`), what does not (`fixed`), and the baseline to beat."""
 
     name: Name
     model: Word
@@ -123,8 +121,7 @@ class Spec(Strict):
     epochs: Count
     hours_per_run: float = Field(gt=0)
     epochs_with_patience: float | None = Field(default=None, gt=0)
-    """Epochs after which a trial that nothing stops is expected to end, where it has a patience; None: nothing is
-    known."""
+    """The epochs that patience is expected to leave of a trial that nothing else stops; None if that is not known."""
     max_failed_trials: Count
     algorithm: Algorithm
     early_stopping: EarlyStopping
@@ -151,7 +148,7 @@ class Spec(Strict):
         return self
 
     def _require_points(self) -> None:
-        """Raises ValueError where a first suggestion is not a point of `search`, or would never be tried."""
+        """Raises ValueError if a first suggestion is not a point of `search`, or would never be tried."""
         if "first_suggestions" in self.algorithm.settings:
             raise ValueError("first_suggestions is a key of its own; remove it from algorithm.settings")
         if len(self.first_suggestions) > self.trials:
@@ -167,35 +164,32 @@ class Spec(Strict):
                 if not searched.min <= point[name] <= searched.max:
                     raise ValueError(f"{where} {name} {point[name]:g} is outside {searched.min:g} to {searched.max:g}")
             if point in self.first_suggestions[: number - 1]:
-                raise ValueError(f"{where} it is there twice, and no point is tried twice")
+                raise ValueError(f"{where} it stands there twice, and no point is tried twice")
 
 
 def specs() -> list[str]:
-    """Returns the names of all specs: one a model of Series 3, and the demo."""
+    """Returns the names of all specs: one per model of Series 3, and the demo."""
     return sorted(path.stem for path in SPECS.glob("*.yaml"))
 
 
 def models(model: str) -> tuple[str, ...]:
-    """Returns the models that MODEL means: itself, or the four of Series 3."""
+    """Returns the models that MODEL stands for: itself, or the four of Series 3 for `all`."""
     return SERIES if model == ALL else (model,)
 
 
 def file_of(spec: Spec) -> str:
-    """Returns the file that `spec` was read from, from the folder of Sepsweep.
-
-    That of its model where it was changed since.
-    """
+    """Returns the path of the file that holds `spec`, or of its model's file if it was changed since."""
     names = sorted(specs(), key=lambda name: name != spec.model)
     return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.model)}.yaml"
 
 
 def load_spec(model: str) -> Spec:
-    """Returns the spec of `model` (or demo). Raises SpecError where there is none or it is not valid."""
+    """Returns the spec of `model` (or demo). Raises SpecError if there is none or it is not valid."""
     if model not in specs():
         raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
     return load(SPECS / f"{model}.yaml", Spec, SpecError)
 
 
 def search_name(word: str) -> str:
-    """Returns the experiment that `word` means: that of the spec of this name, or else the word itself."""
+    """Returns the experiment that `word` stands for: that of the spec of this name, or else the word itself."""
     return load_spec(word).name if word in specs() else word

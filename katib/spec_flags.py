@@ -1,6 +1,6 @@
-"""A spec against the trainer's command line: every setting that is fixed, searched or kept for the next phase.
+"""Checks a spec against the trainer's flags: every setting that is fixed, searched or varied in the next phase.
 
-Whatever the trainer would refuse is refused when a manifest is rendered, before a folder or a pod exists.
+What the trainer would refuse is thus refused when a manifest is rendered, before a folder or a pod exists.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from katib.trainer_flags import flag_of, trainer
 def require_flags(
     spec: Spec, fixed: Mapping[str, Sequence[str]], command: Sequence[str], given: Collection[str] = ()
 ) -> None:
-    """Raises SpecError for the first setting of `spec` that its trainer does not take.
+    """Raises SpecError for the first setting of `spec` that the trainer does not accept.
 
-    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` are the
-    caller's and not the spec's.
+    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` come
+    from the command line and not from the spec.
     """
     for problem in _problems(spec, fixed, given):
         raise SpecError(problem)
@@ -25,7 +25,8 @@ def require_flags(
         for name in names:
             if command.count(flag_of(name)) > 1:
                 raise SpecError(
-                    f"spec of {spec.name}: {section}.{name}: the command of a trial has {flag_of(name)} already; remove it"
+                    f"spec of {spec.name}: {section}.{name}: the command of a trial has {flag_of(name)} already;"
+                    " remove it"
                 )
 
 
@@ -46,7 +47,7 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
 
 
 def require_next_phase(spec: Spec) -> None:
-    """Raises SpecError where the trainer does not take the architectures of the spec's next phase."""
+    """Raises SpecError if the trainer does not accept the architectures of the spec's next phase."""
     for problem in _phase(spec):
         raise SpecError(problem)
 
@@ -73,10 +74,10 @@ def _unknown(spec: Spec, name: str) -> str:
 
 
 def _outside(name: str, searched: Range) -> str:
-    """Returns how the range reaches outside what the flag takes."""
+    """Returns which end of the range the flag does not accept; empty if it accepts both."""
     flag = trainer().flags[flag_of(name)]
     if flag.type != "float":
-        return f"a spec searches real numbers, and {flag_of(name)} takes none; fix it, or search it in a manifest of your own"
+        return f"a spec searches real numbers only, which {flag_of(name)} does not take; fix it, or write a manifest"
     for end, value in (("min", searched.min), ("max", searched.max)):
         if found := flag.problem(repr(value)):
             return f"{end} {found}"

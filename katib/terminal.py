@@ -1,6 +1,4 @@
-"""What the output is, a terminal with a width or a pipe that has none, whether colours are wanted on it, and printing
-to it.
-"""
+"""Prints tables and sentences to a terminal, which has a width and perhaps colours, or to a pipe, which has neither."""
 
 import os
 import sys
@@ -16,7 +14,7 @@ from katib.untrusted import clean
 
 DUMB = ("dumb", "unknown")
 MARGIN = 2
-"""Columns that stay free in a picture that is drawn anew, so that the terminal's own `^C` begins no new line."""
+"""Columns that a live display leaves free, so that the terminal's own `^C` does not begin a new line."""
 STATES = {
     "Created": "dim",
     "Waiting": "yellow",
@@ -33,19 +31,19 @@ STATES = {
 
 @dataclass(frozen=True)
 class Output:
-    """Where tables are printed to."""
+    """Where tables are printed."""
 
     console: Console
     terminal: bool
 
     @property
     def width(self) -> int | None:
-        """None of a pipe or a file."""
+        """The characters of a line; None for a pipe or a file."""
         return self.size.columns if self.terminal else None
 
     @property
     def size(self) -> os.terminal_size:
-        """Of the terminal as it is now; COLUMNS and LINES come first, as everywhere."""
+        """The present size of the terminal, unless COLUMNS and LINES say otherwise."""
         try:
             columns, lines = os.get_terminal_size(self.console.file.fileno())
         except (AttributeError, ValueError, OSError):
@@ -56,7 +54,7 @@ class Output:
 
     @property
     def live(self) -> bool:
-        """Whether what stands there can be drawn anew."""
+        """Whether what was printed can be replaced."""
         return self.terminal and os.environ.get("TERM", "").lower() not in DUMB
 
     def line(self, *parts: Styled) -> None:
@@ -64,9 +62,7 @@ class Output:
         self.console.print(assembled(parts), soft_wrap=True)
 
     def words(self, text: str, style: str = "", *, lead: Styled = ("", ""), indent: int = 0) -> None:
-        """Prints a sentence behind `lead`, without what a terminal would obey, in lines of its width, the later ones
-        indented.
-        """
+        """Prints a sentence after `lead`, in lines of the terminal's width, without control characters."""
         start, own = lead
         text = clean(start + text)
         lines = wrapped(text, self.width, indent) if self.width else [text]
@@ -76,7 +72,7 @@ class Output:
 
 
 def output(file: IO[str] | None = None) -> Output:
-    """Returns what stdout, or `file`, is."""
+    """Returns the output that stdout, or `file`, is."""
     file = file or sys.stdout
     isatty = getattr(file, "isatty", None)
     terminal = bool(isatty and isatty())
@@ -98,8 +94,10 @@ def output(file: IO[str] | None = None) -> Output:
 
 
 def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
-    """NO_COLOR forbids them anywhere (no-color.org), FORCE_COLOR asks for them on a pipe too (force-color.org) unless
-    it is 0; else a terminal has them, unless it is a dumb one.
+    """Returns whether the output has colours: by default, if it is a terminal and not a dumb one.
+
+    NO_COLOR switches them off (no-color.org); FORCE_COLOR, unless it is 0, switches them on for a pipe too
+    (force-color.org).
     """
     if environment.get("NO_COLOR"):
         return False
@@ -110,14 +108,14 @@ def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
 
 
 def assembled(parts: Iterable[Styled]) -> Text:
-    """Texts in their styles, one after the other."""
+    """Returns texts with their styles, one after the other."""
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")
 
 
 def print_columns(found: Sequence[Column], out: Output, *, elsewhere: str, title: str = "") -> tuple[str, ...]:
-    """Prints a table under its title, and below it what a terminal has no room for, which is returned.
+    """Prints a table under its title, and returns the headings for which the terminal has no room.
 
-    `elsewhere` shows it.
+    A sentence below the table names those, and `elsewhere`, where they can be seen.
     """
     made = fit(found, out.width)
     if title and out.terminal:
@@ -140,12 +138,12 @@ def print_rows(
     out: Output | None = None,
     title: str = "",
 ) -> None:
-    """Prints a small table: words to the left, numbers to the right."""
+    """Prints a small table, words aligned to the left and numbers to the right."""
     print_columns(columns(headings, rows, ranks), out or output(), elsewhere=elsewhere, title=title)
 
 
 def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -> None:
-    """Prints each sentence, none where it is empty: on a terminal in lines of its width, the later ones indented."""
+    """Prints each sentence that is not empty, on a terminal in lines of its width, the later ones indented."""
     out = output(file)
     for sentence in filter(None, sentences):
         out.words(sentence, indent=indent)

@@ -1,4 +1,4 @@
-"""Numbers in the words of messages and tables, and texts of others as cells of a spreadsheet or of Markdown."""
+"""Formats numbers for messages and tables, reads them from texts, and escapes texts for spreadsheets and Markdown."""
 
 import math
 import re
@@ -23,22 +23,22 @@ def any_number(text: str) -> float | None:
 
 
 def with_unit(value: float, metric: str) -> str:
-    """Returns `1.23 dB` of the metric whose unit is known, the bare number of another."""
+    """Returns `1.23 dB` for the metric whose unit is known, and the bare number for any other."""
     return f"{value:.2f} {UNIT}" if metric == METRIC else f"{value:.6g}"
 
 
 def signed(value: float, metric: str) -> str:
-    """Returns `+1.23` or `-1.23` of the metric whose unit is known, with as many digits as `with_unit` has of another."""
+    """Returns a number with its sign, and with as many digits as `with_unit` gives it."""
     return f"{value:+.2f}" if metric == METRIC else f"{value:+.6g}"
 
 
 def difference(value: float, metric: str) -> str:
-    """Returns `+1.23 dB` of the metric whose unit is known, a signed number of another."""
+    """Returns `+1.23 dB` for the metric whose unit is known, and a signed number for any other."""
     return f"{signed(value, metric)} {UNIT}" if metric == METRIC else signed(value, metric)
 
 
 def roughly(hours: float) -> str:
-    """Returns `12 min`, `5 h` or `6 d`: a time that is an estimate."""
+    """Returns an estimated time as `12 min`, `5 h` or `6 d`."""
     if hours < 1.5:
         return f"{max(1, round(60 * hours))} min"
     return f"{round(hours)} h" if hours < 48 else f"{round(hours / 24)} d"
@@ -50,10 +50,9 @@ def count(number: int, noun: str) -> str:
 
 
 def spreadsheet_cell(value: object) -> object:
-    """Returns a value as a spreadsheet may open it: a number stays one, and a text that would be a formula is shown as
-    text.
+    """Returns a value that a spreadsheet can open safely: a text that would be a formula begins with an apostrophe.
 
-    What begins a formula, and the apostrophe against it, are OWASP's (CSV Injection).
+    Numbers stay numbers. OWASP's page on CSV injection lists what begins a formula, and recommends the apostrophe.
     """
     if not isinstance(value, str) or not (
         value.lstrip().startswith(("=", "+", "-", "@")) or value.startswith(("\t", "\r"))
@@ -63,15 +62,13 @@ def spreadsheet_cell(value: object) -> object:
 
 
 def markdown_text(text: str) -> str:
-    """Returns a text of others as Markdown that shows it on one line: no HTML, link, image, code, emphasis or next cell
-    of it.
-    """
+    """Returns Markdown that shows a text on one line and as it is, without effect of its HTML, links, code or `|`."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`|*\[\]])", r"\\\1", plain)
 
 
 def short(text: str) -> str:
-    """Returns a number to four digits, for reading; a whole number and anything else as it is."""
+    """Returns a number with four digits; whole numbers and other texts stay as they are."""
     value = None if text.removeprefix("-").isdecimal() else number(text)
     return text if value is None else f"{value:.4g}"
 

@@ -1,6 +1,6 @@
-"""What the trainer's command line takes, as far as that can be said without it: each flag's type, limits and words.
+"""Knows the flags of the trainer without importing it: each flag's type, limits and words, by model.
 
-katib/trainer_flags.json is written by `python -m trainer.flags`, and a test holds it to the trainer's own config. Pure.
+`python -m trainer.flags` writes katib/trainer_flags.json, and a test compares that file with the trainer.
 """
 
 import math
@@ -16,21 +16,21 @@ from katib.trainer_contract import Flags
 
 FILE = Path(__file__).with_suffix(".json")
 NONE = "None"
-"""What an optional flag takes for its default."""
+"""The word that gives an optional flag its default."""
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a word"}
 
 
 class Flag(BaseModel):
-    """One flag. Numbers lie from `least`, or above `above`, to below `below`; `expected` says so in words."""
+    """A flag. Numbers are at least `least`, above `above` and below `below`; `expected` says so in words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: str
     choices: tuple[str, ...] = ()
     many: bool = False
-    """Whether one or more words follow it."""
+    """Whether it takes one or more words."""
     switch: bool = False
-    """Whether no word follows it; there is a --no-... too."""
+    """Whether it takes no word; then its --no- form exists too."""
     optional: bool = False
     required: bool = False
     least: float = -math.inf
@@ -39,10 +39,10 @@ class Flag(BaseModel):
     expected: str = ""
 
     def problem(self, text: str) -> str:
-        """Returns what is wrong with `text` as its value; empty where nothing is."""
+        """Returns what is wrong with `text` as its value; empty if nothing is."""
         choices = self.choices or (("True", "False") if self.type == "bool" else ())
         if choices:
-            # cuda:1 is among the choices as cuda:N.
+            # The choices list cuda:1 and the like as cuda:N.
             known = re.sub(r":\d+$", ":N", text) in choices
             return "" if known else f"'{text}' is unknown, valid: {', '.join(choices)}"
         if self.type == "str":
@@ -56,7 +56,7 @@ class Flag(BaseModel):
 
 
 class Model(BaseModel):
-    """One model: its presets, and the flags that other models lack."""
+    """A model: its presets, and the flags that other models lack."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class Trainer(BaseModel):
     models: dict[str, Model]
 
     def unknown(self, flag: str, model: str | None) -> str:
-        """Returns why a training of `model` (None: of any) does not have `flag`; empty where it does."""
+        """Returns why a training of `model` (None: of any) does not have `flag`; empty if it does."""
         if flag not in self.flags and self.switched(flag) is None:
             return f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
         owners = [name for name, known in self.models.items() if flag in known.flags]
@@ -83,7 +83,7 @@ class Trainer(BaseModel):
         return ""
 
     def problem(self, flag: str, values: Sequence[str], model: str | None) -> str:
-        """Returns what is wrong with `flag` and the words behind it; empty where nothing is."""
+        """Returns what is wrong with `flag` and the words after it; empty if nothing is."""
         if list(values) == [NONE] and flag in self.flags and self.flags[flag].optional:
             return ""
         if found := self.unknown(flag, model):
@@ -102,12 +102,12 @@ class Trainer(BaseModel):
         return next(filter(None, map(known.problem, values)), "")
 
     def switched(self, flag: str) -> str | None:
-        """Returns the switch that `flag` (--no-compile) turns off; None where it turns none."""
+        """Returns the switch that `flag` (--no-compile) turns off, or None."""
         positive = "--" + flag.removeprefix("--no-")
         return positive if flag.startswith("--no-") and positive in self.flags and self.flags[positive].switch else None
 
     def missing(self, given: Sequence[str]) -> list[str]:
-        """Returns the flags that have to be given and are not."""
+        """Returns the required flags that are not `given`."""
         return [name for name, flag in self.flags.items() if flag.required and name not in given]
 
 
@@ -118,5 +118,5 @@ def trainer() -> Trainer:
 
 
 def flag_of(name: str) -> str:
-    """Returns the flag of a setting as specs and manifests call it."""
+    """Returns the flag of a setting, whose name specs and manifests write with underscores."""
     return "--" + name.replace("_", "-")

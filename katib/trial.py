@@ -1,4 +1,4 @@
-"""The words that everybody uses of trials: their states, the direction of the objective, and what identifies a search."""
+"""Defines the states of trials, the direction of an objective, and what identifies a search."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ CONDITIONS: Mapping[str, State] = {
     "Running": "Running",
     "Created": "Created",
 }
-"""The states by the conditions of a Katib trial, those that count most first (status_util.go): an early-stopped trial
-keeps Running=True."""
+"""The state that each condition of a Katib trial stands for, the decisive ones first: an early-stopped trial, for
+example, keeps Running=True (status_util.go)."""
 
 
 class Direction(Enum):
@@ -33,17 +33,17 @@ class Direction(Enum):
 
     @classmethod
     def of(cls, maximize: bool) -> "Direction":
-        """Returns the direction of an objective that is to be maximized, or minimized."""
+        """Returns the direction of an objective that is maximized, or else minimized."""
         return cls.MAXIMIZE if maximize else cls.MINIMIZE
 
     @property
     def strategy(self) -> Literal["max", "min"]:
-        """Katib's metric strategy where a manifest names none: what of a trial's reports is its value."""
+        """Katib's default metric strategy: which of a trial's reports is its value."""
         return "max" if self is Direction.MAXIMIZE else "min"
 
     @property
     def sign(self) -> float:
-        """1 where greater values are better, else -1: a value times the sign is the better, the greater it is."""
+        """1 if greater values are better, else -1; of values times the sign, the greatest is the best."""
         return 1.0 if self is Direction.MAXIMIZE else -1.0
 
     def better(self, value: float, other: float) -> bool:
@@ -55,14 +55,14 @@ class Direction(Enum):
         return self.sign * value >= self.sign * goal
 
     def best(self, values: Iterable[float]) -> float | None:
-        """Returns the best of the finite values; None where there is none."""
+        """Returns the best of the finite values, or None if there are none."""
         choose = max if self is Direction.MAXIMIZE else min
         return choose(filter(isfinite, values), default=None)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a store is the store of."""
+    """Identifies a search: a store or a table of another identity belongs to another search."""
 
     name: str
     metric: str
@@ -70,7 +70,7 @@ class Identity:
     strategy: Literal["max", "min", "latest"]
     spec: Mapping[str, object]
     corpus: str = ""
-    """What the corpus is known by (katib/backend/local/corpus.py); empty where none is mounted."""
+    """The fingerprint of the corpus (katib/backend/local/corpus.py); empty if none is mounted."""
 
     @property
     def direction(self) -> Direction:
@@ -84,23 +84,23 @@ def state_of(conditions: Collection[str]) -> State:
 
 
 def shown(state: State, *, begun: bool) -> str:
-    """Returns the state as people read it: what has trained for a while and waits to continue is Interrupted."""
+    """Returns the state to show: Interrupted if a trial has trained for a while and waits to continue."""
     return "Interrupted" if begun and state == "Created" else state
 
 
 def objective_value(values: Sequence[float], strategy: str) -> float | None:
-    """Returns what the reports of a trial come to by Katib's metric strategy; None where no finite one came."""
+    """Returns a trial's value by Katib's metric strategy, or None if it reported no finite number."""
     finite = [value for value in values if abs(value) < float("inf")]
     if not finite:
         return None
     return finite[-1] if strategy == "latest" else max(finite) if strategy == "max" else min(finite)
 
 
-def identity_from(found: object) -> Identity:
-    """Returns the identity of a search that somebody has written down. Raises ValueError where it is none."""
-    made = checked(Identity, found)
-    if not is_name(made.name):
-        raise ValueError(f"a search of the name {clean(made.name)!r}")
-    if clean(made.metric) != made.metric:
+def identity_from(document: object) -> Identity:
+    """Returns the identity that a document of unknown origin holds. Raises ValueError if it holds none."""
+    identity = checked(Identity, document)
+    if not is_name(identity.name):
+        raise ValueError(f"a search cannot have the name {clean(identity.name)!r}")
+    if clean(identity.metric) != identity.metric:
         raise ValueError("control characters in the metric's name")
-    return made
+    return identity

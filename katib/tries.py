@@ -1,8 +1,8 @@
-"""The tries of a trial: when each of its pods ran, and how far the trial has come, as one line in the trial's status.
+"""Reads and writes a record of a trial's tries in its status: when each pod ran, and how many epochs are finished.
 
-A pod that is gone takes its times along, and a pause or a drain leaves none. So our suggestion service notes them in
-the message of the Trial's condition Running (services/bookkeeping.py), which Katib's controller carries along unchanged
-to the trial's end and beyond (trials/v1beta1/util.go); whoever counts hours reads them there. Pure.
+The API server forgets a pod that was removed, for example by a pause or a drain. Our suggestion service therefore
+records the pods in the message of the Trial's condition Running (services/bookkeeping.py), which Katib's controller
+keeps unchanged beyond the trial's end (trials/v1beta1/util.go). GPU-hours are counted from there. Pure: no I/O.
 """
 
 import re
@@ -20,7 +20,7 @@ _PROGRESS = re.compile(r"; (\d{1,9}) epochs, last (\S{1,50})$")
 
 @dataclass(frozen=True)
 class Span:
-    """When a pod's containers ran; `end` is None while they do."""
+    """The time in which a pod's containers ran; `end` is None while they do."""
 
     start: datetime
     end: datetime | None = None
@@ -28,9 +28,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Record:
-    """What a trial's status says of its tries: a span for each pod by its name, and the epochs of which Katib's store
-    knew.
-    """
+    """The record in a trial's status: a span for each pod, by its name, and the epochs that Katib's database had."""
 
     spans: Mapping[str, Span] = field(default_factory=dict)
     epochs: int = 0
@@ -45,7 +43,7 @@ class Record:
 
 
 def read_record(trial: Tree) -> Record:
-    """Returns the record of a Trial object; an empty one where nobody keeps it."""
+    """Returns the record of a Trial object, an empty one if it has none."""
     conditions = items_at(trial, "status", "conditions")
     text = next((text_at(item, "message") for item in conditions if item.get("type") == "Running"), "")
     if not text.startswith(f"{KATIBS_WORDS}; tries: "):
@@ -63,7 +61,7 @@ def read_record(trial: Tree) -> Record:
 
 
 def span_of(pod: Tree) -> Span | None:
-    """From the start of the first container of a Pod object to the end of the last; None where none has started."""
+    """Returns the span from a pod's first started container to its last ended one; None before any has started."""
     listed = [*items_at(pod, "status", "containerStatuses"), *items_at(pod, "status", "initContainerStatuses")]
     states = [at(item, "state") for item in listed]
     ends = [at(state, "terminated") for state in states if "terminated" in state]
@@ -76,17 +74,15 @@ def span_of(pod: Tree) -> Span | None:
 
 
 def seconds(spans: Mapping[str, Span], running: Container[str], now: datetime, over: datetime) -> float:
-    """Returns the time of all `spans`.
-
-    Those of pods that are `running` last until `now`, others at most until all was `over`.
-    """
+    """Returns the total time of `spans`: `running` pods last until `now`, others at most until `over`."""
     known = closed(spans, running, over).values()
     return sum(max(0.0, ((span.end or now) - span.start).total_seconds()) for span in known)
 
 
 def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -> dict[str, Span]:
-    """Returns the `spans` of pods of which only `running` are there: the others ended when the next began, the last one
-    when all was `over`.
+    """Returns `spans` that have an end unless their pod is `running`.
+
+    A pod that no longer exists ended at the latest when the next one began, the last one at `over`.
     """
     listed = sorted(spans.items(), key=lambda item: item[1].start)
     following = [*(span.start for _, span in listed), over][1:]
@@ -97,12 +93,12 @@ def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -
 
 
 def short(pod: str, trial: str) -> str:
-    """Returns the name of a pod within its trial: the five letters that its Job has added."""
+    """Returns the part of a pod's name that its Job added to the trial's."""
     return pod.removeprefix(f"{trial}-")
 
 
 def instant(text: object) -> datetime | None:
-    """Returns a time of the API server, with its zone."""
+    """Returns a time of the API server, with its time zone; None if the text is not one."""
     try:
         found = datetime.fromisoformat(str(text)) if text else None
     except ValueError:

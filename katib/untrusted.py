@@ -1,7 +1,7 @@
-"""What somebody else may have written, read with care: a run folder is data, and may come from anybody.
+"""Reads files and texts of unknown origin with care: a run folder is data, and may come from anybody.
 
-A file is opened only where it is a regular one under its own name, so that no link leads out of the folder and no pipe
-hangs the reader; JSON has an end in depth and size; text loses what a terminal, a spreadsheet or a page would obey.
+Only regular files are opened, so that no link leads out of the folder and no pipe blocks the reader. JSON is limited in
+depth and size. Texts lose the characters that control a terminal or hide what they say.
 """
 
 import errno
@@ -19,42 +19,38 @@ from urllib.parse import urlsplit
 Kind = TypeVar("Kind")
 
 LARGEST, LARGEST_TABLE = 16 << 20, 128 << 20
-"""Bytes of a file that are read whole: what one run says of itself, and the table of a whole search."""
+"""The most bytes of a file that is read as a whole, such as a run's summary; and of the table of a search."""
 LINE_LIMIT = 1 << 16
-"""Bytes of the longest line that is looked at; a trial that prints endless lines must not fill the memory."""
+"""Bytes of the longest line that is read, so that a trial that prints endless lines does not fill the memory."""
 _BLOCK = 1 << 20
 DEEPEST = 64
-"""Levels of a JSON text; the manifest of an Experiment has about 20."""
+"""Levels of a JSON document; the manifest of an Experiment has about 20."""
 MOST_EPOCHS = 1_000_000
-"""Of a run, and values that it prints: a list with a place for each must not fill the memory."""
+"""The most epochs and reported values of a run, so that a list of them does not fill the memory."""
 _LONGEST_NAME = 253
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _OBEYED = re.compile(
-    r"[\x00-\x1f\x7f-\x9f"  # control characters of ASCII and Latin-1, the terminal's escape among them
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that turn the direction of what follows
-    "\u2028\u2029\ufeff\U000e0000-\U000e007f"  # line ends of Unicode, and letters that nobody sees
-    "\ud800-\udfff]+"  # halves of a character, which cannot be written
+    r"[\x00-\x1f\x7f-\x9f"  # control characters of ASCII and Latin-1, among them the terminal's escape
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that change the direction of text
+    "\u2028\u2029\ufeff\U000e0000-\U000e007f"  # line ends of Unicode, and invisible letters
+    "\ud800-\udfff]+"  # lone surrogates, which UTF-8 cannot hold
 )
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""The escape in JSON of half a character; without the other half it cannot be written again."""
+"""The JSON escape of a surrogate; without its other half it cannot be written again."""
 
 
 def clean(text: str, most: int = LINE_LIMIT) -> str:
-    """Returns `text` as one line that can be shown anywhere: each run of control characters and turning marks is one
-    blank.
-    """
+    """Returns `text` as one line that can be shown anywhere: a blank replaces control characters and hidden marks."""
     return _OBEYED.sub(" ", text[:most])
 
 
 def is_name(text: object) -> bool:
-    """Returns whether `text` can be the name of an Experiment or a Trial (a DNS subdomain of RFC 1123), and so of a
-    folder of its own.
-    """
+    """Returns whether `text` can name an Experiment or a Trial (a DNS subdomain of RFC 1123), and so a folder."""
     return isinstance(text, str) and len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
 
 
 def web_address(text: str) -> str:
-    """Returns `text` where it is an address of http or https that can be shown as a link; else an empty text."""
+    """Returns `text` if it is an http or https address that can be shown as a link; else an empty text."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -64,10 +60,7 @@ def web_address(text: str) -> str:
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Returns a descriptor of the regular file `path`, which is no link.
-
-    Raises OSError, whose text says what it is instead.
-    """
+    """Returns a descriptor of the regular file `path`. Raises OSError if it is a link or anything else."""
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -81,9 +74,9 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def file_size(path: Path) -> int:
-    """Returns the size of the regular file `path`, which is no link. Raises OSError as `open_file` does.
+    """Returns the size of the regular file `path`. Raises OSError if it is a link or anything else.
 
-    It opens nothing: a process that closes a file loses the locks that SQLite has on it.
+    The file is not opened: a process that closes a file loses SQLite's locks on it.
     """
     found = path.stat(follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode):
@@ -93,7 +86,7 @@ def file_size(path: Path) -> int:
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
-    """Returns what the file holds. Raises OSError, also where it holds more than `most`."""
+    """Returns the content of a file. Raises OSError, also if it holds more than `most` bytes."""
     with os.fdopen(open_file(path), "rb") as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"is larger than {most >> 20} MiB", str(path))
@@ -101,17 +94,17 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 
 
 def read_text(path: Path, most: int = LARGEST) -> str:
-    """Returns the text of the file. Raises OSError and UnicodeDecodeError."""
+    """Returns the text of a file. Raises OSError and UnicodeDecodeError."""
     return read_bytes(path, most).decode()
 
 
 def read_json(path: Path, most: int = LARGEST) -> Any:
-    """Returns the value of the JSON file. Raises OSError, and ValueError where it is no JSON or nested too deeply."""
+    """Returns the value of a JSON file. Raises OSError, and ValueError if it is not JSON or nested too deeply."""
     return parse_json(read_bytes(path, most))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Returns the value of a JSON text, whose numbers all become a float or are below 10^19. Raises ValueError."""
+    """Returns the value of a JSON text; whole numbers of 20 characters or more become floats. Raises ValueError."""
     try:
         found = json.loads(text, parse_int=_whole)
         if _SURROGATE.search(text if isinstance(text, bytes) else text.encode(errors="replace")):
@@ -138,47 +131,44 @@ def _whole(text: str) -> int | float:
 
 
 def checked(kind: type[Kind], found: object) -> Kind:
-    """Returns `found` as a `kind`, such as a dataclass or list[int], each part of its type. Raises ValueError."""
+    """Returns `found` as a `kind`, such as a dataclass or list[int]. Raises ValueError if a part has another type."""
     made: Kind = _reader(cast(Any, kind))(found)
     return made
 
 
 @cache
 def _reader(kind: Any) -> Callable[[object], Any]:
-    """Returns what checks the types; pydantic is loaded where something is read."""
+    """Returns the function that checks a type; pydantic is imported only when something is read."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind).validate_python
 
 
 def is_epoch(value: object) -> bool:
-    """Returns whether a value of a JSON text counts an epoch, from 0: of a metric, those from 1 have one."""
+    """Returns whether a JSON value can be the number of an epoch: 0 stands for before the first."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_EPOCHS
 
 
 def finite(value: object) -> float | None:
-    """Returns a number of a JSON text; None for anything else, NaN and infinity included."""
+    """Returns a JSON value as a float; None if it is not a finite number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:
         return float(value) if isfinite(value) else None
-    except OverflowError:  # an int of more than 308 digits
+    except OverflowError:
+        # A whole number of more than 308 digits has no float.
         return None
 
 
 def line_text(line: bytes) -> str:
-    """Returns a line without its end.
-
-    An empty text where it is longer than LINE_LIMIT, for a number that was cut would be another number.
-    """
+    """Returns a line without its end, or an empty text if it is longer than LINE_LIMIT: a cut number would be wrong."""
     return line.decode(errors="replace").rstrip("\r") if len(line) <= LINE_LIMIT else ""
 
 
 def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
-    """Yields the lines of a file as `line_text` has them, in memory for a block.
+    """Yields the lines of a file as `line_text` returns them, reading a block at a time. Raises OSError.
 
-    Where `words` are given, no block in which none of them stands, so that 10 GB of anything else take seconds. Raises
-    OSError.
+    If `words` are given, blocks that hold none of them are skipped, so that 10 GB of other output take seconds.
     """
     needles = [word.encode(errors="replace") for word in words]
     with os.fdopen(open_file(path), "rb") as file:
@@ -193,10 +183,7 @@ def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
 
 
 def folder_inside(path: Path, root: Path) -> Path:
-    """Returns `path`, which lies below `root`, as a folder that is there.
-
-    Raises OSError where a link leads out of `root`.
-    """
+    """Returns the folder `path` below `root`, which it may create. Raises OSError if a link leads out of `root`."""
     if not path.resolve().is_relative_to(root.resolve()):
         raise OSError(errno.ELOOP, f"is a link to {path.resolve()}", str(path))
     path.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Reads YAML as kubectl does (sigs.k8s.io/yaml over goyaml v2): 1e-4 is a number, yes is true, a date is a text.
 
-PyYAML's parser gives the events. Its resolver is not used: it reads 1e-4 as a text and a date as a date. Each value
+PyYAML's parser provides the events, but not the resolver, which takes 1e-4 for a text and a date for a date. Each value
 keeps its line.
 """
 
@@ -16,11 +16,14 @@ from katib.errors import SepsweepError
 
 Path = tuple[str | int, ...]
 
-DEEPEST = 200  # a manifest has about 20 levels
-LARGEST = 3 * 2**20  # characters; the API server takes no more bytes in a request, and etcd stores half of it
-MOST_NODES = 150_000  # values and keys of a text; a manifest has some hundred
-MOST_OF_ALIASES = 100_000  # nodes that aliases may add; a manifest has some hundred nodes in all
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+DEEPEST = 200
+"""Levels; a manifest has about 20."""
+LARGEST = 3 * 2**20
+"""Characters: the API server accepts no more bytes in a request, and etcd stores half as many."""
+MOST_NODES, MOST_OF_ALIASES = 150_000, 100_000
+"""Keys and values of a text, and those that aliases may add; a manifest has some hundred."""
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader of libyaml is ten times faster than PyYAML's own."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
@@ -33,7 +36,7 @@ INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0
 
 
 class YamlError(SepsweepError):
-    """The text is no YAML, or too large to be read; `line` counts from 1."""
+    """The text is not YAML, or too large to be read; `line` counts from 1."""
 
     def __init__(self, problem: str, line: int = 1, *, too_large: bool = False) -> None:
         super().__init__(problem)
@@ -44,7 +47,7 @@ class YamlError(SepsweepError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that kubectl drops or refuses: a key that stands twice, or a number that is not finite."""
+    """A part that kubectl drops or refuses: a second entry of a key, or a number that is not finite."""
 
     kind: str
     path: Path
@@ -53,7 +56,7 @@ class Fault:
 
 @dataclass
 class Document:
-    """One document: its value, the line of each of its paths, and its faults."""
+    """A document: its value, the line of each of its paths, and its faults."""
 
     value: object = None
     lines: dict[Path, int] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class Document:
 def read_documents(text: str) -> list[Document]:
     """Returns the documents of `text` that hold more than null. Raises YamlError."""
     if len(text) > LARGEST:
-        raise YamlError(f"it has {len(text)} characters, and {LARGEST} are read", too_large=True)
+        raise YamlError(f"it has {len(text)} characters, and at most {LARGEST} are read", too_large=True)
     text = _joined(text)
     last = text.count("\n") + (not text.endswith("\n"))
     try:
@@ -84,17 +87,15 @@ def read_documents(text: str) -> list[Document]:
 
 
 def read_yaml(text: str) -> Any:
-    """Returns the value of the one document of `text`, None where there is none. Raises YamlError."""
+    """Returns the value of the only document in `text`, or None if there is none. Raises YamlError."""
     documents = read_documents(text)
     if len(documents) > 1:
-        raise YamlError(f"holds {len(documents)} documents where one belongs", documents[1].lines[()])
+        raise YamlError(f"holds {len(documents)} documents, and must hold only one", documents[1].lines[()])
     return documents[0].value if documents else None
 
 
 def _joined(text: str) -> str:
-    """Returns the text; where it is JSON, with each character that is written as two escapes in one (half a pair is
-    U+FFFD, as in Go).
-    """
+    """Returns the text; in JSON, a pair of surrogate escapes becomes its character, a lone one U+FFFD, as in Go."""
     if not text.lstrip().startswith("{"):
         return text
     return ESCAPED.sub(
@@ -107,7 +108,7 @@ def _joined(text: str) -> str:
 
 @dataclass
 class _Tree:
-    """A node before its scalars are read; `parts` are the items of a list, or keys and values in turn."""
+    """A node whose scalars are not read yet; `parts` are the items of a list, or keys and values in turn."""
 
     line: int
     kind: str
@@ -117,7 +118,7 @@ class _Tree:
 
 
 def _trees(text: str) -> list[_Tree]:
-    """Returns the documents as trees; an alias is the very node of its anchor."""
+    """Returns the documents as trees; an alias is the same object as its anchor's node."""
     roots: list[_Tree] = []
     stack: list[_Tree] = []
     anchors: dict[str, _Tree] = {}
@@ -153,7 +154,8 @@ def _trees(text: str) -> list[_Tree]:
 def _tree(event: yaml.NodeEvent, line: int) -> _Tree:
     if isinstance(event, yaml.ScalarEvent):
         tag = event.tag
-        if SURROGATE.search(event.value):  # libyaml refuses it, as goyaml does; PyYAML's own parser does not
+        # libyaml refuses it, as goyaml does; PyYAML's own parser does not.
+        if SURROGATE.search(event.value):
             raise YamlError("found invalid Unicode character escape code", line)
         plain = not event.style and (tag is None or not (tag == "!" or tag.endswith(":str")))
         return _Tree(line, "scalar", event.value, plain)
@@ -161,7 +163,7 @@ def _tree(event: yaml.NodeEvent, line: int) -> _Tree:
 
 
 class _Reader:
-    """Turns a tree into plain values, and notes lines and faults on the way."""
+    """Turns a tree into plain values and records lines and faults."""
 
     def __init__(self) -> None:
         self.document = Document()
@@ -169,12 +171,12 @@ class _Reader:
         self._repeated = 0
 
     def value(self, tree: _Tree, path: Path, line: int | None = None) -> object:
-        """Returns the value of `tree`, whose line is that of its key where it has one."""
+        """Returns the value of `tree`, whose line is that of its key if it has one."""
         self.document.lines[path] = line or tree.line
         self._repeated += id(tree) in self._seen
         self._seen.add(id(tree))
         if self._repeated > MOST_OF_ALIASES or len(path) > DEEPEST:
-            raise YamlError("aliases multiply without measure", tree.line)
+            raise YamlError("aliases multiply beyond measure", tree.line)
         if tree.kind == "scalar":
             return self._scalar(tree, path)
         if tree.kind == "list":
@@ -207,7 +209,7 @@ class _Reader:
 
 
 def resolve(text: str) -> object:
-    """Returns what a plain scalar is."""
+    """Returns the value of a scalar without quotes."""
     if text in NULLS:
         return None
     if text in TRUE or text in FALSE:

@@ -76,7 +76,7 @@ LAUGHS = "key:\n- &a0 [x, x]\n" + "".join(f"- &a{n} [{', '.join([f'*a{n - 1}'] *
         (b"key: " + b"{a: " * 5000, "is not YAML"),
         (b"key: *none\n", "found undefined alias 'none'"),
         (b"key: &a [*a]\n", "an alias refers to itself"),
-        (LAUGHS.encode(), "aliases multiply without measure"),
+        (LAUGHS.encode(), "aliases multiply beyond measure"),
         (b"key: .inf\n", "'.inf' is not finite"),
         (b"- key\n", "holds no keys"),
         (b"# nothing\n", "holds no keys"),

@@ -27,7 +27,7 @@ SPEC_DEFECTS = {
     f"first_suggestions: [{POINT.replace('lr:', 'lrr:')}]": "no parameter 'lrr': did you mean 'lr'?",
     f"first_suggestions: [{POINT.replace('0.001', '.nan')}]": "first_suggestions.0.lr: '.nan' is not finite",
     f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions.0.lr: must be a number (got 'fast')",
-    f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0.000001')}]": "point 2: it is there twice",
+    f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0.000001')}]": "point 2: it stands there twice",
     f"{{trials: 1, max_failed_trials: 1, first_suggestions: [{POINT}, {POINT.replace('0.001', '0.002')}]}}": (
         "2 first_suggestions exceed trials 1"
     ),
