@@ -1,7 +1,7 @@
-"""What the corpus of a search is known by: values of trials on different corpora cannot be compared.
+"""Identifies the corpus of a search, since values of trials on different corpora cannot be compared.
 
-Our trainer is asked for its own fingerprint, which covers all that it trains on. Of a corpus that another program reads
-only the tables are known, in any layout.
+Our trainer computes a fingerprint of all that it trains on. Where another program reads the corpus, a checksum of its
+tables identifies it, in any layout.
 """
 
 import hashlib
@@ -12,25 +12,25 @@ from katib.errors import FolderError
 from katib.trainer_contract import NOTE, Flags, run_trainer
 
 EARLIER = (
-    "its trials are of an earlier version of the trainer, which knew a corpus by its tables only and left mixtures out"
+    "its trials are of an earlier version of the trainer, which identified a corpus by its tables, not its mixtures"
 )
 
 
 def fingerprint(python: Sequence[str], env: Mapping[str, str], data_dir: Path) -> str:
-    """Returns what the trainer, started with the words `python`, knows the corpus in `data_dir` by.
+    """Returns the fingerprint of the corpus in `data_dir` by the trainer that the words `python` start.
 
-    Passes on what it says of a reading that takes long. Raises FolderError with its own line where it refuses the
+    Passes on its messages about reading that takes long. Raises FolderError with its last message where it refuses the
     corpus.
     """
     answer = run_trainer([*python, "fingerprint", Flags.DATA_DIR, str(data_dir)], env, relayed=(str(data_dir), NOTE))
-    found = answer.output.strip()
-    if answer.code or not found:
-        raise FolderError(f"--data: {answer.problem if answer.code else 'the trainer said nothing'}")
-    return found
+    corpus = answer.output.strip()
+    if answer.code or not corpus:
+        raise FolderError(f"--data: {answer.problem if answer.code else 'the trainer gave no answer'}")
+    return corpus
 
 
 def of_tables(data: Path) -> str:
-    """Returns a checksum of the tables (CSV) in `data` and one folder below, wherever it lies. Raises FolderError."""
+    """Returns a checksum of the tables (CSV) in `data` and one folder below, wherever `data` is. Raises FolderError."""
     digest = hashlib.sha256()
     for table in sorted(path for path in (*data.glob("*.csv"), *data.glob("*/*.csv")) if path.is_file()):
         try:
@@ -41,8 +41,6 @@ def of_tables(data: Path) -> str:
     return digest.hexdigest()
 
 
-def is_earlier(recorded: str, found: str) -> bool:
-    """Returns whether `recorded` is a checksum of tables, by which corpora of our trainer were known before, and
-    `found` is not.
-    """
-    return "-" in found and "-" not in recorded
+def is_earlier(recorded: str, current: str) -> bool:
+    """Returns whether `recorded` is a checksum of tables, as earlier versions wrote it, and `current` a fingerprint."""
+    return "-" in current and "-" not in recorded

@@ -23,7 +23,7 @@ from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 
 from katib.backend.local.read_only import ADDRESS, read_only
-from katib.backend.local.record import LOCK_SECONDS, read
+from katib.backend.local.record import LOCK_TIMEOUT, read
 from katib.backend.local.table import read_table
 from katib.errors import EngineError
 from katib.table.importance import importances
@@ -59,7 +59,7 @@ class DashboardPage:
 def serve(database: Path, port: int) -> WSGIServer:
     """Returns a server, on this machine alone, that shows the study in `database`.
 
-    Raises EngineError where the port is taken, and RecordError where the study is none of this engine.
+    Raises EngineError where the port is taken, and RecordError where the study was not made by this engine.
     """
     read(database.parent)
     try:
@@ -120,7 +120,7 @@ def _storage(database: Path) -> RDBStorage:
     return RDBStorage(
         f"sqlite:///{database}",
         engine_kwargs={
-            "connect_args": {"timeout": LOCK_SECONDS},
+            "connect_args": {"timeout": LOCK_TIMEOUT},
             "pool_events": [(only_query, "connect")],
         },
         skip_table_creation=True,

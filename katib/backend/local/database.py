@@ -1,7 +1,7 @@
-"""Opens the SQLite file of a study as data that may come from anybody: it is read, and nothing in it is run.
+"""Opens the SQLite file of a study as data from anybody: it is read, and nothing in it is executed.
 
 A schema can hold views, triggers and generated columns, which are programs; a journal can name another file, which
-SQLite deletes once it has taken the journal back (sqlite.org/fileformat2.html and atomiccommit.html: super-journal).
+SQLite deletes after it has rolled the journal back (sqlite.org/fileformat2.html and atomiccommit.html: super-journal).
 """
 
 import os
@@ -13,30 +13,34 @@ from pathlib import Path
 from katib.untrusted import file_size, open_file
 
 LARGEST = 256 << 20
-"""Bytes; a search of 20 000 reports takes 2 MB."""
+"""The size of a database in bytes; a search of 20 000 reports takes 2 MB."""
 LONGEST = 32 << 20
-"""Bytes of one value in it."""
+"""The size of one value in bytes."""
 _BESIDE = ("", "-journal", "-wal", "-shm")
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
-"""With which a journal begins, and ends where it names a super-journal."""
+"""The bytes with which a journal begins, and ends where it names a super-journal."""
 _PROGRAM = re.compile(r"\b(VIRTUAL|GENERATED|AS)\b", re.IGNORECASE)
-_STEPS_A_LOOK, _MOST_LOOKS = 1_000_000, 2_000
-"""Steps of SQLite's virtual machine between two looks at how many there were: a million rows take 20 of these."""
+_STEPS_PER_CALL, _MOST_CALLS = 1_000_000, 2_000
+"""Steps of SQLite's virtual machine between two calls of the progress handler, and the calls after which it interrupts
+a query; to read a million rows takes 20 calls."""
 
 
 def opened(path: Path, patience: float) -> sqlite3.Connection:
-    """Returns a connection in a transaction, in which every table is a plain one. Raises OSError and sqlite3.Error."""
+    """Returns a connection in a transaction, in a database of plain tables. Raises OSError and sqlite3.Error.
+
+    `patience` is the time in seconds to wait for a lock.
+    """
     require_plain_files(path)
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=patience, uri=True)
     try:
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         database.execute("PRAGMA trusted_schema = OFF")
-        looks = iter(range(_MOST_LOOKS))
-        database.set_progress_handler(lambda: next(looks, None) is None, _STEPS_A_LOOK)
+        calls = iter(range(_MOST_CALLS))
+        database.set_progress_handler(lambda: next(calls, None) is None, _STEPS_PER_CALL)
         database.execute("BEGIN")
         for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_schema"):
             if kind not in ("table", "index") or _PROGRAM.search(sql or ""):
-                raise sqlite3.DatabaseError(f"{kind} {name} is none of this engine")
+                raise sqlite3.DatabaseError(f"{kind} {name} was not made by this engine")
     except BaseException:
         database.close()
         raise
@@ -44,14 +48,14 @@ def opened(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def require_plain_files(path: Path) -> None:
-    """See that the database and what SQLite keeps beside it are regular files, no links, of a size that a study can
-    have, and name no other file. Raises OSError.
+    """Raises OSError where the database or a file that SQLite keeps beside it is no regular file, such as a link, is
+    larger than a study can be, or names another file.
     """
     for ending in _BESIDE:
-        place = path.with_name(path.name + ending)
+        file = path.with_name(path.name + ending)
         with suppress(FileNotFoundError):
-            if file_size(place) > LARGEST:
-                raise OSError(0, f"{place.name} is larger than {LARGEST >> 20} MiB")
+            if file_size(file) > LARGEST:
+                raise OSError(0, f"{file.name} is larger than {LARGEST >> 20} MiB")
     with (
         suppress(FileNotFoundError),
         os.fdopen(open_file(path.with_name(path.name + "-journal")), "rb") as journal,

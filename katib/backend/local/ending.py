@@ -1,7 +1,7 @@
-"""What the end of a trial's process means: Katib's state of the trial, why, and whether the whole search has to end.
+"""Decides what the end of a trial's process means: the trial's state in Katib, why, and whether the search ends.
 
-Exit codes say something of their own only where the process was our trainer; of any other program a code that is not 0
-is a failed try, as it is for a Job of Kubernetes. Pure.
+Exit codes have a meaning only where the process was our trainer. Of any other program, every exit code but 0 is a
+failed try, as it is for a Job of Kubernetes. Pure: no I/O.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ NOT_RUNNABLE = (126, 127)
 """The exit codes of a shell for a command that it cannot run."""
 COLLECTOR_FAILED = 255
 INTERRUPTED = "interrupted"
-"""Why a trial has not ended although its process has: it is no fault of the trial."""
+"""The reason of a trial whose process ended through no fault of the trial, and which has not ended itself."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Halt:
 
     code: int
     reason: str
-    then: str = "the same command goes on where it ended"
+    then: str = "run the same command to resume"
     """What the user can do about it."""
 
     def __str__(self) -> str:
@@ -37,27 +37,25 @@ class Halt:
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended.
-
-    `said` is its last line, `late` why it was ended for its deadline; empty where it was not.
-    """
+    """How a process ended."""
 
     code: int
-    said: str
+    last_line: str
     ours: bool
     """Whether it was our trainer."""
     asked: bool = False
     """Whether the engine had asked it to end."""
     late: str = ""
+    """The deadline that ended it; empty where none did."""
     late_for_good: bool = False
-    """Whether the deadline was the Job's, behind which there is no other try."""
+    """Whether the deadline was the Job's, after which there is no other try."""
     text: str = ""
-    """What it has printed for the objective that is no number; the last of it."""
+    """The last text that it printed as the objective and that is no number."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows for the trial. Created: it runs again. `failed_try` counts against the backoffLimit."""
+    """What follows for the trial: with the state Created it runs again; `failed_try` counts against the backoffLimit."""
 
     state: State
     reason: str = ""
@@ -66,7 +64,7 @@ class Verdict:
 
 
 def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
-    """Returns whether a trial that has ended, and has a result, is as good as the search's goal."""
+    """Returns whether the result of an ended trial reaches the goal of the search."""
     goal, reaches = experiment.goal, experiment.search.direction.reaches
     values = [trial.value(experiment.strategy) for trial in trials if trial.finished]
     return goal is not None and any(value is not None and reaches(value, goal) for value in values)
@@ -75,48 +73,48 @@ def goal_reached(trials: Iterable[Trial], experiment: Experiment) -> bool:
 def too_many_failures(trials: Sequence[Trial], experiment: Experiment) -> Halt | None:
     """Returns why a search with these trials has failed (Katib, experiment/util/status_util.go); None where it has not.
 
-    One that has reached its goal has succeeded, whatever fails after that.
+    A search that has reached its goal has succeeded, whatever fails after that.
     """
     failed, limit = [trial for trial in trials if trial.state in WITHOUT_RESULT], experiment.max_failed_trials
     if not failed or limit is None or len(failed) < limit or goal_reached(trials, experiment):
         return None
     why = f"{count(len(failed), 'failed trial')} of {limit} allowed; {failed[-1].name}: {failed[-1].reason}"
-    # A search without a finished epoch makes room for the next one (katib/backend/local/another.py).
-    begun = any(trial.values for trial in trials)
-    then = "a higher maxFailedTrialCount continues it" if begun else "once that is fixed, the same command begins anew"
+    # A search without a finished epoch is replaced by the next one of its name (katib/backend/local/another.py).
+    trained = any(trial.values for trial in trials)
+    then = "to continue, raise maxFailedTrialCount" if trained else "fix that, then run the same command to start anew"
     return Halt(1, f"experiment {experiment.name} failed: {why}", then)
 
 
 def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> Verdict:
     """Returns what the end of a process means for `trial`, whose values are those of this try.
 
-    `halted`: the search is ending.
+    `halted` says that the search is ending.
     """
-    said, code = end.said, end.code
+    last_line, code = end.last_line, end.code
     if trial.stop:
         return Verdict("EarlyStopped", trial.stop)
     if end.late_for_good:
         return Verdict("Failed", end.late)
     if end.late:
         return _another_try(trial, end.late, experiment)
-    # Whoever is asked to end may save and exit with 0: of a program that is not ours nobody knows whether it was done.
+    # A program that is asked to end may save and exit with 0; whether one that is not ours had finished is unknown.
     if code == 0 and (end.ours or not end.asked):
         if trial.value(experiment.strategy) is not None:
             return Verdict("Succeeded")
         if end.text:
             return Verdict(
-                "MetricsUnavailable", f"{experiment.search.metric} was '{shown(end.text)}', which is no number"
+                "MetricsUnavailable", f"{experiment.search.metric} was '{shown(end.text)}', which is not a number"
             )
         return Verdict("MetricsUnavailable", f"no {experiment.search.metric} was reported")
     if end.ours and code == Exit.DIVERGED:
-        return Verdict("Failed", f"diverged: {said}")
+        return Verdict("Failed", f"diverged: {last_line}")
     if end.ours and (code == Exit.BAD_INPUT or code in NOT_RUNNABLE):
-        return Verdict("Created", INTERRUPTED, halt=Halt(2, f"trial {trial.name}: {said}"))
-    if end.ours and says_disk_full(said):
-        return Verdict("Created", INTERRUPTED, halt=Halt(1, f"trial {trial.name}: {said}"))
+        return Verdict("Created", INTERRUPTED, halt=Halt(2, f"trial {trial.name}: {last_line}"))
+    if end.ours and says_disk_full(last_line):
+        return Verdict("Created", INTERRUPTED, halt=Halt(1, f"trial {trial.name}: {last_line}"))
     if halted:
         return Verdict("Created", INTERRUPTED)
-    reason = f"{how(code)}: {said}" if said else how(code)
+    reason = f"{how(code)}: {last_line}" if last_line else how(code)
     action = failure_action(code, experiment)
     if action == "FailJob":
         return Verdict("Failed", f"{reason}; podFailurePolicy allows no other try", failed_try=True)
@@ -126,17 +124,16 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
 
 
 def failure_action(code: int, experiment: Experiment) -> str:
-    """Returns what the Job's podFailurePolicy makes of an exit code: FailJob, Ignore, or Count, which is also what no
-    rule gives.
+    """Returns the action of the Job's podFailurePolicy for an exit code: FailJob, Ignore or Count, which is the default.
 
     The first rule that matches counts (k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go). Where trials may
-    be stopped early, the shell line of Katib's webhook makes any failure 1; Katib's collector exits with 255 beside a
-    trainer that failed.
+    be stopped early, the shell line of Katib's webhook turns every failure into 1; Katib's collector exits with 255
+    beside a trainer that failed.
     """
     own = 1 if experiment.search.early_stopping else 128 - code if code < 0 else code
     for rule in experiment.template.failure_rules:
         codes = {own, COLLECTOR_FAILED} if rule.any_container else {own}
-        if any((found in rule.values) != rule.others for found in codes):
+        if any((code in rule.values) != rule.others for code in codes):
             return rule.action
     return "Count"
 

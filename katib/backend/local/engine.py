@@ -1,8 +1,7 @@
-"""The loop of a local search: proposes trials, starts them in free slots, reads their reports, stops and counts them.
+"""The loop of a local search: proposes trials, starts them in free slots, reads their reports, and stops them.
 
-One thread waits for output, for ended trials and for signals at once, and sleeps in between. Whatever happens is
-recorded in the store before it is acted on, so that a start after kill -9 finds out what was going on. Called by
-katib/backend/local/run.py.
+One thread waits for output, for ended trials and for signals at once, and sleeps in between. Every event is recorded in
+the store before it is acted on, so that a start after kill -9 knows what was going on.
 """
 
 import platform
@@ -19,7 +18,7 @@ from katib.backend.local.process import TrialProcess, set_aside
 from katib.backend.local.proposals import observation, trial_name
 from katib.backend.local.reasons import unwritable
 from katib.backend.local.record import Trial
-from katib.backend.local.running import SAVE_SECONDS, Running, deadline, seen_for
+from katib.backend.local.running import SAVE_TIMEOUT, Running, deadline, seen_for
 from katib.backend.local.signals import STOPS, Signals, listening
 from katib.backend.local.store import Store
 from katib.backend.local.view import View
@@ -34,7 +33,7 @@ from katib.untrusted import folder_inside
 
 
 class Engine:
-    """One run of a search. Raises ManifestError where the manifest's algorithms are not known here."""
+    """One run of a search. Raises ManifestError where the manifest's algorithms are unknown."""
 
     def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
         experiment = launcher.experiment
@@ -48,17 +47,17 @@ class Engine:
         self._free = list(reversed(launcher.slots))
         self._selector = selectors.DefaultSelector()
         self._begun: dict[str, float] = {}
-        """When the first try of a trial began in this run of the engine, on the monotonic clock."""
+        """When the first try of each trial started in this run of the engine, in s on the monotonic clock."""
         self._halt: Halt | None = None
         self._exhausted = False
 
     @property
     def trials(self) -> list[Trial]:
-        """All, in the order in which they were proposed."""
+        """All trials, in the order of their proposal."""
         return list(self._trials.values())
 
     def run(self) -> Halt | None:
-        """Search until the budget is spent (None) or something ends it; no trial runs any more then."""
+        """Searches until the budget is spent (None) or something ends the search; then no trial is running."""
         with listening() as signals, self._view:
             self._selector.register(signals.descriptor, selectors.EVENT_READ)
             try:
@@ -78,14 +77,14 @@ class Engine:
                 self._selector.close()
 
     def _attempt(self, step: Callable[..., None], *arguments: object) -> None:
-        """A full disk ends the search, but orderly: the other trials save first, wherever they write to."""
+        """Takes a step; where a full disk prevents it, ends the search in order: the other trials save first."""
         try:
             step(*arguments)
         except (EngineError, FolderError) as error:
             self._stop_all(Halt(error.exit_code, str(error)))
 
     def _settle(self) -> None:
-        """Bring to an end what an engine that was killed had decided but not written down to the last."""
+        """Completes what an engine that was killed had decided but not completely recorded."""
         for trial in self.trials:
             self._store.close_trial(trial)
             if trial.finished:
@@ -107,7 +106,7 @@ class Engine:
             self._start(trial)
 
     def _propose(self) -> Trial | None:
-        """Returns a new trial; None where the budget is spent or the goal reached."""
+        """Returns a new trial; None where the budget is spent or the goal is reached."""
         experiment = self._experiment
         if self._exhausted or (experiment.search.max_trials and len(self._trials) >= experiment.search.max_trials):
             return None
@@ -117,12 +116,12 @@ class Engine:
             self._view.say(f"goal reached: {experiment.search.metric} {goal}; no new trials")
             return None
         history = [observation(trial, experiment.strategy) for trial in self.trials]
-        found = self._sampler.propose(history, names=self._trials)
-        if not found:
+        proposals = self._sampler.propose(history, names=self._trials)
+        if not proposals:
             self._exhausted = True
             self._view.say("every point of the search space has been tried")
             return None
-        assignments = found[0]
+        assignments = proposals[0]
         name = self._sampler.trial_name(assignments) or trial_name(experiment.name)
         trial = self._store.add(name, assignments, self._sampler.space)
         self._trials[name] = trial
@@ -137,15 +136,15 @@ class Engine:
             search = self._launcher.folder
             for path in (folder, *launch.volumes):
                 folder_inside(path, search if path.is_relative_to(search) else self._launcher.runs)
-            if launch.place:
-                launch.place.mkdir(parents=True, exist_ok=True)
+            if launch.working_dir:
+                launch.working_dir.mkdir(parents=True, exist_ok=True)
             if trial.effort.starts and not launch.ours:
                 set_aside(folder, trial.effort.starts)
-            process = TrialProcess(launch.argv, launch.env, folder, launch.place)
+            process = TrialProcess(launch.argv, launch.env, folder, launch.working_dir)
         except OSError as error:
             raise unwritable(folder, error) from None
         first = self._begun.setdefault(trial.name, time.monotonic())
-        # A deadline that was set for a GPU says nothing of a processor.
+        # A deadline that was set for a GPU does not apply to a processor.
         ends = None if self._launcher.without_gpu else deadline(self._experiment.template, first, time.monotonic())
         self._running[trial.name] = Running(
             process, self._free.pop(), launch.ours, self._experiment.template.grace_seconds, ends
@@ -161,7 +160,7 @@ class Engine:
         self._change(trial, effort=effort, reason="", state="Running")
 
     def _wait(self, signals: Signals) -> None:
-        """Sleep until something happens, then see to all of it."""
+        """Sleeps until something happens, then handles all of it."""
         wakes = [wake for running in self._running.values() if (wake := running.wakes) is not None]
         deadlines = [wake - time.monotonic() for wake in wakes]
         if self._view.refresh:
@@ -194,7 +193,10 @@ class Engine:
             self._selector.unregister(process)
 
     def _report(self, name: str, value: float) -> None:
-        """The next report of the process. Those that the store has already are the history of a resumed trial."""
+        """Records the process's next report and stops the trial where the rule says so.
+
+        Reports that the store has already are the history of a resumed trial.
+        """
         running, trial = self._running[name], self._trials[name]
         running.step += 1
         known = trial.values[running.step - 1 : running.step]
@@ -213,7 +215,7 @@ class Engine:
         if stop:
             reason = because(stop, self._experiment.search.metric, self._experiment.search.direction)
             self._trials[name] = self._store.update(trial, stop=reason)
-            running.process.stop(SAVE_SECONDS)
+            running.process.stop(SAVE_TIMEOUT)
             self._view.stopping(self._trials[name])
 
     def _ended(self, name: str, code: int) -> None:
@@ -221,7 +223,7 @@ class Engine:
         try:
             self._read(name, all_of_it=True)
         finally:
-            # The slot is free whatever the disk says.
+            # The slot becomes free even where the disk is full.
             del self._running[name]
             self._free.append(running.device)
             with suppress(KeyError):
@@ -229,27 +231,27 @@ class Engine:
             running.process.close()
         process, trial = running.process, self._trials[name]
         if process.poll() == 0 and not trial.stop:
-            # What a try that failed has printed counts where this one has printed it too, as our trainer does with its
-            # history.
+            # A report of an earlier, failed try counts only where this try has printed it too, as our trainer prints
+            # its history.
             trial = self._trials[name] = self._store.keep(trial, running.step)
         end = running.end(code)
-        if self._parser.parse(end.said):  # a metric is no reason
-            end = replace(end, said="")
-        found = verdict(trial, end, self._experiment, halted=self._halt is not None)
+        if self._parser.parse(end.last_line):  # a metric is no reason
+            end = replace(end, last_line="")
+        judged = verdict(trial, end, self._experiment, halted=self._halt is not None)
         effort = replace(
             trial.effort,
             seconds=trial.effort.seconds + process.seconds,
             started=None,
-            failures=trial.effort.failures + found.failed_try,
+            failures=trial.effort.failures + judged.failed_try,
         )
-        if found.halt:
-            self._stop_all(found.halt)
-        if found.state == "Created" and found.reason != INTERRUPTED and not running.ours:
-            # Katib reads the last pod's output alone; our trainer continues, and prints its history again.
+        if judged.halt:
+            self._stop_all(judged.halt)
+        if judged.state == "Created" and judged.reason != INTERRUPTED and not running.ours:
+            # Katib reads the output of the last pod only; our trainer resumes, and prints its history again.
             with suppress(OSError):
                 set_aside(self._launcher.folder / name, trial.effort.starts)
             trial = self._store.keep(trial, 0)
-        self._change(trial, effort=effort, state=found.state, reason=found.reason)
+        self._change(trial, effort=effort, state=judged.state, reason=judged.reason)
         self._check_failures()
 
     def _check_failures(self) -> None:
@@ -264,7 +266,7 @@ class Engine:
         self._stop_all(Halt(128 + number, f"stopped by {signal.Signals(number).name}"))
 
     def _stop_all(self, halt: Halt) -> None:
-        """The first reason counts."""
+        """Asks all trials to end. Of several reasons the first one counts."""
         if self._halt is None:
             self._halt = halt
             if self._running:

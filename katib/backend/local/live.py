@@ -1,4 +1,4 @@
-"""A local search on a terminal: its headline and its trials, drawn anew; what concerns all of it scrolls by above."""
+"""Draws a local search on a terminal: a headline and its trials, redrawn in place; messages scroll by above them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,20 +21,17 @@ from katib.trial import WITHOUT_RESULT, shown
 
 REFRESH_SECONDS = 1.0
 FEWEST = 3
-"""Trials that are shown however low the terminal is."""
+"""The number of trials that are shown even on a low terminal."""
 
 
 def view(experiment: Experiment, *, slots: int, gpu: bool) -> View:
-    """Returns the live table where there is a terminal to draw it on, lines elsewhere.
-
-    `slots` trials run at a time, with a GPU each or without.
-    """
+    """Returns the live table on a terminal, and lines elsewhere. `slots` trials run at a time, each with a GPU or not."""
     out = output()
     return LiveTable(experiment, out, slots=slots, gpu=gpu) if out.live else Lines(experiment)
 
 
 class LiveTable(Lines):
-    """The picture, drawn anew."""
+    """Draws the trials on a terminal."""
 
     refresh = REFRESH_SECONDS
 
@@ -53,23 +50,23 @@ class LiveTable(Lines):
         self._live.stop()
 
     def say(self, text: str) -> None:
-        """Above the table."""
+        """Prints the text above the table."""
         self._out.words(text)
 
     def report(self, trial: Trial, step: int) -> None:
-        """The table shows it."""
+        """Prints nothing, since the table shows the report."""
 
     def stopping(self, trial: Trial) -> None:
-        """The table at the end has the reason."""
+        """Prints nothing, since the table shows the reason."""
 
     def change(self, trial: Trial) -> None:
-        """The table shows the state; only what went wrong is kept in sight."""
+        """Prints only what went wrong, since the table shows the state."""
         tried_again = trial.state == "Created" and trial.effort.failures > 0 and "; try " in trial.reason
         if trial.state in WITHOUT_RESULT or tried_again:
             super().change(trial)
 
     def show(self, trials: Sequence[Trial]) -> None:
-        """The picture as it is now."""
+        """Draws the table as it is now."""
         width, height = self._out.size
         lines = picture(
             trials,
@@ -93,12 +90,12 @@ def picture(
     slots: int,
     gpu: bool,
 ) -> list[Sequence[Styled]]:
-    """Returns the lines: the headline, and as many trials as there is room for, those at work first, then the best."""
+    """Returns the lines of the headline and of as many trials as fit: those that run come first, then the best."""
     start = f"{experiment.name}-"
     prefix, _ = without_prefix([trial.name for trial in trials], start)
     head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu), width)
     head += wrapped(f"trials {prefix}*", width) if prefix not in ("", start) else []
-    ordered = sorted(trials, key=lambda trial: _place(trial, experiment))
+    ordered = sorted(trials, key=lambda trial: _rank(trial, experiment))
     number = len(ordered)
     while True:
         table = fit(_columns(ordered[:number], experiment, prefix, now), width)
@@ -162,8 +159,8 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
     return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
 
 
-def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
-    """Returns those at work, those that wait, then the best."""
+def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:
+    """Returns the key of an order: trials that run, trials that wait, then the best."""
     value = trial.value(experiment.strategy)
     if trial.state in ("Running", "Created"):
         return (0 if trial.state == "Running" else 1, 0.0)
@@ -171,7 +168,7 @@ def _place(trial: Trial, experiment: Experiment) -> tuple[int, float]:
 
 
 def _rest(trials: Sequence[Trial]) -> str:
-    """Returns `and 170 more: 150 Succeeded, 20 Failed`; empty where there are none."""
+    """Returns `and 170 more: 150 Succeeded, 20 Failed`; empty where no trial is left out."""
     states = Counter(shown(trial.state, begun=trial.effort.starts > 0) for trial in trials)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     return f"and {len(trials)} more: {counts}" if trials else ""

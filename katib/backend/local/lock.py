@@ -1,7 +1,7 @@
-"""The lock of a file, and who has it: asked of the kernel, never believed of what the file says.
+"""Locks a file and finds the processes that hold the lock, according to the kernel, never to the file's content.
 
-A start ends what an engine that was killed has left running. Whom it may signal is decided here: a process of the same
-user that holds this very lock through a descriptor of its own, as proc(5) says of it, or lsof where there is no /proc.
+A start ends the processes that a killed engine has left running. It may signal those of the same user that hold this
+very lock through a descriptor of their own, according to proc(5), or to lsof where there is no /proc.
 """
 
 import errno
@@ -21,9 +21,9 @@ _MOUNTS = Path("/proc/self/mounts")
 
 
 def lock(path: Path) -> int | None:
-    """Returns a descriptor that holds the lock of the file `path`, which is made where there is none.
+    """Returns a descriptor that holds the lock of the file `path`, creating the file; None where a process holds it.
 
-    None where a process has it. Raises OSError, and FolderError where the file system has no locks.
+    Raises OSError, and FolderError where the file system has no locks.
     """
     descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -35,14 +35,14 @@ def lock(path: Path) -> int | None:
         if error.errno not in _WITHOUT_LOCKS:
             raise
         raise FolderError(
-            f"{path}: the file system here ({_mounted(path)}) has no locks, without which two engines could run one search;"
-            " name a folder on a local disk with OUT= (--out)"
+            f"{path}: the file system here ({_mounted(path)}) has no locks, and without them two engines could run one search;"
+            " give a folder on a local disk with OUT= (--out)"
         ) from None
     return descriptor
 
 
 def is_locked(path: Path) -> bool:
-    """Returns whether a process has the lock of the file `path`. Raises OSError and FolderError as `lock` does."""
+    """Returns whether a process holds the lock of the file `path`. Raises OSError and FolderError as `lock` does."""
     if not path.is_symlink() and not path.exists():
         return False
     if (descriptor := lock(path)) is None:
@@ -52,26 +52,26 @@ def is_locked(path: Path) -> bool:
 
 
 def holders(path: Path) -> list[int]:
-    """Returns the processes of this user that hold the lock of the file `path`, as far as they can be seen from here."""
+    """Returns the visible processes of this user, except this one, that hold the lock of the file `path`."""
     try:
         file = path.stat(follow_symlinks=False)
     except OSError:
         return []
-    found = _by_proc(file) if PROC.is_dir() else _by_lsof(path)
-    return sorted(number for number in found if number > 1 and number != os.getpid())
+    processes = _by_proc(file) if PROC.is_dir() else _by_lsof(path)
+    return sorted(process for process in processes if process > 1 and process != os.getpid())
 
 
 def _by_proc(file: os.stat_result) -> list[int]:
-    found = []
+    holders = []
     for process in PROC.iterdir():
-        with suppress(OSError):  # it has ended, or is somebody else's
-            if process.name.isdigit() and process.stat().st_uid == os.getuid() and _has(process, file):
-                found.append(int(process.name))
-    return found
+        with suppress(OSError):  # it has ended, or belongs to another user
+            if process.name.isdigit() and process.stat().st_uid == os.getuid() and _holds(process, file):
+                holders.append(int(process.name))
+    return holders
 
 
-def _has(process: Path, file: os.stat_result) -> bool:
-    """Returns whether one of its descriptors of the file carries the lock (proc(5), /proc/pid/fdinfo)."""
+def _holds(process: Path, file: os.stat_result) -> bool:
+    """Returns whether one of the process's descriptors of the file carries the lock (proc(5), /proc/pid/fdinfo)."""
     for descriptor in (process / "fd").iterdir():
         with suppress(OSError):
             info = process / "fdinfo" / descriptor.name
@@ -81,7 +81,7 @@ def _has(process: Path, file: os.stat_result) -> bool:
 
 
 def _by_lsof(path: Path) -> list[int]:
-    """Returns those that have the file open at all: lsof of macOS does not tell which of them locked it."""
+    """Returns the processes that have the file open at all: lsof of macOS does not say which of them locked it."""
     if (program := shutil.which("lsof")) is None:
         return []
     words = [program, "-a", "-t", "-u", str(os.getuid()), "--", str(path)]
@@ -90,21 +90,18 @@ def _by_lsof(path: Path) -> list[int]:
 
 
 def named(processes: list[int]) -> str:
-    """Returns `process 4711`, `processes 4711, 4712`, or that they cannot be seen."""
+    """Returns `process 4711`, `processes 4711, 4712`, or words for processes that are not visible."""
     if not processes:
-        return "a process that cannot be seen from here (of another user, container or machine)"
+        return "a process that is not visible from here (of another user, container or machine)"
     return f"process{'es' if processes[1:] else ''} {', '.join(map(str, processes))}"
 
 
 def _mounted(path: Path) -> str:
-    """Returns the kind and the place of the file system that holds `path`.
-
-    Proc(5) says how a line of mounts is built.
-    """
+    """Returns the type and the mount point of the file system that holds `path` (proc(5), /proc/pid/mounts)."""
     try:
         mounts = [line.split() for line in _MOUNTS.read_text().splitlines()]
     except OSError:
         return "of an unknown kind"
-    there = [(place, kind) for _, place, kind, *_ in mounts if path.resolve().is_relative_to(place)]
-    place, kind = max(there, key=lambda one: len(one[0]), default=("/", "of an unknown kind"))
-    return f"{kind} at {place}"
+    above = [(point, kind) for _, point, kind, *_ in mounts if path.resolve().is_relative_to(point)]
+    point, kind = max(above, key=lambda mount: len(mount[0]), default=("/", "of an unknown kind"))
+    return f"{kind} at {point}"

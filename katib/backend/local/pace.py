@@ -1,4 +1,4 @@
-"""What a search costs on a machine without a usable GPU, asked of the trainer before the search begins."""
+"""Estimates what a search costs on a machine without a usable GPU; the trainer measures it before the search starts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ CPU = "cpu"
 DAY, YEAR = 24 * 3600.0, 365 * 24 * 3600.0
 
 
-class _Described(TypedDict):
-    """What the trainer says of an epoch: the device that it chose, the mixtures and the seconds."""
+class _Epoch(TypedDict):
+    """The trainer's measurement of an epoch, on the device that it chose."""
 
     device: str
     mixtures: int
@@ -26,7 +26,7 @@ class _Described(TypedDict):
 
 @dataclass(frozen=True)
 class Pace:
-    """An epoch on the processor, its mixtures and seconds, and how many of them a search has."""
+    """The mixtures and seconds of an epoch on the processor, and the number of epochs of a search."""
 
     model: str
     mixtures: int
@@ -51,30 +51,32 @@ class Pace:
 
 
 def pace(launcher: Launcher) -> Pace | None:
-    """Returns the pace of a search by our trainer that the processor has to train though its model is not of the small
-    preset; None of any other search. Raises ManifestError with the trainer's own line where it could not train.
+    """Returns the pace of a search by our trainer that has to train a model of full size on the processor; else None.
+
+    Raises ManifestError with the trainer's own message where it could not train.
     """
     experiment, gpu = launcher.experiment, launcher.slots[0]
-    highest = {one.name: one.max or one.values[-1] for one in experiment.search.parameters}
+    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in experiment.search.parameters}
     launch = launcher.launch("pace", highest, gpu)
     words = [part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if launcher.data is None or not is_trainer(words) or _flag(words, Flags.PRESET) == SMALLEST_PRESET:
         return None
-    if "trainer" not in words:  # a shell alone can read them
+    # The words of a shell's command line cannot be read here.
+    if "trainer" not in words:
         return None
     words.insert(words.index("trainer") + 1, "pace")
-    # Asked for whatever is here, the trainer says why it cannot use a GPU.
-    found, warning = _ask(words if gpu else _on(words, "auto"), launcher, launch.env)
+    # With the device `auto`, the trainer says why it cannot use a GPU.
+    epoch, warning = _ask(words if gpu else _on(words, "auto"), launcher, launch.env)
     reason = warning or "there is no GPU here"
-    if found["device"] != CPU:
+    if epoch["device"] != CPU:
         if gpu:
             return None
         reason = "nvidia-smi lists no GPU, though PyTorch can use one (CUDA_VISIBLE_DEVICES=0 gives it to the trials)"
-        found, _ = _ask(_on(words, CPU), launcher, launch.env)
+        epoch, _ = _ask(_on(words, CPU), launcher, launch.env)
     return Pace(
         model=_flag(words, Flags.MODEL),
-        mixtures=found["mixtures"],
-        seconds=found["seconds"],
+        mixtures=epoch["mixtures"],
+        seconds=epoch["seconds"],
         epochs=int(_flag(words, Flags.EPOCHS) or 1),
         trials=experiment.search.max_trials,
         parallel=len(launcher.slots),
@@ -93,14 +95,14 @@ def _on(words: Sequence[str], device: str) -> list[str]:
     return [*kept, Flags.DEVICE, device]
 
 
-def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[_Described, str]:
-    """Returns what the trainer found, and its warning about a GPU that cannot be used."""
+def _ask(words: Sequence[str], launcher: Launcher, env: Mapping[str, str]) -> tuple[_Epoch, str]:
+    """Returns the trainer's measurement of an epoch, and its warning about a GPU that cannot be used."""
     answer = run_trainer(words, env, relayed=(str(launcher.data or launcher.runs), NOTE))
     if answer.code:
         raise ManifestError(f"{launcher.experiment.name}: {answer.problem}")
-    found: _Described = json.loads(answer.output)
+    epoch: _Epoch = json.loads(answer.output)
     warning = NO_USABLE_GPU.search("\n".join(answer.errors))
-    return found, warning[1] if warning else ""
+    return epoch, warning[1] if warning else ""
 
 
 def _long(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What the sampler is told of a local search's trials, and how a trial that it proposes is named."""
+"""Turns the trials of a local search into the sampler's observations, and names the trials that it proposes."""
 
 import secrets
 
@@ -6,14 +6,14 @@ from katib.backend.local.record import Trial
 from katib.search.history import OUTCOMES, Observation
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""Of which Kubernetes makes the eight letters at the end of a trial's name (apimachinery, util/rand)."""
+"""The characters of the random suffix that Kubernetes appends to a name (apimachinery, util/rand)."""
 
 
 def observation(trial: Trial, strategy: str) -> Observation:
-    """Returns a trial as the sampler sees it."""
+    """Returns a trial in the form of the sampler."""
     return Observation(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values)
 
 
 def trial_name(experiment: str) -> str:
-    """Returns a name as Katib makes it."""
+    """Returns a name in Katib's form: the experiment's and eight random characters."""
     return f"{experiment}-{''.join(secrets.choice(NAME_LETTERS) for _ in range(8))}"

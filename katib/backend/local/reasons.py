@@ -1,4 +1,4 @@
-"""Why a trial ended or cannot go on, in words. Called by the engine."""
+"""Words for why a trial ended, or why the engine cannot continue it."""
 
 import errno
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 from katib.errors import EngineError, RecordError
 
 SHOWN = 40
-"""Characters of a metric that is no number."""
+"""The number of characters of a text that are shown."""
 NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def how(code: int) -> str:
-    """Returns what an exit code says: a number, or the signal that ended the process."""
+    """Returns the words for an exit code; a negative one is the signal that ended the process."""
     if code >= 0:
         return f"exit code {code}"
     hint = " (out of memory?)" if -code == signal.SIGKILL else ""
@@ -26,18 +26,19 @@ def shown(text: str) -> str:
 
 
 def says_disk_full(line: str) -> bool:
-    """Returns whether a trial's last line holds the system's words for a full disk: no fault of the trial, nor mended
-    by a retry.
+    """Returns whether a trial's last line holds the system's words for a full disk.
+
+    That is no fault of the trial, and a retry does not fix it.
     """
     return any(text in line for text in NO_SPACE)
 
 
 def unwritable(path: Path, error: OSError) -> EngineError:
-    """Returns the engine itself cannot write `path`, or what `error` names below it."""
+    """Returns the error of an engine that cannot write `path`, or the file below it that `error` names."""
     kind, fix = EngineError, "make room"
-    if error.errno in (errno.ELOOP, errno.EINVAL):  # no file of ours
+    if error.errno in (errno.ELOOP, errno.EINVAL):  # it is a link or a device, and none of our files
         kind, fix = RecordError, "remove it"
     return kind(
         f"{error.filename or path}: cannot be written ({error.strerror}); what has finished is kept, "
-        f"{fix} and start the same command again"
+        f"{fix} and run the same command again"
     )

@@ -1,8 +1,7 @@
-"""What is on record of a local search, and the reading of it: an Optuna study in `<runs>/<experiment>/study.db`.
+"""Reads the record of a local search: an Optuna study in `<runs>/<experiment>/study.db`, which store.py writes.
 
-Optuna's tables are read as they are (its schema 12): its own reader makes an object of every report, which takes ten
-times as long, and loading Optuna takes longer than reading 20 000 reports. Written by store.py alone, read by it and by
-results.
+The tables of Optuna's schema 12 are read directly: its own reader makes an object of every report, which takes ten
+times as long, and loading Optuna takes longer than reading 20 000 reports.
 """
 
 import math
@@ -19,36 +18,35 @@ from katib.trial import ENDED, WITHOUT_RESULT, Identity, State, identity_from, o
 from katib.untrusted import checked, clean, finite, is_name, parse_json
 
 DATABASE, MANIFEST = "study.db", "experiment.yaml"
-LOCK_SECONDS = 60
-"""How long a write waits for a reader, such as the dashboard, and a reader for a write."""
+LOCK_TIMEOUT = 60
+"""The seconds that a write waits for a reader, such as the dashboard, and a reader for a write."""
 
 _LATEST = 4e9
-"""A Unix time in s, and a span, that no trial comes to (the year 2096); what lies beyond could not be shown as a
-date."""
+"""A Unix time in s (the year 2096), and a duration, that no trial reaches; a later time could not be shown as a date."""
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What a trial has cost so far.
-
-    `started` is the Unix time at which the process now at work, or last cut off, began.
-    """
+    """What a trial has cost so far."""
 
     failures: int = 0
+    """The failed tries, which count against the backoffLimit."""
     seconds: float = 0.0
+    """The training time, without that of the process now running."""
     started: float | None = None
+    """The Unix time in s at which the process that is running, or was cut off, started."""
     starts: int = 0
-    """Of its process: one, and one more for each time that it went on at its checkpoint."""
+    """How often a process of it was started: once, and once more each time that it resumed."""
     node: str = ""
     """The machine of the last start."""
     gpu: bool | None = None
-    """Whether that start was given a GPU; None where nobody wrote it down."""
+    """Whether the last start was given a GPU; None where that is not recorded."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial as it is recorded. `values` are its reports of the objective, one a step from 1."""
+    """One trial as it is recorded. `values` are its reports of the objective, one per step from 1."""
 
     id: int
     name: str
@@ -56,30 +54,29 @@ class Trial:
     state: State = "Created"
     reason: str = ""
     stop: str = ""
-    """Why it is being stopped early, once that is decided."""
+    """Why it is stopped early, once that is decided; empty before."""
     effort: Effort = Effort()
     values: tuple[float, ...] = ()
     proposed: float | None = None
-    """Unix time in s; its process begins at once where a slot is free."""
+    """The Unix time in s; its process starts at once where a slot is free."""
     ended: float | None = None
-    """Unix time in s; None before its end."""
+    """The Unix time in s; None before its end."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether it has ended."""
         return self.state in ENDED
 
     def value(self, strategy: str) -> float | None:
-        """Returns what its reports come to by Katib's metric strategy.
+        """Returns the result of its reports by Katib's metric strategy; None without a finite report.
 
-        None where no finite one came, and where it has failed: then it has no result in Katib, which reads the metrics
-        of a pod that completed.
+        A trial that failed has no result, as in Katib, which reads the metrics of pods that completed.
         """
         return None if self.state in WITHOUT_RESULT else objective_value(self.values, strategy)
 
 
 def read(folder: Path) -> tuple[Identity, list[Trial]]:
-    """Returns the search in `folder` and its trials in the order in which they were proposed; it may be running.
+    """Returns the search in `folder`, which may be running, and its trials in the order of their proposal.
 
     Raises RecordError where the database cannot be read, or is not that of one search.
     """
@@ -133,7 +130,7 @@ def _trial(
 
 
 def _cleared(effort: Effort) -> Effort:
-    """With a time that has been spent and an instant that has been, as no clock that was set back writes them."""
+    """Returns the effort with times in a possible range; a clock that was set back may have written others."""
     seconds = min(max(finite(effort.seconds) or 0.0, 0.0), _LATEST)
     started = finite(effort.started)
     return replace(
@@ -145,16 +142,16 @@ def _cleared(effort: Effort) -> Effort:
 
 
 def _instant(text: str | None) -> float | None:
-    """Optuna keeps UTC without saying so (optuna/storages/_rdb/models.py)."""
+    """Returns the Unix time of a text of Optuna's, which is in UTC without a zone (optuna/storages/_rdb/models.py)."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else None
 
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Yields one state of the database, whatever the engine writes meanwhile."""
+    """Yields a connection that sees one state of the database, whatever the engine writes meanwhile."""
     try:
-        # Not read-only: what a killed engine left half written is taken back by whoever opens the file next.
-        database = opened(folder / DATABASE, LOCK_SECONDS)
+        # It is not opened read-only, so that SQLite can roll back what a killed engine left half written.
+        database = opened(folder / DATABASE, LOCK_TIMEOUT)
         try:
             yield database
         finally:
@@ -168,5 +165,5 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def unreadable(folder: Path, why: str) -> RecordError:
-    """Returns the store in `folder` is damaged, or somebody else's."""
-    return RecordError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to begin anew")
+    """Returns the error of a store in `folder` that is damaged, or was not made by this engine."""
+    return RecordError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to start anew")

@@ -1,7 +1,7 @@
-"""Runs an Experiment on this machine, from its folder to its end; called by the verb `local`.
+"""Runs an Experiment on this machine, from its folder to its end.
 
 <runs>/<experiment>/study.db         the trials (katib/backend/local/store.py)     experiment.yaml  the manifest
-<runs>/<experiment>/engine.lock      held by the engine at work            <trial>/         output.log and the trial's own files
+<runs>/<experiment>/engine.lock      held by the running engine            <trial>/         output.log and the trial's own files
 """
 
 import os
@@ -15,7 +15,7 @@ from katib.backend.local.ending import Halt
 from katib.backend.local.engine import Engine
 from katib.backend.local.launch import Launcher
 from katib.backend.local.live import view
-from katib.backend.local.lock import lock
+from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
 from katib.backend.local.store import Store
@@ -33,9 +33,9 @@ BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 
 
 def run(launcher: Launcher, manifest: str) -> Halt | None:
-    """Run or go on with the search; `manifest` is the text of its Experiment. None where it came to its end.
+    """Runs or resumes the search; `manifest` is the text of its Experiment. Returns None where it reached its end.
 
-    Raises ManifestError and FolderError before anything is written, EngineError where it cannot be.
+    Raises ManifestError and FolderError before anything is written, EngineError where writing fails.
     """
     experiment = launcher.experiment
     sampler(experiment.search)
@@ -46,19 +46,17 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
         store = _open(launcher, manifest, seen.say)
         try:
             for name in idle_settings(experiment.search.algorithm):
-                seen.say(f"note: {experiment.search.algorithm.name} here has no use for the setting {name}")
+                seen.say(f"note: {experiment.search.algorithm.name} does not use the setting {name} here")
             if "warm_start" in experiment.search.algorithm.settings:
-                seen.say("note: warm_start takes the trials of a cluster; here the search begins without them")
+                seen.say("note: warm_start takes trials from a cluster; on this machine the search starts without them")
             for text in launcher.notes():
                 seen.say(f"note: {text}")
             if launcher.without_gpu:
-                deadline = (
-                    ", and without the deadline that was set for a GPU" if experiment.template.job_deadline else ""
-                )
+                deadline = ", without the deadline that was set for a GPU" if experiment.template.job_deadline else ""
                 seen.say(f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.template.grace_seconds, seen.say):
-                seen.say(f"trial {folder.name}  was still running; stopped, to go on from its checkpoint")
+                seen.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
             return Engine(launcher, store, seen).run()
         finally:
             store.close()
@@ -73,15 +71,17 @@ def is_begun(launcher: Launcher) -> bool:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Make the folder and keep other engines out of it. The kernel lets go of the lock however this process ends."""
+    """Creates the folder and locks other engines out. The kernel releases the lock however this process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = lock(folder / LOCK)
     except OSError as error:
-        place = error.filename if error.filename == str(folder / LOCK) else f"--out {folder.parent}"
-        raise FolderError(f"{place}: cannot be written ({error.strerror})") from None
+        path = error.filename if error.filename == str(folder / LOCK) else f"--out {folder.parent}"
+        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
     if descriptor is None:
-        raise FolderError(f"{folder}: another engine is at work on this experiment; stop it first")
+        raise FolderError(
+            f"{folder}: this experiment is already running ({named(holders(folder / LOCK))}); stop it first"
+        )
     try:
         yield
     finally:
@@ -89,7 +89,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Store:
-    """Returns the store of this experiment, or a new one; a search without a finished epoch is replaced.
+    """Returns the store of this experiment, or a new one, which also replaces a search without a finished epoch.
 
     Raises FolderError where the store belongs to another search.
     """
@@ -104,7 +104,7 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
             store.close()
             if clear(folder, trials):
                 reason = reason or f"had {count(len(failed), 'failed trial')}"
-                say(f"{folder}: {reason}; no trial had finished an epoch, and this search takes its place")
+                say(f"{folder}: {reason}; no trial had finished an epoch, so this search replaces it")
                 return _new(folder, manifest, identity)
             if reason:
                 raise FolderError(f"{folder}: {reason}; {way_out}")
@@ -121,23 +121,23 @@ def _new(folder: Path, manifest: str, identity: Identity) -> Store:
     return Store.create(folder, identity)
 
 
-def _misfit(there: Identity, wanted: Identity, launcher: Launcher) -> tuple[str, str]:
-    """Returns why the search that is there is another one, and what to do about it; two empty texts where it is not."""
+def _misfit(recorded: Identity, wanted: Identity, launcher: Launcher) -> tuple[str, str]:
+    """Returns why the recorded search is another one, and what to do about it; two empty texts where it is the same."""
     folder = launcher.folder
-    if _fixed(there) != _fixed(wanted):
-        first, *others = changes(_fixed(there), _fixed(wanted))
+    if _fixed(recorded) != _fixed(wanted):
+        first, *others = changes(_fixed(recorded), _fixed(wanted))
         more = f" and {len(others)} more" if others else ""
         return (
             f"holds another search ({first}{more})",
-            f"only TRIALS, PARALLEL and max_failed_trials may change: take another NAME (--name), continue that search with"
-            f" FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
+            f"only TRIALS, PARALLEL and max_failed_trials may change: choose another NAME (--name), continue that search"
+            f" with FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
         )
-    if there.corpus not in ("", wanted.corpus):
-        if is_earlier(there.corpus, wanted.corpus):
-            return EARLIER, "take another NAME (--name), or finish it with that version"
+    if recorded.corpus not in ("", wanted.corpus):
+        if is_earlier(recorded.corpus, wanted.corpus):
+            return EARLIER, "choose another NAME (--name), or finish it with that version"
         return (
             f"its trials were trained on another corpus than {launcher.data}",
-            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or take another NAME (--name)",
+            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or choose another NAME (--name)",
         )
     return "", ""
 

@@ -1,6 +1,4 @@
-"""A trial at work: its process, the device that it has, and what time does to it: a deadline, and the grace behind a
-stop.
-"""
+"""A running trial: its process, its device, its deadline, and the grace period after a stop."""
 
 import time
 from dataclasses import dataclass
@@ -11,16 +9,15 @@ from katib.backend.local.process import TrialProcess
 from katib.manifest.experiment import TrialTemplate
 from katib.trainer_contract import OUTPUT
 
-SAVE_SECONDS = 120.0
-"""From SIGTERM to SIGKILL at an early stop, as our collector has it, and for a trial of which the manifest is not at
-hand."""
-SAVING_SECONDS = 0.05
-"""How often a program is looked at whose shell is gone: its end is reported to nobody."""
+SAVE_TIMEOUT = 120.0
+"""The seconds from SIGTERM to SIGKILL at an early stop, as in our collector, and for a trial without a manifest."""
+POLL_SECONDS = 0.05
+"""The seconds between two looks at a program whose shell has ended, since nobody is notified of its end."""
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """When a try is ended, on the monotonic clock, and why."""
+    """When a try is ended, in s on the monotonic clock, and why."""
 
     at: float
     reason: str
@@ -29,20 +26,20 @@ class Deadline:
 
 
 def deadline(template: TrialTemplate, first: float, now: float) -> Deadline | None:
-    """Returns the earlier deadline of a try that begins `now` of a trial that began at `first`; None where it has none.
+    """Returns the earlier deadline of a try that starts `now`, of a trial that started at `first`; None without one.
 
     Kubernetes counts a Job's activeDeadlineSeconds over all tries, a pod's for one (k8s.io/api: batch/v1 JobSpec,
     core/v1 PodSpec).
     """
-    found = []
+    deadlines = []
     for limit, begin, whose in (
         (template.job_deadline, first, "the Job"),
         (template.pod_deadline, now, "the pod"),
     ):
         if limit is not None:
             reason = f"ran past its deadline (activeDeadlineSeconds {limit} of {whose})"
-            found.append(Deadline(begin + limit, reason, whose == "the Job"))
-    return min(found, key=lambda one: one.at, default=None)
+            deadlines.append(Deadline(begin + limit, reason, whose == "the Job"))
+    return min(deadlines, key=lambda limit: limit.at, default=None)
 
 
 def seen_for(folder: Path, started: float) -> float:
@@ -56,12 +53,12 @@ def seen_for(folder: Path, started: float) -> float:
 
 @dataclass
 class Running:
-    """A trial at work. `step` is that of its process's last report: a resumed trial begins with its history."""
+    """A running trial. `step` is that of its process's last report: a resumed trial reports its history first."""
 
     process: TrialProcess
     device: str | None
     ours: bool
-    """Whether its command is our trainer, whose exit codes say more than that it failed."""
+    """Whether its command is our trainer, whose exit codes have a meaning."""
     grace: float
     """Seconds from SIGTERM to SIGKILL where Kubernetes would end the pod."""
     deadline: Deadline | None = None
@@ -69,17 +66,17 @@ class Running:
     late: bool = False
     """Whether its deadline has ended it."""
     text: str = ""
-    """The last that it has printed for the objective and is no number."""
+    """The last text that it printed as the objective and that is no number."""
 
     @property
     def wakes(self) -> float | None:
-        """When it has to be looked at although nothing was heard of it, on the monotonic clock."""
+        """When it has to be checked although it has printed nothing, in s on the monotonic clock."""
         if self.process.saves:
-            return time.monotonic() + SAVING_SECONDS
+            return time.monotonic() + POLL_SECONDS
         return self.process.ends_by or (self.deadline.at if self.deadline else None)
 
     def check(self) -> None:
-        """Ask it to end at its deadline; kill it where it has had its time to save."""
+        """Asks it to end at its deadline, and kills it once its time to save is over."""
         now, ends_by = time.monotonic(), self.process.ends_by
         if ends_by is not None:
             if ends_by < now:
@@ -89,7 +86,7 @@ class Running:
             self.process.stop(self.grace)
 
     def end(self, code: int) -> End:
-        """Returns how it has ended."""
+        """Returns how it ended."""
         late = self.deadline if self.late else None
         return End(
             code,

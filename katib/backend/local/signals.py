@@ -1,7 +1,4 @@
-"""Signals of the engine's process as bytes on a descriptor, so that one wait serves them and the trials' output alike.
-
-Called by the engine.
-"""
+"""Delivers the signals of this process as bytes on a descriptor, so that one wait covers them and the trials' output."""
 
 import os
 import signal
@@ -15,12 +12,12 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Signals:
-    """What has come; `descriptor` can be waited for."""
+    """The signals that have arrived; `descriptor` becomes readable with the first one."""
 
     descriptor: int
 
     def take(self) -> list[int]:
-        """Returns the signals since the last call, in their order; SIGCHLD when a trial has ended."""
+        """Returns the signals since the last call, in their order, such as SIGCHLD for a trial that has ended."""
         try:
             return list(os.read(self.descriptor, 4096))
         except BlockingIOError:
@@ -29,7 +26,7 @@ class Signals:
 
 @contextmanager
 def listening() -> Iterator[Signals]:
-    """Take over the stop signals and SIGCHLD inside the block. To be entered in the main thread."""
+    """Yields the stop signals and SIGCHLD inside the block, which has to be entered in the main thread."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
@@ -46,4 +43,4 @@ def listening() -> Iterator[Signals]:
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    """Python writes the signal to the descriptor; nothing else is to happen."""
+    """Does nothing: Python has written the signal to the descriptor."""

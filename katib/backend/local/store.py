@@ -1,9 +1,8 @@
-"""Writes the record of a local search (katib/backend/local/record.py): an Optuna study bound to the spec of one
-manifest.
+"""Writes the record of a local search (katib/backend/local/record.py): an Optuna study of one manifest's `spec`.
 
-Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard draws by;
-reports are intermediate values. Each write is a transaction of its own, ordered so that kill -9 between two of them
-leaves something that the next start completes. Called by the engine alone.
+Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard shows; reports
+are intermediate values. Each write is a transaction of its own, in an order in which the next start can complete what
+kill -9 between two of them has left.
 """
 
 import os
@@ -21,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from katib.backend.local.record import DATABASE, LOCK_SECONDS, Trial, read, unreadable
+from katib.backend.local.record import DATABASE, LOCK_TIMEOUT, Trial, read, unreadable
 from katib.errors import EngineError
 from katib.search.space import Space
 from katib.trial import Direction, Identity, State
@@ -31,7 +30,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _DATABASE_ERRORS = (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)
 _FOREIGN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
-"""What Optuna makes of a study that it has not written."""
+"""What Optuna raises about a study that it has not written."""
 _FINAL: Mapping[State, TrialState] = {
     "Succeeded": TrialState.COMPLETE,
     "EarlyStopped": TrialState.PRUNED,
@@ -41,7 +40,7 @@ _FINAL: Mapping[State, TrialState] = {
 
 
 class Store:
-    """The study of one experiment. Raises EngineError where the disk does not take a write."""
+    """The study of one experiment. Raises EngineError where a write fails."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / DATABASE
@@ -53,7 +52,7 @@ class Store:
 
     @staticmethod
     def create(folder: Path, identity: Identity) -> "Store":
-        """Returns a new one. It is built beside its place and renamed into it: a store is there whole or not at all."""
+        """Returns a new store. It is built in another file, which is then renamed, so that no store is incomplete."""
         path, building = folder / DATABASE, folder / f"{DATABASE}.new"
         building.unlink(missing_ok=True)
         with _writing(path):
@@ -69,17 +68,17 @@ class Store:
         return Store(folder)
 
     def rebind(self, identity: Identity) -> None:
-        """Take over a changed budget."""
+        """Records a changed budget."""
         with _writing(self.path):
             self._storage.set_study_user_attr(self._study, "experiment", asdict(identity))
         self.identity = identity
 
     def trials(self) -> list[Trial]:
-        """Returns all trials, in the order in which they were proposed."""
+        """Returns all trials, in the order of their proposal."""
         return read(self.path.parent)[1]
 
     def add(self, name: str, assignments: Mapping[str, str], space: Space) -> Trial:
-        """Record a proposal, before anything is done about it."""
+        """Records a proposal, before its trial starts."""
         records = {key: axis.record(assignments[key]) for key, axis in space.axes.items()}
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING,
@@ -91,9 +90,9 @@ class Store:
             return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
 
     def report(self, trial: Trial, step: int, value: float) -> Trial:
-        """Record the report of `step`, from 1.
+        """Records the report of `step`, from 1.
 
-        What stood there and behind it is forgotten: an earlier try printed it, and this one does not continue it.
+        The reports that were recorded from that step on are deleted: this try does not continue the one that made them.
         """
         trial = self.keep(trial, step - 1)
         with _writing(self.path):
@@ -101,7 +100,7 @@ class Store:
         return replace(trial, values=(*trial.values, value))
 
     def keep(self, trial: Trial, steps: int) -> Trial:
-        """Forget the reports behind the first `steps`."""
+        """Deletes all but the first `steps` reports."""
         if len(trial.values) <= steps:
             return trial
         with _writing(self.path), self._storage.engine.begin() as connection:  # Optuna has no call for it
@@ -112,10 +111,7 @@ class Store:
         return replace(trial, values=trial.values[:steps])
 
     def update(self, trial: Trial, **changes: Any) -> Trial:
-        """Record other values of `effort`, `stop`, `reason` and `state`.
-
-        The state comes last, and then is final or not.
-        """
+        """Records changes of `effort`, `stop`, `reason` and `state`, in this order."""
         changed = replace(trial, **changes)
         with _writing(self.path):
             for key in ("effort", "stop", "reason", "state"):
@@ -128,7 +124,7 @@ class Store:
         return changed
 
     def close_trial(self, trial: Trial) -> None:
-        """Set Optuna's own state of a trial that has finished, where that has not been done."""
+        """Sets Optuna's own state of a trial that has finished, unless it is set."""
         with _reading(self.path.parent):
             frozen = self._storage.get_trial(trial.id)
         if frozen.state.is_finished() or not trial.finished:
@@ -138,7 +134,7 @@ class Store:
             self._storage.set_trial_state_values(trial.id, _FINAL[trial.state], None if value is None else [value])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Closes the file."""
         self._storage.engine.dispose()
 
 
@@ -148,7 +144,7 @@ def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
 
     return RDBStorage(
         f"sqlite:///{path}",
-        engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}, "pool_events": [(pragmas, "connect")]},
+        engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}, "pool_events": [(pragmas, "connect")]},
         skip_table_creation=durable,
         skip_compatibility_check=True,
     )
@@ -171,12 +167,12 @@ def _writing(path: Path) -> Iterator[None]:
     except (OSError, *_DATABASE_ERRORS) as error:
         raise EngineError(
             f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "
-            "make room and start the same command again"
+            "make room and run the same command again"
         ) from error
 
 
 def _cause(error: Exception) -> str:
-    """SQLite's own words, below those of SQLAlchemy and Optuna."""
+    """Returns SQLite's own message, which SQLAlchemy and Optuna wrap."""
     cause: BaseException = error
     while cause.__cause__:
         cause = cause.__cause__

@@ -3,7 +3,6 @@
 The store has the trials' values; when each was reported, and every other metric, is in the run's own folder.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from katib.backend.causes import DIVERGENCE, OOM_GPU
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
+from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
@@ -156,11 +156,7 @@ def _at_work(trial: Trial, folder: Path) -> float:
     """
     if trial.state != "Running" or trial.effort.started is None:
         return 0.0
-    try:
-        last = (folder / OUTPUT).stat(follow_symlinks=False).st_mtime
-    except OSError:
-        return 0.0
-    return max(0.0, min(last, time.time()) - trial.effort.started)
+    return seen_for(folder, trial.effort.started)
 
 
 def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:

@@ -1,9 +1,8 @@
-"""The environment of a trial's container: what the manifest writes, what Kubernetes reads off the pod, what a cluster
-holds.
+"""Computes the environment of a trial's container: values of the manifest, fields of the pod, values of a cluster.
 
-Kubernetes answers a fieldRef from the pod (k8s.io/kubernetes, pkg/fieldpath; a label or annotation that is not there is
-empty). The values of Secrets and ConfigMaps are in the cluster alone: where the user has a variable of that name, it
-stands for them.
+Kubernetes takes the value of a fieldRef from the pod (k8s.io/kubernetes, pkg/fieldpath; a missing label or annotation
+is empty). The values of Secrets and ConfigMaps exist only in the cluster; a variable of the same name in the user's
+environment replaces them.
 """
 
 import platform
@@ -16,7 +15,7 @@ from katib.manifest.experiment import Experiment, TrialPod
 from katib.tree import Tree, at
 
 TRIAL_NAME = "KATIB_TRIAL_NAME"
-"""Katib's webhook adds it as the last variable (pod/utils.go, mutatePodEnv)."""
+"""The variable that Katib's webhook appends (pod/utils.go, mutatePodEnv)."""
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
 _KINDS = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
 _SOURCES = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
@@ -25,24 +24,24 @@ _SOURCES = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
 def variables(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> dict[str, str]:
     """Returns the container's variables; each may refer to those before it. `given` is the user's own environment.
 
-    Raises ManifestError, with the variable's name, for one that only a cluster could fill in. One that is optional is
-    left unset then, as a cluster leaves it that lacks the Secret or ConfigMap.
+    Raises ManifestError, with its name, for a variable that only a cluster has. An optional one stays unset, as in a
+    cluster that lacks the Secret or ConfigMap.
     """
-    known: dict[str, str] = {}
+    values: dict[str, str] = {}
     for source in pod.container.env_from:
         _check_source(source, experiment)
     for variable in pod.container.env:
         if not variable.value_from:
-            known[variable.name] = expand(variable.value, known)
-        elif (found := _from(variable.name, variable.value_from, pod, experiment, given)) is not None:
-            known[variable.name] = found
-    return known | {TRIAL_NAME: pod.name}
+            values[variable.name] = expand(variable.value, values)
+        elif (value := _from(variable.name, variable.value_from, pod, experiment, given)) is not None:
+            values[variable.name] = value
+    return values | {TRIAL_NAME: pod.name}
 
 
 def fields(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
-    """Returns the fields of a trial's pod that a fieldRef can name, but for labels and annotations.
+    """Returns the fields of a trial's pod that a fieldRef can name, except labels and annotations.
 
-    A pod here is this machine's process, and so its addresses are those of the machine to itself.
+    Here a pod is a process, whose addresses are those of the loopback interface.
     """
     here = dict.fromkeys(("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"), "127.0.0.1")
     return here | {
@@ -54,9 +53,7 @@ def fields(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
 
 def labels(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
-    """Returns the labels of a trial's pod: the template's, its Job's, and those that Katib's webhook takes from the
-    trial, which has the experiment's.
-    """
+    """Returns the labels of a trial's pod: those of the template, the Job and the trial, which has the experiment's."""
     return {
         **dict.fromkeys(("job-name", "batch.kubernetes.io/job-name"), pod.name),
         **pod.template.metadata.labels,
@@ -67,19 +64,19 @@ def labels(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
 
 def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> Iterator[str]:
-    """Yields what of the environment is left unset because it is optional and only a cluster has it, in words."""
+    """Yields the variables that stay unset, because they are optional and only a cluster has them, one line each."""
     for source in pod.container.env_from:
         for key, kind in _SOURCES.items():
             if held := at(source, key):
                 yield f"the variables of the {kind} '{held.get('name')}' are left unset (envFrom)"
-    found = variables(pod, experiment, given)
+    values = variables(pod, experiment, given)
     for variable in pod.container.env:
-        if variable.name not in found:
+        if variable.name not in values:
             yield f"{variable.name} is left unset: it is in a cluster, and optional"
 
 
 def _from(name: str, source: Tree, pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> str | None:
-    """Returns the value of a variable with a valueFrom; None where it is left unset."""
+    """Returns the value of a variable with a valueFrom; None where it stays unset."""
     where = f"{experiment.name}: env {name}"
     if field := at(source, "fieldRef"):
         return _field(str(field.get("fieldPath")), where, pod, experiment)
@@ -93,20 +90,20 @@ def _from(name: str, source: Tree, pod: TrialPod, experiment: Experiment, given:
                 f"{where}: its value is in the {kind} '{held.get('name')}' of a cluster; set {name} in your environment, or"
                 " write its value in the manifest"
             )
-    raise ManifestError(f"{where}: {next(iter(source))} is not known here; write its value in the manifest")
+    raise ManifestError(f"{where}: {next(iter(source))} is unknown here; write its value in the manifest")
 
 
 def _field(path: str, where: str, pod: TrialPod, experiment: Experiment) -> str:
     if keyed := _KEYED.fullmatch(path):
         kind, key = keyed.groups()
-        found = labels(pod, experiment) if kind == "labels" else pod.template.metadata.annotations
-        return found.get(key, "")
-    known = fields(pod, experiment)
-    if path not in known:
+        texts = labels(pod, experiment) if kind == "labels" else pod.template.metadata.annotations
+        return texts.get(key, "")
+    values = fields(pod, experiment)
+    if path not in values:
         raise ManifestError(
-            f"{where}: fieldRef {path} is not known here ({nearest(path, known)}); write its value in the manifest"
+            f"{where}: fieldRef {path} is unknown here ({nearest(path, values)}); write its value in the manifest"
         )
-    return known[path]
+    return values[path]
 
 
 def _check_source(source: Tree, experiment: Experiment) -> None:

@@ -1,4 +1,4 @@
-"""What the engine tells of a local search, and one line an event of it for a log file or a pipe (live.py: a terminal)."""
+"""Shows the events of a local search, here as lines for a log file or a pipe; live.py draws them on a terminal."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,29 +11,29 @@ from katib.text import count, duration, short, with_unit
 
 
 class View(AbstractContextManager["View"], Protocol):
-    """Where the engine tells what happens."""
+    """The user's view of a search, to which the engine reports."""
 
     refresh: float | None
-    """Seconds after which it wants to be shown the trials again; None: only when something happens."""
+    """The seconds after which it has to be shown the trials again; None: only when something happens."""
 
     def say(self, text: str) -> None:
-        """Something about the search as a whole."""
+        """Shows a message about the search as a whole."""
 
     def report(self, trial: Trial, step: int) -> None:
-        """`trial` has reported `step`."""
+        """Shows that `trial` has reported `step`."""
 
     def change(self, trial: Trial) -> None:
-        """`trial` has another state."""
+        """Shows that `trial` has another state."""
 
     def stopping(self, trial: Trial) -> None:
-        """`trial` has been asked to save and end, for good."""
+        """Shows that `trial` is stopped early."""
 
     def show(self, trials: Sequence[Trial]) -> None:
-        """All trials as they are now."""
+        """Shows all trials as they are now."""
 
 
 class Lines:
-    """One line an event, for a log file or a pipe."""
+    """Prints one line per event, for a log file or a pipe."""
 
     refresh: float | None = None
 
@@ -49,28 +49,28 @@ class Lines:
         return None
 
     def say(self, text: str) -> None:
-        """The line as it is."""
+        """Prints the text."""
         print(text, flush=True)
 
     def report(self, trial: Trial, step: int) -> None:
-        """`trial demo-ab12cd34  epoch 3  val_si_snr 1.23 dB`."""
+        """Prints `trial demo-ab12cd34  epoch 3  val_si_snr 1.23 dB`."""
         metric = self._experiment.search.metric
         self.say(f"trial {trial.name}  epoch {step}  {metric} {with_unit(trial.values[step - 1], metric)}")
 
     def change(self, trial: Trial) -> None:
-        """`trial demo-ab12cd34  Succeeded  after 10 epochs in 35 s, best val_si_snr 1.23 dB`."""
+        """Prints `trial demo-ab12cd34  Succeeded  10 epochs in 35 s, best val_si_snr 1.23 dB`."""
         self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}".rstrip())
 
     def stopping(self, trial: Trial) -> None:
-        """`trial demo-ab12cd34  stopping  best of epoch 4, ...`."""
+        """Prints `trial demo-ab12cd34  stopping  best of epoch 4, ...`."""
         self.say(f"trial {trial.name}  stopping  {trial.stop}")
 
     def show(self, trials: Sequence[Trial]) -> None:
-        """Nothing: each change had its line."""
+        """Prints nothing, since each change had its line."""
 
 
 def story(trial: Trial, experiment: Experiment) -> str:
-    """Returns what there is to say of a trial's state: its settings as it begins, how it went as it ends."""
+    """Returns the details of a trial's state: its settings when it starts, and how it went when it ends."""
     if trial.state == "Created" and not trial.reason:
         return ", ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
     parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []
@@ -80,5 +80,5 @@ def story(trial: Trial, experiment: Experiment) -> str:
         if value is not None:
             parts.append(f"best {experiment.search.metric} {with_unit(value, experiment.search.metric)}")
     elif trial.values:
-        parts.append(f"goes on after epoch {len(trial.values)}")
+        parts.append(f"resumes after epoch {len(trial.values)}")
     return ", ".join(parts)

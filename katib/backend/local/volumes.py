@@ -1,8 +1,8 @@
-"""Where the volumes of a trial's pod are on this machine: its container's paths become folders here.
+"""Maps the volumes of a trial's pod to folders of this machine.
 
-The corpus and the runs have folders of the user's own choice. An emptyDir is an empty folder of the trial, a hostPath
-the path itself. What only a cluster holds (another claim, a ConfigMap, a Secret) is the folder at its mount path, if
-this machine has one.
+The user chooses the folders of the corpus and the runs. An emptyDir is an empty folder of the trial, a hostPath the
+path itself. What only a cluster holds (another claim, a ConfigMap, a Secret) is the folder at its mount path, if this
+machine has one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,13 @@ _KINDS = {
 
 
 def corpus_volume(pod: TrialPod) -> str:
-    """Returns the kind of the volume in which the container sees the corpus; empty where it sees none."""
+    """Returns the kind of the volume that holds the corpus; empty where the container mounts none."""
     mounted = any(mount.name == DATA_VOLUME for mount in pod.container.volume_mounts)
     kind = _kind(_source(pod, DATA_VOLUME)) if mounted else ""
     return "" if kind in _EMPTY else kind
 
 
-def places(
+def mounted_folders(
     pod: TrialPod,
     experiment: Experiment,
     data: Path | None,
@@ -38,39 +38,37 @@ def places(
     folder: Path,
     variables: Mapping[str, str],
 ) -> dict[str, Path]:
-    """Returns the folder here of each of the container's paths that is not the same path here.
+    """Returns the folder of each mount path of the container that is another path on this machine.
 
-    `folder` is the trial's own.
-
-    Raises ManifestError, with the volume's name, where this machine has nothing that stands for it.
+    `folder` is the trial's own. Raises ManifestError, with the volume's name, where this machine cannot replace it.
     """
-    found = {}
+    folders = {}
     for mount in pod.container.volume_mounts:
         source, path = _source(pod, mount.name), mount.mount_path.rstrip("/")
         kind = _kind(source)
         below = mount.sub_path or expand(mount.sub_path_expr, variables)
         if below.startswith("/") or ".." in below.split("/"):
             raise ManifestError(
-                f"{experiment.name}: volume {mount.name}: subPath {below} leads out of the volume; write a path within it"
+                f"{experiment.name}: volume {mount.name}: subPath {below} leads out of the volume; use a path within it"
             )
         if kind not in _EMPTY and mount.name == DATA_VOLUME and data is not None:
-            found[path] = data
+            folders[path] = data
         elif kind not in _EMPTY and mount.name == RUNS_VOLUME:
-            found[path] = runs / below
+            folders[path] = runs / below
         elif kind == HOST_PATH:
-            found[path] = _host_path(experiment, mount.name, source) / below
+            folders[path] = _host_path(experiment, mount.name, source) / below
         elif not Path(mount.mount_path).exists():
             if kind not in _EMPTY and not _optional(source):
                 raise ManifestError(
-                    f"{experiment.name}: volume {mount.name}: {_said(source)} is in a cluster; make {path} on this machine with"
-                    " what it holds, or take the volume out"
+                    f"{experiment.name}: volume {mount.name}: {_described(source)} is in a cluster; create {path} on this"
+                    " machine with its content, or remove the volume"
                 )
-            found[path] = folder / mount.name / below
-    return found
+            folders[path] = folder / mount.name / below
+    return folders
 
 
 def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
-    """Yields what of this machine stands for a volume that a cluster has, in words."""
+    """Yields what on this machine replaces each volume of a cluster, one line each."""
     for mount in pod.container.volume_mounts:
         source = _source(pod, mount.name)
         kind = _kind(source)
@@ -80,14 +78,14 @@ def stand_ins(pod: TrialPod, data: Path | None) -> Iterator[str]:
             path = text_at(source, kind, "path")
             yield f"the volume {mount.name} is {path} of this machine (hostPath)"
         elif Path(mount.mount_path).exists():
-            yield f"{mount.mount_path} of this machine stands for the volume {mount.name} ({_said(source)})"
+            yield f"{mount.mount_path} of this machine replaces the volume {mount.name} ({_described(source)})"
         else:
-            yield f"the volume {mount.name} is an empty folder: {_said(source)} is in a cluster, and optional"
+            yield f"the volume {mount.name} is an empty folder: {_described(source)} is in a cluster, and optional"
 
 
 def _source(pod: TrialPod, name: str) -> Tree:
-    """Returns the source of a volume by its kind; one that has none is an emptyDir, as for the API server."""
-    volume = next((one for one in pod.template.spec.volumes if one.get("name") == name), {})
+    """Returns the source of a volume, keyed by its kind; without one it is an emptyDir, as for the API server."""
+    volume = next((volume for volume in pod.template.spec.volumes if volume.get("name") == name), {})
     return {key: value or {} for key, value in volume.items() if key != "name"}
 
 
@@ -95,8 +93,8 @@ def _kind(source: Tree) -> str:
     return next(iter(source), "emptyDir")
 
 
-def _said(source: Tree) -> str:
-    """Returns `ConfigMap 'settings'`, `claim 'models'`; of another kind its key."""
+def _described(source: Tree) -> str:
+    """Returns `ConfigMap 'settings'` or `claim 'models'`; for another kind its key."""
     kind = _kind(source)
     if kind not in _KINDS:
         return kind
@@ -112,6 +110,6 @@ def _host_path(experiment: Experiment, name: str, source: Tree) -> Path:
     path = Path(text_at(source, HOST_PATH, "path"))
     if not path.exists():
         raise ManifestError(
-            f"{experiment.name}: volume {name}: hostPath {path}: no such folder on this machine; make it first"
+            f"{experiment.name}: volume {name}: hostPath {path}: no such folder on this machine; create it first"
         )
     return path

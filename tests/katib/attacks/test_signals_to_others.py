@@ -122,13 +122,13 @@ def test_a_holder_that_cannot_be_seen_is_named_and_waited_for_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of another user, container or machine: this process itself stands for it, which `holders` leaves out."""
-    monkeypatch.setattr(process, "KILL_SECONDS", 0.05)
+    monkeypatch.setattr(process, "KILL_TIMEOUT", 0.05)
     descriptor = os.open(tmp_path / HOLD, os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     said: list[str] = []
-    with pytest.raises(FolderError, match="is held by a process that cannot be seen from here"):
+    with pytest.raises(FolderError, match="is held by a process that is not visible from here"):
         end_leftovers([tmp_path], 9, said.append)
-    with pytest.raises(EngineError, match="is held by a process that cannot be seen from here"):
+    with pytest.raises(EngineError, match="is held by a process that is not visible from here"):
         TrialProcess(["true"], {}, tmp_path)
     os.close(descriptor)
     assert len(said) == 1
@@ -197,8 +197,8 @@ def test_without_proc_lsof_is_asked(tmp_path: Path, start: Start, monkeypatch: p
     assert lock.holders(tmp_path / HOLD) == [holder.pid]
     program.unlink()
     assert lock.holders(tmp_path / HOLD) == []
-    monkeypatch.setattr(process, "KILL_SECONDS", 0.02)
-    with pytest.raises(FolderError, match="cannot be seen from here"):
+    monkeypatch.setattr(process, "KILL_TIMEOUT", 0.02)
+    with pytest.raises(FolderError, match="is not visible from here"):
         end_leftovers([tmp_path], grace=9)
     assert holder.poll() is None
 

@@ -29,7 +29,7 @@ def test_a_search_without_a_finished_epoch_makes_room(rig: Rig) -> None:
     done = rig.run(manifest("--epochs", "2"))
     assert done.returncode == 0, done.stderr
     assert "holds another search (at: 0 became none and 2 more)" in done.stdout
-    assert "no trial had finished an epoch, and this search takes its place" in done.stdout
+    assert "no trial had finished an epoch, so this search replaces it" in done.stdout
     assert [row["state"] for row in rig.results()] == ["Succeeded"] * 3
     assert not before & {path.name for path in (rig.out / "test").iterdir()}
 
@@ -63,7 +63,7 @@ def test_a_search_with_a_finished_epoch_is_refused_in_words(rig: Rig, told: bool
     assert f"{folder}: holds another search (" in line
     assert ("epochs: 1 became 2" in line) == told
     assert "command[" not in line
-    assert f"take another NAME (--name), continue that search with FILE={folder}/experiment.yaml" in line
+    assert f"choose another NAME (--name), continue that search with FILE={folder}/experiment.yaml" in line
     assert f"rm -r {folder}" in line
     assert len(rig.results(name)) == 1
 
@@ -73,7 +73,7 @@ def test_a_search_at_work_is_never_replaced(rig: Rig) -> None:
     read_until(engine, "Running")
     done = rig.run(manifest("--epochs", "2"))
     assert done.returncode == 2
-    assert "another engine is at work" in done.stderr
+    assert "is already running" in done.stderr
     assert rig.results()[0]["state"] == "Running"
 
 

@@ -178,7 +178,7 @@ REFUSED = {
     "envFrom: the variables of the ConfigMap 'all'": _changed(
         container={"envFrom": [{"configMapRef": {"name": "all"}}]}
     ),
-    "volume v: ConfigMap 'settings' is in a cluster; make /no-such": _source("configMap", name="settings"),
+    "volume v: ConfigMap 'settings' is in a cluster; create /no-such": _source("configMap", name="settings"),
     "volume v: claim 'models' is in a cluster": _source("persistentVolumeClaim", claimName="models"),
     "volume v: hostPath /no-such-host: no such folder": _source("hostPath", path="/no-such-host"),
     "trialSpec.spec.completions is 2": _job(completions=2, parallelism=1),

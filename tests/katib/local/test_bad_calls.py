@@ -36,7 +36,9 @@ SEARCHES = {
     "grid needs the step of a double": manifest(algorithm=algorithm("grid")),
     "did you mean 'medianstop'?": manifest(earlyStopping=algorithm("median")),
     "neither maxTrialCount nor a goal": manifest(maxTrialCount=None),
-    "metrics collector File: only StdOut is read here": manifest(metricsCollectorSpec={"collector": {"kind": "File"}}),
+    "metrics collector File: this machine reads StdOut only": manifest(
+        metricsCollectorSpec={"collector": {"kind": "File"}}
+    ),
     "is no finite number": manifest(
         parameters=[{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "x", "max": "1"}}]
     ),

@@ -148,7 +148,7 @@ def test_a_text_in_the_place_of_a_number_is_said() -> None:
     assert said.state == "MetricsUnavailable"
     silent = verdict(trial, End(0, "", ours=False), experiment(), halted=False)
     assert silent == Verdict("MetricsUnavailable", "no val_si_snr was reported")
-    assert said.reason == f"val_si_snr was 'Genotype({31 * 'x'}…', which is no number"
+    assert said.reason == f"val_si_snr was 'Genotype({31 * 'x'}…', which is not a number"
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ def test_a_search_fails_by_its_failed_trials(limit: int | None, states: str, fai
     assert (halt is not None) is fails
     if halt:
         assert halt.code == 1
-        assert f" of {limit} allowed; test-a: exit code 1; a higher maxFailed" in str(halt)
+        assert f" of {limit} allowed; test-a: exit code 1; to continue, raise maxFailed" in str(halt)
     reached = replace(experiment(), max_failed_trials=limit, goal=0.9)
     assert (too_many_failures(trials, reached) is not None) is (fails and "S" not in states)
     untrained = [replace(trial, values=()) for trial in trials]
     if untrained_halt := too_many_failures(untrained, replace(experiment(), max_failed_trials=limit)):
-        assert str(untrained_halt).endswith("; once that is fixed, the same command begins anew")
+        assert str(untrained_halt).endswith("; fix that, then run the same command to start anew")
 
 
 def test_a_trial_that_failed_has_no_value() -> None:

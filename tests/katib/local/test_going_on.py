@@ -104,7 +104,7 @@ def test_a_signal_lets_the_trials_save_and_the_next_start_goes_on(
     assert engine.returncode == code
     (line,) = err.splitlines()
     assert line.startswith(f"stopped by {number.name}")
-    assert "the same command goes on" in line
+    assert "run the same command to resume" in line
     assert [(row["state"], row["epochs"]) for row in rig.results()] == [("Created", 2)]
     assert not [process for starts in rig.starts().values() for process in starts if alive(process)]
     assert rig.run(search).returncode == 0
@@ -137,7 +137,7 @@ def test_two_engines_never_work_on_one_experiment(rig: Rig, tmp_path: Path) -> N
     second = rig.run(search)
     assert second.returncode == 2
     (line,) = second.stderr.splitlines()
-    assert "another engine is at work on this experiment" in line
+    assert "this experiment is already running (process" in line
     assert first.poll() is None
 
 

@@ -47,7 +47,7 @@ def test_a_trial_gets_the_gpus_that_it_asks_for(
     pod(search)["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": asked} if asked else {}}
     start = launcher(load_experiment(as_text(search), "test"), None, Path("/none"))
     assert start.slots == slots
-    said = f"{len(slots)} trials at a time, by the GPUs that are here, where parallelTrialCount asks for {parallel}"
+    said = f"{len(slots)} trials at a time, given the GPUs of this machine; parallelTrialCount asks for {parallel}"
     assert list(start.notes()) == ([said] if here and len(slots) < parallel else [])
     pod(search)["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "9"}}
     if here:
@@ -103,7 +103,7 @@ def test_what_kubernetes_would_do_to_a_container_and_nobody_does_here_is_said(tm
     beside = {"name": "helper", "image": "x", "livenessProbe": {}}
     pod(search)["containers"].insert(0, beside)
     assert list(Launcher(load_experiment(as_text(search), "test"), None, tmp_path, (None,)).notes()) == [
-        "the container helper of a trial's pod is not run here",
+        "the container helper of a trial's pod does not run here",
         "suspend: true of a trial's Job is not followed: each trial begins at once",
         "livenessProbe of the container trial is not run here",
         "lifecycle.postStart of the container trial is not run here",
@@ -120,7 +120,7 @@ def test_a_manifest_of_ours_has_nothing_that_is_left_out(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["File", "TensorFlowEvent", "PrometheusMetric", "Custom", "Push", "None"])
 def test_a_collector_of_anything_but_the_output_is_refused_by_name(kind: str) -> None:
     search = script("echo val_si_snr=$X", values=("1",), metricsCollectorSpec={"collector": {"kind": kind}})
-    with pytest.raises(ManifestError, match=f"test: metrics collector {kind}: only StdOut is read here; have"):
+    with pytest.raises(ManifestError, match=f"test: metrics collector {kind}: this machine reads StdOut only; have"):
         launcher(load_experiment(as_text(search), "test"), None, Path("/none"))
 
 

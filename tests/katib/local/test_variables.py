@@ -94,8 +94,8 @@ def test_variables_that_a_cluster_holds_are_unset_or_refused(kind: str, word: st
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ({"resourceFieldRef": {"resource": "limits.cpu"}}, "env F: resourceFieldRef is not known here"),
-        ({"fieldRef": {"fieldPath": "metadata.uid"}}, "env F: fieldRef metadata.uid is not known here"),
+        ({"resourceFieldRef": {"resource": "limits.cpu"}}, "env F: resourceFieldRef is unknown here"),
+        ({"fieldRef": {"fieldPath": "metadata.uid"}}, "env F: fieldRef metadata.uid is unknown here"),
     ],
 )
 def test_what_nobody_knows_here_is_refused_by_name(source: dict[str, Any], problem: str) -> None:

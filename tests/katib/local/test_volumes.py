@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from katib.backend.local.volumes import corpus_volume, places, stand_ins
+from katib.backend.local.volumes import corpus_volume, mounted_folders, stand_ins
 from katib.errors import ManifestError
 from katib.manifest.experiment import TrialPod, load_experiment
 from tests.katib.local.rig import as_text, pod, script
@@ -22,7 +22,7 @@ def trial(source: dict[str, Any] | None, path: str, name: str = "v", **mount: st
 
 def found(made: TrialPod, data: Path | None = None) -> dict[str, Path]:
     experiment = load_experiment(as_text(script("echo $X", values=("1",))), "test")
-    return places(made, experiment, data, Path("/runs-here"), FOLDER, {"N": "three"})
+    return mounted_folders(made, experiment, data, Path("/runs-here"), FOLDER, {"N": "three"})
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_host_path_is_the_path_itself(tmp_path: Path) -> None:
 def test_what_a_cluster_holds_is_refused_unless_the_path_is_here(
     tmp_path: Path, source: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(ManifestError, match=f"test: volume v: {said} is in a cluster; make /no-such on"):
+    with pytest.raises(ManifestError, match=f"test: volume v: {said} is in a cluster; create /no-such on"):
         found(trial(source, "/no-such"))
     here = trial(source, str(tmp_path))
     assert found(here) == {}
-    assert list(stand_ins(here, None)) == [f"{tmp_path} of this machine stands for the volume v ({said})"]
+    assert list(stand_ins(here, None)) == [f"{tmp_path} of this machine replaces the volume v ({said})"]
 
 
 def test_each_volume_is_looked_at(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
     other.kill()
     other.communicate()
     engine = rig.begin(*words)
-    read_until(engine, "takes its place")
+    read_until(engine, "replaces it")
     read_until(engine, "epoch 1 ")
     ((trial),) = [path.parent for path in (rig.out / "test-confirm").glob("*/trainer.pid")]
     engine.kill()
