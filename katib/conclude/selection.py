@@ -175,14 +175,14 @@ def _belief(
 
 def _told(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
     """Returns what the Gaussian process is told of the trials."""
-    from katib.search.observations import observations
+    from katib.search.observations import observe
 
     past = [
         Observation(dict(key), OUTCOMES[row.state], row.value, row.values)
         for key, rows in groups.items()
         for row in rows
     ]
-    return observations(_space(table), past, (), table.identity.direction)
+    return observe(_space(table), past, (), table.identity.direction)
 
 
 def _space(table: TrialTable) -> Space:

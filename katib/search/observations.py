@@ -4,18 +4,24 @@ A failed trial gets a low value, a running one none, and a stopped one the value
 from the curves of completed trials. Pure: no I/O.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from katib.search.gaussian_process import Array
 from katib.search.history import Observation
 from katib.search.space import Space
 from katib.trial import Direction
+
+if TYPE_CHECKING:
+    # At run time SciPy, which comes with it, is loaded only for a fit.
+    from katib.search.gaussian_process import Array
 
 HUGE = 1e100
 """Values are clipped to ±HUGE so that their squares stay finite."""
@@ -39,7 +45,7 @@ class Observations:
     """[P, D], the points of running trials."""
 
 
-def observations(
+def observe(
     space: Space, history: Sequence[Observation], earlier: Sequence[Observation], direction: Direction
 ) -> Observations:
     """Returns the observations of a search and of earlier ones; trials of another space are left out."""
@@ -102,7 +108,7 @@ class _Completed:
     by_step: dict[int, tuple[float, float] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, history: Sequence[Observation], sign: float) -> "_Completed":
+    def of(cls, history: Sequence[Observation], sign: float) -> _Completed:
         completed = [trial for trial in history if trial.outcome == "completed" and trial.worth is not None]
         curves = [
             [min(max(sign * value, -HUGE), HUGE) if math.isfinite(value) else -math.inf for value in trial.values]

@@ -15,11 +15,10 @@ def propose(question: Question) -> dict[str, str] | None:
 
 def _draws(question: Question) -> Iterator[Sequence[float]]:
     if question.asks_model:
-        from katib.search import bayes
-        from katib.search.observations import observations
+        from katib.search import bayes, observations
 
         trials = question.trials
-        observed = observations(question.space, trials.listed, trials.earlier, question.direction)
+        observed = observations.observe(question.space, trials.listed, trials.earlier, question.direction)
         if len(observed.values) >= 2:
             yield from bayes.suggest(question.space, observed, question.generator)
     yield from even(question)

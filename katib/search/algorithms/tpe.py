@@ -1,24 +1,16 @@
-"""Tree-structured Parzen estimators, as Optuna computes them (Bergstra et al. 2011, NeurIPS).
+"""Search by tree-structured Parzen estimators (Bergstra et al. 2011, NeurIPS), after a random start.
 
 multivariate-tpe models all parameters together (Falkner et al. 2018, ICML, section 4.1), tpe each by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from katib.errors import ManifestError
 from katib.search.algorithms.base import Question, SearchAlgorithm
 from katib.search.setting import real, whole
 from katib.search.settings import FIRST, SEED, WARM, Settings
 from katib.search.space import Space
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from katib.search.history import Observation
 
 PROPOSALS = 20
 """Points that the estimator proposes for one question before random ones are considered."""
@@ -37,30 +29,19 @@ class Tpe:
         return question.free(self._draws(question) if question.asks_model else ())
 
     def _draws(self, question: Question) -> Iterator[Sequence[float]]:
-        space, trials = question.space, question.trials
+        from katib.search.parzen import ask
+
+        space, trials = question.space, [*question.trials.listed, *question.trials.earlier]
         for _ in range(PROPOSALS):
-            point = self._ask(question, [*trials.listed, *trials.earlier], int(question.generator.integers(2**31)))
-            yield space.shares(point) or ()
-
-    def _ask(self, question: Question, trials: Sequence[Observation], seed: int) -> dict[str, str]:
-        import optuna
-
-        # Optuna announces each study that is created, and each proposal creates one.
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        space = question.space
-        study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(
-                n_startup_trials=0,
-                n_ei_candidates=candidates(question.settings),
+            point = ask(
+                space,
+                trials,
+                question.direction,
                 multivariate=self.multivariate,
-                constant_liar=True,
-                seed=seed,
-            ),
-            direction=question.direction.value,
-            pruner=optuna.pruners.NopPruner(),
-        )
-        study.add_trials([frozen for trial in trials if (frozen := _frozen(space, trial))])
-        return space.assignments(study.ask(space.distributions).params)
+                candidates=candidates(question.settings),
+                seed=int(question.generator.integers(2**31)),
+            )
+            yield space.shares(point) or ()
 
 
 def candidates(settings: Mapping[str, str]) -> int:
@@ -72,28 +53,6 @@ def require(space: Space, settings: Mapping[str, str]) -> None:
     """Raises ManifestError where a proposal would take too long."""
     if candidates(settings) > MOST_CANDIDATES:
         raise ManifestError(f"the candidates of a proposal must be 1 to {MOST_CANDIDATES}")
-
-
-def _frozen(space: Space, trial: Observation) -> FrozenTrial | None:
-    """Returns a trial in Optuna's form; None where it is a trial of another space."""
-    from optuna.trial import TrialState, create_trial
-
-    coordinates = space.coordinates(trial.assignments)
-    if coordinates is None:
-        return None
-    states = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
-    # The estimator takes a running trial for a bad one until it knows better (constant liar, Ginsbourger et al. 2010).
-    # A failed trial has no value either, and its surroundings are to be avoided as well.
-    state = TrialState.RUNNING if trial.worth is None else states.get(trial.outcome, TrialState.RUNNING)
-    # A stopped trial ranks by how far it came and its best value so far, never as if it had been completed.
-    stopped = state == TrialState.PRUNED
-    return create_trial(
-        state=state,
-        params=coordinates,
-        distributions=space.distributions,
-        value=trial.worth if state == TrialState.COMPLETE else None,
-        intermediate_values={len(trial.values): trial.worth} if stopped and trial.worth is not None else None,
-    )
 
 
 UNIVARIATE = SearchAlgorithm(

@@ -13,7 +13,7 @@ from katib.search import bayes, gaussian_process
 from katib.search.bayes import Surrogate, surrogate
 from katib.search.gaussian_process import JITTER, GaussianProcess
 from katib.search.history import Observation
-from katib.search.observations import Observations, observations
+from katib.search.observations import Observations, observe
 from katib.search.space import Space
 from katib.trial import Direction
 from tests.katib.search.test_gaussian_process import matern
@@ -59,7 +59,7 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
         past(0.7, None, "running"), past(0.8, sign * 7.0, "running"),
     ]  # fmt: skip
     earlier = [past(0.15, sign * 3.0), past(0.25, None, "running"), past(0.35, None, "failed")]
-    found = observations(LINE, history, earlier, Direction.of(maximize))
+    found = observe(LINE, history, earlier, Direction.of(maximize))
     quarter = float(np.quantile([1.0, 2.0, 5.0, 3.0], 0.25))
     assert by_place(found) == {
         0.1: (1, 0, 0), 0.2: (2, 0, 0), 0.3: (5, 0, 0), 0.4: (quarter, 0, 0), 0.5: (quarter, 0, 0), 0.6: (quarter, 0, 0),
@@ -70,7 +70,7 @@ def test_what_is_told_is_greater_where_it_is_better_and_failed_ones_are_the_lowe
 
 
 def test_without_any_value_a_failed_trial_tells_nothing() -> None:
-    found = observations(
+    found = observe(
         SQUARE,
         [Observation({"x": "0.1", "y": "0.2"}, "failed"), Observation({"x": "0.3", "y": "0.4"}, "running")],
         [],
@@ -97,7 +97,7 @@ def test_the_guess_at_a_stopped_trial_has_the_variance_of_what_others_gained() -
     gains = [4.0 - 1.0, 6.0 - 2.0]
     later = [0.0, 0.0, 8.0, 0.0]
     found = by_place(
-        observations(
+        observe(
             LINE,
             [*history, past(0.6, 5.0, "stopped", [5.0]), past(0.7, 4.0, "stopped", [6.0, 4.0])],
             [],
@@ -112,17 +112,17 @@ def test_a_stopped_trial_without_steps_is_guessed_between_what_it_had_and_the_me
     """Halfway, and the deviation is a quarter of the way; one better than the median, or alone, keeps what it had."""
     completed = [past(0.1, 1.0), past(0.2, 3.0), past(0.3, 11.0)]
     found = by_place(
-        observations(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], Direction.MAXIMIZE)
+        observe(LINE, [*completed, past(0.4, -9.0, "stopped"), past(0.5, 5.0, "stopped")], [], Direction.MAXIMIZE)
     )
     assert found[0.4] == pytest.approx((-3.0, 9.0, 0))
     assert found[0.5] == pytest.approx((5.0, 0.0, 0))
-    assert by_place(observations(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], Direction.MAXIMIZE)) == {
+    assert by_place(observe(LINE, [past(0.4, -1.0, "stopped", [-1.0])], [], Direction.MAXIMIZE)) == {
         0.4: (-1.0, 0.0, 0.0)
     }
 
 
 def test_a_value_beyond_any_scale_counts_as_huge_and_as_no_more() -> None:
-    found = observations(
+    found = observe(
         LINE,
         [
             past(0.1, 1e300, curve=[1e300]),
@@ -235,7 +235,7 @@ def test_each_kind_is_believed_to_be_worth_what_its_trials_were() -> None:
     history = [
         Observation({"kind": kind, "layers": str(n)}, "completed", worth[kind]) for kind in worth for n in (1, 3, 5)
     ]
-    model = surrogate(KINDS, observations(KINDS, history, [], Direction.MAXIMIZE))
+    model = surrogate(KINDS, observe(KINDS, history, [], Direction.MAXIMIZE))
     for kind, value in worth.items():
         place = KINDS.shares({"kind": kind, "layers": "2"})
         assert model.predict(np.array([place]))[0][0] == pytest.approx(value, abs=0.3)

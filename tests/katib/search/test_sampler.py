@@ -19,7 +19,7 @@ from katib.manifest.render import render
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import NEAR
 from katib.search.history import Observation, Outcome
-from katib.search.observations import observations
+from katib.search.observations import observe
 from katib.search.sampler import Sampler, idle_settings, sampler
 from katib.search.space import Space
 from katib.site import load_site
@@ -290,7 +290,7 @@ def test_stopped_trials_count_as_far_as_they_came() -> None:
         Observation({"x": "0.3"}, "stopped", 0.5, (0.5,)),
         Observation({"x": "0.4"}, "stopped", 0.5, (0.5, 0.4, 0.3)),
     ]
-    told = observations(space, history, [], Direction.MAXIMIZE)
+    told = observe(space, history, [], Direction.MAXIMIZE)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(3.5)
     assert values[0.4] == pytest.approx(1.5)
@@ -313,7 +313,7 @@ def test_a_completed_trial_gained_nothing_after_patience_ended_it() -> None:
         *(Observation({"x": x}, "completed", max(curve), curve) for x, curve in completed.items()),
         Observation({"x": "0.3"}, "stopped", 0.9, stopped),
     ]
-    told = observations(space, history, [], Direction.MAXIMIZE)
+    told = observe(space, history, [], Direction.MAXIMIZE)
     values = dict(zip(told.points[:, 0], told.values, strict=True))
     assert values[0.3] == pytest.approx(0.9 + mean(gains))
     assert (values[0.1], values[0.2]) == pytest.approx((3.0, 5.0))
@@ -325,7 +325,7 @@ def test_without_its_steps_a_stopped_trial_counts_between_what_it_had_and_the_mi
         *(Observation({"x": str(x)}, "completed", -1.0) for x in (0.1, 0.2)),
         Observation({"x": "0.3"}, "stopped", -3.0),
     ]
-    assert observations(space, history, [], Direction.MAXIMIZE).values.tolist() == [-1.0, -1.0, -2.0]
+    assert observe(space, history, [], Direction.MAXIMIZE).values.tolist() == [-1.0, -1.0, -2.0]
 
 
 @pytest.mark.parametrize("name", ENDLESS)
