@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.systems.services import figure
-from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.status import Curves, read_progress
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.cluster import rig
@@ -48,7 +48,7 @@ def main() -> None:
         figure("deploy without waiting, slowest of four", max(seconds for seconds, _ in deploy), "s", 5)
         fill(tools)
         tools.cluster.calls = 0
-        look(tools.cluster, Curves())
+        read_progress(tools.cluster, Curves())
         figure("status of 110 trials", tools.cluster.calls, "calls", 10)
         looks = [run(file, "status") for _ in range(ROUNDS)]
         figure("status of 110 trials, slowest of five", max(seconds for seconds, _ in looks), "s", 2)

@@ -37,7 +37,7 @@ def delete(
     if runs and deployed(cluster, experiment) is None:
         _delete_leftovers(cluster, where, experiment, yes=yes)
         return
-    search = lifecycle.find(cluster, experiment)
+    search = lifecycle.find_search(cluster, experiment)
     saved = deleting.save(cluster, search, say, context=context, unsaved=unsaved)
     tell(saved.table.notes)
     print_words(*deleting.summary(cluster, search, saved, out, runs=runs))

@@ -11,8 +11,8 @@ from katib.terminal import say
 def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """Suspend the running trials of MODEL: each saves, its pod goes; `resume` goes on at the checkpoints."""
     cluster = Cluster(site_of(site).namespace, context)
-    search = lifecycle.find(cluster, search_name(model))
-    now = lifecycle.work(cluster, search)
+    search = lifecycle.find_search(cluster, search_name(model))
+    now = lifecycle.activity(cluster, search)
     running = sum(not job.suspended for job in now.jobs)
     print(f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and let their GPUs go")
     confirm("Pause?", yes)

@@ -11,8 +11,8 @@ from katib.terminal import say
 def resume(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
     """Let the suspended trials of MODEL go on at their checkpoints."""
     cluster = Cluster(site_of(site).namespace, context)
-    search = lifecycle.find(cluster, search_name(model))
-    paused = sum(job.suspended for job in lifecycle.work(cluster, search).jobs)
+    search = lifecycle.find_search(cluster, search_name(model))
+    paused = sum(job.suspended for job in lifecycle.activity(cluster, search).jobs)
     if not paused:
         print(f"experiment '{search.name}' is not paused; nothing to change")
         return

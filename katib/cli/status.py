@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.status import Curves, read_progress
 from katib.backend.cluster.view import print_progress, records
 from katib.backend.cluster.watching import watch as show_live
 from katib.cli.options import Context, Json, SiteFile
@@ -28,7 +28,7 @@ def status(
     if watch:
         show_live(cluster, name, output())
         return
-    searches = look(cluster, Curves(), name)
+    searches = read_progress(cluster, Curves(), name)
     if as_json:
         print(json.dumps(records(searches), indent=2))
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from katib.backend.cluster.answers import UnreachableError
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import CONFIG_MAP, EXPERIMENT
-from katib.backend.cluster.status import SELECTORS, Curves, progress
+from katib.backend.cluster.status import SELECTORS, Curves, progress_of
 from katib.site import Site
 from tests.cluster import rig
 from tests.cluster.search import Katib
@@ -47,7 +47,7 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
         until(informer, lambda: informer.complete)
         with rig.api_server_away():
             until(informer, lambda: informer.problem)
-            (found,) = progress(tools.cluster, informer.objects(), Curves())
+            (found,) = progress_of(tools.cluster, informer.objects(), Curves())
             assert [row.trial.name for row in found.rows] == ["series3-dprnn-a"]
         until(informer, lambda: informer.problem is None)
 

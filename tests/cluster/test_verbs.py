@@ -143,7 +143,7 @@ def test_110_trials_of_four_models(
     verb: Verb, tools: Tools, site_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Status takes at most ten calls and 200 MB, and results and delete agree with the test's own count."""
-    from katib.backend.cluster.status import Curves, look
+    from katib.backend.cluster.status import Curves, read_progress
 
     plan = {"convtasnet": 20, "dprnn": 25, "sepformer": 30, "spmamba": 35}
     assert verb("deploy", "all", "--yes", "--wait", "0")[0] == 0
@@ -154,7 +154,7 @@ def test_110_trials_of_four_models(
             if number < count - 2:
                 katib.state(name, "Succeeded", float(number))
     calls = tools.cluster.calls
-    found = look(tools.cluster, Curves())
+    found = read_progress(tools.cluster, Curves())
     assert tools.cluster.calls - calls <= 10
     assert {item.search.model: len(item.rows) for item in found} == plan
     assert peak_memory("status", "--site", str(site_file)) < 200 << 20

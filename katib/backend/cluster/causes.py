@@ -43,7 +43,7 @@ KATIBS_WORDS = "Trial is early stopped"
 """The message of Katib's own early-stopping service for every trial that it stops (medianstop/service.py)."""
 
 
-def both(now: Cause | None, before: Cause | None) -> Cause | None:
+def combined(now: Cause | None, before: Cause | None) -> Cause | None:
     """Returns a cause that names what is wrong `now` and what went wrong `before`."""
     if now is None or before is None:
         return now or before
@@ -70,7 +70,7 @@ def why_failed(
         return None
     if (job is not None and job.reason == "DeadlineExceeded") or "DeadlineExceeded" in trial.reason:
         return _stopped(trial, search) or DEADLINE
-    if pods and (cause := died(pods[-1], log)):
+    if pods and (cause := why_ended(pods[-1], log)):
         tries = max(len(pods), job.failed if job else 0)
         return Cause(f"{cause.problem} ({tries} tries)", cause.fix) if tries > 1 else cause
     if not pods:
@@ -87,7 +87,7 @@ def why_tried_again(trial: Trial, pods: Sequence[Pod], logs: Mapping[str, Sequen
     if trial.finished or not failed:
         return None
     number, pod = failed[-1]
-    cause = died(pod, logs.get(pod.name, ())) or Cause("it failed")
+    cause = why_ended(pod, logs.get(pod.name, ())) or Cause("it failed")
     return Cause(f"try {number} ended: {cause.problem}", cause.fix)
 
 
@@ -161,7 +161,7 @@ def _stopped_early(trial: Trial) -> Cause:
     return Cause(f"stopped early: {rules}" if rules else "stopped early, by a rule that is no longer known")
 
 
-def died(pod: Pod, log: Sequence[str]) -> Cause | None:
+def why_ended(pod: Pod, log: Sequence[str]) -> Cause | None:
     """Returns why the trainer of an ended `pod` ended, from the pod's state and the last lines of its log."""
     end = next((pod.terminations[name] for name in pod.containers if name in pod.terminations), Termination())
     if end.out_of_memory:

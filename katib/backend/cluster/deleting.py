@@ -1,4 +1,4 @@
-"""Deletes a search: saves its trial table, deletes the Experiment, and removes its run directories where that is wanted.
+"""Deletes a search: saves its trial table, deletes the Experiment and, where that is wanted, its run directories.
 
 Each step is a function, so that a verb can show what the first ones return and ask before it calls `delete`.
 """

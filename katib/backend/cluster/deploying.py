@@ -13,7 +13,7 @@ from katib.backend.cluster.doctor import DoctorContext, Result, examine
 from katib.backend.cluster.kinds import EXPERIMENT, Object, name_of
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
-from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.status import Curves, read_progress
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.site import Site
@@ -56,12 +56,12 @@ def try_out(cluster: Cluster, item: DeployDiff) -> None:
 
 def unchanged(cluster: Cluster, item: DeployDiff) -> list[str]:
     """Returns how an Experiment is doing that need not be changed, and why it lacks trials where it does."""
-    (progress,) = look(cluster, Curves(), item.name)
+    (progress,) = read_progress(cluster, Curves(), item.name)
     if progress.search.finished:
         return [f"experiment '{item.name}' has {progress.search.state.lower()}; nothing to change"]
     lines = [f"experiment '{item.name}' runs as it should; nothing to change"]
-    if progress.lacking is not None:
-        lines.append(f"  it has fewer trials than it may have: {progress.lacking}")
+    if progress.shortage is not None:
+        lines.append(f"  it has fewer trials than it may have: {progress.shortage}")
     return lines
 
 

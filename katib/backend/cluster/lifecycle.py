@@ -37,7 +37,7 @@ TIMEOUT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Work:
+class Activity:
     """The trials of a search that have not ended, and the Jobs of those."""
 
     search: Search
@@ -45,7 +45,7 @@ class Work:
     jobs: tuple[Job, ...]
 
 
-def find(cluster: Cluster, name: str) -> Search:
+def find_search(cluster: Cluster, name: str) -> Search:
     """Returns the search `name`. Raises ClusterError where there is none, or where it is somebody else's."""
     item = deployed(cluster, name)
     if item is None:
@@ -53,7 +53,7 @@ def find(cluster: Cluster, name: str) -> Search:
     return read_search(item)
 
 
-def work(cluster: Cluster, search: Search) -> Work:
+def activity(cluster: Cluster, search: Search) -> Activity:
     """Returns the trials of `search` that have not ended, and their Jobs. Raises ClusterError where Kueue owns them."""
     selector = _selector(search)
     trials = [read_trial(item) for item in cluster.list(TRIAL, selector)]
@@ -65,7 +65,7 @@ def work(cluster: Cluster, search: Search) -> Work:
             f"job '{queued[0].name}' is admitted by Kueue, which would undo this; stop its queue instead:"
             ' kubectl patch localqueue NAME --type merge -p \'{"spec":{"stopPolicy":"HoldAndDrain"}}\''
         )
-    return Work(search, active, tuple(jobs))
+    return Activity(search, active, tuple(jobs))
 
 
 def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
@@ -79,7 +79,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout:
     end = time.monotonic() + timeout
     with Informer(cluster, {TRIAL: selector, JOB: selector, POD: f"{selector},{TRIAL_LABEL}"}) as informer:
         while True:
-            for job in work(cluster, search).jobs:
+            for job in activity(cluster, search).jobs:
                 if not job.suspended and _suspend(cluster, job.name):
                     say(f"trial '{job.name}': saves and releases its GPU")
             informer.wait(0)
@@ -100,7 +100,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout:
 def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
     """Lets every suspended trial resume from its checkpoint, and returns how many there are."""
     resumed = 0
-    for job in work(cluster, search).jobs:
+    for job in activity(cluster, search).jobs:
         if job.suspended and _resume(cluster, job.name):
             say(f"trial '{job.name}': resumes from its checkpoint")
             resumed += 1
@@ -123,8 +123,8 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
     selector = _selector(search)
     end = time.monotonic() + timeout
     with Informer(cluster, {TRIAL: selector, JOB: selector, EXPERIMENT: ""}) as informer:
-        while not (current := find(cluster, search.name)).finished or work(cluster, current).jobs:
-            for job in work(cluster, current).jobs:
+        while not (current := find_search(cluster, search.name)).finished or activity(cluster, current).jobs:
+            for job in activity(cluster, current).jobs:
                 if _end(cluster, job.name):
                     say(f"trial '{job.name}': saves and ends")
             if time.monotonic() > end:

@@ -16,7 +16,7 @@ LOG_BYTES = 64 << 20
 
 def read(cluster: Cluster, name: str) -> Iterator[str]:
     """Yields the lines of the newest pod of trial `name`. Raises ClusterError where there is none."""
-    trial = find(cluster, name)
+    trial = find_trial(cluster, name)
     pods = _pods(cluster, trial.name)
     if not pods:
         reason = f"it is {trial.state}" if trial.finished else "make status says why it has none yet"
@@ -26,12 +26,12 @@ def read(cluster: Cluster, name: str) -> Iterator[str]:
 
 def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterator[str]:
     """Yields the lines of all pods of trial `name`, new ones as they appear, until the trial has ended."""
-    name = find(cluster, name).name
+    name = find_trial(cluster, name).name
     done: set[str] = set()
     since: dict[str, str] = {}
     while True:
         try:
-            trial = find(cluster, name)
+            trial = find_trial(cluster, name)
             for pod in _pods(cluster, name):
                 if pod.name in done or pod.phase == "Pending":
                     continue
@@ -52,7 +52,7 @@ def follow(cluster: Cluster, name: str, retry: float = RETRY_SECONDS) -> Iterato
         time.sleep(retry)
 
 
-def find(cluster: Cluster, name: str) -> Trial:
+def find_trial(cluster: Cluster, name: str) -> Trial:
     """Returns the trial `name`, or the only one whose name ends with it, as tables shorten names.
 
     Raises ClusterError with the nearest name.

@@ -219,7 +219,7 @@ def read_job(item: Object) -> Job:
     )
 
 
-def own(
+def owned_by(
     search: Search, trials: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object]
 ) -> tuple[list[Trial], dict[str, Job], dict[str, list[Pod]]]:
     """Returns the trials of this very `search`, and their Jobs and pods by trial, the oldest pod first.

@@ -13,7 +13,7 @@ from katib.backend.cluster.continuing import OldTrial, carried, continued, with_
 from katib.backend.cluster.deploy_diff import DeployDiff, same_search, successor
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, PROPOSED_LABEL, PROPOSER, TRIAL, Object, labels_of, name_of
 from katib.backend.cluster.model import read_trial
-from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.status import Curves, read_progress
 from katib.errors import ClusterError, SepsweepError
 from katib.table import export
 
@@ -50,7 +50,7 @@ def _of_ended(cluster: Cluster, item: DeployDiff, say: Say) -> DeployDiff:
             f"experiment '{item.name}' has ended, and cannot continue: trial '{foreign[0]}' was proposed by Katib's own"
             f" service, which takes no first_suggestions; {_start_anew(item)}"
         )
-    (progress,) = look(cluster, Curves(), item.name)
+    (progress,) = read_progress(cluster, Curves(), item.name)
     spent = {**progress.search.hours_before, **{row.trial.name: row.hours for row in progress.rows}}
     trials = [
         OldTrial(trial.name, trial.assignments, trial.state, spent.get(trial.name, 0.0))

@@ -13,8 +13,8 @@ from statistics import mean
 from katib.backend.causes import Cause
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import (
-    both,
     clean,
+    combined,
     interrupted,
     why_failed,
     why_stuck,
@@ -39,11 +39,11 @@ from katib.backend.cluster.model import (
     Pod,
     Search,
     Trial,
-    own,
+    owned_by,
     read_search,
 )
-from katib.backend.cluster.storage import lacking_volume
-from katib.backend.cluster.suggestions import lacking, warnings_of
+from katib.backend.cluster.storage import missing_volume
+from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.eta import seconds_left
 from katib.metrics import MetricParser
@@ -117,23 +117,23 @@ class Progress:
     """Why a log could not be read; empty where all could."""
     unread: int
     """The number of running trials whose log has not been read yet."""
-    lacking: Cause | None = None
+    shortage: Cause | None = None
     """Why the search has fewer trials than it may have."""
 
 
-def look(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
+def read_progress(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
     """Returns the progress of all our searches in the namespace, or of the one called `name`.
 
     Raises ClusterError where there is no search of that name.
     """
     objects = {kind: cluster.list(kind, selector) for kind, selector in SELECTORS.items()}
-    return progress(cluster, objects, curves, name)
+    return progress_of(cluster, objects, curves, name)
 
 
-def progress(
+def progress_of(
     cluster: Cluster, objects: Mapping[Kind, Sequence[Object]], curves: Curves, name: str | None = None
 ) -> list[Progress]:
-    """Returns what `look` returns, from `objects` that were listed before; only logs are read from the API server."""
+    """Returns what `read_progress` does, from `objects` listed before; only logs are read from the API server."""
     searches = sorted(map(read_search, objects[EXPERIMENT]), key=lambda search: search.name)
     if name is not None:
         names = [search.name for search in searches]
@@ -141,13 +141,13 @@ def progress(
             raise ClusterError(no_experiment(name, names, cluster.namespace))
         searches = [search for search in searches if search.name == name]
     now, warnings = datetime.now(UTC), cache(lambda: warnings_of(cluster))
-    owned = [(search, *own(search, objects[TRIAL], objects[JOB], objects[POD])) for search in searches]
+    owned = [(search, *owned_by(search, objects[TRIAL], objects[JOB], objects[POD])) for search in searches]
     _read_logs(cluster, owned, curves)
     result = []
     for search, trials, jobs, pods in owned:
-        item = _progress(search, trials, jobs, pods, curves, now)
-        rows = tuple(replace(row, cause=lacking_volume(cluster, row.pod) or row.cause) for row in item.rows)
-        result.append(replace(item, rows=rows, lacking=lacking(cluster, search, trials, objects, warnings)))
+        item = _search_progress(search, trials, jobs, pods, curves, now)
+        rows = tuple(replace(row, cause=missing_volume(cluster, row.pod) or row.cause) for row in item.rows)
+        result.append(replace(item, rows=rows, shortage=shortage(cluster, search, trials, objects, warnings)))
     return result
 
 
@@ -158,7 +158,7 @@ def no_experiment(name: str, names: Iterable[str], namespace: str) -> str:
     return f"there is no experiment '{name}' of ours in namespace '{namespace}': {hint}"
 
 
-def _progress(
+def _search_progress(
     search: Search,
     trials: Sequence[Trial],
     jobs: Mapping[str, Job],
@@ -199,7 +199,7 @@ def _row(
     waiting = None if trial.finished else why_waiting(job, pods)
     last_try = why_tried_again(trial, pods, curves.last_lines)
     cause = waiting or why_failed(trial, job, pods, last_lines, search)
-    cause = both(cause or why_stuck(pod, last_lines), last_try)
+    cause = combined(cause or why_stuck(pod, last_lines), last_try)
     state = "Paused" if waiting and waiting.problem == "paused" else "Waiting" if waiting else trial.state
     return LiveTrial(
         trial=trial,

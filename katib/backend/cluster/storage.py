@@ -128,7 +128,7 @@ def why_unbound(cluster: Cluster, claim: Claim, classes: Sequence[StorageClass] 
     return problem, f"kubectl describe pvc {claim.name}; kubectl get storageclass" if problem else ""
 
 
-def lacking_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
+def missing_volume(cluster: Cluster, pod: Pod | None) -> Cause | None:
     """Returns why a pod without a node waits for its claims; None where they are bound, or cannot be read."""
     try:
         for name in pod.wanted_claims if pod else ():

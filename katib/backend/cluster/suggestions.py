@@ -38,7 +38,7 @@ _RPC = re.compile(r"^.*rpc error: code = (\w+) desc = ")
 """The prefix that gRPC for Go puts before the message of a service."""
 
 
-def lacking(
+def shortage(
     cluster: Cluster,
     search: Search,
     trials: Sequence[Trial],
@@ -60,14 +60,14 @@ def lacking(
         for item in objects[POD]
         if SUGGESTION_LABEL in labels_of(item) and labels_of(item).get(EXPERIMENT_LABEL) == search.name
     ]
-    cause = why_lacking(search, suggestion, pods, warnings())
+    cause = shortage_of(search, suggestion, pods, warnings())
     crashed = _crashed(pods)
     if crashed and cause and (line := _last_line(cluster, *crashed)):
         return Cause(f"{cause.problem}; its last line: {line}", cause.fix)
     return cause
 
 
-def why_lacking(
+def shortage_of(
     search: Search, suggestion: Suggestion | None, pods: Sequence[ServicePod], warnings: Iterable[Event]
 ) -> Cause:
     """Returns why `search` lacks trials, from its Suggestion, the pods of its service and the namespace's events.

@@ -22,7 +22,7 @@ from katib.backend.cluster.kinds import (
     name_of,
 )
 from katib.backend.cluster.kubectl import forwarded
-from katib.backend.cluster.status import LOG_BYTES, Curves, LiveTrial, Progress, look
+from katib.backend.cluster.status import LOG_BYTES, Curves, LiveTrial, Progress, read_progress
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.metrics import MetricParser, Report
@@ -64,7 +64,7 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
 
     Raises ClusterError where there is no such experiment.
     """
-    (progress,) = look(cluster, Curves(), experiment)
+    (progress,) = read_progress(cluster, Curves(), experiment)
     document, objective = cluster.get(EXPERIMENT, experiment) or {}, progress.search.metric
     manifest = Manifest.of(document)
     notes = [f"a log could not be read: {progress.unreadable}"] if progress.unreadable else []

@@ -31,7 +31,7 @@ def records(searches: Sequence[Progress]) -> list[dict[str, object]]:
             "gpu_hours_planned": round(item.hours_planned, 3),
             "seconds_left": item.seconds_left and round(item.seconds_left),
             "best": item.search.best,
-            "lacking": str(item.lacking or ""),
+            "lacking": str(item.shortage or ""),
             "rows": [_record(row) for row in item.rows],
         }
         for item in searches
@@ -187,7 +187,7 @@ def _ended(rows: Sequence[LiveTrial], item: Progress) -> str:
 
 def _notes(item: Progress, prefix: str) -> list[str]:
     """Returns why the search has no more trials, and what went wrong: a line per cause, with the trials that it hit."""
-    notes = [f"  {item.lacking}"] if item.lacking else []
+    notes = [f"  {item.shortage}"] if item.shortage else []
     trials: dict[str, list[str]] = {}
     for row in item.rows:
         if row.cause is not None:

@@ -12,9 +12,9 @@ from math import inf
 
 from katib.backend.causes import Cause
 from katib.backend.cluster.causes import (
-    both,
     clean,
-    died,
+    combined,
+    why_ended,
     why_failed,
     why_stuck,
     why_tried_again,
@@ -34,10 +34,10 @@ from katib.backend.cluster.kinds import (
     Object,
     name_of,
 )
-from katib.backend.cluster.model import Pod, Search, own, read_search
+from katib.backend.cluster.model import Pod, Search, owned_by, read_search
 from katib.backend.cluster.status import LOG_BYTES, steps
-from katib.backend.cluster.storage import lacking_volume
-from katib.backend.cluster.suggestions import lacking, warnings_of
+from katib.backend.cluster.storage import missing_volume
+from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError
 from katib.metrics import MetricParser
 from katib.trainer_contract import STARTED
@@ -113,7 +113,7 @@ def wait(cluster: Cluster, name: str, seconds: float, say: Say) -> bool:
 def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say) -> str | None:
     """Returns why no trial trains yet; None where one does. Raises ClusterError where the search has failed."""
     search = _search(objects, name)
-    trials, jobs, tries = own(search, objects[TRIAL], objects[JOB], objects[POD])
+    trials, jobs, tries = owned_by(search, objects[TRIAL], objects[JOB], objects[POD])
     if search.state == "Failed":
         failure = _last_failure(objects, name, logs)
         raise ClusterError(f"experiment '{name}' has failed: {failure or search.message or 'see make status'}")
@@ -131,13 +131,13 @@ def _reason(objects: dict[Kind, list[Object]], name: str, logs: _Logs, say: Say)
             if failed.failed:
                 logs.of(failed)
         cause = why_failed(trial, job, pods, lines) if trial.finished else why_waiting(job, pods)
-        cause = lacking_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
+        cause = missing_volume(logs.cluster, pod) or cause or why_stuck(pod, lines) or _about_to_train(pod, logs)
         last_try = why_tried_again(trial, pods, logs.lines)
-        reasons.append((last_try is None, f"trial '{trial.name}': {both(cause, last_try)}"))
+        reasons.append((last_try is None, f"trial '{trial.name}': {combined(cause, last_try)}"))
     if reasons:
         return min(reasons, key=lambda reason: reason[0])[1]
     warnings = partial(warnings_of, logs.cluster)
-    return str(lacking(logs.cluster, search, trials, objects, warnings) or "Katib is about to create the trials")
+    return str(shortage(logs.cluster, search, trials, objects, warnings) or "Katib is about to create the trials")
 
 
 def _trains(search: Search, lines: list[str]) -> bool:
@@ -154,12 +154,12 @@ def _about_to_train(pod: Pod | None, logs: _Logs) -> Cause:
 
 def _last_failure(objects: dict[Kind, list[Object]], name: str, logs: _Logs) -> str:
     """Returns why the last failed try failed; empty where none has."""
-    trials, _, tries = own(_search(objects, name), objects[TRIAL], objects[JOB], objects[POD])
+    trials, _, tries = owned_by(_search(objects, name), objects[TRIAL], objects[JOB], objects[POD])
     ended = [(pod, trial) for trial in trials for pod in tries.get(trial.name, ()) if pod.failed]
     if not ended:
         return ""
     pod, trial = max(ended, key=lambda pair: (pair[0].created is not None, pair[0].created))
-    cause = died(pod, logs.of(pod))
+    cause = why_ended(pod, logs.of(pod))
     return f"trial '{trial.name}': {cause or 'it failed'}"
 
 

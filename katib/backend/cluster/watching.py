@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import Informer
-from katib.backend.cluster.status import SELECTORS, Curves, progress
+from katib.backend.cluster.status import SELECTORS, Curves, progress_of
 from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
 from katib.terminal import MARGIN, Output, assembled
 
@@ -29,7 +29,7 @@ def watch(cluster: Cluster, name: str | None, out: Output) -> None:
         if out.live:
             _draw(cluster, informer, curves, name, out)
         while True:
-            searches = progress(cluster, informer.objects(), curves, name)
+            searches = progress_of(cluster, informer.objects(), curves, name)
             print_progress(searches, out, cluster.namespace, informer.problem)
             informer.wait(PRINT_SECONDS)
 
@@ -42,7 +42,7 @@ def _draw(cluster: Cluster, informer: Informer, curves: Curves, name: str | None
     start = time.monotonic()
     with Live(console=out.console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            searches = progress(cluster, informer.objects(), curves, name)
+            searches = progress_of(cluster, informer.objects(), curves, name)
             page = int((time.monotonic() - start) / PAGE_SECONDS)
             columns, rows = out.size
             lines = screen(searches, columns - MARGIN, rows - 1, cluster.namespace, informer.problem, page)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from katib.backend.cluster.kinds import EXPERIMENT
-from katib.backend.cluster.status import Curves, look
+from katib.backend.cluster.status import Curves, read_progress
 from katib.backend.cluster.waiting import wait
 from katib.errors import ClusterError
 from katib.site import Site
@@ -47,8 +47,8 @@ def test_a_suggestion_service_that_cannot_start_is_reported_with_its_pods_reason
     pull = printed(place, "nowhere.invalid/services:1")
     assert "the suggestion service cannot start: container '" in pull  # either of the two
     assert "katib-config" in pull
-    (found,) = look(place.cluster, Curves(), NAME)
-    assert "nowhere.invalid/services:1" in str(found.lacking)
+    (found,) = read_progress(place.cluster, Curves(), NAME)
+    assert "nowhere.invalid/services:1" in str(found.shortage)
 
 
 def test_a_volume_of_root_is_reported_at_the_first_try_and_deploy_fails(place: Tools, site: Site, runs: Path) -> None:

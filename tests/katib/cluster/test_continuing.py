@@ -13,7 +13,7 @@ from katib.backend.cluster.deploy_diff import diff
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.run_directories import RunDirectory
-from katib.backend.cluster.status import Curves, progress
+from katib.backend.cluster.status import Curves, progress_of
 from katib.check import require_sound
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import PLAN
@@ -150,7 +150,7 @@ def test_hours_of_the_ended_search_still_count() -> None:
     status = {"conditions": [{"type": "Running", "status": "True", "message": span}]}
     labels = {"katib.kubeflow.org/experiment": search.name}
     trial = {"metadata": {"name": "a", "labels": labels}, "spec": {}, "status": status}
-    (found,) = progress(cast(Cluster, None), {EXPERIMENT: [made], TRIAL: [trial], JOB: [], POD: []}, Curves())
+    (found,) = progress_of(cast(Cluster, None), {EXPERIMENT: [made], TRIAL: [trial], JOB: [], POD: []}, Curves())
     assert [row.hours for row in found.rows] == [2.5 + 1.5]
     assert found.hours_used == 2.5 + 1.5 + 1.25
     assert carried(manifest(), made)["metadata"]["annotations"] == made["metadata"]["annotations"]

@@ -8,7 +8,7 @@ import yaml
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
-from katib.backend.cluster.status import LOGS, Curves, progress
+from katib.backend.cluster.status import LOGS, Curves, progress_of
 from katib.backend.cluster.view import Line, lines
 from katib.manifest.render import render
 from katib.metrics import METRIC
@@ -56,9 +56,9 @@ def text(made: Sequence[Line]) -> str:
 def test_only_logs_that_were_not_read_are_called_so() -> None:
     """A trial in its first epoch has a log without a value, but the log was read."""
     objects, curves = search(LOGS + 2), Curves()
-    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    (found,) = progress_of(Logs("epoch 1 begins"), objects, curves)
     assert found.unread == 2
-    (found,) = progress(Logs("epoch 1 begins"), objects, curves)
+    (found,) = progress_of(Logs("epoch 1 begins"), objects, curves)
     assert found.unread == 0
 
 
@@ -67,14 +67,14 @@ def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:
     objects = search(1)
     objects[TRIAL][0]["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
     log = "\n".join(f"2026-11-26T21:28:0{second}.000000Z val_si_snr={value}" for second, value in ((1, 0.5), (2, 0.25)))
-    (found,) = progress(Logs(log), objects, Curves())
+    (found,) = progress_of(Logs(log), objects, Curves())
     assert [(row.state, row.best, row.epoch) for row in found.rows] == [("EarlyStopped", 0.5, 2)]
 
 
 def test_a_narrow_terminal_does_not_cut_a_trials_name_and_values() -> None:
     """The screen has 80 columns; names and values are compared as a whole."""
     log = "\n".join(f"2026-11-24T09:30:0{second}Z {METRIC}=-11.5{second}00" for second in range(3))
-    found = progress(Logs(log), search(2), Curves())
+    found = progress_of(Logs(log), search(2), Curves())
     printed = text(lines(found, 80, "test"))
     for row in found[0].rows:
         assert f"\n{row.trial.name.removeprefix(found[0].search.name + '-')} " in printed
@@ -88,14 +88,14 @@ def test_epochs_are_found_by_the_manifests_own_filter_and_metric() -> None:
     spec["objective"] = {"type": "minimize", "objectiveMetricName": "loss", "additionalMetricNames": ["acc"]}
     spec["metricsCollectorSpec"]["source"]["filter"]["metricsFormat"] = [r"(\w+): ([-+]?\d+\.\d+)"]
     log = "step 1 loss: 0.50 acc: 0.9\nstep 2 loss: 0.25 acc: 0.8\nstep 3 loss: 0.75 acc: 0.7"
-    (found,) = progress(Logs(log), objects, Curves())
+    (found,) = progress_of(Logs(log), objects, Curves())
     assert [(row.epoch, row.current, row.best) for row in found.rows] == [(3, 0.75, 0.25)]
 
 
 def test_a_history_that_is_printed_again_makes_no_new_epochs() -> None:
     """Each time stands for one epoch, as in Katib's database."""
     lines = [f"2026-11-26T21:28:0{second}Z val_si_snr={second}.5" for second in (1, 2, 3)]
-    (found,) = progress(Logs("\n".join([*lines[:2], *lines])), search(1), Curves())
+    (found,) = progress_of(Logs("\n".join([*lines[:2], *lines])), search(1), Curves())
     assert [(row.epoch, row.current) for row in found.rows] == [(3, 3.5)]
 
 
@@ -107,7 +107,7 @@ def test_a_paused_trial_shows_the_epoch_of_its_record() -> None:
     objects[TRIAL][0]["status"]["conditions"] = [{"type": "Running", "status": "True", "message": message}]
     objects[JOB][0]["spec"]["suspend"] = True
     objects[POD] = []
-    (found,) = progress(Logs(""), objects, Curves())
+    (found,) = progress_of(Logs(""), objects, Curves())
     (row,) = found.rows
     assert (row.state, row.epoch, row.current, row.hours, row.restarts) == ("Paused", 12, 3.25, 2.0, 1)
 
@@ -120,7 +120,7 @@ def test_leftovers_of_an_earlier_experiment_of_the_same_name_are_not_shown() -> 
             **objects[TRIAL][number]["metadata"],
             "ownerReferences": [{"kind": "Experiment", "uid": uid, "controller": True}],
         }
-    (found,) = progress(Logs(""), objects, Curves())
+    (found,) = progress_of(Logs(""), objects, Curves())
     assert [row.trial.name[-1] for row in found.rows] == ["0"]
 
 
@@ -135,5 +135,5 @@ def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_
     assert job["activeDeadlineSeconds"] == 3 * 2.5 * 3600 + 60 * minutes
     found["metadata"]["uid"] = "1"
     objects = {EXPERIMENT: [found], TRIAL: [], JOB: [], POD: []}
-    (search,) = progress(cast(Cluster, None), objects, Curves())
+    (search,) = progress_of(cast(Cluster, None), objects, Curves())
     assert search.hours_planned == 25 * 2.5

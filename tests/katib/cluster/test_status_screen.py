@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 
 from katib.backend.causes import Cause
-from katib.backend.cluster.status import Curves, Progress, progress
+from katib.backend.cluster.status import Curves, Progress, progress_of
 from katib.backend.cluster.view import headline, lines, screen
 from katib.eta import ends_at, seconds_left
 from tests.katib.cluster.test_status import Logs, search, text
@@ -26,7 +26,7 @@ CAUSE = Cause("0/4 nodes are available: 4 Insufficient nvidia.com/gpu", "wait, o
 def made(name: str, trials: int) -> Progress:
     """Returns a search with the names of Series 3, some of whose trials wait."""
     draw = random.Random(name)
-    (found,) = progress(Logs(""), search(trials), Curves())
+    (found,) = progress_of(Logs(""), search(trials), Curves())
     rows = []
     for row in found.rows:
         state = draw.choice(STATES)

@@ -20,7 +20,7 @@ from katib.backend.cluster.kinds import (
 )
 from katib.backend.cluster.model import Search, read_search
 from katib.backend.cluster.objects import read_event, read_service_pod, read_suggestion
-from katib.backend.cluster.suggestions import lacking, warnings_of, why_lacking
+from katib.backend.cluster.suggestions import shortage, shortage_of, warnings_of
 from katib.errors import ClusterError
 from tests.katib.cluster.test_plan_and_causes import running
 
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Object | None, list[Object], list[Object], str, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_cause_of_missing_trials_is_named_with_the_fix(case: str) -> None:
     found, pods, warnings, words, fix = CASES[case]
-    cause = why_lacking(
+    cause = shortage_of(
         SEARCH,
         read_suggestion(found) if found else None,
         list(map(read_service_pod, pods)),
@@ -202,7 +202,7 @@ class Server(Cluster):
 
 def why(server: Cluster, found: Object, *pods: Object, search: Search = SEARCH) -> Any:
     objects: dict[Kind, list[Object]] = {SUGGESTION: [found], POD: list(pods)}
-    return lacking(server, search, [], objects, partial(warnings_of, server))
+    return shortage(server, search, [], objects, partial(warnings_of, server))
 
 
 def test_a_service_that_crashes_is_reported_with_its_last_line() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import OURS
-from katib.backend.cluster.logs import find
+from katib.backend.cluster.logs import find_trial
 from katib.errors import ClusterError
 
 NAMES = ("series3-dprnn-ab12cd34", "series3-sepformer-kx11", "series3-dprnn-kx11", "series3-dprnn-zz")
@@ -26,7 +26,7 @@ class Objects:
 
 
 def found(name: str) -> str:
-    return find(cast(Cluster, Objects()), name).name
+    return find_trial(cast(Cluster, Objects()), name).name
 
 
 def test_the_whole_name_and_its_own_end_are_the_same_trial() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
-from katib.backend.cluster.status import Curves, progress
+from katib.backend.cluster.status import Curves, progress_of
 from katib.backend.cluster.table import link, logged, observed, table
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
@@ -49,7 +49,7 @@ def made(manager: DbManager, *trials: dict[str, Any]) -> TrialTable:
     experiment = manifest()
     experiment["metadata"]["uid"] = "1"
     objects = {EXPERIMENT: [experiment], TRIAL: list(trials), JOB: [], POD: []}
-    (found,) = progress(cast(Cluster, None), objects, Curves(), NAME)  # without pods no log is read
+    (found,) = progress_of(cast(Cluster, None), objects, Curves(), NAME)  # without pods no log is read
     names = [trial["metadata"]["name"] for trial in trials]
     return table(found, observed(manager.address, names), Manifest.of(experiment))
 
@@ -143,7 +143,7 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
         katib_trial("c", "Succeeded", max=1.0),
     ]
     cluster = cast(Cluster, Logs())
-    (found,) = progress(cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME)
+    (found,) = progress_of(cluster, {EXPERIMENT: [experiment], TRIAL: trials, JOB: [], POD: pods}, Curves(), NAME)
     parser = MetricParser(Manifest.of(experiment).filters, Manifest.of(experiment).metrics)
     metrics, whole, problem = logged(cluster, found.rows, parser)
     assert whole == {"a"}

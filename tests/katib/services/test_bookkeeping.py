@@ -13,7 +13,7 @@ import pytest
 
 from katib.backend.cluster.hours import hours
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, TRIAL_LABEL
-from katib.backend.cluster.model import own, read_search
+from katib.backend.cluster.model import owned_by, read_search
 from katib.services.bookkeeping import follow
 from tests.katib.cluster.test_plan_and_causes import running
 from tests.katib.services.rig import METRIC, DbManager, TrialServer
@@ -91,7 +91,7 @@ class World:
 
     def hours(self, now: float) -> float:
         search = read_search(SEARCH)
-        (trial,), jobs, pods = own(search, [self.trial], [self.job] if self.job else [], self.pods.values())
+        (trial,), jobs, pods = owned_by(search, [self.trial], [self.job] if self.job else [], self.pods.values())
         moment = START + timedelta(hours=now)
         return hours(trial, search, jobs.get(TRIAL), pods.get(TRIAL, []), moment)
 
@@ -159,7 +159,7 @@ def test_the_record_tells_the_last_epoch_of_a_trial_without_a_pod(world: World) 
     world.db.put(TRIAL, [1.5, 2.5, 2.25])
     world.end("aaaaa", 2)
     world.gone("aaaaa")
-    (trial,), _, _ = own(search, [world.trial], [], [])
+    (trial,), _, _ = owned_by(search, [world.trial], [], [])
     assert (trial.record.epochs, trial.record.last) == (3, 2.25)
     assert trial.state == "Running"
 
