@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Literal
 
 from katib.backend.base import Backend
 from katib.conclude.confirmation import known_runs, nothing_to_go_by, seen_seeds
@@ -66,7 +66,7 @@ def require_model(table: TrialTable, model: str) -> None:
         raise FolderError(f"experiment '{table.identity.name}' is a search of {trained}, not of {model}")
 
 
-def own_value(manifest: Mapping[str, Any], field: str, kept: Path) -> tuple[int | None, str]:
+def own_value(manifest: Manifest, field: str, kept: Path) -> tuple[int | None, str]:
     """Returns the value of `field` in the search's own architecture; or None, and why the trainer cannot tell it.
 
     `kept` is the file of known sizes. Raises FolderError where it cannot be written.
@@ -78,7 +78,7 @@ def own_value(manifest: Mapping[str, Any], field: str, kept: Path) -> tuple[int 
 
 def plan_architecture(
     table: TrialTable,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     field: str,
     values: Sequence[int],
     *,
@@ -120,10 +120,10 @@ def swept(backend: Backend, follow_up: FollowUp, kept: Path) -> tuple[list[Varia
     """
     plan = follow_up.plan
     values = [group.configuration[plan.field] for group in plan.groups]
-    sizes, problem = known_sizes(follow_up.document, plan.field, values, kept)
+    sizes, problem = known_sizes(follow_up.manifest, plan.field, values, kept)
     earlier = [plan.search, experiment_name(plan.search, "confirm")]
     before = [row for name in earlier if backend.begun(name) for row in backend.table(name).rows]
-    return variants(plan, follow_up.table, batch_size(follow_up.document), sizes, before), problem
+    return variants(plan, follow_up.table, follow_up.manifest.number(Flags.BATCH_SIZE), sizes, before), problem
 
 
 def variants(
@@ -197,12 +197,6 @@ def steps(row: TrialRow, batch: int | None) -> list[float]:
         for point in row.metrics.get("seconds", ())
         if batch and mixtures.get(point.step)
     ]
-
-
-def batch_size(manifest: Mapping[str, Any]) -> int | None:
-    """Mixtures of a training step; None where the command does not say it."""
-    words = Manifest.of(manifest).flags.get(Flags.BATCH_SIZE, [])
-    return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
 
 def _median(values: Sequence[float]) -> float | None:

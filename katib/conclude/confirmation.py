@@ -27,6 +27,7 @@ from katib.conclude.selection import SEED, Candidate, candidates
 from katib.conclude.verdict import Verdict, judge
 from katib.errors import ResultError, SepsweepError
 from katib.files import write_whole
+from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialTable
 from katib.untrusted import checked, clean, read_json
 
@@ -64,13 +65,13 @@ def _kept(runs: Path, experiment: str) -> Verdict | None:
 
 def plan_confirmation(
     table: TrialTable,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     *,
     seeds: Sequence[int] = SEEDS,
     top: int = TOP,
     baseline: Mapping[int, float] | None = None,
 ) -> FollowUpPlan:
-    """Returns what it takes to confirm the search of `table`, whose `manifest` is that document.
+    """Returns what it takes to confirm the search of `table`, whose manifest is `manifest`.
 
     `baseline` is that of the search's own spec where it is None and was trained for as many epochs. Raises ResultError
     where there is no candidate.
@@ -78,7 +79,7 @@ def plan_confirmation(
     found = candidates(table, top)
     if not found:
         raise ResultError(nothing_to_go_by(table))
-    require_trainer(manifest["spec"].get("trialTemplate"), table.identity.name)
+    require_trainer(manifest, table.identity.name)
     seen = seen_seeds(table, manifest)
     if not set(seeds) - set(seen):
         told = ", ".join(map(str, seen))
@@ -97,7 +98,7 @@ def plan_confirmation(
 
 def hindrance(table: TrialTable) -> str:
     """Returns why the verb confirm would refuse the search of `table`; empty where it would run."""
-    manifest = {"metadata": {}, "spec": table.identity.spec}
+    manifest = Manifest(table.identity.spec)
     try:
         if table.folder is not None:
             search_manifest(LocalBackend(table.folder.parent), table.folder.name)
@@ -119,7 +120,7 @@ def arch_command(table: TrialTable, where: str = "") -> str:
     return f"make arch MODEL={spec.model}{named}{where}{table.venue.variables}"
 
 
-def seen_seeds(table: TrialTable, manifest: Mapping[str, Any]) -> tuple[int, ...]:
+def seen_seeds(table: TrialTable, manifest: Manifest) -> tuple[int, ...]:
     """Returns the seeds that the search has seen."""
     return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
 
@@ -162,7 +163,7 @@ def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
     return path
 
 
-def verdict_record(verdict: Verdict) -> dict[str, Any]:
+def verdict_record(verdict: Verdict) -> dict[str, object]:
     """Returns the verdict for JSON, which has no NaN: what is not known is null."""
     seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
     numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
@@ -190,7 +191,7 @@ _BY_SEED = ("seeds", "baseline")
 _NUMBERS = ("difference", "low", "high", "p_value")
 
 
-def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any]) -> dict[int, float]:
+def known_runs(candidate: Candidate, table: TrialTable, manifest: Manifest) -> dict[int, float]:
     """Returns the search's own runs of the candidate by their seed.
 
     One that was stopped early is no run of its seed: its value is that of an early epoch.
@@ -199,7 +200,7 @@ def known_runs(candidate: Candidate, table: TrialTable, manifest: Mapping[str, A
     return {seed_of(row, manifest): row.value for row in own if row.value is not None}
 
 
-def _group(candidate: Candidate, table: TrialTable, manifest: Mapping[str, Any], seeds: Sequence[int]) -> Group:
+def _group(candidate: Candidate, table: TrialTable, manifest: Manifest, seeds: Sequence[int]) -> Group:
     known = known_runs(candidate, table, manifest)
     return Group(
         configuration=dict(candidate.configuration),

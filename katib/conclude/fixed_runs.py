@@ -8,12 +8,12 @@ annotation of the Experiment, so that whoever finds it knows what it is for. Pur
 katib/conclude/confirmation.py and architecture.py.
 """
 
-import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from textwrap import shorten
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from katib.conclude.selection import SEED
 from katib.defects import defects
 from katib.errors import ManifestError
-from katib.manifest.command import as_run, is_trainer
+from katib.manifest.command import is_trainer
 from katib.manifest.object import PLAN, Manifest
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.trainer_contract import RUNS, Flags
+from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
 from katib.trial import ENDED
 from katib.yaml_reader import resolve
 
@@ -111,9 +112,8 @@ def experiment_name(search: str, purpose: Purpose) -> str:
     return f"{search[: LONGEST_NAME - len(purpose) - 1].rstrip('-')}-{purpose}"
 
 
-def derived(search: Mapping[str, Any], plan: FollowUpPlan) -> str:
-    """Returns the manifest of `plan` as text, made from that of its search as it was read (a file, an object of a
-    cluster).
+def derived(search: Manifest, plan: FollowUpPlan) -> str:
+    """Returns the manifest of `plan` as text, made from that of its search.
 
     Raises ManifestError where the trials of the search are not of our trainer, which alone takes a run in one word.
     """
@@ -122,36 +122,43 @@ def derived(search: Mapping[str, Any], plan: FollowUpPlan) -> str:
         for part in (*group.configuration, *group.configuration.values()):
             if not _WORD.fullmatch(part):
                 raise ManifestError(f"{old}: '{part}' is no setting that can be passed in one word with others")
-    spec = copy.deepcopy(dict(search["spec"]))
-    metadata = search["metadata"]
-    for key in ("earlyStopping", "algorithm", "parameters"):
-        spec.pop(key, None)
-    spec["objective"].pop("goal", None)  # it would end the runs before the last one
-    spec["algorithm"] = {"algorithmName": "grid"}
-    spec["maxTrialCount"] = spec["maxFailedTrialCount"] = len(words)
-    spec["parallelTrialCount"] = min(spec.get("parallelTrialCount", 3), len(words))
-    spec["parameters"] = [{"name": RUN, "parameterType": "categorical", "feasibleSpace": {"list": words}}]
-    given = {"--" + name.replace("_", "-") for group in plan.groups for name in group.configuration}
-    kept = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in given | {Flags.SEED}}
-    _rewrite_trial(spec["trialTemplate"], kept, old, new)
-    labels = metadata.get("labels") or {}
+    require_trainer(search, old)
+    spec: Tree = {
+        **without(search.spec, "earlyStopping", "algorithm", "parameters"),
+        # A goal would end the runs before the last one.
+        "objective": without(at(search.spec, "objective"), "goal"),
+        "algorithm": {"algorithmName": "grid"},
+        "maxTrialCount": len(words),
+        "maxFailedTrialCount": len(words),
+        "parallelTrialCount": min(search.parallel, len(words)),
+        "parameters": [{"name": RUN, "parameterType": "categorical", "feasibleSpace": {"list": words}}],
+    }
+    kept = [
+        item
+        for item in items_at(spec, "trialTemplate", "trialParameters")
+        if text_at(item, "reference").startswith("${trialSpec.")
+    ]
+    run = {"name": RUN, "description": "one run, as flags of the trainer", "reference": RUN}
+    made = replace(search, spec=put(spec, ("trialTemplate", "trialParameters"), [*kept, run]))
+    made = made.with_container(_container(search, plan, new))
+    made = made.with_job(_job(made.job, old, new))
     document = {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",
         "metadata": {
             "name": new,
-            **({"namespace": metadata["namespace"]} if "namespace" in metadata else {}),
-            "labels": {name: labels[name] for name in LABELS if name in labels},
+            **({"namespace": search.metadata["namespace"]} if "namespace" in search.metadata else {}),
+            "labels": {name: search.labels[name] for name in LABELS if name in search.labels},
             "annotations": {PLAN: plan.model_dump_json()},
         },
-        "spec": spec,
+        "spec": made.spec,
     }
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
 
 
-def plan_of(manifest: Mapping[str, Any]) -> FollowUpPlan | None:
+def plan_of(manifest: Manifest) -> FollowUpPlan | None:
     """Returns the plan of an Experiment of fixed runs; None of any other Experiment."""
-    text = ((manifest.get("metadata") or {}).get("annotations") or {}).get(PLAN)
+    text = manifest.annotations.get(PLAN)
     if text is None:
         return None
     try:
@@ -160,12 +167,12 @@ def plan_of(manifest: Mapping[str, Any]) -> FollowUpPlan | None:
         raise ManifestError(f"annotation {PLAN}: {defects(error, FollowUpPlan)}") from None
 
 
-def seed_of(row: TrialRow, search: Mapping[str, Any]) -> int:
-    """Returns the seed that a trial of the search was trained with: a parameter's, or else that of the command of all.
+def seed_of(row: TrialRow, search: Manifest) -> int:
+    """Returns the seed that a trial of the search was trained with, from its parameters or from the command.
 
     Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
     """
-    words = Manifest.of(search).flags.get(Flags.SEED, [])
+    words = search.flags.get(Flags.SEED, [])
     text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
     if not text.isdecimal():
         raise ManifestError(
@@ -174,59 +181,55 @@ def seed_of(row: TrialRow, search: Mapping[str, Any]) -> int:
     return int(text)
 
 
-def require_trainer(template: Any, search: str) -> None:
+def require_trainer(manifest: Manifest, search: str) -> None:
     """Raises ManifestError where the trials of `search` are not of our trainer."""
-    try:
-        _, words = _command(template)
-    except (KeyError, TypeError, StopIteration):
+    if not manifest.container:
         raise ManifestError(
-            f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be repeated one by"
-            " one"
-        ) from None
-    if not is_trainer(words[:3]):
-        named = takewhile(lambda word: "${" not in word, words[:3])
-        said = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
+            f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be"
+            " repeated one by one"
+        )
+    if not is_trainer(manifest.command[:3]):
+        named = takewhile(lambda word: "${" not in word, manifest.command[:3])
+        program = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
         raise ManifestError(
-            f"{search}: its trials run '{said}'; only runs of `python -m trainer` can be repeated one by one"
+            f"{search}: its trials run '{program}'; only runs of `python -m trainer` can be repeated one by one"
         )
 
 
-def _command(template: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Returns the trial's container and the words that it runs."""
-    containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    container = next(one for one in containers if one["name"] == template["primaryContainerName"])
-    return container, list(as_run([*(container.get("command") or []), *(container.get("args") or [])]))
-
-
-def _rewrite_trial(template: dict[str, Any], flags: Mapping[str, Sequence[str]], old: str, new: str) -> None:
-    """The run word in the place of the searched flags and of the seed, and the new name wherever the old one stands."""
-    require_trainer(template, old)
-    container, words = _command(template)
-    names = {item["name"]: item["reference"] for item in template["trialParameters"]}
-    kept = {name for name, reference in names.items() if reference.startswith("${trialSpec.")}
-    command = words[:3]
-    for flag, values in flags.items():
-        searched = any(f"${{trialParameters.{name}}}" in value for name in names.keys() - kept for value in values)
-        if not searched:
-            command += [flag, *values]
-    container.pop("args", None)
-    container["command"] = [*command, Flags.SET, f"${{trialParameters.{RUN}}}"]
-    template["trialParameters"] = [
-        *(item for item in template["trialParameters"] if item["name"] in kept),
-        {"name": RUN, "description": "one run, as flags of the trainer", "reference": RUN},
+def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
+    """Returns the trainer's container, which takes a run in the place of the searched flags and of the seed."""
+    given = {Flags.SEED, *("--" + name.replace("_", "-") for group in plan.groups for name in group.configuration)}
+    searched = [
+        f"${{trialParameters.{name}}}"
+        for name, reference in search.references.items()
+        if not reference.startswith("${trialSpec.")
     ]
-    job = template["trialSpec"]
-    labels = job.get("metadata", {}).get("labels") or {}
-    if EXPERIMENT_LABEL in labels:
-        labels[EXPERIMENT_LABEL] = new
-    for variable in container.get("env") or []:
-        if variable["name"] == GROUP_VARIABLE:
-            namespace, slash, _ = variable.get("value", "").rpartition("/")
-            variable["value"] = f"{namespace}{slash}{new}"
-    template["trialSpec"] = _renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/")
+    command = search.command[:3]
+    for flag, values in search.flags.items():
+        if flag not in given and not any(placeholder in value for placeholder in searched for value in values):
+            command += [flag, *values]
+    changes: Tree = {"command": [*command, Flags.SET, f"${{trialParameters.{RUN}}}"]}
+    if env := items_at(search.container, "env"):
+        changes = {**changes, "env": [_in_group(variable, experiment) for variable in env]}
+    return {**without(search.container, "args"), **changes}
 
 
-def _renamed(value: Any, old: str, new: str) -> Any:
+def _in_group(variable: Tree, experiment: str) -> Tree:
+    """Returns a variable of the container; that of the tracker's group names the new `experiment`."""
+    if variable.get("name") != GROUP_VARIABLE:
+        return variable
+    namespace, slash, _ = text_at(variable, "value").rpartition("/")
+    return {**variable, "value": f"{namespace}{slash}{experiment}"}
+
+
+def _job(job: Tree, old: str, new: str) -> Tree:
+    """Returns the Job of a trial with the new experiment's label and run directory."""
+    if EXPERIMENT_LABEL in labels_at(job, "metadata", "labels"):
+        job = put(job, ("metadata", "labels", EXPERIMENT_LABEL), new)
+    return at(_renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/"))
+
+
+def _renamed(value: object, old: str, new: str) -> object:
     if isinstance(value, dict):
         return {key: _renamed(item, old, new) for key, item in value.items()}
     if isinstance(value, list):
@@ -237,7 +240,7 @@ def _renamed(value: Any, old: str, new: str) -> Any:
 class _Dumper(yaml.SafeDumper):
     """Quotes every text that might be read as a number; no anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 

@@ -5,11 +5,9 @@ again on either backend. What was planned before the first finished epoch stays:
 nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from katib.backend.base import Backend, PreparedRun, RunResult
 from katib.check import require_sound
@@ -37,14 +35,9 @@ class FollowUp:
         return experiment_name(self.plan.search, self.plan.purpose)
 
     @cached_property
-    def document(self) -> Mapping[str, Any]:
-        """Its Experiment as parsed YAML."""
-        return experiment_document(self.text, f"the Experiment {self.name}")
-
-    @cached_property
     def manifest(self) -> Manifest:
         """Its Experiment."""
-        return Manifest.of(self.document)
+        return _manifest(self.text, self.name)
 
     @property
     def outstanding(self) -> int:
@@ -79,22 +72,22 @@ def find(backend: Backend, search: str, purpose: Purpose) -> FollowUp | None:
     text = backend.manifest(name)
     if text is None:
         return None
-    plan = plan_of(_document(text, name))
+    plan = plan_of(_manifest(text, name))
     if plan is None or plan.search != search:
         other = f"follows from '{plan.search}'" if plan else "follows from no search"
         raise backend.error(f"experiment '{name}' {other}, not from '{search}'; remove it, or rename its search")
     return FollowUp(plan, text, backend.table(name) if backend.begun(name) else None)
 
 
-def search_manifest(backend: Backend, search: str) -> Mapping[str, Any]:
-    """Returns the manifest of `search` as parsed YAML. Raises the backend's error where there is none."""
+def search_manifest(backend: Backend, search: str) -> Manifest:
+    """Returns the manifest of `search`. Raises the backend's error where there is none."""
     text = backend.manifest(search)
     if text is None:
         raise backend.error(f"experiment '{search}' has no manifest, and without it no run can be repeated")
-    return _document(text, search)
+    return _manifest(text, search)
 
 
-def propose(plan: FollowUpPlan, search: Mapping[str, Any], earlier: FollowUp | None = None) -> FollowUp:
+def propose(plan: FollowUpPlan, search: Manifest, earlier: FollowUp | None = None) -> FollowUp:
     """Returns the follow-up of a new `plan`, made from the manifest of its `search`, in place of an `earlier` one.
 
     Raises ManifestError where its Experiment could not be run.
@@ -113,8 +106,8 @@ def prepare(backend: Backend, follow_up: FollowUp, data: Path | None) -> Prepare
     return prepared if prepared is not None and (follow_up.outstanding or prepared.retries) else None
 
 
-def _document(text: str, experiment: str) -> Mapping[str, Any]:
-    document = experiment_document(text, f"the manifest of '{experiment}'")
-    if "spec" not in document:
+def _manifest(text: str, experiment: str) -> Manifest:
+    manifest = Manifest.of(experiment_document(text, f"the manifest of '{experiment}'"))
+    if not manifest.spec:
         raise ManifestError(f"the manifest of '{experiment}' has no spec")
-    return document
+    return manifest

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from katib.errors import ResultError
 from katib.files import write_whole
@@ -28,12 +27,10 @@ class Size:
     multiply_adds: int
     """Of one forward pass over `seconds` of audio."""
     seconds: float
-    configuration: Mapping[str, Any]
+    configuration: Mapping[str, object]
 
 
-def known_sizes(
-    manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: Path
-) -> tuple[list[Size | None], str]:
+def known_sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> tuple[list[Size | None], str]:
     """Returns the sizes as `sizes` does, or None for each and the reason where the trainer cannot tell them.
 
     Raises FolderError where the file `kept` cannot be written.
@@ -44,7 +41,7 @@ def known_sizes(
         return [None] * len(values), str(error)
 
 
-def sizes(manifest: Mapping[str, Any], field: str, values: Sequence[str], kept: Path) -> list[Size]:
+def sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> list[Size]:
     """Returns the size of each variant, and of the search's own architecture where a value is empty.
 
     Sizes that are known already are read from the file `kept`, and new ones are added to it. Raises ResultError where
@@ -87,9 +84,9 @@ def describe(words: Sequence[str]) -> Size:
     return Size(**{field: described[field] for field in ("parameters", "multiply_adds", "seconds", "configuration")})
 
 
-def described_words(manifest: Mapping[str, Any], field: str = "", value: int | str = "") -> list[str]:
+def described_words(manifest: Manifest, field: str = "", value: int | str = "") -> list[str]:
     """Returns the arguments of `describe` for the model of a search's trials, with another `value` of a `field`."""
-    given = Manifest.of(manifest).flags
+    given = manifest.flags
     words = [
         word
         for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS)

@@ -7,6 +7,7 @@ from katib.backend.cluster.kinds import EXPERIMENT
 from katib.backend.cluster.table import cluster_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.fixed_runs import plan_of
+from katib.manifest.object import Manifest
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import ASSIGNMENTS, NAME, Katib
 from tests.cluster.tools import Tools
@@ -34,7 +35,7 @@ def test_a_search_is_confirmed_on_the_cluster(verb: Verb, katib_of: Begin, tools
     assert "no verdict yet: 6 runs of 6 left" in told
     found = tools.cluster.get(EXPERIMENT, f"{NAME}-confirm")
     assert found is not None
-    plan = plan_of(found)
+    plan = plan_of(Manifest.of(found))
     assert plan is not None
     assert [group.known for group in plan.groups] == [{42: 3.9}, {42: 3.6}, {42: 3.1}]
     assert found["spec"]["parameters"][0]["feasibleSpace"]["list"] == plan.words

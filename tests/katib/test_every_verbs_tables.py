@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -24,6 +23,7 @@ from katib.conclude.architecture import Variant, plan_architecture
 from katib.conclude.confirmation import plan_confirmation
 from katib.conclude.fixed_runs import derived
 from katib.conclude.follow_up import FollowUp, propose
+from katib.manifest.object import Manifest
 from katib.report import architecture, confirmation
 from katib.table.formats import print_table
 from katib.terminal import output, wants_colours
@@ -38,7 +38,7 @@ Verb = Callable[[Path], object]
 
 @cache
 def _followed(runs: Path, purpose: str) -> FollowUp:
-    manifest: dict[str, Any] = yaml.safe_load((runs / NAME / "experiment.yaml").read_text())
+    manifest = Manifest.of(yaml.safe_load((runs / NAME / "experiment.yaml").read_text()))
     table = read_table(runs, NAME)
     if purpose == "confirm":
         return propose(plan_confirmation(table, manifest), manifest)

@@ -8,6 +8,7 @@ import pytest
 from katib.conclude.sizes import Size, sizes
 from katib.errors import FolderError
 from katib.files import write_whole
+from katib.manifest.object import Manifest
 
 
 def test_a_file_whose_writing_breaks_off_stays_as_it_was(tmp_path: Path) -> None:
@@ -29,4 +30,4 @@ def test_sizes_that_cannot_be_kept_are_one_line(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "runs").write_text("no folder")
     monkeypatch.setattr("katib.conclude.sizes.describe", lambda words: Size(1, 1, 4.0, {}))
     with pytest.raises(FolderError, match=r"sizes\.json: cannot be written"):
-        sizes({"spec": {"trialTemplate": {"trialSpec": {}}}}, "", [""], tmp_path / "runs" / "sizes.json")
+        sizes(Manifest({"trialTemplate": {"trialSpec": {}}}), "", [""], tmp_path / "runs" / "sizes.json")

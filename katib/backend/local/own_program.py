@@ -6,13 +6,13 @@ starts what the folder of the search says, and so takes no more of it than our t
 runs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
 
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
-from katib.trainer_contract import RUNS, Flags
+from katib.trainer_contract import RUNS
+from katib.tree import items_at, text_at, texts_at
 
 VARIABLES = frozenset(
     {
@@ -23,38 +23,32 @@ VARIABLES = frozenset(
 """Those that our manifests set, and a few that choose no program, library or server."""
 
 
-def require_own_program(spec: Mapping[str, Any], file: str) -> None:
-    """Raises ManifestError where the Experiment of this `spec` would run more than our trainer."""
-    for what in _foreign(spec):
+def require_own_program(manifest: Manifest, file: str) -> None:
+    """Raises ManifestError where this Experiment would run more than our trainer."""
+    for what in _foreign(manifest):
         raise ManifestError(
             f"{file}: {what}, which a run folder cannot ask for; look at it, and if it is yours: make local FILE={file}"
         )
 
 
-def _foreign(spec: Mapping[str, Any]) -> Iterator[str]:
-    try:
-        pod = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
-        containers, volumes = pod["containers"], pod.get("volumes") or []
-        words = [[*(one.get("command") or []), *(one.get("args") or [])] for one in containers]
-        variables = [item.get("name") for one in containers for item in one.get("env") or []]
-        mounts = [item for one in containers for item in one.get("volumeMounts") or []]
-        kinds = {kind for volume in volumes for kind in volume}
-        below = [str(mount.get("subPath") or mount.get("subPathExpr") or "") for mount in mounts]
-        folders = [
-            *Manifest(spec).flags.get(Flags.RUN_DIR, ()),
-            *(one.get("workingDir") or RUNS for one in containers),
-        ]
-    except (KeyError, TypeError, AttributeError):
+def _foreign(manifest: Manifest) -> Iterator[str]:
+    """Yields what else the Experiment asks for. What has another form than a Job, load_experiment refuses."""
+    containers, volumes = items_at(manifest.pod, "containers"), items_at(manifest.pod, "volumes")
+    if not containers:
         yield "its trials are no Jobs with containers"
         return
-    if len(words) != 1 or words[0][:3] != ["python", "-m", "trainer"] or not str((*words[0], "--")[3]).startswith("-"):
+    words = [[*texts_at(container, "command"), *texts_at(container, "args")] for container in containers]
+    if len(words) != 1 or words[0][:3] != ["python", "-m", "trainer"] or not (*words[0], "--")[3].startswith("-"):
         yield "it runs another program than `python -m trainer`"
-    for name in variables:
+    for name in [text_at(variable, "name") for container in containers for variable in items_at(container, "env")]:
         if name not in VARIABLES:
             yield f"it sets the variable {name}"
-    if "hostPath" in kinds or any(".." in PurePosixPath(path).parts for path in below):
+    mounts = [mount for container in containers for mount in items_at(container, "volumeMounts")]
+    below = [text_at(mount, "subPath") or text_at(mount, "subPathExpr") for mount in mounts]
+    if any("hostPath" in volume for volume in volumes) or any(".." in PurePosixPath(path).parts for path in below):
         yield "it mounts a path of this machine"
-    for folder in folders:
-        path = PurePosixPath(str(folder))
+    working = [text_at(container, "workingDir") or str(RUNS) for container in containers]
+    for folder in (*manifest.flags.get("--run-dir", ()), *working):
+        path = PurePosixPath(folder)
         if not path.is_relative_to(RUNS) or ".." in path.parts:
             yield f"it works in {folder}"

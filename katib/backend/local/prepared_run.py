@@ -14,6 +14,7 @@ from katib.backend.local.record import DATABASE, MANIFEST
 from katib.backend.local.table import read_table
 from katib.errors import FolderError
 from katib.manifest.experiment import load_experiment
+from katib.manifest.object import Manifest
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
 from katib.terminal import say
@@ -37,7 +38,7 @@ class LocalRun:
         """Prints what it costs where the processor has to train. Raises FolderError where the corpus is another one."""
         from katib.backend.local.run import is_begun  # loads Optuna
 
-        require_own_program(read_yaml(self.manifest)["spec"], str(self.runs / self.name / MANIFEST))
+        require_own_program(Manifest.of(read_yaml(self.manifest)), str(self.runs / self.name / MANIFEST))
         self._require_corpus()
         if not is_begun(self._launcher) and (cost := pace(self._launcher)) is not None:
             say(str(cost))

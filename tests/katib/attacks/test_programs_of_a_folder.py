@@ -11,6 +11,7 @@ import yaml
 
 from katib.backend.local.own_program import require_own_program
 from katib.errors import ManifestError
+from katib.manifest.object import Manifest
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
@@ -29,7 +30,7 @@ def pod(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_we_render_is_started() -> None:
-    require_own_program(SPEC, "experiment.yaml")
+    require_own_program(Manifest(SPEC), "experiment.yaml")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_what_a_stranger_adds_is_not(change: Any, what: str) -> None:
     spec = copy.deepcopy(SPEC)
     change(spec)
     with pytest.raises(ManifestError, match=what) as refused:
-        require_own_program(spec, "runs/x-confirm/experiment.yaml")
+        require_own_program(Manifest(spec), "runs/x-confirm/experiment.yaml")
     assert "make local FILE=runs/x-confirm/experiment.yaml" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
     assert json.dumps(str(refused.value))

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +11,6 @@ import yaml
 from katib.conclude import sizes as module
 from katib.conclude.architecture import (
     Variant,
-    batch_size,
     epochs,
     front,
     plan_architecture,
@@ -22,6 +20,7 @@ from katib.conclude.architecture import (
 from katib.conclude.sizes import describe, described_words, sizes
 from katib.conclude.verdict import judge
 from katib.errors import ResultError
+from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
 from katib.report.pareto import page
 from katib.site import load_site
@@ -30,9 +29,7 @@ from katib.table.trial_table import Point, TrialRow
 from katib.trial import Direction
 from tests.katib.results.tables import row, table
 
-MANIFEST: dict[str, Any] = yaml.safe_load(
-    render(load_spec("dprnn"), load_site(), Overrides(name="test", preset="debug"))
-)
+MANIFEST = Manifest.of(yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test", preset="debug"))))
 SEARCH = table(row("a", 3.0, lr=0.001, grad_clip_norm=5), row("b", 2.0, lr=0.005, grad_clip_norm=5))
 SIZES = [64, 128, 192]
 
@@ -152,7 +149,7 @@ def test_what_describe_is_asked_is_what_the_trials_train() -> None:
         "--hidden-size",
         "64",
     ]
-    assert batch_size(MANIFEST) == 16
+    assert MANIFEST.number("--batch-size") == 16
 
 
 def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:

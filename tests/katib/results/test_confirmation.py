@@ -19,13 +19,15 @@ from katib.conclude.confirmation import (
 from katib.conclude.fixed_runs import FollowUpPlan, Group
 from katib.conclude.follow_up import find
 from katib.errors import FolderError, ResultError
+from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.table.trial_table import CLUSTER, Budget, TrialRow, TrialTable
 from tests.katib.results.tables import row, table
 
-MANIFEST: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test")))
+DOCUMENT: dict[str, Any] = yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test")))
+MANIFEST = Manifest.of(DOCUMENT)
 SEARCH = (
     row("best", 3.9, lr=0.0015, grad_clip_norm=5),
     row("second", 3.6, lr=0.004, grad_clip_norm=4),
@@ -151,13 +153,13 @@ def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
 def test_a_folder_of_that_name_that_confirms_something_else_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "test-confirm"
     folder.mkdir()
-    (folder / "experiment.yaml").write_text(yaml.safe_dump(MANIFEST))
+    (folder / "experiment.yaml").write_text(yaml.safe_dump(DOCUMENT))
     with pytest.raises(
         FolderError, match="experiment 'test-confirm' follows from no search, not from 'test'; remove it"
     ):
         find(LocalBackend(tmp_path), "test", "confirm")
     other = FollowUpPlan(purpose="confirm", search="other", seeds=(1,), groups=(Group(configuration={"lr": "0.1"}),))
-    document = MANIFEST | {"metadata": {"name": "x", "annotations": {"sepsweep/plan": other.model_dump_json()}}}
+    document = DOCUMENT | {"metadata": {"name": "x", "annotations": {"sepsweep/plan": other.model_dump_json()}}}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(FolderError, match="follows from 'other', not from 'test'"):
         find(LocalBackend(tmp_path), "test", "confirm")

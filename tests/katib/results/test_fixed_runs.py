@@ -12,6 +12,7 @@ from katib.conclude.fixed_runs import FollowUpPlan, Group, derived, experiment_n
 from katib.conclude.selection import candidates
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
+from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
 from katib.search.history import Observation
 from katib.search.sampler import sampler
@@ -43,7 +44,7 @@ def plan(name: str = "series3-dprnn", **fields: Any) -> FollowUpPlan:
 def test_it_has_neither_errors_nor_warnings(model: str) -> None:
     """On stock Katib too: the check warns of whatever only our services know."""
     document = search(model)
-    assert check_text(derived(document, plan(document["metadata"]["name"])), model) == []
+    assert check_text(derived(Manifest.of(document), plan(document["metadata"]["name"])), model) == []
 
 
 def test_a_search_as_the_api_server_has_it_gives_a_sound_experiment_without_its_history() -> None:
@@ -51,7 +52,7 @@ def test_a_search_as_the_api_server_has_it_gives_a_sound_experiment_without_its_
     document["metadata"] |= {"uid": "u", "resourceVersion": "7", "finalizers": ["x"], "managedFields": [{}]}
     document["status"] = {"trials": 25}
     document["spec"]["objective"]["goal"] = 3.0
-    text = derived(document, plan())
+    text = derived(Manifest.of(document), plan())
     made = yaml.safe_load(text)
     assert check_text(text, "x") == []
     assert set(made) == {"apiVersion", "kind", "metadata", "spec"}
@@ -67,12 +68,12 @@ def test_its_runs_are_a_group_of_their_own_on_wandb_in_the_same_namespace(group:
     assert variable["value"] == f"{document['metadata']['namespace']}/series3-dprnn"
     variable["value"] = group
     namespace = "sweeps/" if "/" in group else ""
-    assert f"value: {namespace}series3-dprnn-confirm\n" in derived(document, plan())
+    assert f"value: {namespace}series3-dprnn-confirm\n" in derived(Manifest.of(document), plan())
 
 
 def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
     """Five of six: the search's own run of seed 42 is there. Grid proposes each once and then nothing."""
-    experiment = load_experiment(derived(search(), plan()), "x")
+    experiment = load_experiment(derived(Manifest.of(search()), plan()), "x")
     proposer = sampler(experiment.search)
     found: list[dict[str, str]] = []
     while point := proposer.propose([Observation(one, "completed", 1.0) for one in found]):
@@ -86,7 +87,7 @@ def test_the_runs_are_those_that_are_missing_and_no_others() -> None:
 def test_the_trainer_reads_each_setting_by_its_own_type_and_the_rest_as_the_search_had_it(model: str) -> None:
     document = search(model)
     name = document["metadata"]["name"]
-    experiment = load_experiment(derived(document, plan(name)), model)
+    experiment = load_experiment(derived(Manifest.of(document), plan(name)), model)
     word = plan(name).words[0]
     trial = experiment.trial(f"{name}-confirm-abcd1234", {"run": word})
     run = parse(list(trial.argv[3:]))
@@ -106,7 +107,7 @@ def test_the_trainer_reads_each_setting_by_its_own_type_and_the_rest_as_the_sear
 
 def test_nothing_of_it_carries_the_searchs_name_but_the_plan() -> None:
     """Labels, W&B group, run directory and preStop hook are the new Experiment's."""
-    document = yaml.safe_load(derived(search(), plan()))
+    document = yaml.safe_load(derived(Manifest.of(search()), plan()))
     del document["metadata"]["annotations"]
     assert not re.findall(r"series3-dprnn(?!-confirm)", json.dumps(document))
 
@@ -117,7 +118,7 @@ def test_no_text_can_be_taken_for_a_number() -> None:
     document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["env"].append(
         {"name": "SMALL", "value": "1e-06"}
     )
-    text = derived(document, plan())
+    text = derived(Manifest.of(document), plan())
     assert 'value: "1e-06"' in text
     assert not re.search(r"^\s*(- )?(\w+: )?[-+.]?\d+(\.\d*)?e[-+]?\d+$", text, re.MULTILINE)
 
@@ -127,38 +128,38 @@ def test_an_architecture_that_the_search_fixed_gives_way_to_the_runs_own() -> No
     words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     words += ["--hidden-size", "128"]
     sweep = plan(purpose="arch", field="hidden_size", groups=(Group(configuration=SETTINGS | {"hidden_size": "64"}),))
-    argv = load_experiment(derived(document, sweep), "x").trial("t", {"run": sweep.words[0]}).argv
+    argv = load_experiment(derived(Manifest.of(document), sweep), "x").trial("t", {"run": sweep.words[0]}).argv
     run = parse(list(argv[3:]))
     assert isinstance(run, Run)
     assert vars(run.training)["hidden_size"] == 64
 
 
 def test_the_plan_is_found_again_in_what_was_rendered() -> None:
-    assert plan_of(yaml.safe_load(derived(search(), plan()))) == plan()
-    assert plan_of(search()) is None
-    damaged = yaml.safe_load(derived(search(), plan()))
+    assert plan_of(Manifest.of(yaml.safe_load(derived(Manifest.of(search()), plan())))) == plan()
+    assert plan_of(Manifest.of(search())) is None
+    damaged = yaml.safe_load(derived(Manifest.of(search()), plan()))
     damaged["metadata"]["annotations"]["sepsweep/plan"] = '{"purpose": "confirm"}'
     with pytest.raises(ManifestError, match="annotation sepsweep/plan"):
-        plan_of(damaged)
+        plan_of(Manifest.of(damaged))
 
 
 def test_a_search_whose_trainer_stood_behind_a_shell_is_repeated_without_it() -> None:
     document = search()
-    plain = load_experiment(derived(document, plan()), "x").trial("t", {"run": "r"}).argv
+    plain = load_experiment(derived(Manifest.of(document), plan()), "x").trial("t", {"run": "r"}).argv
     container = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]
     container |= {"command": ["sh", "-c"], "args": [" ".join(container["command"])]}
-    assert load_experiment(derived(document, plan()), "x").trial("t", {"run": "r"}).argv == plain
+    assert load_experiment(derived(Manifest.of(document), plan()), "x").trial("t", {"run": "r"}).argv == plain
 
 
 def test_trials_of_another_program_cannot_be_repeated() -> None:
     with pytest.raises(ManifestError, match="only runs of `python -m trainer` can be repeated"):
-        derived(foreign(), plan("test"))
+        derived(Manifest.of(foreign()), plan("test"))
 
 
 def test_a_setting_that_a_shell_would_read_is_refused() -> None:
     for bad in ("a b", "a;b", "a,b", "a=b", "$(x)", ""):
         with pytest.raises(ManifestError, match="is no setting that can be passed in one word"):
-            derived(search(), plan(groups=(Group(configuration={"curriculum": bad}),)))
+            derived(Manifest.of(search()), plan(groups=(Group(configuration={"curriculum": bad}),)))
 
 
 def test_names_stay_within_katibs_40_characters() -> None:
@@ -169,12 +170,12 @@ def test_names_stay_within_katibs_40_characters() -> None:
 
 def test_a_trials_seed_is_its_parameter_or_that_of_the_command() -> None:
     document = search()
-    assert seed_of(row("a", 1.0, lr=0.1), document) == 42
-    assert seed_of(row("a", 1.0, lr=0.1, seed=7), document) == 7
+    assert seed_of(row("a", 1.0, lr=0.1), Manifest.of(document)) == 42
+    assert seed_of(row("a", 1.0, lr=0.1, seed=7), Manifest.of(document)) == 7
     words = document["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     del words[words.index("--seed") : words.index("--seed") + 2]
     with pytest.raises(ManifestError, match="a: neither a parameter 'seed' nor its command"):
-        seed_of(row("a", 1.0, lr=0.1), document)
+        seed_of(row("a", 1.0, lr=0.1), Manifest.of(document))
 
 
 def test_values_of_ended_runs_join_those_known_before() -> None:
