@@ -1,7 +1,7 @@
-"""Command line -> what it asks for, by tyro from the config's own types and docstrings; each error becomes one line.
+"""Parses the command line with tyro, from the types and docstrings of the settings; every error becomes one line.
 
 A caller that can pass one word only, such as a Katib parameter whose values are whole configurations, writes `--set
-lr=0.001,seed=123` for `--lr 0.001 --seed 123`. Called by trainer/__main__.py.
+lr=0.001,seed=123` for `--lr 0.001 --seed 123`.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ VERBS: dict[str, type[Command]] = {
 
 
 def parse(argv: list[str]) -> Command:
-    """Returns what `argv` asks for: a training, or what its first word names.
+    """Returns the request in `argv`: that of the verb that it begins with, or else a training.
 
     Raises ConfigError that names the flag; exits where `--help` was asked for.
     """
@@ -50,7 +50,8 @@ def read(command: type[C], words: list[str], program: str) -> C:
     """
     if not {"-h", "--help"} & set(words):
         _check_flags(words, command)
-    if os.environ.get("NO_COLOR"):  # no-color.org; tyro asks only whether stdout is a terminal
+    # no-color.org; tyro only asks whether stdout is a terminal.
+    if os.environ.get("NO_COLOR"):
         getattr(tyro, "_experimental_options", {})["ansi_codes"] = False
     printed = io.StringIO()
     try:
@@ -72,28 +73,29 @@ def read(command: type[C], words: list[str], program: str) -> C:
 
 
 def spelled_out(words: list[str]) -> list[str]:
-    """Returns `words` with each `--set name=value,name=value` as the flags that it stands for.
+    """Returns `words` with each `--set name=value,name=value` replaced by the flags that it stands for.
 
     Raises ConfigError for a part without a value.
     """
-    found: list[str] = []
+    spelled: list[str] = []
     rest = iter(words)
     for word in rest:
         name, sign, given = word.partition("=")
         if name != SET:
-            found.append(word)
+            spelled.append(word)
             continue
         for part in (given if sign else next(rest, "")).split(","):
             name, sign, value = part.partition("=")
             if not (name and sign and value):
-                raise ConfigError(f"{SET}: '{part}' is not name=value; several have commas between them")
-            found += ["--" + name.replace("_", "-"), value]
-    return found
+                raise ConfigError(f"{SET}: '{part}' is not name=value; separate several with commas")
+            spelled += ["--" + name.replace("_", "-"), value]
+    return spelled
 
 
 def _check_flags(words: list[str], command: type) -> None:
-    """Raises ConfigError for a flag that the command lacks, with the nearest that it has, and for one that is given
-    twice, in whatever form: which of them counts should not have to be guessed. Abbreviations are not taken.
+    """Raises ConfigError for a flag that the command lacks, with the nearest one, and for a flag that is given twice.
+
+    Nobody should have to guess which of two values counts, in whatever form they are given. Abbreviations are refused.
     """
     known = flags(command)
     seen = set()
@@ -104,16 +106,17 @@ def _check_flags(words: list[str], command: type) -> None:
         if name not in known:
             raise ConfigError(f"unknown argument '{name}', {nearest(name, known)}")
         if known[name] in seen:
-            raise ConfigError(f"{known[name]} is given twice; leave one of the two out")
+            raise ConfigError(f"{known[name]} is given twice; remove one of the two")
         seen.add(known[name])
 
 
 def _one_line(box: str) -> str:
-    """Returns what tyro printed as a box, up to its first rule: what is wrong, without the help text that follows."""
+    """Returns the error in the box that tyro printed: the text above its first rule, without the help below."""
     sentences: list[str] = []
     for line in box.splitlines()[1:]:
         text = line.strip("│╰╯| ")
-        if text and not text.strip("─-+"):  # a rule; drawn in ASCII where the terminal has nothing else
+        # A rule, which is drawn in ASCII where the terminal has nothing else.
+        if text and not text.strip("─-+"):
             if sentences:
                 break
             continue

@@ -1,8 +1,8 @@
-"""The trainer's settings: what defines a training, apart from how and how long it is run.
+"""The trainer's settings: what defines a training, and how and how long it is run.
 
-Each field is a flag of `python -m trainer`, and the docstring below it is that flag's help. Series 3 fixes or
-searches most of them; defaults not said to be otherwise are those of Conv-TasNet (Luo & Mesgarani 2019, arXiv
-1809.07454). Built by trainer/command_line.py; imports nothing heavy, so that `--help` is quick.
+Each field is a flag of `python -m trainer`, and the docstring below it is that flag's help. Series 3 fixes or searches
+most of them; defaults are those of Conv-TasNet (Luo & Mesgarani 2019, arXiv:1809.07454) unless the help says otherwise.
+The module imports nothing heavy, so that `--help` is quick.
 """
 
 from dataclasses import dataclass, fields, make_dataclass
@@ -52,49 +52,48 @@ class Training(Architecture):
     """Learning rate of Adam at the start. Series 3 searches 1e-4..1e-2."""
 
     weight_decay: float = 1e-5
-    """L2 penalty of Adam. Series 3 searches 1e-6..1e-4; the default is the middle of it."""
+    """L2 penalty of Adam. Series 3 searches 1e-6..1e-4, and the default is the middle of that range."""
 
     grad_clip_norm: float = 5.0
     """The gradient's L2 norm is clipped to this. Series 3 searches 1..10."""
 
     lr_factor: float = 0.5
-    """What the plateau scheduler multiplies the learning rate with. Series 3 searches 0.3..0.8."""
+    """Factor by which the plateau scheduler multiplies the learning rate. Series 3 searches 0.3..0.8."""
 
     lr_patience: int = 2
-    """Epochs without a better validation that the plateau scheduler lets pass (Series 3)."""
+    """Epochs without a better validation that the plateau scheduler tolerates (Series 3: 2)."""
 
     batch_size: int = 16
-    """Mixtures a step. Published: convtasnet and dprnn 16, sepformer 2, spmamba 1."""
+    """Mixtures per step. Published: convtasnet and dprnn 16, sepformer 2, spmamba 1."""
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic of the model's forward pass; fp16 needs CUDA, fp32 uses TF32 there. SPMamba diverged in half
-    precision."""
+    """Precision of the forward pass; fp16 needs CUDA, and fp32 uses TF32 there. SPMamba diverged in half precision."""
 
     curriculum: str = "auto"
-    """Which variants an epoch trains on: a model's name for its published curriculum, or all; auto: the model's own, or
-    all where it has none."""
+    """Variants that an epoch trains on: a model's name means its published curriculum, all means every variant, auto
+    means the model's own curriculum, or all if it has none."""
 
     validation_variants: tuple[str, ...] | None = None
-    """Variants to validate on, one a mixture and always the same. Default: each mixture with all that is in it, which
-    is SER indoors and SE outdoors (Series 3), S with LibriMix's mix_both and C with its mix_clean."""
+    """Variants to validate on; each mixture is always shown in the same one. Default: each mixture as it is, which is
+    SER indoors and SE outdoors (Series 3), S with LibriMix's mix_both and C with its mix_clean."""
 
     segment_seconds: float = 4.0
-    """Length of the training and validation excerpts in seconds; longer files are cut, shorter ones stay whole and are
-    repeated in training where others of their batch are longer."""
+    """Length of the training and validation excerpts in seconds. Longer files are cut; in training, shorter ones are
+    repeated to the length of the longest in their batch."""
 
     train_limit: int | None = None
-    """Only the first so many fitting mixtures of train/. Default: all."""
+    """Train on only this many mixtures, the first of train/ that fit. Default: all."""
 
     validation_limit: int | None = None
-    """Only the first so many fitting mixtures of val/. Default: all."""
+    """Validate on only this many mixtures, the first of val/ that fit. Default: all."""
 
     seed: int = 42
-    """Of the weights and of all that is drawn in training. Series 3 searches with 42, confirms with 42, 123 and 456."""
+    """Seed of the weights and of every random draw. Series 3 searches with 42 and confirms with 42, 123 and 456."""
 
     def __post_init__(self) -> None:
         check(self)
         if self.validation_variants == ():
-            raise ConfigError("--validation-variants: names none, expected at least one variant")
+            raise ConfigError("--validation-variants: is empty, expected at least one variant")
 
     @property
     def stages(self) -> Curriculum:
@@ -103,7 +102,7 @@ class Training(Architecture):
 
     @property
     def curriculum_name(self) -> str:
-        """`curriculum` with auto resolved: all, where the model has no curriculum of its own."""
+        """`curriculum` with auto resolved: the model's own, or all if it has none."""
         own = self.model if self.model in CURRICULA else "all"
         return own if self.curriculum == "auto" else self.curriculum
 
@@ -112,8 +111,8 @@ class Training(Architecture):
 class Run:
     """Train one model once.
 
-    Prints one metric line an epoch; stopped and started again, it goes on where it was. `--set lr=0.001,seed=123` is
-    short for `--lr 0.001 --seed 123`.
+    Prints one metric line per epoch; after a stop, the same command resumes the run. `--set lr=0.001,seed=123` is short
+    for `--lr 0.001 --seed 123`.
     """
 
     training: Training
@@ -122,32 +121,32 @@ class Run:
     """Root of a corpus in PolSESS format, with train/ and val/ in it."""
 
     run_dir: Path
-    """Where checkpoints and summary go. Its last part names the run; it is made if need be."""
+    """Folder for checkpoints and summary, created if missing. Its last part names the run."""
 
     epochs: int = 50
-    """Epochs to train in all; a finished run that is started with more of them goes on. Series 3: 30 to 100 by
-    model."""
+    """Epochs to train in all; a finished run that is started with more epochs continues. Series 3: 30 to 100,
+    depending on the model."""
 
     patience: int | None = None
-    """Epochs in a row without a validation strictly better than the best after which the training ends. Series 3: 10.
-    Default: none."""
+    """End the training after this many epochs in a row without a validation strictly better than the best. Series 3:
+    10. Default: never."""
 
     nonfinite_batches: int = 0
-    """Batches an epoch whose loss or gradient is not finite and that are left out; one more ends the run as diverged.
-    The published trainings leave out any number."""
+    """Batches per epoch that may be skipped because their loss or gradient is not finite; one more ends the run as
+    diverged. The published trainings skip any number."""
 
     micro_batch: int | None = None
-    """Mixtures computed at once; gradients of a larger batch are accumulated, with the same result in less memory.
+    """Mixtures computed at once; the gradients of a larger batch are accumulated, with the same result in less memory.
     Default: the whole batch."""
 
     compile: bool = False
     """Whether torch.compile makes kernels for the model; the first steps then take minutes."""
 
     cuda_graph: bool = True
-    """Whether a GPU records a training step once and then replays it, which spares the CPU's time."""
+    """Whether a GPU records a training step once and then replays it, which saves CPU time."""
 
     deterministic: bool = False
-    """Whether the same run gives the same bits on a GPU too, which is slower. On a CPU it does anyway."""
+    """Whether the same run gives the same bits on a GPU, too, which is slower. On a CPU it always does."""
 
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
@@ -156,22 +155,22 @@ class Run:
     """Processes that read ahead; 0: the training process reads, which is best where the CPU trains."""
 
     checkpoint_minutes: float = 15.0
-    """Within an epoch a checkpoint is written that often; at its end in any case."""
+    """Minutes between checkpoints within an epoch; there is always one at its end."""
 
     room_minutes: float = 60.0
-    """Minutes that the run waits for room where the volume of its run directory is full, before it fails."""
+    """Minutes to wait for free space on a full volume of the run directory before the run fails."""
 
     linger: float = 0.0
-    """Seconds that a run which finds itself finished waits before it exits; Katib's collector needs to see it alive.
-    None where TRAINER_READ_TO_END is set, as the local engine does."""
+    """Seconds that an already finished run waits before it exits, because Katib's collector needs to see it alive. It
+    does not wait where TRAINER_READ_TO_END is set, which the local engine does."""
 
     stop_delay: float = 2.5
-    """Seconds from SIGTERM to the exit, at least; Katib's collector needs 2 to 3. None where TRAINER_READ_TO_END is
-    set."""
+    """Least seconds from SIGTERM to the exit; Katib's collector needs 2 to 3. There is no delay where
+    TRAINER_READ_TO_END is set."""
 
     @property
     def rows(self) -> int:
-        """Mixtures computed at once, at most."""
+        """The most mixtures that are computed at once."""
         return min(self.micro_batch or self.training.batch_size, self.training.batch_size)
 
     def __post_init__(self) -> None:
@@ -180,23 +179,23 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace(Run):
-    """How long an epoch of this very training would take on this machine's processor, as one JSON object: a few steps
-    are timed, and nothing is written. What has a GPU is not timed.
+    """Estimate how long an epoch of this training would take on this machine's processor.
+
+    Times a few steps, prints one JSON object and writes nothing. A GPU is not timed.
     """
 
 
 def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
-    """Returns the model's config.
+    """Returns the model's config. Imports the model, and with it torch.
 
-    Raises ConfigError that lists the options the model has, where it lacks one, or names what does not fit; imports the
-    model and with it torch.
+    Raises ConfigError that lists the model's options where it lacks one, or names the field whose value does not fit.
     """
     entry = find(model)
     options = MODELS[model].options
     for name in architecture:
         if name not in options:
             raise ConfigError(
-                f"{flag(name)}: {model} has no such option; those it has: {', '.join(map(flag, options)) or 'none'}"
+                f"{flag(name)}: {model} has no such option; its options: {', '.join(map(flag, options)) or 'none'}"
             )
     try:
         return entry.config(preset, **architecture)
@@ -205,7 +204,7 @@ def check_architecture(model: str, preset: str, architecture: dict[str, Any]) ->
 
 
 def flags(command: type) -> dict[str, str]:
-    """Returns all flags of a command, by each form that they can be given in."""
+    """Returns the flags of a command by each form in which they can be given."""
     kinds = (Training, Run) if command in (Run, Pace) else (command,)
     own = [field for kind in kinds for field in fields(kind) if field.name not in ("training", "recording")]
     negated = [flag(field.name) for field in own if field.type is bool]

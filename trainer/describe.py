@@ -1,7 +1,6 @@
-"""`python -m trainer describe`: what a model is and what a step of it takes, before it is trained.
+"""`python -m trainer describe`: a model's size, cost and memory, before it is trained.
 
-The numbers are taken from one step on the CPU, not from formulas that a changed model would leave behind. Called by
-trainer/__main__.py.
+The numbers are measured on one step on the CPU, because formulas would go stale when a model changes.
 """
 
 import json
@@ -27,23 +26,23 @@ class Description:
     model: str
     preset: str
     configuration: dict[str, Any]
-    """The architecture's fields."""
+    """The fields of the model's config."""
     parameters: int
     multiply_adds: int
-    """Of a forward pass over one mixture: matrix products, convolutions and attention."""
+    """Per forward pass over one mixture: matrix products, convolutions and attention."""
     receptive_field: int | None
-    """Samples of the mixture that an estimate's sample is computed from; None: all of them. Global norms, which every
-    model has, are left out."""
+    """Samples of the mixture that a sample of an estimate depends on; None: all of them. Global norms, which every
+    model has, are not counted."""
     seconds: float
     """Length of a mixture."""
     batch_size: int
     memory: int
-    """Bytes of a training step in fp32: weights, gradients, Adam's two moments, and what the backward pass needs of
-    each mixture."""
+    """Bytes of a training step in fp32: weights, gradients, Adam's two moments, and the tensors that each mixture keeps
+    for the backward pass."""
 
 
 def describe(request: Describe) -> Description:
-    """Build the model and take one step of one mixture on the CPU. Raises ConfigError where an option does not fit."""
+    """Describes the model from a step with one mixture on the CPU. Raises ConfigError where an option does not fit."""
     config = check_architecture(request.model, request.preset, request.architecture)
     network = find(request.model).network(config)
     samples = round(request.segment_seconds * SAMPLE_RATE)
@@ -67,26 +66,25 @@ def describe(request: Describe) -> Description:
 
 
 def text(description: Description, as_json: bool) -> str:
-    """For people, or one JSON object."""
+    """Returns the description as aligned lines for people, or as one JSON object."""
     if as_json:
         return json.dumps(asdict(description), indent=2)
-    told = description
-    field = told.receptive_field
+    field, batch = description.receptive_field, description.batch_size
     rows = {
-        "parameters": f"{told.parameters:,}",
-        "multiply-adds": f"{told.multiply_adds / 1e9:.3g} G for {told.seconds:g} s of audio",
+        "parameters": f"{description.parameters:,}",
+        "multiply-adds": f"{description.multiply_adds / 1e9:.3g} G for {description.seconds:g} s of audio",
         "receptive field": f"{field} samples, {field / SAMPLE_RATE:.3g} s" if field else "the whole mixture",
-        "memory": f"about {told.memory / 1e9:.2g} GB for a training step, batch {told.batch_size}, fp32",
-    } | {name: str(value) for name, value in told.configuration.items()}
+        "memory": f"about {description.memory / 1e9:.2g} GB for a training step, batch {batch}, fp32",
+    } | {name: str(value) for name, value in description.configuration.items()}
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {value}" for name, value in rows.items()]
-    return "\n".join([f"{told.model} ({told.preset})", *lines])
+    return "\n".join([f"{description.model} ({description.preset})", *lines])
 
 
 def _kept_bytes(network: torch.nn.Module, samples: int) -> int:
-    """Bytes of the tensors that a forward pass of one mixture leaves for the backward pass, weights aside.
+    """Returns the bytes of the tensors, weights aside, that a forward pass of one mixture keeps for the backward pass.
 
-    Of tensors that share their memory, once.
+    Memory that several tensors share counts once.
     """
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, Tensor] = {}
@@ -97,4 +95,4 @@ def _kept_bytes(network: torch.nn.Module, samples: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         pit_si_snr(network(torch.rand(1, samples)), torch.rand(1, 2, samples))
-    return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
+    return sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in own)

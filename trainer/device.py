@@ -1,4 +1,4 @@
-"""The device that `--device` names, and why CUDA does not work where it does not."""
+"""Finds the device that `--device` names, and explains why CUDA does not work where it does not."""
 
 import os
 import re
@@ -12,21 +12,23 @@ from trainer.errors import ConfigError, MemoryExhaustedError
 from trainer.text import count
 
 LEAST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
-"""By CUDA's major version, for Linux: NVIDIA's CUDA Compatibility, "Minor Version Compatibility", table 1
-(docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html), in full in the CUDA Toolkit's release
-notes."""
+"""The least driver on Linux by CUDA's major version.
+
+Source: NVIDIA's CUDA Compatibility, "Minor Version Compatibility", table 1
+(docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html); the full versions are those of the CUDA
+Toolkit's release notes."""
 DRIVER = Path("/proc/driver/nvidia/version")
 NODES = Path("/dev")
 
 
 def find_device(name: str) -> torch.device:
-    """Returns `name` as a device of this machine.
+    """Returns the device `name` of this machine.
 
-    Auto: a GPU where there is one that works, and a warning where there is one that does not. Raises ConfigError, and
-    MemoryExhaustedError where the GPU has no memory left for anything.
+    auto is a GPU if one works, else the CPU, with a warning if there is a GPU that does not work. Raises ConfigError,
+    and MemoryExhaustedError where the GPU has no memory left.
     """
-    found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
-    if not found:
+    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
+    if not match:
         raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N")
     if name == "cpu":
         return torch.device("cpu")
@@ -34,16 +36,16 @@ def find_device(name: str) -> torch.device:
     if name == "auto" and not gpus:
         if _is_gpu_there():
             print(
-                f"warning: an NVIDIA GPU is here, but CUDA does not work: {why_not()}; the CPU is used, "
-                "--device cuda would refuse to",
+                f"warning: an NVIDIA GPU is present, but CUDA does not work: {why_not()}; the CPU is used "
+                "(--device cuda makes this an error)",
                 file=sys.stderr,
             )
         return torch.device("cpu")
     if not gpus:
-        raise ConfigError(f"--device {name}: CUDA does not work here: {why_not()}; --device cpu does without")
-    if found[1] and int(found[1]) >= gpus:
+        raise ConfigError(f"--device {name}: CUDA does not work here: {why_not()}; --device cpu works without it")
+    if match[1] and int(match[1]) >= gpus:
         raise ConfigError(
-            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu does without"
+            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu works without one"
         )
     device = torch.device("cuda" if name == "auto" else name)
     _try(device)
@@ -51,8 +53,10 @@ def find_device(name: str) -> torch.device:
 
 
 def why_not() -> str:
-    """Returns why CUDA does not work on this machine: what PyTorch is built for, the least driver that this takes, the
-    driver that is there, and, where that is new enough, what CUDA says.
+    """Returns why CUDA does not work on this machine.
+
+    The parts are the CUDA version that PyTorch is built for, the least driver that it needs, the driver that is loaded,
+    and, where that is new enough, CUDA's own error.
     """
     if torch.version.cuda is None:
         return f"PyTorch {torch.__version__} is built without CUDA"
@@ -68,14 +72,14 @@ def why_not() -> str:
 
 
 def _gpus() -> int:
-    """GPUs that CUDA can use. It warns where the driver is too old, which is said in our own line."""
+    """Returns the number of GPUs that CUDA can use, without its own warning about an old driver: ours says more."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _is_gpu_there() -> bool:
-    """Returns whether the machine has an NVIDIA GPU that nobody has hidden on purpose."""
+    """Returns whether the machine has an NVIDIA GPU that is not hidden on purpose."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
     return not hidden and any(NODES.glob("nvidia[0-9]*"))
 
@@ -83,10 +87,10 @@ def _is_gpu_there() -> bool:
 def _driver() -> str | None:
     """Returns the version of the NVIDIA driver that the kernel has loaded."""
     try:
-        found = re.search(r"\s(\d{3,}\.\d+(?:\.\d+)*)\s", DRIVER.read_text())
+        version = re.search(r"\s(\d{3,}\.\d+(?:\.\d+)*)\s", DRIVER.read_text())
     except OSError:
         return None
-    return found[1] if found else "of an unknown version"
+    return version[1] if version else "of an unknown version"
 
 
 def _parts(version: str) -> list[int]:
@@ -104,20 +108,22 @@ def _cuda_error() -> str:
 
 
 def _try(device: torch.device) -> None:
-    """Lets the GPU compute one number: a GPU that PyTorch was not built for, or that another process has for itself, is
-    counted too.
+    """Raises an error where the GPU cannot compute one number.
+
+    CUDA also counts GPUs that PyTorch was not built for or that another process uses exclusively.
     """
     try:
+        # Triton starts its kernels, and graphs are recorded, on the current device.
         if device.index is not None:
-            torch.cuda.set_device(device)  # where Triton starts its kernels and graphs are recorded
+            torch.cuda.set_device(device)
         (torch.zeros(1, device=device) + 1).item()
     except torch.OutOfMemoryError as error:
         raise MemoryExhaustedError(
-            f"--device {device}: has no memory left; another process uses it, see nvidia-smi"
+            f"--device {device}: has no memory left; another process uses it (see nvidia-smi)"
         ) from error
     except RuntimeError as error:
         raise ConfigError(
-            f"--device {device}: cannot compute ({_first_line(error)}); --device cpu does without"
+            f"--device {device}: cannot compute ({_first_line(error)}); --device cpu works without it"
         ) from error
 
 

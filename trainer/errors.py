@@ -1,7 +1,4 @@
-"""Errors that end a training run with one line and an exit code of their own.
-
-Raised anywhere, printed by trainer/__main__.py.
-"""
+"""Errors that end the trainer with one line on stderr and an exit code of their own."""
 
 
 class TrainerError(Exception):
@@ -23,25 +20,25 @@ class DataError(TrainerError):
 
 
 class DivergedError(TrainerError):
-    """The loss left the finite numbers."""
+    """The loss or the validation is no longer finite."""
 
     exit_code = 3
 
 
 class MemoryExhaustedError(TrainerError):
-    """A step does not fit into the memory of its device."""
+    """A step does not fit into the memory of the device."""
 
     exit_code = 4
 
 
 class DataFaultError(TrainerError):
-    """Data that was there when the training began cannot be read any more."""
+    """Data that was there when the training began can no longer be read."""
 
     exit_code = 5
 
 
 class DamagedCheckpointError(TrainerError):
-    """A checkpoint is not what was written."""
+    """A checkpoint no longer has the content that was written."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""`python -m trainer fingerprint`: what a run directory knows a corpus by, so that others need not read corpora."""
+"""`python -m trainer fingerprint`: the hash by which a run directory recognises a corpus, for those who read none."""
 
 import json
 import sys
@@ -8,19 +8,19 @@ from trainer.data.readers.seen import memory
 from trainer.requests import Fingerprint
 
 
-def fingerprint(request: Fingerprint) -> int:
+def print_fingerprint(request: Fingerprint) -> int:
     """Prints the fingerprint of the corpus and returns the exit code. Raises DataError as the training does."""
     corpus = open_corpus(request.data_dir, memory(_say))
-    found = corpus.fingerprint()
+    fingerprint = corpus.fingerprint()
     if not request.json:
-        print(found)
+        print(fingerprint)
         return 0
     subsets = {"train": corpus.train, "val": corpus.validation}
     mixtures = {name: len(subset.rows) for name, subset in subsets.items()}
-    print(json.dumps({"fingerprint": found, "mixtures": mixtures}))
+    print(json.dumps({"fingerprint": fingerprint, "mixtures": mixtures}))
     return 0
 
 
 def _say(line: str) -> None:
-    """Not where the fingerprint is read."""
+    """Prints a line on stderr, because stdout is for the fingerprint."""
     print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,7 @@
-"""`python -m trainer.flags`: the flags of a training as data, for a side that must not import this one.
+"""`python -m trainer.flags > katib/trainer_flags.json`: the flags of a training, for the side that must not import it.
 
-It prints what katib/trainer_flags.json holds: each flag's type, whether it has to be given, the values that it takes,
-and of each model the presets and the flags that are its own. Taken from the config's fields, their types and
-trainer/limits.py.
+The file has each flag's type, whether it is required and the values that it takes, and for each model its presets and
+its own flags. They come from the settings' fields and types, trainer/limits.py and the registry of models.
 """
 
 import json
@@ -19,7 +18,7 @@ from trainer.models import MODELS, find
 
 def written() -> str:
     """Returns the text of the file."""
-    found = {
+    flags = {
         flag(field.name): _described(field, get_type_hints(kind)[field.name])
         for kind in (Training, Run)
         for field in fields(kind)
@@ -32,11 +31,11 @@ def written() -> str:
         }
         for name, model in MODELS.items()
     }
-    return json.dumps({"flags": found, "models": models}, indent=1) + "\n"
+    return json.dumps({"flags": flags, "models": models}, indent=1) + "\n"
 
 
 def _described(field: "Field[Any]", hint: Any) -> dict[str, Any]:
-    """Returns the field's row; keys that say nothing are left out."""
+    """Returns the row of a field, without the keys that have nothing to say."""
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
     optional = NoneType in get_args(hint)
     row: dict[str, Any] = {}
@@ -47,8 +46,9 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, Any]:
         kind, row["many"] = get_args(kind)[0], True
     if field.name in CHOICES:
         row["choices"] = list(CHOICES[field.name])
+    # --compile and --no-compile take no value.
     if kind is bool and not optional:
-        row["switch"] = True  # --compile and --no-compile, without a value
+        row["switch"] = True
     if (limits := LIMITS.get(field.name)) is not None:
         numbers = {"least": limits.least, "above": limits.above, "below": limits.below}
         row |= {name: value for name, value in numbers.items() if value is not None and value < math.inf}

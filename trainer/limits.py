@@ -1,6 +1,6 @@
-"""What a setting may be: the numbers that a flag takes, and its words. One table for all commands, by the field's name.
+"""The values that a setting may have: the limits of numbers and the valid words, by the field's name, for all commands.
 
-trainer/config.py refuses whatever lies outside; trainer/flags.py writes the same down for the control side.
+trainer/config.py checks settings against them; trainer/flags.py writes them down for the control side.
 """
 
 import math
@@ -18,7 +18,7 @@ from trainer.text import nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The numbers from `least`, or above `above`, to below `below`; `expected` says so in words."""
+    """The numbers from `least`, or above `above`, to below `below`; `expected` describes them in words."""
 
     expected: str
     least: float | None = None
@@ -26,13 +26,13 @@ class Limits:
     below: float = math.inf
 
     def hold(self, value: float) -> bool:
-        """Returns whether `value` is one of them. NaN never is."""
+        """Returns whether `value` is within the limits. NaN never is."""
         above = self.above is None or value > self.above
         return above and (self.least is None or value >= self.least) and value < self.below
 
 
-def _from(least: int, of_what: str = "") -> Limits:
-    return Limits(expected=f"{least} or more {of_what}".rstrip(), least=least)
+def _from(least: int, unit: str = "") -> Limits:
+    return Limits(expected=f"{least} or more {unit}".rstrip(), least=least)
 
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
@@ -50,7 +50,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "seed": Limits(expected="0 or more, below 2**63", least=0, below=2**63),
         "epochs": _from(1),
         "patience": _from(1, "epochs"),
-        "nonfinite_batches": _from(0, "batches an epoch"),
+        "nonfinite_batches": _from(0, "batches per epoch"),
         "micro_batch": _from(1, "mixtures"),
         "workers": _from(0, "processes"),
         "checkpoint_minutes": _from(0),
@@ -72,11 +72,11 @@ CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
         "device": ("auto", "cpu", "cuda", "cuda:N"),
     }
 )
-"""The words of a flag whose type does not list them; N stands for a number. Those of `preset` are the model's."""
+"""The valid words of flags whose type does not list them; N stands for a number. `preset` depends on the model."""
 
 
 def check(config: Any) -> None:
-    """Raises ConfigError that names the flag of a `config` whose value is none that it takes; None is the default."""
+    """Raises ConfigError that names the first flag of `config` with an invalid value. None, the default, is valid."""
     for field in fields(config):
         value = getattr(config, field.name)
         limits = LIMITS.get(field.name)
@@ -87,7 +87,7 @@ def check(config: Any) -> None:
                 raise ConfigError(f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}")
         if isinstance(value, tuple) and len(set(value)) < len(value):
             twice = next(word for word in value if value.count(word) > 1)
-            raise ConfigError(f"{flag(field.name)}: {twice} is given twice; leave one of the two out")
+            raise ConfigError(f"{flag(field.name)}: {twice} is given twice; remove one of the two")
 
 
 def _is_among(word: str, choices: Iterable[str]) -> bool:

@@ -1,8 +1,8 @@
-"""`python -m trainer pace`: how long an epoch of a training takes on this machine's processor, before it is begun.
+"""`python -m trainer pace`: estimates how long an epoch of a training takes on this machine's processor.
 
-Measured with the training's own settings on excerpts of noise, from 1 s on, that grow until a step takes a second or
-so; longer ones are taken to need time in proportion to their length. (SepFormer's chunks overlap: 1 s gives 10 % too
-much, 0.25 s 70 %.)
+It times steps with the training's own settings on excerpts of noise. They begin at 1 s and grow until a step takes a
+second or so; the time of longer ones is taken to grow with their length. (SepFormer's chunks overlap: an excerpt of 1 s
+overestimates by 10 %, one of 0.25 s by 70 %.)
 """
 
 import json
@@ -24,14 +24,14 @@ from trainer.training.checkpoint import new_session
 from trainer.training.gradients import Gradients
 
 LONG_ENOUGH = 1.5
-"""Seconds of a step from which on longer excerpts are not tried."""
-SHORTEST, SHORTER = SAMPLE_RATE, SAMPLE_RATE // 4
-"""Samples of the first excerpt that counts, and of one before it, in which libraries are set up."""
+"""A step of this many seconds ends the search for a longer excerpt."""
+SHORTEST, WARM_UP = SAMPLE_RATE, SAMPLE_RATE // 4
+"""Samples of the first excerpt that counts, and of the one before it, in which libraries set themselves up."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The device, and on a processor what an epoch consists of and takes: mixtures of each kind, and seconds."""
+class EpochEstimate:
+    """The device, and for a processor the mixtures and the seconds of an epoch."""
 
     device: str
     mixtures: int = 0
@@ -40,12 +40,12 @@ class Found:
 
 
 def pace(request: Pace) -> int:
-    """Print what was found as one JSON object and return the exit code. Raises TrainerError as the training does."""
+    """Prints the estimate as one JSON object and returns the exit code. Raises TrainerError as the training does."""
     device = find_device(request.device)
     training = request.training
     check_architecture(training.model, training.preset, training.architecture)
     if device.type != "cpu":
-        print(json.dumps(asdict(Found(str(device)))))
+        print(json.dumps(asdict(EpochEstimate(str(device)))))
         return 0
     corpus = open_corpus(request.data_dir, memory(_say))
     # The last stage has all variants; an epoch before it may have fewer mixtures.
@@ -54,19 +54,19 @@ def pace(request: Pace) -> int:
     shown = training.validation_variants or corpus.validation.whole
     validated = select(corpus.validation, shown, training.validation_limit)
     longest = round(training.segment_seconds * SAMPLE_RATE)
-    step, estimate = _seconds_a_sample(request, longest)
+    step, estimate = _seconds_per_sample(request, longest)
     seconds = step * _samples(trained, longest) + estimate * _samples(validated, longest)
-    print(json.dumps(asdict(Found(str(device), len(trained), len(validated), seconds))))
+    print(json.dumps(asdict(EpochEstimate(str(device), len(trained), len(validated), seconds))))
     return 0
 
 
 def _samples(rows: Rows, longest: int) -> int:
-    """Samples of all excerpts."""
+    """Returns the samples of all excerpts."""
     return int(np.minimum(rows.frames, longest).sum())
 
 
-def _seconds_a_sample(request: Pace, longest: int) -> tuple[float, float]:
-    """Seconds that a sample of a training mixture takes, and one of a validation mixture."""
+def _seconds_per_sample(request: Pace, longest: int) -> tuple[float, float]:
+    """Returns the seconds that a sample takes in training and in validation."""
     session = new_session(request.training, torch.device("cpu"))
     gradients = Gradients(session.model, request.training.precision, session.scaler, 1, record=False)
 
@@ -79,7 +79,7 @@ def _seconds_a_sample(request: Pace, longest: int) -> tuple[float, float]:
             gradients.estimate(mixtures)
 
     samples = min(SHORTEST, longest)
-    _timed(step, min(SHORTER, longest))
+    _timed(step, min(WARM_UP, longest))
     while (seconds := _timed(step, samples)) < LONG_ENOUGH and samples < longest:
         samples = min(2 * samples, longest)
     return seconds / samples, _timed(estimate, samples) / samples
@@ -92,5 +92,5 @@ def _timed(function: Callable[[torch.Tensor], None], samples: int) -> float:
 
 
 def _say(line: str) -> None:
-    """Not where the JSON is read."""
+    """Prints a line on stderr, because stdout is for the JSON."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The settings of the verbs beside training: describe, evaluate, fingerprint and separate.
+"""The settings of the other verbs: describe, evaluate, fingerprint and separate.
 
 Each field is a flag, and the docstring below it is that flag's help, as in trainer/config.py.
 """
@@ -15,18 +15,16 @@ from trainer.limits import check
 
 @dataclass(frozen=True, kw_only=True)
 class Describe(Architecture):
-    """What a model is and what a training step of it takes: configuration, parameters, multiply-adds, receptive field,
-    memory.
-    """
+    """Describe a model: configuration, parameters, multiply-adds, receptive field, and memory of a training step."""
 
     batch_size: int = 1
-    """Mixtures a step."""
+    """Mixtures per step."""
 
     segment_seconds: float = 4.0
     """Length of a mixture in seconds."""
 
     json: bool = False
-    """One JSON object instead of text; memory in bytes, receptive field in samples."""
+    """Print one JSON object instead of text, with memory in bytes and the receptive field in samples."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -34,40 +32,40 @@ class Describe(Architecture):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """How well a trained model separates: SI-SNR and its improvement over the mixture, by variant, with confidence
-    intervals. Writes evaluation.json and separated WAV files.
+    """Evaluate a trained model: SI-SNR and its improvement over the mixture, by variant, with confidence intervals.
+
+    Writes evaluation.json and WAV files of separated mixtures.
     """
 
     run_dir: Path
-    """Of the training."""
+    """Run directory of the training."""
 
     checkpoint: Literal["best", "last"] = "best"
     """The epoch with the best validation, or the last one."""
 
     data_dir: Path | None = None
-    """Root of a corpus. Default: the one trained on, where it was then."""
+    """Root of a corpus. Default: where the corpus of the training was."""
 
     subset: Literal["val", "test"] = "val"
-    """Part of the corpus; test has taken no part in choosing the model."""
+    """Subset of the corpus; test played no part in choosing the model."""
 
     variants: tuple[str, ...] = ()
     """Variants to evaluate. Default: each that a mixture can show."""
 
     limit: int | None = None
-    """Only the first so many fitting mixtures. Default: all."""
+    """Score only this many mixtures, the first that fit. Default: all."""
 
     segment_seconds: float | None = None
-    """Only the first so many seconds of each mixture are scored, as a training does in its validation. Default: all of
-    it."""
+    """Score only the first seconds of each mixture, as the training's validation does. Default: the whole mixture."""
 
     wavs: int = 5
-    """Of so many mixtures a variant the separated speakers are written as WAV files, beside mixture and targets."""
+    """Mixtures per variant whose separated speakers are written as WAV files, beside mixture and targets."""
 
     out: Path | None = None
     """Folder to write, replaced as a whole. Default: evaluation-<subset> in the run directory."""
 
     batch_size: int = 8
-    """Mixtures of 4 s computed at once; fewer longer ones."""
+    """Mixtures of 4 s computed at once; of longer ones fewer."""
 
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
@@ -78,39 +76,40 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Fingerprint:
-    """What a run directory knows a corpus by: a hash of all that is trained and validated on, wherever it lies and
-    however it is stored. What has not changed since it was read last is not read again.
+    """Print the hash by which a run directory recognises a corpus, wherever it lies and however it is stored.
+
+    It covers everything that is trained and validated on. Unchanged files are not read again.
     """
 
     data_dir: Path
-    """Root of a corpus in PolSESS format or LibriMix's."""
+    """Root of a corpus in PolSESS or LibriMix format."""
 
     json: bool = False
-    """One JSON object with the number of mixtures instead of text."""
+    """Print one JSON object instead of text, with the numbers of mixtures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Separate:
-    """Separates the two speakers of a recording of any length and sample rate.
+    """Separate the two speakers of a recording of any length and sample rate.
 
-    Writes <name>.speaker1.wav and <name>.speaker2.wav, as long as the recording and at its rate; several channels are
-    mixed down to one.
+    Writes <name>.speaker1.wav and <name>.speaker2.wav, of the recording's length and rate; several channels are mixed
+    down to one.
     """
 
     recording: Annotated[Positional[Path], arg(metavar="RECORDING")]
-    """A WAV file, or any other that libsndfile reads."""
+    """A WAV file, or any other file that libsndfile reads."""
 
     checkpoint: Path
     """best.pt of a training, or its run directory."""
 
     out: Path | None = None
-    """Folder to write to, made if need be. Default: that of the recording."""
+    """Folder to write to, created if missing. Default: the recording's folder."""
 
     overwrite: bool = False
-    """Whether files of these names that are there already are replaced; else they are refused."""
+    """Whether existing files of these names are replaced; by default they are an error."""
 
     chunk_seconds: float = 8.0
-    """The recording is separated in pieces of that length that overlap by half; a training sees 4 s at once."""
+    """Length of the pieces in which the recording is separated; they overlap by half. A training sees 4 s at once."""
 
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""

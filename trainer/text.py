@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Returns the number with its noun: 1 epoch, 2 epochs; `plural` where that takes more than an s."""
+    """Returns the number with its noun: 1 epoch, 2 epochs; `plural` is needed where it is not the noun with an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 

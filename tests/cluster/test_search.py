@@ -111,7 +111,7 @@ def test_a_search_outlives_a_deleted_pod_and_leaves_nothing(
         lambda item: item["metadata"]["uid"] != pod["metadata"]["uid"] and read_pod(item).phase != "Pending",
         PATIENCE,
     )
-    assert any("goes on with epoch" in line for line in _log(place.cluster, successor))
+    assert any("resumes epoch" in line for line in _log(place.cluster, successor))
 
     assert ended(place, name) == "Succeeded"
     records = {record["trial"]: record for record in as_json(verb("results", name, "--cluster", "--json")[1])}
@@ -149,7 +149,7 @@ def test_pause_resume_and_stop_do_so_to_katibs_own_trials(place: Tools, verb: Ve
     code, out, err = verb("resume", name, "--yes")
     assert (code, err) == (0, "")
     pod = wait_for_epoch(place, name)
-    assert any("goes on with epoch" in line for line in _log(place.cluster, pod))
+    assert any("resumes epoch" in line for line in _log(place.cluster, pod))
     trials = list(map(read_trial, place.cluster.list(TRIAL)))
     assert {trial.name for trial in trials} == before
     assert {trial.state for trial in trials} == {"Running"}

@@ -100,8 +100,8 @@ def test_a_damaged_corpus_is_refused(
     [
         (["--model", "convtasnt"], ["--model", "convtasnt", "did you mean 'convtasnet'?"]),
         (["--preset", "debgu"], ["debgu", "debug"]),
-        (["--layers", "4"], ["--layers: convtasnet has no such option", "those it has: none"]),
-        (["--model", "dprnn", "--layers", "4"], ["--layers: dprnn", "those it has: --hidden-size"]),
+        (["--layers", "4"], ["--layers: convtasnet has no such option", "its options: none"]),
+        (["--model", "dprnn", "--layers", "4"], ["--layers: dprnn", "its options: --hidden-size"]),
         (["--hidden-size", "8"], ["--hidden-size: convtasnet has no such option"]),
         (["--patience", "0"], ["--patience", "1 or more epochs"]),
         (["--micro-batch", "0"], ["--micro-batch", "1 or more mixtures"]),

@@ -200,11 +200,11 @@ def test_the_last_checkpoint_counts_and_the_one_before_where_it_is_damaged(tmp_p
     (tmp_path / "last.pt").write_bytes(b"short")
     (said,) = resume(session, tmp_path, IDENTITY)
     assert said == (
-        f"{tmp_path}/last.pt: is damaged, it has no checksum at its end; continues from previous.pt, the one before"
+        f"{tmp_path}/last.pt: is damaged, it has no checksum at its end; resumes from previous.pt, the one before"
     )
     assert len(session.progress.history) == 1
     (tmp_path / "last.pt").write_bytes(dump(last, {**IDENTITY, "lr": 0.5}))
-    with pytest.raises(ConfigError, match=r"last\.pt: is of another training, with lr 0\.5 \(asked for: 0\.002\)"):
+    with pytest.raises(ConfigError, match=r"last\.pt: belongs to another training, with lr 0\.5 \(requested: 0\.002\)"):
         resume(session, tmp_path, IDENTITY)
     assert len(session.progress.history) == 1
 
@@ -219,7 +219,7 @@ def test_where_no_checkpoint_can_be_read_each_is_named(tmp_path: Path) -> None:
         assert parts[: len(names)] == [
             f"{tmp_path}/{name}: is damaged, it has no checksum at its end" for name in names
         ]
-        assert parts[-1] == "no other checkpoint is there: copy one back, or choose another --run-dir"
+        assert parts[-1] == "there is no other checkpoint: restore one from a copy, or choose another --run-dir"
 
 
 def test_the_checkpoint_before_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(part: str, tmp_path: Path) ->
 
 def test_a_checkpoint_without_an_identity_is_of_another_training(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(sealed(archive(without("identity"))))
-    with pytest.raises(ConfigError, match=r"with model None \(asked for: convtasnet\)"):
+    with pytest.raises(ConfigError, match=r"with model None \(requested: convtasnet\)"):
         restore(small(), tmp_path / "last.pt", IDENTITY)
 
 

@@ -154,7 +154,7 @@ def test_a_corpus_that_only_looks_like_the_one_that_was_seen_is_read(
 def test_a_damaged_memory_is_passed_over(spoil: Callable[[str], str], broken: Path, remembered: Memory) -> None:
     """It is then written anew."""
     before = fingerprint(broken, remembered)
-    files = sorted(remembered.places[0].iterdir())
+    files = sorted(remembered.folders[0].iterdir())
     whole = [file.read_text() for file in files]
     for file, text in zip(files, whole, strict=True):
         file.write_text(spoil(text))
@@ -171,7 +171,7 @@ def test_trainings_at_once_share_one_memory(broken: Path, remembered: Memory) ->
     for thread in threads:
         thread.join()
     assert found == [fingerprint(broken)] * 8
-    assert len(list(remembered.places[0].iterdir())) == 2
+    assert len(list(remembered.folders[0].iterdir())) == 2
     assert all(len(remembered.recall(open_corpus(broken).train.source)) == 12 for _ in range(1))
 
 
@@ -232,7 +232,7 @@ def test_stems_that_were_replaced_after_packing_are_noticed(
     assert "train.pack: was packed from other files" in capsys.readouterr().err
     assert pack(words) == 0
     told = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in told] == ["packed", "already there, whole"]
+    assert [line.partition(":")[0] for line in told] == ["packed", "already there, intact"]
     shutil.copytree(broken, tmp_path / "unpacked", ignore=shutil.ignore_patterns("*.pack"))
     assert fingerprint(broken) == fingerprint(tmp_path / "unpacked")
 

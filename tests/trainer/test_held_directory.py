@@ -103,11 +103,11 @@ CONFIGS: dict[str, tuple[str | bytes, str]] = {
     "of an earlier version": ('{"corpus": "v1-77"}', "was begun by an earlier version"),
     "another learning rate": (
         json.dumps({**IDENTITY, "lr": 0.01}),
-        "holds another run, with lr 0.01 (asked for: 0.001); choose another directory",
+        "holds another run, with lr 0.01 (requested: 0.001); choose another directory",
     ),
     "a field more and one less": (
         json.dumps({"model": "dprnn", "corpus": "v2-1234", "layers": 2}),
-        "holds another run, with layers 2 (asked for: None), lr None (asked for: 0.001); choose another directory",
+        "holds another run, with layers 2 (requested: None), lr None (requested: 0.001); choose another directory",
     ),
 }
 
@@ -192,7 +192,7 @@ def test_seconds_spent_before_are_those_of_the_summary(content: str, tmp_path: P
 
 def test_identities_are_compared_field_by_field() -> None:
     assert difference(IDENTITY, dict(reversed(IDENTITY.items()))) == ""
-    assert difference({}, {"lr": 1}) == "lr None (asked for: 1)"
+    assert difference({}, {"lr": 1}) == "lr None (requested: 1)"
 
 
 @pytest.mark.parametrize("name", ["trainer.pid", "wandb", "wandb/reporter.log", "wandb/id", "wandb/place", "wandb/url"])

@@ -59,7 +59,7 @@ ENTRIES: dict[str, dict[str, int]] = {
 @pytest.mark.parametrize("what", ENTRIES)
 def test_an_entry_that_cannot_be_is_refused(what: str, tmp_path: Path) -> None:
     """With a right checksum; one line that names the pack and what to do."""
-    with pytest.raises(DataError, match=r"train\.pack: .*; make it anew with `make pack`$") as raised:
+    with pytest.raises(DataError, match=r"train\.pack: .*; pack again with `make pack`$") as raised:
         PackedSubset(packed(tmp_path / "train.pack", **ENTRIES[what]))
     assert "\n" not in str(raised.value)
 
@@ -96,7 +96,7 @@ HEADERS: dict[str, object] = {
 
 @pytest.mark.parametrize("what", HEADERS)
 def test_a_header_that_cannot_be_is_refused(what: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"train\.pack: is no whole pack of this version; make it anew"):
+    with pytest.raises(DataError, match=r"train\.pack: is no intact pack of this version; pack again"):
         PackedSubset(packed(tmp_path / "train.pack", HEADERS[what]))
 
 

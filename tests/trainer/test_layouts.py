@@ -165,7 +165,7 @@ POLSESS_REFUSED: dict[str, tuple[Edit, str]] = {
     ),
     "a column that is there twice": (
         lambda root: with_column(root, "mixFile", "a.wav"),
-        "line 1: column mixFile is there twice",
+        "line 1: column mixFile occurs twice",
     ),
     "a path of Windows": (
         lambda root: replace(table(root), ("003_mixFile.wav", "D:\\PolSESS\\mix\\003_mixFile.wav")),
@@ -230,7 +230,7 @@ def test_a_librimix_without_dev_is_told_what_is_missing(tmp_path: Path) -> None:
     """In LibriMix's words."""
     root = write_libri(tmp_path / "libri")
     shutil.rmtree(root / "dev")
-    with pytest.raises(DataError, match="has no folder dev/ with mixtures, as LibriMix calls val; copy it too"):
+    with pytest.raises(DataError, match="has no folder dev/ with mixtures, LibriMix's name for val; copy it, too"):
         open_corpus(root)
 
 
@@ -250,7 +250,7 @@ def test_mixtures_that_are_there_twice_are_trained_on_and_counted(
     table(broken).write_text("\n".join([head, *rows, rows[0], rows[0], rows[7], copied]) + "\n")
     flags = ("--epochs", "1", "--train-limit", "2")
     assert training.here(tmp_path / "one" / "trial", *flags, data=broken) == 0
-    assert f"note: {table(broken)}: 4 of 16 mixtures repeat one before them" in capsys.readouterr().out
+    assert f"note: {table(broken)}: 4 of 16 mixtures repeat an earlier one" in capsys.readouterr().out
     assert pack(["--data-dir", str(broken), "--out", str(tmp_path / "packed")]) == 0
     packed = open_corpus(tmp_path / "packed")
     assert (packed.train.repeated, packed.validation.repeated) == (4, 0)

@@ -86,7 +86,7 @@ def test_a_training_runs_on_it_and_on_its_pack(
     assert training.here(tmp_path / "trial", "--epochs", "2", data=tmp_path / "packed") == 0
     capsys.readouterr()
     assert training.here(tmp_path / "other", "--validation-variants", "SER", "SE", data=libri) == 2
-    assert "no row fits the variants SER SE; those here show S C" in capsys.readouterr().err
+    assert "no row fits the variants SER SE; these rows show S C" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("curriculum", ["auto", "convtasnet", "dprnn", "sepformer", "spmamba", "all"])
@@ -101,7 +101,7 @@ def test_mixtures_without_noise_train_on_c_under_every_curriculum(
     flags = ("--curriculum", curriculum, "--epochs", "5", "--train-limit", "2", "--batch-size", "2")
     assert training.here(tmp_path / "trial", *flags, data=libri) == 0
     said = capsys.readouterr().out
-    assert ("note: no mixture here can show SER SR ER R SE S E; from epoch 5 on the training stays" in said) == (
+    assert ("note: no mixture can show SER SR ER R SE S E; from epoch 5 on the training stays" in said) == (
         curriculum in ("auto", "convtasnet", "spmamba")
     )
     summary = json.loads((tmp_path / "trial" / "summary.json").read_text())
@@ -134,5 +134,5 @@ def test_damage_is_named(libri: Path) -> None:
     with pytest.raises(DataError, match="has mix_both/ but no folder noise/"):
         open_subset(libri, "val")
     shutil.copytree(libri / "train-100", libri / "train-360")
-    with pytest.raises(DataError, match="has train-100, train-360; leave one"):
+    with pytest.raises(DataError, match="has train-100, train-360; keep one"):
         open_subset(libri, "train")

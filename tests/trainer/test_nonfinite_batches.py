@@ -149,7 +149,7 @@ def test_an_epoch_whose_batches_are_all_left_out_is_an_epoch(
     assert told["history"][0]["val_si_snr"] == told["history"][1]["val_si_snr"]
     assert told["nonfinite_batches"] == 6
     lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if "validation" in line and "3 batches left out" in line]) == 2
+    assert len([line for line in lines if "validation" in line and "3 batches skipped" in line]) == 2
     assert len([line for line in lines if "val_si_snr" in line]) == 2
 
 
@@ -161,7 +161,7 @@ def test_one_batch_more_ends_the_run_as_diverged(
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
     assert training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "2") == 3
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the loss is nan in 3 batches of the epoch, and --nonfinite-batches allows 2" in line
+    assert "the loss is nan in 3 batches of the epoch; --nonfinite-batches allows 2" in line
     told = summary(tmp_path / "trial")
     assert (told["state"], f"error: {told['reason']}") == ("diverged", line)
 

@@ -37,13 +37,11 @@ def silence(root: Path) -> None:
         (lambda root: None, []),
         (
             swap,
-            [
-                "2 of 12 mixtures that were looked at are not the sum of their parts; were files swapped, or scaled apart?"
-            ],
+            ["2 of 12 checked mixtures are not the sum of their parts; were files swapped, or scaled separately?"],
         ),
         (
             silence,
-            ["1 of 12 mixtures that were looked at have a silent speaker, which no model can be scored on"],
+            ["1 of 12 checked mixtures have a silent speaker, on which no model can be scored"],
         ),
     ],
     ids=["nothing", "swapped", "silent"],
@@ -62,7 +60,7 @@ def test_a_few_mixtures_of_a_long_list_are_looked_at(broken: Path) -> None:
     table.write_text("\n".join([head, *rows * 4]) + "\n")
     swap(broken)
     (line,) = oddities(WavSubset(list_files(broken, "train")))
-    assert " of 16 mixtures that were looked at " in line
+    assert " of 16 checked mixtures " in line
 
 
 def test_of_a_long_mixture_the_beginning_is_looked_at(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +84,7 @@ def test_noise_that_no_mixture_has_is_said(tmp_path: Path) -> None:
     assert list(oddities(open_subset(root, "val"))) == []
     shutil.rmtree(root / "dev" / "mix_both")
     assert list(oddities(open_subset(root, "val"))) == [
-        f"note: {root}/dev: has noise/ but no mix_both/, so all mixtures are without noise; copy it to train with noise"
+        f"note: {root}/dev: has noise/ but no mix_both/, so no mixture has noise; copy mix_both/ to train with noise"
     ]
     shutil.rmtree(root / "dev" / "noise")
     assert list(oddities(open_subset(root, "val"))) == []
@@ -98,8 +96,8 @@ def test_notes_of_a_run(training: Training, broken: Path, tmp_path: Path, capsys
     flags = ("--epochs", "2", "--patience", "2", "--train-limit", "2")
     assert training.here(tmp_path / "trial", *flags, data=broken) == 0
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
-    assert notes[0] == "note: --patience 2 has no effect: it would need more than the 2 of --epochs"
-    assert "2 of 12 mixtures that were looked at are not the sum of their parts" in notes[1]
+    assert notes[0] == "note: --patience 2 has no effect: it needs more than the 2 of --epochs"
+    assert "2 of 12 checked mixtures are not the sum of their parts" in notes[1]
     assert len(notes) == 2
 
 
@@ -115,5 +113,5 @@ def test_a_training_on_other_variants_than_are_validated_is_noted(
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert notes == [
         "note: the mixtures to train can show SER SR ER R C SE S E, those to validate SER SR ER R C; "
-        "a corpus has the same in both"
+        "both should show the same variants"
     ]

@@ -43,7 +43,7 @@ def test_sound_under_another_ending_is_named(ending: str, tmp_path: Path) -> Non
     shutil.rmtree(root / "metadata")
     for file in list(root.glob("*/*/*.wav")):
         file.rename(file.with_suffix(ending))
-    with pytest.raises(DataError, match=rf"m0{ending} does not end in \.wav, as 3 files"):
+    with pytest.raises(DataError, match=rf"3 files such as m0{ending} do not end in \.wav"):
         open_corpus(root)
 
 
@@ -64,7 +64,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     file = root / "train-100" / "s1" / "m1.wav"
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(DataError, match=r"m1\.wav .*: is no file"):
+    with pytest.raises(DataError, match=r"m1\.wav .*: is no regular file"):
         open_corpus(root)
 
 

@@ -107,7 +107,7 @@ def test_make_pack_leaves_a_whole_pack_alone_and_mends_a_damaged_one(
     assert main(["--data-dir", str(packed)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith(f"packed: {train}")
-    assert told[1].startswith("already there, whole:")
+    assert told[1].startswith("already there, intact:")
     assert train.read_bytes() == before
     assert (packed / "val.pack").stat().st_mtime_ns == written
     assert main(["--data-dir", str(packed), "--out", str(tmp_path / "fast")]) == 0
@@ -123,11 +123,11 @@ def flip(file: Path, place: int) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no bytes": (lambda file: file.write_bytes(b""), "cannot be mapped"),
-    "ten bytes": (lambda file: file.write_bytes(file.read_bytes()[:10]), "no whole pack"),
-    "another magic": (lambda file: flip(file, 3), "no whole pack"),
-    "a flipped bit of the header": (lambda file: flip(file, PREFIX.itemsize + 9), "no whole pack"),
-    "a flipped bit of the length": (lambda file: flip(file, 22), "no whole pack"),
-    "a flipped bit of the index": (lambda file: flip(file, PREFIX.itemsize + 300), "no whole pack"),
+    "ten bytes": (lambda file: file.write_bytes(file.read_bytes()[:10]), "no intact pack"),
+    "another magic": (lambda file: flip(file, 3), "no intact pack"),
+    "a flipped bit of the header": (lambda file: flip(file, PREFIX.itemsize + 9), "no intact pack"),
+    "a flipped bit of the length": (lambda file: flip(file, 22), "no intact pack"),
+    "a flipped bit of the index": (lambda file: flip(file, PREFIX.itemsize + 300), "no intact pack"),
     "a flipped bit of the data": (lambda file: flip(file, 5000), "the checksum of mixture 0 is wrong"),
     "an end that is missing": (
         lambda file: file.write_bytes(file.read_bytes()[:-5000]),

@@ -100,8 +100,8 @@ def test_the_line_of_an_epoch_for_people() -> None:
     nothing = {"train_loss": None, "seconds": 0, "waited": 0}
     left_out = epoch_line(record(3, 5.4321, nonfinite_batches=2, **nothing), 50)  # type: ignore[arg-type]
     assert "dB, training none, lr" in left_out
-    assert left_out.endswith("0.0 s, 0.0% of it waiting for data, 2 batches left out (not finite)")
-    assert epoch_line(record(3, 5, nonfinite_batches=1), 50).endswith(", 1 batch left out (not finite)")
+    assert left_out.endswith("0.0 s, 0.0% of it waiting for data, 2 batches skipped (not finite)")
+    assert epoch_line(record(3, 5, nonfinite_batches=1), 50).endswith(", 1 batch skipped (not finite)")
 
 
 def test_the_summary_of_a_run() -> None:

@@ -152,8 +152,8 @@ def test_a_run_directory_of_another_run_is_refused(
     before = {path.name: path.read_bytes() for path in undisturbed.iterdir()}
     assert training.here(undisturbed, "--lr", "0.005", "--seed", "7") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "lr 0.001 (asked for: 0.005)" in line
-    assert "seed 42 (asked for: 7)" in line
+    assert "lr 0.001 (requested: 0.005)" in line
+    assert "seed 42 (requested: 7)" in line
     assert {path.name: path.read_bytes() for path in undisturbed.iterdir()} == before
 
 

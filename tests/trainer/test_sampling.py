@@ -66,10 +66,10 @@ def test_rows_are_selected_in_order_and_then_limited() -> None:
 
 
 def test_a_selection_without_a_row_says_what_there_is() -> None:
-    expected = "numbers: no row fits the variants SER R; those here show S C, choose among these for --curriculum, or"
+    expected = "numbers: no row fits the variants SER R; these rows show S C: choose among these for --curriculum, or"
     with pytest.raises(DataError, match=expected):
         select(Numbers(("noisy", 9), ("clean", 9)), ["SER", "R"], None)
-    with pytest.raises(DataError, match="for --variants, or leave it out"):
+    with pytest.raises(DataError, match="for --variants, or omit it"):
         select(Numbers(("clean", 9)), ["S"], None, "--variants")
 
 

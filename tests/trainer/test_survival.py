@@ -146,7 +146,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
             patch.setattr("trainer.training.train.hold", _after(damage))
             assert training.here(run_dir, *flags, "--epochs", epochs, data=broken) == 5
         (line,) = capsys.readouterr().err.splitlines()
-        assert all(part in line for part in ("error: ", "004_speaker1File.wav", "line 6", "copy it anew"))
+        assert all(part in line for part in ("error: ", "004_speaker1File.wav", "line 6", "copy it again"))
         assert '"data fault"' in (run_dir / "summary.json").read_text()
         file.write_bytes(content)
         assert training.here(run_dir, *flags, "--epochs", epochs, data=broken) == 0
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     damaged(run_dir / "last.pt")
     assert training.here(run_dir) == 0
     printed = capsys.readouterr()
-    assert "last.pt: is damaged, its checksum is wrong; continues from previous.pt" in printed.out
+    assert "last.pt: is damaged, its checksum is wrong; resumes from previous.pt" in printed.out
     assert printed.err == ""
     assert len(metric_lines(printed.out)) == 3
     assert_same(run_dir, undisturbed)
@@ -222,7 +222,7 @@ def test_a_checkpoint_of_another_training_is_refused(
     shutil.copy(undisturbed / "last.pt", run_dir)
     assert training.here(run_dir, "--lr", "0.005") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "last.pt: is of another training, with lr 0.001 (asked for: 0.005)" in line
+    assert "last.pt: belongs to another training, with lr 0.001 (requested: 0.005)" in line
 
 
 def test_a_run_goes_on_only_with_its_own_corpus(

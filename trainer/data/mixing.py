@@ -1,7 +1,7 @@
-"""The variants of a mixture: what each keeps, which stems are subtracted for it, which mixtures can show it.
+"""The variants of a mixture: what each keeps, which stems are subtracted for it, and which mixtures can show it.
 
-A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps nothing (MM-IPC).
-Pure rules; trainer/data/readers/subset.py and the readers mix by them, trainer/data/sampling.py selects by them.
+A variant's letters say what is kept beside the speech: S scene, E event, R reverberation; C keeps only the clean speech
+(MM-IPC). Readers mix by these rules, and trainer/data/sampling.py selects mixtures by them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,20 +9,20 @@ from types import MappingProxyType
 
 MIX = "mixFile"
 SPEECH = ("speaker1File", "speaker2File")
-"""The targets, dry in every variant: where R is kept the model learns to dereverberate as well."""
+"""The targets, dry in every variant: where R is kept, the model also learns to dereverberate."""
 SCENE, EVENT = "sceneFile", "eventFile"
 SPEECH_REVERB = ("reverbForSpeaker1", "reverbForSpeaker2")
 EVENT_REVERB = "reverbForEvent"
-"""Stems are called like PolSESS's CSV columns."""
+"""Stems have the names of PolSESS's CSV columns."""
 
 INDOOR_VARIANTS = ("SER", "SR", "ER", "R", "C")
-"""Of PolSESS mixtures that have reverberation."""
+"""Variants of PolSESS mixtures with reverberation."""
 OUTDOOR_VARIANTS = ("SE", "S", "E", "C")
-"""Of PolSESS mixtures that have none."""
+"""Variants of PolSESS mixtures without reverberation."""
 NOISY_VARIANTS = ("S", "C")
-"""Of two speakers and noise, as in LibriMix's mix_both: the noise is the scene."""
+"""Variants of two speakers and noise, as in LibriMix's mix_both; the noise is the scene."""
 CLEAN_VARIANTS = ("C",)
-"""Of two speakers alone, as in LibriMix's mix_clean."""
+"""Variants of two speakers alone, as in LibriMix's mix_clean."""
 
 KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -32,7 +32,7 @@ KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "clean": CLEAN_VARIANTS,
     }
 )
-"""Kind of mixture -> the variants that it can show; the first keeps everything that is in the mixture."""
+"""Variants that a kind of mixture can show; the first keeps everything in the mixture."""
 
 VARIANTS = tuple(dict.fromkeys(variant for variants in KINDS.values() for variant in variants))
 
@@ -45,11 +45,11 @@ STEMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "clean": _SPOKEN,
     }
 )
-"""Kind of mixture -> its stems, those that every epoch reads first."""
+"""Stems of a kind of mixture; first come those that every epoch reads."""
 
 
 def subtracted(variant: str, kind: str) -> tuple[str, ...]:
-    """Returns those stems of a mixture of `kind` that are subtracted from its mix to make `variant`."""
+    """Returns the stems of a mixture of `kind` that are subtracted from its mix to make `variant`."""
     dropped: list[str] = []
     if "S" not in variant:
         dropped.append(SCENE)
@@ -61,8 +61,8 @@ def subtracted(variant: str, kind: str) -> tuple[str, ...]:
 
 
 def fitting(allowed: Iterable[str], kind: str) -> tuple[str, ...]:
-    """Selects those of the allowed variants that a mixture of `kind` can show; without any it takes no part.
+    """Returns the allowed variants that a mixture of `kind` can show; a mixture without any takes no part.
 
-    Every kind can show C, so that a stage or an evaluation that names C keeps all mixtures.
+    Every kind can show C, so a stage or an evaluation that names C keeps all mixtures.
     """
     return tuple(variant for variant in allowed if variant in KINDS[kind])

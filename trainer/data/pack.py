@@ -1,7 +1,7 @@
-"""Packs the subsets of a corpus: one memory-mapped file each, in the format of trainer/data/readers/packed.py.
+"""`python -m trainer.data.pack --data-dir DIR`: packs each subset of a corpus into one memory-mapped file.
 
-`python -m trainer.data.pack --data-dir DIR`; `make pack` calls it. A pack is written beside its place, read back from
-the disk, and only then renamed into it; one that is there and whole is left alone.
+The format is that of trainer/data/readers/packed.py. A pack is written under a temporary name, read back from the disk,
+and only then renamed; a pack that exists and is intact stays as it is.
 """
 
 import contextlib
@@ -29,57 +29,56 @@ from trainer.training.metric_line import say
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """Pack a corpus of WAV files: one memory-mapped file a subset, which the trainer then reads."""
+    """Pack a corpus of WAV files: one memory-mapped file per subset, which the trainer then reads."""
 
     data_dir: Path
-    """Root of the corpus, in PolSESS format or LibriMix's."""
+    """Root of the corpus, in PolSESS or LibriMix format."""
 
     out: Path | None = None
-    """Folder for the packs, which then serves as --data-dir by itself. Default: beside the WAV files."""
+    """Folder for the packs, which can then be a --data-dir by itself. Default: beside the WAV files."""
 
 
 class _NotExactError(Exception):
     """16 bits do not hold the samples exactly."""
 
 
-Hear = Callable[[str, int, int], None]
-"""Is told what is done now, with how many mixtures of how many."""
+Progress = Callable[[str, int, int], None]
+"""Receives the current activity, the mixtures done, and the mixtures in all."""
 
 
-def _unheard(what: str, done: int, total: int) -> None:
-    """Nobody watches."""
+def _ignore(what: str, done: int, total: int) -> None:
+    """Ignores the progress."""
 
 
-def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL, hear: Hear = _unheard) -> bool:
-    """Pack subset `name` of the corpus in `root` into the folder `out`; `hear` is told how far it is.
+def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL, progress: Progress = _ignore) -> bool:
+    """Packs subset `name` of the corpus in `root` into the folder `out`.
 
-    Returns False where its pack is there already, made of the same sound, with every checksum right. Raises DataError
-    where the corpus is at fault, StorageError where the pack cannot be written; what was there before is then left as
-    it was.
+    Returns False where an intact pack of the same sound exists already. Raises DataError where the corpus is at fault
+    and StorageError where the pack cannot be written; an existing pack then stays as it was.
     """
     target = pack_path(out, name)
     subset = WavSubset(list_files(root, name), memory)
     fingerprint = subset.fingerprint()
-    if target.exists() and _is_whole(target, fingerprint, hear):
+    if target.exists() and _is_whole(target, fingerprint, progress):
         return False
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             try:
-                _write(file, subset, fingerprint, "int16", hear)
+                _write(file, subset, fingerprint, "int16", progress)
             except _NotExactError:
                 file.seek(0)
                 file.truncate()
-                _write(file, subset, fingerprint, "float32", hear)
+                _write(file, subset, fingerprint, "float32", progress)
             file.flush()
             os.fsync(file.fileno())
-            # What is checked below then comes from the disk, not from memory.
+            # The check below then reads from the disk, not from memory.
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if not subset.survey.unchanged():
             raise DataError(f"{subset.source}: files have changed while they were packed; pack them again")
-        if not _is_whole(temporary, fingerprint, hear):
-            raise StorageError(f"{target}: what was read back is not what was written; check the disk")
+        if not _is_whole(temporary, fingerprint, progress):
+            raise StorageError(f"{target}: the data read back differs from the data written; check the disk")
         temporary.replace(target)
     except OSError as error:
         raise StorageError(
@@ -91,8 +90,8 @@ def pack(root: Path, name: str, out: Path, memory: Memory = FORGETFUL, hear: Hea
     return True
 
 
-def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, hear: Hear) -> None:
-    """The index has its place before the data, and is written when the checksums are known."""
+def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, progress: Progress) -> None:
+    """Writes the data, and then, once the checksums are known, the index before it."""
     rows = len(subset.frames)
     header = json.dumps(
         {
@@ -111,7 +110,7 @@ def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, hear
         index[row] = (first, subset.frames[row], subset.kinds[row], zlib.crc32(content))
         first += len(content) // DTYPES[dtype].itemsize
         file.write(content)
-        hear("packs", row + 1, rows)
+        progress("packs", row + 1, rows)
     checked = header + index.tobytes()
     file.seek(0)
     file.write(np.array([(MAGIC, len(header), zlib.crc32(checked), 0)], PREFIX).tobytes() + checked)
@@ -120,58 +119,60 @@ def _write(file: BinaryIO, subset: WavSubset, fingerprint: str, dtype: str, hear
 def _signals(subset: WavSubset, row: int, dtype: str) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
     """Returns the speakers and variants [2 + V, T] of a mixture. Raises _NotExactError where `dtype` is too small."""
     variants = KINDS[KIND_NAMES[subset.kinds[row]]]
-    found = np.empty((2 + len(variants), subset.frames[row]), np.float32)
-    for place, variant in enumerate(variants, 2):
-        subset.read(row, variant, 0, found[place], found[:2])
+    signals = np.empty((2 + len(variants), subset.frames[row]), np.float32)
+    for index, variant in enumerate(variants, 2):
+        subset.read(row, variant, 0, signals[index], signals[:2])
     if dtype == "float32":
-        return found.astype(DTYPES[dtype])
-    scaled = found / SCALE
+        return signals.astype(DTYPES[dtype])
+    scaled = signals / SCALE
     rounded = np.clip(np.nan_to_num(scaled), -(2**15), 2**15 - 1).astype(DTYPES[dtype])
     if not np.array_equal(rounded, scaled):
         raise _NotExactError
     return rounded
 
 
-def _is_whole(path: Path, fingerprint: str, hear: Hear) -> bool:
-    """Returns whether `path` is a pack of the files with that fingerprint, and every checksum in it is right."""
+def _is_whole(path: Path, fingerprint: str, progress: Progress) -> bool:
+    """Returns whether `path` is a pack of the files with that fingerprint and all of its checksums are right."""
     try:
         packed = PackedSubset(path)
         for row in range(len(packed.frames)):
             packed.check(row)
             packed.release()
-            hear("reads back", row + 1, len(packed.frames))
+            progress("reads back", row + 1, len(packed.frames))
     except DataError:
         return False
     return packed.fingerprint() == fingerprint
 
 
 @contextlib.contextmanager
-def _bar(name: str) -> Iterator[Hear]:
+def _bar(name: str) -> Iterator[Progress]:
     """Yields a progress bar of subset `name` on a terminal, and nothing elsewhere."""
     if not sys.stdout.isatty():
-        yield _unheard
+        yield _ignore
         return
-    from rich.progress import Progress  # in the image of the cluster there is none, and no terminal
+    # The image of the cluster has no rich, and no terminal.
+    from rich.progress import Progress as Bar
 
-    with Progress(transient=True) as bar:
+    with Bar(transient=True) as bar:
         task = bar.add_task(f"{name}: reads the sound", total=None)
         yield lambda what, done, total: bar.update(task, description=f"{name}: {what}", completed=done, total=total)
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line `argv`, without the program's name, and return the exit code."""
+    """Runs the command line `argv`, without the program's name, and returns the exit code."""
     try:
-        asked = read(Pack, argv, "python -m trainer.data.pack")
-        out = asked.out or asked.data_dir
-        names = [name for name in SUBSETS if has_files(asked.data_dir, name)]
+        request = read(Pack, argv, "python -m trainer.data.pack")
+        out = request.out or request.data_dir
+        names = [name for name in SUBSETS if has_files(request.data_dir, name)]
         if not names:
-            list_files(asked.data_dir, "train")  # raises, and says what may have been meant
-            raise ConfigError(f"--data-dir {asked.data_dir}: has none of {', '.join(SUBSETS)}")
+            # This raises an error that says what may have been meant.
+            list_files(request.data_dir, "train")
+            raise ConfigError(f"--data-dir {request.data_dir}: has none of {', '.join(SUBSETS)}")
         for name in names:
-            with _bar(name) as hear:
-                made = pack(asked.data_dir, name, out, memory(say), hear)
+            with _bar(name) as progress:
+                made = pack(request.data_dir, name, out, memory(say), progress)
             path = pack_path(out, name)
-            say(f"{'packed' if made else 'already there, whole'}: {path}, {path.stat().st_size / 1e6:.0f} MB")
+            say(f"{'packed' if made else 'already there, intact'}: {path}, {path.stat().st_size / 1e6:.0f} MB")
     except TrainerError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

@@ -1,7 +1,7 @@
-"""What an epoch draws from a subset: which rows, in which order and batches, in which variant, which segment of each.
+"""Draws an epoch from a subset: the rows, their order and batches, and the variant and segment of each.
 
-Every draw is a function of (seed, epoch, row), so that a training that was stopped and resumed sees the very samples of
-one that was not, with any number of workers. Called by the epoch loop.
+Every draw is a function of (seed, epoch, row). A training that was stopped and resumed therefore sees exactly the
+samples of one that was not, with any number of workers.
 """
 
 import math
@@ -35,11 +35,11 @@ class Batch:
         return Batch(self.mixtures.to(device, non_blocking=True), self.targets.to(device, non_blocking=True))
 
     def split(self, size: int) -> Iterator["Batch"]:
-        """Returns the same mixtures in batches of `size`; the last may be smaller."""
+        """Returns the same mixtures in batches of `size`, of which the last may be smaller."""
         return map(Batch, torch.split(self.mixtures, size), torch.split(self.targets, size))
 
     def pin_memory(self) -> "Batch":
-        """Returns the same batch in page-locked memory; the DataLoader calls it where a GPU follows."""
+        """Returns the same batch in page-locked memory; the DataLoader calls it for a GPU."""
         return Batch(self.mixtures.pin_memory(), self.targets.pin_memory())
 
 
@@ -54,15 +54,14 @@ class Excerpt:
 
 @dataclass(frozen=True, eq=False)
 class Draw(Sequence[list[Excerpt]]):
-    """The batches of an epoch of training in order, as arrays over its rows: an Excerpt is made only when it is asked
-    for.
-    """
+    """The batches of a training epoch in order, as arrays over its rows; an Excerpt is made only when it is needed."""
 
     rows: Rows
     variants: tuple[str, ...]
     chosen: NDArray[np.int64]
-    """Index into `variants` of each row."""
+    """Index into `variants` for each row."""
     starts: Indices
+    """First sample of each row's segment."""
     batch_size: int
 
     def __len__(self) -> int:
@@ -87,16 +86,16 @@ class Draw(Sequence[list[Excerpt]]):
 
 
 def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str = "--curriculum") -> Rows:
-    """Selects the rows that can show one of `variants`, the first `limit` of them.
+    """Returns the rows that can show one of `variants`, at most the first `limit` of them.
 
-    Raises DataError that names `flag` where there is none.
+    Raises DataError that names `flag` where there are none.
     """
     takes_part = np.array([bool(fitting(variants, kind)) for kind in KIND_NAMES])
     rows = Rows(subset, np.flatnonzero(takes_part[subset.kinds])[:limit])
     if not rows:
         raise DataError(
-            f"{subset.source}: no row fits the variants {' '.join(variants)}; those here show "
-            f"{' '.join(subset.shown)}, choose among these for {flag}, or leave it out"
+            f"{subset.source}: no row fits the variants {' '.join(variants)}; these rows show "
+            f"{' '.join(subset.shown)}: choose among these for {flag}, or omit it"
         )
     return rows
 
@@ -104,9 +103,9 @@ def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str
 def training_batches(
     rows: Rows, variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int
 ) -> Draw:
-    """Returns the epoch's batches in order: rows shuffled, variant and segment of each drawn afresh.
+    """Returns the epoch's batches in order: the rows are shuffled, and variant and segment of each are drawn anew.
 
-    The last may be smaller.
+    The last batch may be smaller.
     """
     draw = np.random.default_rng((seed, epoch))
     order = draw.permutation(len(rows))
@@ -116,9 +115,9 @@ def training_batches(
     chosen = np.empty(len(rows), np.int64)
     for code, kind in enumerate(KIND_NAMES):
         options = np.array([variants.index(variant) for variant in fitting(variants, kind)], np.int64)
-        mine = drawn.kinds == code
-        if mine.any():
-            chosen[mine] = options[(which[mine] * len(options)).astype(np.int64)]
+        of_kind = drawn.kinds == code
+        if of_kind.any():
+            chosen[of_kind] = options[(which[of_kind] * len(options)).astype(np.int64)]
     starts = (where * (np.maximum(0, drawn.frames - frames) + 1)).astype(np.int64)
     return Draw(drawn, variants, chosen, starts, batch_size)
 
@@ -126,10 +125,10 @@ def training_batches(
 def validation_batches(
     rows: Sequence[Row], variants: Sequence[str], *, frames: int, batch_size: int
 ) -> list[list[Excerpt]]:
-    """Returns the same batches in every run: one variant a row, drawn from its index, and the first `frames` samples of
-    it.
+    """Returns the batches of a validation, the same in every run: the first `frames` samples of each row.
 
-    A batch holds excerpts of one length only, so that the value does not depend on the batch size.
+    The variant of a row is drawn from its index. A batch holds excerpts of one length only, so that the validation does
+    not depend on the batch size.
     """
     excerpts = []
     for index, row in enumerate(rows):
@@ -144,12 +143,10 @@ def validation_batches(
 
 
 def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, pin: bool) -> Iterator[Batch]:
-    """Reads `batches` one after the other; with `workers` > 0 that many processes read ahead.
+    """Reads `batches` one after the other; `workers` > 0 processes read ahead.
 
-    Raises DataFaultError where a file cannot be read any more, or a worker has died.
+    Raises DataFaultError where a file can no longer be read, or a worker has died.
     """
-    # A generator of its own: the DataLoader draws a seed for its workers, by default from the models'
-    # random numbers.
     source = _Batches(batches, frames)
     if not workers:
         for index in range(len(source)):
@@ -161,6 +158,7 @@ def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, p
         batch_size=None,
         num_workers=workers,
         pin_memory=pin,
+        # The DataLoader draws a seed for its workers, by default from the models' random numbers.
         generator=torch.Generator(),
         worker_init_fn=_leave_signals_to_the_parent,
     )
@@ -180,22 +178,23 @@ def _whole(batch: Batch | str) -> Batch:
 
 
 def worker_fault(error: RuntimeError) -> DataFaultError | None:
-    """Returns what the DataLoader says when a worker has died, which it may raise wherever the main thread is."""
-    if "DataLoader worker (pid" not in str(error):  # of an error that a worker met it says "worker process"
+    """Returns the error for the user if the DataLoader says, wherever the main thread is, that a worker has died."""
+    # About an error inside a worker it says "worker process".
+    if "DataLoader worker (pid" not in str(error):
         return None
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     return DataFaultError(
-        f"a reading process has died ({said}); give the container more memory, or more shared memory, "
+        f"a reading process has died ({message}); give the container more memory, or more shared memory, "
         "or train with fewer --workers"
     )
 
 
 class _Batches(Dataset[Batch | str]):
-    """Reads a batch: its excerpts are as long as the longest of them, `frames` samples at most.
+    """Reads batches. Their excerpts have the length of the longest one, but at most `frames` samples.
 
-    A shorter mixture is repeated until it is as long, with its targets: nothing of the others is lost, it weighs as
-    much as any, and neither model nor loss meets silence that was made up. What went wrong comes as its message,
-    because the DataLoader would put the worker's trace into an exception.
+    A shorter mixture is repeated, with its targets, to that length: nothing of the others is lost, every mixture has
+    the same weight, and neither model nor loss sees artificial silence. An error is returned as its message, because
+    the DataLoader would put the worker's trace into an exception.
     """
 
     def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
@@ -211,9 +210,9 @@ class _Batches(Dataset[Batch | str]):
         frames = min(self._frames, max(excerpt.row.frames for excerpt in excerpts))
         mixtures = self._memory.tensor(len(excerpts), frames)
         targets = self._memory.tensor(len(excerpts), 2, frames)
-        places = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
+        rows = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
         try:
-            for excerpt, mixture, speech in places:
+            for excerpt, mixture, speech in rows:
                 row = excerpt.row
                 own = min(frames, row.frames)
                 row.subset.read(row.index, excerpt.variant, excerpt.start, mixture[:own], speech[:, :own])
@@ -228,22 +227,24 @@ class _Batches(Dataset[Batch | str]):
 
 
 class _Memory:
-    """Of batches that nobody holds any more, for those to come: fresh pages from the system would take as long as
-    reading a pack does.
+    """Reuses the memory of batches that nobody holds any more.
+
+    Fresh pages from the system would take as long as reading a pack.
     """
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.float32]] = []
 
     def tensor(self, *shape: int) -> Tensor:
-        """Float32, with any content."""
+        """Returns a float32 tensor with any content."""
         size = math.prod(shape)
-        fits = next((place for place, block in enumerate(self._free) if block.size == size), None)
+        fits = next((index for index, block in enumerate(self._free) if block.size == size), None)
         block = np.empty(size, np.float32) if fits is None else self._free.pop(fits)
+        # These are of lengths that no longer occur.
         if len(self._free) > _FREE_BLOCKS:
-            self._free.clear()  # of lengths that no longer come
+            self._free.clear()
         view = block.reshape(shape)
-        # The tensor's storage, whoever shares it, keeps the very object `view`; only when that goes is it free.
+        # The tensor's storage, whoever shares it, keeps the object `view`; the block is free when that is collected.
         weakref.finalize(view, self._free.append, block).atexit = False
         return torch.from_numpy(view)
 
@@ -252,8 +253,9 @@ _FREE_BLOCKS = 8
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and a SIGTERM to the whole group reach the workers too: they read on until the training, which saves
-    first, ends them.
+    """Ignores Ctrl-C and SIGTERM, which reach the workers, too, if they go to the whole process group.
+
+    The workers keep reading until the training, which saves first, ends them.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,9 +1,8 @@
-"""Pointwise and depthwise convolutions that a GPU takes with the channels side by side in memory, where they are
-quickest.
+"""Pointwise and depthwise convolutions that run on a GPU with the channels adjacent in memory, where they are fastest.
 
-There a pointwise convolution is one aligned matrix product, and a depthwise one a kernel of our own
-(triton_depthwise.py); tensors keep the shape [B, C, L], as a transposed view. On a CPU, and under torch.compile, they
-are nn.Conv1d. Used by convtasnet and spmamba.
+On a GPU a pointwise convolution is one aligned matrix product, and a depthwise one is a kernel of our own
+(triton_depthwise.py); tensors keep the shape [B, C, L], as a transposed view. On a CPU, and under torch.compile, both
+are nn.Conv1d.
 """
 
 import torch
@@ -14,23 +13,28 @@ from trainer.kernels.in_triton import in_triton
 
 
 class Pointwise(nn.Conv1d):
-    """A linear map of the channels at each place."""
+    """A linear map of the channels at each position."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 1, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Returns [B, C, L] to [B, C', L]."""
+        """Maps [B, inputs, L] to [B, outputs, L]."""
         if in_triton(input):
             return F.linear(input.transpose(1, 2), self.weight[..., 0]).transpose(1, 2)
         return super().forward(input)
 
 
 class ReflectedDepthwise(nn.Conv1d):
-    """Depthwise, dilated and without a bias, over the reflection of what lies outside."""
+    """A depthwise, dilated convolution without a bias; the edges are padded by reflection.
+
+    Args:
+        channels: C, the channels of input and output.
+        taps: taps per channel, odd.
+        dilation: positions from one tap to the next.
+    """
 
     def __init__(self, channels: int, taps: int, dilation: int) -> None:
-        """`taps`: odd."""
         super().__init__(
             channels,
             channels,
@@ -43,13 +47,13 @@ class ReflectedDepthwise(nn.Conv1d):
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        """Returns [B, C, L] to the same shape, of more places than are reflected."""
+        """Maps [B, C, L] to the same shape; L must exceed the positions that are reflected."""
         (dilation,), width = self.dilation, self.dilation[0] * (self.kernel_size[0] // 2)
         if in_triton(input):
             from trainer.kernels.triton_depthwise import depthwise
 
             return depthwise(input, self.weight, None, dilation, width, reflect=True)
-        # The kernel that gathers the reflection's gradient on a GPU adds in no fixed order, and has no other.
+        # PyTorch's only kernel on a GPU for the gradient of a reflection adds in no fixed order.
         if not torch.are_deterministic_algorithms_enabled():
             return super().forward(input)
         before, behind = input[..., 1 : width + 1].flip(-1), input[..., -width - 1 : -1].flip(-1)
@@ -58,13 +62,18 @@ class ReflectedDepthwise(nn.Conv1d):
 
 
 class CausalDepthwise(nn.Conv1d):
-    """Depthwise over a place and those before it."""
+    """A depthwise convolution over a position and those before it.
+
+    Args:
+        channels: C, the channels of input and output.
+        taps: taps per channel.
+    """
 
     def __init__(self, channels: int, taps: int) -> None:
         super().__init__(channels, channels, taps, groups=channels, padding=taps - 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Returns [B, C, L] to the same shape."""
+        """Maps [B, C, L] to the same shape."""
         if in_triton(input):
             from trainer.kernels.triton_depthwise import depthwise
 

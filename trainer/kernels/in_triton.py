@@ -1,7 +1,4 @@
-"""Whether our Triton kernels can take a tensor.
-
-Asked by global_norm and lstm; the selective scan has a choice of its own.
-"""
+"""Decides whether our Triton kernels can take a tensor; the selective scan makes a choice of its own."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -11,7 +8,7 @@ from torch import Tensor
 
 
 def in_triton(x: Tensor) -> bool:
-    """On CUDA, where triton is installed; torch.compile makes kernels of its own."""
+    """Returns whether `x` is on CUDA and triton is installed; torch.compile makes kernels of its own."""
     return x.device.type == "cuda" and not torch.compiler.is_compiling() and _installed()
 
 

@@ -1,7 +1,7 @@
-"""Linear layers that take less time on a CPU than nn.Linear. Used by the models.
+"""Linear layers that take less time on a CPU than nn.Linear.
 
-PyTorch gives fp32 products on a CPU to MKL, which keeps to AVX2 on processors that are not Intel's; where there are
-wider vectors, oneDNN uses them. On a GPU, and under torch.compile or autocast, PyTorch's own way is taken.
+PyTorch gives fp32 products on a CPU to MKL, which stays with AVX2 on processors that are not Intel's; oneDNN uses wider
+vectors where there are any. On a GPU, and under torch.compile or autocast, PyTorch's own implementation runs.
 """
 
 import math
@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-"""Whether oneDNN's products are the faster ones. On an AVX2 machine MKL's are, by a twentieth."""
+_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512" and _ONEDNN
+"""Whether oneDNN's products are faster than MKL's. On an AVX2 machine MKL's are, by a twentieth."""
 
 
 class Linear(nn.Linear):
-    """nn.Linear: [..., N] to [..., M]."""
+    """nn.Linear with oneDNN's products where they are faster."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """[..., N] to [..., M]."""
+        """Maps [..., N] to [..., M]."""
         ours = _in_onednn(input) and plain(input, self.weight)
         output: Tensor = _Linear.apply(input, self.weight, self.bias) if ours else super().forward(input)
         return output
@@ -37,12 +38,13 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         rows = gradient.flatten(0, -2)  # [R, M]
-        of_weight = rows.t() @ input.flatten(0, -2)  # MKL is as fast here
+        # MKL is as fast as oneDNN here.
+        of_weight = rows.t() @ input.flatten(0, -2)
         return product(gradient, weight.t()), of_weight, rows.sum(0) if ctx.biased else None
 
 
 def plain(input: Tensor, weight: Tensor) -> bool:
-    """Returns whether a CPU computes in the one type of both, so that our own ways may be taken."""
+    """Returns whether a CPU computes in the type of both, so that our own implementations may run."""
     return (
         not torch.compiler.is_compiling()
         and input.device.type == "cpu"
@@ -52,7 +54,11 @@ def plain(input: Tensor, weight: Tensor) -> bool:
 
 
 def product(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
-    """[..., N] times the transpose of [M, N], the bias [M] and "relu" or "none" after it: [..., M]."""
+    """Returns [..., M]: `input` [..., N] times the transpose of `weight` [M, N], plus `bias` [M], then the activation.
+
+    Args:
+        activation: "relu" or "none".
+    """
     if _in_onednn(input):
         output: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, activation, [], "")
         return output
@@ -60,13 +66,15 @@ def product(input: Tensor, weight: Tensor, bias: Tensor | None = None, activatio
     return output.relu_() if activation == "relu" else output
 
 
-def add_product(place: Tensor, input: Tensor, weight: Tensor) -> Tensor:
-    """Adds to `place` [..., M], which is contiguous, [..., N] times the transpose of [M, N]; returns it."""
+def add_product(total: Tensor, input: Tensor, weight: Tensor) -> Tensor:
+    """Adds `input` [..., N] times the transpose of `weight` [M, N] to the contiguous `total` [..., M]; returns it."""
     if _in_onednn(input):
-        return place.add_(product(input, weight))
-    rows = place.view(-1, place.shape[-1])  # [R, M]; flatten would copy what is not contiguous
-    torch.addmm(rows, input.flatten(0, -2), weight.t(), out=rows)  # FlopCounterMode does not know addmm_
-    return place
+        return total.add_(product(input, weight))
+    # view and not flatten, which would copy a tensor that is not contiguous.
+    rows = total.view(-1, total.shape[-1])  # [R, M]
+    # Not addmm_, which FlopCounterMode does not know.
+    torch.addmm(rows, input.flatten(0, -2), weight.t(), out=rows)
+    return total
 
 
 def _in_onednn(input: Tensor) -> bool:
@@ -74,5 +82,5 @@ def _in_onednn(input: Tensor) -> bool:
 
 
 def operations(input: tuple[int, ...], weight: tuple[int, ...], *_: Any, **__: Any) -> int:
-    """Floating-point operations of a product in oneDNN, for torch's FlopCounterMode, which does not know it."""
+    """Returns the floating-point operations of oneDNN's product, for torch's FlopCounterMode, which does not know it."""
     return 2 * math.prod(input) * weight[0]

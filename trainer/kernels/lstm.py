@@ -1,11 +1,12 @@
-"""A bidirectional LSTM whose training step takes less time than nn.LSTM's, on a CPU less memory too (`make bench`).
+"""A bidirectional LSTM whose training step takes less time than nn.LSTM's, and less memory on a CPU (`make bench`).
 
-PyTorch gives LSTMs on a CPU to oneDNN, whose work space is new memory at every call, and a good part of a step goes
-into having the system map it. Here each direction keeps its gates and cells in memory that the module uses again in the
-next step. Formulas: Hochreiter and Schmidhuber 1997 with forget gates (Gers, Schmidhuber and Cummins 2000), as nn.LSTM
-has them. Used by dprnn.py.
+PyTorch gives LSTMs on a CPU to oneDNN, which allocates its work space anew at every call, and a good part of a step
+goes into mapping that memory. Here each direction keeps its gates and cells in memory that the module reuses in the
+next step. On a GPU a Triton kernel of our own runs under autocast (triton_lstm.py), and cuDNN's in fp32.
 
-On a GPU a Triton kernel of our own runs under autocast (triton_lstm.py), and cuDNN's in fp32.
+References:
+    Hochreiter and Schmidhuber 1997, "Long short-term memory"; with the forget gates of Gers, Schmidhuber and Cummins
+    2000, "Learning to forget", as in nn.LSTM.
 """
 
 from typing import Any
@@ -18,14 +19,19 @@ from trainer.kernels.in_triton import in_triton
 
 
 class LSTM(nn.LSTM):
-    """One layer in both directions, from a state of zeros: [T, B, N] to [T, B, 2 H]."""
+    """One layer in both directions, from a state of zeros.
+
+    Args:
+        channels: N, the channels of the sequences.
+        hidden_size: H, the units per direction.
+    """
 
     def __init__(self, channels: int, hidden_size: int) -> None:
         super().__init__(channels, hidden_size, bidirectional=True)
         self._spare: list[Tensor] = []
 
     def forward(self, sequences: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns [T, B, N] to [T, B, 2 H]; on a CPU in the weights' own precision, also under autocast."""
+        """Maps sequences [T, B, N] to [T, B, 2 H], on a CPU in the weights' precision, also under autocast."""
         if sequences.device.type != "cpu":
             return self._on_gpu(sequences)
         # oneDNN has no bf16 LSTM for processors without AVX-512.
@@ -34,7 +40,8 @@ class LSTM(nn.LSTM):
             sequences = sequences.to(weights[0].dtype)
             if torch.is_grad_enabled() and not torch.compiler.is_compiling():
                 hidden: Tensor = _BidirectionalLSTM.apply(self._spare, sequences, *weights)
-            else:  # without a backward pass there is nothing to keep, and oneDNN is the faster one
+            # Without a backward pass nothing has to be kept, and oneDNN is faster.
+            else:
                 hidden = super().forward(sequences)[0]
             return hidden
 
@@ -81,13 +88,13 @@ class _BidirectionalLSTM(torch.autograd.Function):
 
 
 class _Direction:
-    """One direction over [T, B, N].
+    """One direction over sequences [T, B, N].
 
     Its memory, 6 H numbers for each step of each sequence, holds the gates [T, B, 4 H] in the order input, forget,
     cell, output, the cells [T, B, H] and their tanh [T, B, H].
 
-    tanh(x) is 2 sigmoid(2 x) - 1, and PyTorch's sigmoid takes a third of its tanh: the cell gate's weights are doubled,
-    so that one sigmoid serves all four gates, and what is kept as the cell gate is s in 2 s - 1.
+    tanh(x) is 2 sigmoid(2 x) - 1, and PyTorch's sigmoid takes a third of the time of its tanh. The cell gate's weights
+    are therefore doubled, so that one sigmoid serves all four gates, and the memory keeps s of 2 s - 1 as the cell gate.
     """
 
     def __init__(self, weights: tuple[Tensor, ...], *, backwards: bool) -> None:
@@ -97,7 +104,7 @@ class _Direction:
         self.hidden_size = self.of_hidden.shape[1]
 
     def run(self, sequences: Tensor, hidden: Tensor, memory: Tensor) -> None:
-        """Write the hidden states of `sequences` [T, B, N] to `hidden` [T, B, H], and what they came from to `memory`."""
+        """Writes the hidden states of `sequences` [T, B, N] to `hidden` [T, B, H], and gates and cells to `memory`."""
         gates, cells, tanhs = self._parts(memory, hidden)
         twice = self._cell_gate_times(2.0)  # [4 H, 1]
         torch.addmm(
@@ -126,13 +133,13 @@ class _Direction:
     def gradients(
         self, sequences: Tensor, hidden: Tensor, memory: Tensor, of_hidden: Tensor, of_sequences: Tensor
     ) -> list[Tensor]:
-        """Returns the gradients of the four weights, from that of the hidden states [T, B, H].
+        """Returns the gradients of the four weights, from the gradient `of_hidden` of the hidden states [T, B, H].
 
-        That of the sequences is added to `of_sequences`. In the memory the gates' gradients take the gates' place.
+        Adds the gradient of the sequences to `of_sequences`. In the memory the gates' gradients replace the gates.
         """
         gates, cells, tanhs = self._parts(memory, hidden)
-        # What the loops leave for the cell gate is half of the gradient by the doubled weight's product, thus a quarter
-        # of it.
+        # For the cell gate the loops leave half of the gradient with respect to the doubled product, thus a quarter of
+        # the gradient.
         four = self._cell_gate_times(4.0)  # [4 H, 1]
         self._gates_to_gradients(gates, cells, tanhs, of_hidden, self.of_hidden * four)
         rows = gates.flatten(0, 1)  # [T B, 4 H]
@@ -167,29 +174,29 @@ class _Direction:
             later = gate
 
     def _parts(self, memory: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gates [T, B, 4 H], cells and tanhs [T, B, H] in the memory."""
+        """Returns the views of the memory that hold the gates [T, B, 4 H], cells and tanhs [T, B, H]."""
         steps, batch, size = hidden.shape
-        one = steps * batch * size
+        states = steps * batch * size
         return (
-            memory[: 4 * one].view(steps, batch, 4 * size),
-            memory[4 * one : 5 * one].view(steps, batch, size),
-            memory[5 * one : 6 * one].view(steps, batch, size),
+            memory[: 4 * states].view(steps, batch, 4 * size),
+            memory[4 * states : 5 * states].view(steps, batch, size),
+            memory[5 * states : 6 * states].view(steps, batch, size),
         )
 
     def _steps(self, *tensors: Tensor) -> Any:
-        """Returns the steps of [T, …] tensors side by side, in the order in which this direction goes."""
+        """Returns the steps of the tensors [T, …] side by side, in the order of this direction."""
         steps = zip(*(tensor.unbind(0) for tensor in tensors), strict=True)
         return reversed(list(steps)) if self.backwards else steps
 
     def _cell_gate_times(self, factor: float) -> Tensor:
-        """[4 H, 1]: `factor` for the cell gate, 1 for the others."""
+        """Returns factors [4 H, 1]: `factor` for the cell gate, 1 for the others."""
         factors = self.of_hidden.new_ones(4 * self.hidden_size, 1)
         factors[2 * self.hidden_size : 3 * self.hidden_size] = factor
         return factors
 
 
 def _take(spare: list[Tensor], like: Tensor, numbers: int) -> Tensor:
-    """Memory for so many numbers: some that an earlier step has left, where it is large enough, or new."""
+    """Returns memory for so many numbers: that of an earlier step where it is large enough, or new memory."""
     while spare:
         memory = spare.pop()
         if memory.numel() >= numbers and memory.dtype == like.dtype:

@@ -1,7 +1,7 @@
-"""PReLU with one slope, whose backward pass is quick on a CPU too. Used by convtasnet and dual_path.
+"""PReLU with one slope, with a backward pass that is quick on a CPU, too.
 
 PyTorch's CPU kernel writes the slope's gradient for every element before it sums them, which took a sixth of
-Conv-TasNet's step. Here it is one dot product. Elsewhere, and under torch.compile, nn.PReLU is left as it is.
+Conv-TasNet's step. Here it is one dot product. Elsewhere, and under torch.compile, nn.PReLU is used as it is.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ class PReLU(nn.PReLU):
     """x where x > 0, slope * x elsewhere, for any shape; the slope is learned and starts at 0.25."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Maps any shape to the same shape."""
         if x.device.type == "cpu" and x.dtype == self.weight.dtype and not torch.compiler.is_compiling():
             output: Tensor = _CPUPReLU.apply(x, self.weight)
             return output

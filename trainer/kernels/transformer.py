@@ -1,8 +1,8 @@
-"""A layer of a transformer, trained in less time on a CPU than from PyTorch's own parts. SepFormer is made of it.
+"""A transformer layer that trains in less time on a CPU than one of PyTorch's own parts.
 
-Sequences do not see one another, so that a CPU takes a few at a time through the whole layer, forwards and backwards:
-what passes from one operation to the next stays in the processor's caches. On a GPU, and under torch.compile or
-autocast, PyTorch's own way is taken.
+Sequences are independent of one another, so a CPU takes a few of them at a time through the whole layer, forward and
+backward: intermediate values stay in the processor's caches. On a GPU, and under torch.compile or autocast, PyTorch's
+own implementation runs.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,17 @@ from trainer.kernels.linear import Linear, add_product, plain, product
 
 EPS = 1e-6
 ROWS = 1024
-"""Of all sequences that are taken at a time; at least one sequence is."""
+"""Rows (steps of all sequences) that are taken at a time; a group has at least one sequence."""
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and a feed-forward network, each normed before and added to its input."""
+    """Self-attention and a feed-forward network, each with a norm before it, and added to its input.
+
+    Args:
+        channels: N, the channels of the sequences.
+        heads: attention heads; N is a multiple of them.
+        feedforward_size: H, the units between the two linear layers.
+    """
 
     def __init__(self, channels: int, heads: int, feedforward_size: int) -> None:
         super().__init__()
@@ -30,12 +36,13 @@ class TransformerLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(channels, EPS)
         self.feedforward = nn.Sequential(
             Linear(channels, feedforward_size),
-            nn.ReLU(inplace=True),  # the layer's largest tensor, and nothing needs what stood there before
+            # In place, because this is the layer's largest tensor and nothing needs its old values.
+            nn.ReLU(inplace=True),
             Linear(feedforward_size, channels),
         )
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Returns [B, T, N] to [B, T, N]."""
+        """Maps sequences [B, T, N] to the same shape."""
         if plain(sequences, self.attention.qkv.weight):
             grouped: Tensor = _Grouped.apply(self.attention.heads, sequences.contiguous(), *self.parameters())
             return grouped
@@ -45,7 +52,12 @@ class TransformerLayer(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of a sequence to itself, queries, keys and values from one projection."""
+    """Multi-head self-attention with one projection for queries, keys and values.
+
+    Args:
+        channels: N, the channels of the sequences.
+        heads: attention heads; N is a multiple of them.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -57,7 +69,7 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Returns [B, T, N] to [B, T, N]."""
+        """Maps sequences [B, T, N] to the same shape."""
         query, key, value = _heads(self.qkv(sequences), self.heads)
         attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, N / heads]
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))  # [B, T, N]
@@ -65,7 +77,7 @@ class SelfAttention(nn.Module):
 
 
 class _Pair(NamedTuple):
-    """A part's weight and bias, or their gradients."""
+    """The weight and bias of a part, or their gradients."""
 
     weight: Tensor
     bias: Tensor
@@ -83,7 +95,7 @@ class _Parts(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """What the backward pass of a group of sequences needs, each [B, T, ...] but for `logsumexp`."""
+    """What the backward pass of a group of sequences needs; all but `logsumexp` are [B, T, ...]."""
 
     normed: Tensor
     mean: Tensor
@@ -103,8 +115,8 @@ class _Grouped(torch.autograd.Function):
     def forward(ctx: Any, heads: int, sequences: Tensor, *parameters: Tensor) -> Tensor:
         parts, output = _parts(parameters), torch.empty_like(sequences)
         kept: list[Tensor] = []
-        for group, place in zip(_groups(sequences), _groups(output), strict=True):
-            kept += _forward(group, heads, parts, place)
+        for group, out in zip(_groups(sequences), _groups(output), strict=True):
+            kept += _forward(group, heads, parts, out)
         ctx.heads, ctx.parameters = heads, len(parameters)
         ctx.save_for_backward(sequences, *parameters, *kept)
         return output
@@ -117,14 +129,14 @@ class _Grouped(torch.autograd.Function):
         of_sequences, of_parameters = torch.empty_like(sequences), list(map(torch.zeros_like, parameters))
         parts, of_parts = _parts(parameters), _parts(of_parameters)
         groups = zip(_groups(sequences), _groups(gradient), _groups(of_sequences), strict=True)
-        for group, outer, place in groups:
-            mine, kept = _Kept(*kept[: len(_Kept._fields)]), kept[len(_Kept._fields) :]
-            _backward(group, outer, ctx.heads, mine, parts, of_parts, place)
+        for group, outer, out in groups:
+            own, kept = _Kept(*kept[: len(_Kept._fields)]), kept[len(_Kept._fields) :]
+            _backward(group, outer, ctx.heads, own, parts, of_parts, out)
         return None, of_sequences, *of_parameters
 
 
-def _forward(group: Tensor, heads: int, parts: _Parts, place: Tensor) -> _Kept:
-    """Returns the layer's output for the sequences [B, T, N], into `place`."""
+def _forward(group: Tensor, heads: int, parts: _Parts, out: Tensor) -> _Kept:
+    """Writes the layer's output for the sequences [B, T, N] to `out`; returns what the backward pass needs."""
     normed = _norm(group, parts.attention_norm)
     qkv = product(normed[0], *parts.qkv)  # [B, T, 3 N]
     attended, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*_heads(qkv, heads))
@@ -132,14 +144,14 @@ def _forward(group: Tensor, heads: int, parts: _Parts, place: Tensor) -> _Kept:
     between = add_product(group + parts.output.bias, attended, parts.output.weight)  # [B, T, N]
     between_normed = _norm(between, parts.feedforward_norm)
     hidden = product(between_normed[0], *parts.inner, "relu")  # [B, T, H]
-    add_product(torch.add(between, parts.outer.bias, out=place), hidden, parts.outer.weight)
+    add_product(torch.add(between, parts.outer.bias, out=out), hidden, parts.outer.weight)
     return _Kept(*normed, qkv, attended, logsumexp, between, *between_normed, hidden)
 
 
-def _backward(group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Parts, of: _Parts, place: Tensor) -> None:
-    """The gradient of the sequences [B, T, N] from `outer`, their output's, into `place`.
+def _backward(group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Parts, of: _Parts, out: Tensor) -> None:
+    """Writes the gradient of the sequences [B, T, N] to `out`, from `outer`, the gradient of the layer's output.
 
-    Adds to those of the parts.
+    Adds the gradients of the parts to `of`.
     """
     inner = _linear_backward(outer, kept.hidden, parts.outer, of.outer)  # [B, T, H]
     torch.ops.aten.threshold_backward.grad_input(inner, kept.hidden, 0, grad_input=inner)
@@ -157,30 +169,31 @@ def _backward(group: Tensor, outer: Tensor, heads: int, kept: _Kept, parts: _Par
     inner = torch.stack([part.transpose(1, 2) for part in of_heads], dim=2).flatten(2)  # [B, T, 3 N]
     inner = _linear_backward(inner, kept.normed, parts.qkv, of.qkv)  # [B, T, N]
     inner = _norm_backward(inner, group, kept.mean, kept.deviation, parts.attention_norm, of.attention_norm)
-    torch.add(outer, inner, out=place)
+    torch.add(outer, inner, out=out)
 
 
 def _linear_backward(outer: Tensor, input: Tensor, part: _Pair, of: _Pair) -> Tensor:
     """Returns the gradient of the input [..., N] of a linear layer from that of its output [..., M]."""
     rows = outer.flatten(0, -2)  # [R, M]
     of.weight.addmm_(rows.t(), input.flatten(0, -2))
-    of.bias.addmv_(rows.t(), rows.new_ones(len(rows)))  # in less time than a sum over the rows
+    # This takes less time than a sum over the rows.
+    of.bias.addmv_(rows.t(), rows.new_ones(len(rows)))
     return product(outer, part.weight.t())
 
 
 def _norm(input: Tensor, part: _Pair) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the normed input [..., N], and the means and the reciprocal deviations [..., 1] for the backward pass."""
+    """Returns the normed input [..., N], and the means and reciprocal deviations [..., 1] for the backward pass."""
     return torch.native_layer_norm(input, part.weight.shape, *part, EPS)
 
 
 def _norm_backward(outer: Tensor, input: Tensor, mean: Tensor, deviation: Tensor, part: _Pair, of: _Pair) -> Tensor:
     """Returns the gradient of the norm's input [..., N] from that of its output [..., N]."""
     of_input: Tensor
-    of_input, *mine = torch.ops.aten.native_layer_norm_backward(
+    of_input, *of_part = torch.ops.aten.native_layer_norm_backward(
         outer, input, part.weight.shape, mean, deviation, *part, [True, True, True]
     )
-    for total, one in zip(of, mine, strict=True):
-        total += one
+    for total, gradient in zip(of, of_part, strict=True):
+        total += gradient
     return of_input
 
 
@@ -190,12 +203,12 @@ def _parts(parameters: Sequence[Tensor]) -> _Parts:
 
 
 def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns [B, T, 3 N] to queries, keys and values, [B, heads, T, N / heads] each."""
-    # Split before the heads come first: so the gradients of the three meet in the layout of the projection.
+    """Returns queries, keys and values, [B, heads, T, N / heads] each, from their projection [B, T, 3 N]."""
+    # Split before the heads come first, so that the gradients of the three meet in the layout of the projection.
     query, key, value = torch.unflatten(qkv, -1, (3, heads, -1)).unbind(2)  # [B, T, heads, N / heads] each
     return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
 
 def _groups(sequences: Tensor) -> tuple[Tensor, ...]:
-    """Returns [B, T, N] in groups of whole sequences."""
+    """Returns the sequences [B, T, N] in groups of whole sequences."""
     return torch.split(sequences, max(1, ROWS // sequences.shape[1]))

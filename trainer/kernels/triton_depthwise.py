@@ -1,8 +1,7 @@
-"""Depthwise convolution on CUDA with the channels side by side in memory: a Triton kernel forward, one backward.
+"""Depthwise convolution on CUDA with the channels adjacent in memory: one Triton kernel forward, one backward.
 
-PyTorch's kernels want each channel's places side by side, where rows of an odd length keep matrix products from the
-tensor cores, and they reflect in a copy. Called by depthwise.py; under TRITON_INTERPRET=1 it runs on the CPU too, for
-the tests.
+PyTorch's kernels want the positions of a channel adjacent in memory, where rows of an odd length keep matrix products
+off the tensor cores, and they reflect in a copy. Under TRITON_INTERPRET=1 the kernels run on the CPU too, for tests.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -16,21 +15,29 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHANNELS, LENGTH = 64, 64
-"""Of a tile, which a program takes."""
+"""Channels and positions of a tile, which one program computes."""
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, before: int, reflect: bool) -> Tensor:
-    """y_t = sum over k of w_k x_(t + k dilation - before) + bias, x [B, C, L], weight [C, 1, P], bias [C], y [B, C, L].
+    """Returns y [B, C, L]: y_t = sum over k of w_k x_(t + k dilation - before), plus the bias.
 
-    What lies outside of x is its reflection, at most L - 1 places of it, or zero. y has x's type; computed in float32,
+    Outside of x lies its reflection, at most L - 1 positions of it, or zero. y has x's type; it is computed in float32,
     or in float64 where x is.
+
+    Args:
+        x: the input [B, C, L].
+        weight: w, the taps [C, 1, P].
+        bias: [C], or None.
+        dilation: positions from one tap to the next.
+        before: positions of padding before the first one.
+        reflect: whether the padding is a reflection; else it is zero.
     """
     y: Tensor = _Depthwise.apply(x.transpose(1, 2), weight, bias, dilation, before, reflect)
     return y.transpose(1, 2)
 
 
 class _Depthwise(torch.autograd.Function):
-    """x [B, L, C] to y [B, L, C]."""
+    """The convolution from x [B, L, C] to y [B, L, C]."""
 
     @staticmethod
     def forward(
@@ -61,7 +68,8 @@ class _Depthwise(torch.autograd.Function):
         x_grad = x.new_empty(x.shape)
         full = torch.float64 if x.dtype == torch.float64 else torch.float32
         taps = weight.shape[2]
-        # What all tiles have a share in is written by each and summed afterwards: no atomics, the same bits every time.
+        # Every tile writes its share of these gradients, and they are summed afterwards: without atomics the bits are
+        # the same every time.
         shares = weight.new_empty(batch, triton.cdiv(length, LENGTH), taps + 1, channels, dtype=full)
         _backward[grid](
             x, weight, y_grad, x_grad, shares, length, channels, *x.stride()[:2], *y_grad.stride()[:2],
@@ -73,7 +81,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _dense(x: Tensor) -> Tensor:
-    """Returns [B, L, C] with the channels side by side."""
+    """Returns x [B, L, C] with the channels adjacent in memory."""
     return x if x.stride(2) == 1 else x.contiguous()
 
 
@@ -89,7 +97,7 @@ def _constants(weight: Tensor, dilation: int, before: int, reflect: bool) -> dic
 
 @triton.jit
 def _place(channels, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
-    """Channels [C] and places [L] of this program's tile, its mixture, and which of the channels exist."""
+    """Returns the channels [C] and positions [L] of the program's tile, its mixture, and which channels exist."""
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     t = tl.program_id(1) * LENGTH + tl.arange(0, LENGTH)
     return c, t, tl.program_id(2).to(tl.int64), c < channels
@@ -97,7 +105,7 @@ def _place(channels, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
 
 @triton.jit
 def _load(x, t, c, inside, stride):
-    """[L, C], zeros where it is not `inside`; in float32 or float64."""
+    """Returns the values [L, C] in float32 or float64, zeros where it is not `inside`."""
     value = tl.load(x + t[:, None] * stride + c[None, :], inside, 0.0)
     return value if x.dtype.element_ty == tl.float64 else value.to(tl.float32)
 
@@ -112,7 +120,7 @@ def _reflected(t, length, REFLECT: tl.constexpr):
 
 @triton.jit
 def _tap(x, t, c, in_channels, length, stride, offset, REFLECT: tl.constexpr):
-    """What a tap sees from places t: [L, C]."""
+    """Returns what a tap sees from the positions t: [L, C]."""
     seen = _reflected(t + offset, length, REFLECT)
     return _load(x, seen, c, ((seen >= 0) & (seen < length))[:, None] & in_channels[None, :], stride)
 
@@ -151,7 +159,7 @@ def _backward(
         offset = k * DILATION - BEFORE
         seen = _tap(x, t, c, in_channels, length, x_t, offset, REFLECT)
         tl.store(shares + share + k * channels, tl.sum(seen * given, 0), in_channels)
-        # The places from which this tap saw t: directly, and in the reflections at both ends.
+        # The positions from which this tap saw t: directly, and in the reflections at both ends.
         seer = t - offset
         grad = _load(y_grad, seer, c, ((seer >= 0) & (seer < length))[:, None] & inside, g_t)
         if REFLECT:

@@ -1,10 +1,10 @@
-"""A bidirectional LSTM on CUDA in 16 bits, forward and backward: a Triton kernel each that walks all steps.
+"""A bidirectional LSTM on CUDA in 16 bits: one Triton kernel forward and one backward, which walk all steps.
 
-cuDNN's LSTM computes in fp16 under autocast, also where bf16 was asked for, and its backward pass takes three times
-what its forward pass does. Here a program takes some sequences in one direction and keeps the recurrent weights, 128
-KiB at 128 units, in its registers from the first step to the last; everything that does not wait for the step before is
-one product over all of them. Formulas and order of the gates as nn.LSTM's. Called by lstm.py; under TRITON_INTERPRET=1
-it runs on the CPU too.
+cuDNN's LSTM computes in fp16 under autocast, even if bf16 was requested, and its backward pass takes three times as
+long as its forward pass. Here a program takes some sequences in one direction and keeps the recurrent weights, 128 KiB
+at 128 units, in its registers from the first step to the last; everything that does not depend on the previous step is
+one product over all steps. Formulas and order of the gates are those of nn.LSTM. Under TRITON_INTERPRET=1 the kernels
+run on the CPU, too.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -18,20 +18,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 ROWS = 16
-"""Sequences of a program, the fewest that a tensor core takes."""
+"""Sequences per program, the fewest that a tensor core takes."""
 WIDEST = 128
-"""Units whose recurrent weights fit into the registers."""
+"""The most units whose recurrent weights fit into the registers."""
 
 
 def fits(hidden_size: int) -> bool:
-    """Returns whether the kernels take that many units."""
+    """Returns whether the kernels can take so many units."""
     return 16 <= hidden_size <= WIDEST and hidden_size & (hidden_size - 1) == 0
 
 
 def bidirectional_lstm(sequences: Tensor, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """Returns [T, B, N] to [T, B, 2 H] of `dtype`, from a state of zeros.
+    """Maps sequences [T, B, N] to [T, B, 2 H] of `dtype`, from a state of zeros.
 
-    `weights` in the order of nn.LSTM's parameters.
+    The weights are in the order of nn.LSTM's parameters.
     """
     output: Tensor = _LSTM.apply(sequences, dtype, *weights)
     return output
@@ -101,8 +101,9 @@ def _load(pointer, place, inside):
 
 @triton.jit
 def _place(batch, H: tl.constexpr, ROWS: tl.constexpr):
-    """The program's sequences [R], its direction, and where in step 0 its gates and its hidden states begin, [R, H]
-    each.
+    """Returns the program's sequences [R], its direction, its units [H], and offsets [R, H] into step 0.
+
+    The offsets are those of its gates and of its hidden states.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     direction = tl.program_id(1)
@@ -113,14 +114,14 @@ def _place(batch, H: tl.constexpr, ROWS: tl.constexpr):
 
 @triton.jit
 def _weights(recurrent, direction, place, H: tl.constexpr):
-    """Of the four gates, each at `place` [H, H] of its own."""
+    """Returns the recurrent weights of the four gates, each at the offsets `place` [H, H]."""
     first = recurrent + direction * 4 * H * H + place
     return tl.load(first), tl.load(first + H * H), tl.load(first + 2 * H * H), tl.load(first + 3 * H * H)
 
 
 @triton.jit
 def _gates(gates, place, inside, H: tl.constexpr):
-    """Entry, forget, candidate and exit of a step, [R, H] each."""
+    """Returns the input, forget, cell and output gates of a step, [R, H] each."""
     entry, forget = _load(gates, place, inside), _load(gates, place + H, inside)
     return entry, forget, _load(gates, place + 2 * H, inside), _load(gates, place + 3 * H, inside)
 
@@ -129,7 +130,7 @@ def _gates(gates, place, inside, H: tl.constexpr):
 def _forward(
     gates, recurrent, hidden, cells, steps, batch, H: tl.constexpr, ROWS: tl.constexpr
 ):  # fmt: skip
-    """Fill `hidden` and `cells` [T, B, 2 H]; in `gates` [T, B, 8 H] what came of the input becomes what came of all."""
+    """Writes `hidden` and `cells` [T, B, 2 H], and completes `gates` [T, B, 8 H], which hold the input's products."""
     row, direction, unit, gate, output = _place(batch, H, ROWS)
     inside = (row < batch)[:, None]  # [R, 1]
     across = unit[None, :] * H + unit[:, None]  # [H from, H to]
@@ -142,7 +143,7 @@ def _forward(
     cell = tl.zeros([ROWS, H], tl.float32)
     entry, forget, candidate, exit_ = _gates(gates, gate, inside, H)
     for step in range(steps):
-        # The next step's are asked for before this one is computed, because memory is slow to answer.
+        # The next step's gates are loaded before this one is computed, because memory is slow to answer.
         following = gate + way * batch * 8 * H
         ahead = (row < tl.where(step + 1 < steps, batch, 0))[:, None]
         next_entry, next_forget, next_candidate, next_exit = _gates(gates, following, ahead, H)
@@ -167,7 +168,7 @@ def _forward(
 def _backward(
     gates, recurrent, cells, hidden_grad, gates_grad, steps, batch, H: tl.constexpr, ROWS: tl.constexpr
 ):  # fmt: skip
-    """Fill `gates_grad` [T, B, 8 H], of the gates before their sigmoid or tanh, from that of the hidden states."""
+    """Writes `gates_grad` [T, B, 8 H], the gradients of the gates before sigmoid or tanh, from `hidden_grad`."""
     row, direction, unit, gate, output = _place(batch, H, ROWS)
     inside = (row < batch)[:, None]  # [R, 1]
     across = unit[:, None] * H + unit[None, :]  # [H to, H from]

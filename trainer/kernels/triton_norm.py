@@ -1,8 +1,8 @@
 """The global norm on CUDA, with PReLU in front where a slope is given: Triton kernels, forward and backward.
 
-A mixture is cut into tiles of some channels and places, a program each. What all tiles of a mixture have a share in,
-its moments and the sums of the backward pass, each writes apart and they are put together afterwards: no atomics, the
-same bits every time. Called by global_norm.py; under TRITON_INTERPRET=1 it runs on the CPU too, slowly, for the tests.
+A mixture is cut into tiles of some channels and positions, one per program. Every tile writes its share of a mixture's
+moments and of the sums of the backward pass, and the shares are combined afterwards: without atomics the bits are the
+same every time. Under TRITON_INTERPRET=1 the kernels run on the CPU too, slowly, for tests.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
@@ -18,16 +18,22 @@ from torch.autograd.function import once_differentiable
 TILE = 4096
 """Entries of a tile."""
 ADJACENT = 64
-"""Channels of a tile where the channels of a place lie side by side in memory; elsewhere its places do, and it has
-TALL."""
+"""Channels of a tile where the channels are adjacent in memory; where the positions are, it has TALL channels."""
 TALL = 4
 
 
 def global_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """(a - mean) / sqrt(variance + eps) * gain + bias, a = prelu(x, slope) or x, moments over all of a mixture.
+    """Returns (a - mean) / sqrt(variance + eps) * gain + bias, with a = prelu(x, slope) or x.
 
-    x [B, C, L] or [B, C, P, Q] of any strides; gain and bias [C]; slope [1]. Computed in float32, or in float64 where x
-    is, and returned as `dtype`.
+    The moments are those of a whole mixture. Computed in float32, or in float64 where x is.
+
+    Args:
+        x: [B, C, L] or [B, C, P, Q], of any strides.
+        gain: [C].
+        bias: [C].
+        eps: keeps the root above zero.
+        slope: [1], or None without PReLU.
+        dtype: type of the result.
     """
     y: Tensor = _GlobalNorm.apply(x.unsqueeze(2) if x.dim() == 3 else x, gain, bias, slope, eps, dtype)
     return y.view_as(x) if x.dim() == 3 else y
@@ -95,7 +101,7 @@ def _tiles(x: Tensor) -> tuple[dict[str, int], tuple[int, int]]:
 
 @triton.jit
 def _place(channels, length, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
-    """Channels [C], places [L] and what of them is inside [C, L] of this program's tile."""
+    """Returns the channels [C] and positions [L] of the program's tile, and which of them exist, [C, L]."""
     across = tl.cdiv(length, LENGTH)
     c = tl.program_id(0) // across * CHANNELS + tl.arange(0, CHANNELS)
     t = tl.program_id(0) % across * LENGTH + tl.arange(0, LENGTH)
@@ -104,7 +110,7 @@ def _place(channels, length, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
 
 @triton.jit
 def _load(x, c, t, inside, columns, x_b, x_c, x_p, x_q):
-    """[C, L] of this program's mixture, in float32 or float64."""
+    """Returns the values [C, L] of the program's mixture in float32 or float64."""
     mixture = tl.program_id(1).to(tl.int64)
     place = t // columns * x_p + t % columns * x_q  # [L]
     value = tl.load(x + mixture * x_b + c[:, None] * x_c + place[None, :], inside, 0.0)
@@ -120,7 +126,7 @@ def _store(x, c, t, inside, columns, x_b, x_c, x_p, x_q, value):
 
 @triton.jit
 def _prelu(x, slope):
-    """x, or x times the slope where it is negative."""
+    """Returns x, times the slope where it is negative."""
     if slope is not None:
         x = tl.where(x > 0, x, x * tl.load(slope))
     return x
@@ -128,7 +134,7 @@ def _prelu(x, slope):
 
 @triton.jit
 def _tile_size(tile, channels, length, CHANNELS: tl.constexpr, LENGTH: tl.constexpr):
-    """Entries of the mixture that a tile has."""
+    """Returns the entries of the mixture in a tile."""
     across = tl.cdiv(length, LENGTH)
     tall = tl.minimum(channels - tile // across * CHANNELS, CHANNELS)
     return tall * tl.minimum(length - tile % across * LENGTH, LENGTH)
@@ -139,7 +145,7 @@ def _moments(
     x, slope, means, squares, channels, length, columns, x_b, x_c, x_p, x_q,
     CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    """Of each tile the mean and the sum of the squared deviations from it."""
+    """Writes the mean of each tile and the sum of the squared deviations from it."""
     c, t, inside = _place(channels, length, CHANNELS, LENGTH)
     a = _prelu(_load(x, c, t, inside, columns, x_b, x_c, x_p, x_q), slope)  # [C, L]
     mean = tl.sum(a) / _tile_size(tl.program_id(0), channels, length, CHANNELS, LENGTH)
@@ -154,7 +160,7 @@ def _combine(
     means, squares, mean, scale, tiles, channels, length, eps,
     BLOCK: tl.constexpr, CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    """A mixture's mean and 1 / sqrt(variance + eps), from those of its tiles (Chan, Golub and LeVeque 1983)."""
+    """Writes a mixture's mean and 1 / sqrt(variance + eps), from those of its tiles (Chan, Golub and LeVeque 1983)."""
     first = tl.program_id(0) * tiles
     total = tl.zeros([BLOCK], means.dtype.element_ty)
     for start in range(0, tiles, BLOCK):
@@ -186,10 +192,10 @@ def _normalize(
 
 @triton.jit
 def _sums(
-    x, slope, y_grad, mean, scale, bias_share, gain_share, channels, length, columns, x_b, x_c, x_p, x_q, g_b, g_c, g_p, g_q,
-    CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
+    x, slope, y_grad, mean, scale, bias_share, gain_share, channels, length, columns,
+    x_b, x_c, x_p, x_q, g_b, g_c, g_p, g_q, CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    """Over the places of a tile, for each channel: y's gradient, and it times the normed a."""
+    """Writes for each channel the sums over a tile's positions of y's gradient, and of that times the normed a."""
     c, t, inside = _place(channels, length, CHANNELS, LENGTH)
     grad = _load(y_grad, c, t, inside, columns, g_b, g_c, g_p, g_q)  # [C, L]
     a = _prelu(_load(x, c, t, inside, columns, x_b, x_c, x_p, x_q), slope)
@@ -205,7 +211,10 @@ def _input_gradient(
     x, slope, y_grad, gain, mean, scale, mean_grad, mean_product, x_grad, slope_share, channels, length, columns,
     x_b, x_c, x_p, x_q, g_b, g_c, g_p, g_q, d_b, d_c, d_p, d_q, CHANNELS: tl.constexpr, LENGTH: tl.constexpr,
 ):  # fmt: skip
-    """scale (g - mean of g - normed a times the mean of g normed a), g = y's gradient times the gain; through PReLU."""
+    """Writes the gradient of x: scale (g - mean of g - normed a times the mean of g normed a), through PReLU.
+
+    g is y's gradient times the gain.
+    """
     c, t, inside = _place(channels, length, CHANNELS, LENGTH)
     mixture = tl.program_id(1)
     raw = _load(x, c, t, inside, columns, x_b, x_c, x_p, x_q)  # [C, L]

@@ -1,7 +1,11 @@
-"""Conv-TasNet (Luo and Mesgarani 2019, arXiv:1809.07454): masks from dilated depthwise convolutions.
+"""Conv-TasNet: masks from dilated depthwise convolutions.
 
-The non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout, where the
-paper's global layer norm is a GroupNorm with one group. Built through trainer.models.build.
+This is the non-causal network with global layer norm, ReLU masks and no skip path. Tensors stay [B, C, L] throughout,
+so that the paper's global layer norm is a GroupNorm with one group.
+
+References:
+    Luo and Mesgarani 2019, "Conv-TasNet: Surpassing ideal time-frequency magnitude masking for speech separation",
+    arXiv:1809.07454.
 """
 
 from dataclasses import dataclass
@@ -26,7 +30,7 @@ class ConvTasNetConfig:
     filters: int = 256
     """N: filters of the encoder and the decoder."""
     kernel_size: int = 16
-    """L: samples in a filter; the stride is half of it."""
+    """L: samples of a filter, even; the stride is half of it."""
     bottleneck_channels: int = 256
     """B: channels between the blocks."""
     hidden_channels: int = 512
@@ -34,9 +38,9 @@ class ConvTasNetConfig:
     block_kernel_size: int = 3
     """P: taps of the depthwise convolution, odd."""
     blocks: int = 8
-    """X: blocks in a repeat; the dilation doubles from one to the next."""
+    """X: blocks of a repeat; the dilation doubles from each block to the next."""
     repeats: int = 4
-    """R: how often the stack of X blocks is repeated."""
+    """R: repeats of the stack of X blocks."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -46,14 +50,18 @@ class ConvTasNetConfig:
 
     @property
     def receptive_field(self) -> int:
-        """Samples that an estimate's sample is computed from, global norms aside."""
+        """Samples of the mixture that a sample of an estimate depends on, global norms aside."""
         reach = self.repeats * ((1 << self.blocks) - 1) * (self.block_kernel_size // 2)
-        # A sample lies in two frames, and each of them hears `reach` frames to both sides.
+        # A sample lies in two frames, and each of them depends on `reach` frames on both sides.
         return self.kernel_size + (2 * reach + 1) * (self.kernel_size // 2)
 
 
 class ConvTasNet(nn.Module):
-    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+    """Separates a mixture [B, T] of any T >= 1 samples into estimates [B, 2, T].
+
+    Args:
+        config: sizes of the network.
+    """
 
     def __init__(self, config: ConvTasNetConfig) -> None:
         super().__init__()
@@ -68,7 +76,7 @@ class ConvTasNet(nn.Module):
         self.decoder = Decoder(config.filters, config.kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Returns [B, T] to [B, 2, T]."""
+        """Returns the estimates [B, 2, T] of the speakers in a mixture [B, T]."""
         frames = self.encoder(mixture)  # [B, N, L]
         features = self.norm(frames.transpose(1, 2)).transpose(1, 2)  # [B, N, L]
         features = self.blocks(self.bottleneck(features))  # [B, B', L]
@@ -78,7 +86,7 @@ class ConvTasNet(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """1x1 conv, PReLU, norm, dilated depthwise conv, PReLU, norm, 1x1 conv, added to the input."""
+    """1x1 convolution, PReLU, norm, dilated depthwise convolution, PReLU, norm, 1x1 convolution, added to the input."""
 
     def __init__(self, config: ConvTasNetConfig, dilation: int) -> None:
         super().__init__()
@@ -92,7 +100,7 @@ class TemporalBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Returns [B, B', L] to [B, B', L]."""
+        """Maps features [B, B', L] to the same shape."""
         output: Tensor = features + self.layers(features)
         return output
 

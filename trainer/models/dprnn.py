@@ -1,6 +1,10 @@
-"""DPRNN (Luo, Chen and Yoshioka 2020, arXiv:1910.06379): bidirectional LSTMs along and across chunks.
+"""DPRNN: bidirectional LSTMs along and across chunks of frames.
 
-Built through trainer.models.build; all but the sequence model stands in dual_path.py.
+Everything but the sequence model is in parts/dual_path.py.
+
+References:
+    Luo, Chen and Yoshioka 2020, "Dual-path RNN: efficient long sequence modeling for time-domain single-channel speech
+    separation", arXiv:1910.06379.
 """
 
 from dataclasses import dataclass
@@ -22,9 +26,9 @@ class DPRNNConfig:
     filters: int = 64
     """N: filters of the encoder and channels of the blocks."""
     kernel_size: int = 16
-    """Samples in a filter, even; the stride is half of it."""
+    """Samples of a filter, even; the stride is half of it."""
     chunk_size: int = 100
-    """K: frames in a chunk, even; the hop is half of it."""
+    """K: frames of a chunk, even; the hop is half of it."""
     blocks: int = 6
     """Dual-path blocks."""
     hidden_size: int = 128
@@ -37,7 +41,11 @@ class DPRNNConfig:
 
 
 class DPRNN(DualPathNetwork):
-    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+    """Separates a mixture [B, T] of any T >= 1 samples into estimates [B, 2, T].
+
+    Args:
+        config: sizes of the network.
+    """
 
     def __init__(self, config: DPRNNConfig) -> None:
         def path() -> nn.Module:
@@ -48,7 +56,12 @@ class DPRNN(DualPathNetwork):
 
 
 class RecurrentPath(nn.Module):
-    """A bidirectional LSTM and the projection back to the channels: [B, X, T, N] to the same shape, along T."""
+    """A bidirectional LSTM and the projection back to the channels.
+
+    Args:
+        channels: N, the channels of input and output.
+        hidden_size: H, the units of the LSTM in each direction.
+    """
 
     def __init__(self, channels: int, hidden_size: int) -> None:
         super().__init__()
@@ -59,8 +72,8 @@ class RecurrentPath(nn.Module):
                 nn.init.orthogonal_(weight)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """Returns [B, X, T, N] to [B, X, T, N]."""
-        # Time first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
+        """Runs along T of [B, X, T, N] and returns the same shape."""
+        # Time comes first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
         sequences = chunks.movedim(2, 0)  # [T, B, X, N]
         hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
         output: Tensor = self.projection(hidden).view(sequences.shape).movedim(0, 2)  # [B, X, T, N]

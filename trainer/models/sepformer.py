@@ -1,6 +1,9 @@
-"""SepFormer (Subakan et al. 2021, arXiv:2010.13154): transformers along and across chunks of frames.
+"""SepFormer: transformers along and across chunks of frames.
 
-Built through trainer.models.build; all but the sequence model stands in dual_path.py.
+Everything but the sequence model is in parts/dual_path.py.
+
+References:
+    Subakan et al. 2021, "Attention is all you need in speech separation", arXiv:2010.13154.
 """
 
 import math
@@ -23,15 +26,15 @@ class SepFormerConfig:
     filters: int = 256
     """Filters of the encoder and width of the transformers."""
     kernel_size: int = 16
-    """Samples in a filter, even; the stride is half of it."""
+    """Samples of a filter, even; the stride is half of it."""
     chunk_size: int = 250
-    """Frames in a chunk, even; the hop is half of it."""
+    """Frames of a chunk, even; the hop is half of it."""
     blocks: int = 2
     """N in the paper: dual-path blocks."""
     transformer_layers: int = 8
     """K in the paper: layers of each transformer, within and across chunks alike."""
     heads: int = 8
-    """Attention heads; they divide the filters."""
+    """Attention heads; the filters are a multiple of them."""
     feedforward_size: int = 1024
     """Units between the two linear layers of a transformer layer."""
     positional_encoding: bool = True
@@ -48,7 +51,11 @@ class SepFormerConfig:
 
 
 class SepFormer(DualPathNetwork):
-    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples."""
+    """Separates a mixture [B, T] of any T >= 1 samples into estimates [B, 2, T].
+
+    Args:
+        config: sizes of the network.
+    """
 
     def __init__(self, config: SepFormerConfig) -> None:
         blocks = [DualPathBlock(config.filters, Transformer(config), Transformer(config)) for _ in range(config.blocks)]
@@ -56,7 +63,7 @@ class SepFormer(DualPathNetwork):
 
 
 class Transformer(nn.Module):
-    """Positions, a stack of pre-norm layers and a last norm: [B, X, T, N] to the same shape, along T."""
+    """Positions, a stack of pre-norm layers, and a last norm."""
 
     def __init__(self, config: SepFormerConfig) -> None:
         super().__init__()
@@ -66,8 +73,8 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.filters, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """Returns [B, X, T, N] to [B, X, T, N]."""
-        # In the order of memory: sums keep the order of their first term, and each norm would copy it.
+        """Runs along T of [B, X, T, N] and returns the same shape."""
+        # Contiguous, because sums keep the layout of their first term and every norm would copy it.
         sequences = chunks.flatten(0, 1).contiguous()  # [B X, T, N]
         if self.positional_encoding:
             sequences = sequences + sinusoids(sequences)
@@ -76,9 +83,9 @@ class Transformer(nn.Module):
 
 
 def sinusoids(sequences: Tensor) -> Tensor:
-    """Returns the positional encoding [T, N] of sequences [B', T, N]: sine and cosine of each frequency by turns.
+    """Returns the positional encoding [T, N] of sequences [B', T, N]: sine and cosine of each frequency in turn.
 
-    Vaswani et al. 2017, section 3.5: the frequencies fall from 1 to 1 / 10000 radians a position.
+    The frequencies fall from 1 to 1 / 10000 radians per position (Vaswani et al. 2017, arXiv:1706.03762, section 3.5).
     """
     _, length, channels = sequences.shape
     device = sequences.device

@@ -1,9 +1,13 @@
-"""SPMamba (Li, Chen, Yang and Hu 2024, arXiv:2404.02063): Mamba along and across the frames of a spectrogram.
+"""SPMamba: Mamba along and across the frames of a spectrogram.
 
-TF-GridNet (Wang et al. 2023, arXiv:2211.12433) with a bidirectional Mamba (Gu and Dao 2023, arXiv:2312.00752) in place
-of each LSTM. A block scans each frame's frequencies, then each frequency's frames, and attends across frames.
-Spectrograms are [B, T, F, C], channels last. The paper preset is the reduced network of the published PolSESS baseline.
-Built through trainer.models.build.
+The network is TF-GridNet with a bidirectional Mamba in place of each LSTM. A block scans each frame's frequencies, then
+each frequency's frames, and attends across frames. Spectrograms are [B, T, F, C], channels last. The paper preset is
+the reduced network of the published PolSESS baseline.
+
+References:
+    Li, Chen, Yang and Hu 2024, "SPMamba: State-space model is all you need in speech separation", arXiv:2404.02063.
+    Wang et al. 2023, "TF-GridNet: Integrating full- and sub-band modeling for speech separation", arXiv:2211.12433.
+    Gu and Dao 2023, "Mamba: Linear-time sequence modeling with selective state spaces", arXiv:2312.00752.
 """
 
 import math
@@ -24,7 +28,7 @@ from trainer.models.registry import Model, Option
 
 EPS = 1e-5
 SILENCE = 1e-8
-"""Added to the mixture's deviation, so that silence stays silent."""
+"""Added to the mixture's standard deviation, so that silence stays silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +36,25 @@ class SPMambaConfig:
     """Architecture of SPMamba."""
 
     n_fft: int = 256
-    """Samples of a Hann window, even; half of it and one are the frequencies."""
+    """Samples of a Hann window, even; the spectrum has n_fft / 2 + 1 frequencies."""
     hop: int = 64
-    """Samples from a window to the next, at most half a window."""
+    """Samples from one window to the next, at most half a window."""
     layers: int = 4
     """Blocks."""
     channels: int = 16
     """Channels of the spectrogram between the blocks (emb_dim of TF-GridNet)."""
     window: int = 4
-    """Neighbours that a path sees at a time (emb_ks), moved by one (emb_hs)."""
+    """Neighbours that a path sees at a time (emb_ks); it moves by one (emb_hs)."""
     heads: int = 2
-    """Attention heads; they divide the channels."""
+    """Attention heads; the channels are a multiple of them."""
     attention_size: int = 256
-    """Width of a query or key at least (approx_qk_dim), rounded up to whole channels of all frequencies."""
+    """Least width of a query or key (approx_qk_dim), rounded up to whole channels of all frequencies."""
     state_size: int = 16
-    """N of Mamba: states of a channel (d_state)."""
+    """N of Mamba: states per channel (d_state)."""
     taps: int = 4
     """Taps of Mamba's causal convolution (d_conv)."""
     expansion: int = 4
-    """Channels inside a Mamba for one outside (expand)."""
+    """Channels inside a Mamba per channel outside (expand)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -67,7 +71,11 @@ class SPMambaConfig:
 
 
 class SPMamba(nn.Module):
-    """Mixture [B, L] to estimates [B, 2, L], any L >= 1 samples."""
+    """Separates a mixture [B, L] of any L >= 1 samples into estimates [B, 2, L].
+
+    Args:
+        config: sizes of the network.
+    """
 
     window: Tensor
 
@@ -81,8 +89,8 @@ class SPMamba(nn.Module):
         self.decoder = nn.ConvTranspose2d(config.channels, 2 * SPEAKERS, 3, padding=1)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Returns [B, L] to [B, 2, L]."""
-        # A window of the paths needs that many frames and frequencies, a reflection more than it reflects.
+        """Returns the estimates [B, 2, L] of the speakers in a mixture [B, L]."""
+        # The paths need a window of frames and frequencies, and the STFT more samples than it reflects.
         shortest = max((self.config.window - 1) * self.config.hop, self.config.n_fft // 2 + 1)
         padded = F.pad(mixture, (0, max(0, shortest - mixture.shape[-1])))  # [B, L']
         scale = padded.std(1, keepdim=True) + SILENCE  # [B, 1]
@@ -93,14 +101,14 @@ class SPMamba(nn.Module):
         return (estimates * scale.unsqueeze(1))[..., : mixture.shape[-1]]  # [B, S, L]
 
     def spectrogram(self, signals: Tensor) -> Tensor:
-        """Returns [B, L] to real and imaginary parts [B, 2, T, F], T = L // hop + 1."""
+        """Returns the real and imaginary parts [B, 2, T, F] of signals [B, L], with T = L // hop + 1."""
         n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(signals.dtype)
         spectra = torch.stft(signals, n_fft, hop, window=window, return_complex=True)  # [B, F, T]
         return torch.view_as_real(spectra).permute(0, 3, 2, 1)  # [B, 2, T, F]
 
     def waveforms(self, spectra: Tensor, length: int) -> Tensor:
-        """Real and imaginary parts [B, S, 2, T, F] to [B, S, length]."""
-        # torch.istft has the CPU wait for the GPU to look at the window, which a recorded step cannot.
+        """Returns the waveforms [B, S, length] of spectra given as real and imaginary parts [B, S, 2, T, F]."""
+        # torch.istft makes the CPU wait for the GPU to check the window, which a recorded step cannot do.
         n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(spectra.dtype)
         rows = torch.complex(*spectra.flatten(0, 1).transpose(2, 3).unbind(1))  # [B S, F, T]
         frames = torch.fft.irfft(rows, n_fft, dim=1) * window[:, None]  # [B S, n_fft, T]
@@ -114,12 +122,12 @@ class SPMamba(nn.Module):
 
 
 def notes(device: torch.device) -> tuple[str, ...]:
-    """For the log: which selective scan runs on `device`, and why."""
+    """Returns a line for the log: which selective scan runs on `device`, and why."""
     return (str(choose(device)),)
 
 
 class Block(nn.Module):
-    """Along the frequencies, along the frames, and attention across frames, each added to its input."""
+    """A path along the frequencies, a path along the frames, and attention across frames, each added to its input."""
 
     def __init__(self, config: SPMambaConfig) -> None:
         super().__init__()
@@ -128,7 +136,7 @@ class Block(nn.Module):
         self.attention = FrameAttention(config)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Returns [B, T, F, C] to [B, T, F, C]."""
+        """Maps features [B, T, F, C] to the same shape."""
         features = features + self.intra(features)  # [B, T, F, C]
         features = features + self.inter(features.transpose(1, 2)).transpose(1, 2)  # [B, T, F, C]
         output: Tensor = features + self.attention(features)  # [B, T, F, C]
@@ -136,7 +144,7 @@ class Block(nn.Module):
 
 
 class Path(nn.Module):
-    """Norm, windows of neighbours, a Mamba in each direction and the way back: [B, X, L, C] along L."""
+    """Norm, windows of neighbours, a Mamba in each direction, and the projection back to single neighbours."""
 
     def __init__(self, config: SPMambaConfig) -> None:
         super().__init__()
@@ -148,7 +156,7 @@ class Path(nn.Module):
         self.output = nn.ConvTranspose1d(2 * width, config.channels, config.window)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Returns [B, X, L, C] to [B, X, L, C]."""
+        """Runs along L of [B, X, L, C] and returns the same shape."""
         rows = self.norm(features).flatten(0, 1)  # [B X, L, C]
         windows = rows.unfold(1, self.window, 1).flatten(2)  # [B X, L', C w], L' = L - w + 1
         backwards = self.backwards(windows.flip(1)).flip(1)  # [B X, L', C w]
@@ -158,7 +166,7 @@ class Path(nn.Module):
 
 
 class Direction(nn.Module):
-    """A Mamba of the normed sequences, added to the sequences as they came: [B', L, width]."""
+    """A Mamba of the normed sequences, added to the sequences."""
 
     def __init__(self, width: int, config: SPMambaConfig) -> None:
         super().__init__()
@@ -166,14 +174,22 @@ class Direction(nn.Module):
         self.mamba = Mamba(width, config.state_size, config.taps, config.expansion)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Returns [B', L, width] to [B', L, width]."""
-        normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width], in full where autocast halves
+        """Runs along L of [B', L, width] and returns the same shape."""
+        # The norm is computed in the weights' precision, also where autocast uses half of it.
+        normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width]
         output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
         return output
 
 
 class Mamba(nn.Module):
-    """The selective state space model between two projections, with a gate (Gu and Dao 2023, figure 3)."""
+    """The selective state space model between two projections, with a gate (Gu and Dao 2023, figure 3).
+
+    Args:
+        width: channels of input and output.
+        state_size: N, the states per channel.
+        taps: taps of the causal convolution.
+        expansion: D / width, where D are the channels inside.
+    """
 
     def __init__(self, width: int, state_size: int, taps: int, expansion: int) -> None:
         super().__init__()
@@ -193,7 +209,7 @@ class Mamba(nn.Module):
             self.step.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Returns [B', L, width] to [B', L, width]."""
+        """Runs along L of [B', L, width] and returns the same shape."""
         u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
         u = F.silu(self.conv(u))  # [B', D, L]
         step, B, C = self.selection(u.transpose(1, 2)).split(self.sizes, dim=2)  # [B', L, rank], [B', L, N] twice
@@ -205,7 +221,7 @@ class Mamba(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """Self-attention across frames, a frame being all its frequencies: [B, T, F, C]."""
+    """Self-attention across frames, where a frame is all of its frequencies."""
 
     def __init__(self, config: SPMambaConfig) -> None:
         super().__init__()
@@ -222,7 +238,7 @@ class FrameAttention(nn.Module):
         self.output = Projection(frequencies, channels, channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Returns [B, T, F, C] to [B, T, F, C]."""
+        """Maps features [B, T, F, C] to the same shape."""
         query, key, value = (
             torch.stack([head(features).flatten(2) for head in heads], dim=1)  # [B, heads, T, F c]
             for heads in (self.queries, self.keys, self.values)

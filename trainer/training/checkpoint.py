@@ -1,10 +1,9 @@
-"""What a checkpoint holds, as bytes: everything that a training needs to go on as if it had never stopped.
+"""Checkpoints as bytes: everything that a training needs to resume as if it had never stopped.
 
-Weights, optimiser, scheduler, scaler, random numbers, the config, and the progress: finished epochs with their times,
-and how far the epoch under way is, from which the place in the curriculum and in the data follows. It is a file of
-torch.save with a checksum as the comment of its zip archive, and it is read with weights_only, so that one from
-elsewhere cannot run code. Called by the epoch loop and trainer/training/train.py; trainer/training/run_directory.py
-puts the bytes on the disk.
+A checkpoint has the weights, optimiser, scheduler, scaler, random numbers, settings and progress: the finished epochs
+with their times, and how far the current one is, which determines the place in the curriculum and in the data. It is a
+file of torch.save with a checksum as the comment of its zip archive. It is read with weights_only, so that a file from
+elsewhere cannot run code.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ from trainer.training.progress import Progress
 from trainer.training.run_directory import LAST, PREVIOUS, difference
 
 _COMMENT = b"sha256="
-"""Before the checksum, in 64 hexadecimal digits, of all that comes before this word."""
+"""The word before the checksum, which has 64 hexadecimal digits and covers everything before this word."""
 _LENGTH = len(_COMMENT) + 64
 
 
@@ -56,14 +55,14 @@ def new_session(training: Training, device: torch.device) -> Session:
     torch.manual_seed(training.seed)
     model = build(training.model, training.preset, **training.architecture).to(device)
     optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
-    # Its other settings are torch's defaults, as published: a validation is better that exceeds 1.0001 times the best.
+    # Its other settings are torch's defaults, as published: a better validation exceeds 1.0001 times the best.
     scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience)
     scaler = GradScaler(device.type, enabled=training.precision == "fp16")
     return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))
 
 
 def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
-    """Returns the whole session, for `restore`; `identity` as config.json has it."""
+    """Returns the checkpoint of the whole session, for `restore`; `identity` is that of config.json."""
     state = {
         "model": session.model.state_dict(),
         "optimizer": session.optimizer.state_dict(),
@@ -78,7 +77,7 @@ def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
 
 
 def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
-    """Returns the weights of the epoch that has just ended, with what is needed to build the model and to name it."""
+    """Returns the checkpoint of the epoch that has just ended: its weights, its score, and the identity of the run."""
     record = session.progress.history[-1]
     return _dump(
         {
@@ -91,12 +90,11 @@ def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
 
 
 def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list[str]:
-    """Bring a new session to where `run_dir`'s last checkpoint was written, or the one before where that is damaged.
+    """Restores a new session from the last checkpoint in `run_dir`, or from the one before where that is damaged.
 
-    A directory without any leaves it as it is.
-
-    Returns what is to be said about it. Raises ConfigError where a checkpoint is of another training, naming the fields
-    that differ, DamagedCheckpointError where none can be read.
+    A directory without checkpoints leaves the session as it is. Returns warnings for the log. Raises ConfigError where
+    a checkpoint belongs to another training, with the fields that differ, and DamagedCheckpointError where no
+    checkpoint can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -107,19 +105,19 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
         except DamagedCheckpointError as error:
             damages.append(str(error))
         else:
-            return [f"{damage}; continues from {name}, the one before" for damage in damages]
+            return [f"{damage}; resumes from {name}, the one before" for damage in damages]
     if damages:
         raise DamagedCheckpointError(
-            f"{'; '.join(damages)}; no other checkpoint is there: copy one back, or choose another --run-dir"
+            f"{'; '.join(damages)}; there is no other checkpoint: restore one from a copy, or choose another --run-dir"
         )
     return []
 
 
 def restore(session: Session, file: Path, identity: Mapping[str, Any]) -> None:
-    """Bring a session to where `file` was written. Raises as `resume` does."""
+    """Restores a session from the checkpoint `file`. Raises as `resume` does."""
     state = read(file)
     if different := difference(state.get("identity") or {}, identity):
-        raise ConfigError(f"{file}: is of another training, with {different}; choose another --run-dir")
+        raise ConfigError(f"{file}: belongs to another training, with {different}; choose another --run-dir")
     try:
         session.model.load_state_dict(state["model"])
         session.optimizer.load_state_dict(state["optimizer"])
@@ -138,7 +136,7 @@ def restore(session: Session, file: Path, identity: Mapping[str, Any]) -> None:
 def read(file: Path) -> dict[str, Any]:
     """Returns the content of a checkpoint, last or best, on the CPU.
 
-    Raises DamagedCheckpointError where it is not what was written.
+    Raises DamagedCheckpointError where the file no longer has the content that was written.
     """
     try:
         content = read_regular(file)
@@ -152,7 +150,8 @@ def read(file: Path) -> dict[str, Any]:
     try:
         _check_unpacked_size(content)
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever torch may raise: the file is what was written, but not by this version
+    # Whatever torch may raise: the file is as it was written, but not by this version.
+    except Exception as error:
         raise DamagedCheckpointError(f"{file}: cannot be read by this version ({_first_line(error)})") from error
     if not isinstance(state, dict):
         raise DamagedCheckpointError(f"{file}: is no checkpoint of this version")
@@ -160,8 +159,9 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _check_unpacked_size(content: bytes) -> None:
-    """Raises ValueError where the archive would fill more memory than the file: torch.save packs nothing, so that it
-    was made by somebody else, to exhaust it.
+    """Raises ValueError where the archive unpacks to more bytes than the file has.
+
+    torch.save compresses nothing, so such a file was made by somebody else to exhaust the memory.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())

@@ -1,7 +1,6 @@
-"""The epoch loop: train, validate, step the scheduler, keep a checkpoint, and only then tell the result.
+"""The epoch loop: trains, validates, steps the scheduler, writes a checkpoint, and only then reports the result.
 
-Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines were trained. Called
-by trainer/training/train.py.
+It uses Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, as the published baselines did.
 """
 
 import math
@@ -31,12 +30,12 @@ from trainer.training.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDir
 from trainer.training.stop import Stopped, StopRequest
 
 EXAMPLES = 3
-"""Validation mixtures that the tracker gets to hear."""
+"""Validation mixtures that the tracker gets as sound."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Validation SI-SNR in dB: the mean, and the mean of the mixtures shown in each variant."""
+    """Validation SI-SNR in dB: the mean, and the mean of each variant."""
 
     mean: float
     variants: dict[str, float]
@@ -44,19 +43,20 @@ class Scores:
 
 @dataclass(frozen=True)
 class Example:
-    """A separated validation mixture, on the CPU: mixture [T], estimates and targets [2, T] in the same order of
-    speakers, float32 at 8 kHz.
-    """
+    """A separated validation mixture, on the CPU, in float32 at 8 kHz."""
 
     variant: str
     mixture: Tensor
+    """[T]."""
     estimates: Tensor
+    """[2, T], in the order of the targets."""
     targets: Tensor
+    """[2, T]."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A training and all that it touches."""
+    """A training and everything that it works with."""
 
     run: Run
     corpus: Corpus
@@ -67,10 +67,10 @@ class Fit:
     stop: StopRequest
     tracker: Tracker
     spent: Callable[[], float]
-    """Seconds that the processes of this run have taken until now, those that were cut off among them."""
+    """Returns the seconds that all processes of this run have taken so far, including those that were cut off."""
 
     def epochs(self) -> None:
-        """Train until `run.epochs` are done or patience is at its end.
+        """Trains until `run.epochs` are done or patience runs out.
 
         Raises Stopped, DivergedError, DataFaultError or StorageError.
         """
@@ -82,7 +82,8 @@ class Fit:
                 self._train(epoch, started)
                 scores = self._validate(started)
             except DataFaultError:
-                self._checkpoint(started)  # between two steps, so that the run can go on with the mended data
+                # This is between two steps, so the run can resume once the data is fixed.
+                self._checkpoint(started)
                 raise
             self._end_epoch(epoch, scores, time.monotonic() - started)
 
@@ -92,7 +93,7 @@ class Fit:
         return self.session.progress.finished(self.run.epochs, self.run.patience)
 
     def mixture_si_snr(self) -> float:
-        """Returns what the unprocessed mixtures score on the validation set, in dB."""
+        """Returns the score of the unprocessed mixtures on the validation set, in dB."""
 
         def score(batch: Batch) -> Tensor:
             if self.stop.requested:
@@ -102,35 +103,38 @@ class Fit:
         return self._over_validation(score).mean
 
     def examples(self, count: int) -> list[Example]:
-        """Returns the first `count` validation mixtures as the model separates them now, for the tracker."""
+        """Returns the first `count` validation mixtures as the model separates them now."""
         self.session.model.eval()
         batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
-        found = []
+        examples = []
         with torch.inference_mode():
             for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
                 estimates = self.gradients.estimate(batch.mixtures)[0].float()
                 orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
                 best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
-                found.append(Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu()))
-        return found
+                examples.append(Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu()))
+        return examples
 
     def summarize(self, state: str, reason: str | None = None) -> None:
-        """Write summary.json; `state` is running, finished, stopped, diverged, data fault or out of memory, `reason`
-        what was wrong. A finished run has a reason where patience ended it.
+        """Writes summary.json, unless the run ended before there was anything to report.
+
+        Args:
+            state: running, finished, stopped, diverged, data fault or out of memory.
+            reason: what was wrong; a finished run has a reason where patience ended it.
         """
         if math.isnan(self.session.progress.mixture_val_si_snr):
-            return  # ended before there was anything to tell
+            return
         run, session = self.run, self.session
         if state == "finished":
             reason = session.progress.patience_reason(run.epochs, run.patience)
         content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
-        # Where the corpus lies is no part of what defines the run, but evaluating it asks for the same one.
+        # The path of the corpus does not define the run, but evaluating the run needs the same corpus.
         content |= {"data_dir": str(self.run.data_dir.absolute()), "spent_seconds": self.spent()}
         self.folder.write_json(SUMMARY, content)
         self.tracker.update()
 
     def _train(self, epoch: int, started: float) -> None:
-        """One pass over the training set, or what a stopped process left of it."""
+        """Trains on the training set once, or on what a stopped process left of it."""
         training, partial = self.run.training, self.session.progress.partial
         variants = training.stages.variants(epoch, self.corpus.train.shown)
         batches = training_batches(
@@ -142,9 +146,9 @@ class Fit:
             batch_size=training.batch_size,
         )
         self.session.model.train()
-        saved = asked = time.monotonic()
+        saved = waiting = time.monotonic()
         for batch in self._load(batches[partial.batches :]):
-            partial.waited += time.monotonic() - asked
+            partial.waited += time.monotonic() - waiting
             self._step(batch, epoch, partial)
             partial.batches += 1
             self._leave_if_asked(started)
@@ -152,40 +156,43 @@ class Fit:
                 self._checkpoint(started)
                 self.summarize("running")
                 saved = time.monotonic()
-            asked = time.monotonic()
+            waiting = time.monotonic()
 
     def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
+        """Takes one step of the optimiser, or skips the batch where its loss or gradient is not finite."""
         session, training = self.session, self.run.training
         self.gradients.zero()
         loss = 0.0
         for part in batch.split(self.run.rows):
             loss += self.gradients(part.mixtures, part.targets, 1 / len(batch.mixtures)).item()
-        if not math.isfinite(loss):  # before fp16's scaler hears of the step
-            self._leave_out(epoch, "loss", loss)
+        # This comes first, so that fp16's scaler does not see the step.
+        if not math.isfinite(loss):
+            self._skip(epoch, "loss", loss)
             return
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
         if math.isfinite(norm):
             partial.steps += 1
             partial.norm_sum += norm
-        elif not session.scaler.is_enabled():  # with fp16 it leaves such a step out and halves its scale
-            self._leave_out(epoch, "gradient", norm)
+        # With fp16 the scaler skips such a step and halves its scale.
+        elif not session.scaler.is_enabled():
+            self._skip(epoch, "gradient", norm)
             return
         session.scaler.step(session.optimizer)
         session.scaler.update()
         partial.mixtures += len(batch.mixtures)
         partial.loss_sum += loss * len(batch.mixtures)
 
-    def _leave_out(self, epoch: int, what: str, value: float) -> None:
-        """Count a batch that nothing is learned from. Raises DivergedError where there are too many of them."""
+    def _skip(self, epoch: int, what: str, value: float) -> None:
+        """Counts a batch that is skipped. Raises DivergedError where there are too many of them."""
         partial, most = self.session.progress.partial, self.run.nonfinite_batches
         partial.nonfinite_batches += 1
         if partial.nonfinite_batches > most:
             batches = count(partial.nonfinite_batches, "batch", "batches")
-            many = f" in {batches} of the epoch, and --nonfinite-batches allows {most}" if most else ""
+            many = f" in {batches} of the epoch; --nonfinite-batches allows {most}" if most else ""
             raise self._diverged(epoch, what, f"{value}{many}")
         say(
-            f"epoch {epoch}: batch {partial.batches + 1} is left out, its {what} is {value} "
+            f"epoch {epoch}: batch {partial.batches + 1} is skipped, its {what} is {value} "
             f"({partial.nonfinite_batches} of at most {most})"
         )
 
@@ -203,6 +210,7 @@ class Fit:
         return scores
 
     def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
+        """Records a finished epoch: steps the scheduler, writes the checkpoints, and reports the result."""
         session, partial = self.session, self.session.progress.partial
         record = EpochRecord(
             epoch=epoch,
@@ -222,13 +230,14 @@ class Fit:
         if self.run.training.stages.steps_scheduler(epoch):
             session.scheduler.step(scores.mean)
         try:
-            # The best one first: a process that is killed in between trains this epoch again and writes
-            # the same weights.
+            # The best one comes first: a process that is killed in between trains this epoch again and writes the same
+            # weights.
             if session.progress.best is record:
                 self.folder.write(BEST, dump_best(session, self.identity))
             self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
+        # The summary reports what is on the disk.
         except (Stopped, StorageError):
-            session.progress.history.pop()  # the summary tells what is on the disk
+            session.progress.history.pop()
             raise
         self.summarize("finished" if self.finished else "running")
         say(epoch_line(record, self.run.epochs), metric_line(record.time, scores.mean))
@@ -236,7 +245,7 @@ class Fit:
             self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
 
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
-        """Mean of `score`, [B] a batch, over the validation set."""
+        """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
         batches, values = self._validation(), defaultdict[str, list[float]](list)
         total = 0.0
         with torch.inference_mode():
@@ -245,7 +254,7 @@ class Fit:
                 total += scored.sum().item()
                 for excerpt, value in zip(excerpts, scored.tolist(), strict=True):
                     values[excerpt.variant].append(value)
-        variants = {name: math.fsum(found) / len(found) for name, found in sorted(values.items())}
+        variants = {name: math.fsum(scored) / len(scored) for name, scored in sorted(values.items())}
         return Scores(total / sum(map(len, values.values())), variants)
 
     def _validation(self) -> list[list[Excerpt]]:
@@ -280,15 +289,15 @@ class Fit:
 
     def _diverged(self, epoch: int, what: str, value: str) -> DivergedError:
         training = self.run.training
-        remedies = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
+        fix = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
         if training.precision != "fp32":
-            remedies += f", or --precision fp32 (now {training.precision})"
+            fix += f", or --precision fp32 (now {training.precision})"
         lr = self.session.optimizer.param_groups[0]["lr"]
-        return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {remedies}")
+        return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")
 
 
 def signals(example: Example) -> Signals:
-    """Returns what the tracker shows of `example`; the estimates get the level that they have in the mixture."""
+    """Returns the example as the tracker shows it; the estimates get the level that they have in the mixture."""
     mixture = example.mixture.unsqueeze(0)  # [1, T]
     estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
     score = si_snr(estimates, example.targets).mean()

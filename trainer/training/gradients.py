@@ -1,8 +1,7 @@
-"""The estimates of a batch, its loss and its gradients: forward pass, permutation-invariant SI-SNR and backward pass.
+"""Computes the estimates of a batch, its loss and its gradients: forward pass, permutation-invariant SI-SNR, backward.
 
-On a GPU the second of these is recorded as a CUDA graph, and the ones after it replay that: a step of SepFormer starts
-2 700 kernels, and to start them one by one takes longer than they run. Called by the epoch loop
-(trainer/training/fit.py) and the benchmarks.
+On a GPU the second step is recorded as a CUDA graph, which later steps replay: a step of SepFormer starts 2 700
+kernels, and starting them one by one takes longer than running them.
 """
 
 from collections.abc import Callable
@@ -16,14 +15,21 @@ from torch.amp.grad_scaler import GradScaler
 from trainer.training.losses import pit_si_snr
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Of autocast, by the name of the precision; fp32 has none."""
+"""The dtype of autocast by the name of the precision; fp32 has none."""
 
 
 class Gradients:
-    """Adds the gradients of batches to those of a network's parameters."""
+    """Adds the gradients of batches to those of a network's parameters.
+
+    Args:
+        network: maps mixtures [B, T] to estimates [B, 2, T].
+        precision: fp32, bf16 or fp16.
+        scaler: scales the loss for fp16.
+        rows: the most mixtures that are computed at once.
+        record: whether to use CUDA graphs, which only a GPU has.
+    """
 
     def __init__(self, network: nn.Module, precision: str, scaler: GradScaler, rows: int, record: bool) -> None:
-        """`rows`: mixtures computed at once, at most; `record`: whether to use CUDA graphs, on a GPU only."""
         self.recording = record
         self._network = network
         self._dtype = DTYPES.get(precision)
@@ -32,33 +38,37 @@ class Gradients:
         self._step: Callable[..., Tensor] = self._loss_and_gradients
         self._forward: Callable[..., Tensor] = self._estimates
         if record:
-            pool = torch.cuda.graph_pool_handle()  # one memory for both, which never run at once
+            # Both graphs share their memory, because they never run at once.
+            pool = torch.cuda.graph_pool_handle()
             self._step, self._forward = Recorded(self._step, pool), Recorded(self._forward, pool)
 
     def zero(self) -> None:
-        """Set the gradients to nothing. A recorded step needs them where they are."""
+        """Clears the gradients; a recorded step needs them at the same addresses, as zeros."""
         self._network.zero_grad(set_to_none=not self.recording)
 
     def __call__(self, mixtures: Tensor, targets: Tensor, weight: float) -> Tensor:
-        """Add the gradients of the loss, which is returned: the negative SI-SNR of each mixture times `weight`, summed.
+        """Adds the gradients of the loss, and returns it: minus the sum of the mixtures' SI-SNR times `weight`.
 
-        mixtures [B, T], targets [B, 2, T], float32.
+        Args:
+            mixtures: [B, T], float32.
+            targets: [B, 2, T], float32.
+            weight: factor of each mixture's SI-SNR.
         """
         weights = mixtures.new_full((len(mixtures),), weight)  # [B]
-        # What fills the batch weighs nothing.
+        # Mixtures that only fill up the batch get a weight of 0.
         filled = F.pad(weights, (0, self._missing(mixtures)))
         return self._step(self._filled(mixtures), self._filled(targets), filled)
 
     def estimate(self, mixtures: Tensor) -> Tensor:
-        """Estimates [B, 2, T] of the speakers in mixtures [B, T], where no gradient is wanted."""
+        """Returns the estimates [B, 2, T] of the speakers in mixtures [B, T]; to be called without gradients."""
         return self._forward(self._filled(mixtures))[: len(mixtures)]
 
     def _missing(self, x: Tensor) -> int:
-        """Mixtures that a recorded step has more than x [B, …]."""
+        """Returns how many mixtures a recorded step has more than x [B, …]."""
         return self._rows - len(x) if self.recording else 0
 
     def _filled(self, x: Tensor) -> Tensor:
-        """x [B, …] with its mixtures repeated until nothing is missing."""
+        """Returns x [B, …] with its mixtures repeated until none is missing."""
         if not self._missing(x):
             return x
         return x[torch.arange(self._rows, device=x.device) % len(x)]
@@ -75,14 +85,17 @@ class Gradients:
 
 
 class Recorded:
-    """A function of tensors on a GPU.
+    """A function of tensors on a GPU that is recorded once and then replayed.
 
-    The first call that has the shapes of the one before it is recorded, and calls with tensors of these shapes replay
-    that; the one before compiles kernels and chooses algorithms, which a record cannot hold.
+    The first call with the same shapes as the call before it is recorded, and later calls with these shapes replay the
+    record. The call before compiles kernels and chooses algorithms, which cannot be recorded.
+
+    Args:
+        function: takes and returns tensors.
+        pool: a handle of torch.cuda.graph_pool_handle; functions of one pool share its memory.
     """
 
     def __init__(self, function: Callable[..., Tensor], pool: Any) -> None:
-        """`pool`: what torch.cuda.graph_pool_handle gives; those of one pool share its memory."""
         self._function = function
         self._pool = pool
         self._shapes: list[torch.Size] = []
@@ -99,8 +112,8 @@ class Recorded:
             self._shapes = shapes
         if self._graph is None or shapes != self._shapes:
             return self._function(*inputs)
-        for place, value in zip(self._inputs, inputs, strict=True):
-            place.copy_(value)
+        for recorded, value in zip(self._inputs, inputs, strict=True):
+            recorded.copy_(value)
         self._graph.replay()
         return self._output.clone()
 

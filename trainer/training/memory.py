@@ -1,6 +1,6 @@
-"""What a training that runs out of memory says: what did not fit, and what does, which is tried out.
+"""Recognises a lack of memory, and finds out by trying what would fit.
 
-Called by trainer/training/train.py once the failed step has let go of its tensors.
+The failed step must have released its tensors before that.
 """
 
 import gc
@@ -19,19 +19,20 @@ _MESSAGES = (
     "could not create a",
     "could not execute a primitive",
 )
-"""Of PyTorch's CPU allocator and of oneDNN, which have no exception of their own. oneDNN does not say why a primitive
-failed; with shapes that this trainer gives it, memory is the one reason seen."""
+"""Messages of PyTorch's CPU allocator and of oneDNN, which have no exception of their own. oneDNN does not say why a
+primitive failed; with the shapes of this trainer, a lack of memory is the only reason seen so far."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Returns whether `error` says that the device's or the machine's memory is at its end."""
+    """Returns whether `error` says that the device or the machine is out of memory."""
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or any(message in str(error) for message in _MESSAGES)
 
 
 def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
-    """Returns the error that names the batch size, the precision, and a --micro-batch that fits: the first that does of
-    a half, a quarter, … of what was tried. `frames`: samples of the longest mixture in training.
+    """Returns an error with the batch size, the precision, and the largest --micro-batch that fits.
+
+    Tries a half, a quarter, … of the failed size. `frames` are the samples of the longest mixture in training.
     """
     training = run.training
     tried = run.rows
@@ -40,25 +41,23 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
         size //= 2
     precision = ", or --precision bf16" if training.precision == "fp32" else ""
     if size:
-        advice = f"--micro-batch {size} fits and gives the same result{precision}"
+        fix = f"--micro-batch {size} fits and gives the same result{precision}"
     else:
         smaller = "--micro-batch 1 or " if tried > 1 else ""
-        advice = f"nothing smaller fitted when it was tried; try {smaller}a shorter --segment-seconds{precision}"
+        fix = f"nothing smaller fitted, either; try {smaller}a shorter --segment-seconds{precision}"
     return MemoryExhaustedError(
         f"out of memory on {session.device}: {training.model} with {tried} x {frames / SAMPLE_RATE:g} s "
         f"at once (--batch-size {training.batch_size}, "
-        f"--precision {training.precision}); {advice}"
+        f"--precision {training.precision}); {fix}"
     )
 
 
 def _fits(session: Session, size: int, frames: int) -> bool:
-    """Returns whether two steps with `size` mixtures and a checkpoint do.
-
-    They spoil the session, which no one uses any more.
-    """
+    """Returns whether two steps with `size` mixtures and a checkpoint fit; they ruin the session, which is over."""
     device = session.device
     gradients = Gradients(session.model, session.training.precision, session.scaler, size, record=False)
-    gc.collect()  # what failed before may hang in a cycle of its exception and its frames
+    # The tensors that failed before may be held by a cycle of an exception and its frames.
+    gc.collect()
     try:
         for _ in range(2):
             gradients.zero()

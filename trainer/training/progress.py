@@ -1,6 +1,6 @@
-"""How far a training has come: its finished epochs, the epoch under way, and the summary for those who read results.
+"""The progress of a training: its finished epochs, the current epoch, and the summary for those who read results.
 
-Data only. Filled by the epoch loop (trainer/training/fit.py), kept in each checkpoint.
+It holds plain data only, which every checkpoint contains.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -21,43 +21,43 @@ class EpochRecord:
     val_si_snr: float
     """dB, mean over the validation set."""
     train_loss: float | None
-    """Negative SI-SNR in dB, mean over the mixtures trained on; None where every batch was left out."""
+    """Negative SI-SNR in dB, mean over the mixtures trained on; None where every batch was skipped."""
     lr: float
-    """That the epoch was trained with."""
+    """Learning rate of the epoch."""
     grad_norm: float
     """L2 norm before clipping, mean over the steps."""
     seconds: float
-    """Training and validation; without what was lost when the run was killed."""
+    """Training and validation, without the time that was lost where the run was killed."""
     variants: dict[str, float]
     """Validation SI-SNR in dB of the mixtures shown in each variant."""
     mixtures: int
-    """Trained on in the epoch."""
+    """Mixtures trained on."""
     waited: float
-    """Seconds of training in which no batch was there yet."""
+    """Seconds of training spent waiting for a batch."""
     nonfinite_batches: int = 0
-    """Left out because their loss or gradient was not finite."""
+    """Batches skipped because their loss or gradient was not finite."""
 
 
 @dataclass
 class Partial:
-    """The epoch under way, so that a stopped training goes on in the middle of it."""
+    """The current epoch, so that a stopped training resumes in the middle of it."""
 
     batches: int = 0
-    """Taken so far, those that were left out among them."""
+    """Batches so far, including skipped ones."""
     mixtures: int = 0
-    """Trained on so far."""
+    """Mixtures trained on so far."""
     loss_sum: float = 0.0
-    """Over the mixtures."""
+    """Sum of the loss over the mixtures."""
     steps: int = 0
-    """Of the optimiser; fewer than batches where fp16 overflowed or a batch was not finite."""
+    """Steps of the optimiser; fewer than batches where fp16 overflowed or a batch was not finite."""
     norm_sum: float = 0.0
-    """Over the steps."""
+    """Sum of the gradient norm over the steps."""
     seconds: float = 0.0
-    """Spent on this epoch before this process."""
+    """Seconds spent on this epoch before this process."""
     waited: float = 0.0
-    """Seconds in which no batch was there yet."""
+    """Seconds spent waiting for a batch."""
     nonfinite_batches: int = 0
-    """Left out so far because their loss or gradient was not finite."""
+    """Batches skipped so far because their loss or gradient was not finite."""
 
 
 @dataclass
@@ -65,48 +65,48 @@ class Progress:
     """Everything about a training that is not a tensor."""
 
     mixture_val_si_snr: float
-    """dB; what the unprocessed mixtures score on the validation set."""
+    """Score of the unprocessed mixtures on the validation set, in dB."""
     history: list[EpochRecord] = field(default_factory=list)
     partial: Partial = field(default_factory=Partial)
 
     @property
     def epoch(self) -> int:
-        """The epoch under way or to come next, from 1."""
+        """The current or next epoch, from 1."""
         return len(self.history) + 1
 
     @property
     def best(self) -> EpochRecord | None:
-        """The epoch with the best validation, the first of equals; None before one has ended."""
+        """The epoch with the best validation, the first of equals; None before the first epoch has ended."""
         return max(self.history, key=lambda record: record.val_si_snr, default=None)
 
     def finished(self, epochs: int, patience: int | None) -> bool:
-        """Returns whether `epochs` are done, or `patience` of them in a row without a better validation."""
+        """Returns whether `epochs` are done, or the last `patience` epochs brought no better validation."""
         done, best = len(self.history), self.best
         return done >= epochs or (patience is not None and best is not None and done - best.epoch >= patience)
 
     def patience_reason(self, epochs: int, patience: int | None) -> str | None:
-        """Returns why fewer than `epochs` are all that is trained; None where patience has not ended the run."""
+        """Returns why the run ended before `epochs`; None where patience has not ended it."""
         if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
             return None
         waited = len(self.history) - self.best.epoch
         return f"patience: no better epoch than {self.best.epoch} in {count(waited, 'epoch')}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, so that a checkpoint can be loaded without running code from it."""
+        """Returns plain values, so that loading a checkpoint need not run code from it."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Progress":
-        """Returns the inverse of `to_dict`."""
+        """Returns the progress that `to_dict` has turned into values."""
         history = [EpochRecord(**record) for record in values["history"]]
         return Progress(values["mixture_val_si_snr"], history, Partial(**values["partial"]))
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:
-    """Returns the line of a finished epoch for people, which lacks the metric's name."""
+    """Returns the line of a finished epoch for people, without the metric's name."""
     training = "none" if record.train_loss is None else f"{-record.train_loss:.2f} dB"
-    left_out = count(record.nonfinite_batches, "batch", "batches")
-    end = f", {left_out} left out (not finite)" if record.nonfinite_batches else ""
+    skipped = count(record.nonfinite_batches, "batch", "batches")
+    end = f", {skipped} skipped (not finite)" if record.nonfinite_batches else ""
     return (
         f"epoch {record.epoch}/{epochs}: validation {record.val_si_snr:.2f} dB, training {training}, "
         f"lr {record.lr:.2g}, gradient norm {record.grad_norm:.2g}, {record.seconds:.1f} s, "
@@ -117,9 +117,9 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
 ) -> dict[str, Any]:
-    """Returns the content of summary.json.
+    """Returns the content of summary.json, with SI-SNR in dB and times in seconds.
 
-    `state` and `reason` are as Fit.summarize has them; SI-SNR in dB, times in seconds.
+    `state` and `reason` are those of Fit.summarize.
     """
     best = progress.best
     return {

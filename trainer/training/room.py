@@ -1,8 +1,7 @@
-"""Waits where the volume of the run directory is full, until somebody makes room there.
+"""Waits for room while the volume of the run directory is full.
 
-A search on a volume that fills would otherwise use up the tries of all its trials within minutes, each with a finished
-epoch in memory. Other errors of a file (no right, a read-only volume) do not pass by waiting and are left to the
-caller.
+Otherwise a search on a full volume would use up the tries of all its trials within minutes, each with a finished epoch
+in memory. Other errors (no permission, a read-only volume) do not go away by waiting and are left to the caller.
 """
 
 import contextlib
@@ -25,7 +24,7 @@ REMIND_SECONDS = 600
 
 
 def is_full(error: OSError) -> bool:
-    """Returns whether a volume is full, or a quota on it used up."""
+    """Returns whether a volume is full, or a quota on it is used up."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -38,10 +37,10 @@ class Room:
     stop: StopRequest
 
     def until(self, file: Path, attempt: Callable[[], T]) -> T:
-        """Returns what `attempt` does, which writes `file` or leaves nothing, once the volume has room for it.
+        """Calls `attempt`, which writes `file` or leaves nothing, until the volume has room, and returns its value.
 
-        Raises StorageError where it is still full after the wait, Stopped where a signal comes meanwhile, and OSError
-        where something else is wrong with the volume.
+        Raises StorageError where the volume is still full after the wait, Stopped where a signal comes meanwhile, and
+        OSError where something else is wrong with the volume.
         """
         began, said = time.monotonic(), -math.inf
         while True:
@@ -53,7 +52,7 @@ class Room:
                 full = error
             else:
                 if said > -math.inf:
-                    _tell(f"room again: {file} is written")
+                    _report(f"room again: {file} is written")
                 return result
             now = time.monotonic()
             left = began + 60 * self.minutes - now
@@ -62,19 +61,19 @@ class Room:
             if left <= 0:
                 raise StorageError(
                     f"{file}: cannot be written ({full.strerror}) after {self.minutes:g} minutes of waiting for room; "
-                    "finished epochs are kept, make room and start the same command again"
+                    "finished epochs are kept: make room and run the same command to resume"
                 ) from full
             if now - said >= REMIND_SECONDS:
                 said = now
                 end = datetime.now(UTC) + timedelta(seconds=left)
-                _tell(
+                _report(
                     f"waits for room: {file} cannot be written ({full.strerror}); tries again every "
                     f"{POLL_SECONDS} s, gives up at {end:%H:%M} UTC"
                 )
             self.stop.wait(min(POLL_SECONDS, left))
 
 
-def _tell(line: str) -> None:
-    """Says it, unless stdout is a file on a full volume too: the wait matters more."""
+def _report(line: str) -> None:
+    """Prints the line, unless stdout is a file on a full volume, too: the wait matters more."""
     with contextlib.suppress(OSError):
         say(line)

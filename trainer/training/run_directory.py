@@ -1,11 +1,11 @@
-"""The directory of one run: whose it is, who writes to it, and how a file in it is replaced.
+"""The directory of one run: which run it belongs to, which process holds it, and how its files are replaced.
 
-    config.json   what defines the training, and its corpus       last.pt      checkpoint to go on from
-    summary.json  the run so far, for whoever reads results       previous.pt  the one before it
-    trainer.pid   process id, while a training is at work         best.pt      weights of the best epoch
+    config.json   what defines the training, and its corpus       last.pt      checkpoint to resume from
+    summary.json  the run so far, for those who read results      previous.pt  the checkpoint before it
+    trainer.pid   process id, while a training holds it           best.pt      weights of the best epoch
 
-A file is written beside its place and renamed into it, so that after kill -9 or on a full disk the old one or the new
-one is there, never half of one. Where the volume is full, all of it waits for room (trainer/training/room.py).
+A file is written under a temporary name and renamed, so that after kill -9 or on a full disk there is the old file or
+the new one, never half of one. Where the volume is full, every write waits for room (trainer/training/room.py).
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from trainer.data.readers.corpora import FINGERPRINT
 from trainer.data.readers.regular import read_regular
@@ -27,24 +27,24 @@ from trainer.training.stop import Stopped
 LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
 CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
 _IN_PLACE = (_PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
-"""What is written where it stands (here, trainer/tracking), not beside it and renamed: through a link, another file
-would be."""
+"""Files that are written in place, here and in trainer/tracking, not renamed. Through a link, another file would be
+overwritten."""
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A run directory that this process holds. On a full volume every write waits for room."""
+    """A run directory held by this process. On a full volume every write waits for room."""
 
     path: Path
     room: Room
 
     def write(self, name: str, content: bytes | memoryview, *, keep: str | None = None) -> None:
-        """Replaces the file `name` as a whole; the old one is kept under the name `keep`.
+        """Replaces the file `name` as a whole, and keeps the old one under the name `keep`.
 
-        Raises StorageError where that fails, Stopped where a signal comes while it waits for room, and then leaves the
-        old one. A checkpoint that a signal would lose takes the room of the one before the last.
+        Raises StorageError where that fails, and Stopped where a signal comes while it waits for room; both leave the
+        old file. A checkpoint that would be lost by a signal takes the room of previous.pt.
         """
         target = self.path / name
 
@@ -62,8 +62,8 @@ class RunDirectory:
             self.room.until(target, self._sync)
         except OSError as error:
             raise StorageError(
-                f"{target}: cannot be written ({error.strerror}); finished epochs are kept, "
-                "see to the volume and start the same command again"
+                f"{target}: cannot be written ({error.strerror}); finished epochs are kept: "
+                "fix the volume and run the same command to resume"
             ) from error
 
     def _replace(self, target: Path, content: bytes | memoryview, keep: str | None) -> None:
@@ -82,10 +82,9 @@ class RunDirectory:
             raise
 
     def _keep(self, target: Path, kept: Path) -> None:
-        """A second name for the file: it is never missing under the first.
+        """Gives the file a second name, so that it is never missing under the first.
 
-        Some network volumes have no second names; there it is missing for an instant, in which the one kept is the
-        last.
+        Some network volumes have no hard links. There it is missing for an instant, in which the kept file is the last.
         """
         link = kept.with_name(kept.name + _TEMPORARY)
         try:
@@ -96,12 +95,12 @@ class RunDirectory:
         else:
             link.replace(kept)
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Replace `name` by `content` as JSON, readable; refuses NaN, which is no JSON."""
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
+        """Replaces `name` by `content` as indented JSON. Raises ValueError for NaN, which JSON does not have."""
         self.write(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def _sync(self) -> None:
-        """Without this a rename may be lost with the power, though the file itself is on the disk."""
+        """Writes the directory itself to the disk; without that, a power failure may lose a rename."""
         folder = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -110,11 +109,11 @@ class RunDirectory:
 
 
 @contextlib.contextmanager
-def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDirectory]:
-    """Holds `path` for the training that `identity` defines, a JSON object; it is made if need be.
+def hold(path: Path, identity: Mapping[str, object], room: Room) -> Iterator[RunDirectory]:
+    """Holds `path`, which is created if missing, for the training that the JSON object `identity` defines.
 
-    Raises ConfigError where it cannot be written, where another process is at work in it, or where it holds another
-    run, and then names the fields that differ; StorageError and Stopped as Room does.
+    Raises ConfigError where it cannot be written, where another process holds it, or where it belongs to another run,
+    with the fields that differ; StorageError and Stopped as Room does.
     """
     _refuse_foreign(path)
     _refuse_other_run(path, identity)
@@ -126,7 +125,8 @@ def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDir
         raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
     with pid_file:
         try:
-            _refuse_other_run(path, identity)  # that came while this one waited for room
+            # Another run may have begun while this one waited for room.
+            _refuse_other_run(path, identity)
             try:
                 room.until(path / _PID, lambda: _write_pid(pid_file))
                 for leftover in path.glob("*" + _TEMPORARY):
@@ -141,10 +141,7 @@ def hold(path: Path, identity: Mapping[str, Any], room: Room) -> Iterator[RunDir
 
 
 def spent_seconds(path: Path) -> float:
-    """Seconds that all processes before this one have spent on the run in `path`, as its summary.json says.
-
-    0 where it does not.
-    """
+    """Returns the seconds that earlier processes have spent on the run in `path`, according to its summary.json; or 0."""
     try:
         seconds = json.loads(read_regular(path / SUMMARY))["spent_seconds"]
         return max(0.0, float(seconds))
@@ -153,43 +150,44 @@ def spent_seconds(path: Path) -> float:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises ConfigError for what would lead out of a directory that came from somebody else, or hang whoever reads it."""
+    """Raises ConfigError for links out of a directory that came from somebody else, and for files that would block."""
     for name in (*_IN_PLACE, CONFIG, SUMMARY, LAST, PREVIOUS, BEST):
-        place, what = path / name, ""
-        if name in _IN_PLACE and place.is_symlink():
+        file, what = path / name, ""
+        if name in _IN_PLACE and file.is_symlink():
             what = "a symbolic link"
-        elif place.exists() and not (place.is_file() or place.is_dir()):
+        elif file.exists() and not (file.is_file() or file.is_dir()):
             what = "no regular file"
         if what:
             raise ConfigError(f"--run-dir {path}: {name} is {what}; remove it, or choose another directory")
 
 
-def _refuse_other_run(path: Path, identity: Mapping[str, Any]) -> None:
+def _refuse_other_run(path: Path, identity: Mapping[str, object]) -> None:
+    """Raises ConfigError where config.json says that the directory belongs to another run."""
     config = path / CONFIG
     try:
-        there = json.loads(read_regular(config).decode())
+        existing: object = json.loads(read_regular(config).decode())
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
-    if not isinstance(there, dict):
+    if not isinstance(existing, dict):
         raise ConfigError(f"{config}: is no JSON object; choose another --run-dir")
-    corpus = there.get("corpus")
+    corpus = existing.get("corpus")
     if isinstance(corpus, str) and not corpus.startswith(f"{FINGERPRINT}-"):
         raise ConfigError(
-            f"--run-dir {path}: was begun by an earlier version, which left mixtures out and knew its corpus by the CSV and "
-            "a few mixtures only; train anew in another directory, or finish it with that version"
+            f"--run-dir {path}: was begun by an earlier version, which skipped mixtures and identified its corpus by "
+            "the CSV and a few mixtures only; train in another directory, or finish this run with that version"
         )
-    if different := difference(there, identity):
+    if different := difference(existing, identity):
         raise ConfigError(f"--run-dir {path}: holds another run, with {different}; choose another directory")
 
 
-def difference(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+def difference(existing: Mapping[str, object], requested: Mapping[str, object]) -> str:
     """Returns the fields in which two identities differ, with both values; empty where they are the same."""
     return ", ".join(
-        f"{name} {there.get(name)} (asked for: {asked.get(name)})"
-        for name in dict.fromkeys((*there, *asked))
-        if there.get(name) != asked.get(name)
+        f"{name} {existing.get(name)} (requested: {requested.get(name)})"
+        for name in dict.fromkeys((*existing, *requested))
+        if existing.get(name) != requested.get(name)
     )
 
 
@@ -199,7 +197,7 @@ def _write_pid(pid_file: BinaryIO) -> None:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """Returns the pid file, locked; the kernel lets go of the lock when the process ends, however it ends."""
+    """Returns the locked pid file; the kernel releases the lock when the process ends, in whatever way."""
     while True:
         with contextlib.ExitStack() as closing:
             pid_file = closing.enter_context((path / _PID).open("a+b", buffering=0))
@@ -212,10 +210,10 @@ def _locked(path: Path) -> BinaryIO:
                 if error.errno not in _WITHOUT_LOCKS:
                     raise
                 raise ConfigError(
-                    f"--run-dir {path}: its file system has no locks ({error.strerror}), without which two processes could"
-                    " train in it; choose a directory on a disk that has"
+                    f"--run-dir {path}: its file system has no locks ({error.strerror}), so two processes could train in "
+                    "it at once; choose a directory on a file system with locks"
                 ) from error
-            # Whoever held the lock until now may have removed the file, and another one would lock a new one.
+            # The last holder of the lock may have removed the file, and another process would lock a new one.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(pid_file.fileno()), (path / _PID).stat()):
                     closing.pop_all()

@@ -1,6 +1,6 @@
-"""Ends a training on SIGTERM or Ctrl-C between two batches, where a checkpoint can be written.
+"""Handles SIGTERM and Ctrl-C, so that a training ends between two batches, where a checkpoint can be written.
 
-The epoch loop asks `requested` after each batch; trainer/training/train.py listens and makes the exit code of it.
+The epoch loop reads `requested` after each batch; trainer/training/train.py listens and turns it into the exit code.
 """
 
 import signal
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the way out of the training when a signal has come
-    """A signal has come, and what had to be saved is on the disk."""
+class Stopped(Exception):  # noqa: N818 - not an error, but the way out of the training after a signal
+    """A signal has come, and everything that had to be saved is on the disk."""
 
 
 class StopRequest:
@@ -24,7 +24,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take over SIGTERM and SIGINT inside the block. To be entered in the main thread."""
+        """Handles SIGTERM and SIGINT inside the block, which must be entered in the main thread."""
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -34,7 +34,7 @@ class StopRequest:
 
     @contextmanager
     def leaving_at_once(self) -> Iterator[None]:
-        """Inside the block a signal raises Stopped wherever the main thread is; nothing may be written there."""
+        """Makes a signal raise Stopped wherever the main thread is; nothing may be written inside the block."""
         self._at_once = True
         try:
             if self.requested:
@@ -57,16 +57,16 @@ class StopRequest:
         return 128 + (self._signal or 0)
 
     def wait(self, seconds: float) -> None:
-        """Sleep until `seconds` are over or a signal comes."""
+        """Sleeps until `seconds` are over or a signal comes."""
         end = time.monotonic() + seconds
         while not self.requested and time.monotonic() < end:
             time.sleep(0.1)
 
     def delay_exit(self, seconds: float) -> None:
-        """After SIGTERM, sleep until `seconds` have passed since it came; Ctrl-C needs no delay.
+        """Sleeps until `seconds` have passed since SIGTERM; Ctrl-C needs no delay.
 
-        When Katib's metrics collector stops a trial it sends SIGTERM and then reports the metrics. It also looks once a
-        second whether the training has ended, and if so exits at once, in the middle of that report.
+        When Katib's metrics collector stops a trial, it sends SIGTERM and then reports the metrics. It also checks once
+        per second whether the training has ended, and then exits at once, in the middle of that report.
         """
         if self._signal == signal.SIGTERM:
             time.sleep(max(0.0, self._time + seconds - time.monotonic()))

@@ -1,6 +1,6 @@
-"""One training from its settings to its exit code: checks everything first, then opens the run directory and trains.
+"""Runs one training, from its settings to its exit code.
 
-Called by trainer/__main__.py.
+All of the input is checked first; only then is the run directory opened.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
@@ -28,8 +27,10 @@ from trainer.errors import (
     DivergedError,
     MemoryExhaustedError,
     StorageError,
+    TrainerError,
 )
 from trainer.models import find
+from trainer.text import count
 from trainer.tracking import NoTracker, open_tracker
 from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.fit import Fit
@@ -42,11 +43,11 @@ from trainer.training.run_directory import RunDirectory, hold, spent_seconds
 from trainer.training.stop import Stopped, StopRequest
 
 STOP_SECONDS = 2.5
-"""After SIGTERM the tracker has that long: Katib wants the process to end in 2 to 3 s."""
+"""Time for the tracker after SIGTERM, because Katib wants the process to end within 2 to 3 s."""
 
 
 def train(run: Run) -> int:
-    """Train `run` to its end, or to a signal, and return the process's exit code. Raises TrainerError.
+    """Trains `run` to its end, or until a signal, and returns the process's exit code. Raises TrainerError.
 
     Nothing is written before all of the input has been checked.
     """
@@ -55,25 +56,22 @@ def train(run: Run) -> int:
         device = _device(run)
         check_architecture(run.training.model, run.training.preset, run.training.architecture)
         try:
-            with stop.leaving_at_once():  # a large corpus takes minutes, in which nothing needs to be saved
+            # A large corpus takes minutes, in which nothing needs to be saved.
+            with stop.leaving_at_once():
                 corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
                 _check_rows(run, corpus)
                 identity = _identity(run.training, corpus)
             with hold(run.run_dir, identity, Room(run.room_minutes, stop)) as folder:
                 return _train(run, corpus, folder, identity, device, stop)
         except Stopped:
-            stop.delay_exit(_patience(run.stop_delay))
+            stop.delay_exit(_unless_read_to_end(run.stop_delay))
             return stop.exit_code
 
 
 def _train(
-    run: Run,
-    corpus: Corpus,
-    folder: RunDirectory,
-    identity: dict[str, Any],
-    device: torch.device,
-    stop: StopRequest,
+    run: Run, corpus: Corpus, folder: RunDirectory, identity: dict[str, object], device: torch.device, stop: StopRequest
 ) -> int:
+    """Trains in the run directory and returns the exit code. Raises TrainerError."""
     started = time.monotonic()
     _set_up_torch(run, device)
     session = new_session(run.training, device)
@@ -96,46 +94,54 @@ def _train(
             fit.epochs()
             if session.progress.patience_reason(run.epochs, run.patience):
                 say(_finished(run, session.progress))
-        # A run that finds itself finished is over before Katib's collector has looked for it; so may be one that
-        # had little left to do.
-        stop.wait(_patience(run.linger) - (0.0 if finished else time.monotonic() - started))
+        # A run that is already finished, or nearly, would be over before Katib's collector has looked for it.
+        stop.wait(_unless_read_to_end(run.linger) - (0.0 if finished else time.monotonic() - started))
         code = stop.exit_code if stop.requested else 0
     except Stopped:
         code = stop.exit_code
         _summarize_end(fit, "stopped")
-    except (DivergedError, DataFaultError) as error:
-        code = error.exit_code
-        _summarize_end(fit, "diverged" if isinstance(error, DivergedError) else "data fault", str(error))
-        raise
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and (fault := worker_fault(error)):
-            code = fault.exit_code
-            _summarize_end(fit, "data fault", str(fault))
-            raise fault from error
-        if not is_out_of_memory(error):
-            raise
-        code = MemoryExhaustedError.exit_code
-        _summarize_end(fit, "out of memory")
+    except (DivergedError, DataFaultError, RuntimeError, MemoryError) as error:
+        code = _fail(fit, error)
     finally:
-        tracker.finish(code, str(sys.exception() or ""), _tracking_seconds(session, stop))
-    # Only here, where the failed step's tensors are gone with its traceback, is there memory to try in.
+        raised = sys.exception()
+        code = raised.exit_code if isinstance(raised, TrainerError) else code
+        tracker.finish(code, str(raised or ""), _tracking_seconds(session, stop))
+    # Only here, where the failed step's tensors are gone with its traceback, is there memory to try smaller batches.
     if code == MemoryExhaustedError.exit_code:
-        del fit  # with what was recorded
+        # The recorded graphs hold memory, too.
+        del fit
         longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
         raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
-    stop.delay_exit(_patience(run.stop_delay))
+    stop.delay_exit(_unless_read_to_end(run.stop_delay))
     return code
 
 
+def _fail(fit: Fit, error: Exception) -> int:
+    """Writes the summary of a failed run and raises its error; returns the exit code where memory ran out."""
+    fault = worker_fault(error) if isinstance(error, RuntimeError) else None
+    if isinstance(error, DivergedError):
+        _summarize_end(fit, "diverged", str(error))
+    elif fault or isinstance(error, DataFaultError):
+        _summarize_end(fit, "data fault", str(fault or error))
+    elif is_out_of_memory(error):
+        _summarize_end(fit, "out of memory")
+        return MemoryExhaustedError.exit_code
+    if fault:
+        raise fault from error
+    raise error
+
+
 def _summarize_end(fit: Fit, state: str, reason: str | None = None) -> None:
-    """Writes the summary of a run that ends early; a full volume changes nothing about why it ends."""
+    """Writes the summary of a run that ends early; a full volume does not change why it ends."""
     with contextlib.suppress(Stopped, StorageError):
         fit.summarize(state, reason)
 
 
 def _spent(run: Run, session: Session, started: float, finished: bool) -> Callable[[], float]:
-    """Returns a clock of the run: it continues where the process before was cut off, so that it never goes back, and
-    rests once the run is finished.
+    """Returns a clock of the run in seconds, over all of its processes.
+
+    It continues where the previous process was cut off, so that it never runs backwards, and stands still once the run
+    is finished.
     """
     progress = session.progress
     trained = sum(record.seconds for record in progress.history) + progress.partial.seconds
@@ -149,20 +155,18 @@ def _gradients(run: Run, session: Session) -> Gradients:
 
 
 def _tracking_seconds(session: Session, stop: StopRequest) -> float:
-    """Returns how long the tracker may take to end: a hundredth of the training, or, after a signal, what the exit is
-    delayed by anyway.
-    """
+    """Returns how long the tracker may take to end: a hundredth of the training, or STOP_SECONDS after a signal."""
     trained = sum(record.seconds for record in session.progress.history)
     return STOP_SECONDS if stop.requested else min(max(10.0, trained / 100), 120.0)
 
 
-def _patience(seconds: float) -> float:
-    """Returns what to wait for the reader's sake: nothing where it has said that it reads to the end anyway."""
+def _unless_read_to_end(seconds: float) -> float:
+    """Returns the seconds to wait for whoever reads stdout: 0 where TRAINER_READ_TO_END says that it reads it all."""
     return 0.0 if os.environ.get("TRAINER_READ_TO_END") else seconds
 
 
 def _announce(run: Run, corpus: Corpus, session: Session) -> None:
-    """What is trained on what; then, of a resumed run, the epochs that are done, with the times when they were."""
+    """Prints the model and the corpus, and for a resumed run the finished epochs with their original times."""
     training, progress = run.training, session.progress
     say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}")
     for note in find(training.model).notes(session.device):
@@ -184,35 +188,38 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     if progress.finished(run.epochs, run.patience):
         say(_finished(run, progress))
     elif progress.history or progress.partial.batches:
-        say(f"{run.run_dir}: goes on with epoch {progress.epoch}, after {progress.partial.batches} batches of it")
+        say(
+            f"{run.run_dir}: resumes epoch {progress.epoch} after {count(progress.partial.batches, 'batch', 'batches')}"
+        )
 
 
 def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
-    """Notes what is odd about the corpus, stages of the curriculum of which it can show nothing, and a patience that
-    cannot end the run.
+    """Yields notes on settings without effect and on oddities of the corpus.
+
+    These are a patience that cannot end the run, and stages of the curriculum whose variants no mixture can show.
     """
     if run.patience is not None and run.patience >= run.epochs:
-        yield f"note: --patience {run.patience} has no effect: it would need more than the {run.epochs} of --epochs"
+        yield f"note: --patience {run.patience} has no effect: it needs more than the {run.epochs} of --epochs"
     for subset in (corpus.train, corpus.validation):
         if subset.repeated:
-            yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat one before them"
+            yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat an earlier one"
         yield from oddities(subset)
     if set(corpus.train.shown) != set(corpus.validation.shown):
         yield (
             f"note: the mixtures to train can show {' '.join(corpus.train.shown)}, those to validate "
-            f"{' '.join(corpus.validation.shown)}; a corpus has the same in both"
+            f"{' '.join(corpus.validation.shown)}; both should show the same variants"
         )
     curriculum, shown = run.training.stages, corpus.train.shown
     for stage in curriculum.stages:
         if stage.first_epoch <= run.epochs and not set(stage.variants) & set(shown):
             yield (
-                f"note: no mixture here can show {' '.join(stage.variants)}; from epoch {stage.first_epoch} on "
+                f"note: no mixture can show {' '.join(stage.variants)}; from epoch {stage.first_epoch} on "
                 f"the training stays with {' '.join(curriculum.variants(stage.first_epoch, shown))}"
             )
 
 
 def _finished(run: Run, progress: Progress) -> str:
-    """Returns why nothing is left to train, and what trains more."""
+    """Returns why nothing is left to train, and what would train more."""
     more = "more --epochs continue it"
     if reason := progress.patience_reason(run.epochs, run.patience):
         more = f"--epochs asks for {run.epochs}; {reason}; a larger --patience continues it"
@@ -229,28 +236,28 @@ def _device(run: Run) -> torch.device:
 
 
 def _set_up_torch(run: Run, device: torch.device) -> None:
-    """Matrix products of fp32 in TF32 where the GPU has it, and only reproducible kernels where asked for."""
+    """Allows TF32 for fp32 products where the GPU has it, and only reproducible kernels where `run` requests them."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        # What cuBLAS needs to be reproducible; it reads it when CUDA starts, which is later than this.
+        # cuBLAS needs this to be reproducible, and reads it when CUDA starts, which is later.
         if run.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(run.deterministic)
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:
-    """Raises DataError where the validation has no rows.
+    """Raises DataError where no mixture fits the validation variants.
 
-    Each epoch of training has some, since every mixture can show C.
+    Each epoch of training has mixtures, since every mixture can show C.
     """
     if variants := run.training.validation_variants:
         select(corpus.validation, variants, run.training.validation_limit, "--validation-variants")
 
 
-def _identity(training: Training, corpus: Corpus) -> dict[str, Any]:
-    """Returns what the run directory is the directory of, as JSON holds it.
+def _identity(training: Training, corpus: Corpus) -> dict[str, object]:
+    """Returns what identifies a run, as config.json holds it: the settings of its training, and its corpus by content.
 
-    The corpus by content, because it may be moved.
+    The corpus is not identified by its path, because it may be moved.
     """
     values = asdict(training) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
     return values | {"validation_variants": list(training.validation_variants or corpus.validation.whole)}

@@ -105,7 +105,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
     again = shortened(Katib(place, NAME))
     again.trial(first["trial"], assignments=first["assignments"])
     second = again.pod(trial)["metadata"]["name"]
-    wait_for_line(place, second, f"goes on with epoch {len(kept) + 1}")
+    wait_for_line(place, second, f"resumes epoch {len(kept) + 1}")
     replayed = metrics(place.kubectl("logs", second, "-c", "metrics-logger-and-collector"))
     assert [line.split(" ")[0] for line in replayed[: len(kept)]] == kept
 

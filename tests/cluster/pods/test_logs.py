@@ -33,5 +33,5 @@ def test_logs_follow_a_trial_through_the_servers_absence_and_into_its_next_pod(
         assert followed[:shorter] == whole[:shorter]
         assert shorter >= 3
         place.kubectl("delete", "pod", first, "--timeout=300s")
-        logs.until("goes on with epoch")
+        logs.until("resumes epoch")
         assert logs.interrupt() == 0

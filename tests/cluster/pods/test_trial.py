@@ -42,7 +42,7 @@ def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
     history = json.loads((folder / "summary.json").read_text())["history"]
     assert history
     second = katib.pod(trial, after=first)["metadata"]["name"]
-    wait_for_line(place, second, "goes on with epoch")
+    wait_for_line(place, second, "resumes epoch")
     text = place.kubectl("logs", second, "-c", SIDECAR)
     replayed = metrics(text)[: len(history)]
     assert [line.split(" ")[0] for line in replayed] == [record["time"] for record in history]
@@ -68,7 +68,7 @@ def test_pause_saves_and_frees_the_node_and_resume_continues(
     assert main(["resume", NAME, "--site", str(file), "--yes"]) == 0
     second = katib.pod(trial, after=first)["metadata"]["name"]
     place.cluster.merge(JOB, trial, {"spec": {"activeDeadlineSeconds": 3600}})
-    wait_for_line(place, second, "goes on with epoch")
+    wait_for_line(place, second, "resumes epoch")
     capsys.readouterr()
     assert main(["status", NAME, "--site", str(file), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)[0]["rows"]

@@ -35,7 +35,7 @@ def kernels() -> Iterator[tuple[Any, dict[str, Any], dict[str, str]]]:
     The others are sizes.
     """
     from trainer.kernels import triton_depthwise, triton_lstm, triton_norm
-    from trainer.kernels.selective_scan import triton_scan
+    from trainer.kernels.selective_scan import triton_kernels, triton_scan
 
     norm, scan = (
         triton_norm._tiles(torch.empty(1, 1, 1, 1))[0],
@@ -66,11 +66,11 @@ def kernels() -> Iterator[tuple[Any, dict[str, Any], dict[str, str]]]:
         yield function, lstm, dict.fromkeys(gates, "*bf16")
     walk = triton_scan._walk(scan, "y_grad", "C", True)
     for function, options in (
-        (triton_scan._ends, walk),
-        (triton_scan._forward, scan),
-        (triton_scan._backward, scan),
+        (triton_kernels.chunk_ends, walk),
+        (triton_kernels.scan_forward, scan),
+        (triton_kernels.scan_backward, scan),
     ):
-        tensors = set(function.arg_names) - set(triton_scan.SIZES)
+        tensors = set(function.arg_names) - set(triton_kernels.SIZES)
         yield function, options, dict.fromkeys(tensors, "*fp32")
 
 

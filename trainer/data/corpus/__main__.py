@@ -1,4 +1,4 @@
-"""`python -m trainer.data.corpus --out DIR`: builds a corpus in PolSESS format; `make corpus` calls it."""
+"""`python -m trainer.data.corpus --out DIR`: builds a corpus in PolSESS format (also `make corpus`)."""
 
 import os
 import sys
@@ -17,22 +17,22 @@ class Corpus:
     """Build a corpus in PolSESS format: two speakers, a scene, an event and, indoors, a room."""
 
     out: Path
-    """Folder to make; its name becomes part of the CSV files' names."""
+    """Folder to create; its name becomes part of the CSV files' names."""
 
     mixtures: int = 300
-    """Training mixtures; val and test get a fifth of that each, 10 at least."""
+    """Training mixtures; val and test each get a fifth of that, but at least 10."""
 
     seconds: float = 4.0
     """Length of a mixture in seconds."""
 
     speech: Path | None = None
-    """Folder with one sub-folder of recordings a speaker; without it eSpeak NG voices speak Polish."""
+    """Folder with one sub-folder of recordings per speaker. Default: eSpeak NG voices that speak Polish."""
 
     seed: int = 0
-    """The same seed gives the same bytes."""
+    """Seed of all random draws; the same seed gives the same bytes."""
 
     jobs: int = os.cpu_count() or 1
-    """Processes that work at a time."""
+    """Processes that work in parallel."""
 
     def __post_init__(self) -> None:
         if self.mixtures < 1 or self.jobs < 1 or self.seed < 0 or not 0.5 <= self.seconds <= 60:
@@ -40,14 +40,14 @@ class Corpus:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command line `argv`, without the program's name, and return the exit code."""
+    """Runs the command line `argv`, without the program's name, and returns the exit code."""
     try:
         corpus = read(Corpus, argv, "python -m trainer.data.corpus")
         speech = str(corpus.speech.absolute()) if corpus.speech else None
         settings = Settings(mixtures=corpus.mixtures, seconds=corpus.seconds, seed=corpus.seed, speech=speech)
         print(f"corpus {corpus.out}: speech from {speech or 'eSpeak NG voices (Polish)'}", flush=True)
         with Progress(disable=not sys.stdout.isatty()) as bar:
-            # Before the first mixture the voices speak, or recordings are listed: nobody knows how long.
+            # Before the first mixture the voices speak, or recordings are listed, which takes an unknown time.
             task = bar.add_task("recordings" if speech else "voices", total=None)
             made = build(
                 corpus.out,

@@ -1,8 +1,8 @@
-"""Makes the mixtures and writes them in PolSESS format. Called by trainer/data/corpus/__main__.py.
+"""Makes the mixtures of a corpus and writes them in PolSESS format.
 
-Each mixture is drawn from a generator of its own (seed, subset, index): the bytes depend neither on the number of
-processes nor on their order. All stems are 16-bit and the mix is their integer sum, so that what the reader subtracts
-leaves nothing behind.
+Each mixture has a random generator of its own (seed, subset, index), so that the bytes depend neither on the number of
+processes nor on their order. All stems are 16-bit and the mix is their integer sum, so that subtracting a stem leaves
+nothing of it behind.
 """
 
 import csv
@@ -28,25 +28,34 @@ from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.errors import ConfigError, DataError
 from trainer.text import count
 
-HELD_OUT = 0.2  # size of val and of test, as a share of the training mixtures
+HELD_OUT = 0.2
+"""Size of val and of test, as a share of the training mixtures."""
 LEAST_HELD_OUT = 10
-INDOOR = 0.5  # share of mixtures with reverberation
-SPEECH_LEVEL = (-29.0, -25.0)  # dB full scale of the first speaker: leaves room for the sum of all stems
-SPEAKER_RATIO = (-4.0, 4.0)  # dB of the second speaker against the first
-SCENE_SNR = (10.0, 20.0)  # dB of both speakers against the scene: audible, and speech stays the task
-EVENT_LEVEL = (-30.0, -18.0)  # dB full scale of the event's peak
-LATEST_START = 0.25  # of the mixture, before a speaker begins
-FEW_SPEAKERS = 6  # fewer cannot be divided among three subsets of two
+INDOOR = 0.5
+"""Share of the mixtures with reverberation."""
+SPEECH_LEVEL = (-29.0, -25.0)
+"""dB full scale of the first speaker, which leaves headroom for the sum of all stems."""
+SPEAKER_RATIO = (-4.0, 4.0)
+"""dB of the second speaker relative to the first."""
+SCENE_SNR = (10.0, 20.0)
+"""dB of both speakers relative to the scene: it is audible, but speech remains the task."""
+EVENT_LEVEL = (-30.0, -18.0)
+"""dB full scale of the event's peak."""
+LATEST_START = 0.25
+"""Share of the mixture before which every speaker has begun."""
+FEW_SPEAKERS = 6
+"""Fewer speakers cannot be divided among three subsets of two."""
 SETTINGS = "corpus.json"
+VOICES = "voices"
+"""Folder in which synthetic speakers are recorded while the corpus is made."""
 
-VOICES = "voices"  # where synthetic speakers are recorded while the corpus is made
-
-Speakers = dict[str, tuple[Path, ...]]  # speaker -> recordings
+Speakers = dict[str, tuple[Path, ...]]
+"""Recordings by speaker."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a corpus is made from; the same settings give the same bytes."""
+    """The settings of a corpus; the same settings give the same bytes."""
 
     mixtures: int
     seconds: float
@@ -66,9 +75,9 @@ class Task:
 
 
 def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int], None]) -> bool:
-    """Write the corpus to `out`, whole or not at all; `progress` hears of mixtures done and in all.
+    """Writes the corpus to `out`, as a whole or not at all; `progress` takes the mixtures done and in all.
 
-    Returns False where it is there already. Raises ConfigError where `out` is something else, DataError for bad
+    Returns False where it exists already. Raises ConfigError where `out` is something else, and DataError for bad
     recordings.
     """
     if out.exists():
@@ -77,8 +86,9 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
     parent = out.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        for left in parent.glob(f".{out.name}.building-*"):  # an earlier build was killed
-            shutil.rmtree(left)
+        # An earlier build that was killed has left its folder behind.
+        for leftover in parent.glob(f".{out.name}.building-*"):
+            shutil.rmtree(leftover)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=parent))
     except OSError as error:
         raise ConfigError(f"--out: {out} cannot be written ({error.strerror})") from None
@@ -103,14 +113,14 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
         folder.chmod(0o755)
         folder.replace(out)
     except OSError as error:
-        raise ConfigError(f"--out: writing {out} failed ({error.strerror}); nothing was left there") from None
+        raise ConfigError(f"--out: writing {out} failed ({error.strerror}); nothing was left behind") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
 def make(task: Task) -> dict[str, str]:
-    """Draw one mixture and write its stems; returns its CSV row."""
+    """Draws a mixture, writes its stems, and returns its CSV row."""
     draw = np.random.default_rng([task.settings.seed, SUBSETS.index(task.subset), task.index])
     stems = quantised(mixture(draw, task))
     name = f"{task.index:05d}.wav"
@@ -126,7 +136,7 @@ def make(task: Task) -> dict[str, str]:
 
 
 def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
-    """Returns the stems [T] of one mixture by CSV column, full scale 1, without the mix."""
+    """Returns the stems [T] of a mixture by CSV column, full scale 1, without the mix."""
     frames = round(task.settings.seconds * SAMPLE_RATE)
     material = [group[name] for group, name in _pair(draw, task.groups)]
     first = draw.uniform(*SPEECH_LEVEL)
@@ -146,10 +156,7 @@ def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
 
 
 def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
-    """Returns the stems and their mix as 16-bit samples, mix = sum exactly.
-
-    All are lowered where the sum would clip.
-    """
+    """Returns the stems and their mix, exactly their sum, as 16-bit samples; all are lowered where it would clip."""
     peak = max(float(np.abs(sum(stems.values())).max()), *(float(np.abs(stem).max()) for stem in stems.values()))
     scale = min(1.0, 0.99 / max(peak, 1e-9)) * 32767
     rounded = {column: np.round(stem * scale).astype(np.int32) for column, stem in stems.items()}
@@ -158,7 +165,7 @@ def quantised(stems: dict[str, Signal]) -> dict[str, np.ndarray[tuple[int, ...],
 
 
 def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]:
-    """Returns two speakers, in random order: of one group any two, of two groups one each."""
+    """Returns two speakers in random order: any two of a single group, or one of each of two groups."""
     if len(groups) == 2:
         groups = [groups[index] for index in draw.permutation(2)]
         return [(group, str(draw.choice(sorted(group)))) for group in groups]
@@ -166,31 +173,31 @@ def _pair(draw: Generator, groups: list[Speakers]) -> list[tuple[Speakers, str]]
 
 
 def _utterance(draw: Generator, files: tuple[Path, ...], frames: int, subset: str) -> Signal:
-    """Returns a random stretch of one speaker [T] at unit power, after a random silence."""
+    """Returns a random stretch of a speaker [T] at unit power, after a random silence."""
     material = recordings.speech(files, SAMPLE_RATE, subset)
     start = int(draw.uniform(0, LATEST_START) * frames)
     length = min(frames - start, len(material))
-    place = int(draw.integers(0, len(material) - length + 1))
+    first = int(draw.integers(0, len(material) - length + 1))
     signal = np.zeros(frames)
-    signal[start : start + length] = material[place : place + length]
+    signal[start : start + length] = material[first : first + length]
     return sounds.unit(signal)
 
 
-def _divided(found: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
-    """Returns who speaks in which subset. Voices, and speakers where there are enough, are in one subset only."""
+def _divided(speakers: dict[str, list[Path]], seed: int) -> dict[str, Speakers]:
+    """Returns the speakers of each subset; where there are enough, and for voices, each is in one subset only."""
     shuffle = np.random.default_rng(seed)
-    names = [str(name) for name in shuffle.permutation(sorted(found))]
+    names = [str(name) for name in shuffle.permutation(sorted(speakers))]
     if len(names) >= FEW_SPEAKERS:
         share = max(2, round(HELD_OUT * len(names)))
         parts = {"val": names[:share], "test": names[share : 2 * share], "train": names[2 * share :]}
-        return {subset: {name: tuple(found[name]) for name in part} for subset, part in parts.items()}
+        return {subset: {name: tuple(speakers[name]) for name in part} for subset, part in parts.items()}
     divided: dict[str, Speakers] = {subset: {} for subset in SUBSETS}
     for name in names:
-        files = [found[name][index] for index in shuffle.permutation(len(found[name]))]
+        files = [speakers[name][index] for index in shuffle.permutation(len(speakers[name]))]
         cut = max(1, round(HELD_OUT * len(files)))
         if len(files) < len(SUBSETS):
             raise DataError(
-                f"--speech: speaker '{name}' has {count(len(files), 'recording')}, {len(SUBSETS)} are needed"
+                f"--speech: speaker '{name}' has {count(len(files), 'recording')}; {len(SUBSETS)} are needed"
             )
         divided["val"][name], divided["test"][name] = tuple(files[:cut]), tuple(files[cut : 2 * cut])
         divided["train"][name] = tuple(files[2 * cut :])
@@ -205,13 +212,15 @@ def _tasks(folder: Path, settings: Settings, groups: list[dict[str, Speakers]]) 
 
 
 def _same(out: Path, settings: Settings) -> bool:
+    """Returns False, because the corpus exists already. Raises ConfigError where `out` holds anything else."""
     try:
-        found = json.loads((out / SETTINGS).read_text())
+        existing = json.loads((out / SETTINGS).read_text())
     except (OSError, ValueError):
         raise ConfigError(f"--out: {out} exists and is no corpus made here; choose another folder") from None
-    wanted = asdict(settings)
     other = [
-        f"{key} {found.get(key)!r} instead of {value!r}" for key, value in wanted.items() if found.get(key) != value
+        f"{key} {existing.get(key)!r} instead of {value!r}"
+        for key, value in asdict(settings).items()
+        if existing.get(key) != value
     ]
     if other:
         raise ConfigError(f"--out: {out} holds another corpus ({', '.join(other)}); choose another folder or remove it")

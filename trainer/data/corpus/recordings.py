@@ -1,8 +1,8 @@
-"""Recorded speakers: a folder with one sub-folder a speaker. Called by build.py.
+"""Recorded speakers, in a folder with one sub-folder per speaker.
 
-Any sample rate and format that libsndfile reads; channels are averaged, silence is cut away. With at least six speakers
-val and test have speakers of their own; with fewer, each speaker's recordings are divided instead, so that no recording
-is in two subsets.
+Recordings may have any sample rate and format that libsndfile reads; channels are averaged and silence is cut out. With
+at least six speakers val and test have speakers of their own; with fewer, each speaker's recordings are divided, so
+that no recording is in two subsets.
 """
 
 from functools import cache
@@ -18,40 +18,47 @@ from trainer.errors import DataError
 from trainer.text import count
 
 SUFFIXES = {"." + name.lower() for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}
-LEAST_SECONDS = 5.0  # of speech, for a speaker to take part in a subset
-SILENCE = 0.01  # of the recording's loudest frame: 40 dB below it nobody speaks
-FLOOR = 0.001  # of full scale: below -60 dB there is silence however quiet the rest is
+LEAST_SECONDS = 5.0
+"""Speech that a speaker needs to take part in a subset."""
+SILENCE = 0.01
+"""Amplitude of silence relative to the recording's loudest frame: 40 dB below it nobody speaks."""
+FLOOR = 0.001
+"""Amplitude of silence relative to full scale: below -60 dB there is silence, however quiet the rest is."""
 FRAME_SECONDS = 0.02
-SHORTEST = 1.0  # s; what is shorter is a beep, a digit or a click
-LONGEST_SPEECH = 300.0  # s kept of a speaker: bounds the memory of a worker
+SHORTEST = 1.0
+"""Seconds of the shortest recording that counts; a shorter one is a beep, a digit or a click."""
+LONGEST_SPEECH = 300.0
+"""Seconds that are kept of a speaker, to bound the memory of a worker."""
 
 
 def speakers(folder: Path) -> dict[str, list[Path]]:
-    """Speaker -> recordings, sorted. Raises DataError where the folder holds fewer than two speakers."""
+    """Returns the recordings of each speaker, sorted. Raises DataError where there are fewer than two speakers."""
     if not folder.is_dir():
-        raise DataError(f"--speech: no folder {folder}; it holds one sub-folder a speaker")
-    found: dict[str, list[Path]] = {}
+        raise DataError(f"--speech: there is no folder {folder}; it should have one sub-folder per speaker")
+    recordings: dict[str, list[Path]] = {}
     seen: set[Path] = set()
     for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if child.resolve() in seen:  # a second name (a link) of the same speaker
+        # A link is a second name of the same speaker.
+        if child.resolve() in seen:
             continue
         seen.add(child.resolve())
         files = sorted(p for p in child.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         files = [path for path in files if _seconds(path) >= SHORTEST]
         if files:
-            found[child.name] = files
-    if len(found) < 2:
+            recordings[child.name] = files
+    if len(recordings) < 2:
         raise DataError(
-            f"--speech: {folder} holds {count(len(found), 'speaker')} with recordings of {SHORTEST:g} s or more, two are needed"
-            " (one sub-folder a speaker)"
+            f"--speech: {folder} has {count(len(recordings), 'speaker')} with recordings of {SHORTEST:g} s or more; "
+            "two are needed (one sub-folder per speaker)"
         )
-    return found
+    return recordings
 
 
 @cache
 def speech(files: tuple[Path, ...], sample_rate: int, subset: str) -> NDArray[np.float64]:
-    """Returns the speech of one speaker in `subset` [T] at `sample_rate` Hz, recordings one after the other, silence
-    cut away. Raises DataError that names the subset where it is too little.
+    """Returns the speech [T] of a speaker in `subset` at `sample_rate` Hz, all recordings in a row, without silence.
+
+    Raises DataError that names the subset where there is too little speech.
     """
     parts: list[NDArray[np.float64]] = []
     frames = 0
@@ -72,7 +79,7 @@ def speech(files: tuple[Path, ...], sample_rate: int, subset: str) -> NDArray[np
     if frames < LEAST_SECONDS * sample_rate:
         raise DataError(
             f"{files[0].parent}: {frames / sample_rate:.1f} s of speech in the speaker's"
-            f" {count(len(files), 'recording')} for {subset}, where {LEAST_SECONDS:g} s are needed; add recordings or"
+            f" {count(len(files), 'recording')} for {subset}; {LEAST_SECONDS:g} s are needed: add recordings or"
             " remove the speaker"
         )
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""What surrounds the speech: continuous scenes, sound events, and rooms. Called by build.py for each mixture.
+"""Makes the sounds around the speech: continuous scenes, sound events, and reverberation.
 
 All are drawn from the mixture's own generator, so that the same seed gives the same bytes.
 """
@@ -11,19 +11,22 @@ from scipy.signal import fftconvolve
 
 Signal = NDArray[np.float64]
 
-REVERBERATION_TIME = (0.15, 0.3)  # s, T60: furnished rooms
-ROOM = ((3.0, 3.0, 2.4), (7.0, 6.0, 3.2))  # m, smallest and largest room
-WALL_DISTANCE = 0.5  # m, at least, of microphone and sources
-SPEAKER_DISTANCE = (
-    0.2,
-    0.4,
-)  # m, from the microphone: a headset or a laptop, so that the dry speech prevails
-MAX_ORDER = 12  # image-source reflections; later ones lie below the noise of 16 bits at these T60
+REVERBERATION_TIME = (0.15, 0.3)
+"""T60 in s, that of furnished rooms."""
+ROOM = ((3.0, 3.0, 2.4), (7.0, 6.0, 3.2))
+"""Smallest and largest room in m."""
+WALL_DISTANCE = 0.5
+"""Least distance of the microphone from the walls in m."""
+SPEAKER_DISTANCE = (0.2, 0.4)
+"""Distance from the microphone in m, that of a headset or a laptop, so that the dry speech dominates."""
+MAX_ORDER = 12
+"""Order of the image-source reflections; at these T60, later ones are below the noise of 16 bits."""
 
 
 def scene(draw: Generator, frames: int, sample_rate: int) -> Signal:
-    """Returns a continuous background [T] of unit power: noise whose spectrum falls by 0 to 6 dB an octave, slowly
-    modulated, half of the time with a hum of the mains.
+    """Returns a continuous background [T] of unit power.
+
+    It is slowly modulated noise whose spectrum falls by 0 to 6 dB per octave, in half of the cases with mains hum.
     """
     spectrum = np.fft.rfft(draw.standard_normal(frames))
     frequency = np.fft.rfftfreq(frames, 1 / sample_rate)
@@ -38,7 +41,7 @@ def scene(draw: Generator, frames: int, sample_rate: int) -> Signal:
 
 
 def event(draw: Generator, frames: int, sample_rate: int) -> Signal:
-    """Returns a short dry sound [T] somewhere in the mixture: knocks, a ringing tone or a burst of noise; peak 1."""
+    """Returns a short dry sound [T] of peak 1 somewhere in the mixture: knocks, a ringing tone or a burst of noise."""
     length = min(frames, int(draw.uniform(0.1, 0.5) * sample_rate))
     time = np.arange(length) / sample_rate
     decay = np.exp(-time / draw.uniform(0.02, 0.12))
@@ -58,10 +61,13 @@ def event(draw: Generator, frames: int, sample_rate: int) -> Signal:
 
 
 def reverberation(draw: Generator, dry: list[Signal], sample_rate: int) -> list[Signal]:
-    """Returns what one room adds to each of the `dry` signals [T], heard by one microphone: wet minus dry.
+    """Returns the reverberation of one room for each of the `dry` signals [T] at one microphone: wet minus dry.
 
-    Image-source method (Allen and Berkley 1979, by pyroomacoustics). The direct path is scaled to 1 and shifted to time
-    0, so that wet = dry + reverberation keeps the dry signal as it is in the mix.
+    The direct path is scaled to 1 and shifted to time 0, so that wet = dry + reverberation keeps the dry signal as it
+    is in the mix.
+
+    References:
+        Allen and Berkley 1979, "Image method for efficiently simulating small-room acoustics"; by pyroomacoustics.
     """
     size = draw.uniform(*ROOM)
     absorption, order = pra.inverse_sabine(draw.uniform(*REVERBERATION_TIME), size)

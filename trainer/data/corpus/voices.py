@@ -1,6 +1,6 @@
-"""Synthetic speakers: eSpeak NG voices from the espeakng-loader wheel, for machines that hold no recordings.
+"""Synthetic speakers: eSpeak NG voices from the espeakng-loader wheel, for machines without recordings.
 
-A speaker is a voice variant with a pitch and a rate of its own. Called by build.py, in a process of its own.
+A speaker is a voice variant with a pitch and a rate of its own.
 """
 
 import ctypes
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from trainer.errors import DataError
 
-SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback before espeak_Synth returns
-RATE, PITCH = 1, 3  # espeak_PARAMETER
+SYNCHRONOUS = 2
+"""espeak_AUDIO_OUTPUT: samples go to the callback before espeak_Synth returns."""
+RATE, PITCH = 1, 3
+"""espeak_PARAMETER."""
 UTF8 = 1
-REGISTERS = {"low": (20, 51), "high": (85, 100)}  # eSpeak's pitch, 0 to 99
+REGISTERS = {"low": (20, 51), "high": (85, 100)}
+"""eSpeak's pitch, 0 to 99, by register."""
 SENTENCES = (
     "Dzisiaj rano pociąg do Krakowa przyjechał z dużym opóźnieniem.",
     "Proszę zostawić klucze na stole obok okna w kuchni.",
@@ -42,28 +45,29 @@ class Engine(NamedTuple):
     sample_rate: int
     """Hz, of what it speaks."""
     chunks: list[NDArray[np.int16]]
-    """What its callback appends to."""
+    """The samples so far, to which the callback appends."""
     callback: object
-    """Kept alive here: the library holds only its address."""
+    """Kept alive here, because the library has only its address."""
 
 
 def voices() -> list[str]:
-    """Returns all speakers there are: the human-like voice variants that the wheel carries, in a fixed order."""
+    """Returns the names of all speakers: the human-like voice variants of the wheel, in a fixed order."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
-    # Whispers have no pitch, and the others below are effects (robots, echoes), not speakers.
+    # Whispers have no pitch, and the others are effects (robots, echoes), not speakers.
     effects = {"croak", "whisper", "whisperf", "robosoft", "UniRobot", "Demonic", "grandma", "grandpa"}
-    random = {"f3", "f5"}  # their breath is drawn anew in each process: never the same bytes twice
+    # The breath of these is random in each process, so that their bytes are never the same twice.
+    random = {"f3", "f5"}
     names = sorted({path.name for path in folder.iterdir()} - random)
     names = [name for name in names if name.rstrip("0123456789") not in effects]
-    return names[::2]  # neighbours in name are often neighbours in sound
+    # Neighbours in name are often neighbours in sound.
+    return names[::2]
 
 
 def record(folder: Path) -> None:
-    """Let every voice speak all sentences into `folder`/<register>/<voice>/speech.wav.
+    """Records all sentences in every voice, into `folder`/<register>/<voice>/speech.wav.
 
-    Nearly all of eSpeak's voices are men's and much alike, so every other one speaks high.
-
-    To be called in a fresh process: what a voice says depends, in the last bits, on what eSpeak said before.
+    Nearly all of eSpeak's voices are male and much alike, so every other one speaks in a high register. This needs a
+    fresh process: the last bits of a voice depend on what eSpeak has said before.
     """
     engine = _engine()
     for voice, register in zip(voices(), cycle(REGISTERS)):
@@ -88,7 +92,7 @@ def _speech(started: "Engine", voice: str, pitch: tuple[int, int]) -> NDArray[np
 
 
 def _engine() -> Engine:
-    """This process's eSpeak NG, started."""
+    """Starts eSpeak NG in this process and returns it."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
     if rate <= 0:

@@ -1,7 +1,4 @@
-"""Opens a corpus with the reader that fits what is there: a pack, or WAV files in PolSESS's or LibriMix's layout.
-
-Called by trainer/training/train.py and by what evaluates a run.
-"""
+"""Opens a corpus with the reader that fits: a pack, or WAV files in the layout of PolSESS or LibriMix."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +15,7 @@ from trainer.errors import DataError
 
 SUBSETS = ("train", "val", "test")
 FINGERPRINT = "v2"
-"""How a corpus's fingerprint begins; those of before this was written covered the CSV and a few mixtures only."""
+"""Prefix of a corpus's fingerprint; earlier fingerprints, without it, covered the CSV and a few mixtures only."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +26,22 @@ class Corpus:
     validation: Subset
 
     def fingerprint(self) -> str:
-        """Hash of all that is trained and validated on, by which a run directory knows its corpus again, wherever it
-        lies and however it is stored. Raises DataError where a file is no sound.
+        """Returns the hash by which a run directory recognises its corpus, wherever it lies and however it is stored.
+
+        It covers everything that is trained and validated on. Raises DataError where a file is no sound.
         """
         return f"{FINGERPRINT}-{self.train.fingerprint()}-{self.validation.fingerprint()}"
 
 
 def open_corpus(root: Path, memory: Memory = FORGETFUL) -> Corpus:
-    """Open and check the subsets train and val of the corpus in `root`. Raises DataError as `open_subset` does."""
+    """Opens and checks the subsets train and val of the corpus in `root`. Raises DataError as `open_subset` does."""
     return Corpus(open_subset(root, "train", memory), open_subset(root, "val", memory))
 
 
 def open_subset(root: Path, name: str, memory: Memory = FORGETFUL) -> Subset:
-    """Open and check `name` ('train', 'val' or 'test') of the corpus in `root`; its pack where there is one.
+    """Opens and checks subset `name` (train, val or test) of the corpus in `root`; its pack where there is one.
 
-    Raises DataError that names the folder, or the file with the line of the CSV, that is at fault.
+    Raises DataError that names the folder at fault, or the file with the line of the CSV.
     """
     pack = pack_path(root, name)
     if not pack.exists():
@@ -60,11 +58,11 @@ def has_files(root: Path, name: str) -> bool:
 
 
 def list_files(root: Path, name: str) -> Listing:
-    """Returns the WAV files of a subset, not looked at yet. Raises DataError."""
+    """Returns the WAV files of a subset, before they are checked. Raises DataError."""
     if librimix.folders(root, name):
         return librimix.listing(root, name)
     if (root / name / librimix.SPEECH_FOLDERS[0]).is_dir():
-        raise DataError(f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or link it so")
+        raise DataError(f"{root / name}: LibriMix calls it {librimix.PATTERNS[name]}/; rename it, or add a link")
     if (root / name).is_dir():
         return polsess.listing(root, name)
     if not root.is_dir():
@@ -74,7 +72,7 @@ def list_files(root: Path, name: str) -> Listing:
         )
     if any(librimix.folders(root, other) for other in SUBSETS):
         raise DataError(
-            f"{root}: has no folder {librimix.PATTERNS[name]}/ with mixtures, as LibriMix calls {name}; copy it too"
+            f"{root}: has no folder {librimix.PATTERNS[name]}/ with mixtures, LibriMix's name for {name}; copy it, too"
         )
     raise DataError(
         f"{root}: has no folder {name}/, so it is no corpus in PolSESS format, nor {name}.pack; {_hint(root, name)}"
@@ -82,8 +80,9 @@ def list_files(root: Path, name: str) -> Listing:
 
 
 def _hint(root: Path, name: str) -> str:
-    """Returns what may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!, which is LibriMix's
-    but for names.
+    """Returns a hint at what may have been meant: a folder in `root`, or the layout of wsj0-2mix and WHAM!.
+
+    That layout differs from LibriMix's in names only.
     """
     for path in (root, *_below(root)):
         if has_files(path, name):
@@ -94,19 +93,20 @@ def _hint(root: Path, name: str) -> str:
 
 
 def _below(root: Path) -> list[Path]:
-    """Returns the folders in `root`, down to the third level: Libri2Mix/wav8k/min beside wav16k/ and max/."""
-    found = [path for pattern in ("*/", "*/*/", "*/*/*/") for path in islice(root.glob(pattern), 2000)]
-    return sorted(found, key=lambda path: ("wav8k" not in path.parts, path.name != "min", path))
+    """Returns the folders in `root` down to the third level, such as Libri2Mix/wav8k/min; 8 kHz and min come first."""
+    folders = [path for pattern in ("*/", "*/*/", "*/*/*/") for path in islice(root.glob(pattern), 2000)]
+    return sorted(folders, key=lambda path: ("wav8k" not in path.parts, path.name != "min", path))
 
 
 def _check_same(subset: PackedSubset, listing: Listing, memory: Memory) -> None:
-    """Raises DataError where a pack lies beside files that it was not made of, unless all of these have been removed
-    since: it would train on something else than is there.
+    """Raises DataError where a pack lies beside WAV files that it was not made from.
+
+    A training would use other data than the folder shows. It is fine if all the WAV files have been removed.
     """
     if not any(Path(listing.path(index, MIX)).exists() for index in range(len(listing))):
         return
     if WavSubset(listing, memory).fingerprint() != subset.fingerprint():
         raise DataError(
             f"{subset.source}: was packed from other files than those of {listing.source}; "
-            "make it anew with `make pack`, or remove it"
+            "pack again with `make pack`, or remove it"
         )

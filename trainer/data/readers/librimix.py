@@ -1,10 +1,13 @@
-"""Which files a subset of a LibriMix-style corpus has (Cosentino et al. 2020, arXiv 2005.11262).
+"""Lists the files of a subset of a LibriMix-style corpus.
 
     <root>/{train*,dev,test}/{mix_both or mix_clean,s1,s2,noise}/<mixture>.wav, e.g. root Libri2Mix/wav8k/min
-    <root>/metadata/mixture_<subset>_<mix folder>.csv, which gives the mixtures and their order where it is there
+    <root>/metadata/mixture_<subset>_<mix folder>.csv, which gives the mixtures and their order if it exists
 
-A mixture is two speakers and noise, or without mix_both two speakers alone. The file name is the same in each folder.
-Called by trainer/data/readers/corpora.py; trainer/data/readers/wav.py checks and reads the files.
+A mixture has two speakers and noise, or, without mix_both, two speakers alone. Its files have the same name in each
+folder.
+
+References:
+    Cosentino et al. 2020, "LibriMix: An open-source dataset for generalizable speech separation", arXiv:2005.11262.
 """
 
 import re
@@ -16,25 +19,25 @@ from trainer.data.readers.table import read_table
 from trainer.errors import DataError
 
 PATTERNS = {"train": "train*", "val": "dev", "test": "test"}
-"""Subset -> LibriMix's name of it."""
+"""LibriMix's folder of each subset."""
 SPEECH_FOLDERS = ("s1", "s2")
 NOISE = "noise"
 SINGLE = "mix_single"
 MIXES = {"mix_both": "noisy", "mix_clean": "clean"}
-"""Folder of the mixtures -> their kind; the first that is there is read."""
+"""Kind of the mixtures in each folder; the first folder that exists is read."""
 WSJ = {"tr": "train", "cv": "dev", "tt": "test"}
-"""Subset's folder in wsj0-2mix and WHAM! -> what it has to be called here."""
+"""LibriMix's name for each folder of wsj0-2mix and WHAM!."""
 
 
 def folders(root: Path, name: str) -> list[Path]:
-    """Returns the folders in `root` that look like subset `name` of a LibriMix-style corpus; with luck one."""
+    """Returns the folders in `root` that look like subset `name` of a LibriMix-style corpus; usually there is one."""
     parts = (*SPEECH_FOLDERS, *MIXES, SINGLE)
-    found = root.glob(PATTERNS[name]) if name in PATTERNS else ()
-    return sorted(path for path in found if any((path / part).is_dir() for part in parts))
+    paths = root.glob(PATTERNS[name]) if name in PATTERNS else ()
+    return sorted(path for path in paths if any((path / part).is_dir() for part in parts))
 
 
 def renamed(root: Path) -> str:
-    """Says how a folder in the layout of wsj0-2mix or WHAM! becomes one that is read; empty for any other."""
+    """Returns how to make a folder in the layout of wsj0-2mix or WHAM! readable; empty for any other folder."""
     there = [name for name in WSJ if (root / name / SPEECH_FOLDERS[0]).is_dir()]
     if not there:
         return ""
@@ -46,12 +49,12 @@ def renamed(root: Path) -> str:
 
 
 def listing(root: Path, name: str) -> Listing:
-    """Returns the files of subset `name` ('train', 'val' or 'test'). Raises DataError that names what is missing."""
-    found = folders(root, name)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise DataError(f"{root}: has {names}; leave one of them, or make a folder with links to one of them")
-    folder = found[0]
+    """Returns the files of subset `name` (train, val or test). Raises DataError that names what is missing."""
+    candidates = folders(root, name)
+    if len(candidates) > 1:
+        names = ", ".join(path.name for path in candidates)
+        raise DataError(f"{root}: has {names}; keep one of them, or make a folder with a link to one of them")
+    folder = candidates[0]
     mix = _mix(folder)
     kind = MIXES[mix]
     table = root / "metadata" / f"mixture_{folder.name}_{mix}.csv"
@@ -63,12 +66,12 @@ def listing(root: Path, name: str) -> Listing:
         files = sorted(path.name for path in source.glob("*.wav") if not path.name.startswith("."))
         lines = list(range(1, len(files) + 1))
     if not files:
-        raise DataError(f"{source}: lists no mixtures; {_other_names(source)}generate the corpus anew")
-    places = dict(zip(STEMS["noisy"], (mix, *SPEECH_FOLDERS, NOISE), strict=True))
+        raise DataError(f"{source}: lists no mixtures; {_other_names(source)}generate the corpus again")
+    names_of = dict(zip(STEMS["noisy"], (mix, *SPEECH_FOLDERS, NOISE), strict=True))
     stems = STEMS[kind]
     return Listing(
         source,
-        {stem: folder / places[stem] for stem in stems},
+        {stem: folder / names_of[stem] for stem in stems},
         dict.fromkeys(stems, files),
         [kind] * len(files),
         lines,
@@ -76,9 +79,9 @@ def listing(root: Path, name: str) -> Listing:
 
 
 def _mix(folder: Path) -> str:
-    """Returns the folder of the mixtures.
+    """Returns the name of the folder of the mixtures.
 
-    Raises DataError where the subset is not one of two speakers, or not whole.
+    Raises DataError where the subset does not have two speakers, or is incomplete.
     """
     if third := next((path.name for path in sorted(folder.glob("s[3-9]")) if path.is_dir()), None):
         raise DataError(f"{folder}: has {third}/ beside s1/ and s2/; this trainer separates mixtures of two speakers")
@@ -88,21 +91,23 @@ def _mix(folder: Path) -> str:
         raise DataError(f"{folder}: has no folder {' or '.join(MIXES)}, so its mixtures are missing{single}")
     for part in (*SPEECH_FOLDERS, *([NOISE] if mix == "mix_both" else [])):
         if not (folder / part).is_dir():
-            raise DataError(f"{folder}: has {mix}/ but no folder {part}/; copy it as well")
+            raise DataError(f"{folder}: has {mix}/ but no folder {part}/; copy it, too")
     return mix
 
 
 def _other_names(folder: Path) -> str:
-    """Returns what lies in `folder` instead, where that is sound under another ending."""
-    sounds = (".wav", ".flac", ".sph", ".mp3", ".ogg")
-    found = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in sounds)
-    return f"{found[0]} does not end in .wav, as {len(found)} files: convert or rename them, or " if found else ""
+    """Returns a hint if `folder` has sounds with other suffixes than .wav; else an empty text."""
+    suffixes = (".wav", ".flac", ".sph", ".mp3", ".ogg")
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in suffixes)
+    if not names:
+        return ""
+    return f"{len(names)} files such as {names[0]} do not end in .wav: convert or rename them, or "
 
 
 def _from_table(table: Path) -> tuple[list[str], list[int]]:
     """Returns the mixtures of a metadata CSV and their lines.
 
-    Its paths are those of the machine that made the corpus, be it Windows; names are the same everywhere.
+    Only the names in its paths count: the paths are those of the machine, perhaps with Windows, that made the corpus.
     """
     files, lines = [], []
     for line, row in read_table(table, ["mixture_path"]):

@@ -1,4 +1,4 @@
-"""Which files a subset has, before any of them has been looked at, and the check of their headers."""
+"""The list of a subset's files, and the check of their headers."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.errors import DataError
 
 UNKNOWN_LENGTHS = tuple(size.to_bytes(4, "little") for size in (0xFFFFFFFF, 0x7FFFF024))
-"""What ffmpeg and SoX write as the length where they write to a pipe, and cannot come back to the header."""
+"""What ffmpeg and SoX write as the length where they write to a pipe and cannot return to the header."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Listing:
     source: Path
     """The CSV or folder that lists them."""
     folders: Mapping[str, Path]
-    """Stem -> folder of its files."""
+    """Folder of the files of each stem."""
     names: Mapping[str, Sequence[str]]
-    """Stem -> name of the file of each mixture, empty where it has none. An absolute one stands for itself."""
+    """File names of each stem, one per mixture, empty where it has none. A name may be an absolute path."""
     kinds: Sequence[str]
-    """Of each mixture."""
+    """Kind of each mixture."""
     lines: Sequence[int]
-    """Of the CSV, for messages."""
+    """Line of each mixture in the CSV, for messages."""
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -40,28 +40,29 @@ class Listing:
         return Path(self.path(index, stem))
 
     def path(self, index: int, stem: str) -> str:
-        """Returns the same as text, which takes a tenth of the time."""
+        """Returns the path of that file as text, which takes a tenth of the time."""
         return os.path.join(self.folders[stem], self.names[stem][index])  # noqa: PTH118
 
     def stems(self, index: int) -> tuple[str, ...]:
-        """Returns those that the mixture has, the mix first."""
+        """Returns the stems of the mixture, the mix first."""
         return STEMS[self.kinds[index]]
 
     def where(self, index: int) -> str:
-        """Returns the mixture's place in the listing."""
+        """Returns where the mixture is listed, for messages."""
         return f"{self.source.name}, line {self.lines[index]}"
 
 
 class Header(NamedTuple):
-    """What the headers of a mixture's WAV files tell."""
+    """What the headers of a mixture's WAV files say."""
 
     frames: int
+    """Samples of every file."""
     sixteen_bits: bool
-    """Whether all of them have integers of 16 bits."""
+    """Whether all files have 16-bit integers."""
 
 
 def common_header(listing: Listing, index: int) -> Header:
-    """Reads the headers of a mixture's files, which must have one length.
+    """Reads the headers of a mixture's files, which must have the same length.
 
     Raises DataError that names the first file at fault.
     """
@@ -70,22 +71,26 @@ def common_header(listing: Listing, index: int) -> Header:
         file = listing.file(index, stem)
         where = f"{file} ({listing.where(index)})"
         try:
-            found, subtype = _checked_header(file, where)
+            length, subtype = _checked_header(file, where)
         except FileNotFoundError as error:
             raise DataError(f"{where}: there is no such file{_hint(listing, index, stem)}") from error
         if stem == MIX:
-            frames = found
-        elif found != frames:
-            raise DataError(f"{where}: {found} samples, its mixture has {frames}")
+            frames = length
+        elif length != frames:
+            raise DataError(f"{where}: {length} samples, its mixture has {frames}")
         sixteen_bits = sixteen_bits and subtype == "PCM_16"
     return Header(frames, sixteen_bits)
 
 
 def _checked_header(file: Path, where: str) -> tuple[int, str]:
-    """Samples and subtype of a WAV file that is whole, mono and of the corpus's rate. Raises FileNotFoundError."""
+    """Returns the samples and subtype of a WAV file, which must be complete, mono and of the corpus's rate.
+
+    Raises FileNotFoundError, and DataError for any other fault.
+    """
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-            raise DataError(f"{where}: is no file; copy it anew")
+        # Reading a pipe would block.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise DataError(f"{where}: is no regular file; copy it again")
         with file.open("rb") as stream:
             _check_whole(stream, where)
         header = soundfile.info(file)
@@ -103,24 +108,24 @@ def _checked_header(file: Path, where: str) -> tuple[int, str]:
 
 
 def _check_whole(stream: BinaryIO, where: str) -> None:
-    """A RIFF header says how long its file is; libsndfile reads what is left of a truncated one without a word.
+    """Raises DataError where a file is shorter than its RIFF header says; libsndfile would read the rest silently.
 
-    Where ffmpeg or SoX wrote to a pipe, it does not, and equal lengths of the stems are the only check.
+    If ffmpeg or SoX wrote to a pipe, the header has no length, and equal lengths of the stems are the only check.
     """
     start = stream.read(8)
     announced = int.from_bytes(start[4:], "little") + 8
     present = stream.seek(0, 2)
     if len(start) < 8 or (start[:4] == b"RIFF" and present < announced and start[4:] not in UNKNOWN_LENGTHS):
-        raise DataError(f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it anew")
+        raise DataError(f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it again")
 
 
 def _hint(listing: Listing, index: int, stem: str) -> str:
-    """Returns what to do about a file that is missing."""
+    """Returns how to fix a missing file, as the end of a message."""
     folder, name = listing.folders[stem], listing.names[stem][index]
     last = name.replace("\\", "/").rpartition("/")[2]
     if last != name:
         path = "a Windows path" if "\\" in name else "a path"
-        where = "which is there" if last and (folder / last).is_file() else f"a file of {folder.name}/"
-        return f"; '{name}' is {path}, the column names files of {folder.name}/: write {last}, {where}"
+        where = "which exists" if last and (folder / last).is_file() else f"a file of {folder.name}/"
+        return f"; '{name}' is {path}, but the column names files of {folder.name}/: write {last}, {where}"
     gone = "" if folder.is_dir() else f", nor its folder {folder.name}/"
-    return f"{gone}; copy or build the corpus anew"
+    return f"{gone}; copy or build the corpus again"

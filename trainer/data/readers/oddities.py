@@ -1,9 +1,7 @@
-"""Looks at a few mixtures for what no header shows: a silent speaker, and stems that do not make up their mixture.
+"""Checks a few mixtures for what no header shows: a silent speaker, stems that do not add up, and unused noise.
 
-And for noise that no mixture has.
-
-All train without an error, and to no good: a silent target has no SI-SNR, and files that were swapped between mixtures
-teach the model to separate what is not there.
+All of these train without an error, but not well: a silent target has no SI-SNR, and files that were swapped between
+mixtures teach the model to separate what is not in them.
 """
 
 from collections.abc import Iterator
@@ -15,30 +13,28 @@ from trainer.data.readers.librimix import NOISE
 from trainer.data.readers.subset import SAMPLE_RATE, Subset, load
 from trainer.data.readers.wav import WavSubset
 from trainer.errors import DataFaultError
+from trainer.text import count
 
-LOOKED_AT = 16
-"""Mixtures, from the first to the last at equal distances."""
+CHECKED = 16
+"""Mixtures that are checked, evenly spaced from the first to the last."""
 LONGEST = 60 * SAMPLE_RATE
-"""Samples of one that are looked at."""
+"""Samples of a mixture that are checked."""
 REST = 0.01
-"""Of the speech's energy that may be left between a mixture and its parts: rounding to 16 bits leaves a millionth, and
-a mix that was clipped here and there less than this."""
+"""Share of the speech's energy by which a mixture may differ from the sum of its parts: rounding to 16 bits leaves a
+millionth, and a mix that was clipped here and there less than this."""
 
 
 def oddities(subset: Subset) -> Iterator[str]:
-    """Returns a line for people about each kind of oddity.
-
-    What cannot be read any more the training itself will name.
-    """
+    """Yields a note for each kind of oddity; a file that can no longer be read is left to the training."""
     folder = subset.listing.folders[MIX] if isinstance(subset, WavSubset) else None
     if folder and folder.name == "mix_clean" and (folder.parent / NOISE).is_dir():
         yield (
-            f"note: {folder.parent}: has noise/ but no mix_both/, so all mixtures are without noise; "
-            "copy it to train with noise"
+            f"note: {folder.parent}: has noise/ but no mix_both/, so no mixture has noise; "
+            "copy mix_both/ to train with noise"
         )
-    looked = np.unique(np.linspace(0, len(subset.frames) - 1, LOOKED_AT).round().astype(int)).tolist()
+    checked = np.unique(np.linspace(0, len(subset.frames) - 1, CHECKED).round().astype(int)).tolist()
     silent = foreign = 0
-    for index in looked:
+    for index in checked:
         row = subset.rows[index]
         try:
             clean, speech = load(row, "C", 0, min(row.frames, LONGEST))
@@ -49,10 +45,11 @@ def oddities(subset: Subset) -> Iterator[str]:
         silent += row.frames <= LONGEST and bool((energy == 0).any())
         foreign += bool(rest > REST * energy.sum())
     subset.release()
-    of = f"of {len(looked)} mixtures that were looked at"
+    of = f"of {count(len(checked), 'checked mixture')}"
     if silent:
-        yield f"note: {subset.source}: {silent} {of} have a silent speaker, which no model can be scored on"
+        yield f"note: {subset.source}: {silent} {of} have a silent speaker, on which no model can be scored"
     if foreign:
         yield (
-            f"note: {subset.source}: {foreign} {of} are not the sum of their parts; were files swapped, or scaled apart?"
+            f"note: {subset.source}: {foreign} {of} are not the sum of their parts; "
+            "were files swapped, or scaled separately?"
         )

@@ -1,15 +1,14 @@
-"""A subset in one memory-mapped file, `<root>/<subset>.pack`: its format, and the reading.
+"""Reads a subset from one memory-mapped file, `<root>/<subset>.pack`, whose format is (all little-endian):
 
     magic [16 bytes], length of the header [u64], CRC-32 of header and index [u32], 4 bytes of zero
     header, JSON    what the file was packed from
-    index           one entry of ENTRY a mixture
+    index           one ENTRY per mixture
     data            from a multiple of PAGE on: the mixtures one after the other, each [2 + V, T]: the dry
                     speakers, then the mixture in each of the V variants of its kind (mixing.KINDS), which takes
-                    no more room than the stems; int16 where that holds every sample exactly, else float32;
-                    all little-endian
+                    no more room than the stems; int16 where that holds every sample exactly, else float32
 
-Written by trainer/data/pack.py; opened by trainer/data/readers/corpora.py. Samples come out as the very floats that the
-WAV reader gives, so that a training has the same bits with either.
+Samples are exactly the floats of the WAV reader, so that a training has the same bits with either. trainer/data/pack.py
+writes packs.
 """
 
 import json
@@ -31,16 +30,16 @@ from trainer.errors import DataError, DataFaultError
 
 MAGIC = b"sepsweep pack 2\n"
 EARLIER = b"sepsweep pack 1\n"
-"""Its fingerprint covered the CSV and eight mixes only."""
+"""Magic of the earlier format, whose fingerprint covered the CSV and eight mixes only."""
 PREFIX = np.dtype([("magic", "S16"), ("header", "<u8"), ("crc", "<u4"), ("zero", "<u4")])
 ENTRY = np.dtype([("first", "<i8"), ("frames", "<i8"), ("kind", "<u4"), ("crc", "<u4")])
-"""Of the index: first sample, counted from the beginning of the data; CRC-32 of the mixture's bytes."""
+"""An entry of the index: first sample, counted from the beginning of the data; CRC-32 of the mixture's bytes."""
 PAGE = 4096
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({"int16": np.dtype("<i2"), "float32": np.dtype("<f4")})
 LARGEST = 1 << 48
-"""Samples that no file has; sums of places below it fit into 64 bits."""
+"""More samples than any file has; sums of offsets below it fit into 64 bits."""
 SAMPLED = 32
-"""Mixtures whose checksums are looked at when a pack is opened; `make pack` looks at all."""
+"""Mixtures whose checksums are checked when a pack is opened; `make pack` checks all."""
 
 
 def pack_path(root: Path, name: str) -> Path:
@@ -49,18 +48,19 @@ def pack_path(root: Path, name: str) -> Path:
 
 
 class PackedSubset(Subset):
-    """A subset in a pack. Its samples are never copied before they are mixed."""
+    """A subset in a pack, whose samples are never copied before they are mixed."""
 
     def __init__(self, path: Path) -> None:
-        """Map `path`. Raises DataError where it is no whole pack of this version."""
+        """Maps `path`. Raises DataError where it is no intact pack of this version."""
         self.source = path
         try:
             require_regular(path)
             with path.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._descriptor = os.dup(file.fileno())
-        except (OSError, ValueError) as error:  # a file of 0 bytes cannot be mapped
-            raise DataError(f"{path}: cannot be mapped into memory ({error}); {_ANEW}") from error
+        # ValueError is that of a file of 0 bytes.
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be mapped into memory ({error}); {_PACK_AGAIN}") from error
         header, index, begin = self._index()
         self.packed_from: Mapping[str, Any] = MappingProxyType(header)
         """The header."""
@@ -80,12 +80,12 @@ class PackedSubset(Subset):
 
     @property
     def storage(self) -> str:
-        """The pack."""
+        """Name of the pack."""
         return f"{self.source.name}, memory-mapped"
 
     @property
     def repeated(self) -> int:
-        """As `Subset.repeated`, by checksums, and of those that meet by samples from the middle of the speakers."""
+        """As `Subset.repeated`: by checksum, and where these are equal by samples from the middle of the speakers."""
         crcs, counts = np.unique(self._crcs, return_counts=True)
         alike = np.flatnonzero(np.isin(self._crcs, crcs[counts > 1])).tolist()
         middles = {
@@ -94,11 +94,11 @@ class PackedSubset(Subset):
         return len(alike) - len(middles)
 
     def fingerprint(self) -> str:
-        """Of the files that were packed."""
+        """Returns the fingerprint of the files that were packed."""
         return str(self.packed_from["fingerprint"])
 
     def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
-        """As `Subset.read`."""
+        """Reads a mixture as `Subset.read` describes."""
         self._check_present()
         kind = KIND_NAMES[self.kinds[index]]
         signals = self._signals(index)[:, start : start + len(mixture)]
@@ -108,21 +108,21 @@ class PackedSubset(Subset):
         mixture *= self._scale
         if signals.dtype.kind == "f" and (what := fault(targets) or fault(mixture)):
             raise DataFaultError(
-                f"{self.source}: mixture {index} is no sound, {what} from {start} on; {_ANEW}, "
-                "the run then continues where it was"
+                f"{self.source}: mixture {index} is no sound, {what} from {start} on; {_PACK_AGAIN}, "
+                "then run the same command to resume"
             )
 
     def release(self) -> None:
-        """Pages that were read stay in the system's cache but no longer count as this process's memory."""
+        """Unmaps the pages that were read; they stay in the system's cache but no longer count as our memory."""
         self._map.madvise(mmap.MADV_DONTNEED)
 
     def check(self, index: int) -> None:
         """Raises DataError where the bytes of a mixture are not those that were packed."""
         if zlib.crc32(self._signals(index).data) != self._crcs[index]:
-            raise DataError(f"{self.source}: the checksum of mixture {index} is wrong; {_ANEW}")
+            raise DataError(f"{self.source}: the checksum of mixture {index} is wrong; {_PACK_AGAIN}")
 
     def __reduce__(self) -> tuple[type["PackedSubset"], tuple[Path]]:
-        """Returns a process that shares no memory with this one maps the file itself."""
+        """Pickles the path: a process that shares no memory with this one maps the file itself."""
         return PackedSubset, (self.source,)
 
     def __del__(self) -> None:
@@ -136,14 +136,14 @@ class PackedSubset(Subset):
         return self._data[first : first + count * frames].reshape(count, frames)
 
     def _index(self) -> tuple[dict[str, Any], np.ndarray[tuple[int], np.dtype[Any]], int]:
-        """Header, index, and where the data begins."""
-        damaged = DataError(f"{self.source}: is no whole pack of this version; {_ANEW}")
+        """Returns the header, the index, and the offset of the data. Raises DataError."""
+        damaged = DataError(f"{self.source}: is no intact pack of this version; {_PACK_AGAIN}")
         if len(self._map) < PREFIX.itemsize:
             raise damaged
         prefix = np.frombuffer(self._map, PREFIX, 1)[0]
         end = PREFIX.itemsize + int(prefix["header"])
         if self._map[: len(MAGIC)] == EARLIER:
-            raise DataError(f"{self.source}: is a pack of an earlier version; {_ANEW}")
+            raise DataError(f"{self.source}: is a pack of an earlier version; {_PACK_AGAIN}")
         if self._map[: len(MAGIC)] != MAGIC or end > len(self._map):
             raise damaged
         try:
@@ -161,27 +161,27 @@ class PackedSubset(Subset):
         return header, index, data_begin(end + index.nbytes)
 
     def _check_entries(self, index: np.ndarray[tuple[int], np.dtype[Any]]) -> None:
-        """A right checksum only says that the index is what was written, be it by somebody who means harm."""
-        sound = (index["kind"] < len(KIND_NAMES)) & (index["first"] >= 0) & (index["frames"] > 0)
-        sound &= (index["first"] < LARGEST) & (index["frames"] < LARGEST)
-        if not sound.all():
-            entry = int(np.flatnonzero(~sound)[0])
-            raise DataError(f"{self.source}: entry {entry} of its index cannot be; {_ANEW}")
+        """Raises DataError for an impossible entry: with a right checksum, the index may still be a forgery."""
+        valid = (index["kind"] < len(KIND_NAMES)) & (index["first"] >= 0) & (index["frames"] > 0)
+        valid &= (index["first"] < LARGEST) & (index["frames"] < LARGEST)
+        if not valid.all():
+            entry = int(np.flatnonzero(~valid)[0])
+            raise DataError(f"{self.source}: entry {entry} of its index is impossible; {_PACK_AGAIN}")
 
     def _check_sizes(self) -> None:
-        """Raises DataError where a mixture lies beyond the end of the file."""
+        """Raises DataError where a mixture extends beyond the end of the file."""
         signals = 2 + np.array([len(KINDS[kind]) for kind in KIND_NAMES])[self.kinds]
         needed, present = int((self._first + signals * self.frames).max()), len(self._data)
         if present < needed:
             missing = (needed - present) * self._data.itemsize
-            raise DataError(f"{self.source}: is truncated, {missing} bytes are missing; {_ANEW}")
+            raise DataError(f"{self.source}: is truncated, {missing} bytes are missing; {_PACK_AGAIN}")
 
     def _check_present(self) -> None:
-        """To read behind the end of a mapped file that has become shorter would kill the process."""
+        """Raises DataFaultError where the mapped file has become shorter: reading beyond its end kills the process."""
         if os.fstat(self._descriptor).st_size < len(self._map):
             raise DataFaultError(
-                f"{self.source}: has become shorter since the training began; {_ANEW}, "
-                "the run then goes on where it was"
+                f"{self.source}: has become shorter since the training began; {_PACK_AGAIN}, "
+                "then run the same command to resume"
             )
 
 
@@ -190,4 +190,4 @@ def data_begin(end: int) -> int:
     return -(-end // PAGE) * PAGE
 
 
-_ANEW = "make it anew with `make pack`"
+_PACK_AGAIN = "pack again with `make pack`"

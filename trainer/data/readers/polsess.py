@@ -1,8 +1,6 @@
-"""Which files a subset of a corpus in PolSESS format has.
+"""Lists the files of a subset of a corpus in PolSESS format.
 
 <root>/<subset>/corpus_<root's name>_<subset>_final.csv, and beside it the folders of FOLDERS
-
-Called by trainer/data/readers/corpora.py; trainer/data/readers/wav.py checks and reads the files.
 """
 
 import re
@@ -27,15 +25,15 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         EVENT_REVERB: "ev_reverb",
     }
 )
-"""CSV column -> folder of the files that it names."""
+"""Folder of the files that each column of the CSV names."""
 REVERB = (*SPEECH_REVERB, EVENT_REVERB)
-"""Columns whose cells are empty where the mixture was made outdoors."""
+"""Columns that are empty for outdoor mixtures."""
 
 
 def listing(root: Path, name: str) -> Listing:
-    """Returns the files of subset `name` ('train', 'val' or 'test') of the corpus in `root`.
+    """Returns the files of subset `name` (train, val or test) of the corpus in `root`.
 
-    Raises DataError that names the file, and the line of the CSV, at fault.
+    Raises DataError that names the file at fault, and the line of the CSV.
     """
     table = _find_csv(root, name)
     names: dict[str, list[str]] = {column: [] for column in FOLDERS}
@@ -51,21 +49,21 @@ def listing(root: Path, name: str) -> Listing:
 
 
 def _find_csv(root: Path, name: str) -> Path:
-    """Returns the CSV of a subset. A root that was renamed, or mounted as /data, keeps the old name in it."""
+    """Returns the CSV of a subset, whose name keeps the old name of a root that was renamed or mounted as /data."""
     folder = root / name
     exact = folder / f"corpus_{root.resolve().name}_{name}_final.csv"
-    found = [exact] if exact.is_file() else sorted(folder.glob(f"corpus_*_{name}_final.csv"))
-    if len(found) != 1:
-        what = f"{len(found)} files fit" if found else "there is no"
+    tables = [exact] if exact.is_file() else sorted(folder.glob(f"corpus_*_{name}_final.csv"))
+    if len(tables) != 1:
+        what = f"{len(tables)} files match" if tables else "there is no"
         raise DataError(f"{folder}: {what} corpus_*_{name}_final.csv, expected {exact.name}")
-    return found[0]
+    return tables[0]
 
 
 def _check_cells(row: Mapping[str, str], where: str) -> None:
-    """Each column names a file; the reverb columns may be empty.
+    """Raises DataError where a column names no file; the reverb columns may be empty, all of them together.
 
-    A name may not lead out of its folder: a corpus from elsewhere would have the trainer read, and tell of, any file of
-    its user. An absolute one says openly what it means.
+    A name may not lead out of its folder, because a corpus from elsewhere could make the trainer read, and report on,
+    any file of its user. An absolute path is allowed, because it does so openly.
     """
     for column in FOLDERS:
         if ".." in re.split(r"[/\\]", row[column]):

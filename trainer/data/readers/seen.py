@@ -1,9 +1,9 @@
-"""Remembers what was found in a corpus's files, so that a content is read again only where it may have changed.
+"""Remembers the facts about a corpus's files, so that a file is read again only where it may have changed.
 
-A mixture is known by its stamp: the names, sizes, times of change and inodes of its files. What was found in it
-(length, kind of samples, digest) is kept as JSON in a file of its own beside the run directory or in the user's cache,
-because a corpus is often mounted read-only. The file is written whole, so that several trainings may share it; one that
-is damaged, or of somebody else, is passed over, since no stamp of it fits.
+A mixture is known by its stamp: the names, sizes, times of change and inodes of its files. Its facts (length, kind of
+samples, digest) are kept as JSON beside the run directory or in the user's cache, because a corpus is often mounted
+read-only. The file is replaced as a whole, so that several trainings can share it; a damaged or foreign one does no
+harm, since none of its stamps fits.
 """
 
 import contextlib
@@ -18,61 +18,61 @@ from pathlib import Path
 from typing import NamedTuple
 
 FORMAT = "sepsweep corpus memory 1"
-FIRST_WORD_SECONDS, WORD_SECONDS = 3, 15
-"""When a reading that takes long is spoken of: first, and then each time that this has passed."""
+FIRST_REPORT_SECONDS, REPORT_SECONDS = 3, 15
+"""When a long reading is first reported, and how often after that."""
 
 
 class Facts(NamedTuple):
-    """What a mixture's files hold."""
+    """The facts about a mixture's files."""
 
     frames: int
     sixteen_bits: bool
     digest: str
-    """Of the samples of all stems."""
+    """Hash of the samples of all stems."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What was found in corpora before."""
+    """The remembered facts about corpora."""
 
-    places: tuple[Path, ...]
-    """Folders, of which all are read and the first that can be is written."""
+    folders: tuple[Path, ...]
+    """All of these are read; the first that can be written is written."""
     say: Callable[[str], None]
-    """Takes the lines for people of a reading that takes long."""
+    """Prints a line about a long reading."""
 
     def recall(self, source: Path) -> dict[str, Facts]:
-        """Returns the facts by stamp that are remembered of the listing `source`."""
+        """Returns the remembered facts about the listing `source`, by stamp."""
         known: dict[str, Facts] = {}
-        for place in self.places:
-            known |= _read(place / _name(source))
+        for folder in self.folders:
+            known |= _read(folder / _name(source))
         return known
 
     def remember(self, source: Path, facts: Mapping[str, Facts]) -> None:
-        """Replaces what is remembered of `source`, in the first place that can be written."""
+        """Replaces the facts about `source`, in the first folder that can be written."""
         if not facts:
             return
         content = json.dumps({"format": FORMAT, "sha256": _checksum(facts), "mixtures": facts}).encode()
-        for place in self.places:
+        for folder in self.folders:
             with contextlib.suppress(OSError):
-                place.mkdir(parents=True, exist_ok=True)
-                _replace(place / _name(source), content)
+                folder.mkdir(parents=True, exist_ok=True)
+                _replace(folder / _name(source), content)
                 return
-        if self.places:
-            self.say("note: what was read of the corpus cannot be remembered, no cache folder can be written")
+        if self.folders:
+            self.say("note: the corpus will be read again next time, because no cache folder can be written")
 
     def progress(self, what: str, total: int) -> Callable[[int], None]:
-        """Returns a function that is told how many of `total` mixtures have been read, and speaks of it at times."""
+        """Returns a function that takes the number of mixtures read, of `total`, and reports it from time to time."""
         started = time.monotonic()
-        due = started + FIRST_WORD_SECONDS
+        due = started + FIRST_REPORT_SECONDS
 
-        def tell(done: int) -> None:
+        def report(done: int) -> None:
             nonlocal due
             if (now := time.monotonic()) >= due:
                 left = (now - started) / max(1, done) * (total - done)
                 self.say(f"{what}: read once for its fingerprint, {done} of {total} mixtures, {left:.0f} s left")
-                due = now + WORD_SECONDS
+                due = now + REPORT_SECONDS
 
-        return tell
+        return report
 
 
 def _silent(line: str) -> None:
@@ -85,30 +85,32 @@ FORGETFUL = Memory((), _silent)
 def memory(say: Callable[[str], None], near: Path | None = None) -> Memory:
     """Returns the memory of this user, in TRAINER_CACHE or the usual folder for caches.
 
-    On a cluster, where a pod keeps nothing, it lies in the folder `near`, in which the run directory is.
+    On a cluster, where a pod keeps nothing, it is in the folder `near`, which contains the run directory.
     """
-    places = [near] if near is not None else []
+    folders = [near] if near is not None else []
     if chosen := os.environ.get("TRAINER_CACHE"):
-        return Memory((*places, Path(chosen)), say)
-    with contextlib.suppress(RuntimeError):  # a user without a home
-        places.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sepsweep")
-    with contextlib.suppress(OSError):  # no folder for temporary files
+        return Memory((*folders, Path(chosen)), say)
+    # The user may have no home.
+    with contextlib.suppress(RuntimeError):
+        folders.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sepsweep")
+    # There may be no folder for temporary files.
+    with contextlib.suppress(OSError):
         own = Path(tempfile.gettempdir()) / f"sepsweep-{os.getuid()}"
         if not own.is_symlink() and (not own.exists() or own.stat().st_uid == os.getuid()):
-            places.append(own)
-    return Memory(tuple(places), say)
+            folders.append(own)
+    return Memory(tuple(folders), say)
 
 
 def stamp(files: Iterable[tuple[str, str]]) -> tuple[str, int]:
-    """Returns what a mixture is known by, and the latest time of change of its files in ns. Raises OSError.
+    """Returns a mixture's stamp, and the latest time of change of its files in ns. Raises OSError.
 
-    `files` has the name by which each is listed, and its path.
+    `files` has the name by which each file is listed, and its path.
     """
     newest, seen = 0, []
     for name, path in files:
-        found = os.stat(path)  # noqa: PTH116 - half the time of a Path's
-        newest = max(newest, found.st_mtime_ns, found.st_ctime_ns)
-        seen.append((name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
+        status = os.stat(path)  # noqa: PTH116 - half the time of a Path's
+        newest = max(newest, status.st_mtime_ns, status.st_ctime_ns)
+        seen.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:32], newest
 
 
@@ -117,7 +119,7 @@ def _name(source: Path) -> str:
 
 
 def _read(file: Path) -> dict[str, Facts]:
-    """Nothing where the file is not one that was written here, whole."""
+    """Returns the facts in a file; none where it was not written by this version, or is damaged."""
     try:
         content = json.loads(file.read_bytes())
         mixtures = content["mixtures"]
@@ -133,7 +135,7 @@ def _checksum(mixtures: object) -> str:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """The temporary name is drawn: on a volume that pods share, all of them may have the same process id."""
+    """Replaces a file by renaming one with a random name: on a shared volume, pods may have the same process id."""
     descriptor, name = tempfile.mkstemp(prefix=target.name, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,8 +1,4 @@
-"""What the training asks of a subset of a corpus, whatever the mixtures are stored in.
-
-The readers of trainer/data/ (PolSESS and LibriMix in WAV files, packed) each are one of these;
-trainer/data/readers/corpora.py chooses between them and trainer/data/sampling.py draws from them.
-"""
+"""The interface of all readers: a subset of a corpus, however its mixtures are stored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,10 +12,10 @@ from numpy.typing import NDArray
 from trainer.data.mixing import KINDS
 
 SAMPLE_RATE = 8000
-"""Hz, of every file; the models' kernels and strides are published for it."""
+"""Rate of every file in Hz; the models' kernels and strides are published for it."""
 
 SCALE = np.float32(2**-15)
-"""Of a 16-bit sample to full scale 1."""
+"""Factor from 16-bit samples to full scale 1."""
 
 Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -29,10 +25,10 @@ KIND_NAMES = tuple(KINDS)
 
 
 class Subset(ABC):
-    """The mixtures of train, val or test, checked.
+    """The checked mixtures of train, val or test.
 
-    What there is one of for each mixture is kept in arrays: reading processes share them, and a large corpus takes no
-    more of their memory than a small one.
+    Facts about each mixture are kept in arrays: reading processes share them, and a large corpus takes no more of their
+    memory than a small one.
     """
 
     source: Path
@@ -40,7 +36,7 @@ class Subset(ABC):
     frames: Indices
     """Length of each mixture in samples, [N]."""
     kinds: NDArray[np.uint8]
-    """Index into KIND_NAMES of each, [N]."""
+    """Index into KIND_NAMES of each mixture, [N]."""
 
     @property
     def rows(self) -> "Rows":
@@ -55,7 +51,7 @@ class Subset(ABC):
 
     @property
     def whole(self) -> tuple[str, ...]:
-        """The variants in which each mixture keeps all that is in it: SER indoors and SE outdoors, S or C in LibriMix."""
+        """The variants that keep everything in a mixture: SER indoors and SE outdoors, S or C in LibriMix."""
         return tuple(KINDS[KIND_NAMES[code]][0] for code in np.unique(self.kinds))
 
     @property
@@ -66,20 +62,21 @@ class Subset(ABC):
     @property
     @abstractmethod
     def repeated(self) -> int:
-        """How many mixtures have the sound of one before; known once the fingerprint is."""
+        """Number of mixtures with the same sound as an earlier one; known once the fingerprint is."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Returns the same wherever the corpus lies and however it is stored, another for another corpus."""
+        """Returns a hash of all samples, the same wherever the corpus lies and however it is stored."""
 
     @abstractmethod
     def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
-        """Fill `mixture` [T] with mixture `index` in `variant` from sample `start` on, and `targets` [2, T] with its
-        dry speech. Raises DataFaultError where the data cannot be read any more.
+        """Fills `mixture` [T] with mixture `index` in `variant` from sample `start` on, and `targets` [2, T].
+
+        The targets are the dry speech of the two speakers. Raises DataFaultError where the data can no longer be read.
         """
 
     def release(self) -> None:  # noqa: B027 - most readers hold nothing
-        """Let go of memory that reading has taken; called after each batch."""
+        """Releases memory that reading has taken; to be called after each batch."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +99,19 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Rows(Sequence[Row]):
-    """Some mixtures of a subset: indices, of which a Row is made only when it is asked for."""
+    """Some mixtures of a subset, as indices; a Row is made only when it is needed."""
 
     subset: Subset
     indices: Indices
 
     @property
     def frames(self) -> Indices:
-        """Length of each in samples."""
+        """Length of each mixture in samples."""
         return self.subset.frames[self.indices]
 
     @property
     def kinds(self) -> NDArray[np.uint8]:
-        """Index into KIND_NAMES of each."""
+        """Index into KIND_NAMES of each mixture."""
         return self.subset.kinds[self.indices]
 
     def __len__(self) -> int:

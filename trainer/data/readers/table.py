@@ -1,7 +1,6 @@
-"""Reads the CSV that lists the mixtures of a subset, and refuses what would shift, drop or swallow a cell without a
-word.
+"""Reads the CSV that lists the mixtures of a subset, and refuses whatever would silently shift or lose a cell.
 
-A byte order mark, either end of line, blank lines and further columns are taken; a third speaker is not.
+A byte order mark, both kinds of line ends, blank lines and further columns are accepted; a third speaker is not.
 """
 
 import csv
@@ -18,13 +17,13 @@ THIRD_SPEAKER = re.compile(r"(?:speaker|source)_?(?:[3-9]|[1-9]\d+)(?!\d)", re.I
 
 
 def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str, str]]]:
-    """Returns the rows of `path`, each with the number of its line, as stripped cells by column.
+    """Returns the rows of `path`: the number of the line, and the stripped cells by column.
 
-    Raises DataError that names the line, where one of the `needed` columns is missing or a row does not fit.
+    Raises DataError that names the line where one of the `needed` columns is missing or a row does not fit.
     """
     try:
         text = read_regular(path).decode("utf-8-sig")
-        # Without strict a quote that is never closed would swallow the rest of the file without a word.
+        # Without strict, a quote that is never closed would silently swallow the rest of the file.
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         columns = [name.strip() for name in next(reader, [])]
         _check_columns(path, columns, needed)
@@ -34,7 +33,7 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
                 continue
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(columns):
-                raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(columns)}; write the CSV anew")
+                raise DataError(f"{where}: {len(cells)} cells, line 1 has {len(columns)}; write the CSV again")
             row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
             _check_two_speakers(where, row)
             rows.append((reader.line_num, row))
@@ -43,22 +42,22 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV ({error})") from error
     if not rows:
-        raise DataError(f"{path}: has no rows; build or copy the corpus anew")
+        raise DataError(f"{path}: has no rows; build or copy the corpus again")
     return rows
 
 
 def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
     twice = [column for column in columns if column and columns.count(column) > 1]
     if twice:
-        raise DataError(f"{path}, line 1: column {twice[0]} is there twice; leave one of them")
+        raise DataError(f"{path}, line 1: column {twice[0]} occurs twice; remove one of them")
     missing = [column for column in needed if column not in columns]
     if not missing:
         return
     if len(columns) < 2:
-        found = f"line 1 is '{columns[0][:60]}'" if columns else "the file is empty"
+        content = f"line 1 is '{columns[0][:60]}'" if columns else "the file is empty"
         hint = "; separate the columns by commas" if columns and re.search("[;\t]", columns[0]) else ""
-        raise DataError(f"{path}, line 1: column {missing[0]} is missing, {found}{hint}")
-    raise DataError(f"{path}, line 1: column {missing[0]} is missing; needed are {', '.join(needed)}")
+        raise DataError(f"{path}, line 1: column {missing[0]} is missing, {content}{hint}")
+    raise DataError(f"{path}, line 1: column {missing[0]} is missing; the required columns are {', '.join(needed)}")
 
 
 def _check_two_speakers(where: str, row: Mapping[str, str]) -> None:

@@ -1,8 +1,7 @@
-"""Mixtures in WAV files, one file a stem: the reading.
+"""Reads mixtures from WAV files, one file per stem.
 
-trainer/data/readers/polsess.py and trainer/data/readers/librimix.py say which files there are;
-trainer/data/readers/survey.py looks at all of them when a subset is opened, so that a damaged file ends the training
-before its first epoch.
+polsess.py and librimix.py list the files; survey.py checks all of them when a subset is opened, so that a damaged file
+ends the training before its first epoch.
 """
 
 import numpy as np
@@ -22,18 +21,18 @@ class WavSubset(Subset):
     """A subset whose stems are WAV files."""
 
     def __init__(self, listing: Listing, memory: Memory = FORGETFUL) -> None:
-        """Looks at every file of `listing`. Raises DataError that names the first at fault."""
+        """Checks every file of `listing`. Raises DataError that names the first at fault."""
         self.listing = listing
         self.source = listing.source
         self.survey = Survey(listing, memory)
         self.frames = self.survey.frames
         self.kinds = np.array([KIND_NAMES.index(kind) for kind in listing.kinds], np.uint8)
-        # libsndfile takes twice as long where it has to make floats of them.
+        # libsndfile takes twice as long where it has to convert to floats.
         self._sixteen_bits = self.survey.sixteen_bits
 
     @property
     def storage(self) -> str:
-        """Files."""
+        """Kind of the files."""
         return "WAV files"
 
     @property
@@ -42,11 +41,11 @@ class WavSubset(Subset):
         return self.survey.repeated
 
     def fingerprint(self) -> str:
-        """Of the files. Raises DataError."""
+        """Returns the fingerprint of the files. Raises DataError."""
         return self.survey.fingerprint
 
     def read(self, index: int, variant: str, start: int, mixture: Samples, targets: Samples) -> None:
-        """As `Subset.read`."""
+        """Reads a mixture as `Subset.read` describes."""
         for stem, target in zip(SPEECH, targets, strict=True):
             self._fill(target, index, stem, start)
         self._fill(mixture, index, MIX, start)
@@ -68,16 +67,16 @@ class WavSubset(Subset):
             read = soundfile.read(file, start=start, dtype=out.dtype.name, out=out)[0]
         except (OSError, ValueError, soundfile.SoundFileError) as error:
             raise DataFaultError(
-                f"{file} ({self.listing.where(index)}): cannot be read any more ({error}); copy it anew, "
-                "the run then goes on where it was"
+                f"{file} ({self.listing.where(index)}): can no longer be read ({error}); copy it again, "
+                "then run the same command to resume"
             ) from error
         if len(read) < len(out):
             raise DataFaultError(
                 f"{file} ({self.listing.where(index)}): has become shorter since the training began; "
-                "copy it anew, the run then goes on where it was"
+                "copy it again, then run the same command to resume"
             )
         if not self._sixteen_bits and (what := fault(read)):
             raise DataFaultError(
-                f"{file} ({self.listing.where(index)}): is no sound, {what} from {start} on; make it anew, "
-                "the run then continues where it was"
+                f"{file} ({self.listing.where(index)}): is no sound, {what} from {start} on; make it again, "
+                "then run the same command to resume"
             )

@@ -1,8 +1,11 @@
-"""The selective scan of Mamba (Gu and Dao 2023, arXiv:2312.00752, algorithm 2), however the machine does it best.
+"""The selective scan of Mamba, in the implementation that suits the device.
 
-One function, three implementations: Triton kernels of our own on CUDA, which take less time than mamba-ssm's kernel
-(README.md); that one where triton is missing; and a tiled autograd function on the CPU. Which one runs is chosen from
-the device; `choose` tells which and why, and the training log repeats it. Called by spmamba and the benchmarks.
+There are three: Triton kernels of our own on CUDA (triton_scan.py, triton_kernels.py), which take less time than
+mamba-ssm's kernel (docs/performance.md); mamba-ssm's, where triton is missing; and a tiled autograd function on the
+CPU (tiled.py). `choose` returns the one that runs on a device and the reason, which the training log repeats.
+
+References:
+    Gu and Dao 2023, "Mamba: Linear-time sequence modeling with selective state spaces", arXiv:2312.00752, algorithm 2.
 """
 
 from collections.abc import Callable
@@ -28,15 +31,25 @@ def selective_scan(
     delta_bias: Tensor | None = None,
     delta_softplus: bool = True,
 ) -> Tensor:
-    """y [B, D, L] of the state h [B, D, N], which is 0 before the first of L steps:
+    """Returns y [B, D, L], the output of a state h [B, D, N] that is 0 before the first of L steps:
 
         step_t = softplus(delta_t + delta_bias)
         h_t = exp(step_t A) h_(t-1) + step_t B_t u_t
         y_t = (C_t h_t + D u_t) silu(z_t)
 
-    u, delta, z: [B, D, L]; A: [D, N]; B, C: [B, N, L]; D, delta_bias: [D]. Without z there is no gate, without
-    `delta_softplus` no softplus. Computed in float32, or in float64 where u is, whatever autocast says; y has u's type.
-    Differentiable once by every tensor. Raises ValueError where a shape does not fit.
+    It is computed in float32, or in float64 where u is, also under autocast; y has u's type. It can be differentiated
+    once with respect to every tensor. Raises ValueError where a shape does not fit.
+
+    Args:
+        u: the input [B, D, L].
+        delta: the steps before softplus [B, D, L].
+        A: [D, N].
+        B: [B, N, L].
+        C: [B, N, L].
+        D: the skip connection [D].
+        z: the gate [B, D, L]; None: no gate.
+        delta_bias: [D], or None.
+        delta_softplus: whether the steps go through softplus.
     """
     _check(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
@@ -47,7 +60,7 @@ def selective_scan(
 
 @dataclass(frozen=True)
 class Choice:
-    """An implementation of the scan and why it is the one."""
+    """An implementation of the scan and the reason for it."""
 
     name: str
     """mamba-ssm, triton or tiled."""
@@ -63,7 +76,7 @@ def choose(device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
     if device.type != "cuda":
         return Choice("tiled", f"the device is {device.type}", tiled_scan)
     if find_spec("triton") is not None:
-        from trainer.kernels.selective_scan.triton_scan import triton_scan  # the CPU needs no triton
+        from trainer.kernels.selective_scan.triton_scan import triton_scan
 
         return Choice("triton", "the device is cuda", triton_scan)
     mamba, missing = mamba_ssm()
@@ -76,12 +89,13 @@ def choose(device: torch.device, dtype: torch.dtype = torch.float32) -> Choice:
 
 @cache
 def mamba_ssm() -> tuple[Callable[..., Tensor] | None, str]:
-    """mamba-ssm's function, or None and what is missing."""
+    """Returns mamba-ssm's function, or None and what is missing."""
     if find_spec("mamba_ssm") is None:
         return None, "mamba-ssm is not installed"
     try:
         interface = import_module("mamba_ssm.ops.selective_scan_interface")
-    except Exception as error:  # built for another torch or CUDA, it fails in ways of its own
+    # Built for another torch or CUDA, it fails in ways of its own.
+    except Exception as error:
         return None, f"mamba-ssm does not load: {type(error).__name__}: {error}"
     if interface.selective_scan_cuda is None:
         return None, "mamba-ssm has no CUDA extension"
@@ -89,7 +103,7 @@ def mamba_ssm() -> tuple[Callable[..., Tensor] | None, str]:
 
 
 def _check(**tensors: Tensor | None) -> None:
-    """Every tensor has the shape that u and A ask for. Raises ValueError that names the first that has not."""
+    """Raises ValueError that names the first tensor without the shape that u and A require."""
     u, A = tensors["u"], tensors["A"]
     if u is None or A is None or u.dim() != 3 or A.dim() != 2:
         raise ValueError("u must be [batch, D, L] and A [D, N]")

@@ -1,9 +1,9 @@
 """The selective scan on the CPU: tiles that stay in the cache, and memory that grows linearly with the length.
 
-A tile is some sequences times some steps, small enough for its three state tensors to stay in the cache. Forward keeps
-nothing but the state before each tile; backward computes a tile's states once more and takes the tiles from the end
-(the recomputation of Gu and Dao 2023, arXiv:2312.00752, section 3.3.2). States are [b, t, N, D], so that every
-operation runs over rows of D contiguous channels. Called by selective_scan.
+A tile is some sequences times some steps, small enough for its three state tensors to stay in the cache. The forward
+pass keeps only the state before each tile; the backward pass recomputes a tile's states and takes the tiles from the
+end (Gu and Dao 2023, arXiv:2312.00752, section 3.3.2). States are [b, t, N, D], so that every operation runs over rows
+of D contiguous channels.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 TILE_BYTES = 1024 * 1024
-"""Of one state tensor of a tile and a thread. With less the calls of the operations weigh more than what they do, with
-more the cache does not help; the time is flat from half to four times this."""
+"""Bytes of one state tensor of a tile per thread. With fewer, calling the operations costs more than computing them;
+with more, the cache does not help. The time is flat from half to four times this size."""
 TILE_STEPS = 16
-"""Steps of a tile, more where the batch is too small to fill it: what is kept for backward is a state for each."""
+"""Steps of a tile, more where the batch is too small to fill it; a state per tile is kept for the backward pass."""
 
 aten = torch.ops.aten
 
@@ -34,10 +34,10 @@ def tiled_scan(
     delta_bias: Tensor | None,
     delta_softplus: bool,
 ) -> Tensor:
-    """y [B, D, L] of u, delta and z [B, D, L], A [D, N], B and C [B, N, L], D and delta_bias [D].
+    """Returns y [B, D, L] of u, delta and z [B, D, L], A [D, N], B and C [B, N, L], D and delta_bias [D].
 
-    All of one type, float32 or float64, in which everything is computed. Quickest where u, delta and z are transposed
-    views of [B, L, D].
+    All are of one type, float32 or float64, in which everything is computed. The scan is fastest where u, delta and z
+    are transposed views of [B, L, D].
     """
     rows = [x if x is None else x.transpose(1, 2).contiguous() for x in (u, delta, B, C, z)]  # [B, L, ...]
     y: Tensor = _TiledScan.apply(*rows, A.t().contiguous(), D, delta_bias, delta_softplus)
@@ -45,7 +45,7 @@ def tiled_scan(
 
 
 class _TiledScan(torch.autograd.Function):
-    """u, delta, z [B, L, D]; B, C [B, L, N]; A [N, D]; D, bias [D]; to y [B, L, D]."""
+    """The scan from u, delta, z [B, L, D], B, C [B, L, N], A [N, D], D and bias [D] to y [B, L, D]."""
 
     @staticmethod
     def forward(
@@ -78,12 +78,13 @@ class _TiledScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.autocast("cpu", enabled=False):  # backward may be called where autocast is on
+        # Backward may be called where autocast is on.
+        with torch.autocast("cpu", enabled=False):
             return _gradients(ctx, y_grad)
 
 
 def _gradients(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Of all that forward took, from the gradient of y [B, L, D]."""
+    """Returns the gradients of forward's arguments from the gradient of y [B, L, D]."""
     u, delta, B, C, z, A, D, bias, starts = ctx.saved_tensors
     u_grad, delta_grad, B_grad, C_grad = map(torch.empty_like, (u, delta, B, C))
     z_grad = None if z is None else torch.empty_like(z)
@@ -116,7 +117,7 @@ def _gradients(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _states(step: Tensor, x: Tensor, A: Tensor, B: Tensor, start: Tensor, decay: Tensor, states: Tensor) -> None:
-    """Fill decay = exp(step A) and states, h_t = decay_t h_(t-1) + B_t x_t, both [b, t, N, D]."""
+    """Writes decay = exp(step A) and the states h_t = decay_t h_(t-1) + B_t x_t, both [b, t, N, D]."""
     torch.mul(step.unsqueeze(2), A, out=decay).exp_()
     torch.mul(x.unsqueeze(2), B.unsqueeze(3), out=states)
     state = start  # [b, N, D]
@@ -125,7 +126,7 @@ def _states(step: Tensor, x: Tensor, A: Tensor, B: Tensor, start: Tensor, decay:
 
 
 def _state_gradients(grad: Tensor, C: Tensor, decay: Tensor, later: Tensor | None, state_grad: Tensor) -> Tensor:
-    """Fill state_grad, g_t = C_t grad_t + decay_(t+1) g_(t+1) [b, t, N, D], and return decay_1 g_1 [b, N, D]."""
+    """Writes g_t = C_t grad_t + decay_(t+1) g_(t+1) [b, t, N, D] to `state_grad`; returns decay_1 g_1 [b, N, D]."""
     torch.mul(grad.unsqueeze(2), C.unsqueeze(3), out=state_grad)
     grads, decays = state_grad.unbind(1), decay.unbind(1)
     if later is not None:
@@ -136,14 +137,14 @@ def _state_gradients(grad: Tensor, C: Tensor, decay: Tensor, later: Tensor | Non
 
 
 def _over_states(states: Tensor, weights: Tensor) -> Tensor:
-    """Sum over N of states [b, t, N, D] times weights [b, t, N]: [b, t, D]."""
+    """Returns [b, t, D], the sum over N of states [b, t, N, D] times weights [b, t, N]."""
     batch, steps, state_size, channels = states.shape
     weights = weights.reshape(-1, 1, state_size)  # [b t, 1, N]
     return torch.bmm(weights, states.view(-1, state_size, channels)).view(batch, steps, channels)
 
 
 def _over_channels(states: Tensor, weights: Tensor) -> Tensor:
-    """Sum over D of states [b, t, N, D] times weights [b, t, D]: [b, t, N]."""
+    """Returns [b, t, N], the sum over D of states [b, t, N, D] times weights [b, t, D]."""
     batch, steps, state_size, channels = states.shape
     weights = weights.reshape(-1, channels, 1)  # [b t, D, 1]
     return torch.bmm(states.view(-1, state_size, channels), weights).view(batch, steps, state_size)
@@ -161,7 +162,7 @@ Tile = tuple[slice, slice]
 
 
 def _tile_size(u: Tensor, A: Tensor) -> tuple[int, int]:
-    """Sequences and steps of a tile for u [B, L, D] and A [N, D]."""
+    """Returns the sequences and the steps of a tile for u [B, L, D] and A [N, D]."""
     rows = torch.get_num_threads() * TILE_BYTES // (A.numel() * A.itemsize)
     sequences = max(1, min(len(u), rows // TILE_STEPS))
     return sequences, min(u.shape[1], max(TILE_STEPS, rows // sequences))
@@ -170,12 +171,12 @@ def _tile_size(u: Tensor, A: Tensor) -> tuple[int, int]:
 def _tiles(
     u: Tensor, A: Tensor, size: tuple[int, int], buffers: int, backwards: bool = False
 ) -> Iterator[tuple[int, Tile, list[Tensor]]]:
-    """Place of the tile in its sequences, its index into [B, L], and buffers [b, t, N, D] that tiles share."""
+    """Yields each tile's number in its sequences, its index into [B, L], and buffers [b, t, N, D] that tiles share."""
     (batch, length, _), (sequences, steps) = u.shape, size
     storage = [u.new_empty(sequences * steps * A.numel()) for _ in range(buffers)]
-    places = range(-(-length // steps))
+    numbers = range(-(-length // steps))
     for first in range(0, batch, sequences):
-        for place in reversed(places) if backwards else places:
-            b, t = min(sequences, batch - first), min(steps, length - place * steps)
-            tile = slice(first, first + b), slice(place * steps, place * steps + t)
-            yield place, tile, [x[: b * t * A.numel()].view(b, t, *A.shape) for x in storage]
+        for number in reversed(numbers) if backwards else numbers:
+            b, t = min(sequences, batch - first), min(steps, length - number * steps)
+            tile = slice(first, first + b), slice(number * steps, number * steps + t)
+            yield number, tile, [x[: b * t * A.numel()].view(b, t, *A.shape) for x in storage]

@@ -1,1 +1,1 @@
-"""The parts that several networks share."""
+"""What several networks share: the encoder and decoder, the dual path, the global norm, and checks of the configs."""

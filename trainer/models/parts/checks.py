@@ -1,11 +1,11 @@
-"""Checks that the configs of all models share; each config's __post_init__ calls them."""
+"""Checks of a model's config."""
 
 import dataclasses
 from typing import Any
 
 
 def check_types(config: Any) -> None:
-    """Every bool field holds a bool, every int field an int >= 1. Raises ValueError that names the field."""
+    """Raises ValueError that names the first bool field without a bool, or int field without an int >= 1."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.type is bool and not isinstance(value, bool):
@@ -15,6 +15,6 @@ def check_types(config: Any) -> None:
 
 
 def check_even(config: Any, field: str) -> None:
-    """The field is even, because half of it is a stride. Raises ValueError that names it."""
+    """Raises ValueError that names the field if it is odd, because half of it is a stride."""
     if (value := getattr(config, field)) % 2:
         raise ValueError(f"{field} must be even, because its half is the stride, not {value}")

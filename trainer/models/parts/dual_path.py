@@ -1,9 +1,12 @@
-"""What DPRNN and SepFormer share: masks from a sequence model that runs within chunks, then across them.
+"""Dual-path separation: masks from a sequence model that runs within chunks of frames, then across them.
 
-The frames are cut into chunks that overlap by half. Every block sends one sequence model along each chunk (intra) and
-another one along the same place of all chunks (inter); overlap-add joins the chunks again (Luo, Chen and Yoshioka 2020,
-arXiv:1910.06379). Chunks are [B, S, K, N], channels last, so that every projection is one matrix product over
-contiguous rows. DPRNN and SepFormer derive from DualPathNetwork.
+The frames are cut into chunks that overlap by half. Every block runs one sequence model along each chunk (intra) and
+another one along the same position of all chunks (inter); overlap-add joins the chunks again. Chunks are [B, S, K, N],
+channels last, so that every projection is one matrix product over contiguous rows.
+
+References:
+    Luo, Chen and Yoshioka 2020, "Dual-path RNN: efficient long sequence modeling for time-domain single-channel speech
+    separation", arXiv:1910.06379.
 """
 
 from collections.abc import Iterable
@@ -21,10 +24,16 @@ EPS = 1e-8
 
 
 class DualPathNetwork(nn.Module):
-    """Mixture [B, T] to estimates [B, 2, T], any T >= 1 samples, through the given dual-path blocks."""
+    """Separates a mixture [B, T] of any T >= 1 samples into estimates [B, 2, T].
+
+    Args:
+        filters: N, the filters of the encoder and channels of the blocks.
+        kernel_size: samples of a filter, even; the stride is half of it.
+        chunk_size: K, the frames of a chunk, even; the hop is half of it.
+        blocks: modules that map chunks [B, S, K, N] to the same shape.
+    """
 
     def __init__(self, filters: int, kernel_size: int, chunk_size: int, blocks: Iterable[nn.Module]) -> None:
-        """`chunk_size`: frames in a chunk, even; a block maps [B, S, K, filters] to the same shape."""
         super().__init__()
         self.chunk_size = chunk_size
         self.encoder = Encoder(filters, kernel_size)
@@ -38,7 +47,7 @@ class DualPathNetwork(nn.Module):
         self.decoder = Decoder(filters, kernel_size)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Returns [B, T] to [B, 2, T]."""
+        """Returns the estimates [B, 2, T] of the speakers in a mixture [B, T]."""
         frames = self.encoder(mixture)  # [B, N, L]
         features = self.bottleneck(self.norm(frames).transpose(1, 2))  # [B, L, N]
         chunks = self.activation(self.blocks(split(features, self.chunk_size)))  # [B, S, K, N]
@@ -48,9 +57,9 @@ class DualPathNetwork(nn.Module):
         return estimates
 
     def masks(self, features: Tensor) -> Tensor:
-        """Returns the overlap-added features [B, L, N] to a mask for each speaker, [B, 2, L, N]."""
-        # The papers project each chunk and overlap-add afterwards. Both are linear, so the other order gives
-        # the same from half the rows; the bias counts twice because two chunks cover every frame.
+        """Returns a mask for each speaker, [B, 2, L, N], from the overlap-added features [B, L, N]."""
+        # The papers project each chunk and overlap-add afterwards. Both are linear, so the other order gives the same
+        # from half the rows; the bias counts twice because two chunks cover every frame.
         speakers = F.linear(features, self.speakers.weight, 2 * self.speakers.bias)  # [B, L, 2 N]
         speakers = speakers.view(*speakers.shape[:2], SPEAKERS, -1).transpose(1, 2)  # [B, 2, L, N]
         output, gate = self.gate(speakers).chunk(2, dim=-1)  # [B, 2, L, N] each
@@ -58,10 +67,15 @@ class DualPathNetwork(nn.Module):
 
 
 class DualPathBlock(nn.Module):
-    """One sequence model along the chunks and one across them, each normed and added to its input."""
+    """One sequence model along the chunks and one across them, each normed and added to its input.
+
+    Args:
+        channels: N, the channels of the chunks.
+        intra: module that runs along T of [B, X, T, N] and returns the same shape; along the chunks.
+        inter: another such module; across the chunks.
+    """
 
     def __init__(self, channels: int, intra: nn.Module, inter: nn.Module) -> None:
-        """`intra` and `inter` map [B, X, T, channels], sequences along T, to the same shape."""
         super().__init__()
         self.intra = intra
         self.intra_norm = ChunkNorm(channels, EPS)
@@ -69,7 +83,7 @@ class DualPathBlock(nn.Module):
         self.inter_norm = ChunkNorm(channels, EPS)
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """Returns [B, S, K, N] to [B, S, K, N]."""
+        """Maps chunks [B, S, K, N] to the same shape."""
         chunks = chunks + self.intra_norm(self.intra(chunks))  # [B, S, K, N]
         across = self.inter(chunks.transpose(1, 2)).transpose(1, 2)  # [B, S, K, N]
         output: Tensor = chunks + self.inter_norm(across)  # [B, S, K, N]
@@ -80,15 +94,15 @@ class ChunkNorm(GlobalNorm):
     """GlobalNorm with the channels last: over all chunks, frames and channels of a mixture."""
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """Returns [B, S, K, N] to [B, S, K, N]."""
+        """Maps chunks [B, S, K, N] to the same shape."""
         return super().forward(chunks.movedim(-1, 1)).movedim(1, -1)  # [B, S, K, N]
 
 
 def split(features: Tensor, chunk_size: int) -> Tensor:
-    """Features [B, L, N] to chunks [B, S, K, N] that overlap by half a chunk, zeros where the features end.
+    """Returns the chunks [B, S, K, N] of features [B, L, N]; they overlap by half.
 
-    Half a chunk of zeros stands before the first frame, and as much and 1 to K more behind the last one, so that every
-    frame lies in exactly two chunks.
+    Half a chunk of zeros comes before the first frame, and half a chunk and 1 to K zeros after the last one, so that
+    every frame lies in exactly two chunks.
     """
     half = chunk_size // 2
     gap = chunk_size - (half + features.shape[1]) % chunk_size  # 1..K frames that fill the last chunk
@@ -98,7 +112,7 @@ def split(features: Tensor, chunk_size: int) -> Tensor:
 
 
 def overlap_add(chunks: Tensor, length: int) -> Tensor:
-    """Returns the chunks [B, S, K, N] of `split` to features [B, length, N]: twice the features that were split."""
+    """Returns twice the features [B, length, N] that `split` has cut into chunks [B, S, K, N]."""
     half = chunks.shape[2] // 2
     summed = chunks[:, 1:, :half] + chunks[:, :-1, half:]  # [B, S - 1, K / 2, N]
     return summed.flatten(1, 2)[:, :length]  # [B, L, N]

@@ -1,8 +1,8 @@
-"""The norm over all channels and places of a mixture, which every model here has, and PReLU in front of it.
+"""The norm over all channels and positions of a mixture, which every model here has, also with PReLU in front of it.
 
-PyTorch's GroupNorm kernel for CUDA takes the moments of a group in one block of threads, and here a group is a whole
-mixture: in Conv-TasNet that was half of the step. There our own kernels run (triton_norm.py), which take PReLU along.
-Elsewhere, and under torch.compile, nn.GroupNorm is left as it is. Used by convtasnet, dual_path and spmamba.
+PyTorch's GroupNorm kernel for CUDA computes the moments of a group in one block of threads, and here a group is a whole
+mixture: in Conv-TasNet that took half of the step. On CUDA our own kernels run (kernels/triton_norm.py), which include
+PReLU. Elsewhere, and under torch.compile, nn.GroupNorm is used as it is.
 """
 
 import torch
@@ -13,13 +13,13 @@ from trainer.kernels.prelu import PReLU
 
 
 class GlobalNorm(nn.GroupNorm):
-    """Norm over all but the first dimension of [B, C, …], with a gain and a bias for each channel."""
+    """Norm over all but the first dimension of [B, C, …], with a gain and a bias per channel."""
 
     def __init__(self, channels: int, eps: float) -> None:
         super().__init__(1, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns [B, C, …] to the same shape; fp32 under autocast."""
+        """Maps [B, C, …] to the same shape, in fp32 under autocast."""
         if not in_triton(x):
             return nn.functional.group_norm(x, 1, self.weight, self.bias, self.eps)
         from trainer.kernels.triton_norm import global_norm
@@ -29,7 +29,7 @@ class GlobalNorm(nn.GroupNorm):
 
 
 class PReLUNorm(nn.Module):
-    """PReLU and a GlobalNorm: [B, C, …] to the same shape."""
+    """PReLU and a GlobalNorm."""
 
     def __init__(self, channels: int, eps: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class PReLUNorm(nn.Module):
         self.norm = GlobalNorm(channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns [B, C, …] to the same shape; under autocast on a GPU in its precision, as a convolution wants it."""
+        """Maps [B, C, …] to the same shape, under autocast on a GPU in autocast's precision, as convolutions want it."""
         if not in_triton(x):
             output: Tensor = self.norm(self.activation(x))
             return output
