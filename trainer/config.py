@@ -5,9 +5,10 @@ most of them; defaults are those of Conv-TasNet (Luo & Mesgarani 2019, arXiv:180
 The module imports nothing heavy, so that `--help` is quick.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from tyro.conf import arg
 
@@ -15,6 +16,9 @@ from trainer.data.curriculum import Curriculum
 from trainer.errors import ConfigError
 from trainer.limits import check, flag
 from trainer.models import CURRICULA, MODELS, OPTIONS, find
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 C = TypeVar("C")
 
@@ -39,7 +43,7 @@ class Architecture:
     """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
 
     @property
-    def architecture(self) -> dict[str, Any]:
+    def architecture(self) -> dict[str, int]:
         """The options that are given: the fields that depart from the preset, with their values."""
         return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
 
@@ -185,7 +189,7 @@ class Pace(Run):
     """
 
 
-def check_architecture(model: str, preset: str, architecture: dict[str, Any]) -> Any:
+def check_architecture(model: str, preset: str, architecture: Mapping[str, int]) -> "DataclassInstance":
     """Returns the model's config. Imports the model, and with it torch.
 
     Raises ConfigError that lists the model's options where it lacks one, or names the field whose value does not fit.

@@ -5,7 +5,6 @@ The numbers are measured on one step on the CPU, because formulas would go stale
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ class Description:
 
     model: str
     preset: str
-    configuration: dict[str, Any]
+    configuration: dict[str, object]
     """The fields of the model's config."""
     parameters: int
     multiply_adds: int

@@ -34,11 +34,11 @@ def written() -> str:
     return json.dumps({"flags": flags, "models": models}, indent=1) + "\n"
 
 
-def _described(field: "Field[Any]", hint: Any) -> dict[str, Any]:
+def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
     """Returns the row of a field, without the keys that have nothing to say."""
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
     optional = NoneType in get_args(hint)
-    row: dict[str, Any] = {}
+    row: dict[str, object] = {}
     kind: Any = kinds[0]
     if get_origin(hint) is Literal:
         kind, row["choices"] = str, list(get_args(hint))

@@ -8,12 +8,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
 from trainer.models import CURRICULA, MODELS, OPTIONS
 from trainer.text import nearest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
 """The valid words of flags whose type does not list them; N stands for a number. `preset` depends on the model."""
 
 
-def check(config: Any) -> None:
+def check(config: "DataclassInstance") -> None:
     """Raises ConfigError that names the first flag of `config` with an invalid value. None, the default, is valid."""
     for field in fields(config):
         value = getattr(config, field.name)

@@ -279,7 +279,7 @@ def write_nan(file: Path) -> None:
     [
         (lambda file: None, "no such recording"),
         (lambda file: file.write_text("no sound"), "no recording that can be read"),
-        (write_stereo_nothing, "holds no samples"),
+        (write_stereo_nothing, "has no samples"),
         (write_nan, "no numbers"),
     ],
     ids=["missing", "text", "empty", "nan"],
@@ -304,7 +304,7 @@ def test_a_recording_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["evaluate", "--run-dir", "RUN/none"], "none/best.pt: there is no such checkpoint"),
+        (["evaluate", "--run-dir", "RUN/none"], "none/best.pt: no such checkpoint"),
         (["evaluate", "--run-dir", "RUN", "--data-dir", "RUN/none"], "none: no such directory"),
         (["evaluate", "--run-dir", "RUN", "--variants", "SRE"], "unknown 'SRE', did you mean"),
         (["evaluate", "--run-dir", "RUN", "--subset", "train"], "--subset"),
@@ -312,7 +312,7 @@ def test_a_recording_that_is_none_is_refused(
         (["evaluate", "--run-dri", "RUN"], "--run-dir"),
         (["separate", "RUN/config.json", "--checkpoint", "RUN/config.json"], "config.json: is damaged"),
         (["separate", "--checkpoint", "RUN"], "RECORDING A WAV file"),
-        (["evaluate", "--run-dir", "RUN", "--out", "RUN"], "is no earlier evaluation"),
+        (["evaluate", "--run-dir", "RUN", "--out", "RUN"], "exists and is no evaluation"),
         (["seperate", "in.wav"], "unknown verb 'seperate', did you mean 'separate'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -64,7 +64,7 @@ def test_results_of_another_recording_of_the_same_name_are_kept(
     capsys.readouterr()
     assert separate(flac, trained) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert all(part in line for part in ("talk.speaker1.wav: is there already", "--overwrite", "--out", "talk.flac"))
+    assert all(part in line for part in ("talk.speaker1.wav: exists already", "--overwrite", "--out", "talk.flac"))
     assert result.read_bytes() == first
     assert separate(flac, trained, "--out", str(tmp_path / "flac")) == 0
     assert separate(flac, trained, "--overwrite") == 0
@@ -76,15 +76,15 @@ def test_results_of_another_recording_of_the_same_name_are_kept(
     [
         ("missing", "there is no such recording"),
         ("folder", "is a folder"),
-        ("empty", "is no recording that can be read"),
-        ("text", "is no recording that can be read"),
-        ("no samples", "holds no samples"),
-        ("nan", "holds samples that are no numbers"),
-        ("infinite", "holds samples that are no numbers"),
-        ("beyond float32", "holds samples that are no numbers"),
-        ("too loud", "is too loud to be separated"),
-        ("no channels", "is no recording that can be read"),
-        ("rate 0", "is no recording that can be read"),
+        ("empty", "cannot be read as a recording"),
+        ("text", "cannot be read as a recording"),
+        ("no samples", "has no samples"),
+        ("nan", "has samples that are not numbers"),
+        ("infinite", "has samples that are not numbers"),
+        ("beyond float32", "has samples that are not numbers"),
+        ("too loud", "is too loud to separate"),
+        ("no channels", "cannot be read as a recording"),
+        ("rate 0", "cannot be read as a recording"),
     ],
 )
 def test_what_is_no_recording_is_one_line(

@@ -188,7 +188,7 @@ def test_sigterm_ends_a_training_whose_tracker_hangs(
     _, err = process.communicate()
     assert process.returncode == 143
     (line,) = err.splitlines()
-    assert line.startswith("warning: W&B did not come to its end")
+    assert line.startswith("warning: W&B did not finish within")
     assert json.loads((tmp_path / "trial" / "summary.json").read_text())["state"] == "stopped"
     wait_until_gone(str(tmp_path / "trial"))
 

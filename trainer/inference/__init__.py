@@ -1,1 +1,1 @@
-"""Uses a trained model: evaluates it on a corpus, and separates recordings."""
+"""Uses a trained model: separator.py loads it, evaluate.py scores it on a corpus, separate.py separates recordings."""

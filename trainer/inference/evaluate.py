@@ -1,9 +1,11 @@
-"""`python -m trainer evaluate`: how well a trained model separates, by variant, in evaluation.json and WAV files.
+"""`python -m trainer evaluate`: scores a trained model by variant, in evaluation.json and WAV files.
 
-Each mixture is shown in every variant that it can show and scored as in validation, SI-SNR of the best assignment, but
-whole, as published figures are, unless a segment is asked for; always in fp32 and without padding. The intervals are
-percentiles of means over mixtures drawn with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap,
-chapter 13), from a fixed seed.
+Each mixture is scored in every variant that it can show, by the SI-SNR of the best assignment, as in validation. Unlike
+there, the whole mixture is scored, as in published figures, unless a segment is requested; always in fp32 and without
+padding. The confidence intervals are percentiles of means over mixtures drawn with replacement, from a fixed seed.
+
+References:
+    Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
 """
 
 import json
@@ -12,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -36,7 +37,7 @@ from trainer.training.run_directory import BEST, LAST, SUMMARY
 from trainer.training.stop import Stopped, StopRequest
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
-ROOM = 4 * SAMPLE_RATE
+USUAL_SAMPLES = 4 * SAMPLE_RATE
 """Samples of a mixture of the usual length."""
 REPORT = "evaluation.json"
 
@@ -51,13 +52,13 @@ class Mean:
 
     @staticmethod
     def of(values: Sequence[float]) -> "Mean":
-        """Of one value a mixture."""
+        """Returns the mean of one value per mixture, with its interval."""
         return Mean(float(np.mean(values)), *bootstrap(np.asarray(values)))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the mixtures of one variant, or all of them, score."""
+    """The scores of the mixtures of one variant, or of all mixtures."""
 
     mixtures: int
     si_snr: Mean
@@ -66,25 +67,25 @@ class Result:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one mixture in one variant, in dB."""
+    """The score of a mixture in one variant, in dB."""
 
     row: int
-    """In the subset, from 0."""
+    """Number of the mixture in the subset, from 0."""
     variant: str
     si_snr: float
     improvement: float
-    """Over the unprocessed mixture."""
+    """Improvement over the unprocessed mixture."""
 
 
 def evaluate(request: Evaluate) -> int:
-    """Evaluate, write the folder, print the table, and return the exit code. Raises TrainerError."""
+    """Evaluates, writes the folder, prints the table, and returns the exit code. Raises TrainerError."""
     stop = StopRequest()
     device = find_device(request.device)
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
     data_dir = request.data_dir or _data_dir(request.run_dir)
     out = request.out or request.run_dir / f"evaluation-{request.subset}"
     if out.exists() and not (out / REPORT).is_file():
-        raise ConfigError(f"--out {out}: is no earlier evaluation, which this one would replace; choose another")
+        raise ConfigError(f"--out {out}: exists and is no evaluation, which would be replaced; choose another folder")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with stop.listening(), stop.leaving_at_once():
@@ -113,19 +114,20 @@ def evaluate(request: Evaluate) -> int:
     say(
         f"scored: the first {seconds:g} s of each mixture" if seconds else "scored: each mixture as a whole",
         *_table(results),
-        f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures a variant",
+        f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures per variant",
     )
     return 0
 
 
 def summarize(scores: Sequence[Score]) -> dict[str, Result]:
-    """Results by variant, and under `all` those of the mixtures themselves, each with the mean of its variants: those
-    are what was drawn.
+    """Returns the results by variant, and under `all` those of the mixtures, each with the mean of its variants.
+
+    The mixtures are what is drawn at random, not their variants.
     """
     results = {}
     for variant in VARIANTS:
-        if mine := [score for score in scores if score.variant == variant]:
-            results[variant] = _result([[score] for score in mine])
+        if of_variant := [score for score in scores if score.variant == variant]:
+            results[variant] = _result([[score] for score in of_variant])
     by_row = sorted(scores, key=lambda score: score.row)
     return results | {"all": _result([list(group) for _, group in groupby(by_row, key=lambda score: score.row)])}
 
@@ -133,7 +135,8 @@ def summarize(scores: Sequence[Score]) -> dict[str, Result]:
 def bootstrap(values: NDArray[np.float64]) -> tuple[float, float]:
     """Returns the ends of the confidence interval of the mean of `values` [N]."""
     draw, size = np.random.default_rng(SEED), len(values)
-    step = max(1, 1_000_000 // size)  # so that the drawn indices take some megabytes only
+    # In steps, so that the drawn indices take only some megabytes.
+    step = max(1, 1_000_000 // size)
     means = [
         values[draw.integers(size, size=(min(step, RESAMPLES - first), size))].mean(1)
         for first in range(0, RESAMPLES, step)
@@ -151,17 +154,17 @@ def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
 
 
 def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
-    """Yields one mixture after the other in each variant; the first of each variant are written to `folder` too."""
+    """Yields the score of every mixture in each variant, and writes the first of each variant to `folder`."""
     seconds = request.segment_seconds
     frames = round(seconds * SAMPLE_RATE) if seconds else int(subset.frames.max())
     variants = request.variants or subset.shown
     rows = select(subset, variants, request.limit, "--variants")
     for variant in variants:
-        mine = [row for row in rows if fitting([variant], row.kind)]
-        if not mine:
+        fits = [row for row in rows if fitting([variant], row.kind)]
+        if not fits:
             say(f"note: none of the {len(rows)} mixtures can show {variant}")
-        batches = _batches([Excerpt(row, variant, 0) for row in mine], frames, request.batch_size)
-        chosen = {row.index for row in mine[: request.wavs]}
+        batches = _batches([Excerpt(row, variant, 0) for row in fits], frames, request.batch_size)
+        chosen = {row.index for row in fits[: request.wavs]}
         for batch, audio in zip(batches, loader(batches, frames=frames, workers=0, pin=False), strict=True):
             estimates = aligned(separator(audio.mixtures), audio.targets)
             levelled = estimates * gains(estimates, audio.mixtures)
@@ -175,8 +178,9 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
 
 
 def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[Excerpt]]:
-    """Batches of one length each, so that nothing is padded, with fewer mixtures the longer they are: they take as much
-    memory as `size` of ROOM samples, or one mixture.
+    """Returns batches of mixtures of one length, so that nothing is padded.
+
+    A batch takes as much memory as `size` mixtures of USUAL_SAMPLES samples, but has at least one mixture.
     """
 
     def length(excerpt: Excerpt) -> int:
@@ -185,15 +189,15 @@ def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[E
     batches = []
     for samples, group in groupby(sorted(excerpts, key=length), key=length):
         same = list(group)
-        step = max(1, min(size, size * ROOM // samples))
+        step = max(1, min(size, size * USUAL_SAMPLES // samples))
         batches += [same[first : first + step] for first in range(0, len(same), step)]
     return batches
 
 
 def _write_wavs(folder: Path, excerpt: Excerpt, mixture: Tensor, targets: Tensor, estimates: Tensor) -> None:
-    """`mixture` [T], and `targets` and `estimates` [2, T] in the same order.
+    """Writes `mixture` [T], and `targets` and `estimates` [2, T] in the same order, as WAV files.
 
-    All quieter together where one would be clipped.
+    All of them are turned down together if one would be clipped.
     """
     names = ("mixture", "target1", "target2", "speaker1", "speaker2")
     signals = torch.cat([mixture.unsqueeze(0), targets, estimates])
@@ -211,7 +215,7 @@ def _write(
     results: dict[str, Result],
     scores: Sequence[Score],
 ) -> None:
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "checkpoint": request.checkpoint,
         "epoch": separator.epoch,
         "model": separator.identity["model"],
@@ -226,7 +230,7 @@ def _write(
     try:
         file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     except ValueError as error:
-        raise DataError(f"{data_dir}: a score is no number; the corpus or the checkpoint holds NaN") from error
+        raise DataError(f"{data_dir}: a score is not a number; the corpus or the checkpoint contains NaN") from error
 
 
 def _table(results: dict[str, Result]) -> list[str]:
@@ -248,16 +252,17 @@ def _data_dir(run_dir: Path) -> Path:
 
 
 def _compare(separator: Separator, subset: Subset, request: Evaluate) -> None:
-    """Another corpus may be meant, but is not passed over in silence."""
+    """Prints a note if the corpus is not the one of the validation, which may be intended."""
     version, _, trained_on = str(separator.identity["corpus"]).partition("-")
     if request.subset != "val":
         return
     if version != FINGERPRINT:
         say(
-            f"note: {request.run_dir} is of an earlier version; whether it was validated on {subset.source} is not known"
+            f"note: {request.run_dir} is from an earlier version; it may have been validated on another corpus than "
+            f"{subset.source}"
         )
     elif subset.fingerprint() != trained_on.rpartition("-")[2]:
-        say(f"note: {subset.source} is another corpus than the one that {request.run_dir} was validated on")
+        say(f"note: {request.run_dir} was validated on another corpus than {subset.source}")
 
 
 def _make_empty(folder: Path) -> None:

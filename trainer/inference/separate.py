@@ -1,8 +1,8 @@
-"""`python -m trainer separate`: the two speakers of a recording of any length and sample rate, as two WAV files.
+"""`python -m trainer separate`: writes the two speakers of a recording of any length and sample rate as WAV files.
 
-The models work at 8 kHz: the recording is brought there by soxr and the speakers back to its rate, so that they lie
-beside it sample by sample, with nothing in them above 4 kHz. Their levels are those that explain the recording best,
-together turned down where one would be clipped. Called by trainer/__main__.py.
+The models work at 8 kHz. soxr resamples the recording to that rate and the speakers back to the recording's, so that
+they match it sample by sample, with nothing above 4 kHz. Their levels are those whose sum fits the recording best; both
+are turned down if one would be clipped.
 """
 
 import contextlib
@@ -29,15 +29,15 @@ from trainer.training.metric_line import say
 from trainer.training.stop import Stopped, StopRequest
 
 BLOCK_SECONDS = 30
-"""Of the recording held at its own rate."""
+"""Seconds of the recording that are held at its own rate."""
 MOST_FRAMES = 2**22
-"""Of the recording held at its own rate, whatever its header says of that."""
+"""The most samples that are held at the recording's own rate, whatever rate its header claims."""
 CEILING = 0.99
-"""Of full scale, for the loudest sample written."""
+"""Level of the loudest sample written, relative to full scale."""
 
 
 def separate(request: Separate) -> int:
-    """Separate, write the files, and return the exit code. Raises TrainerError."""
+    """Separates the recording, writes the files, and returns the exit code. Raises TrainerError."""
     stop = StopRequest()
     device = find_device(request.device)
     folder = request.out or request.recording.parent
@@ -59,27 +59,27 @@ def separate(request: Separate) -> int:
         ) from error
     estimates = estimates * gains(estimates.unsqueeze(0), recording.unsqueeze(0))[0]
     if not torch.isfinite(estimates).all():
-        raise DataError(f"{request.recording}: is too loud to be separated; scale it to -1..1")
+        raise DataError(f"{request.recording}: is too loud to separate; scale it to -1..1")
     loudest = float(estimates.abs().max())
     if loudest > CEILING:
         estimates *= CEILING / loudest
-        say(f"turned down by {20 * np.log10(loudest / CEILING):.1f} dB, to not be clipped")
+        say(f"turned down by {20 * np.log10(loudest / CEILING):.1f} dB to avoid clipping")
     _write(dict(zip(files, estimates.numpy(), strict=True)), rate, frames)
     say(*map(str, files))
     return 0
 
 
 def _check_free(files: Sequence[Path], request: Separate) -> None:
-    """Raises ConfigError where a result is there already: it may be that of talk.flac, and this is talk.wav."""
-    if (there := next(filter(os.path.lexists, files), None)) and not request.overwrite:
+    """Raises ConfigError where a result exists already: it may be that of talk.flac, and this is talk.wav."""
+    if (existing := next(filter(os.path.lexists, files), None)) and not request.overwrite:
         raise ConfigError(
-            f"{there}: is there already; --overwrite replaces it, --out names another folder for the speakers of "
+            f"{existing}: exists already; --overwrite replaces it, --out names another folder for the speakers of "
             f"{request.recording.name}"
         )
 
 
 def _make(folder: Path) -> None:
-    """Makes the folder of the results, before anything is computed. Raises ConfigError where that cannot be."""
+    """Creates the folder of the results before anything is computed. Raises ConfigError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -89,7 +89,7 @@ def _make(folder: Path) -> None:
 
 
 def _read(file: Path) -> tuple[Tensor, int, int]:
-    """Returns the recording at 8 kHz and mixed down to one channel, [T]; its own rate in Hz and length in samples.
+    """Returns the recording [T] at 8 kHz, mixed down to one channel, with its own rate in Hz and length in samples.
 
     Raises DataError.
     """
@@ -102,23 +102,21 @@ def _read(file: Path) -> tuple[Tensor, int, int]:
             blocks = sound.blocks(min(BLOCK_SECONDS * rate, MOST_FRAMES), dtype="float32", always_2d=True)
             parts = list(_resampled((block.mean(1) for block in blocks), rate, SAMPLE_RATE))
             frames = sound.tell()
-    except (OSError, soundfile.SoundFileError, ValueError, RuntimeError) as error:  # the last two of soxr
-        raise DataError(f"{file}: is no recording that can be read ({error})") from error
+    # ValueError and RuntimeError are soxr's.
+    except (OSError, soundfile.SoundFileError, ValueError, RuntimeError) as error:
+        raise DataError(f"{file}: cannot be read as a recording ({error})") from error
     samples = np.concatenate(parts) if parts else np.empty(0, np.float32)
     if not len(samples):
-        raise DataError(f"{file}: holds no samples, or less than one at {SAMPLE_RATE} Hz")
+        raise DataError(f"{file}: has no samples, or less than one at {SAMPLE_RATE} Hz")
     if not np.isfinite(samples).all():
-        raise DataError(f"{file}: holds samples that are no numbers")
+        raise DataError(f"{file}: has samples that are not numbers")
     if channels > 1:
         say(f"{file}: {channels} channels are mixed down to one")
     return torch.from_numpy(samples), rate, frames
 
 
 def _write(estimates: Mapping[Path, NDArray[np.float32]], rate: int, frames: int) -> None:
-    """Writes all files or, where one cannot be written, none: each estimate at `rate`, `frames` samples long.
-
-    Raises StorageError.
-    """
+    """Writes each estimate at `rate`, `frames` samples long; if one cannot be written, none is. Raises StorageError."""
     step = BLOCK_SECONDS * SAMPLE_RATE
     partial = {file: file.with_name(f".{file.name}.partial") for file in estimates}
     try:
@@ -134,12 +132,12 @@ def _write(estimates: Mapping[Path, NDArray[np.float32]], rate: int, frames: int
         raise StorageError(f"{file}: cannot be written ({error}); choose another --out") from error
     finally:
         with contextlib.suppress(OSError):
-            for left in partial.values():
-                left.unlink(missing_ok=True)
+            for leftover in partial.values():
+                leftover.unlink(missing_ok=True)
 
 
 def _resampled(blocks: Iterator[NDArray[np.float32]], source: int, target: int) -> Iterator[NDArray[np.float32]]:
-    """Yields the same signal, [T] in pieces, at another rate in Hz."""
+    """Yields the signal, [T] in pieces, at another rate in Hz."""
     if source == target:
         yield from blocks
         return

@@ -1,7 +1,4 @@
-"""A trained network taken from its checkpoint, and how it separates a recording of any length.
-
-Called by trainer/inference/evaluate.py and trainer/inference/separate.py.
-"""
+"""Loads a trained network from its checkpoint, and separates recordings of any length with it."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +15,7 @@ from trainer.training.checkpoint import read
 from trainer.training.run_directory import BEST
 
 Separate = Callable[[Tensor], Tensor]
-"""Mixtures [B, T] -> estimates [B, 2, T], at 8 kHz."""
+"""Maps mixtures [B, T] to estimates [B, 2, T], at 8 kHz."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +25,25 @@ class Separator:
     network: nn.Module
     device: torch.device
     identity: dict[str, Any]
-    """What its training was defined by, as config.json has it."""
+    """What defined its training, as in config.json."""
     epoch: int
-    """After which it was saved."""
+    """Epoch after which it was saved."""
 
     def __call__(self, mixtures: Tensor) -> Tensor:
-        """Estimates [B, 2, T] of the mixtures [B, T], in fp32 on the CPU, at a level of the network's own."""
+        """Returns the estimates [B, 2, T] of mixtures [B, T], in fp32 on the CPU, at an arbitrary level."""
         with torch.inference_mode():
             estimates: Tensor = self.network(mixtures.to(self.device))
         return estimates.float().cpu()
 
 
 def load_separator(checkpoint: Path, device: torch.device) -> Separator:
-    """Returns the network in `checkpoint`, best.pt or last.pt, or in a run directory's best.pt.
+    """Returns the network in `checkpoint`: a best.pt or last.pt, or a run directory, whose best.pt is read.
 
     Raises ConfigError or DamagedCheckpointError.
     """
     file = checkpoint / BEST if checkpoint.is_dir() else checkpoint
     if not file.is_file():
-        raise ConfigError(f"{file}: there is no such checkpoint; a run directory has one after its first epoch")
+        raise ConfigError(f"{file}: no such checkpoint; a run directory has one after its first epoch")
     state = read(file)
     identity = state.get("identity") or {}
     try:
@@ -56,20 +53,21 @@ def load_separator(checkpoint: Path, device: torch.device) -> Separator:
         epoch = state["epoch"] if "epoch" in state else len(state["progress"]["history"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         what = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{file}: is of another version of the trainer ({what}); train anew") from error
+        raise ConfigError(f"{file}: is from another version of the trainer ({what}); train again") from error
     return Separator(network.to(device).eval(), device, identity, epoch)
 
 
 def separate_long(separate: Separate, recording: Tensor, chunk: int) -> Tensor:
-    """Estimates [2, T] of a recording [T] of any length, computed `chunk` samples at a time.
+    """Returns the estimates [2, T] of a recording [T] of any length, computed `chunk` samples at a time.
 
-    A network gives its two outputs in no particular order. Each chunk shares its first half with the one before, and
-    takes the order in which the two agree there best; then one is faded into the other. Where both speakers are silent
-    in all of that half, the order after it is as good as drawn.
+    A network returns its two outputs in no particular order. Each chunk shares its first half with the chunk before,
+    and gets the order in which the two agree best there; then one is faded into the other. Where both speakers are
+    silent in all of that half, the order after it is arbitrary.
     """
     first = separate(recording[None, :chunk])[0]
     end, frames = first.shape[1], len(recording)
-    done = first.new_empty(2, frames)  # in its place from the start: to append would copy all of it each time
+    # Allocated at once, because appending would copy everything each time.
+    done = first.new_empty(2, frames)
     done[:, :end] = first
     while end < frames:
         start = min(end - chunk // 2, frames - chunk)

@@ -5,11 +5,12 @@ vectors where there are any. On a GPU, and under torch.compile or autocast, PyTo
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 _ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512" and _ONEDNN
@@ -28,14 +29,14 @@ class Linear(nn.Linear):
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Context, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(input, weight)
         ctx.biased = bias is not None
         return product(input, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         rows = gradient.flatten(0, -2)  # [R, M]
         # MKL is as fast as oneDNN here.
@@ -81,6 +82,6 @@ def _in_onednn(input: Tensor) -> bool:
     return WIDE and input.dtype == torch.float32
 
 
-def operations(input: tuple[int, ...], weight: tuple[int, ...], *_: Any, **__: Any) -> int:
+def operations(input: tuple[int, ...], weight: tuple[int, ...], *_: object, **__: object) -> int:
     """Returns the floating-point operations of oneDNN's product, for torch's FlopCounterMode, which does not know it."""
     return 2 * math.prod(input) * weight[0]

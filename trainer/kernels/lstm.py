@@ -9,12 +9,13 @@ References:
     2000, "Learning to forget", as in nn.LSTM.
 """
 
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from trainer.kernels.context import Context
 from trainer.kernels.in_triton import in_triton
 
 
@@ -58,7 +59,7 @@ class LSTM(nn.LSTM):
 
 class _BidirectionalLSTM(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, spare: list[Tensor], sequences: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Context, spare: list[Tensor], sequences: Tensor, *weights: Tensor) -> Tensor:
         sequences = sequences.contiguous()
         hidden_size = weights[1].shape[1]
         hidden = sequences.new_empty(*sequences.shape[:2], 2 * hidden_size)  # [T, B, 2 H]
@@ -74,7 +75,7 @@ class _BidirectionalLSTM(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         sequences, hidden, *kept = ctx.saved_tensors[:4]
         weights = ctx.saved_tensors[4:]
         of_sequences = torch.zeros_like(sequences)
@@ -183,7 +184,7 @@ class _Direction:
             memory[5 * states : 6 * states].view(steps, batch, size),
         )
 
-    def _steps(self, *tensors: Tensor) -> Any:
+    def _steps(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Returns the steps of the tensors [T, …] side by side, in the order of this direction."""
         steps = zip(*(tensor.unbind(0) for tensor in tensors), strict=True)
         return reversed(list(steps)) if self.backwards else steps

@@ -4,12 +4,12 @@ PyTorch's CPU kernel writes the slope's gradient for every element before it sum
 Conv-TasNet's step. Here it is one dot product. Elsewhere, and under torch.compile, nn.PReLU is used as it is.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 
 class PReLU(nn.PReLU):
@@ -25,13 +25,13 @@ class PReLU(nn.PReLU):
 
 class _CPUPReLU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
+    def forward(ctx: Context, x: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(x, slope)
         return F.leaky_relu(x, slope.item())
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
         slope_gradient = torch.dot(x.clamp(max=0).flatten(), gradient.flatten()).view(1)
         input_gradient = torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False)

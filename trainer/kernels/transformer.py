@@ -6,13 +6,14 @@ own implementation runs.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from trainer.kernels.context import Context
 from trainer.kernels.linear import Linear, add_product, plain, product
 
 EPS = 1e-6
@@ -112,7 +113,7 @@ class _Kept(NamedTuple):
 
 class _Grouped(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, heads: int, sequences: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Context, heads: int, sequences: Tensor, *parameters: Tensor) -> Tensor:
         parts, output = _parts(parameters), torch.empty_like(sequences)
         kept: list[Tensor] = []
         for group, out in zip(_groups(sequences), _groups(output), strict=True):
@@ -123,7 +124,7 @@ class _Grouped(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         sequences, *saved = ctx.saved_tensors
         parameters, kept = saved[: ctx.parameters], saved[ctx.parameters :]
         of_sequences, of_parameters = torch.empty_like(sequences), list(map(torch.zeros_like, parameters))

@@ -6,13 +6,13 @@ off the tensor cores, and they reflect in a copy. Under TRITON_INTERPRET=1 the k
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 CHANNELS, LENGTH = 64, 64
 """Channels and positions of a tile, which one program computes."""
@@ -41,7 +41,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
@@ -60,7 +60,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, y_grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         y_grad = _dense(y_grad)
         batch, length, channels = x.shape
@@ -90,7 +90,7 @@ def _grid(x: Tensor) -> tuple[int, int, int]:
     return triton.cdiv(channels, CHANNELS), triton.cdiv(length, LENGTH), batch
 
 
-def _constants(weight: Tensor, dilation: int, before: int, reflect: bool) -> dict[str, Any]:
+def _constants(weight: Tensor, dilation: int, before: int, reflect: bool) -> dict[str, int]:
     places = {"TAPS": weight.shape[2], "DILATION": dilation, "BEFORE": before, "REFLECT": reflect}
     return {**places, "CHANNELS": CHANNELS, "LENGTH": LENGTH, "enable_fp_fusion": True}
 

@@ -9,13 +9,13 @@ run on the CPU, too.
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 ROWS = 16
 """Sequences per program, the fewest that a tensor core takes."""
@@ -39,7 +39,7 @@ def bidirectional_lstm(sequences: Tensor, weights: list[Tensor], dtype: torch.dt
 
 class _LSTM(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, sequences: Tensor, dtype: torch.dtype, *weights: Tensor) -> Tensor:
+    def forward(ctx: Context, sequences: Tensor, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         steps, batch, channels = sequences.shape
         hidden_size = weights[1].shape[1]
         of_input, of_hidden, *biases = (
@@ -57,7 +57,7 @@ class _LSTM(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         rows, of_input, of_hidden, gates, hidden, cells = ctx.saved_tensors
         steps, batch, width = hidden.shape
         size = width // 2

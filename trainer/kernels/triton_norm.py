@@ -7,13 +7,13 @@ same every time. Under TRITON_INTERPRET=1 the kernels run on the CPU too, slowly
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 TILE = 4096
 """Entries of a tile."""
@@ -42,7 +42,7 @@ def global_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: Tensor
 class _GlobalNorm(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         x: Tensor,
         gain: Tensor,
         bias: Tensor,
@@ -67,7 +67,7 @@ class _GlobalNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, y_grad: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, slope, mean, scale = ctx.saved_tensors
         batch, channels, rows, columns = x.shape
         length = rows * columns

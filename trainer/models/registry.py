@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.data.curriculum import ALL_VARIANTS, Curriculum
 from trainer.text import nearest
 
 if TYPE_CHECKING:
     import torch
+    from _typeshed import DataclassInstance
     from torch import nn
 
 
@@ -57,7 +58,7 @@ class Model(Listing):
 
     network: "type[nn.Module]"
     """Maps a mixture [B, T] to estimates [B, 2, T] for any T >= 1 samples; takes the config as its only argument."""
-    presets: Mapping[str, Any]
+    presets: "Mapping[str, DataclassInstance]"
     """Config of each preset: 'paper' as published, 'debug' small enough for one CPU core."""
     notes: "Callable[[torch.device], tuple[str, ...]]" = lambda device: ()
     """Returns lines for the log: the choices that depend on the device."""
@@ -79,7 +80,7 @@ class Model(Listing):
         """Names of the config's fields."""
         return tuple(field.name for field in dataclasses.fields(self.presets["paper"]))
 
-    def config(self, preset: str, **architecture: Any) -> Any:
+    def config(self, preset: str, **architecture: int) -> "DataclassInstance":
         """Returns the config of `preset` with the given fields replaced. Raises ValueError as `build` does."""
         if preset not in self.presets:
             raise ValueError(f"{self.name} has no preset '{preset}', {nearest(preset, self.presets)}")
@@ -89,7 +90,7 @@ class Model(Listing):
         return dataclasses.replace(self.presets[preset], **architecture)
 
 
-def build(model: str, preset: str, **architecture: Any) -> "nn.Module":
+def build(model: str, preset: str, **architecture: int) -> "nn.Module":
     """Returns the network of `model` in `preset`, with single fields of its config replaced.
 
     Raises ValueError that names the nearest valid word where the model, the preset or a field does not exist, and the

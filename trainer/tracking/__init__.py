@@ -1,9 +1,9 @@
-"""Experiment tracking with Weights & Biases where WANDB_PROJECT is set, and nothing where it is not.
+"""Experiment tracking with Weights & Biases, if WANDB_PROJECT is set.
 
-W&B's SDK runs in a process of its own (trainer/tracking/reporter.py), because it may block for minutes where its server
-does not answer. The two meet in the run directory: the reporter reads config.json, summary.json and the examples there,
-whenever the training says by a line on its stdin that there is something new. So a training never waits for W&B but at
-its end, and there for a limited time. Called by the epoch loop.
+W&B's SDK runs in a process of its own (reporter.py), because it may block for minutes if its server does not answer. A
+line on the reporter's stdin says that there is news in the run directory, and the reporter then reads config.json,
+summary.json and the examples there. A training therefore waits for W&B only at its end, and for a limited time.
+identity.py names the run, and example.py holds the sounds and spectrograms of a separated mixture.
 """
 
 import contextlib
@@ -21,41 +21,41 @@ from trainer.tracking.example import Signals
 from trainer.training.metric_line import METRIC
 
 FOLDER = "wandb"
-"""In the run directory: all that W&B writes, and the reporter's own log."""
+"""Folder in the run directory for everything that W&B writes, and for the reporter's own log."""
 LOG = "reporter.log"
 
 
 class Tracker(Protocol):
-    """Where the epochs' numbers go beside stdout."""
+    """Receives the numbers of the epochs, in addition to stdout."""
 
     def update(self) -> None:
-        """summary.json has been written."""
+        """Reports that summary.json has been written."""
 
     def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
-        """The epoch under way is the best so far; `examples` separates some of its validation mixtures."""
+        """Reports that this epoch is the best so far; `examples` separates some validation mixtures."""
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
-        """The process is about to end; 0 where the training is complete, else `reason` says what was wrong.
+        """Reports that the process is about to end, and waits at most `seconds`.
 
-        Waits for at most `seconds`.
+        The exit code is 0 where the training is complete; otherwise `reason` says what was wrong.
         """
 
 
 class NoTracker:
-    """Stands in where nothing is tracked, so that nobody has to ask."""
+    """Stands in where nothing is tracked, so that no caller needs to check."""
 
     def update(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
-        """Nothing to do; the examples are not made."""
+        """Does nothing; the examples are not made."""
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
 def open_tracker(run_dir: Path) -> Tracker:
-    """W&B's tracker where WANDB_PROJECT asks for it and it can be started."""
+    """Returns W&B's tracker if WANDB_PROJECT is set and it can be started; else a NoTracker."""
     if not os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_MODE") == "disabled":
         return NoTracker()
     if not _is_installed():
@@ -66,19 +66,20 @@ def open_tracker(run_dir: Path) -> Tracker:
         return NoTracker()
     try:
         return _Reporter(run_dir)
-    except OSError as error:  # the training is worth more than its tracking
-        _say("warning", f"W&B cannot be started ({error}); training continues without")
+    # The training is worth more than its tracking.
+    except OSError as error:
+        _say("warning", f"W&B cannot be started ({error}); training continues without it")
         return NoTracker()
 
 
 def _is_installed() -> bool:
-    """Returns whether there is such a package; a folder of runs in the current directory, called wandb too, is none."""
+    """Returns whether the package is installed; a folder wandb/ of runs in the current directory does not count."""
     spec = importlib.util.find_spec("wandb")
     return spec is not None and spec.origin is not None
 
 
 class _Reporter:
-    """The reporter's process, seen from the training."""
+    """The reporter's process, as the training sees it."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -91,7 +92,8 @@ class _Reporter:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,
-                start_new_session=True,  # Ctrl-C is for the training, which then tells the reporter
+                # Ctrl-C is for the training, which then tells the reporter.
+                start_new_session=True,
             )
         self._input = cast(IO[bytes], self._process.stdin)
         self._output = cast(IO[bytes], self._process.stdout)
@@ -108,7 +110,7 @@ class _Reporter:
             for number, example in enumerate(examples(), start=1):
                 example.write(self._run_dir / FOLDER / f"example-{number}.wav")
         except OSError as error:
-            _say("warning", f"examples for W&B cannot be written ({error}); training goes on")
+            _say("warning", f"examples for W&B cannot be written ({error}); training continues")
         self._tell("\n")
 
     def finish(self, exit_code: int, reason: str, seconds: float) -> None:
@@ -122,22 +124,22 @@ class _Reporter:
             self._warned = True
             _say(
                 "warning",
-                f"W&B did not come to its end in {seconds:.0f} s and was left; what is missing there can be sent "
-                f"with `wandb sync {self._run_dir / FOLDER}/*run-*`",
+                f"W&B did not finish within {seconds:.0f} s and was stopped; send what is missing with "
+                f"`wandb sync {self._run_dir / FOLDER}/*run-*`",
             )
         self._relay()
         self._output.close()
 
     def _tell(self, line: str) -> None:
-        # A full pipe holds thousands of lines that say the same, one that is closed is told of by the reporter.
+        # A full pipe holds thousands of lines that say the same, and the reporter itself reports a closed one.
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self._input.fileno(), line.encode())
         self._relay()
 
     def _relay(self) -> None:
-        """Print what the reporter has to say.
+        """Prints the reporter's messages.
 
-        Done by the training's own thread, so that no line of it can come between a metric line and its end.
+        The training's own thread does that, so that no message can come between a metric line and its end.
         """
         with contextlib.suppress(BlockingIOError):
             while part := os.read(self._output.fileno(), 65536):
@@ -147,23 +149,24 @@ class _Reporter:
             kind, _, text = line.decode(errors="replace").partition(" ")
             self._warned = self._warned or kind == "warning"
             _say(kind, text)
-        if self._process.poll() and not self._warned:  # it ended before it could say why, for example at an import
+        # It may have ended before it could say why, for example at an import.
+        if self._process.poll() and not self._warned:
             self._warned = True
             log = self._run_dir / FOLDER / LOG
-            _say("warning", f"W&B cannot be started ({_last_line(log)}, see {log}); training continues without")
+            _say("warning", f"W&B cannot be started ({_last_line(log)}, see {log}); training continues without it")
 
 
 def _last_line(file: Path) -> str:
     try:
-        return (file.read_text(errors="replace").splitlines() or ["without a word"])[-1].strip()
+        return (file.read_text(errors="replace").splitlines() or ["no message"])[-1].strip()
     except OSError as error:
         return str(error.strerror)
 
 
 def _say(kind: str, text: str) -> None:
-    """One line: a warning on stderr, anything else on stdout.
+    """Prints one line: a warning on stderr, anything else on stdout.
 
-    W&B's words may hold the metric's name, which Katib's collector would trip over, or the key.
+    W&B's text may contain the metric's name, which would confuse Katib's collector, or the API key.
     """
     for secret in filter(None, (os.environ.get("WANDB_API_KEY"),)):
         text = text.replace(secret, "…")

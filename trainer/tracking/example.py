@@ -1,6 +1,6 @@
-"""A validation mixture with what the model makes of it, as one WAV file of five channels, and its spectrograms.
+"""A separated validation mixture: one WAV file of five channels, and its spectrograms.
 
-Written by the training at a best epoch, read by trainer/tracking/reporter.py.
+The training writes it at a best epoch, and the reporter reads it.
 """
 
 import io
@@ -19,13 +19,13 @@ class Signals:
     """Signals [5, T] as CHANNELS names them, float32; estimates in the order of the targets."""
 
     title: str
-    """What it is and how well it was separated."""
+    """The variant, and how well the mixture was separated."""
     signals: NDArray[np.float32]
     rate: int
     """Hz."""
 
     def write(self, file: Path) -> None:
-        """Replace `file` as a whole."""
+        """Replaces `file` as a whole. Raises OSError."""
         buffer = io.BytesIO()
         loudest = max(1.0, float(np.abs(self.signals).max()))
         with soundfile.SoundFile(buffer, "w", self.rate, len(CHANNELS), "PCM_16", format="WAV") as sound:
@@ -41,14 +41,15 @@ class Signals:
 
     @staticmethod
     def read(file: Path) -> "Signals":
-        """Returns the inverse of `write`."""
+        """Returns the signals that `write` has written to `file`."""
         with soundfile.SoundFile(file) as sound:
             return Signals(sound.title, sound.read(dtype="float32", always_2d=True).T, sound.samplerate)
 
 
 def spectrograms(signals: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Pictures [C, F, N] of `signals` [C, T], low frequencies at the bottom: black 60 dB below the loudest bin of them
-    all, which is white. Hann windows of 256 samples, hop 64.
+    """Returns pictures [C, F, N] of `signals` [C, T], with low frequencies at the bottom.
+
+    The loudest bin of all is white, and 60 dB below it is black. Hann windows of 256 samples, hop 64.
     """
     size, hop = 256, 64
     padded = np.pad(signals, ((0, 0), (0, max(0, size - signals.shape[1]))))

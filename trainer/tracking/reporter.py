@@ -1,9 +1,9 @@
-"""The process in which W&B's SDK runs: `python -m trainer.tracking.reporter RUN_DIR PID`, started by the tracker.
+"""The process in which W&B's SDK runs: `python -m trainer.tracking.reporter RUN_DIR PID`.
 
-It reports the run directory of the training whose process is PID: what defines the training, its history from the first
-epoch on, and examples of the best epoch. A line on stdin says that summary.json has been written, a line of JSON that
-the training ends; stdin's end without one, that it was killed. Where there is no key, or no server answers, the run is
-kept in the run directory, to be sent later.
+It reports the run directory of the training with process id PID: what defines the training, its history from the first
+epoch on, and examples of the best epoch. An empty line on stdin says that summary.json has been written, a line of JSON
+that the training ends; the end of stdin without one, that it was killed. Without a key, or if no server answers, the
+run is kept in the run directory, to be sent later.
 """
 
 import contextlib
@@ -29,50 +29,53 @@ from trainer.training.metric_line import METRIC
 from trainer.training.run_directory import CONFIG, SUMMARY
 
 URL = "url"
-"""In W&B's folder: the address of the run, for whoever reads results."""
+"""File in W&B's folder with the address of the run, for those who read results."""
 START_SECONDS = 30
 PROBE_SECONDS = 5
 END_SECONDS = 60
-"""After the training was killed; where it ends by itself it says how long it waits, by killing this process."""
+"""Time to end after the training was killed. A training that ends by itself stops waiting by killing this process."""
 
 STATES = {2: "bad input", 3: "diverged", 4: "out of memory", 5: "data fault", 137: "killed"}
 FACTS = ("state", "reason", "best_epoch", "mixture_val_si_snr", "nonfinite_batches")
-"""Of summary.json, in the run's own summary."""
+"""Fields of summary.json that go into the run's own summary."""
 STOPPED = (130, 143)
-"""By Ctrl-C or SIGTERM, for example by the search: no failure."""
+"""Exit codes after Ctrl-C and SIGTERM, for example from the search; neither is a failure."""
 
 
 def main(run_dir: Path, training: int, offline: bool) -> int:
-    """Report `run_dir` until the training ends."""
-    tell = _Voice()
+    """Reports `run_dir` until the training ends, and returns the exit code."""
+    say = _Output()
     try:
-        return _report(run_dir, training, offline, tell)
-    except Exception as error:  # whatever W&B may raise, and a disk that is full
-        tell("warning", f"W&B failed ({type(error).__name__}: {error}); training goes on without")
+        return _report(run_dir, training, offline, say)
+    # Whatever W&B may raise, and a full disk.
+    except Exception as error:
+        say("warning", f"W&B failed ({type(error).__name__}: {error}); training continues without it")
         return 1
 
 
-def _report(run_dir: Path, training: int, offline: bool, tell: "_Voice") -> int:
-    # Not buffered, so that what has not been read is still there for the program that is called below.
+def _report(run_dir: Path, training: int, offline: bool, say: "_Output") -> int:
+    """Starts the run and reports until the training ends; returns the exit code."""
+    # Not buffered, so that the program that is started below can still read what is left.
     news = io.FileIO(0, closefd=False)
+    # A line of JSON at once means that the training ended before there was a summary.
     if not offline and news.readline().strip():
-        return 0  # it ended before there was a summary
-    offline = offline or not _asked_online() or not _server_answers(tell)
+        return 0
+    offline = offline or not _is_online() or not _server_answers(say)
     try:
         with _limit(START_SECONDS):
             run = _start(run_dir, training, offline)
     except Exception as error:
         if offline:
             raise
-        # Not in this process, whose SDK may still hang in what it was doing.
-        tell("warning", f"W&B cannot be started ({error}); it goes on offline")
-        tell.hand_on()
+        # The SDK of this process may still hang, so the program starts again.
+        say("warning", f"W&B cannot be started ({error}); it continues offline")
+        say.restore()
         again = [sys.executable, "-m", "trainer.tracking.reporter", str(run_dir), str(training), "offline"]
         os.execv(sys.executable, again)  # noqa: S606 - the same program
     if run.settings.mode == "offline":
-        tell("note", f"W&B offline: send it later with `wandb sync {Path(run.dir).parent}`")
+        say("note", f"W&B offline: send the run later with `wandb sync {Path(run.dir).parent}`")
     elif run.url:
-        tell("note", f"W&B: {run.url}")
+        say("note", f"W&B: {run.url}")
         (run_dir / FOLDER / URL).write_text(run.url)
     reporter = _Reporter(run, run_dir)
     reporter.catch_up()
@@ -82,25 +85,25 @@ def _report(run_dir: Path, training: int, offline: bool, tell: "_Voice") -> int:
             break
         reporter.catch_up()
     else:
-        end = {"exit_code": 137, "reason": "the process is gone without a word: killed, or out of memory"}
+        end = {"exit_code": 137, "reason": "the process ended without a message: killed, or out of memory"}
         _leave_after(END_SECONDS)
     reporter.finish(**end)
     return 0
 
 
 class _Reporter:
-    """What of the run directory W&B has been told."""
+    """Keeps track of what W&B has of the run directory."""
 
     def __init__(self, run: wandb.Run, run_dir: Path) -> None:
         self._run, self._run_dir = run, run_dir
-        # Epochs that the server has from before a resume: its steps are epochs, and this is the next one.
+        # The server has these epochs from before a resume: its steps are epochs, and starting_step is the next one.
         self._done = max(0, run.starting_step - 1)
-        self._told: dict[str, int] = {}
-        self._facts: dict[str, Any] = {}
+        self._sent: dict[str, int] = {}
+        self._facts: dict[str, object] = {}
         run.define_metric(METRIC, summary="max")
 
     def catch_up(self) -> None:
-        """Tell what is new."""
+        """Reports everything new in the run directory."""
         summary = json.loads((self._run_dir / SUMMARY).read_text())
         for record in summary["history"]:
             if record["epoch"] > self._done:
@@ -114,22 +117,22 @@ class _Reporter:
             self._run.summary.update(facts)
 
     def finish(self, exit_code: int, reason: str) -> None:
-        """The last words; an alert where the training failed."""
+        """Reports the end of the training, with an alert if it failed."""
         self.catch_up()
         if exit_code and exit_code not in STOPPED:
             state = STATES.get(exit_code, "failed")
             self._run.alert(f"{self._run.name}: {state}", reason or state, "ERROR")
         self._run.finish(exit_code)
 
-    def _new_examples(self) -> dict[str, Any]:
-        """Sounds and pictures of the examples that have changed; of mixture and targets, which do not, once."""
-        media: dict[str, Any] = {}
+    def _new_examples(self) -> dict[str, object]:
+        """Returns sounds and pictures of the examples that have changed; mixture and targets, which do not, only once."""
+        media: dict[str, object] = {}
         for file in sorted((self._run_dir / FOLDER).glob("example-*.wav")):
             written = file.stat().st_mtime_ns
-            if self._told.get(file.stem) == written:
+            if self._sent.get(file.stem) == written:
                 continue
-            first = file.stem not in self._told
-            self._told[file.stem] = written
+            first = file.stem not in self._sent
+            self._sent[file.stem] = written
             example = Signals.read(file)
             pictures = spectrograms(example.signals)
             for channel, name in enumerate(CHANNELS):
@@ -154,7 +157,8 @@ def _start(run_dir: Path, training: int, offline: bool) -> wandb.Run:
             silent=True,
             console="off",
             init_timeout=START_SECONDS,
-            x_stats_pid=training,  # whose use of the GPU is measured
+            # The process whose use of the GPU is measured.
+            x_stats_pid=training,
             x_save_requirements=False,
             disable_git=True,
             save_code=False,
@@ -163,24 +167,21 @@ def _start(run_dir: Path, training: int, offline: bool) -> wandb.Run:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns an epoch as W&B's charts have it: numbers by name."""
+    """Returns the numbers of an epoch by the names of W&B's charts."""
     numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
     variants = {f"{METRIC}_{variant}": value for variant, value in record["variants"].items()}
     rate = record["mixtures"] / record["seconds"] if record["seconds"] else 0.0
     return numbers | variants | {"val_loss": -record[METRIC], "mixtures_per_second": rate}
 
 
-def _asked_online() -> bool:
-    """By a key, or by WANDB_MODE where the key lies in W&B's own files."""
+def _is_online() -> bool:
+    """Returns whether a key is set, or WANDB_MODE, where the key is in W&B's own files."""
     mode = os.environ.get("WANDB_MODE")
     return mode != "offline" and bool(mode or os.environ.get("WANDB_API_KEY"))
 
 
-def _server_answers(tell: "_Voice") -> bool:
-    """Returns whether W&B's server says anything at all.
-
-    Its SDK does not come back from a host that it cannot reach.
-    """
+def _server_answers(say: "_Output") -> bool:
+    """Returns whether W&B's server answers at all; the SDK would hang on a host that it cannot reach."""
     url = wandb.setup().settings.base_url
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS):  # noqa: S310 - the user's own setting
@@ -188,12 +189,12 @@ def _server_answers(tell: "_Voice") -> bool:
     except urllib.error.HTTPError:
         return True
     except (OSError, ValueError) as error:
-        tell("warning", f"W&B's server {url} cannot be reached ({error}); it goes on offline")
+        say("warning", f"W&B's server {url} cannot be reached ({error}); it continues offline")
         return False
 
 
-class _Voice:
-    """What is meant for the training's output. W&B's own prints go to the log, whatever they are printed with."""
+class _Output:
+    """Writes messages for the training's output; everything that W&B itself prints goes to the log."""
 
     def __init__(self) -> None:
         self._output = os.dup(1)
@@ -203,8 +204,8 @@ class _Voice:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._output, f"{kind} {' '.join(text.split())}\n".encode())
 
-    def hand_on(self) -> None:
-        """Back to where it was, for another program in this process."""
+    def restore(self) -> None:
+        """Restores stdout for another program in this process."""
         os.dup2(self._output, 1)
 
 

@@ -61,7 +61,7 @@ def new_session(training: Training, device: torch.device) -> Session:
     return Session(training, device, model, optimizer, scheduler, scaler, Progress(float("nan")))
 
 
-def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
+def dump(session: Session, identity: Mapping[str, object]) -> memoryview:
     """Returns the checkpoint of the whole session, for `restore`; `identity` is that of config.json."""
     state = {
         "model": session.model.state_dict(),
@@ -76,7 +76,7 @@ def dump(session: Session, identity: Mapping[str, Any]) -> memoryview:
     return _dump(state)
 
 
-def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
+def dump_best(session: Session, identity: Mapping[str, object]) -> memoryview:
     """Returns the checkpoint of the epoch that has just ended: its weights, its score, and the identity of the run."""
     record = session.progress.history[-1]
     return _dump(
@@ -89,7 +89,7 @@ def dump_best(session: Session, identity: Mapping[str, Any]) -> memoryview:
     )
 
 
-def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list[str]:
+def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> list[str]:
     """Restores a new session from the last checkpoint in `run_dir`, or from the one before where that is damaged.
 
     A directory without checkpoints leaves the session as it is. Returns warnings for the log. Raises ConfigError where
@@ -113,7 +113,7 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, Any]) -> list
     return []
 
 
-def restore(session: Session, file: Path, identity: Mapping[str, Any]) -> None:
+def restore(session: Session, file: Path, identity: Mapping[str, object]) -> None:
     """Restores a session from the checkpoint `file`. Raises as `resume` does."""
     state = read(file)
     if different := difference(state.get("identity") or {}, identity):
@@ -169,7 +169,7 @@ def _check_unpacked_size(content: bytes) -> None:
         raise ValueError(f"{len(content)} bytes that unpack to {unpacked}")
 
 
-def _dump(state: dict[str, Any]) -> memoryview:
+def _dump(state: dict[str, object]) -> memoryview:
     # Into memory first: on a full disk torch's own file writer fails with an error that does not say so.
     buffer = io.BytesIO()
     torch.save(state, buffer)

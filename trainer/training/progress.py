@@ -91,7 +91,7 @@ class Progress:
         waited = len(self.history) - self.best.epoch
         return f"patience: no better epoch than {self.best.epoch} in {count(waited, 'epoch')}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Returns plain values, so that loading a checkpoint need not run code from it."""
         return asdict(self)
 
@@ -116,7 +116,7 @@ def epoch_line(record: EpochRecord, epochs: int) -> str:
 
 def summary(
     training: Training, epochs: int, progress: Progress, parameters: int, state: str, reason: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Returns the content of summary.json, with SI-SNR in dB and times in seconds.
 
     `state` and `reason` are those of Fit.summarize.

@@ -7,12 +7,13 @@ of D contiguous channels.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from trainer.kernels.context import Context
 
 TILE_BYTES = 1024 * 1024
 """Bytes of one state tensor of a tile per thread. With fewer, calling the operations costs more than computing them;
@@ -49,7 +50,7 @@ class _TiledScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         u: Tensor,
         delta: Tensor,
         B: Tensor,
@@ -77,13 +78,13 @@ class _TiledScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, y_grad: Tensor) -> tuple[Tensor | None, ...]:
         # Backward may be called where autocast is on.
         with torch.autocast("cpu", enabled=False):
             return _gradients(ctx, y_grad)
 
 
-def _gradients(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Context, y_grad: Tensor) -> tuple[Tensor | None, ...]:
     """Returns the gradients of forward's arguments from the gradient of y [B, L, D]."""
     u, delta, B, C, z, A, D, bias, starts = ctx.saved_tensors
     u_grad, delta_grad, B_grad, C_grad = map(torch.empty_like, (u, delta, B, C))

@@ -17,13 +17,12 @@ step waits for memory alone. Under TRITON_INTERPRET=1 the kernels run on the CPU
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-decorators, allow-untyped-calls
 
-from typing import Any
-
 import torch
 import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainer.kernels.context import Context
 from trainer.kernels.selective_scan.triton_kernels import chunk_ends, scan_backward, scan_forward
 
 CHANNELS = 32
@@ -77,7 +76,7 @@ class _TritonScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         u: Tensor,
         delta: Tensor,
         B: Tensor,
@@ -105,7 +104,7 @@ class _TritonScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, y_grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, y_grad: Tensor) -> tuple[Tensor | None, ...]:
         u, delta, B, C, z, A, D, bias, starts, totals = ctx.saved_tensors
         (batch, length, channels), state_size = u.shape, A.shape[0]
         y_grad = _even(y_grad)
@@ -150,7 +149,7 @@ def _carries(u: Tensor, A: Tensor, chunks: int) -> tuple[Tensor | None, Tensor |
     return u.new_empty(len(u), chunks, *A.shape), u.new_empty(len(u), chunks, u.shape[2])
 
 
-def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dict[str, Any]:
+def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dict[str, int]:
     """Returns the constants that the kernels are compiled for.
 
     The distance between the rows of every tensor is one of them, so that a tile's address is enough for all its rows.
@@ -162,7 +161,7 @@ def _constants(A: Tensor, softplus: bool, rows: dict[str, Tensor | None]) -> dic
     return {**sizes, **strides, **settings, "num_warps": 1, "enable_fp_fusion": True}
 
 
-def _walk(constants: dict[str, Any], values: str, weights: str, back: bool) -> dict[str, Any]:
+def _walk(constants: dict[str, int], values: str, weights: str, back: bool) -> dict[str, int]:
     """Returns the constants of chunk_ends for these values and weights."""
     strides = {f"{name}_row" for name in ("u", "B", "C", "y_grad")}
     rest = {name: value for name, value in constants.items() if name not in strides}

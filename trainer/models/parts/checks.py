@@ -1,10 +1,13 @@
 """Checks of a model's config."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
-def check_types(config: Any) -> None:
+def check_types(config: "DataclassInstance") -> None:
     """Raises ValueError that names the first bool field without a bool, or int field without an int >= 1."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -14,7 +17,7 @@ def check_types(config: Any) -> None:
             raise ValueError(f"{field.name} must be a whole number of at least 1, not {value!r}")
 
 
-def check_even(config: Any, field: str) -> None:
+def check_even(config: "DataclassInstance", field: str) -> None:
     """Raises ValueError that names the field if it is odd, because half of it is a stride."""
     if (value := getattr(config, field)) % 2:
         raise ValueError(f"{field} must be even, because its half is the stride, not {value}")
