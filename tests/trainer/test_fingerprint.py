@@ -187,7 +187,7 @@ def test_a_place_that_cannot_be_written_is_passed_over(
     assert len(list((tmp_path / "next").iterdir())) == 2
     assert fingerprint(broken, Memory((tmp_path / "file",), said.append)) == fingerprint(broken)
     assert len(said) == 2
-    assert "cannot be remembered" in said[0]
+    assert "no cache folder can be written" in said[0]
 
 
 def test_the_verb_prints_what_config_json_holds(
