@@ -184,7 +184,7 @@ def _manifest() -> bytes:
 
 
 def _read_manifest(data: bytes, folder: Path) -> None:
-    from katib.check import check_text
+    from katib.check.manifest import check_text
     from katib.manifest.experiment import load_experiment
 
     text = data.decode(errors="replace")

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.robustness.fuzz_mutations import content, document
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler

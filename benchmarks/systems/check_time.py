@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec

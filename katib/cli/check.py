@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from katib.check import Defect, check_text
+from katib.check import Defect
+from katib.check.manifest import check_text
 from katib.errors import ManifestError
 from katib.terminal import output, print_words
 from katib.untrusted import clean

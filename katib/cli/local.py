@@ -12,7 +12,7 @@ from katib.backend.local.ending import Halt
 from katib.backend.local.launch import gpus, launcher
 from katib.backend.local.pace import pace
 from katib.backend.local.table import read_table
-from katib.check import require_sound
+from katib.check.manifest import require_sound
 from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from katib.backend.base import Backend, PreparedRun, RunResult
-from katib.check import require_sound
+from katib.check.manifest import require_sound
 from katib.conclude.fixed_runs import FollowUpPlan, Purpose, derived, experiment_name, plan_of
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest

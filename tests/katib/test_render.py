@@ -9,7 +9,7 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.document import load
 from katib.errors import SpecError
 from katib.manifest.render import Overrides, render, render_sweep

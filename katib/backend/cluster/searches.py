@@ -1,7 +1,7 @@
 """Renders and checks the Experiments of the models that a cluster verb names."""
 
 from katib.backend.cluster.kinds import Object
-from katib.check import require_sound
+from katib.check.manifest import require_sound
 from katib.errors import SpecError
 from katib.manifest.render import Overrides, render
 from katib.site import Site

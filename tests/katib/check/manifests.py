@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec

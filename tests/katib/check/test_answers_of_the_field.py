@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler

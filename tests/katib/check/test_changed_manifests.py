@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.robustness.fuzz_mutations import content
 from benchmarks.robustness.manifests import changed, disagreement, manifest
-from katib.check import check_text
+from katib.check.manifest import check_text
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec, specs

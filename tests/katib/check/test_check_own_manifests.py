@@ -2,7 +2,7 @@
 
 import pytest
 
-from katib.check import check_text, require_sound
+from katib.check.manifest import check_text, require_sound
 from katib.errors import ManifestError
 from katib.manifest.render import Overrides, render
 from katib.site import load_site

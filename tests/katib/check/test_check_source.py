@@ -2,7 +2,7 @@
 
 import pytest
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.check.source import read
 from tests.katib.check.manifests import spoiled
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from tests.katib.check.defects_graph import DARTS, ENAS, PBT
 from tests.katib.check.defects_job import metrics_file
 from tests.katib.check.manifests import DROP, Changes, algorithm, collector, foreign, found, spoiled, words

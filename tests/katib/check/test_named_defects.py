@@ -2,7 +2,8 @@
 
 import pytest
 
-from katib.check import check_text, source
+from katib.check import source
+from katib.check.manifest import check_text
 from tests.katib.check import (
     defects_algorithm,
     defects_collector,

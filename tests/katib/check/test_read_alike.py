@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.errors import ManifestError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler

@@ -7,7 +7,8 @@ pkg/suggestion/v1beta1.
 
 import pytest
 
-from katib.check import Defect, check_text
+from katib.check import Defect
+from katib.check.manifest import check_text
 from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, spoiled
 
 BASES: dict[str, Changes] = {

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from katib.check import Defect, Rule, algorithms, check_text, command, objective, parameters
+from katib.check import Defect, Rule, algorithms, command, objective, parameters
+from katib.check.manifest import check_text
 from tests.katib.check.manifests import DROP, Changes, algorithm, foreign, long, spoiled
 from tests.katib.check.says_algorithms import ALGORITHMS
 from tests.katib.check.says_command import COMMAND, scripted

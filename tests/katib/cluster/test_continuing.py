@@ -14,7 +14,7 @@ from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, TRIAL
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.run_directories import RunDirectory
 from katib.backend.cluster.status import Curves, progress_of
-from katib.check import require_sound
+from katib.check.manifest import require_sound
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import PLAN
 from katib.search.sampler import sampler

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.check import check_text
+from katib.check.manifest import check_text
 from katib.conclude.fixed_runs import FollowUpPlan, Group, derived, experiment_name, plan_of, seed_of
 from katib.conclude.selection import candidates
 from katib.errors import ManifestError

@@ -1,0 +1,62 @@
+"""Applies all rules to a manifest: structure first, then each part, and last what the trainer itself would refuse."""
+
+from itertools import islice
+
+from katib.check.algorithms import algorithms
+from katib.check.collector import collector
+from katib.check.finding import Defect
+from katib.check.identity import identity
+from katib.check.job import job
+from katib.check.objective import budget, objective
+from katib.check.parameters import parameters
+from katib.check.source import MORE, read
+from katib.check.structure import structure
+from katib.check.template import template
+from katib.check.trainer import training
+from katib.check.tried_first import tried_first
+from katib.errors import ManifestError
+
+MOST_FINDINGS = 500
+"""Defects of one part of the rules. Nobody reads more of them, and they take time."""
+
+
+def check_text(text: str, source: str) -> list[Defect]:
+    """Returns every defect of the manifest `text`, in the order of its lines, errors first within a line; never raises.
+
+    `source` is the caller's name for the text; each defect has its line and path in it.
+    """
+    top, findings = read(text)
+    del findings[MOST_FINDINGS:]
+    if top is not None:
+        for rules in (
+            structure,
+            identity,
+            objective,
+            budget,
+            algorithms,
+            tried_first,
+            parameters,
+            collector,
+            template,
+            job,
+        ):
+            defects = rules(top)
+            findings += islice(defects, MOST_FINDINGS)
+            findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(defects, 1)]
+        # A defect that another rule reports at the same place is the more likely cause.
+        places = {found.path for found in findings}
+        own = (found for found in training(top) if found.path not in places)
+        findings += islice(own, MOST_FINDINGS)
+    return sorted(findings, key=lambda found: (found.line, found.severity, found.path))
+
+
+def require_sound(text: str, source: str, command: str | None = None) -> None:
+    """Raises ManifestError where `text` has errors: how many, the first, and the `command` that shows all."""
+    errors = [found for found in check_text(text, source) if found.severity == "error"]
+    if errors:
+        first = errors[0]
+        many = "1 defect" if len(errors) == 1 else f"{len(errors)} defects"
+        raise ManifestError(
+            f"{source}: {many}; line {first.line}: {first.where}{first.problem};"
+            f" run: {command or f'python -m katib check {source}'}"
+        )
