@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from katib.conclude.architecture import Variant, front
 from katib.conclude.follow_up import FollowUp
@@ -81,7 +80,7 @@ def _print_variants(follow_up: FollowUp, variants: Sequence[Variant]) -> None:
     print_rows([plan.field, "mean", "±", *seeds, *costs], rows, [0, 1, 2, *[6] * len(seeds), 3, 4, 5, 7])
 
 
-def record(follow_up: FollowUp, variants: Sequence[Variant]) -> dict[str, Any]:
+def record(follow_up: FollowUp, variants: Sequence[Variant]) -> dict[str, object]:
     """Returns the sweep for JSON."""
     return {
         "experiment": follow_up.name,

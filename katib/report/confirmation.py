@@ -1,7 +1,6 @@
 """Prints a confirmation: the runs that it takes, how far they are, and the verdict."""
 
 import sys
-from typing import Any
 
 from katib.conclude.confirmation import verdict_record
 from katib.conclude.follow_up import FollowUp
@@ -69,7 +68,7 @@ def _print_verdict(follow_up: FollowUp, verdict: Verdict) -> None:
     print_words(f"      {settings}", indent=6)
 
 
-def record(follow_up: FollowUp, verdict: Verdict | None) -> dict[str, Any]:
+def record(follow_up: FollowUp, verdict: Verdict | None) -> dict[str, object]:
     """Returns the confirmation for JSON."""
     groups = [
         {

@@ -11,11 +11,11 @@ searches (katib/table/importance.py).
 import json
 import re
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -114,7 +114,7 @@ def _storage(database: Path) -> RDBStorage:
     Such a connection may still roll back what a killed engine left half written.
     """
 
-    def only_query(connection: Any, _: object) -> None:
+    def only_query(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA query_only = ON")
 
     return RDBStorage(

@@ -139,7 +139,7 @@ class Store:
 
 
 def _storage(path: Path, *, durable: bool = True) -> RDBStorage:
-    def pragmas(connection: Any, _: object) -> None:
+    def pragmas(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
 
     return RDBStorage(
