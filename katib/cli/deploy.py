@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
-from katib.backend.cluster import deploying
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.deployment import Deployment
+from katib.backend.cluster.deployment import Deployment, compare
 from katib.backend.cluster.searches import manifests
 from katib.cli.options import MOST, Context, Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
 from katib.cli.searches import Models, go_ahead, site_of
 from katib.manifest.render import Overrides
-from katib.terminal import say
 
 
 def deploy(
@@ -39,7 +37,7 @@ def deploy(
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)
     cluster = Cluster(place.namespace, context)
-    diffs = deploying.prepare(cluster, wanted, out, say, anew=anew)
+    diffs = compare(cluster, wanted, out, anew=anew)
     deployment = Deployment(cluster, place, diffs, out, context, wait)
     if dry_run or not deployment.due:
         deployment.show()

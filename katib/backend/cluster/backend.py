@@ -54,7 +54,7 @@ class ClusterBackend:
         return self.has(experiment)
 
     def settled(self, experiment: str) -> bool:
-        """Returns the same: what is deployed stays as it was planned."""
+        """Returns whether an Experiment of ours has this name: what is deployed stays as it was planned."""
         return self.has(experiment)
 
     def table(self, experiment: str) -> TrialTable:
@@ -63,29 +63,28 @@ class ClusterBackend:
 
     def manifest(self, experiment: str) -> str | None:
         """Returns the Experiment as the API server has it, as JSON, which is YAML too. Raises ClusterError."""
-        found = deployed(self.cluster, search_name(experiment))
-        return None if found is None else json.dumps(found)
+        item = deployed(self.cluster, search_name(experiment))
+        return None if item is None else json.dumps(item)
 
     def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> Deployment | None:
         """Returns the deployment of the Experiment `name`, or of what is left of it where it has ended.
 
         The corpus is the one on the site's claim, so that `data` is not used.
         """
-        there = deployed(self.cluster, name)
-        if there is None:
-            return Deployment(self.cluster, self.site, [diff(read_yaml(manifest), None)], self.out, self.context)
-        item = diff(as_deployed(there), there)
-        if item.action != "continue":
-            return None
-        item = with_old_trials(self.cluster, item, self.out, say)
+        current = deployed(self.cluster, name)
+        item = diff(read_yaml(manifest) if current is None else as_deployed(current), current)
+        if current is not None:
+            if item.action != "continue":
+                return None
+            item = with_old_trials(self.cluster, item, self.out, say)
         return Deployment(self.cluster, self.site, [item], self.out, self.context)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
         """Yields Katib's UI of `experiment`, or of all experiments, through a forwarded port. Raises ClusterError.
 
-        It is reachable from this machine alone: it asks nobody who they are, and deletes on a GET as well, so that
-        filtering methods would not make it safe.
+        It can be reached from this machine only: it does not ask users who they are, and deletes on a GET too, so that
+        filtering by method would not make it safe.
         """
         path = f"experiment/{self.site.namespace}/{search_name(experiment)}" if experiment else ""
         with (
@@ -95,13 +94,14 @@ class ClusterBackend:
             yield KatibPage(f"http://localhost:{port}/katib/{path}", lines)
 
 
-def as_deployed(found: Object) -> Object:
-    """Returns an Experiment of the cluster as the manifest that creates it anew, with its plan and without the notes
-    that Katib, Kubernetes and `stop` have left on it.
+def as_deployed(item: Object) -> Object:
+    """Returns the manifest that recreates an Experiment of the cluster.
+
+    It keeps the plan, but not what Katib, Kubernetes and `stop` have noted on the Experiment.
     """
-    metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels")}
-    metadata["annotations"] = {PLAN: found["metadata"]["annotations"][PLAN]}
-    return {"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": metadata, "spec": found["spec"]}
+    metadata = {key: item["metadata"][key] for key in ("name", "namespace", "labels")}
+    metadata["annotations"] = {PLAN: item["metadata"]["annotations"][PLAN]}
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": item["spec"]}
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class KatibPage:
 
     title: str
     lines: IO[str]
-    """What kubectl prints: one line for each connection."""
-    notes: tuple[str, ...] = ("Katib's UI can create and delete experiments, and asks nobody who they are",)
+    """The output of kubectl: one line for each connection."""
+    notes: tuple[str, ...] = ("Katib's UI can create and delete experiments, and does not ask users who they are",)
 
     def serve(self) -> None:
         """Waits until kubectl ends. Raises ClusterError with its last line."""
