@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     try:
         return _run(parse(argv))
     except TrainerError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         return _without_stdout("nobody reads stdout any more")

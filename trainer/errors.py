@@ -1,10 +1,16 @@
 """Errors that end the trainer with one line on stderr and an exit code of their own."""
 
+from trainer.text import one_line
+
 
 class TrainerError(Exception):
     """Base of all errors that name what is wrong, where, and what to do next."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Returns the message as one line that any terminal can show: names in it come from corpora of others."""
+        return one_line(super().__str__())
 
 
 class ConfigError(TrainerError):

@@ -1,5 +1,6 @@
 """Words of messages."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -7,6 +8,11 @@ from difflib import get_close_matches
 def count(number: int, noun: str, plural: str = "") -> str:
     """Returns the number with its noun: 1 epoch, 2 epochs; `plural` is needed where it is not the noun with an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def one_line(text: str) -> str:
+    """Returns the text as one line without control characters, which a terminal would obey."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", text).split())
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -116,6 +116,17 @@ def test_a_name_that_leads_out_of_its_folder_is_refused(name: str, broken: Path)
     )
 
 
+@pytest.mark.parametrize("name", ["\x1b]0;title\x07\x1b[2J.wav", "a\x1eb.wav", "a\u2028b.wav", "a\x9b31mb.wav"])
+def test_a_name_that_a_terminal_would_obey_is_shown_as_text(name: str, broken: Path) -> None:
+    """Escapes, separators that end a line, and the one-byte escape of Latin-1."""
+    table = next((broken / "train").glob("*.csv"))
+    table.write_text(table.read_text().replace("003_mixFile.wav", name))
+    with pytest.raises(DataError) as raised:
+        open_subset(broken, "train")
+    assert str(raised.value).isprintable()
+    assert f"{table.name}, line 5" in str(raised.value)
+
+
 def test_dots_within_a_name_lead_nowhere(broken: Path) -> None:
     file = next((broken / "train" / "mix").glob("003*"))
     file.rename(file.with_name("003..mix.wav"))

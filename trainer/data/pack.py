@@ -174,7 +174,7 @@ def main(argv: list[str]) -> int:
             path = pack_path(out, name)
             say(f"{'packed' if made else 'already there, intact'}: {path}, {path.stat().st_size / 1e6:.0f} MB")
     except TrainerError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 

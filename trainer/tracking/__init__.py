@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from trainer.text import one_line
 from trainer.tracking.example import Signals
 from trainer.training.metric_line import METRIC
 
@@ -170,7 +171,7 @@ def _say(kind: str, text: str) -> None:
     """
     for secret in filter(None, (os.environ.get("WANDB_API_KEY"),)):
         text = text.replace(secret, "…")
-    text = " ".join(text.split()).replace(METRIC, "the metric")
+    text = one_line(text).replace(METRIC, "the metric")
     if kind == "warning":
         print(f"warning: {text}", file=sys.stderr, flush=True)
     else:

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
                 lambda done, total: bar.update(task, description="mixtures", completed=done, total=total),
             )
     except TrainerError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(f"{'built' if made else 'already there'}: {corpus.out}")
     return 0
