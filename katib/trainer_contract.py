@@ -36,7 +36,8 @@ SCORES = "evaluation.json"
 """What `python -m trainer evaluate` writes beside its WAV files."""
 OUTPUT = "output.log"
 """What the trainer printed, which the local engine keeps in the run directory."""
-FINISHED, ENDED_BY_FAULT = "finished", ("diverged", "data fault", "out of memory")
+FINISHED, DIVERGED = "finished", "diverged"
+FAULTS = (DIVERGED, "data fault", "out of memory")
 """How a run ended, by the `state` of its summary."""
 
 WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "

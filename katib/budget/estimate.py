@@ -1,8 +1,8 @@
-"""What searches will take, before anything is spent and beside what has been used so far: runs, GPU-hours, days, money.
+"""Estimates the runs, GPU-hours, days and money that searches take, and adds what they have used so far. Pure: no I/O.
 
-Hours of an epoch come from the spec's estimate until trials have ended, then from those. What patience and early
-stopping save comes from the epochs that ended trials really ran; before there are any, what patience leaves stands in
-the spec, and what early stopping saves of that is one documented assumption. Pure.
+The hours of an epoch come from the trials that have ended, and before that from the spec. What patience and early
+stopping save comes from the epochs that ended trials ran; before that, the spec tells what patience leaves, and
+ASSUMED_SAVING what early stopping saves of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,85 +14,86 @@ from katib.errors import SpecError
 from katib.manifest.render import Overrides
 from katib.spec import Spec
 from katib.table.trial_table import TrialRow, TrialTable
+from katib.trial import ENDED
 
 ASSUMED_SAVING = 0.36
-"""Share that early stopping saves of the epochs behind its first look, as many as patience leaves: simulated searches
-of 25 trials took 0.71 of the hours of searches without it, and 0.8 of their epochs lay behind the first look
+"""The share of the epochs after its first look, as far as patience leaves them, that early stopping saves: simulated
+searches of 25 trials took 0.71 of the hours of searches without it, and 0.8 of their epochs came after the first look
 (docs/search.md, ledger: ours against random)."""
 HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True)
 class Used:
-    """What a search has taken so far."""
+    """What a search has used so far."""
 
     ended: int
-    """Trials."""
+    """The number of ended trials."""
     running: int
     epochs: int
-    """Of all trials."""
+    """The epochs of all trials."""
     gpu_hours: float
 
 
 @dataclass(frozen=True)
 class ModelEstimate:
-    """One search. Hours are GPU-hours: of a trial that has several GPUs, of all of them."""
+    """The estimate for a search. Hours are GPU-hours: a trial with several GPUs takes those of all of them."""
 
     spec: Spec
     gpus: int
-    """A trial's."""
+    """The GPUs of a trial."""
     hours_per_epoch: float
     measured: int
-    """Ended trials that the hours come from; 0: the spec's estimate."""
+    """How many ended trials the hours come from; 0 if they come from the spec."""
     epochs_patience: float
-    """A trial's where nothing but its own patience ends it."""
+    """The epochs of a trial that nothing but its own patience ends."""
     epochs_expected: float
-    """A trial's with patience and early stopping."""
+    """The epochs of a trial with patience and early stopping."""
     used: Used
     ahead: tuple[float, ...]
-    """Epochs that trials still have before them with early stopping, one number a trial, running ones first."""
+    """The epochs that each trial still has to run with early stopping, running trials first."""
     parallel: int
 
     @property
     def gpu_hours(self) -> float:
-        """Of the whole search at most, with every epoch of every trial."""
+        """Those of the whole search if every trial runs every epoch."""
         return self.spec.trials * self.spec.epochs * self.hours_per_epoch
 
     @property
     def gpu_hours_patience(self) -> float:
-        """Of the whole search, where nothing but its own patience ends a trial."""
+        """Those of the whole search if nothing but patience ends a trial."""
         return self.spec.trials * self.epochs_patience * self.hours_per_epoch
 
     @property
     def gpu_hours_stopping(self) -> float:
-        """Of the whole search with patience and early stopping: what is used, and what is expected still."""
+        """Those of the whole search with patience and early stopping: what is used, and what is still expected."""
         return self.used.gpu_hours + sum(self.ahead) * self.hours_per_epoch
 
     @property
     def stopped_from(self) -> str:
-        """What the expectation rests on."""
+        """What the expectation is based on."""
         return f"{self.used.ended} ended trials" if self.used.ended else "assumption"
 
 
 @dataclass(frozen=True)
 class BudgetEstimate:
-    """Searches together on `gpus` GPUs; `price` is that of a GPU-hour, None where none was named."""
+    """The estimate for several searches on `gpus` GPUs; `price` is that of a GPU-hour, or None."""
 
     models: tuple[ModelEstimate, ...]
     gpus: int
     price: float | None
     days: float
-    """From the first trial to the last at most, with every epoch of every trial, where nothing has been done yet."""
+    """The days of the whole searches if every trial runs every epoch."""
     days_patience: float
-    """The same where nothing but its own patience ends a trial."""
+    """The same if nothing but patience ends a trial."""
     days_stopping: float
     """The same with patience and early stopping."""
     days_left: float
-    """With patience and early stopping, from now on."""
+    """The days from now on, with patience and early stopping."""
     days_site: float
-    """As `days`, with no more trials at a time than the site lets a search have."""
+    """As `days`, with at most as many trials at a time as the site allows a search."""
     days_left_site: float
-    """As `days_left`, with no more trials at a time than that."""
+    """As `days_left`, with at most as many trials at a time as that."""
 
     @property
     def over(self) -> bool:
@@ -101,26 +102,26 @@ class BudgetEstimate:
 
     @property
     def gpu_hours(self) -> float:
-        """Of all models at most."""
+        """Those of all models if every trial runs every epoch."""
         return sum(model.gpu_hours for model in self.models)
 
     @property
     def gpu_hours_patience(self) -> float:
-        """Of all models, where nothing but its own patience ends a trial."""
+        """Those of all models if nothing but patience ends a trial."""
         return sum(model.gpu_hours_patience for model in self.models)
 
     @property
     def gpu_hours_stopping(self) -> float:
-        """Of all models, with patience and early stopping."""
+        """Those of all models with patience and early stopping."""
         return sum(model.gpu_hours_stopping for model in self.models)
 
     @property
     def gpu_hours_used(self) -> float:
-        """Of all models, so far."""
+        """Those that all models have used so far."""
         return sum(model.used.gpu_hours for model in self.models)
 
     def record(self) -> dict[str, object]:
-        """Returns what `plan --json` prints: times in hours and days, money in the currency of the price."""
+        """Returns the object that `plan --json` prints: times in hours and days, costs in the currency of the price."""
         return {
             "runs": sum(model.spec.trials for model in self.models),
             "gpu_hours": _rounded(self.gpu_hours),
@@ -153,14 +154,14 @@ def plan(
     price: float | None = None,
     parallel: int | None = None,
 ) -> BudgetEstimate:
-    """Returns the plan of `specs`, with what has been done so far by name of experiment.
+    """Returns the plan of `specs`, given the tables of their experiments by name, as far as they have begun.
 
-    As many trials of a search are in being as there are GPUs, or `parallel`. Raises SpecError where a trial needs more
-    GPUs than there are.
+    A search has `parallel` trials at a time, by default as many as the GPUs allow. Raises SpecError if a trial needs
+    more GPUs than there are.
     """
     each = max(1, gpus_per_trial)
     if each > gpus:
-        raise SpecError(f"--gpus {gpus}: a trial has {each} (resources.gpus in k8s/site.yaml); name at least {each}")
+        raise SpecError(f"--gpus {gpus}: a trial needs {each} (resources.gpus in k8s/site.yaml); name at least {each}")
     wide = parallel or gpus // each
     models = tuple(_model(spec, tables.get(spec.name), each, wide) for spec in specs)
     return BudgetEstimate(
@@ -177,10 +178,7 @@ def plan(
 
 
 def as_run(table: TrialTable) -> Spec | None:
-    """Returns the spec of `table` with the trials and epochs that its manifest really has.
-
-    None where it comes from no spec.
-    """
+    """Returns the spec of `table` with the trials and epochs of its manifest; None if it comes from no spec."""
     spec, budget = table.spec, table.budget
     if spec is None or budget is None:
         return spec
@@ -192,7 +190,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     if table and table.spec and table.spec.name == spec.name:
         spec = as_run(table) or spec
     rows = table.rows if table else ()
-    ended = [row for row in rows if row.epochs and row.state not in ("Created", "Running")]
+    ended = [row for row in rows if row.epochs and row.state in ENDED]
     epochs = sum(row.epochs for row in ended)
     hours = sum(row.gpu_hours for row in ended)
     completed = [row.epochs for row in ended if row.state == "Succeeded"]
@@ -202,9 +200,9 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     else:
         each = spec.hours_per_run * gpus / spec.epochs
         expected = patience - ASSUMED_SAVING * max(0.0, patience - spec.early_stopping.start_step)
-    over = sum(row.state not in ("Created", "Running") for row in rows)
+    over = sum(row.state in ENDED for row in rows)
     running = [row for row in rows if row.state == "Running"]
-    begun = [row for row in rows if row.state in ("Created", "Running")]
+    begun = [row for row in rows if row.state not in ENDED]
     return ModelEstimate(
         spec,
         gpus,
@@ -222,7 +220,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
 
 
 def _ahead(row: TrialRow, expected: float, epochs: int) -> float:
-    """Epochs that a trial under way has before it: as expected, or where it has reached that, to its end."""
+    """Returns the epochs ahead of a running trial: up to the expected number, or if it has passed that, to its end."""
     return expected - row.epochs if row.epochs < expected else float(max(0, epochs - row.epochs))
 
 
@@ -233,7 +231,7 @@ def _days(
     *,
     parallel: int | None = None,
 ) -> float:
-    """Returns the days that the schedule takes: of whole searches with so many epochs a trial, or of what is ahead."""
+    """Returns the days of whole searches with `epochs_per_trial`, or of the epochs that are ahead."""
     loads = []
     for index, model in enumerate(models):
         epochs = model.ahead

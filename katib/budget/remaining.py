@@ -1,4 +1,4 @@
-"""How long a search that is under way will still take, at what its trials have taken so far. Pure."""
+"""Estimates how long a running search will still take, from the time of its trials so far. Pure: no I/O."""
 
 from statistics import fmean
 
@@ -9,18 +9,15 @@ from katib.text import SECONDS_AN_HOUR
 
 
 def planned_trials(table: TrialTable) -> int | None:
-    """Returns how many trials the search may have; None where nothing sets a limit."""
+    """Returns how many trials the search may have, or None if nothing limits them."""
     found = table.identity.spec.get("maxTrialCount")
     return found if isinstance(found, int) else table.budget.trials if table.budget else None
 
 
 def hours_left(table: TrialTable) -> float | None:
-    """Returns the hours until the last trial ends.
+    """Returns the hours until the last trial ends; None if no trial has ended, or if their number is not limited.
 
-    None where no trial has ended or nobody knows how many there will be.
-
-    A trial is expected to take what the ended ones took on average, and one that has passed that as long as one epoch
-    more.
+    A trial is expected to take the average time of those that have ended; one that has passed it, an epoch more.
     """
     trials = planned_trials(table)
     ended = [row for row in table.rows if row not in table.under_way and row.epochs and row.seconds]

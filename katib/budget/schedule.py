@@ -1,6 +1,6 @@
-"""When trials are done: a list schedule of several searches on some GPUs, as Katib and Kubernetes make it. Pure.
+"""Schedules the trials of several searches on some GPUs, as Katib and Kubernetes do. Pure: no I/O.
 
-Each search keeps so many trials in being; who waits longest gets the next GPUs that are free. Called by plan.py.
+Each search has a limited number of trials at a time; the one that has waited longest gets the next free GPUs.
 """
 
 import heapq
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """The trials of one search that are still to be run, in their order."""
+    """The trials of a search that are still to run, in order."""
 
     hours: tuple[float, ...]
     parallel: int
-    """That are in being at a time: at work, or waiting for a GPU."""
+    """How many exist at a time, running or waiting for a GPU."""
     gpus: int
-    """A trial's."""
+    """The GPUs of a trial."""
 
 
 def makespan(loads: Sequence[Load], gpus: int) -> float:
-    """Hours until all trials are done on `gpus` GPUs. Raises ValueError where a trial needs more than there are."""
+    """Returns the hours until all trials are done on `gpus` GPUs. Raises ValueError if a trial needs more GPUs."""
     too_many = [load.gpus for load in loads if load.hours and load.gpus > gpus]
     if too_many:
         raise ValueError(f"a trial needs {max(too_many)} GPUs, and there are {gpus}")

@@ -1,4 +1,4 @@
-"""The axes of a search as its table knows them: the manifest's own, or else what the trials' values span."""
+"""Finds the axes of a search: those of its manifest, or else the ranges that its trials span."""
 
 from katib.errors import ManifestError
 from katib.manifest.experiment import Parameter, parameters_of
@@ -18,9 +18,9 @@ def axes(table: TrialTable) -> dict[str, Axis]:
 
 
 def spanned(table: TrialTable, name: str) -> Parameter:
-    """Returns the parameter whose range the values of a setting span, where the manifest's is lost.
+    """Returns a parameter with the range that the trials' values of `name` span.
 
-    It is logarithmic where the values are positive and span more than a decade.
+    It is logarithmic if the values are positive and span more than a decade.
     """
     texts = tuple(dict.fromkeys(row.assignments[name] for row in table.rows if name in row.assignments))
     numbers = [value for text in texts if (value := number(text)) is not None]

@@ -1,9 +1,4 @@
-"""The trial table in files beside the experiment, so that it is there when the cluster has forgotten it.
-
-And back again.
-
-Written by the verb delete before it deletes; read by local_table.py in place of a store.
-"""
+"""Writes a cluster's trial table to files on this machine, and reads it when the cluster has deleted the search."""
 
 import json
 from collections.abc import Container, Mapping
@@ -27,9 +22,9 @@ JSON, CSV = "cluster-trials.json", "cluster-trials.csv"
 
 
 def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
-    """Returns the whole table as JSON and, a line a trial, as CSV in `folder`.
+    """Writes the table to `folder` as JSON and CSV and returns the two paths.
 
-    An earlier table with other trials is kept as cluster-trials-1.json, -2, …. Raises FolderError where that cannot be
+    An earlier table with other trials is kept as cluster-trials-1.json, -2, …. Raises FolderError if a file cannot be
     written.
     """
     _keep_earlier(folder, {row.trial for row in table.rows})
@@ -41,16 +36,15 @@ def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
 
 
 def _keep_earlier(folder: Path, trials: Container[str]) -> None:
-    """A search of the same name that was deleted before had other trials, and its table may be all that is left of
-    them.
-    """
+    """Renames the table of an earlier search that had the same name: it may be all that is left of its trials."""
     if not (folder / JSON).exists():
         return
     try:
         if all(row.trial in trials for row in read(folder).rows):
             return
     except FolderError:
-        pass  # what is damaged is kept as well
+        # A damaged table is kept as well.
+        pass
     number = next(number for number in count(1) if not (folder / _numbered(JSON, number)).exists())
     try:
         for name in (CSV, JSON):
@@ -65,7 +59,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def read(folder: Path) -> TrialTable:
-    """Returns what `write` wrote. Raises FolderError where it is damaged."""
+    """Returns the table that `write` wrote. Raises FolderError if it is damaged."""
     path = folder / JSON
     try:
         found = read_json(path, LARGEST_TABLE)
@@ -81,28 +75,25 @@ def read(folder: Path) -> TrialTable:
             budget=budget(manifest, source),
             gpus=found["gpus"],
             notes=(
-                f"{path}: the table as it was when the experiment was deleted",
+                f"{path}: the table at the time when the experiment was deleted",
                 *(clean(str(note)) for note in found["notes"]),
             ),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         why = clean(str(error).splitlines()[0], 200) if str(error) else type(error).__name__
-        raise FolderError(f"{path}: is no table that `make delete` has written ({why})") from None
+        raise FolderError(f"{path}: is not a table that `make delete` wrote ({why})") from None
 
 
 def _row(record: Mapping[str, Any], metric: str) -> TrialRow:
-    """Returns one trial of the file, whose texts are cleaned and whose numbers are finite.
-
-    Raises ValueError, KeyError and TypeError.
-    """
+    """Returns a trial of the file, with cleaned texts. Raises ValueError, KeyError or TypeError if it is not one."""
     if not is_name(record["trial"]):
-        raise ValueError("a trial without a name of Kubernetes")
+        raise ValueError("a trial's name is not one of Kubernetes")
     same = ("trial", "state", "best_epoch", "epochs", "restarts")
     texts = {name: clean(record[name]) for name in ("reason", "node", "remedy")}
     numbers = {"value": record[metric], "gain": record["over_mixture"]}
     numbers |= {name: record[name] for name in ("seconds", "gpu_hours")}
     if any(number is not None and finite(number) is None for number in numbers.values()):
-        raise ValueError("a number that is none")
+        raise ValueError("a value is not a finite number")
     found = {
         **{name: record[name] for name in same},
         **texts,
@@ -123,7 +114,7 @@ def _points(columns: Mapping[str, object]) -> list[dict[str, object]]:
     for point in points:
         dated = point["time"] is None or finite(point["time"]) is not None
         if not is_epoch(point["step"]) or finite(point["value"]) is None or not dated:
-            raise ValueError("an epoch or a value that is none")
+            raise ValueError("an epoch, a value or a time is not valid")
     return points
 
 

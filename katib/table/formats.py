@@ -1,4 +1,4 @@
-"""The trial table as text: on a terminal, as Markdown, CSV and JSON. The only printer of trial tables."""
+"""Prints trial tables on a terminal, and formats them as Markdown, CSV and JSON."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, get_args
 
 from katib.columns import Column, without_prefix
@@ -18,25 +19,23 @@ Format = Literal["table", "markdown", "csv", "json"]
 FORMATS = get_args(Format)
 TRIAL, REASON = "trial", "reason"
 CAUSES, TRIALS = 4, 3
-"""How many causes of failed trials are named below a table without reasons, and how many trials of each."""
+"""How many causes of failures, and how many trials of each, are named below a table without the reasons."""
 FACTS = (
     *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb"),
     *("started", "ended", "remedy"),
 )
-"""Columns of the CSV behind the metric's: keys of `records`."""
+"""The columns of the CSV after the metric's: keys of `records`."""
 
 
 def text(table: TrialTable, format: Format) -> Iterator[str]:
-    """Yields the table in one of the formats but that of the terminal, piece by piece: a large one need not fit the
-    memory twice.
-    """
+    """Yields the table in any format but the terminal's, in pieces, so that a large one is not in memory twice."""
     yield from {"markdown": markdown, "csv": as_csv, "json": as_json}[format](table)
 
 
 def records(table: TrialTable) -> Iterator[dict[str, object]]:
-    """Yields one object a trial, as in JSON; the value goes by the metric's own name, times are RFC 3339.
+    """Yields the JSON object of each trial; its value has the metric's own name as key, and times are RFC 3339.
 
-    `metrics` has for each metric the lists `epoch`, `value` and `time` (Unix s), as long as each other.
+    `metrics` holds, for each metric, the lists `epoch`, `value` and `time` (Unix time in s) of the same length.
     """
     for row in table.rows:
         yield {
@@ -61,7 +60,7 @@ def records(table: TrialTable) -> Iterator[dict[str, object]]:
 
 
 def as_json(table: TrialTable) -> Iterator[str]:
-    """Yields a list of `records`, one a line."""
+    """Yields a list of `records`, one per line."""
     before = "[\n"
     for record in records(table):
         yield f"{before}{json.dumps(record, allow_nan=False)}"
@@ -70,13 +69,10 @@ def as_json(table: TrialTable) -> Iterator[str]:
 
 
 def as_csv(table: TrialTable) -> Iterator[str]:
-    """Yields one line a trial; of each other metric the value at the best epoch, as `at_best_…`.
+    """Yields a line per trial, numbers with all digits, and other metrics at the best epoch as `at_best_…`.
 
-    Numbers are whole, times RFC 3339.
-
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
-
-    Lines end as RFC 4180 says, by which a reader tells them from an end of line in a cell.
+    Times are RFC 3339. A text that a spreadsheet would take for a formula begins with an apostrophe. Lines end with
+    CRLF (RFC 4180), which distinguishes them from line ends within a cell.
     """
     metric, others = table.identity.metric, _other_metrics(table)
     yield _line(["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)])
@@ -87,7 +83,7 @@ def as_csv(table: TrialTable) -> Iterator[str]:
 
 
 def markdown(table: TrialTable) -> Iterator[str]:
-    """Yields a table as GitHub draws it."""
+    """Yields the table in GitHub's Markdown."""
     columns = _cells(table)
     yield "| " + " | ".join(markdown_text(cell.heading) for cell in columns) + " |\n"
     yield "|" + "|".join("---:" if cell.right else "---" for cell in columns) + "|\n"
@@ -96,7 +92,7 @@ def markdown(table: TrialTable) -> Iterator[str]:
 
 
 def print_table(table: TrialTable, out: Output) -> None:
-    """Prints the table: on a terminal as much of it as fits, in a file or a pipe all of it, names whole."""
+    """Prints the table: the columns that fit on a terminal, all of them with full names in a file or a pipe."""
     prefix, names = "", [row.trial for row in table.rows]
     if out.terminal:
         prefix, names = without_prefix(names, f"{table.identity.name}-")
@@ -118,9 +114,7 @@ def print_table(table: TrialTable, out: Output) -> None:
 
 
 def _failures(table: TrialTable, names: Mapping[str, str]) -> Iterator[str]:
-    """Yields why trials failed, where a table has no room for it: the most frequent causes, with the first trials of
-    each.
-    """
+    """Yields the most frequent causes of failures, with the first trials of each."""
     found: dict[str, list[str]] = {}
     for row in table.rows:
         if row.state in WITHOUT_RESULT and row.reason:
@@ -140,7 +134,7 @@ def instant(time: float | None) -> str | None:
 
 @dataclass(frozen=True)
 class _Cell:
-    """What people read of a row. On a narrow terminal the one with the highest rank gives way first."""
+    """A column as people read it. On a narrow terminal, the one with the highest rank is left out first."""
 
     heading: str
     rank: int
@@ -149,7 +143,7 @@ class _Cell:
 
 
 def _cells(table: TrialTable) -> list[_Cell]:
-    """Returns a column that would be empty is left out."""
+    """Returns the columns that are not empty."""
     metric, rows = table.identity.metric, table.rows
     columns = [
         _Cell(TRIAL, 0, lambda row: row.trial, right=False),
@@ -167,8 +161,7 @@ def _cells(table: TrialTable) -> list[_Cell]:
         columns.append(_Cell(f"{table.device}-hours", 7, lambda row: f"{row.gpu_hours:.2f}"))
     if any(row.restarts for row in rows):
         columns.append(_Cell("restarts", 8, lambda row: str(row.restarts or "")))
-    for name in table.settings:
-        columns.append(_Cell(name, 5, lambda row, name=name: short(row.assignments.get(name, ""))))  # type: ignore[misc]
+    columns += [_Cell(name, 5, partial(_setting, name=name)) for name in table.settings]
     if len({row.node for row in rows if row.node}) > 1:
         columns.append(_Cell("node", 9, lambda row: row.node, right=False))
     if any(row.reason for row in rows):
@@ -176,6 +169,10 @@ def _cells(table: TrialTable) -> list[_Cell]:
     if any(row.wandb for row in rows):
         columns.append(_Cell("W&B", 11, lambda row: row.wandb, right=False))
     return columns
+
+
+def _setting(row: TrialRow, name: str) -> str:
+    return short(row.assignments.get(name, ""))
 
 
 def _columns(points: tuple[Point, ...]) -> dict[str, list[object]]:
@@ -187,7 +184,7 @@ def _columns(points: tuple[Point, ...]) -> dict[str, list[object]]:
 
 
 def _other_metrics(table: TrialTable) -> tuple[str, ...]:
-    """Returns those that are not the objective, in the order in which they are met."""
+    """Returns the metrics that are not the objective, in the order in which they appear."""
     names = dict.fromkeys(name for row in table.rows for name in row.metrics)
     return tuple(name for name in names if name != table.identity.metric)
 

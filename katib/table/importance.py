@@ -21,25 +21,25 @@ from katib.table.trial_table import TrialTable
 from katib.text import count
 
 FEWEST, MOST = 12, 200
-"""Trials. With 12 the right one of four parameters came first in 23 of 30 simulated searches, with 8 in 16. Of more
-than the most, as many evenly from the best to the worst."""
+"""The numbers of trials that are needed, and compared at most. With 12 trials the right one of four parameters came
+first in 23 of 30 simulated searches, with 8 trials in 16."""
 DEALS, BEYOND, SEED = 39, 2, 0
-"""So often the values are dealt anew, and the second greatest of what that gives is the bar: 2 in 40 are 5 %, and one
-wild deal does not hide what matters."""
+"""How often the values are dealt anew, and which of the results, from the greatest, is the bar: 2 in 40 are 5 %, and a
+single extreme result does not hide what matters."""
 BEST_TRIALS = 25
-"""So many count as good ones, but at most half of all; with fewer, simulated searches named the wrong parameter more
+"""How many trials count as good, but at most half of all; with fewer, simulated searches named the wrong parameter more
 often."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Of one parameter: its share of all importance, and the share that chance alone would reach in one of 20 searches."""
+    """A parameter's share of all importance, and the share that chance reaches in 1 of 20 searches."""
 
     name: str
     share: float
     chance: float
     distribution: str = ""
-    """Of its values, as Optuna calls it."""
+    """Optuna's name for the distribution of its values."""
 
     @property
     def told(self) -> bool:
@@ -48,10 +48,7 @@ class Importance:
 
 
 def importances(table: TrialTable) -> list[Importance]:
-    """Returns all searched parameters, the most important first.
-
-    Raises ValueError, with the reason, where nothing can be said.
-    """
+    """Returns all searched parameters, the most important first. Raises ValueError if the trials cannot show that."""
     varied = {name: axis for name, axis in axes(table).items() if axis.levels != 1}
     rows = [
         row
@@ -61,12 +58,12 @@ def importances(table: TrialTable) -> list[Importance]:
     ]
     if len(rows) < FEWEST:
         raise ValueError(
-            f"{count(len(rows), 'trial')} with a value are too few to tell what mattered from luck: {FEWEST} are the fewest"
+            f"{count(len(rows), 'trial')} with a value are too few to tell importance from chance; it takes {FEWEST}"
         )
     rows = spread(rows, MOST)
     values = np.array([row.value for row in rows], float)
     if np.ptp(values) == 0:
-        raise ValueError("all trials came to the same value, so that nothing mattered")
+        raise ValueError("all trials reached the same value, so nothing mattered")
     values *= table.identity.direction.sign
     points = [{name: axis.record(row.assignments[name]) for name, axis in varied.items()} for row in rows]
     with _quiet():
@@ -87,7 +84,7 @@ def importances(table: TrialTable) -> list[Importance]:
 def _divergences(
     points: Sequence[dict[str, tuple[BaseDistribution, float | int | str]]], values: NDArray[np.float64]
 ) -> list[dict[str, float]]:
-    """PED-ANOVA's divergence of each parameter, with the values as they are and then as often dealt anew."""
+    """Returns PED-ANOVA's divergences by parameter: for the values as they are, and DEALS times reshuffled."""
     from optuna import create_study
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import FrozenTrial, create_trial
@@ -111,7 +108,7 @@ def _divergences(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna tells of each study, and that it minimises what it is given, which is the negative here."""
+    """Silences Optuna, which announces each study and warns that it minimises, although the values are negated."""
     import optuna
 
     level = optuna.logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Where a search comes from: the spec and the budget that its manifest was rendered with. Pure: reads specs alone."""
+"""Finds the spec that a manifest was rendered from, and the budget of its search. It reads nothing but specs."""
 
 from katib.manifest.object import Manifest
 from katib.manifest.render import fixed_flags
@@ -8,9 +8,9 @@ from katib.trainer_contract import Flags
 
 
 def origin(manifest: Manifest) -> Spec | None:
-    """Returns the spec of the same model, all of whose fixed settings the manifest's command has.
+    """Returns the spec of the manifest's model if its command has all the fixed settings of the spec, else None.
 
-    None where there is none: another preset, or somebody else's manifest. The baseline of a spec would not apply there.
+    The baseline of a spec does not apply to another preset, or to a manifest that someone wrote by hand.
     """
     flags = manifest.trainer_flags
     for name in specs():
@@ -21,9 +21,9 @@ def origin(manifest: Manifest) -> Spec | None:
 
 
 def budget(manifest: Manifest, source: Spec | None) -> Budget | None:
-    """Returns the budget of the search; None where its command does not say how many epochs a trial has.
+    """Returns the budget of the search, with the hours of `source` in proportion to the epochs.
 
-    The hours are those of `source`, in proportion to the epochs.
+    None if the manifest does not say how many trials and epochs there are.
     """
     trials, epochs = manifest.spec.get("maxTrialCount"), manifest.number(Flags.EPOCHS)
     if not isinstance(trials, int) or not epochs:

@@ -1,7 +1,7 @@
-"""Which trials patience ended, from their own rows and the command of their manifest: the same on either backend. Pure.
+"""Finds the trials that patience ended, from their rows and the manifest's command. Pure: no I/O.
 
-The trainer ends a training after --patience epochs in a row without a validation better than the best
-(trainer/training/progress.py). For Katib and for the local engine such a trial has simply succeeded.
+The trainer ends a training after --patience epochs in a row whose validation is not the best so far
+(trainer/training/progress.py). To Katib and to the local engine, such a trial has simply succeeded.
 """
 
 import math
@@ -16,16 +16,16 @@ from katib.trainer_contract import Flags
 from katib.trial import Direction
 
 BEGIN = "patience: "
-"""What the reason of a trial that patience ended begins with."""
+"""The beginning of the reason of a trial that patience ended."""
 
 
 def patience_of(manifest: Manifest) -> int | None:
-    """Returns the patience that the manifest's command gives to the trainer; None where a trial has none."""
+    """Returns the patience that the manifest's command gives to the trainer, or None."""
     return manifest.number(Flags.PATIENCE)
 
 
 def explained(rows: Iterable[TrialRow], manifest: Manifest, *, direction: Direction) -> list[TrialRow]:
-    """Returns the rows, with the reason of each that patience ended."""
+    """Returns the rows, with a reason for those that patience ended."""
     epochs, patience = manifest.number(Flags.EPOCHS), patience_of(manifest)
     if epochs is None or patience is None:
         return list(rows)
@@ -38,10 +38,9 @@ def explained(rows: Iterable[TrialRow], manifest: Manifest, *, direction: Direct
 
 
 def reason(values: Sequence[float], epochs: int, patience: int, *, direction: Direction = Direction.MAXIMIZE) -> str:
-    """Returns why a trial that succeeded ran fewer than `epochs`; empty where patience did not end it.
+    """Returns why a trial that succeeded ran fewer than `epochs`; empty if patience did not end it.
 
-    `values` are its reports by epoch from 1; one that is not finite is no better epoch. Of equal bests the first
-    counts.
+    `values` are its reports by epoch, from 1; one that is not finite is not better. Of equal bests the first counts.
     """
     worth = [direction.sign * value if math.isfinite(value) else -math.inf for value in values]
     if not worth or max(worth) == -math.inf or len(worth) >= epochs:
@@ -57,9 +56,10 @@ def ended_by_patience(table: TrialTable) -> list[TrialRow]:
 
 
 def used(table: TrialTable) -> str:
-    """Returns how many epochs patience left of the planned ones, in a clause; empty where it ended no trial."""
+    """Returns a clause on how many of the planned epochs patience left; empty if it ended no trial."""
     rows = ended_by_patience(table)
     if not rows:
         return ""
     planned = f" of {table.budget.epochs}" if table.budget else ""
-    return f"patience ended {count(len(rows), 'trial')}, after {fmean(row.epochs for row in rows):.3g}{planned} epochs on average"
+    average = fmean(row.epochs for row in rows)
+    return f"patience ended {count(len(rows), 'trial')}, after {average:.3g}{planned} epochs on average"

@@ -1,7 +1,6 @@
-"""What a run has written about itself, in its folder: the trainer's summary, what it printed, its W&B run.
+"""Reads what a run wrote about itself into its folder: the trainer's summary, its output, the address of its W&B run.
 
-The folder may be of any trainer and from anybody, or be missing: whatever cannot be read (katib/untrusted.py) is not
-there.
+The folder may be missing, or come from anybody and from any trainer. What cannot be read counts as missing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ Metrics = dict[str, tuple[Point, ...]]
 
 
 class Later(Mapping[str, tuple[Point, ...]]):
-    """Metrics that are read when somebody first asks: most verbs never do, and of 2 000 trials they are 200 MB."""
+    """Metrics that are read on first use: most verbs never use them, and those of 2 000 trials take 200 MB."""
 
     def __init__(self, load: Callable[[], Metrics]) -> None:
         self._load = load
@@ -42,7 +41,7 @@ class Later(Mapping[str, tuple[Point, ...]]):
 
 
 def read_json(path: Path) -> Mapping[str, object]:
-    """Returns the JSON object in `path`; an empty one where there is none."""
+    """Returns the JSON object in `path`; an empty one if there is none."""
     try:
         found = foreign.read_json(path)
     except (OSError, ValueError):
@@ -53,7 +52,7 @@ def read_json(path: Path) -> Mapping[str, object]:
 def history(summary: Mapping[str, object], objective: str) -> Metrics:
     """Returns every metric by epoch from the trainer's summary.
 
-    Validation by variant goes by the objective's name, as on W&B.
+    The name of a variant's validation begins with the objective's, as on W&B.
     """
     listed = summary.get("history")
     records = [
@@ -82,9 +81,9 @@ def _names(records: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metrics:
-    """Returns every metric by step from what a trial printed, read as Katib's collector would.
+    """Returns every metric by step from the output of a trial, read as Katib's collector reads it.
 
-    A resumed trial prints its history again with the times of old: a time is one step.
+    A resumed trial prints its history again with the original times, so a time identifies a step.
     """
     names = list(names)
     parser = MetricParser(filters, names)
@@ -96,7 +95,7 @@ def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metri
 
 
 def points(reports: Iterable[Report]) -> Metrics:
-    """Reports as points, one a time, in the order in which they came.
+    """Returns the points of each metric, one per time, in the order of the reports.
 
     Each report without a time is a step of its own.
     """
@@ -115,7 +114,7 @@ def points(reports: Iterable[Report]) -> Metrics:
 
 
 def wandb_link(folder: Path) -> str:
-    """Returns the address of the run on W&B; empty where it was not online, or where this is no address."""
+    """Returns the address of the run on W&B; empty if there is none, or none that can be shown."""
     try:
         return foreign.web_address(foreign.read_text(folder / WANDB_ADDRESS).strip())
     except (OSError, UnicodeDecodeError):

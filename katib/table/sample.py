@@ -1,4 +1,4 @@
-"""A few items that stand for many."""
+"""Chooses a few items that represent many."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,17 +9,14 @@ T = TypeVar("T")
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """Returns all items, or `most` of them evenly over the sequence, the first and the last among them."""
+    """Returns all items, or `most` of them at even distances, the first and the last included."""
     if len(items) <= most:
         return list(items)
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
 def foremost(rows: Sequence[TrialRow], most: int) -> list[TrialRow]:
-    """Returns all rows, or `most` of them: the first half of these are the best, the rest evenly from the others.
-
-    The best row comes first in `rows`.
-    """
+    """Returns all rows, which are sorted from the best, or `most` of them: half the best ones, half of all others."""
     if len(rows) <= most:
         return list(rows)
     half = most // 2

@@ -1,4 +1,4 @@
-"""The trial table of an experiment: one row a trial, best on top. The one form in which results are read.
+"""Defines the trial table of an experiment, with one row per trial and the best first: the only form of results.
 
 It holds data only. A backend fills it from its own records; export.py fills it from a table that was written before
 its experiment was deleted.
@@ -17,10 +17,7 @@ from katib.trial import ENDED, Direction, Identity, State, shown
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a metric.
-
-    `step` is the epoch, from 1; `time` the Unix time in s at which it ended, None where nobody says.
-    """
+    """A value of a metric: `step` is the epoch, from 1, and `time` the Unix time (s) of its end, None if unknown."""
 
     step: int
     value: float
@@ -49,20 +46,20 @@ DELETED = replace(CLUSTER, variables="")
 
 @dataclass(frozen=True)
 class Budget:
-    """What an experiment was meant to take."""
+    """The planned size of an experiment."""
 
     trials: int
     epochs: int
-    """A trial's, where nothing stops it."""
+    """The epochs of a trial that nothing stops."""
     hours_per_run: float | None
-    """The estimate for one trial of so many epochs; None where there is none, as for a small preset of the model."""
+    """The estimate for a trial of so many epochs; None if there is none, as for a small preset of the model."""
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial. `value` is the objective's, `seconds` is training time, `best_epoch` counts from 1.
+    """A trial: `value` is the objective's, `seconds` the training time, and `best_epoch` counts from 1.
 
-    A trial that failed has no value, no best epoch and no gain, whatever it printed before: it has no result in Katib.
+    A failed trial has no value, best epoch or gain, whatever it printed before: in Katib, it has no result either.
     """
 
     trial: str
@@ -74,28 +71,26 @@ class TrialRow:
     epochs: int
     seconds: float
     gain: float | None = None
-    """How much better than the unprocessed mixture, in the metric's unit; None where the run says nothing of it."""
+    """How much better the value is than the unprocessed mixture's, in the metric's unit; None if unknown."""
     objective: str = ""
     metrics: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
-    """Every metric by its name, the objective among them; finite values only, so that steps may be missing."""
+    """Every metric by its name, the objective included; steps without a finite value are missing."""
     reports: tuple[float, ...] = ()
-    """The objective by epoch as the local store has it, at hand without reading the run's own files; empty
-    elsewhere."""
+    """The objective by epoch as the local store has it, without reading the run's files; empty on a cluster."""
     gpu_hours: float = 0.0
-    """Hours times the GPUs of a trial. Of a trial without a GPU the hours of its process: the processor is its
-    device."""
+    """Hours times the GPUs of a trial; for a trial without a GPU, the hours of its process."""
     node: str = ""
-    """The machine it ran on last; empty where that was not recorded."""
+    """The machine that it ran on last; empty if that was not recorded."""
     restarts: int = 0
-    """How often it was begun again, at its checkpoint."""
+    """How often it was restarted from its checkpoint."""
     wandb: str = ""
-    """Address of its W&B run; empty where it has none that is known."""
+    """The address of its W&B run; empty if it has none, or none that is known."""
     started: float | None = None
     """Unix time in s."""
     ended: float | None = None
-    """Unix time in s; None while it has not ended."""
+    """Unix time in s; None before its end."""
     remedy: str = ""
-    """What to do about a failure; empty where there was none, or nothing is to be done."""
+    """How to fix the cause of a failure; empty if there was none, or if nothing can be done."""
 
     def __post_init__(self) -> None:
         if self.state == "Failed":
@@ -104,7 +99,7 @@ class TrialRow:
 
     @property
     def shown_state(self) -> str:
-        """As people read it: a trial that has begun and waits to continue is Created only to Katib."""
+        """The state to show: a trial that waits to continue is Created to Katib, and Interrupted to people."""
         return shown(self.state, begun=bool(self.epochs or self.seconds))
 
     @property
@@ -114,7 +109,7 @@ class TrialRow:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The objective by epoch from 1; NaN where an epoch's is missing, which no rule counts."""
+        """The objective by epoch, from 1; NaN, which no rule counts, for an epoch whose value is missing."""
         if self.reports or not self.curve:
             return self.reports
         found = {point.step: point.value for point in self.curve}
@@ -129,24 +124,24 @@ class TrialTable:
     rows: tuple[TrialRow, ...]
     venue: Venue = ONE_MACHINE
     model: str = ""
-    """As the manifest's label has it; empty where it has none."""
+    """The model that the manifest names; empty if it names none."""
     spec: Spec | None = None
-    """The spec that the manifest was rendered from, and so its baseline and next phase; None where it comes from none:
-    written by hand, or with another preset."""
+    """The spec that the manifest was rendered from, with its baseline and next phase; None for a manifest written by
+    hand or with another preset."""
     budget: Budget | None = None
-    """None where the manifest does not say it."""
+    """None if the manifest does not tell it."""
     gpus: int = 0
-    """That one trial uses; on this machine one or, where it trains on the processor, none."""
+    """The GPUs of a trial; 0 if it trains on the processor."""
     slots: int = 0
     """How many trials the machine runs at a time; 0: as many as the manifest allows."""
     folder: Path | None = None
-    """Its folder on this machine; None where it has none."""
+    """Its folder on this machine, or None."""
     notes: tuple[str, ...] = ()
-    """What could not be read, one line each; the verbs print them to stderr."""
+    """What could not be read, in a line each; the verbs print them to stderr."""
 
     @property
     def device(self) -> Literal["GPU", "process"]:
-        """Whose hours its trials take: those of a GPU, or of a process on the processor."""
+        """What the hours of its trials are counted in: GPU-hours, or hours of a process on the processor."""
         return "GPU" if self.gpus else "process"
 
     @property
@@ -156,7 +151,7 @@ class TrialTable:
 
     @property
     def baseline(self) -> Baseline | None:
-        """The spec's baseline, where the trials can be compared with it: by its metric, after as many epochs."""
+        """The spec's baseline if the trials can be compared with it: by its metric, and after as many epochs."""
         if self.spec is None or (self.identity.metric, self.identity.direction) != (METRIC, Direction.MAXIMIZE):
             return None
         shortened = self.budget is not None and self.budget.epochs != self.spec.epochs
@@ -164,26 +159,26 @@ class TrialTable:
 
     @property
     def under_way(self) -> tuple[TrialRow, ...]:
-        """Trials that have not ended."""
+        """The trials that have not ended."""
         return tuple(row for row in self.rows if row.state not in ENDED)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by the state that is shown."""
+        """The number of trials in each state that is shown."""
         states = [row.shown_state for row in self.rows]
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """The names of what was searched."""
+        """The names of the searched hyperparameters."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row.assignments))
 
     @property
     def finished(self) -> tuple[TrialRow, ...]:
-        """Trials that ran to their own end and have a value."""
+        """The trials that ran to their own end and have a value."""
         return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
 
 
 def best_first(rows: Iterable[TrialRow], direction: Direction) -> tuple[TrialRow, ...]:
-    """Returns the order of a table: those without a value last."""
+    """Returns the rows in a table's order: the best first, those without a value last."""
     return tuple(sorted(rows, key=lambda row: (row.value is None, -direction.sign * (row.value or 0))))

@@ -19,12 +19,11 @@ from katib.backend.cluster.run_directories import RunDirectory
 from katib.manifest.object import Manifest
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 from katib.text import number
-from katib.trainer_contract import FINISHED
+from katib.trainer_contract import DIVERGED, FINISHED
 from katib.tree import items_at, put, text_at
 
 SETTING = "first_suggestions"
 _SETTINGS = ("spec", "algorithm", "algorithmSettings")
-_DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def continued(trials: Iterable[OldTrial], directories: Iterable[RunDirectory], m
     """Returns those of the trials that continue: they have a run directory and have not diverged."""
     by_trial = {directory.trial: directory for directory in directories}
     pairs = [(trial, by_trial[trial.name]) for trial in trials if trial.name in by_trial]
-    resumable = [pair for pair in pairs if pair[1].state != _DIVERGED]
+    resumable = [pair for pair in pairs if pair[1].state != DIVERGED]
     resumable.sort(key=lambda pair: (_rank(*pair), -pair[1].epochs, pair[0].name))
     kept = resumable[:max_trials]
     return Continued(

@@ -21,11 +21,11 @@ from katib.table.patience import explained
 from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
 from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
 from katib.text import SECONDS_AN_HOUR
-from katib.trainer_contract import CONFIG, ENDED_BY_FAULT, FINISHED, OUTPUT, SUMMARY, Exit
+from katib.trainer_contract import CONFIG, FAULTS, FINISHED, OUTPUT, SUMMARY, Exit
 from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
-_ENDS: Mapping[str, State] = {FINISHED: "Succeeded", **dict.fromkeys(ENDED_BY_FAULT, "Failed")}
+_ENDS: Mapping[str, State] = {FINISHED: "Succeeded", **dict.fromkeys(FAULTS, "Failed")}
 """The state of a trial by that of its run's summary."""
 
 

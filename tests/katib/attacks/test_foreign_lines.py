@@ -178,7 +178,7 @@ def test_a_kept_table_with_what_is_none_is_refused(tmp_path: Path, change: dict[
     """Among them an epoch of 10^15, of which a list would have a place each."""
     from katib.errors import FolderError
 
-    with pytest.raises(FolderError, match="is no table that `make delete` has written") as refused:
+    with pytest.raises(FolderError, match="is not a table that `make delete` wrote") as refused:
         kept(run_folder(tmp_path), **change)
     assert len(str(refused.value).splitlines()) == 1
 

@@ -92,7 +92,7 @@ def test_a_table_that_is_not_what_it_seems_is_refused(tmp_path: Path, secret: Pa
         "pipe": lambda: os.mkfifo(place),
         "sparse": lambda: (place.touch(), os.truncate(place, 10 << 30)),
     }[kind]()
-    with pytest.raises(FolderError, match="is no table that `make delete` has written") as refused:
+    with pytest.raises(FolderError, match="is not a table that `make delete` wrote") as refused:
         export.read(tmp_path)
     assert len(str(refused.value).splitlines()) == 1
 

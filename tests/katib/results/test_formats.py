@@ -116,7 +116,7 @@ def test_what_delete_writes_is_read_as_it_was(tmp_path: Path) -> None:
 def test_a_damaged_file_of_delete_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / export.JSON).write_text(content)
-    with pytest.raises(FolderError, match="is no table that `make delete` has written"):
+    with pytest.raises(FolderError, match="is not a table that `make delete` wrote"):
         read_table(tmp_path, "x")
 
 

@@ -60,7 +60,7 @@ def test_too_few_trials_at_a_time_leave_gpus_idle_and_the_plan_says_so(
 
 
 def test_a_trial_that_needs_more_gpus_than_there_are_is_refused() -> None:
-    with pytest.raises(SpecError, match="--gpus 1: a trial has 2"):
+    with pytest.raises(SpecError, match="--gpus 1: a trial needs 2"):
         plan([load_spec("dprnn")], {}, gpus=1, gpus_per_trial=2, site_parallel=2)
 
 

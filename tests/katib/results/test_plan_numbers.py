@@ -157,7 +157,7 @@ def test_as_many_trials_at_a_time_as_there_are_gpus_for(words: dict[str, Any], d
 
 def test_a_trial_that_is_larger_than_the_cluster_is_refused() -> None:
     with pytest.raises(
-        SpecError, match=r"^--gpus 2: a trial has 3 \(resources.gpus in k8s/site.yaml\); name at least 3$"
+        SpecError, match=r"^--gpus 2: a trial needs 3 \(resources.gpus in k8s/site.yaml\); name at least 3$"
     ):
         planned(gpus=2, gpus_per_trial=3)
 
