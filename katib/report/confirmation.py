@@ -14,7 +14,7 @@ def print_plan(follow_up: FollowUp) -> None:
     """Prints which configurations are to be run with which seeds."""
     plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
     known = sum(len(group.known) for group in plan.groups)
-    counted = f"; {count(known, 'run')} of the search ran to the end and count" if known else ""
+    counted = f"; {count(known, 'run')} of the search {'counts' if known == 1 else 'count'} as well" if known else ""
     print_words(
         f"confirm: experiment '{follow_up.name}', {count(follow_up.outstanding, 'run')}:"
         f" {count(len(plan.groups), 'configuration')} of '{plan.search}'"
