@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.search.landscapes import Array, Family, Landscape, ledgers, real_curves, synthetic
 from benchmarks.search.simulation import CLOSE, Strategy, search
 from benchmarks.search.strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
-from katib.manifest.experiment import Algorithm
+from katib.manifest.search import Algorithm
 from katib.metrics import METRIC
 from katib.search.sampler import Sampler
 from katib.search.space import Space

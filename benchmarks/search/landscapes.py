@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search.gaussian_process import fit
 from katib.search.space import Space
 

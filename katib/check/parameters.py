@@ -12,7 +12,7 @@ from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.check.services import SERVICES, Service
 from katib.errors import nearest
-from katib.manifest.schema import Distribution, ParameterType
+from katib.manifest.search import Distribution, ParameterType
 from katib.text import number
 
 REFUSED = "Katib's webhook refuses the Experiment"

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from katib.conclude.noise import PRIOR, Noise, moderated, pooled
-from katib.manifest.experiment import Parameter, parameters_of
+from katib.manifest.experiment import parameters_of
+from katib.manifest.search import Parameter
 from katib.metrics import METRIC
 from katib.search.history import OUTCOMES, Observation
 from katib.search.space import Space

@@ -4,48 +4,20 @@ The manifest is read once, here; nothing after it sees YAML. What Katib would re
 katib/check; this module raises ManifestError where a manifest cannot be run.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import re2
+from pydantic import ValidationError
 
+from katib.defects import worded
 from katib.errors import ManifestError, nearest
+from katib.manifest import schema
+from katib.manifest.search import Algorithm, Parameter, Search
 from katib.metrics import DEFAULT_FILTER, compile_filter
 from katib.tree import at
 from katib.trial import Direction, Identity
-
-if TYPE_CHECKING:
-    # pydantic takes 20 MB; it is loaded with the first manifest, which a service that is asked over gRPC never reads.
-    from katib.manifest import schema as schema
-    from katib.manifest.schema import Distribution, ParameterType, Strategy
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One axis of the search space; its numbers are strings, as in the manifest.
-
-    double and int have `min` and `max`, discrete and categorical have `values`.
-    """
-
-    name: str
-    type: ParameterType
-    min: str | None
-    max: str | None
-    step: str | None
-    values: tuple[str, ...]
-    distribution: Distribution
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """A service of Katib by name, with its settings."""
-
-    name: str
-    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -76,20 +48,6 @@ class FailureRule:
     others: bool
     any_container: bool
     """Whether the exit code of Katib's collector counts too."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched, and how: all that an algorithm or a stop rule needs. A count that is None has no limit."""
-
-    name: str
-    metric: str
-    direction: Direction
-    parameters: tuple[Parameter, ...]
-    algorithm: Algorithm
-    early_stopping: Algorithm | None
-    max_trials: int | None
-    parallel_trials: int
 
 
 @dataclass(frozen=True)
@@ -125,9 +83,7 @@ class TrialTemplate:
             if reference not in values:
                 raise ManifestError(f"trialParameters: nothing is called '{reference}' ({nearest(reference, values)})")
             text = text.replace(f"${{trialParameters.{name}}}", json.dumps(values[reference])[1:-1])
-        from katib.manifest.schema import PodTemplate
-
-        return TrialPod(trial_name, PodTemplate.model_validate_json(text))
+        return TrialPod(trial_name, schema.PodTemplate.model_validate_json(text))
 
 
 @dataclass(frozen=True)
@@ -138,7 +94,7 @@ class Experiment:
     template: TrialTemplate
     namespace: str
     labels: Mapping[str, str]
-    strategy: Strategy
+    strategy: schema.Strategy
     """Which of a trial's values becomes its result."""
     goal: float | None
     """The result that ends the search; None: it has no goal."""
@@ -174,9 +130,7 @@ def load_experiment(text: str, source: str) -> Experiment:
     Raises ManifestError: not YAML, not one document, not an Experiment, a key missing or of the wrong type, a trial
     that is not a Job, a filter that RE2 does not accept.
     """
-    from katib.manifest.schema import parse
-
-    manifest, document = parse(text, source)
+    manifest, document = schema.parse(text, source)
     spec = manifest.spec
     template = _template(spec, manifest.metadata.namespace, source)
     search = _search(spec, manifest.metadata.name, source)
@@ -229,16 +183,11 @@ def parameters_of(spec: Mapping[str, object], source: str) -> tuple[Parameter, .
 
     Raises ManifestError as `load_experiment` does.
     """
-    from pydantic import ValidationError
-
-    from katib.defects import worded
-    from katib.manifest.schema import Parameter as Raw
-
     try:
         listed = spec.get("parameters") or ()
         if not isinstance(listed, list | tuple):
             raise ManifestError(f"{source}: parameters: must be a list")
-        return tuple(_parameter(Raw.model_validate(raw), source) for raw in listed)
+        return tuple(_parameter(schema.Parameter.model_validate(raw), source) for raw in listed)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -13,10 +13,9 @@ from katib.defects import worded
 from katib.errors import ManifestError
 from katib.manifest.cluster_only import not_here
 from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
+from katib.manifest.search import Distribution, ParameterType
 from katib.yaml_reader import Document, YamlError, read_documents
 
-ParameterType = Literal["double", "int", "discrete", "categorical"]
-Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 Strategy = Literal["max", "min", "latest"]
 
 DEFAULT_BACKOFF_LIMIT = 6

@@ -19,8 +19,9 @@ from katib.conclude.selection import Candidate, candidates
 from katib.conclude.verdict import Verdict
 from katib.errors import FolderError
 from katib.files import write_whole
-from katib.manifest.experiment import Parameter, parameters_of
+from katib.manifest.experiment import parameters_of
 from katib.manifest.object import Manifest
+from katib.manifest.search import Parameter
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable

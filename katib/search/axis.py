@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.text import number
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from katib.errors import ManifestError, nearest
-from katib.manifest.experiment import Algorithm, Search
+from katib.manifest.search import Algorithm, Search
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import Question
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions, problems

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from katib.errors import ManifestError, nearest
-from katib.manifest.experiment import Algorithm
+from katib.manifest.search import Algorithm
 from katib.search.first_suggestions import SHAPE, first_suggestions
 from katib.search.setting import Setting, whole
 

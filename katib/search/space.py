@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search.axis import Axis, Coordinate
 
 if TYPE_CHECKING:

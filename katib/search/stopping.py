@@ -17,7 +17,7 @@ from statistics import median
 from typing import Literal, Protocol
 
 from katib.errors import ManifestError, nearest
-from katib.manifest.experiment import Algorithm
+from katib.manifest.search import Algorithm
 from katib.metrics import TOLERANCES
 from katib.search.setting import numbers, one_of, real, whole
 from katib.search.settings import Settings

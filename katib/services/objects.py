@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from katib.manifest.experiment import Algorithm
+from katib.manifest.search import Algorithm
 from katib.metrics import rankable
 from katib.tree import Tree, at, items_at, text_at
 from katib.trial import Direction

@@ -5,24 +5,18 @@ manifest, and through a port that anybody in the namespace can reach. What canno
 that is not a number makes a trial without result, because an error there would block the search for good.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
 from katib.errors import SepsweepError
-from katib.manifest.experiment import Algorithm, Parameter, Search
+from katib.manifest.search import Algorithm, Distribution, Parameter, ParameterType, Search
 from katib.metrics import rankable
 from katib.search.history import OUTCOMES, Observation, Outcome
 from katib.services.objects import TrialObject
 from katib.services.stubs import Message, pb
 from katib.services.turns import TooMuchError
 from katib.trial import CONDITIONS, Direction, state_of
-
-if TYPE_CHECKING:
-    from katib.manifest.schema import Distribution, ParameterType
 
 MOST_PARAMETERS = 200
 MOST_TRIALS = 5_000

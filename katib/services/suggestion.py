@@ -17,7 +17,7 @@ from dataclasses import replace
 from itertools import islice
 
 from katib.errors import ClusterError
-from katib.manifest.experiment import Search
+from katib.manifest.search import Search
 from katib.search.history import Observation
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.services import requests

@@ -1,7 +1,8 @@
 """Finds the axes of a search: those of its manifest, or else the ranges that its trials span."""
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Parameter, parameters_of
+from katib.manifest.experiment import parameters_of
+from katib.manifest.search import Parameter
 from katib.search.axis import Axis
 from katib.search.space import Space
 from katib.table.trial_table import TrialTable

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from scipy import stats
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search.axis import Axis
 from katib.search.space import Space
 

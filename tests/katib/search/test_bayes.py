@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import polygamma
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search import bayes, gaussian_process
 from katib.search.bayes import Surrogate, surrogate
 from katib.search.gaussian_process import JITTER, GaussianProcess

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search.failed_points import FailedPoints
 from katib.search.space import Space
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from scipy import stats
 from scipy.stats import qmc
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search import bayes
 from katib.search.algorithms import base
 from katib.search.algorithms.base import NEAR

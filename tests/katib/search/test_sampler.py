@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Parameter, Search, load_experiment
+from katib.manifest.experiment import load_experiment
 from katib.manifest.render import render
+from katib.manifest.search import Parameter, Search
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import NEAR
 from katib.search.history import Observation, Outcome

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Algorithm, Search
+from katib.manifest.search import Algorithm, Search
 from katib.search import sampler as module
 from katib.search.algorithms.tpe import CANDIDATES, candidates
 from katib.search.first_suggestions import FirstSuggestion

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search.axis import Axis, Coordinate
 from katib.search.space import Space
 

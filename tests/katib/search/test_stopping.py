@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katib.errors import ManifestError
-from katib.manifest.experiment import Algorithm
+from katib.manifest.search import Algorithm
 from katib.metrics import METRIC, TOLERANCES
 from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because, stop_rule
 from katib.trial import Direction

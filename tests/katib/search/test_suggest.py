@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import chi2, multivariate_normal, norm
 
-from katib.manifest.experiment import Parameter
+from katib.manifest.search import Parameter
 from katib.search import bayes
 from katib.search.bayes import Surrogate, noise_prior, suggest, surrogate
 from katib.search.gaussian_process import JITTER

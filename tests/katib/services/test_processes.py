@@ -112,7 +112,7 @@ def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
     [
         (
             "collector.__main__",
-            "pydantic optuna numpy yaml kubernetes kubeflow.katib katib.manifest.experiment",
+            "pydantic optuna numpy yaml kubernetes kubeflow.katib katib.manifest.search",
         ),
         ("early_stopping", "pydantic optuna numpy yaml kubernetes kubeflow.katib"),
         ("suggestion", "torch kubernetes kubeflow.katib scipy.stats pydantic"),
