@@ -170,8 +170,8 @@ def test_a_million_rows_are_read_and_a_larger_file_is_refused(tmp_path: Path, mo
 def test_a_query_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever makes it long."""
     folder = run_folder(tmp_path)
-    monkeypatch.setattr(database, "_STEPS_A_LOOK", 100)
-    monkeypatch.setattr(database, "_MOST_LOOKS", 1)
+    monkeypatch.setattr(database, "_STEPS_PER_CALL", 100)
+    monkeypatch.setattr(database, "_MOST_CALLS", 1)
     assert "interrupted" in refused(folder)
 
 
