@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import re2
 
+from katib.trainer_contract import METRIC
+
 Pattern: TypeAlias = Any
 """A compiled expression of RE2, whose Python package has no types."""
-METRIC = "val_si_snr"
-UNIT = "dB"
 _GO_NUMBER = re2.compile(
     r"(?i)[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|0x([\da-f]+\.?[\da-f]*|\.[\da-f]+)p[+-]?\d+)"
 )

@@ -3,7 +3,7 @@
 import math
 import re
 
-from katib.metrics import METRIC, UNIT
+from katib.trainer_contract import METRIC, UNIT
 
 SECONDS_AN_HOUR = 3600
 

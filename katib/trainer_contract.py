@@ -23,6 +23,8 @@ CORPUS_MODULE, PACK_MODULE = "trainer.data.corpus", "trainer.data.pack"
 SMALLEST_PRESET = "debug"
 """The preset that a processor trains in minutes."""
 
+METRIC, UNIT = "val_si_snr", "dB"
+"""The metric that the trainer prints after each epoch: the validation SI-SNR."""
 DATA, RUNS = "/data", "/runs"
 """Where a trial's pod mounts the corpus and the run directories."""
 DATA_VOLUME, RUNS_VOLUME = "data", "runs"

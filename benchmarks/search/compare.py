@@ -24,10 +24,10 @@ from benchmarks.search.landscapes import Array, Family, Landscape, ledgers, real
 from benchmarks.search.simulation import CLOSE, Strategy, search
 from benchmarks.search.strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
 from katib.manifest.search import Algorithm
-from katib.metrics import METRIC
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import stop_rule
+from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
 Make = Callable[[Landscape, int], Strategy]

@@ -23,11 +23,10 @@ from katib.conclude.sizes import Size, known_sizes
 from katib.conclude.verdict import Verdict
 from katib.errors import FolderError, ResultError, SpecError
 from katib.manifest.object import Manifest
-from katib.metrics import METRIC
 from katib.spec import Architecture, load_spec, specs
 from katib.spec_flags import require_next_phase
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.trainer_contract import Flags
+from katib.trainer_contract import METRIC, Flags
 from katib.trial import Direction
 
 Cost = Literal["parameters", "multiply_adds", "step_seconds"]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from katib.metrics import METRIC, SEED_DEVIATION
+from katib.metrics import SEED_DEVIATION
+from katib.trainer_contract import METRIC
 
 LEVEL = 0.95
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from katib.budget.remaining import hours_left, planned_trials
 from katib.manifest.object import Manifest
-from katib.metrics import METRIC
 from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
+from katib.trainer_contract import METRIC
 from katib.trial import WITHOUT_RESULT
 
 

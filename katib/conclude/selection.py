@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from katib.conclude.noise import PRIOR, Noise, moderated, pooled
 from katib.manifest.experiment import parameters_of
 from katib.manifest.search import Parameter
-from katib.metrics import METRIC
 from katib.search.history import OUTCOMES, Observation
 from katib.search.space import Space
 from katib.table.axes import spanned
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import with_unit
+from katib.trainer_contract import METRIC
 
 if TYPE_CHECKING:
     # SciPy takes half a second to load: only what fits a Gaussian process waits for it.

@@ -22,8 +22,8 @@ from statistics import fmean
 from typing import Literal
 
 from katib.conclude.noise import Noise, known_beforehand, pooled, quantile
-from katib.metrics import METRIC
 from katib.text import signed, with_unit
+from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
 Outcome = Literal["better", "worse", "no better", "unknown"]

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
-from katib.metrics import METRIC, metric_filter
+from katib.metrics import metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
 from katib.text import SECONDS_AN_HOUR, count
-from katib.trainer_contract import DATA, PROCESS_ID, RUNS, Flags
+from katib.trainer_contract import DATA, METRIC, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
 
 TEMPLATES = Path(__file__).parents[1] / "templates"

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from katib.conclude.selection import candidates
-from katib.metrics import UNIT
 from katib.report.cost import hours, spared
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, difference, duration, short, with_unit
+from katib.trainer_contract import UNIT
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from katib.metrics import METRIC
 from katib.spec import Baseline, Spec
+from katib.trainer_contract import METRIC
 from katib.trial import ENDED, Direction, Identity, State, shown
 
 

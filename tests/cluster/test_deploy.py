@@ -8,8 +8,8 @@ import yaml
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE, POD
-from katib.metrics import METRIC
 from katib.site import Site
+from katib.trainer_contract import METRIC
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, in_background
 from tests.cluster.tools import Tools, manifest

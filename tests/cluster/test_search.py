@@ -13,9 +13,9 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, OWNER_LABEL, POD, TRIAL, TRIAL_LABEL, Object
 from katib.backend.cluster.kubectl import forwarded
 from katib.backend.cluster.model import read_pod, read_search, read_trial
-from katib.metrics import METRIC
 from katib.services.observations import ObservationLogs
 from katib.site import Site
+from katib.trainer_contract import METRIC
 from tests.cluster import elsewhere
 from tests.cluster.conftest import Verb
 from tests.cluster.search import as_json

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from katib.manifest.render import render
-from katib.metrics import METRIC, MetricParser, metric_filter
+from katib.metrics import MetricParser, metric_filter
 from katib.site import load_site
 from katib.spec import load_spec, specs
+from katib.trainer_contract import METRIC
 from trainer.command_line import parse
 from trainer.config import Run
 from trainer.training.metric_line import metric_line, timestamp

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from katib.manifest.render import render
-from katib.metrics import METRIC, MetricParser
+from katib.metrics import MetricParser
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.trainer_contract import METRIC
 from trainer.training.metric_line import metric_line
 
 WORDS = ("--model", "convtasnet", "--preset", "debug", "--batch-size", "4", "--device", "cpu")

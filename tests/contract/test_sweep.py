@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from katib.manifest.render import Overrides, render_sweep
-from katib.metrics import METRIC
 from katib.site import load_site
 from katib.spec import load_spec, specs
+from katib.trainer_contract import METRIC
 from tests.trainer.wandb_server import WandbServer, wandb_server
 
 SECONDS = 120

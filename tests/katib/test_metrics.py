@@ -11,15 +11,14 @@ from scipy.stats import norm
 
 from katib.metrics import (
     DEFAULT_FILTER,
-    METRIC,
     SEED_DEVIATION,
     TOLERANCES,
-    UNIT,
     MetricParser,
     compile_filter,
     katib_number,
     metric_filter,
 )
+from katib.trainer_contract import METRIC, UNIT
 
 
 @pytest.mark.parametrize(

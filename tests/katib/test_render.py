@@ -13,9 +13,10 @@ from katib.check.manifest import check_text
 from katib.document import load
 from katib.errors import SpecError
 from katib.manifest.render import Overrides, render, render_sweep
-from katib.metrics import METRIC, MetricParser
+from katib.metrics import MetricParser
 from katib.site import load_site
 from katib.spec import SPECS, Spec, load_spec, specs
+from katib.trainer_contract import METRIC
 
 # trials, epochs, first look of the early stopper, hours a run, mean baseline (dB): the published plan of Series 3
 SERIES_3 = {

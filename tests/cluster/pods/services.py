@@ -16,7 +16,8 @@ import yaml
 from packaging.requirements import Requirement
 
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, MANAGER, OWNER_LABEL, SUGGESTION_LABEL, Object
-from katib.metrics import METRIC, metric_filter
+from katib.metrics import metric_filter
+from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.one_node import images
 from tests.cluster.tools import Tools

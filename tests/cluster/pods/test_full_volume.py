@@ -10,8 +10,8 @@ import yaml
 
 from katib.__main__ import main
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, TRIAL
-from katib.metrics import METRIC
 from katib.site import Site
+from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.pods.conftest import SECURITY
 from tests.cluster.pods.trial import EPOCHS, NAME, begin, metrics, shortened, wait_for_line

@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 
 from katib.backend.cluster.kinds import SIDECAR
-from katib.metrics import METRIC
 from katib.site import Site
+from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.pods.trial import begin, metrics
 from tests.cluster.tools import Tools

@@ -1,8 +1,9 @@
 """Starts a trial of the demo's search and observes it."""
 
 from katib.backend.cluster.kinds import EXPERIMENT, SIDECAR
-from katib.metrics import METRIC, MetricParser, metric_filter
+from katib.metrics import MetricParser, metric_filter
 from katib.site import Site
+from katib.trainer_contract import METRIC
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest
 

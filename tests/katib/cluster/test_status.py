@@ -11,9 +11,9 @@ from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, 
 from katib.backend.cluster.status import LOGS, Curves, progress_of
 from katib.backend.cluster.view import Line, lines
 from katib.manifest.render import render
-from katib.metrics import METRIC
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.trainer_contract import METRIC
 from tests.katib.cluster.test_plan_and_causes import running
 
 

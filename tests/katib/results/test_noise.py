@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from katib.conclude.noise import PRIOR, Noise, known_beforehand, moderated, pooled
-from katib.metrics import METRIC, SEED_DEVIATION
+from katib.metrics import SEED_DEVIATION
+from katib.trainer_contract import METRIC
 
 
 def test_a_noise_is_weighed_against_the_prior_by_degrees_of_freedom() -> None:

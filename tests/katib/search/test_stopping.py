@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm
-from katib.metrics import METRIC, TOLERANCES
+from katib.metrics import TOLERANCES
 from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because, stop_rule
+from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
