@@ -1,8 +1,8 @@
-"""The architecture sweep of a model's next phase: which runs it takes, and what each variant gives for what it costs.
+"""Plans the architecture sweep of a model's next phase, and weighs the result of each variant against its costs.
 
-It is an Experiment of its own, `<search>-arch`, of fixed runs: each value of the field that the spec names, with the
-best hyperparameters of the search and three seeds. They were found for the architecture of the search, so that a
-variant that comes close without a search of its own may come out ahead with one. Called by the verb arch.
+The sweep is an Experiment of its own, `<search>-arch`, of fixed runs: each value of the field that the spec names, with
+the best hyperparameters of the search and three seeds. These hyperparameters were found for the search's own
+architecture: a variant that comes close to it might win after a search of its own.
 """
 
 import math
@@ -34,17 +34,17 @@ Cost = Literal["parameters", "multiply_adds", "step_seconds"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One architecture of the sweep: `value` of the field, the result by seed (dB) and the costs; None: not known."""
+    """One architecture of the sweep: the `value` of the field, the result by seed (dB) and the costs; None if unknown."""
 
     value: str
     seeds: Mapping[int, float]
     mean: float | None
     half_width: float | None
-    """Of the mean's 95 % interval; the noise of seeds is pooled over all variants."""
+    """Half the width of the mean's 95 % interval; the seed noise is pooled over all variants."""
     parameters: int | None = None
     multiply_adds: int | None = None
     step_seconds: float | None = None
-    """Measured: an epoch's time, validation included, by its training steps; median over the epochs of all its runs."""
+    """An epoch's measured time, including validation, per training step; the median over all epochs of its runs."""
     epoch_seconds: float | None = None
 
 
@@ -85,11 +85,10 @@ def plan_architecture(
     verdict: Verdict | None = None,
     own: int | None = None,
 ) -> FollowUpPlan:
-    """Returns the sweep of `field` with the confirmed configuration of the search, or its first candidate where none is
-    confirmed.
+    """Returns the sweep of `field` with the search's confirmed configuration, or with its first candidate.
 
-    `own` is the value that the search itself had: its runs, and the confirming ones, are not repeated. Raises
-    ResultError where the search has no candidate.
+    `own` is the value in the search itself, whose runs and confirming runs are not repeated. Raises ResultError where
+    the search has no candidate.
     """
     found = candidates(table, 1)
     if not found:
@@ -132,10 +131,9 @@ def variants(
     sizes: Sequence[Size | None],
     before: Sequence[TrialRow] = (),
 ) -> list[Variant]:
-    """Returns what is known of each variant so far; `sizes` are theirs, `batch` the mixtures of a training step.
+    """Returns the variants with their results so far and their `sizes`; `batch` is the mixtures per training step.
 
-    `before` are trials of the search and its confirmation, among which those of the search's own architecture are
-    found.
+    `before` holds the trials of the search and its confirmation, which time the search's own architecture.
     """
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
     noise = pooled(list(one.values()) for one in values) or known_beforehand(table.identity.metric if table else METRIC)
@@ -159,7 +157,7 @@ def variants(
 
 
 def _rows(plan: FollowUpPlan, group: Group, swept: Sequence[TrialRow], before: Sequence[TrialRow]) -> list[TrialRow]:
-    """Returns the trials of one variant; those of before only where their values were taken over."""
+    """Returns the trials of one variant, with those from `before` only where the plan takes over their values."""
     words = {group.word(seed) for seed in plan.seeds}
     rows = [row for row in swept if row.assignments.get(RUN) in words]
     if group.known:
@@ -181,7 +179,7 @@ def front(found: Sequence[Variant], cost: Cost, *, direction: Direction = Direct
 
 
 def epochs(row: TrialRow) -> list[float]:
-    """Seconds of each epoch: as the run itself has measured them, else from one report to the next."""
+    """Returns the seconds of each epoch: as measured by the run itself, or else from one report to the next."""
     if measured := row.metrics.get("seconds"):
         return [point.value for point in measured]
     times = [point.time for point in row.curve if point.time is not None]
@@ -189,7 +187,7 @@ def epochs(row: TrialRow) -> list[float]:
 
 
 def steps(row: TrialRow, batch: int | None) -> list[float]:
-    """Seconds of a training step in each epoch; empty where the run does not say how many mixtures it trained on."""
+    """Returns the seconds per training step in each epoch; empty where the run has not reported its mixtures."""
     mixtures = {point.step: point.value for point in row.metrics.get("mixtures", ())}
     return [
         point.value / math.ceil(mixtures[point.step] / batch)

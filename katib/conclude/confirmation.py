@@ -1,9 +1,8 @@
-"""The confirmation of a search: which runs it takes, where it is found again, and what it comes to.
+"""Confirms a search: plans the runs that it takes, concludes from them, and finds the verdict again.
 
-It is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/conclude/fixed_runs.py): the three candidates
-with seeds 42, 123 and 456. The search's own run of a candidate is not repeated where it ran to its end. What was
-planned stands in the Experiment, so that candidates and baseline are settled before the first seed is run. Called by
-the verb confirm, the report and the log.
+The confirmation is an Experiment of its own, `<search>-confirm`, of fixed runs (katib/conclude/fixed_runs.py): the
+three candidates with seeds 42, 123 and 456. A candidate's run in the search itself is not repeated where it was
+complete. The plan is part of the Experiment, so that candidates and baseline are settled before the first run.
 """
 
 import json
@@ -32,17 +31,17 @@ from katib.table.trial_table import TrialTable
 from katib.untrusted import checked, clean, read_json
 
 SEEDS = (42, 123, 456)
-"""Of the published baselines (Series 3)."""
+"""The seeds of the published baselines (Series 3)."""
 TOP = 3
 VERDICT = "verdict.json"
-"""In the search's folder: the verdict of a confirmation that ran on a cluster."""
+"""The file in the search's folder with the verdict of a confirmation that ran on a cluster."""
 
 
 def find_verdict(runs: Path, search: TrialTable) -> Verdict | None:
-    """Returns the verdict on `search`, whose confirmation ran below `runs` or was concluded into it; None before that.
+    """Returns the verdict on `search`, whose confirmation ran below `runs` or was saved there; None before that.
 
-    Searches of one name may be on this machine and on a cluster, or one after the other. A verdict is on the search
-    that it follows from: one on the same backend, among whose trials its configuration is.
+    Several searches may have the same name, on this machine, on a cluster, or one after the other. A verdict belongs to
+    the search on the same backend that tried its configuration.
     """
     found = (_here if search.venue.run_directories else _kept)(runs, search.identity.name)
     own = [{name: text for name, text in row.assignments.items() if name != SEED} for row in search.rows]
@@ -56,7 +55,7 @@ def _here(runs: Path, experiment: str) -> Verdict | None:
 
 
 def _kept(runs: Path, experiment: str) -> Verdict | None:
-    """Returns the verdict of the confirmation that ran on a cluster, as it was written down then."""
+    """Returns the verdict of the confirmation that ran on a cluster, as it was saved then."""
     try:
         return _read(read_json(runs / experiment / VERDICT))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -71,10 +70,10 @@ def plan_confirmation(
     top: int = TOP,
     baseline: Mapping[int, float] | None = None,
 ) -> FollowUpPlan:
-    """Returns what it takes to confirm the search of `table`, whose manifest is `manifest`.
+    """Returns the plan that confirms the search of `table` and `manifest`.
 
-    `baseline` is that of the search's own spec where it is None and was trained for as many epochs. Raises ResultError
-    where there is no candidate.
+    The default `baseline` is the one in the search's spec, if it was trained for as many epochs. Raises ResultError
+    where there is no candidate, or where the search has seen all `seeds`.
     """
     found = candidates(table, top)
     if not found:
@@ -109,10 +108,7 @@ def hindrance(table: TrialTable) -> str:
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:
-    """Returns the command that trains the architectures of the next phase.
-
-    Empty where there is none, or where it would not run yet.
-    """
+    """Returns the command that trains the architectures of the next phase; empty where it would not run, or not yet."""
     spec = table.spec
     if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
         return ""
@@ -121,12 +117,12 @@ def arch_command(table: TrialTable, where: str = "") -> str:
 
 
 def seen_seeds(table: TrialTable, manifest: Manifest) -> tuple[int, ...]:
-    """Returns the seeds that the search has seen."""
+    """Returns the seeds that the search ran with."""
     return tuple(sorted({seed_of(row, manifest) for row in table.rows}))
 
 
 def nothing_to_go_by(table: TrialTable) -> str:
-    """Returns why no conclusion can be drawn from a table without a candidate, and what to do."""
+    """Returns why a table without a candidate allows no conclusion, and what to do."""
     name = table.identity.name
     why = next(remarks(table), f"{name}: no trial has ended with a value")
     return f"nothing to conclude from: {why}; see make results EXPERIMENT={name}{table.venue.variables}"
@@ -135,9 +131,8 @@ def nothing_to_go_by(table: TrialTable) -> str:
 def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
     """Returns the verdict, once every planned run has ended in the confirmation's `table`.
 
-    None before, and where none ended well.
-
-    It is on the search's first choice, or, where none of that one's unseen runs ended well, on the next.
+    It is on the search's first choice, or on the next one where no run of that with an unseen seed has succeeded. None
+    before the last run has ended, and where no run has succeeded.
     """
     if table is None or plan.outstanding(table):
         return None
@@ -157,14 +152,14 @@ def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
 
 
 def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
-    """Write the verdict into the search's folder. Raises FolderError."""
+    """Writes the verdict into the search's folder. Raises FolderError where it cannot be written."""
     path = runs / experiment / VERDICT
     write_whole(path, [json.dumps(verdict_record(verdict), indent=2), "\n"])
     return path
 
 
 def verdict_record(verdict: Verdict) -> dict[str, object]:
-    """Returns the verdict for JSON, which has no NaN: what is not known is null."""
+    """Returns the verdict for JSON, which has no NaN: unknown numbers are null."""
     seeds = {key: {str(seed): value for seed, value in getattr(verdict, key).items()} for key in _BY_SEED}
     numbers = {key: None if math.isnan(value := getattr(verdict, key)) else value for key in _NUMBERS}
     return {
@@ -192,9 +187,9 @@ _NUMBERS = ("difference", "low", "high", "p_value")
 
 
 def known_runs(candidate: Candidate, table: TrialTable, manifest: Manifest) -> dict[int, float]:
-    """Returns the search's own runs of the candidate by their seed.
+    """Returns the values of the candidate's complete runs in the search itself, by seed.
 
-    One that was stopped early is no run of its seed: its value is that of an early epoch.
+    A run that was stopped early does not count: its value is that of an early epoch.
     """
     own = [row for row in table.finished if row.trial in candidate.trials]
     return {seed_of(row, manifest): row.value for row in own if row.value is not None}

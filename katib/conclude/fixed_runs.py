@@ -1,11 +1,10 @@
-"""An Experiment of runs that are fixed beforehand, made from the manifest of the search that they follow from.
+"""Makes an Experiment of fixed runs from the manifest of the search that it follows from. Pure: no I/O.
 
-Katib draws each parameter on its own, so a handful of whole configurations is one categorical parameter, `run`, whose
-values are the runs (`lr=0.0021,weight_decay=1.2e-05,seed=123`), and grid as its algorithm: every run once, on stock
-Katib, on our services and on one machine. The trainer takes the word with --set and reads each setting by its own
-flag's type. All else is the search's: image, epochs, curriculum, resources, metric filter. What is planned stands in an
-annotation of the Experiment, so that whoever finds it knows what it is for. Pure; called by
-katib/conclude/confirmation.py and architecture.py.
+Katib draws each parameter independently, so a handful of whole configurations becomes one categorical parameter, `run`,
+whose values are the runs (`lr=0.0021,weight_decay=1.2e-05,seed=123`), with grid as the algorithm: each run is trained
+once, on stock Katib, with our services and on one machine. The trainer takes the value with --set and reads each
+setting as the type of its own flag. Everything else is copied from the search: image, epochs, curriculum, resources,
+metric filter. An annotation of the Experiment holds the plan, so that it is found with the Experiment.
 """
 
 import re
@@ -34,9 +33,9 @@ LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
 EXPERIMENT_LABEL, GROUP_VARIABLE = "katib.kubeflow.org/experiment", "WANDB_RUN_GROUP"
 LONGEST_NAME = 40
 _WORD = re.compile(r"[A-Za-z0-9_./:+@%-]+")
-"""What stands in a run's word: no comma and no equals sign, and nothing that a shell reads."""
+"""A setting within a run's value: no comma, no equals sign, and nothing that a shell would interpret."""
 _NUMBERLIKE = re.compile(r"[-+.]?\d[\w.+-]*")
-"""Text that some reader of YAML takes for a number: 1e-06 is one to Go and none to Python."""
+"""Text that some YAML readers take for a number: 1e-06 is a number in Go and a string in Python."""
 
 Purpose = Literal["confirm", "arch"]
 
@@ -44,7 +43,7 @@ Purpose = Literal["confirm", "arch"]
 class Group(BaseModel):
     """One configuration that is trained with every seed.
 
-    `known` are the values, by seed, of runs that are there already; `mean` and `sd` what the search believed of it.
+    `known` holds the values of runs that have been made before, by seed; `mean` and `sd` are the search's estimate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +59,10 @@ class Group(BaseModel):
 
 
 class FollowUpPlan(BaseModel):
-    """What an Experiment of fixed runs is for. `seen` are the seeds of the search, `baseline` its values by seed."""
+    """The plan of an Experiment of fixed runs.
+
+    `seen` holds the seeds that the search ran with, `baseline` the values to beat, by seed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +73,7 @@ class FollowUpPlan(BaseModel):
     groups: tuple[Group, ...]
     baseline: dict[int, float] = {}
     field: str = ""
-    """arch: the field of the model that varies."""
+    """The field of the model that an architecture sweep varies."""
 
     @property
     def words(self) -> list[str]:
@@ -79,7 +81,7 @@ class FollowUpPlan(BaseModel):
         return [group.word(seed) for group in self.groups for seed in self.seeds if seed not in group.known]
 
     def values(self, table: TrialTable) -> list[dict[int, float]]:
-        """Of each group its values by seed: those known before, and those of the runs that ended well."""
+        """Returns the values of each group by seed: those known before, and those of the runs that have succeeded."""
         ended = {row.assignments.get(RUN): row.value for row in table.finished}
         found = []
         for group in self.groups:
@@ -108,14 +110,14 @@ class FollowUpPlan(BaseModel):
 
 
 def experiment_name(search: str, purpose: Purpose) -> str:
-    """Of the Experiment that follows from `search`; within Katib's 40 characters."""
+    """Returns the name of the Experiment that follows from `search`, within Katib's 40 characters."""
     return f"{search[: LONGEST_NAME - len(purpose) - 1].rstrip('-')}-{purpose}"
 
 
 def derived(search: Manifest, plan: FollowUpPlan) -> str:
     """Returns the manifest of `plan` as text, made from that of its search.
 
-    Raises ManifestError where the trials of the search are not of our trainer, which alone takes a run in one word.
+    Raises ManifestError where the trials of the search do not run our trainer: no other program takes --set.
     """
     old, new, words = plan.search, experiment_name(plan.search, plan.purpose), plan.words
     for group in plan.groups:
@@ -157,7 +159,7 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
 
 
 def plan_of(manifest: Manifest) -> FollowUpPlan | None:
-    """Returns the plan of an Experiment of fixed runs; None of any other Experiment."""
+    """Returns the plan of an Experiment of fixed runs; None for any other Experiment."""
     text = manifest.annotations.get(PLAN)
     if text is None:
         return None
@@ -170,7 +172,7 @@ def plan_of(manifest: Manifest) -> FollowUpPlan | None:
 def seed_of(row: TrialRow, search: Manifest) -> int:
     """Returns the seed that a trial of the search was trained with, from its parameters or from the command.
 
-    Raises ManifestError where neither says it: a verdict must know which seeds the search has seen.
+    Raises ManifestError where neither has it: a verdict must know which seeds the search has seen.
     """
     words = search.flags.get(Flags.SEED, [])
     text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
@@ -182,7 +184,7 @@ def seed_of(row: TrialRow, search: Manifest) -> int:
 
 
 def require_trainer(manifest: Manifest, search: str) -> None:
-    """Raises ManifestError where the trials of `search` are not of our trainer."""
+    """Raises ManifestError where the trials of `search` do not run our trainer."""
     if not manifest.container:
         raise ManifestError(
             f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be"
@@ -197,7 +199,7 @@ def require_trainer(manifest: Manifest, search: str) -> None:
 
 
 def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
-    """Returns the trainer's container, which takes a run in the place of the searched flags and of the seed."""
+    """Returns the trainer's container with `run` instead of the searched flags and the seed."""
     given = {Flags.SEED, *("--" + name.replace("_", "-") for group in plan.groups for name in group.configuration)}
     searched = [
         f"${{trialParameters.{name}}}"
@@ -238,7 +240,7 @@ def _renamed(value: object, old: str, new: str) -> object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that might be read as a number; no anchors."""
+    """A dumper that quotes every text that could be read as a number, and writes no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""What is odd about a trial table, one line each, for verbs that draw on it all the same. Pure."""
+"""Remarks on a trial table: what is unusual about it, how far it is, and how it differs from its baseline. Pure: no I/O."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,9 +11,9 @@ from katib.trial import WITHOUT_RESULT
 
 
 def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
-    """That there is no trial, none that ended well, one only, no difference.
+    """Yields what is unusual: no trial, only one, none that has succeeded, or no difference between them.
 
-    With `metrics` also what some did not report, for which all of them are read.
+    With `metrics`, every trial's metrics are read, and those that some trials have not reported are listed too.
     """
     name, rows = table.identity.name, table.rows
     values = [row.value for row in rows if row.value is not None]
@@ -42,9 +42,9 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
 
 
 def too_many_failures(table: TrialTable) -> str:
-    """Returns that the search was ended by its failed trials; empty where it was not.
+    """Returns that failed trials have ended the search; empty where they have not.
 
-    As in Katib, as many failures as maxFailedTrialCount end a search, unless it has reached its goal before.
+    As in Katib, maxFailedTrialCount failures end a search, unless it has reached its goal before.
     """
     manifest, best = Manifest(table.identity.spec), table.best.value if table.best else None
     allowed, goal = manifest.spec.get("maxFailedTrialCount"), manifest.goal
@@ -57,7 +57,7 @@ def too_many_failures(table: TrialTable) -> str:
 
 
 def progress(table: TrialTable) -> str:
-    """Returns how far a search is whose trials have not all ended, in a sentence."""
+    """Returns how far a search with trials under way has come, in one sentence."""
     running = len(table.under_way)
     trials, left = planned_trials(table), hours_left(table)
     planned = f" of {trials}" if trials else ""
@@ -75,9 +75,9 @@ def no_baseline(table: TrialTable) -> str:
     if not Manifest(table.identity.spec).trains_ours:
         return "no baseline: the trials are not of this trainer"
     if table.spec is None:
-        return "no baseline: the search was run with other settings than a spec of katib/specs has"
+        return "no baseline: the settings match no spec"
     if table.spec.baseline is None:
-        return f"no baseline: the spec of '{table.spec.name}' names none"
+        return f"no baseline in spec '{table.spec.name}'"
     if table.baseline is None and table.identity.metric != METRIC:
         return f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes by {table.identity.metric}"
     if table.baseline is None and table.budget:
@@ -89,10 +89,9 @@ def no_baseline(table: TrialTable) -> str:
 
 
 def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
-    """Returns how the spec's baseline was trained otherwise than the search, in two sentences.
+    """Returns how the spec's baseline was trained differently from the search, in two sentences; empty where it was not.
 
-    Empty where the spec says nothing of it. `baseline` is what was compared with, by seed: one that the user gave has
-    no known differences.
+    `baseline` holds the values that were compared with, by seed; those that a user gave have no known differences.
     """
     own = table.baseline
     if own is None or not own.differences or (baseline is not None and dict(baseline) != own.seeds):
@@ -104,7 +103,7 @@ def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) 
 
 
 def _missing(table: TrialTable) -> Iterator[str]:
-    """Metrics that some trials with epochs have and others have not."""
+    """Yields the metrics that some trials with epochs have reported and others have not."""
     with_epochs = [row for row in table.rows if row.epochs]
     names = dict.fromkeys(name for row in with_epochs for name in row.metrics)
     lacking = [row.trial for row in with_epochs if set(names) - set(row.metrics)]

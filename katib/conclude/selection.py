@@ -1,9 +1,8 @@
-"""Which configurations of a search deserve to be confirmed: by what all trials together say of each, not by its own
-luck.
+"""Selects the configurations of a search that deserve to be confirmed, by the evidence of all trials. Pure: no I/O.
 
 The best single value of a search is high because its configuration is good and because its seed was lucky; the more
-trials, the more of the latter. So candidates are ordered by the posterior mean of the Gaussian process that the search
-itself uses (katib/search/bayes.py), told what seeds alone make of a value where that is known. Pure.
+trials, the larger the share of luck. Candidates are therefore ordered by the posterior mean of the Gaussian process
+that the search itself uses (katib/search/bayes.py), with the seed noise where it is known.
 """
 
 from collections import Counter
@@ -26,20 +25,19 @@ if TYPE_CHECKING:
     from katib.search.observations import Observations
 
 SEED = "seed"
-"""A parameter of this name is no part of a configuration: trials that differ in it alone are one configuration
-twice."""
+"""The parameter that is not part of a configuration: trials that differ only in it repeat one configuration."""
 FEWEST_TO_FIT = 2
-"""Values that a noise can be fitted to."""
+"""The fewest values to which a noise can be fitted."""
 
 Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One configuration.
+    """One configuration with its estimated mean over seeds and what its trials have reached, in the metric's unit.
 
-    `mean` and `sd` are what it is believed to reach over seeds, `observed` what its trials reached: their mean where
-    there are several. All in the metric's unit; `sd` is None where a single value is all there is to go by.
+    `sd` is the standard deviation of the estimate, None where it rests on a single value; `observed` is the mean of its
+    trials.
     """
 
     configuration: Mapping[str, str]
@@ -48,18 +46,16 @@ class Candidate:
     observed: float
     trials: tuple[str, ...]
     state: str
-    """Succeeded where one of its trials ran to its end; EarlyStopped: what it would have come to is a guess."""
+    """Succeeded where one of its trials is complete; EarlyStopped where its final value had to be extrapolated."""
     rank: int
-    """Its place by the best observed value, from 1."""
+    """Its rank by observed value, from 1."""
 
 
 def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> list[Candidate]:
-    """Returns the `n` most promising configurations, the first one first.
+    """Returns the `n` most promising configurations with a value, the best first.
 
-    Fewer where fewer have a value, none where none has.
-
-    A trial that was stopped early counts as what it would have come to, with the variance of that guess; a failed one
-    as the lower quarter of the others, and is no candidate itself; one that still runs is neither. `noise` is
+    A trial that was stopped early counts with its extrapolated final value and the variance of that extrapolation; a
+    failed one counts as the lower quartile of the others and is no candidate; a running one does not count. `noise` is
     `seed_noise(table)` by default.
     """
     groups = _configurations(table)
@@ -70,7 +66,7 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     observed = {key: sum(_values(rows)) / len(_values(rows)) for key, rows in valued.items()}
     order = sorted(valued, key=lambda key: -sign * observed[key])
     ranks = {key: place for place, key in enumerate(order, 1)}
-    # Where values show no noise, two that lie closer than the fit's own are in the order that was seen.
+    # Where values show no noise, two that lie closer than the fit can resolve keep their observed order.
     seen = {
         key for key, rows in valued.items() if noise and noise.least and all(row.state == "Succeeded" for row in rows)
     }
@@ -91,13 +87,10 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
 
 
 def seed_noise(table: TrialTable) -> Noise | None:
-    """Returns what seeds alone make of a value, and where that is known from.
+    """Returns the seed noise and where it is known from; None where fewer than two values tell nothing about it.
 
-    None: one value, or none, tells nothing of it.
-
-    Of validation SI-SNR: from configurations that were trained with several seeds and from the baseline's seeds,
-    weighed against the prior. Of any other metric from repeated configurations alone, or else from the Gaussian
-    process's own fit.
+    For validation SI-SNR it is estimated from configurations with several seeds and from the baseline's seeds, combined
+    with the prior; for other metrics from repeated configurations alone, or else by fitting the Gaussian process.
     """
     from katib.search.bayes import noise_prior, surrogate
 
@@ -111,15 +104,15 @@ def seed_noise(table: TrialTable) -> Noise | None:
     if exact := noise_prior(space, told):
         return Noise(
             *exact,
-            "the least that is assumed: no trial repeats another, and their values show none",
+            "the least that is assumed: no trial repeats another, and their values show no noise",
             least=True,
         )
     fitted = surrogate(space, told).noise
-    return Noise(fitted, 0.0, "by the Gaussian process as it was fitted: no trial repeats another")
+    return Noise(fitted, 0.0, "as fitted by the Gaussian process: no trial repeats another")
 
 
 def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> Noise | None:
-    """Returns the noise as far as it is known without a fit; None: not at all."""
+    """Returns the noise that is known without a fit; None where nothing is known."""
     repeats = [
         [row.value for row in rows if row.state == "Succeeded" and row.value is not None] for rows in groups.values()
     ]
@@ -128,9 +121,9 @@ def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> No
         return found and replace(found, source="from configurations that were trained more than once")
     if table.baseline is not None:
         repeats.append(list(table.baseline.seeds.values()))
-    source = f"{with_unit(PRIOR.sd, METRIC)} of other searches"
+    source = f"{with_unit(PRIOR.sd, METRIC)} from other searches"
     if pooled(repeats):
-        source += ", weighed against the seeds of this one and of its baseline"
+        source += ", combined with the seeds of this one and of its baseline"
     return replace(moderated(repeats), source=source)
 
 
@@ -147,16 +140,16 @@ def _ran_to_its_end(row: TrialRow) -> bool:
 
 
 def _values(rows: Sequence[TrialRow]) -> list[float]:
-    """Of trials that have ended: of one that still runs, nothing is known yet."""
+    """Returns the values of trials that have ended: that of a running one is not final."""
     return [row.value for row in rows if row.value is not None and OUTCOMES[row.state] in ("completed", "stopped")]
 
 
 def _belief(
     table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]], noise: Noise | None
 ) -> dict[Key, tuple[float, float | None]]:
-    """Mean and deviation of each configuration with a value, greater is better.
+    """Returns the mean and deviation of each configuration with a value, where greater is better.
 
-    A noise without degrees of freedom is fitted anew.
+    A noise without degrees of freedom is fitted again.
     """
     import numpy as np
 
@@ -167,7 +160,7 @@ def _belief(
     if not points:
         return {}
     if len(told.values) == 1:
-        # One value says nothing of the surface: it is believed as it is.
+        # One value says nothing about the surface, so it is its own estimate.
         return {key: (float(told.values[0]), noise.sd if noise else None) for key in points}
     given = (noise.sd, noise.df) if noise and noise.df else None
     mean, deviation = surrogate(space, told, given).predict(np.array(list(points.values())))
@@ -175,7 +168,7 @@ def _belief(
 
 
 def _told(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
-    """Returns what the Gaussian process is told of the trials."""
+    """Returns the trials as the Gaussian process takes them."""
     from katib.search.observations import observe
 
     past = [
@@ -187,7 +180,7 @@ def _told(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Obser
 
 
 def _space(table: TrialTable) -> Space:
-    """Returns the space of the manifest, or, where a table has lost it, what the values of most trials span."""
+    """Returns the space of the manifest; where the table has lost it, the one that the values of most trials span."""
     axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
     if not axes and table.rows:
         ((names, _),) = Counter(tuple(row.assignments) for row in table.rows).most_common(1)

@@ -1,17 +1,15 @@
-"""Is the configuration that a search found better than the baseline, by how much, and how sure is that.
+"""Judges whether the configuration that a search found is better than the baseline, by how much, and how surely.
 
-What the search has seen speaks too well of what it chose: the run that made a configuration a candidate was lucky as
-well (the winner's curse; Cawley and Talbot 2010, JMLR 11, section 5). Therefore
+The values that a search has seen flatter its choice: the run that made a configuration a candidate was also lucky (the
+winner's curse; Cawley and Talbot 2010, JMLR 11, section 5). Therefore
 
-- the configuration to announce is the search's own first choice, settled before the seeds are run, and not the one that comes
-  out best of three;
-- its difference from the baseline is measured on the seeds that the search has not seen, and so are the noise and the
+- the verdict is on the search's own first choice, settled before the seeds are run, and not on the best of three;
+- its difference from the baseline is measured on seeds that the search has not seen, and so are the noise and the
   permutation test;
-- the interval is Welch's (1947, Biometrika 34), because a model and its baseline need not have the same noise. That of the
-  model is pooled over all candidates, each around its own mean, which gives it more than one degree of freedom.
+- the interval is Welch's (1947, Biometrika 34), because a model and its baseline need not have the same noise. The
+  model's noise is pooled over all candidates, each around its own mean, for more than one degree of freedom.
 
-benchmarks/search/honesty.py shows what this covers, and what other choices would. Pure; called by
-katib/conclude/confirmation.py.
+benchmarks/search/honesty.py measures the coverage of this interval, and that of other choices. Pure: no I/O.
 """
 
 import math
@@ -31,38 +29,35 @@ Outcome = Literal["better", "worse", "no better", "unknown"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion of a search.
-
-    Numbers are in the metric's unit, better ones greater where the metric is maximized.
-    """
+    """The conclusion of a search, with numbers in the metric's unit."""
 
     configuration: Mapping[str, str]
     seeds: Mapping[int, float]
-    """Every confirmed run of the configuration, the search's own among them."""
+    """The values of all complete runs of the configuration by seed, including the search's own."""
     baseline: Mapping[int, float]
-    """Empty where there is none; then the four numbers below are NaN."""
+    """The baseline's values by seed; where it is empty, the four numbers below are NaN."""
     difference: float
-    """Of the configuration's mean over the seeds that the search has not seen from the baseline's mean."""
+    """The configuration's mean over seeds that the search has not seen, minus the baseline's mean."""
     low: float
-    """95 % interval of the difference."""
+    """The lower end of the difference's 95 % interval."""
     high: float
     p_value: float
-    """One-sided, exact: the share of all ways to deal the runs out between the two that look as good as this one. With
-    two unseen seeds against three it is never below 0.1, however clear the case; the outcome is the interval's."""
+    """The exact one-sided p value: the share of all ways to split the runs between the two that look as good as this one.
+    With two unseen seeds against three it is never below 0.1, however clear the case; the interval decides the outcome."""
     sentence: str
     unseen: tuple[int, ...] = ()
-    """The seeds that the difference is from."""
+    """The seeds that the difference is measured on."""
     outcome: Outcome = "unknown"
-    """Where the interval lies; unknown without a baseline."""
+    """What the interval says; unknown without a baseline."""
 
     @property
     def heading(self) -> str:
-        """What its configuration is to be called."""
+        """The heading of its configuration."""
         return _HEADINGS[self.outcome]
 
     @property
     def mean(self) -> float:
-        """Over all seeds."""
+        """The mean over all seeds."""
         return fmean(self.seeds.values())
 
 
@@ -86,8 +81,8 @@ def judge(
 ) -> Verdict:
     """Returns the verdict on the first candidate.
 
-    `seeds` are its runs, `others` those of the other candidates, by seed; `seen` the seeds that the search ran with,
-    and at least one of `seeds` is not among them. The baseline may be empty.
+    `seeds` holds the values of its runs by seed, `others` those of the other candidates, `seen` the seeds that the
+    search ran with. The baseline may be empty. Raises ValueError where the search has seen all of `seeds`.
     """
     unseen = {seed: value for seed, value in seeds.items() if seed not in seen}
     if not unseen:
@@ -116,8 +111,10 @@ def judge(
 def interval(
     values: Sequence[float], baseline: Sequence[float], noise: Noise, own: Noise | None = None
 ) -> tuple[float, float]:
-    """95 % interval of the difference of the means (Welch 1947, degrees of freedom by Satterthwaite 1946, Biometrics
-    Bulletin 2, equation 17). `noise` is that of `values`, `own` that of the baseline: by default its seeds' own.
+    """Returns the 95 % interval of the difference of the means (Welch 1947).
+
+    The degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2, equation 17). `noise` is that of `values`,
+    `own` that of the baseline, by default estimated from its seeds.
     """
     own = own or pooled([baseline]) or noise
     one, other = noise.sd**2 / len(values), own.sd**2 / len(baseline)
@@ -130,12 +127,13 @@ def interval(
 def permutation(
     values: Sequence[float], baseline: Sequence[float], *, direction: Direction = Direction.MAXIMIZE
 ) -> float:
-    """One-sided p value of the difference of means by all ways to deal the values out: 10 for two against three, 20 for
-    three against three (Fisher 1935, The Design of Experiments, section 21).
+    """Returns the one-sided p value of the difference of means over all ways to split the values between the two.
+
+    There are 10 for two against three, 20 for three against three (Fisher 1935, The Design of Experiments, section 21).
     """
     together, count = [*values, *baseline], len(values)
     observed = direction.sign * sum(values)
-    # Equal sums may differ in their last digit by the order in which they were added.
+    # Equal sums may differ in their last digit, depending on the order of addition.
     slack = 1e-9 * sum(map(abs, together))
     sums = [direction.sign * sum(chosen) for chosen in combinations(together, count)]
     return fmean(float(one >= observed - slack) for one in sums)
@@ -148,15 +146,15 @@ def _outcome(low: float, high: float, direction: Direction) -> Outcome:
 
 
 def _sentence(verdict: Verdict, metric: str) -> str:
-    """Returns one sentence that can be read alone."""
+    """Returns the verdict as a sentence that stands on its own."""
     reached = f"{metric} {with_unit(verdict.mean, metric)} (mean of seeds {_listed(verdict.seeds)})"
     if not verdict.baseline:
         return f"No verdict: {reached}, and there is no baseline to compare it with."
     against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
     if math.isnan(verdict.difference):
         return (
-            f"No verdict: {reached} against {against}; each was trained with one seed that counts, and nothing is known of the"
-            " difference that seeds alone make."
+            f"No verdict: {reached} against {against}; each has a single seed that counts, and the seed-to-seed spread is"
+            " unknown."
         )
     difference = ("+" if verdict.difference > 0 else "") + with_unit(verdict.difference, metric)
     difference += f" ({signed(verdict.low, metric)} to {signed(verdict.high, metric)}, 95 %)"

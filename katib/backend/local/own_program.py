@@ -1,9 +1,7 @@
-"""Whether a manifest that lies in a run folder may be started: a run folder is data, which perhaps nobody has looked
-at.
+"""Decides whether a manifest in a run folder may be started: the folder is data that perhaps nobody has looked at.
 
-`local FILE=` runs any manifest, because its caller has named the file. What follows from a search (confirm, arch)
-starts what the folder of the search says, and so takes no more of it than our trainer with its flags, in the folder of
-runs.
+`local FILE=` runs any manifest, because the user has named the file. What follows from a search (confirm, arch) starts
+what the search's folder says, and therefore only our trainer with its flags, in the runs folder.
 """
 
 from collections.abc import Iterator
