@@ -1,1 +1,1 @@
-"""The verbs of `python -m katib VERB`, one file each; katib/__main__.py imports only the one that is called."""
+"""The verbs of `python -m katib VERB`, one file each; only the one that is called is imported."""

@@ -1,4 +1,4 @@
-"""What is wrong with the words of a call, in one plain line."""
+"""Says in one plain line what is wrong with the words of a call."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +9,15 @@ import typer
 from katib.errors import SepsweepError, nearest
 
 Parameter: TypeAlias = Any
-"""An option or an argument of a verb, as typer has it."""
+"""An option or an argument of a verb, in typer's form."""
 ParserError: TypeAlias = Any
-"""An error of typer's parser, whose classes are private to typer."""
+"""An error of typer's parser, whose classes are private."""
 
 
 def require_filled(verb: str, words: Sequence[str], takes: Sequence[Parameter]) -> None:
-    """Raises SepsweepError where one of the `words` behind the verb is empty, as where a script never set its variable,
-    or where an option stands in the place of another's value. `takes` are the verb's parameters, as typer has them.
+    """Raises SepsweepError where one of the `words` after the verb is empty, or an option where a value is expected.
+
+    A word is empty where a script has not set its variable. `takes` holds typer's parameters of the verb.
     """
     options = [item for item in takes if item.opts[0].startswith("-") and not getattr(item, "is_flag", False)]
     valued = [name for item in options for name in item.opts]
@@ -35,13 +36,13 @@ def require_filled(verb: str, words: Sequence[str], takes: Sequence[Parameter]) 
             if not word.strip():
                 raise SepsweepError(f"{verb}: {before} is empty; give it a value or leave it out")
             if word.startswith("--"):
-                raise SepsweepError(f"{verb}: {before} is without a value; give it one or leave it out")
+                raise SepsweepError(f"{verb}: {before} has no value; give it one or leave it out")
         elif not word.strip():
             raise SepsweepError(f"{verb}: {_none(argument)} (see python -m katib {verb} --help)")
 
 
 def _none(argument: Parameter) -> str:
-    """That `argument` is missing, and what it is."""
+    """Returns that `argument` is missing, and what it is."""
     option = next((name for name in getattr(argument, "opts", ()) if name.startswith("--")), None)
     name = option or (getattr(argument, "metavar", None) or "argument").strip("[]{}")
     described = getattr(argument, "help", None)
@@ -49,9 +50,9 @@ def _none(argument: Parameter) -> str:
 
 
 def complaint(error: typer.TyperException, words: Sequence[str] = ()) -> str:
-    """Returns what is wrong with the `words` behind a verb, as its parser found it and not in the parser's words."""
-    found = _COMPLAINTS.get(type(error).__name__)
-    return found(error, words) if found else error.format_message().rstrip(".")
+    """Returns what is wrong with the `words` after a verb, in other terms than the parser's."""
+    describe = _COMPLAINTS.get(type(error).__name__)
+    return describe(error, words) if describe else error.format_message().rstrip(".")
 
 
 def _missing(error: ParserError, _: Sequence[str]) -> str:
@@ -72,7 +73,7 @@ def _bad_value(error: ParserError, _: Sequence[str]) -> str:
 
 
 def _no_such_option(error: ParserError, words: Sequence[str]) -> str:
-    """Returns the nearest option; that an argument has no name before it; or all options."""
+    """Returns the nearest option, or all options; or that an argument is given without a name."""
     dashed = [word for word in words if word.startswith("-")]
     typed = next((word for word in dashed if word.startswith(error.option_name)), dashed[-1])
     typed = typed.partition("=")[0]
@@ -81,24 +82,24 @@ def _no_such_option(error: ParserError, words: Sequence[str]) -> str:
         return f"{typed} is a switch and takes no value"
     names = (_arguments(error) or [""])[0]
     if typed.lstrip("-").upper() in names.split("|"):
-        return f"unknown option '{typed}': {names} has no name before it"
+        return f"unknown option '{typed}': give {names} without an option name"
     if not options:
         return f"unknown option '{typed}': it takes none"
     return f"unknown option '{typed}': {nearest('--' + typed.lstrip('-'), options)}"
 
 
 def _bad_use(error: ParserError, words: Sequence[str]) -> str:
-    """Returns an option without its value, or a switch with one."""
+    """Returns that an option lacks its value, or that a switch has one."""
     given = next((word for word in words if word.startswith(f"{error.option_name}=")), "")
     if given:
         return (
             f"{error.option_name} is a switch and takes no value; write it without '{given[len(error.option_name) :]}'"
         )
-    return f"{error.option_name} is without a value; give it one or leave it out"
+    return f"{error.option_name} has no value; give it one or leave it out"
 
 
 def _usage(error: ParserError, _: Sequence[str]) -> str:
-    """Returns a word too many, which is all that is left."""
+    """Returns which word is one too many."""
     extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message)
     if not extra or error.ctx is None:
         return str(error.format_message()).rstrip(".")
@@ -119,4 +120,4 @@ _COMPLAINTS: Mapping[str, Callable[[ParserError, Sequence[str]], str]] = {
     "BadOptionUsage": _bad_use,
     "UsageError": _usage,
 }
-"""By the name of typer's error, whose classes are private to it."""
+"""What describes each of typer's errors, by the name of its class."""

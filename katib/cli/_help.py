@@ -1,4 +1,4 @@
-"""What `python -m katib` prints without a verb: the first step, and the verbs in the order in which one meets them."""
+"""The page that `python -m katib` prints without a verb: the first steps, and the verbs in the order of their use."""
 
 import shutil
 from collections.abc import Callable
@@ -26,7 +26,7 @@ WIDEST, NAME = 100, 16
 
 
 def overview(summary: Callable[[str], str]) -> str:
-    """Returns the page; `summary` gives a verb's own sentence. No word of it is broken at the end of a line."""
+    """Returns the page, in lines of the terminal's width; `summary` returns the sentence that describes a verb."""
     width = min(WIDEST, shutil.get_terminal_size().columns)
     head = (
         "Sepsweep finds the training hyperparameters of speech-separation models.",

@@ -1,8 +1,7 @@
-"""Names the variables and the target of make's command line that it does not know, each with the nearest one that it
-does.
+"""Names the unknown variables and the unknown target of a make command line, each with the nearest known one.
 
-The Makefile calls it with the machine's own Python, before there is an environment: it needs nothing but the standard
-library, of Python 3.9 or later.
+The Makefile runs it with the machine's own Python, before there is an environment: it needs only the standard library
+of Python 3.9 or later.
 """
 
 import itertools
@@ -12,7 +11,7 @@ from difflib import get_close_matches
 
 
 def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] = ()) -> str:
-    """Returns one line about the `unknown` variables, in the order of make's own list, which has the last one first."""
+    """Returns one line about the `unknown` variables, in the order in which they were `typed`; make reverses it."""
     order = [word.partition("=")[0].rstrip(":?+!") for word in reversed(typed)]
     first, *others = sorted(unknown, key=lambda name: order.index(name) if name in order else len(order))
     near = _nearest(first, known)
@@ -24,10 +23,7 @@ def message(unknown: Sequence[str], known: Sequence[str], typed: Sequence[str] =
 
 
 def target(unknown: str, known: Sequence[str], arguments: Sequence[str] = ()) -> str:
-    """Returns one line about a target that there is not.
-
-    Behind one that takes `arguments` it was meant for one of these.
-    """
+    """Returns one line about an unknown target; after a target that takes `arguments`, it was meant as one of them."""
     if arguments:
         return f"no such target, did you mean {arguments[0]}={unknown}?"
     near = get_close_matches(unknown.lower().replace("_", "-"), known, n=1)

@@ -19,7 +19,7 @@ def corpus(
     seconds: Annotated[float, typer.Option(help="length of a mixture in s", min=0.5, max=60)] = 4.0,
     speech: Annotated[
         Path | None,
-        typer.Option(help="recordings, one sub-folder a speaker (default: eSpeak NG voices speak Polish)"),
+        typer.Option(help="recordings, one sub-folder per speaker (default: eSpeak NG voices speak Polish)"),
     ] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes", min=0)] = 0,
 ) -> int:

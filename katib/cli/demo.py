@@ -16,7 +16,9 @@ from katib.spec import load_spec
 
 def demo(
     out: Out = Path("runs"),
-    data: Annotated[Path, typer.Option(help="where the corpus is made, or was")] = Path("data/demo"),
+    data: Annotated[Path, typer.Option(help="folder of the corpus, which is built where it is missing")] = Path(
+        "data/demo"
+    ),
 ) -> int:
     """Build a corpus of synthetic voices and search on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
     spec = load_spec("demo")

@@ -24,7 +24,6 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
-
     place = site_of(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     wanted = manifests(model, place, overrides)

@@ -45,7 +45,7 @@ def local(
 ) -> int:
     """Run the Experiment of MODEL, or that of a manifest FILE, on this machine.
 
-    Stopped and started again, it goes on.
+    Run the same command to resume a search that was stopped.
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
@@ -73,8 +73,7 @@ def _is_file(search: str) -> bool:
 
 
 def _ask(cost: str, yes: bool) -> None:
-    """Says what the search costs on the processor, and asks. Raises CostError where nobody can answer."""
-
+    """Prints what the search costs on the processor, and asks. Raises CostError where nobody can answer."""
     if not yes and not sys.stdin.isatty():
         raise CostError(f"{cost}; PRESET=debug trains a small model, YES=1 (--yes) starts it all the same")
     say(f"{cost}; PRESET=debug trains a small model")
@@ -82,10 +81,11 @@ def _ask(cost: str, yes: bool) -> None:
 
 
 def _rendered(model: str, overrides: Overrides, site: Path | None) -> str:
-    """Returns the manifest as it suits this machine: the corpus is the folder itself, no more trials run at a time than
-    it can hold, and none waits for room: the engine ends the search on a full disk and says so.
-    """
+    """Returns the manifest in a form that suits this machine.
 
+    The corpus is the folder itself, no more trials run at a time than the machine can hold, and no trial waits for disk
+    space: the engine ends the search with a message when the disk is full.
+    """
     place = load_site(site)
     most = place.parallel_trials if gpus() else min(place.parallel_trials, os.cpu_count() or 1)
     place = place.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
@@ -104,8 +104,7 @@ def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
 
 
 def _close(out: Path, experiment: str, halt: Halt | None) -> int:
-    """Returns the table, what ended the search, and how to go on."""
-
+    """Prints the table, what ended the search, and the next commands; returns the exit code."""
     table = read_table(out, experiment)
     if table.rows:
         print_table(table, output())

@@ -32,7 +32,7 @@ def log(
 
 
 def _commit() -> str:
-    """Of this checkout, as images are tagged with it; a plain word where there is none."""
+    """Returns the commit of this checkout, with which images are tagged; "unknown" outside a checkout."""
     try:
         return commit(ROOT)
     except ClusterError:

@@ -14,14 +14,11 @@ from katib.terminal import say
 
 def logs(
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="name of the trial, as status shows it")],
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="go on with new lines and new pods to its end")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="follow new lines and new pods until it ends")] = False,
     site: SiteFile = None,
     context: Context = None,
 ) -> None:
     """Print the log of TRIAL, from whichever container has it."""
-
     cluster = Cluster(site_of(site).namespace, context)
     with suppress(KeyboardInterrupt):
         for line in source.follow(cluster, trial) if follow else source.read(cluster, trial):

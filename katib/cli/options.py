@@ -11,7 +11,7 @@ from katib.trainer_contract import Flags
 from katib.trainer_flags import trainer
 
 MOST = 1_000_000
-"""Of whatever is counted: beyond it lies a slip."""
+"""The most of anything that is counted: a larger number is a typing error."""
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, or demo")]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
@@ -22,10 +22,10 @@ Parallel = Annotated[int | None, typer.Option(help="trials that run at a time", 
 SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/site.yaml)")]
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
-Out = Annotated[Path, typer.Option(help="folder of all runs, with one folder for each experiment")]
-OfCluster = Annotated[bool, typer.Option("--cluster", help="the search on the cluster, not the one on this machine")]
+Out = Annotated[Path, typer.Option(help="runs folder (one sub-folder per experiment)")]
+OfCluster = Annotated[bool, typer.Option("--cluster", help="use the cluster, not this machine")]
 Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
-OnCluster = Annotated[bool, typer.Option("--cluster", help="on the cluster, not on this machine")]
+OnCluster = Annotated[bool, typer.Option("--cluster", help="run on the cluster, not on this machine")]
 Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 

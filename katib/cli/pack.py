@@ -16,9 +16,9 @@ def pack(
         typer.Option(help="folder for the packs, a corpus by itself (default: beside the WAV files)"),
     ] = None,
 ) -> int:
-    """Pack a corpus into one memory-mapped file a subset, with checksums.
+    """Pack a corpus into one memory-mapped file per subset, with checksums.
 
-    A pack that is there and whole is left alone.
+    A complete pack is left unchanged.
     """
     require_corpus(data)
     return show_trainer(PACK_MODULE, Flags.DATA_DIR, data, *(["--out", out] if out else []))

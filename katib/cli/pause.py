@@ -9,12 +9,12 @@ from katib.terminal import say
 
 
 def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
-    """Suspend the running trials of MODEL: each saves, its pod goes; `resume` goes on at the checkpoints."""
+    """Suspend the running trials of MODEL: each saves and its pod goes; `resume` continues from the checkpoints."""
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find_search(cluster, search_name(model))
     now = lifecycle.activity(cluster, search)
     running = sum(not job.suspended for job in now.jobs)
-    print(f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and let their GPUs go")
+    print(f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and free their GPUs")
     confirm("Pause?", yes)
     lifecycle.pause(cluster, search, say)
-    print(f"paused; it goes on with: make resume MODEL={model}")
+    print(f"paused; resume it with: make resume MODEL={model}")

@@ -25,14 +25,14 @@ def report(
     site: SiteFile = None,
     context: Context = None,
 ) -> None:
-    """Write OUT/EXPERIMENT/report.html, which opens without network; the experiment may still be running."""
+    """Write OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
     table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
     tell(remarks(table, metrics=True))
     write_report(table, out)
 
 
 def write_report(table: TrialTable, out: Path) -> None:
-    """Write the report of `table` into its folder below `out`, and say what it concludes and where it is."""
+    """Writes the report of `table` into its folder below `out`, and prints its conclusion and its path."""
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None

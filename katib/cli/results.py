@@ -25,7 +25,6 @@ def results(
     as_json: Json = False,
 ) -> None:
     """Print the trial table of EXPERIMENT; it may still be running."""
-
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
     table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)

@@ -9,7 +9,7 @@ from katib.terminal import say
 
 
 def resume(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
-    """Let the suspended trials of MODEL go on at their checkpoints."""
+    """Resume the suspended trials of MODEL from their checkpoints."""
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find_search(cluster, search_name(model))
     paused = sum(job.suspended for job in lifecycle.activity(cluster, search).jobs)

@@ -17,12 +17,12 @@ SearchName = Annotated[
 
 
 def site_of(path: Path | None) -> Site:
-    """Returns the site file."""
+    """Returns the site that a file describes, by default k8s/site.yaml."""
     return load_site(path)
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Asks, unless told not to. Ends the verb where the answer is no."""
+    """Asks the user unless `yes` answers for them. Ends the verb where the answer is no."""
     if not yes and not typer.confirm(question):
         typer.echo("nothing was changed", err=True)
         raise typer.Exit(1)

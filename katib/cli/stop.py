@@ -9,13 +9,13 @@ from katib.terminal import say
 
 
 def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
-    """End the search of MODEL: running trials save and end, no new ones begin; what has been found stays."""
+    """End the search of MODEL: running trials save and end, no new ones begin, and all results stay."""
     cluster = Cluster(site_of(site).namespace, context)
     search = lifecycle.find_search(cluster, search_name(model))
     active = len(lifecycle.activity(cluster, search).active)
     print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
     print(
-        f"  {search.trials - active} ended trials and all checkpoints stay; make deploy begins it again from its run directories"
+        f"  {search.trials - active} ended trials and all checkpoints stay; make deploy continues it from its run directories"
     )
     confirm("Stop?", yes)
     lifecycle.stop(cluster, search, say)

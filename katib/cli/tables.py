@@ -1,4 +1,4 @@
-"""The trial table that a verb works on, with what is odd about it on stderr."""
+"""Reads the trial table that a verb works on, and prints notes about it on stderr."""
 
 import sys
 from collections.abc import Iterable
@@ -16,5 +16,5 @@ def trial_table(backend: Backend, experiment: str) -> TrialTable:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Prints notes on stderr, so that what is printed for machines stays whole."""
+    """Prints notes on stderr, so that machines can read stdout."""
     print_words(*(f"note: {note}" for note in notes), indent=2, file=sys.stderr)

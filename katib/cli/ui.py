@@ -1,4 +1,4 @@
-"""Serves a dashboard of the experiments on this machine, or Katib's own of the cluster."""
+"""Serves a dashboard of the experiments on this machine, or Katib's own dashboard of the cluster."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def ui(
 ) -> None:
     """Serve Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C.
 
-    It follows a search that runs.
+    It follows a running search.
     """
     with choose_backend(out, site, context, cluster=cluster).page(experiment, port) as page:
         print(f"{page.title} (Ctrl-C ends it)", flush=True)

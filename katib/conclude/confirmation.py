@@ -21,7 +21,7 @@ from katib.conclude.fixed_runs import (
     seed_of,
 )
 from katib.conclude.follow_up import find, search_manifest
-from katib.conclude.remarks import remarks
+from katib.conclude.remarks import differences, progress, remarks
 from katib.conclude.selection import SEED, Candidate, candidates
 from katib.conclude.verdict import Verdict, judge
 from katib.errors import ResultError, SepsweepError
@@ -105,6 +105,18 @@ def hindrance(table: TrialTable) -> str:
     except SepsweepError as error:
         return str(error)
     return ""
+
+
+def next_step(table: TrialTable, out: Path) -> list[str]:
+    """Returns the verdict on the search, or what stands in its way: trials under way, a hindrance, or the command."""
+    if verdict := find_verdict(out, table):
+        return [verdict.sentence, differences(table, verdict.baseline)]
+    if table.under_way:
+        return [progress(table)]
+    if reason := hindrance(table):
+        return [f"no confirmation: {reason}"]
+    where = "" if out == Path("runs") else f" OUT={out}"
+    return [f"next: make confirm EXPERIMENT={table.identity.name}{where}{table.venue.variables}"]
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:

@@ -98,7 +98,7 @@ def test_all_equal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 def test_a_missing_baseline_is_told_in_the_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     name = store(tmp_path, ("Succeeded", [1.0], ""), ("Succeeded", [2.0], ""), of=identity("demo"))
     assert main(["log", name, "--out", str(tmp_path), "--file", str(tmp_path / "LOG.md")]) == 0
-    assert "No baseline: the spec of 'demo' names none." in (tmp_path / "LOG.md").read_text()
+    assert "No baseline in spec 'demo'." in (tmp_path / "LOG.md").read_text()
 
 
 def test_metrics_that_are_partly_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

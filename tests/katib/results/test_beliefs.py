@@ -164,10 +164,10 @@ def test_the_noise_of_any_metric_is_from_its_repeats() -> None:
     found = seed_noise(table(*repeated()))
     assert found is not None
     assert (found.sd, found.df) == (pytest.approx(math.sqrt((2 * 0.05 + 4 * 0.13**2) / 6)), 6)
-    assert found.source == "0.13 dB of other searches, weighed against the seeds of this one and of its baseline"
+    assert found.source == "0.13 dB from other searches, combined with the seeds of this one and of its baseline"
     single = seed_noise(table(repeated()[0]))
     assert single is not None
-    assert (single.df, single.source) == (4, "0.13 dB of other searches")
+    assert (single.df, single.source) == (4, "0.13 dB from other searches")
 
 
 def test_a_baselines_seeds_tell_of_the_noise_of_its_own_metric() -> None:
@@ -190,13 +190,13 @@ def test_where_nothing_repeats_the_values_themselves_say_whether_there_is_noise(
     assert found is not None
     assert found.sd < 0.01 * float(np.std(few))
     assert (found.df > 0, found.least) == (True, True)
-    assert found.source == "the least that is assumed: no trial repeats another, and their values show none"
+    assert found.source == "the least that is assumed: no trial repeats another, and their values show no noise"
     scatter = np.random.default_rng(4).normal(scale=0.3, size=40)
     found = seed_noise(of_metric(table(*spread(tuple(np.sin(3 * places) + scatter))), "loss"))
     assert found is not None
     assert found.sd == pytest.approx(0.3, rel=0.35)
     assert (found.df, found.least) == (0, False)
-    assert found.source == "by the Gaussian process as it was fitted: no trial repeats another"
+    assert found.source == "as fitted by the Gaussian process: no trial repeats another"
 
 
 def test_where_values_show_no_noise_they_are_what_their_configurations_reach() -> None:

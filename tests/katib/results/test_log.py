@@ -92,7 +92,7 @@ def test_without_a_baseline_no_number_is_made_up(tmp_path: Path) -> None:
     assert verdict.sentence in result
     assert "nan" not in result
     text = entry(replace(searched(tmp_path), spec=None), "", None)
-    assert "No baseline: the search was run with other settings" in text
+    assert "No baseline: the settings match no spec" in text
 
 
 def test_the_same_search_has_one_hash_on_both_backends_and_another_search_another() -> None:

@@ -111,7 +111,7 @@ def test_a_difference_of_another_metric_is_told_with_its_digits() -> None:
 def test_where_no_noise_is_known_there_is_no_verdict() -> None:
     found = judge({"lr": "1"}, {2: 0.99}, others=[], baseline={1: 0.5}, seen={1}, metric="acc")
     assert (found.outcome, math.isnan(found.low)) == ("unknown", True)
-    assert "nothing is known" in found.sentence
+    assert "spread is unknown" in found.sentence
 
 
 def test_confirm_is_advised_only_where_it_would_run() -> None:

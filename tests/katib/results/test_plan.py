@@ -98,7 +98,7 @@ def test_a_spec_that_says_nothing_of_patience_is_expected_to_run_all_epochs(
     found = plan([load_spec("demo")], {}, gpus=1, gpus_per_trial=1, site_parallel=2).models[0]
     assert found.epochs_patience == found.spec.epochs == 7
     assert main(["plan", "demo", "--out", str(tmp_path)]) == 0
-    assert "demo 7 of 7, for nothing is known" in capsys.readouterr().out
+    assert "demo 7 of 7, since nothing is known" in capsys.readouterr().out
 
 
 def used(folder: Path, **changes: object) -> TrialTable:
@@ -161,7 +161,7 @@ def test_a_search_with_other_settings_is_not_counted(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert json.loads(out)["models"][0]["trials_ended"] == 0
     assert err == (
-        "note: experiment 'series3-dprnn' was run with other settings than its spec has; its trials are not counted\n"
+        "note: experiment 'series3-dprnn' was run with settings that its spec does not have; its trials are not counted\n"
     )
 
 
@@ -174,7 +174,7 @@ def test_a_search_whose_database_is_damaged_does_not_stop_the_plan(
     out, err = capsys.readouterr()
     assert json.loads(out)["gpu_hours"] == 62.5
     assert len(err.splitlines()) == 1
-    assert f"what has been used is not known: {tmp_path / 'series3-dprnn' / 'study.db'}: cannot be read" in err
+    assert f"what has been used so far is unknown: {tmp_path / 'series3-dprnn' / 'study.db'}: cannot be read" in err
 
 
 def test_a_cluster_that_is_away_is_one_line_for_all_searches(
@@ -185,7 +185,7 @@ def test_a_cluster_that_is_away_is_one_line_for_all_searches(
     out, err = capsys.readouterr()
     assert json.loads(out)["runs"] == 110
     assert len(err.splitlines()) == 1
-    assert "what has been used is not known: no usable kubeconfig" in err
+    assert "what has been used so far is unknown: no usable kubeconfig" in err
 
 
 @settings(deadline=None)

@@ -218,8 +218,8 @@ def test_without_any_noise_there_is_no_verdict() -> None:
     assert (said.outcome, said.unseen) == ("unknown", (2,))
     assert all(map(math.isnan, (said.difference, said.low, said.high, said.p_value)))
     assert said.sentence == (
-        "No verdict: loss 0.375 (mean of seeds 1, 2) against the baseline's 0.125; each was trained with one seed that counts,"
-        " and nothing is known of the difference that seeds alone make."
+        "No verdict: loss 0.375 (mean of seeds 1, 2) against the baseline's 0.125; each has a single seed that counts,"
+        " and the seed-to-seed spread is unknown."
     )
 
 

@@ -182,7 +182,7 @@ ODD = {
     ),
     "no baseline, from a cluster": (
         table(row(1, [1.0]), row(2, [2.0]), spec=None, budget=None, venue=CLUSTER),
-        "no baseline: the search was run with other settings",
+        "no baseline: the settings match no spec",
     ),
 }
 

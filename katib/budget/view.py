@@ -1,0 +1,111 @@
+"""Prints what searches will take: runs, hours, days and money, and what the numbers are based on."""
+
+from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, ModelEstimate
+from katib.terminal import output, print_rows
+
+
+def print_estimate(estimate: BudgetEstimate, site_parallel: int, unit: str) -> None:
+    """Prints one line for each search, then days and money; `unit` is GPU, or process on a machine without one."""
+    used = any(model.used.ended or model.used.running for model in estimate.models)
+    headings = [
+        "search",
+        "runs",
+        "epochs",
+        "s an epoch",
+        f"{unit}-hours at most",
+        "with patience",
+        "and early stopping",
+    ]
+    rows = [_cells(model, used=used) for model in estimate.models]
+    if len(estimate.models) > 1:
+        runs = sum(model.spec.trials for model in estimate.models)
+        hours = (estimate.gpu_hours, estimate.gpu_hours_patience, estimate.gpu_hours_stopping)
+        rows.append(["together", str(runs), "", "", *(f"{value:.1f}" for value in hours)])
+        if used:
+            ended, running = (
+                sum(getattr(model.used, name) for model in estimate.models) for name in ("ended", "running")
+            )
+            rows[-1] += [f"{estimate.gpu_hours_used:.1f}", str(ended), str(running)]
+    out = output()
+    ranks = [0, 1, 7, 8, 2, 5, 6]
+    if used:
+        headings, ranks = [*headings, "used", "ended", "running"], [*ranks, 3, 4, 4]
+    print_rows(headings, rows, ranks, out=out)
+    for sentence in _sentences(estimate, site_parallel, unit):
+        out.words(sentence, indent=2)
+
+
+def _cells(model: ModelEstimate, *, used: bool) -> list[str]:
+    cells = [
+        model.spec.name,
+        str(model.spec.trials),
+        str(model.spec.epochs),
+        f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
+        f"{model.gpu_hours:.1f}",
+        f"{model.gpu_hours_patience:.1f}",
+        f"{model.gpu_hours_stopping:.1f}",
+    ]
+    if used:
+        cells += [f"{model.used.gpu_hours:.1f}", str(model.used.ended), str(model.used.running)]
+    return cells
+
+
+def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[str]:
+    """Returns days and money in sentences; of searches that have ended, what they took."""
+    if estimate.over:
+        ended, spent = sum(model.used.ended for model in estimate.models), estimate.gpu_hours_used
+        cost = "" if estimate.price is None else f", {spent * estimate.price:.2f} at {estimate.price:g} a {unit}-hour"
+        return [f"all {ended} trials have ended, after {spent:.1f} {unit}-hours{cost}"]
+    gpus = f"{estimate.gpus} {unit}" + ("" if estimate.gpus == 1 else "s" if unit == "GPU" else "es")
+    lines = [
+        f"at most {estimate.gpu_hours:.1f} {unit}-hours, about {estimate.gpu_hours_patience:.1f} expected with patience,"
+        f" {estimate.gpu_hours_stopping:.1f} with early stopping as well",
+        f"on {gpus}: at most {_time(estimate.days)}, {_time(estimate.days_patience)} with patience,"
+        f" {_time(estimate.days_stopping)} with early stopping as well",
+    ]
+    if estimate.gpu_hours_used:
+        lines.append(f"left: {_time(estimate.days_left)}")
+    if estimate.price is not None:
+        hours = (estimate.gpu_hours, estimate.gpu_hours_patience, estimate.gpu_hours_stopping, estimate.gpu_hours_used)
+        most, patient, stopping, spent = (value * estimate.price for value in hours)
+        lines.append(
+            f"at {estimate.price:g} a {unit}-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early"
+            f" stopping as well" + (f", of which {spent:.2f} is spent" if spent else "")
+        )
+    narrow, wide = estimate.days_site, estimate.days
+    if estimate.gpu_hours_used:
+        narrow, wide = estimate.days_left_site, estimate.days_left
+    if unit == "GPU" and narrow > wide * 1.005:
+        left = " left" if estimate.gpu_hours_used else ""
+        lines.append(
+            f"with parallel_trials {site_parallel} of the site: {_time(narrow)}{left}, because a search then leaves GPUs"
+            f" idle at its end; deploy with PARALLEL={estimate.models[0].parallel}"
+        )
+    return lines + _grounds(estimate)
+
+
+def _grounds(estimate: BudgetEstimate) -> list[str]:
+    """Returns what the numbers are based on."""
+    lines = []
+    guessed = [model.spec.name for model in estimate.models if not model.measured]
+    known = [f"{model.spec.name} ({model.measured})" for model in estimate.models if model.measured]
+    if guessed:
+        lines.append(
+            f"estimates: hours_per_run and epochs_with_patience of the spec, and {ASSUMED_SAVING:.0%} of the epochs behind the"
+            f" first look saved by early stopping (docs/results.md): {', '.join(guessed)}"
+        )
+        left = [f"{model.spec.name} {_left(model)}" for model in estimate.models if not model.measured]
+        lines.append(f"epochs that patience leaves: {', '.join(left)}")
+    if known:
+        lines.append(f"from ended trials: {', '.join(known)}")
+    return lines
+
+
+def _left(model: ModelEstimate) -> str:
+    spec = model.spec
+    unknown = "" if spec.epochs_with_patience else ", since nothing is known"
+    return f"{model.epochs_patience:g} of {spec.epochs}{unknown}"
+
+
+def _time(days: float) -> str:
+    return f"{days:.1f} days" if days >= 1 else f"{24 * days:.1f} h"
