@@ -13,7 +13,7 @@ from trainer.__main__ import main
 
 
 def killed_training(argv: list[str], output: str, cpu_seconds: float, file_step: int) -> None:
-    """Train, to be killed after so much work or at that step of writing a file."""
+    """Trains until it is killed: after so much work, or at the given step of writing a file."""
     torch.set_num_threads(1)
     os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
     sys.stdout = os.fdopen(1, "w", closefd=False)

@@ -41,7 +41,7 @@ def small() -> Session:
 
 
 def trained() -> Session:
-    """Returns the same after two epochs of one step each."""
+    """Returns such a session after two epochs of one step each."""
     session = small()
     session.progress.mixture_val_si_snr = -0.25
     for record in RECORDS:
@@ -54,7 +54,7 @@ def trained() -> Session:
 
 
 def everything(session: Session) -> dict[str, Any]:
-    """Returns what a training consists of, by the public state of torch's own objects."""
+    """Returns everything that a training consists of, from the public state of torch's own objects."""
     return {
         "model": session.model.state_dict(),
         "optimizer": session.optimizer.state_dict(),
@@ -74,7 +74,7 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def archive(state: Any, **settings: Any) -> bytes:
-    """As torch.save writes it, without a checksum; `settings` for zipfile."""
+    """Returns a file as torch.save writes it, without a checksum; `settings` are those of zipfile."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     if not settings:
@@ -87,7 +87,7 @@ def archive(state: Any, **settings: Any) -> bytes:
 
 
 def sealed(content: bytes) -> bytes:
-    """With the comment that the module's first lines describe: the SHA-256 of all before it, its length as zip has it."""
+    """Returns the content with its checksum: the SHA-256 of everything before it, as the comment of the zip archive."""
     body = content[:-2] + (7 + 64).to_bytes(2, "little")
     return body + checkpoint._comment(body)
 
@@ -258,7 +258,7 @@ class Running:
 
 
 def bomb() -> bytes:
-    """10 kB that torch.load would make 10 MB of: zeros pack a thousand to one."""
+    """Returns 10 kB that torch.load would unpack to 10 MB: zeros pack a thousand to one."""
     state = {"model": {"weight": torch.zeros(2_500_000)}}
     return archive(state, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 

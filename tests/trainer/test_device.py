@@ -21,7 +21,7 @@ OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.82.07  Rele
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Makes a machine up: CUDA that torch was built for, the driver's text, whether a GPU's node is there."""
+    """Makes up a machine: the CUDA that torch was built for, the driver's text, and whether there is a GPU's node."""
 
     def make(cuda: str | None, driver: str | None, node: bool = False) -> None:
         monkeypatch.setattr(torch.version, "cuda", cuda)

@@ -25,7 +25,7 @@ from trainer.inference.separator import load_separator, separate_long
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run directory of a short training that has learned; its corpus, PolSESS_voices, lies beside it."""
+    """Returns the run directory of a short training that has learned; its corpus, PolSESS_voices, lies beside it."""
     root = tmp_path_factory.mktemp("evaluate")
     for seed, (name, count) in enumerate({"train": 12, "val": 4, "test": 6}.items(), start=1):
         write_subset(root / "PolSESS_voices", name, count, 0.5, seed)
@@ -88,9 +88,7 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
 
 @pytest.fixture
 def lengths(trained: Path, tmp_path: Path) -> Path:
-    """Returns a test set of six mixtures of 0.5 s, but the second of 0.2 s and the fourth of 4.5 s, which repeats
-    itself.
-    """
+    """Returns a test set of six mixtures of 0.5 s, except the second, of 0.2 s, and the fourth, of 4.5 s, a repetition."""
     root = Path(shutil.copytree(trained.parent / "PolSESS_voices", tmp_path / "PolSESS_voices"))
     for file in (root / "test").rglob("*.wav"):
         samples = soundfile.read(file, dtype="int16")[0]
@@ -203,7 +201,7 @@ def test_all_counts_each_mixture_once() -> None:
 
 
 def voices(seconds: float, rate: int) -> np.ndarray:
-    """Returns two voices as those of the tiny corpus, [2, T], each silent at times."""
+    """Returns two voices [2, T] like those of the tiny corpus, each silent at times."""
     time = np.arange(round(seconds * rate)) / rate
     pitches, pauses = (110, 240), (0.31, 0.23)
     found = []

@@ -39,7 +39,7 @@ def table(root: Path, subset: str) -> Path:
 
 
 def change_one_sample(file: Path) -> None:
-    """Size and time of writing stay as they were."""
+    """Changes a sample, but neither the size of the file nor its time of writing."""
     before = file.stat()
     samples = soundfile.read(file, dtype="int16")[0]
     samples[1234] ^= 1

@@ -22,7 +22,7 @@ def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
 
 
 def gradients_of(network: nn.Module) -> Tensor:
-    """Returns all in one vector: single ones may be as small as their rounding."""
+    """Returns all gradients in one vector, because single ones may be as small as their rounding."""
     return torch.cat([gradient_of(parameter).flatten() for parameter in network.parameters()])
 
 

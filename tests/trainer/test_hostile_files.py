@@ -23,7 +23,7 @@ HEADER = {"mixtures": 2, "dtype": "int16", "sample_rate": 8000, "fingerprint": "
 
 
 def packed(path: Path, header: object = HEADER, samples: int = 200, **entry: int) -> Path:
-    """Returns a pack of two mixtures without noise, of ten samples each, with a right checksum whatever it says."""
+    """Writes a pack of two noiseless mixtures of ten samples each, with a right checksum whatever it contains."""
     index = np.zeros(2, ENTRY)
     data = np.arange(samples, dtype="<i2")
     for row in range(2):

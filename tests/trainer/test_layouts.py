@@ -21,7 +21,7 @@ Edit = Callable[[Path], object]
 
 
 def write_libri(root: Path, speakers: int = 2, rate: int = 8000, missing: tuple[str, ...] = ()) -> Path:
-    """train-100 and dev of a LibriMix-style corpus with metadata, 3 mixtures each, without the folders `missing`."""
+    """Writes train-100 and dev of a LibriMix-style corpus, 3 mixtures each, with metadata, without folders `missing`."""
     draw = np.random.default_rng(5)
     names = [f"s{number}" for number in range(1, speakers + 1)]
     for subset in ("train-100", "dev"):

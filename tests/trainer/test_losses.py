@@ -20,8 +20,9 @@ def signals(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def definition(estimate: np.ndarray, target: np.ndarray) -> float:
-    """SI-SNR by equation 3 of Le Roux et al. 2019 (arXiv 1811.02508), of signals without their means, in double
-    precision.
+    """Returns the SI-SNR of signals without their means in double precision.
+
+    It follows equation 3 of Le Roux et al. 2019, arXiv:1811.02508.
     """
     estimate, target = (np.float64(signal) - np.float64(signal).mean() for signal in (estimate, target))
     scaled = np.dot(estimate, target) / np.dot(target, target) * target
@@ -29,8 +30,9 @@ def definition(estimate: np.ndarray, target: np.ndarray) -> float:
 
 
 def by_hand(estimates: torch.Tensor, targets: torch.Tensor) -> tuple[list[float], list[tuple[int, ...]]]:
-    """Of each mixture the best mean SI-SNR, and for each target the estimate that it then belongs to: every order is
-    tried, as in Yu et al. 2017 (arXiv 1607.00325).
+    """Returns the best mean SI-SNR of each mixture, and for each target the estimate that it belongs to.
+
+    Every order is tried, as in Yu et al. 2017, arXiv:1607.00325.
     """
     values, orders = [], []
     for estimate, target in zip(estimates.numpy(), targets.numpy(), strict=True):
@@ -44,7 +46,7 @@ def by_hand(estimates: torch.Tensor, targets: torch.Tensor) -> tuple[list[float]
 
 
 def shuffled() -> tuple[torch.Tensor, torch.Tensor]:
-    """Estimates and targets of six mixtures of three speakers, 10 to 0 dB, one mixture for each order of the speakers."""
+    """Returns estimates and targets of six mixtures of three speakers, 10 to 0 dB, one for each order of the speakers."""
     targets, noise = signals(6, 3, 1000), signals(6, 3, 1000, seed=1)
     estimates = torch.stack(
         [

@@ -33,7 +33,7 @@ def summary(run_dir: Path) -> dict[str, Any]:
 
 
 def is_poisoned(mixtures: Tensor) -> bool:
-    """Of about a third of all batches, whatever their order."""
+    """Returns True for about a third of all batches, whatever their order."""
     return int(mixtures[0].abs().sum().item() * 1000) % 3 == 0
 
 
@@ -83,7 +83,7 @@ def test_a_batch_that_is_not_finite_leaves_the_training_as_if_it_had_not_come(
 
 
 def plain_loop(batches: list[Batch], rows: int) -> dict[str, Any]:
-    """Returns one epoch over `batches`, without those of which a part of `rows` mixtures is poisoned."""
+    """Trains one epoch on `batches`, without those of which a part of `rows` mixtures is poisoned."""
     torch.manual_seed(42)
     network = build("convtasnet", "debug").train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-5)

@@ -16,7 +16,7 @@ from trainer.data.readers.wav import WavSubset
 
 
 def swap(root: Path) -> None:
-    """The first speaker's files of two mixtures change places."""
+    """Swaps the first speaker's files of two mixtures."""
     one, other = (root / "train" / "clean" / f"{index:03d}_speaker1File.wav" for index in (2, 5))
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
@@ -24,7 +24,7 @@ def swap(root: Path) -> None:
 
 
 def silence(root: Path) -> None:
-    """A speaker says nothing, in the mixture as well."""
+    """Silences a speaker, also in the mixture."""
     mix, speaker = root / "train/mix/004_mixFile.wav", root / "train/clean/004_speaker2File.wav"
     samples = soundfile.read(mix, dtype="int16")[0] - soundfile.read(speaker, dtype="int16")[0]
     soundfile.write(mix, samples, 8000, subtype="PCM_16")

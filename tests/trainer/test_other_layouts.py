@@ -71,7 +71,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_the_folder_val_of_a_librimix_is_told_its_name(tmp_path: Path) -> None:
     root = write_libri(tmp_path / "libri")
     (root / "dev").rename(root / "val")
-    with pytest.raises(DataError, match=r"/val: LibriMix calls it dev/; rename it, or link it so"):
+    with pytest.raises(DataError, match=r"/val: LibriMix calls it dev/; rename it, or add a link"):
         open_corpus(root)
     (root / "dev").symlink_to(root / "val")
     assert len(open_corpus(root).validation.rows) == 3

@@ -30,7 +30,7 @@ def packed(broken: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 
 def assert_same_bits(packed: PackedSubset, wav: WavSubset) -> None:
-    """Every variant of every mixture, whole and in part."""
+    """Asserts that every variant of every mixture has the same bits, as a whole and in part."""
     assert np.array_equal(packed.frames, wav.frames)
     assert packed.fingerprint() == wav.fingerprint()
     for mine, its in zip(packed.rows, wav.rows, strict=True):

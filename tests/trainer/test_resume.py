@@ -21,14 +21,14 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run directory of a training that nobody disturbed."""
+    """Returns the run directory of an undisturbed training."""
     training, run_dir = Training(corpus), tmp_path_factory.mktemp("runs") / "undisturbed"
     assert training.run(run_dir).returncode == 0
     return run_dir
 
 
 def state(run_dir: Path) -> dict[str, Any]:
-    """Everything in the last checkpoint but the clock's readings."""
+    """Returns everything in the last checkpoint except times."""
     content: dict[str, Any] = torch.load(run_dir / "last.pt", weights_only=True)
     for record in content["progress"]["history"]:
         del record["time"], record["seconds"], record["waited"]
@@ -37,7 +37,7 @@ def state(run_dir: Path) -> dict[str, Any]:
 
 
 def assert_same(run_dir: Path, undisturbed: Path) -> None:
-    """Bitwise the same weights, optimiser, scheduler, random numbers and history, and the same best epoch."""
+    """Asserts bitwise equality of weights, optimiser, scheduler, random numbers and history, and of the best epoch."""
     torch.testing.assert_close(flat(state(run_dir)), flat(state(undisturbed)), rtol=0, atol=0)
     best, expected = (torch.load(path / "best.pt", weights_only=True) for path in (run_dir, undisturbed))
     torch.testing.assert_close(flat(best), flat(expected), rtol=0, atol=0)
@@ -57,12 +57,12 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def metric_lines(output: str) -> list[str]:
-    """Lines that name the metric at all: Katib's collector looks at each of them."""
+    """Returns the lines that name the metric at all, because Katib's collector looks at each of them."""
     return [line for line in output.splitlines() if "val_si_snr" in line]
 
 
 def read_until(process: "subprocess.Popen[str]", part: str) -> list[str]:
-    """Lines of stdout up to the first that contains `part`."""
+    """Returns the lines of stdout up to the first that contains `part`."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:

@@ -69,7 +69,7 @@ def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Volume]:
 
 @pytest.fixture
 def when_it_waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[str]]:
-    """Runs a function, once, when the trainer says that it waits; returns the lines that it then says."""
+    """Calls a function once when the trainer says that it waits; returns the lines that follow."""
 
     def install(then: Callable[[], object]) -> list[str]:
         lines: list[str] = []

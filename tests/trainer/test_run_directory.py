@@ -32,7 +32,7 @@ def names(path: Path) -> set[str]:
 
 
 def descriptors() -> int:
-    """Returns how many this process has open."""
+    """Returns the number of open descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 

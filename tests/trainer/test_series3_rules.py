@@ -27,8 +27,9 @@ def summary(run_dir: Path) -> dict[str, Any]:
 
 @st.composite
 def curves(draw: st.DrawFn) -> list[float]:
-    """Validations in dB: a walk around any level, below zero too, with ties and with steps about as large as the
-    threshold of 1e-4 of the level.
+    """Returns validations in dB: a walk around any level, also below zero, with ties.
+
+    Its steps are about as large as the threshold of 1e-4 of the level.
     """
     value = draw(st.sampled_from([-12.0, -1.0, 0.0, 1e-3, 5.0, 14.0]))
     near = st.sampled_from([0.0, 1e-4, -1e-4, 0.999e-4, 1.001e-4, -1.001e-4, 1e-12, -1e-12])

@@ -34,7 +34,7 @@ EVERY_STEP = ("--checkpoint-minutes", "0")
 
 @pytest.fixture(scope="module")
 def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run directory of a training that nobody disturbed."""
+    """Returns the run directory of an undisturbed training."""
     run_dir = tmp_path_factory.mktemp("runs") / "undisturbed"
     assert Training(corpus).here(run_dir) == 0
     return run_dir

@@ -46,7 +46,7 @@ def tracked(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Non
 
 
 def records(run_dir: Path) -> list[Any]:
-    """Returns all records of the one run that W&B has kept in the run directory, by its own reader."""
+    """Returns all records of the single run that W&B has kept in the run directory, read by its own reader."""
     from wandb.proto import wandb_internal_pb2
     from wandb.sdk.internal.datastore import DataStore
 
@@ -245,7 +245,7 @@ def test_estimates_get_the_level_they_have_in_the_mixture() -> None:
 
 
 def processes(*parts: str) -> list[int]:
-    """Ids of the processes whose command line has all `parts`."""
+    """Returns the ids of the processes whose command line has all `parts`."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

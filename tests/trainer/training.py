@@ -13,7 +13,7 @@ from trainer.__main__ import main
 
 
 def given_once(base: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """Returns the flags of `base`, each with one value, that are not among `flags`; then these."""
+    """Returns the flags of `base`, each with one value, that are not among `flags`, followed by `flags`."""
     pairs = zip(base[::2], base[1::2], strict=True)
     return [word for pair in pairs if pair[0] not in flags for word in pair] + list(flags)
 
@@ -26,7 +26,7 @@ class Training:
         self._processes: list[subprocess.Popen[str]] = []
 
     def here(self, run_dir: Path, *flags: str, data: Path | None = None) -> int:
-        """Train in this process, with one thread as the processes do, and return the exit code."""
+        """Trains in this process, with one thread as the processes do, and returns the exit code."""
         torch.set_num_threads(1)
         return main(self.arguments(run_dir, *flags, *(["--data-dir", str(data)] if data else [])))
 
@@ -47,7 +47,7 @@ class Training:
     def start(
         self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
     ) -> "subprocess.Popen[str]":
-        """Start it; its stdout and stderr can be read line by line."""
+        """Starts a training; its stdout and stderr can be read line by line."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         environment |= {"OMP_NUM_THREADS": "1", **env}
         process = subprocess.Popen(
@@ -63,13 +63,13 @@ class Training:
     def run(
         self, run_dir: Path, *flags: str, env: Mapping[str, str] = MappingProxyType({})
     ) -> "subprocess.CompletedProcess[str]":
-        """Run it to its end."""
+        """Runs a training to its end."""
         process = self.start(run_dir, *flags, env=env)
         out, err = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def close(self) -> None:
-        """Leave no process behind, whatever the test did."""
+        """Ends all processes that the test has left."""
         for process in self._processes:
             process.kill()
             process.communicate()

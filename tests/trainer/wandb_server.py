@@ -14,7 +14,7 @@ SERVER: dict[str, Any] = {"cliVersionInfo": {}, "latestLocalVersionInfo": None, 
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Runs by name as the SDK has told them; `silent_on` is a part of the paths that are never answered."""
+    """Keeps runs by name as the SDK has reported them; requests with `silent_on` in their path are never answered."""
 
     daemon_threads = True
 
@@ -120,7 +120,7 @@ Server = TypeVar("Server", bound=WandbServer)
 
 @contextmanager
 def wandb_server(kind: Callable[[], Server] = WandbServer) -> Iterator[Server]:  # type: ignore[assignment]
-    """Yields a server at work."""
+    """Yields a running server."""
     with kind() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

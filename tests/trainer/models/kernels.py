@@ -26,7 +26,7 @@ def made(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def assert_same(got: Tensor, expected: Tensor, inputs: list[Tensor], tolerance: float) -> None:
-    """The outputs, and every gradient of a sum with random weights."""
+    """Asserts that the outputs are the same, and every gradient of a sum of them with random weights."""
     weights = torch.randn_like(expected)
     gradients = torch.autograd.grad(got, inputs, weights.to(got.dtype))
     pairs = [

@@ -17,7 +17,7 @@ def recurrence(
     delta_bias: Tensor | None = None,
     delta_softplus: bool = True,
 ) -> Tensor:
-    """Returns what selective_scan must give: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
+    """Returns what selective_scan must return: u, delta, z [B, D, L]; A [D, N]; B, C [B, N, L]; D, delta_bias [D]."""
     state, outputs = u.new_zeros(len(u), *A.shape), []
     for t in range(u.shape[2]):
         step = delta[:, :, t] + (0 if delta_bias is None else delta_bias)
@@ -33,7 +33,7 @@ def recurrence(
 def scan_inputs(
     batch: int, channels: int, length: int, states: int, *, without: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Random arguments in float64 that ask for gradients; those named in `without` are None."""
+    """Returns random arguments in float64 that require gradients; those named in `without` are None."""
     per_step, state, per_channel = (batch, channels, length), (batch, states, length), (channels,)
     shapes = {
         "u": per_step,
@@ -58,16 +58,15 @@ def gradient_of(parameter: Tensor) -> Tensor:
 
 
 def with_gradients(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
-    """Returns the output and, of one fixed weighting of it, the gradient of each input."""
+    """Returns the output, and the gradient of each input for a fixed weighting of the output."""
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype, device=output.device).view(output.shape)
     return [output.detach(), *torch.autograd.grad((output * weights).sum(), inputs)]
 
 
 def assert_equal(got: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
-    """Every pair differs by less than `tolerance` of the largest expected number.
+    """Asserts that every pair differs by less than `tolerance` of the largest expected number, or of 0.001.
 
-    Where that is below 0.001 it is taken for 0.001: a gradient that is zero in exact arithmetic is nothing but
-    rounding.
+    A gradient that is zero in exact arithmetic consists of rounding errors only.
     """
     for ours, theirs in zip(got, expected, strict=True):
         assert ours.shape == theirs.shape

@@ -30,10 +30,7 @@ def test_the_kernels_equal_pytorchs_operations() -> None:
 
 
 def kernels() -> Iterator[tuple[Any, dict[str, Any], dict[str, str]]]:
-    """Yields each kernel, what it is compiled for at the models' sizes, and the types of its arguments.
-
-    The others are sizes.
-    """
+    """Yields each kernel, its constants at the models' sizes, and the types of its arguments; the others are sizes."""
     from trainer.kernels import triton_depthwise, triton_lstm, triton_norm
     from trainer.kernels.selective_scan import triton_kernels, triton_scan
 

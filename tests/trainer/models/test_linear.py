@@ -17,7 +17,7 @@ def with_gradients(layer: nn.Module, input: Tensor) -> list[Tensor]:
 
 
 def pytorchs_own(layer: Linear) -> nn.Module:
-    """Returns the same in PyTorch's class and in float64, with copies of the weights."""
+    """Returns PyTorch's own layer in float64 with copies of the weights."""
     own = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None)
     own.load_state_dict(layer.state_dict())
     return own.double()

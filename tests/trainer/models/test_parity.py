@@ -95,7 +95,7 @@ def test_convtasnets_deterministic_padding_equals_the_other() -> None:
 
 
 def assert_equal(model: str, architecture: dict[str, Any], length: int, mixtures: int) -> None:
-    """Copy the reference's weights; compare the estimates and the gradient of each parameter and the mixture."""
+    """Copies the reference's weights; compares the estimates and the gradient of each parameter and the mixture."""
     torch.manual_seed(0)
     config = find(model).config("paper", **architecture)
     theirs = reference(model, config).double()
@@ -119,8 +119,9 @@ def assert_equal(model: str, architecture: dict[str, Any], length: int, mixtures
 
 
 def run(network: nn.Module, mixture: Tensor, direction: Tensor, fill: int) -> tuple[Tensor, Tensor]:
-    """Estimates [B, 2, T] of the mixture with `fill` zeros behind it, which are cut off again, and the mixture's
-    gradient [B, T] of their product with `direction`.
+    """Returns the estimates [B, 2, T] of a mixture, and the gradient [B, T] of their product with `direction`.
+
+    `fill` zeros are added behind the mixture, and cut off the estimates again.
     """
     mixture = mixture.clone().requires_grad_()
     estimates = network(F.pad(mixture, (0, fill)))[..., : mixture.shape[-1]]
@@ -129,8 +130,9 @@ def run(network: nn.Module, mixture: Tensor, direction: Tensor, fill: int) -> tu
 
 
 def fill_up(length: int, model: str, config: Any) -> int:
-    """Zeros that the reference must be given: up to the last frame's end, and for ConvTasNet to one frame more than the
-    longest reflection. Without them it leaves samples out or fails.
+    """Returns how many zeros the reference needs: up to the end of the last frame.
+
+    ConvTasNet also needs one frame more than the longest reflection. Without the zeros it drops samples or fails.
     """
     shortest = config.block_kernel_size // 2 * 2 ** (config.blocks - 1) + 1 if model == "convtasnet" else 1
     frames = max(math.ceil((length - 16) / 8) + 1, shortest)
@@ -138,7 +140,7 @@ def fill_up(length: int, model: str, config: Any) -> int:
 
 
 def counterparts(model: str, ours: nn.Module, theirs: nn.Module) -> dict[str, list[Tensor]]:
-    """Of each parameter of ours, those of the reference that it holds; each of the reference once."""
+    """Returns for each of our parameters those of the reference that it contains; each of these occurs once."""
     if model == "convtasnet":  # both have them in the order of the signal
         pairs = zip(ours.named_parameters(), theirs.parameters(), strict=True)
         return {name: [parameter] for (name, _), parameter in pairs}

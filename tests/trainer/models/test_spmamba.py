@@ -21,7 +21,7 @@ SMALL = SPMambaConfig(n_fft=16, hop=8, channels=6, window=3, heads=3, attention_
 
 
 def direct_block(block: Block, x: Tensor) -> Tensor:
-    """Returns the block as TF-GridNet and SPMamba print it: [B, C, T, F], one path after the other, in steps."""
+    """Computes the block [B, C, T, F] as the papers of TF-GridNet and SPMamba print it, one path after the other."""
     batch, channels, frames, frequencies = x.shape
     rows = x.transpose(1, 2).reshape(batch * frames, channels, frequencies)
     along = direct_path(block.intra, rows).view(batch, frames, channels, frequencies).transpose(1, 2)
@@ -32,7 +32,7 @@ def direct_block(block: Block, x: Tensor) -> Tensor:
 
 
 def direct_path(path: ScanPath, x: Tensor) -> Tensor:
-    """Returns [B', C, L] to [B', C, L]: norm over C, unfold, both directions, transposed convolution."""
+    """Maps [B', C, L] to the same shape: norm over C, unfold, both directions, transposed convolution."""
     normed = direct_norm(x, (1,), path.norm.weight[:, None], path.norm.bias[:, None])
     windows = F.unfold(normed[..., None], (path.window, 1)).transpose(1, 2)  # [B', L', C w], neighbours fastest
     directions = []
@@ -54,7 +54,7 @@ def _of(bias: Tensor | None) -> Tensor:
 
 
 def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
-    """Returns [B', L, width] to [B', L, width]: figure 3 and algorithm 2 of the Mamba paper."""
+    """Maps [B', L, width] to the same shape, by figure 3 and algorithm 2 of the Mamba paper."""
     inner, (rank, states, _) = len(mamba.D), mamba.sizes
     u, z = (x @ mamba.input.weight.T).split(inner, 2)
     taps = mamba.conv.weight[:, 0]  # [D, taps]
@@ -70,7 +70,7 @@ def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
 
 
 def direct_attention(attention: FrameAttention, x: Tensor) -> Tensor:
-    """Returns [B, C, T, F] to [B, C, T, F]: head by head, frame rows of all channels and frequencies."""
+    """Maps [B, C, T, F] to the same shape, head by head; a frame is a row of all channels and frequencies."""
 
     def project(projection: Any, x: Tensor) -> Tensor:
         linear, prelu, norm = projection

@@ -23,7 +23,7 @@ NAMES = {
 
 @pytest.fixture
 def layer(monkeypatch: pytest.MonkeyPatch) -> TransformerLayer:
-    """With no weight as it is initialised, so that each counts."""
+    """Returns a layer in which no weight is as it was initialised, so that each of them matters."""
     monkeypatch.setattr(transformer, "ROWS", 9)  # of five sequences of four steps: two at a time and a rest
     torch.manual_seed(0)
     layer = TransformerLayer(CHANNELS, HEADS, HIDDEN)
@@ -33,7 +33,7 @@ def layer(monkeypatch: pytest.MonkeyPatch) -> TransformerLayer:
 
 
 def pytorchs_own(layer: TransformerLayer) -> nn.Module:
-    """PyTorch's layer with copies of the weights, in float64."""
+    """Returns PyTorch's own layer in float64 with copies of the weights."""
     own = nn.TransformerEncoderLayer(
         CHANNELS, HEADS, HIDDEN, dropout=0, layer_norm_eps=EPS, batch_first=True, norm_first=True
     )
