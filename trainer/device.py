@@ -45,7 +45,7 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(f"--device {name}: CUDA does not work here: {why_not()}; --device cpu works without it")
     if match[1] and int(match[1]) >= gpus:
         raise ConfigError(
-            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu works without one"
+            f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu works without it"
         )
     device = torch.device("cuda" if name == "auto" else name)
     _try(device)

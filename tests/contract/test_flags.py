@@ -1,4 +1,4 @@
-"""katib/trainer_flags.json against the trainer: it holds what the config says, and judges values as the trainer does."""
+"""katib/trainer_flags.json against the trainer: it has what the config says, and judges values as the trainer does."""
 
 import pytest
 

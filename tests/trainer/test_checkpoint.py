@@ -117,8 +117,8 @@ def test_weights_depend_on_the_seed_alone() -> None:
 def test_fp16_alone_is_scaled() -> None:
     """Micikevicius et al. 2018, section 3.2: the small gradients of half precision; the others have float32's range."""
     for precision, scaled in (("fp32", False), ("bf16", False), ("fp16", True)):
-        session = new_session(Training(model="convtasnet", preset="debug", precision=precision), CPU)  # type: ignore[arg-type]
-        assert session.scaler.is_enabled() == scaled
+        training = Training(model="convtasnet", preset="debug", precision=precision)  # type: ignore[arg-type]
+        assert new_session(training, CPU).scaler.is_enabled() == scaled
 
 
 def test_the_number_of_parameters_is_that_of_all_weights() -> None:

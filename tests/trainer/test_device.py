@@ -1,5 +1,7 @@
-"""--device: what is refused, and what is said where CUDA does not work. The machine is made up: driver file, device nodes and
-what torch says of CUDA; least drivers are those of NVIDIA's CUDA compatibility table.
+"""--device: what is refused, and what is said where CUDA does not work.
+
+The machine is made up: driver file, device nodes and what torch says of CUDA. The least drivers are those of NVIDIA's
+CUDA compatibility table.
 """
 
 from pathlib import Path
@@ -113,7 +115,7 @@ def test_a_gpu_that_cannot_compute_is_no_trace(name: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "set_device", lambda chosen: None)
 
     def zeros(*size: int, device: torch.device) -> None:
-        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors …")
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCUDA kernel …")
 
     monkeypatch.setattr(torch, "zeros", zeros)
     with pytest.raises(ConfigError, match=r"no kernel image is available for execution on the device\); --device cpu"):

@@ -88,7 +88,7 @@ def test_the_test_set_is_shown_in_each_variant_and_written(trained: Path) -> Non
 
 @pytest.fixture
 def lengths(trained: Path, tmp_path: Path) -> Path:
-    """Returns a test set of six mixtures of 0.5 s, except the second, of 0.2 s, and the fourth, of 4.5 s, a repetition."""
+    """Returns a test set of six mixtures of 0.5 s, but the second has 0.2 s and the fourth, a repetition, 4.5 s."""
     root = Path(shutil.copytree(trained.parent / "PolSESS_voices", tmp_path / "PolSESS_voices"))
     for file in (root / "test").rglob("*.wav"):
         samples = soundfile.read(file, dtype="int16")[0]

@@ -131,7 +131,7 @@ def test_what_was_seen_before_is_not_read_again(
 def test_a_corpus_that_only_looks_like_the_one_that_was_seen_is_read(
     broken: Path, remembered: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In an image of a file system that keeps no times of change, names, sizes, times and inodes may all be the same."""
+    """In an image of a file system without times of change, names, sizes, times and inodes may all be the same."""
     monkeypatch.setattr(survey, "stamp", lambda files: (str(next(iter(files))[0]), 0))
     before = fingerprint(broken, remembered)
     for file in (broken / "train" / "scene").iterdir():

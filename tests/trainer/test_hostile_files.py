@@ -1,4 +1,4 @@
-"""Files of a stranger: packs whose right checksum covers impossible entries, names that lead out of the corpus, pipes."""
+"""Files of a stranger: packs with impossible entries under a right checksum, names that leave the corpus, and pipes."""
 
 import json
 import os

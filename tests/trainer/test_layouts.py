@@ -21,7 +21,7 @@ Edit = Callable[[Path], object]
 
 
 def write_libri(root: Path, speakers: int = 2, rate: int = 8000, missing: tuple[str, ...] = ()) -> Path:
-    """Writes train-100 and dev of a LibriMix-style corpus, 3 mixtures each, with metadata, without folders `missing`."""
+    """Writes train-100 and dev of a LibriMix-style corpus, 3 mixtures each, with metadata, but no folders `missing`."""
     draw = np.random.default_rng(5)
     names = [f"s{number}" for number in range(1, speakers + 1)]
     for subset in ("train-100", "dev"):
@@ -169,7 +169,8 @@ POLSESS_REFUSED: dict[str, tuple[Edit, str]] = {
     ),
     "a path of Windows": (
         lambda root: replace(table(root), ("003_mixFile.wav", "D:\\PolSESS\\mix\\003_mixFile.wav")),
-        r"line 5\): there is no such file; 'D:\\PolSESS\\mix\\003_mixFile\.wav' is a Windows path, .* write 003_mixFile\.wav",
+        r"line 5\): there is no such file; 'D:\\PolSESS\\mix\\003_mixFile\.wav' is a Windows path, "
+        r".* write 003_mixFile\.wav",
     ),
     "the folder in the name": (
         lambda root: replace(table(root), ("003_mixFile.wav", "mix/003_mixFile.wav")),

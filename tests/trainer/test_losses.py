@@ -46,7 +46,7 @@ def by_hand(estimates: torch.Tensor, targets: torch.Tensor) -> tuple[list[float]
 
 
 def shuffled() -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns estimates and targets of six mixtures of three speakers, 10 to 0 dB, one for each order of the speakers."""
+    """Returns estimates and targets of six mixtures of three speakers, 10 to 0 dB, one for each order of speakers."""
     targets, noise = signals(6, 3, 1000), signals(6, 3, 1000, seed=1)
     estimates = torch.stack(
         [

@@ -79,7 +79,7 @@ def test_a_file_that_is_gone_is_left_to_the_training(broken: Path) -> None:
 
 
 def test_noise_that_no_mixture_has_is_said(tmp_path: Path) -> None:
-    """LibriMix's mix_both was not copied: every mixture is shown clean, as it is without a word where noise/ lacks too."""
+    """LibriMix's mix_both was not copied: every mixture is shown clean, as it is silently if noise/ is missing, too."""
     root = write_libri(tmp_path / "libri")
     assert list(oddities(open_subset(root, "val"))) == []
     shutil.rmtree(root / "dev" / "mix_both")

@@ -15,7 +15,8 @@ def record(epoch: int, value: float, **others: float) -> EpochRecord:
     fields: dict[str, float] = {"train_loss": -9.876, "lr": 0.000123, "grad_norm": 4.56, "seconds": 80.0}
     fields |= {"mixtures": 8, "waited": 2.0, **others}
     time = f"2026-11-24T09:3{epoch}:00.000000Z"
-    return EpochRecord(epoch=epoch, time=time, val_si_snr=value, variants={"SER": value}, **fields)  # type: ignore[arg-type]
+    variants = {"SER": value}
+    return EpochRecord(epoch=epoch, time=time, val_si_snr=value, variants=variants, **fields)  # type: ignore[arg-type]
 
 
 def progress(*values: float) -> Progress:

@@ -140,7 +140,7 @@ def test_a_segment_starts_anywhere_where_it_fits() -> None:
 
 
 def test_variant_and_segment_of_a_row_are_drawn_apart() -> None:
-    """Were they one number, early segments would always be of the first variants: their correlation is that of chance."""
+    """If they were one number, early segments would always have the first variants; they correlate only by chance."""
     subset = Numbers(*[("indoor", 1004)] * 2000)
     drawn = flat(draw(subset, list(VARIANTS)))
     places = [SHOWN["indoor"].split().index(excerpt.variant) for excerpt in drawn]

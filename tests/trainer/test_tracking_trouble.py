@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.test_tracking import OFFLINE, _no_wandb_of_the_user, tracked  # noqa: F401 - the fixture serves here too
+from tests.trainer.test_tracking import OFFLINE, _no_wandb_of_the_user, tracked  # noqa: F401
 from tests.trainer.training import Training
 
 

@@ -83,5 +83,5 @@ def _in_onednn(input: Tensor) -> bool:
 
 
 def operations(input: tuple[int, ...], weight: tuple[int, ...], *_: object, **__: object) -> int:
-    """Returns the floating-point operations of oneDNN's product, for torch's FlopCounterMode, which does not know it."""
+    """Returns the floating-point operations of oneDNN's product, which torch's FlopCounterMode does not know."""
     return 2 * math.prod(input) * weight[0]

@@ -95,7 +95,7 @@ class _Direction:
     cell, output, the cells [T, B, H] and their tanh [T, B, H].
 
     tanh(x) is 2 sigmoid(2 x) - 1, and PyTorch's sigmoid takes a third of the time of its tanh. The cell gate's weights
-    are therefore doubled, so that one sigmoid serves all four gates, and the memory keeps s of 2 s - 1 as the cell gate.
+    are therefore doubled, so that one sigmoid serves all four gates, and the memory has s of 2 s - 1 as the cell gate.
     """
 
     def __init__(self, weights: tuple[Tensor, ...], *, backwards: bool) -> None:

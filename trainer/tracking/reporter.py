@@ -125,7 +125,7 @@ class _Reporter:
         self._run.finish(exit_code)
 
     def _new_examples(self) -> dict[str, object]:
-        """Returns sounds and pictures of the examples that have changed; mixture and targets, which do not, only once."""
+        """Returns sounds and pictures of the changed examples; of mixture and targets, which never change, once."""
         media: dict[str, object] = {}
         for file in sorted((self._run_dir / FOLDER).glob("example-*.wav")):
             written = file.stat().st_mtime_ns

@@ -42,19 +42,6 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A separated validation mixture, on the CPU, in float32 at 8 kHz."""
-
-    variant: str
-    mixture: Tensor
-    """[T]."""
-    estimates: Tensor
-    """[2, T], in the order of the targets."""
-    targets: Tensor
-    """[2, T]."""
-
-
-@dataclass(frozen=True)
 class Fit:
     """A training and everything that it works with."""
 
@@ -102,7 +89,7 @@ class Fit:
 
         return self._over_validation(score).mean
 
-    def examples(self, count: int) -> list[Example]:
+    def examples(self, count: int) -> list[Signals]:
         """Returns the first `count` validation mixtures as the model separates them now."""
         self.session.model.eval()
         batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
@@ -112,7 +99,7 @@ class Fit:
                 estimates = self.gradients.estimate(batch.mixtures)[0].float()
                 orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
                 best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
-                examples.append(Example(excerpt.variant, batch.mixtures[0].cpu(), best.cpu(), batch.targets[0].cpu()))
+                examples.append(_signals(excerpt.variant, batch.mixtures.cpu(), best.cpu(), batch.targets[0].cpu()))
         return examples
 
     def summarize(self, state: str, reason: str | None = None) -> None:
@@ -242,7 +229,7 @@ class Fit:
         self.summarize("finished" if self.finished else "running")
         say(epoch_line(record, self.run.epochs), metric_line(record.time, scores.mean))
         if session.progress.best is record:
-            self.tracker.best_epoch(lambda: [signals(example) for example in self.examples(EXAMPLES)])
+            self.tracker.best_epoch(lambda: self.examples(EXAMPLES))
 
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
@@ -296,10 +283,15 @@ class Fit:
         return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")
 
 
-def signals(example: Example) -> Signals:
-    """Returns the example as the tracker shows it; the estimates get the level that they have in the mixture."""
-    mixture = example.mixture.unsqueeze(0)  # [1, T]
-    estimates = example.estimates * gains(example.estimates.unsqueeze(0), mixture)[0]
-    score = si_snr(estimates, example.targets).mean()
-    channels = torch.cat([mixture, estimates, example.targets])
-    return Signals(f"{example.variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)
+def _signals(variant: str, mixture: Tensor, estimates: Tensor, targets: Tensor) -> Signals:
+    """Returns a separated mixture for the tracker; the estimates get the level that they have in the mixture.
+
+    Args:
+        variant: what the mixture [1, T] shows.
+        estimates: [2, T], in the order of the targets.
+        targets: [2, T].
+    """
+    estimates = estimates * gains(estimates.unsqueeze(0), mixture)[0]
+    score = si_snr(estimates, targets).mean()
+    channels = torch.cat([mixture, estimates, targets])
+    return Signals(f"{variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)

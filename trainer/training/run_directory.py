@@ -141,7 +141,7 @@ def hold(path: Path, identity: Mapping[str, object], room: Room) -> Iterator[Run
 
 
 def spent_seconds(path: Path) -> float:
-    """Returns the seconds that earlier processes have spent on the run in `path`, according to its summary.json; or 0."""
+    """Returns the seconds that earlier processes have spent on the run, according to its summary.json, or 0."""
     try:
         seconds = json.loads(read_regular(path / SUMMARY))["spent_seconds"]
         return max(0.0, float(seconds))
@@ -210,8 +210,8 @@ def _locked(path: Path) -> BinaryIO:
                 if error.errno not in _WITHOUT_LOCKS:
                     raise
                 raise ConfigError(
-                    f"--run-dir {path}: its file system has no locks ({error.strerror}), so two processes could train in "
-                    "it at once; choose a directory on a file system with locks"
+                    f"--run-dir {path}: its file system has no locks ({error.strerror}), so two processes could use it "
+                    "at once; choose a directory on a file system with locks"
                 ) from error
             # The last holder of the lock may have removed the file, and another process would lock a new one.
             with contextlib.suppress(FileNotFoundError):

@@ -37,7 +37,7 @@ class PReLUNorm(nn.Module):
         self.norm = GlobalNorm(channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps [B, C, …] to the same shape, under autocast on a GPU in autocast's precision, as convolutions want it."""
+        """Maps [B, C, …] to the same shape; under autocast on a GPU in its precision, which convolutions want."""
         if not in_triton(x):
             output: Tensor = self.norm(self.activation(x))
             return output
