@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.data.curriculum import ALL_VARIANTS, Curriculum
 from trainer.text import nearest
@@ -109,26 +109,26 @@ def find(model: str) -> Model:
 
 
 def _listing(file: Path) -> Listing | None:
-    """Returns what the file's entry says without being run; None where it has no entry."""
+    """Returns what the file's entry says, without running the file; None where it has no entry."""
+    wanted = {field.name for field in dataclasses.fields(Listing)}
     for node in ast.parse(file.read_bytes(), str(file)).body:
         match node:
             case ast.Assign(targets=[ast.Name(id="MODEL")], value=ast.Call(keywords=keywords)):
-                break
-    else:
-        return None
-    wanted = {field.name for field in dataclasses.fields(Listing)}
-    known = {"Option": Option, "Curriculum": Curriculum}
-    values = {}
-    for keyword in keywords:
-        if keyword.arg in wanted:
-            try:
-                values[keyword.arg] = eval(compile(ast.Expression(keyword.value), str(file), "eval"), known)  # noqa: S307
-            except NameError as error:
-                raise ImportError(
-                    f"{file}: MODEL's {keyword.arg} is read before the file is imported and may use only literals and "
-                    f"{', '.join(known)} ({error})"
-                ) from error
-    return Listing(**values)
+                expressions = {keyword.arg: keyword.value for keyword in keywords if keyword.arg in wanted}
+                return Listing(**{str(name): _value(file, value) for name, value in expressions.items()})
+    return None
+
+
+def _value(file: Path, expression: ast.expr) -> Any:
+    """Returns the value of an expression of literals, Option and Curriculum. Raises ImportError for any other name."""
+    code = compile(ast.Expression(expression), str(file), "eval")
+    try:
+        return eval(code, {"Option": Option, "Curriculum": Curriculum})  # noqa: S307 - our own source
+    except NameError as error:
+        raise ImportError(
+            f"{file}, line {expression.lineno}: MODEL's options and curriculum are read before it is imported and "
+            f"may use only literals, Option and Curriculum ({error})"
+        ) from error
 
 
 def _listings() -> dict[str, Listing]:
