@@ -78,7 +78,7 @@ class Score:
 
 
 def evaluate(request: Evaluate) -> int:
-    """Evaluates, writes the folder, prints the table, and returns the exit code. Raises TrainerError."""
+    """Evaluates the checkpoint, writes the folder, prints the table, and returns the exit code. Raises TrainerError."""
     stop = StopRequest()
     device = find_device(request.device)
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
