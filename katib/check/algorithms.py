@@ -132,12 +132,12 @@ def _settings(node: Node, algorithm: str, service: Service) -> Iterator[Defect]:
             hint = nearest(name.text, service.settings) if service.settings else "it has none"
             yield rule.at(name, f"{algorithm} has no setting '{name.text}': {hint}")
         elif setting and (value.missing or value.text is not None) and not setting.takes(value.text or ""):
-            found = "is missing" if value.empty else f"is '{value.text}'"
+            problem = "is missing" if value.empty else f"is '{value.text}'"
             # Only Sepsweep's services refuse a value of a setting that stock Katib ignores.
             ignored = name.text not in service.settings and not service.strict
             yield SETTING_VALUE.at(
                 value,
-                f"{name.text} of {algorithm} {found}; it has {setting.says}",
+                f"{name.text} of {algorithm} {problem}; it has {setting.says}",
                 effect=OURS_REFUSE if ignored else None,
             )
     for need in service.needs:

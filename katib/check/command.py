@@ -130,8 +130,8 @@ def _word(word: Node) -> Iterator[Defect]:
         yield SCRIPT.at(word, "'exec' replaces the shell that Katib's mark of completion needs")
     elif UNSAFE.search(text) and _quoted_whole(text):
         yield QUOTES.at(word, f"'{word.text}' holds quotes")
-    elif found := UNSAFE.search(text):
-        character = repr(found[0]) if found[0] else "nothing"
+    elif unsafe := UNSAFE.search(text):
+        character = repr(unsafe[0]) if unsafe[0] else "nothing"
         yield WORD.at(word, f"'{word.text}' holds {character}")
 
 

@@ -146,8 +146,8 @@ def _hyperband(spec: Node) -> Iterator[Defect]:
     resource = settings.get("resource_name")
     parameters = named(spec["parameters"].items)
     if resource and resource["value"].text and resource["value"].text not in parameters:
-        found = resource["value"].text
-        yield HYPERBAND.at(resource["value"], f"no parameter '{found}': {nearest(found, parameters)}")
+        name = resource["value"].text
+        yield HYPERBAND.at(resource["value"], f"no parameter '{name}': {nearest(name, parameters)}")
     most, eta = setting_number(spec["algorithm"], "r_l", None), setting_number(spec["algorithm"], "eta", 3)
     eta = 3 if eta is not None and eta <= 0 else eta
     parallel = spec["parallelTrialCount"].integer

@@ -37,13 +37,13 @@ class Defect(Finding):
     @property
     def record(self) -> dict[str, str | int]:
         """What `check --json` prints of it."""
-        place: dict[str, str | int] = {
+        record: dict[str, str | int] = {
             "rule": self.rule,
             "severity": self.severity,
             "path": self.path,
             "line": self.line,
         }
-        return place | {"what": self.problem, "effect": self.effect, "mend": self.fix}
+        return record | {"what": self.problem, "effect": self.effect, "mend": self.fix}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,10 @@ def hidden(container: Node, folder: str | None) -> Iterator[Defect]:
     """Yields a defect if the primary container's program is below `folder`, where Katib mounts its volume (None: none)."""
     if not folder or not folder.startswith("/"):
         return
-    place = PurePosixPath(folder)
+    mounted = PurePosixPath(folder)
     words = [*container["command"].items, *container["args"].items]
-    if str(place) in SYSTEM or str(place).startswith("/usr/"):
-        yield HIDDEN.at(words[0] if words else container, f"the mount at {place} hides what the image has there")
+    if str(mounted) in SYSTEM or str(mounted).startswith("/usr/"):
+        yield HIDDEN.at(words[0] if words else container, f"the mount at {mounted} hides what the image has there")
         return
     mounts = [PurePosixPath(mount["mountPath"].text or "/") for mount in container["volumeMounts"].items]
     base = PurePosixPath(container["workingDir"].text or "/?")
@@ -36,7 +36,7 @@ def hidden(container: Node, folder: str | None) -> Iterator[Defect]:
             if not (PROGRAM.fullmatch(piece) or (piece.startswith("/") and index + number == 0)):
                 continue
             program = base / piece
-            covered = any(mount in program.parents and place in mount.parents for mount in mounts)
-            if place in program.parents and not covered:
-                yield HIDDEN.at(word, f"'{piece}' is below {place}, where Katib mounts an empty volume")
+            covered = any(mount in program.parents and mounted in mount.parents for mount in mounts)
+            if mounted in program.parents and not covered:
+                yield HIDDEN.at(word, f"'{piece}' is below {mounted}, where Katib mounts an empty volume")
                 return

@@ -132,14 +132,14 @@ def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Defect]:
     for rule in policy["rules"].items:
         codes = rule["onExitCodes"]
         if not codes.missing and (stopping or codes["containerName"].empty):
-            found = "with early stopping" if stopping else "of all containers"
-            yield EXIT_CODES.at(codes, f"looks at exit codes {found}")
+            which = "with early stopping" if stopping else "of all containers"
+            yield EXIT_CODES.at(codes, f"looks at exit codes {which}")
 
 
 def _folder(top: Node, kind: str | None) -> str | None:
     """Returns the path at which Katib mounts the volume for trainer and collector (pod/utils.go, getMountPath)."""
-    place = top["spec"]["metricsCollectorSpec"]["source"]["fileSystemPath"]
-    path = place["path"].text
+    file = top["spec"]["metricsCollectorSpec"]["source"]["fileSystemPath"]
+    path = file["path"].text
     if kind == "StdOut":
         return METRICS_FOLDER
     if kind == "File":
@@ -147,5 +147,5 @@ def _folder(top: Node, kind: str | None) -> str | None:
     if kind == "TensorFlowEvent":
         return path or f"{METRICS_FOLDER}/tfevent"
     if kind == "Custom" and path:
-        return str(PurePosixPath(path).parent) if place["kind"].text == "File" else path
+        return str(PurePosixPath(path).parent) if file["kind"].text == "File" else path
     return None

@@ -44,15 +44,15 @@ def check_text(text: str, source: str) -> list[Defect]:
             findings += islice(defects, MOST_FINDINGS)
             findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(defects, 1)]
         # A defect that another rule reports at the same place is the more likely cause.
-        places = {found.path for found in findings}
-        own = (found for found in training(top) if found.path not in places)
+        places = {defect.path for defect in findings}
+        own = (defect for defect in training(top) if defect.path not in places)
         findings += islice(own, MOST_FINDINGS)
-    return sorted(findings, key=lambda found: (found.line, found.severity, found.path))
+    return sorted(findings, key=lambda defect: (defect.line, defect.severity, defect.path))
 
 
 def require_sound(text: str, source: str, command: str | None = None) -> None:
     """Raises ManifestError where `text` has errors: how many, the first, and the `command` that shows all."""
-    errors = [found for found in check_text(text, source) if found.severity == "error"]
+    errors = [defect for defect in check_text(text, source) if defect.severity == "error"]
     if errors:
         first = errors[0]
         many = "1 defect" if len(errors) == 1 else f"{len(errors)} defects"

@@ -109,11 +109,11 @@ def filters(node: Node, spec: Node) -> Iterator[Defect]:
             yield SYNTAX.at(item, "is null, an empty filter to Go")
         if item.text is None:
             continue
-        pattern, found = _compiled(item)
-        yield from found
+        pattern, defects = _compiled(item)
+        yield from defects
         if pattern is not None:
             usable.append(pattern)
-            if metric.text and not found:
+            if metric.text and not defects:
                 yield from _loose(item, pattern, metric.text)
                 yield from _cut(item, pattern, metric.text)
     # The metric of darts is a text: the network.
@@ -143,12 +143,12 @@ def _compiled(item: Node) -> tuple[Pattern | None, list[Defect]]:
     except re2.error as cause:
         reason = cause.args[0].decode() if isinstance(cause.args[0], bytes) else cause
         return None, [SYNTAX.at(item, f"RE2 does not accept it: {reason}")]
-    found = [] if text else [SYNTAX.at(item, "is empty")]
+    defects = [] if text else [SYNTAX.at(item, "is empty")]
     if text and pattern.groups < 2:
-        found.append(GROUPS.at(item, f"has {pattern.groups} group(s)"))
+        defects.append(GROUPS.at(item, f"has {pattern.groups} group(s)"))
     if ";" in text:
-        found.append(SEMICOLON.at(item, "holds ';'"))
-    return (pattern if pattern.groups >= 2 else None), found
+        defects.append(SEMICOLON.at(item, "holds ';'"))
+    return (pattern if pattern.groups >= 2 else None), defects
 
 
 def _loose(item: Node, pattern: Pattern, metric: str) -> Iterator[Defect]:

@@ -48,8 +48,8 @@ def nas(spec: Node, service: Service) -> Iterator[Defect]:
         for key in ("inputSizes", "outputSizes", "numLayers"):
             node = config["graphConfig"][key]
             if node.empty or (node.integer is not None and node.integer < 1):
-                found = f"is {node.integer}" if node.integer else "is empty"
-                yield CONFIG.at(node, "is missing" if node.missing else found)
+                problem = f"is {node.integer}" if node.integer else "is empty"
+                yield CONFIG.at(node, "is missing" if node.missing else problem)
         if config["operations"].empty:
             yield CONFIG.at(config["operations"], "is missing or empty", effect=FAILS)
     for operation in config["operations"].items:

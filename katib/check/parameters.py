@@ -163,8 +163,8 @@ def _parameter(node: Node, seen: set[str], service: Service) -> Iterator[Defect]
         yield NAME.at(name, f"'{name.text}' stands here a second time", effect=effect)
     seen.add(name.text or "")
     if kind.missing or (kind.text is not None and kind.text not in TYPES):
-        found = f"'{kind.text}': {nearest(kind.text, TYPES)}" if kind.text else "is missing"
-        yield TYPE.at(kind, found)
+        problem = f"'{kind.text}': {nearest(kind.text, TYPES)}" if kind.text else "is missing"
+        yield TYPE.at(kind, problem)
     distribution = space["distribution"]
     if distribution.text and distribution.text not in DISTRIBUTIONS:
         yield DISTRIBUTION.at(distribution, f"'{distribution.text}': {nearest(distribution.text, DISTRIBUTIONS)}")

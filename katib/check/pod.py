@@ -95,8 +95,8 @@ def pod(node: Node, name: Node, folder: str | None, *, stopping: bool, restarts:
     if not restarts:
         pass
     elif restart.missing or (restart.text is not None and restart.text != "Never"):
-        found = f"is {restart.text}" if restart.text else "is missing, which means Always"
-        yield RESTART.at(restart, found)
+        problem = f"is {restart.text}" if restart.text else "is missing, which means Always"
+        yield RESTART.at(restart, problem)
     if node["hostPID"].value is True:
         yield HOST_PID.at(node["hostPID"], "is true")
     yield from _ids(node, named(containers.items).get(name.text or "") if stopping else None)

@@ -69,9 +69,9 @@ def read(text: str) -> tuple[Node | None, list[Defect]]:
     document = chosen(documents)
     if document is None:
         count = sum(map(_is_experiment, documents))
-        found = f"holds {count or len(documents)} {'Experiments' if count else 'documents and no Experiment'}"
+        problem = f"holds {count or len(documents)} {'Experiments' if count else 'documents and no Experiment'}"
         line = documents[1].lines[()] if documents else 1
-        return None, [DOCUMENTS.at(_top(line), found if documents else "is empty")]
+        return None, [DOCUMENTS.at(_top(line), problem if documents else "is empty")]
     top = Node(document.value, (), document.lines)
     findings = [
         (DUPLICATE_KEY if fault.kind == "twice" else NOT_FINITE).at(Node(None, fault.path, document.lines), fault.what)
@@ -99,13 +99,13 @@ def kind_of(value: object) -> str:
 
 
 def _other_kind(top: Node) -> list[Defect]:
-    found = []
+    defects = []
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if top[key].value != expected:
             is_ = "is missing" if top[key].missing else f"is {kind_of(top[key].value)}"
             hint = nearest(str(top[key].value), [expected])
-            found.append(NO_EXPERIMENT.at(top[key], is_, fix=f"write {key}: {expected} ({hint})"))
-    return found
+            defects.append(NO_EXPERIMENT.at(top[key], is_, fix=f"write {key}: {expected} ({hint})"))
+    return defects
 
 
 def _top(line: int = 1) -> Node:

@@ -131,10 +131,10 @@ def is_job(trial: Node) -> bool:
 @cache
 def _types() -> Mapping[str, Mapping[str, Field]]:
     """Returns the keys of each of Katib's and Kubernetes' mappings."""
-    found = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
+    mappings = json.loads(Path(__file__).with_name("types.json").read_text(encoding="utf-8"))
     return {
         name: {key: Field(text.removesuffix(REQUIRED), text.endswith(REQUIRED), name) for key, text in keys.items()}
-        for name, keys in found.items()
+        for name, keys in mappings.items()
     }
 
 

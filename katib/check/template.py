@@ -183,9 +183,9 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Defect]:
     parameters = named(spec["parameters"].items)
     answers = () if parameters else _answers(spec)
     used: dict[str, Node] = {}
-    for place, text in trial.texts():
+    for holder, text in trial.texts():
         for name in PLACEHOLDER.findall(text):
-            used.setdefault(name, place)
+            used.setdefault(name, holder)
     names: set[str] = set()
     references: set[str] = set()
     for item in listed.items:
@@ -197,9 +197,9 @@ def _trial_parameters(spec: Node, node: Node, trial: Node) -> Iterator[Defect]:
             yield from _reference(reference, parameters, answers, trial)
         names.add(name.text or "")
         references.add(reference.text or "")
-    for name_, place in used.items():
+    for name_, holder in used.items():
         if name_ not in names:
-            yield UNLISTED.at(place, f"no trialParameter '{name_}': {_hint(name_, names)}")
+            yield UNLISTED.at(holder, f"no trialParameter '{name_}': {_hint(name_, names)}")
     for name_, parameter in parameters.items():
         if name_ not in references:
             yield UNREFERENCED.at(parameter["name"], f"no trialParameter refers to '{name_}'")
@@ -242,21 +242,21 @@ def _reference(node: Node, parameters: dict[str, Node], answers: tuple[str, ...]
     if key not in META_KEYS:
         yield REFERENCE.at(node, f"'{text}' is nothing of a trial: {nearest(key, META_KEYS)}")
     elif key in ("Labels", "Annotations") and not trial.missing:
-        found = trial["metadata"][key.lower()].entries
-        if not indexed or label not in found:
+        entries = trial["metadata"][key.lower()].entries
+        if not indexed or label not in entries:
             yield META_REFERENCE.at(node, f"the trial has no {key.lower()} '{label if indexed else ''}'")
 
 
-def _misspelt(trial: Node, known: set[str]) -> Iterator[Defect]:
-    for place, text in trial.texts():
+def _misspelt(trial: Node, names: set[str]) -> Iterator[Defect]:
+    for node, text in trial.texts():
         for match in ALMOST.finditer(text):
             word = match[0].strip("${} ")
             if not PLACEHOLDER.fullmatch(match[0]) and (
-                (word.lower().startswith("trial") and "." in word) or (match[0] == f"${{{word}}}" and word in known)
+                (word.lower().startswith("trial") and "." in word) or (match[0] == f"${{{word}}}" and word in names)
             ):
-                yield MISSPELT.at(place, f"'{match[0]}' is no placeholder")
+                yield MISSPELT.at(node, f"'{match[0]}' is no placeholder")
 
 
 def _hint(name: str, names: Iterable[str]) -> str:
-    found = sorted(names)
-    return nearest(name, found) if found else "there is none"
+    listed = sorted(names)
+    return nearest(name, listed) if listed else "there is none"

@@ -68,7 +68,8 @@ def training(top: Node) -> Iterator[Defect]:
     template = spec["trialTemplate"]
     containers = template["trialSpec"]["spec"]["template"]["spec"]["containers"].items
     name = template["primaryContainerName"].text
-    words = _training(next((_words(one) for one in containers if name and one["name"].text == name), []))
+    primary = (container for container in containers if name and container["name"].text == name)
+    words = _training(next(map(_words, primary), []))
     if not words:
         return
     given = list(_given(words))
@@ -123,31 +124,31 @@ def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
 
     Words that follow no flag are yielded as a flag of their own.
     """
-    found: Given | None = None
+    given: Given | None = None
     for text, node in words[1:]:
         if text.startswith("--"):
-            if found is not None:
-                yield found
+            if given is not None:
+                yield given
             name, sign, value = text.partition("=")
             values = [(word, node) for word in (value.split() if sign else [])]
-            found = Given(flag_of(name.removeprefix("--")), node, values)
-        elif found is not None:
-            found.values.append((text, node))
+            given = Given(flag_of(name.removeprefix("--")), node, values)
+        elif given is not None:
+            given.values.append((text, node))
         else:
             yield Given(text, node, [])
-    if found is not None:
-        yield found
+    if given is not None:
+        yield given
 
 
 def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Defect]:
-    known, texts = trainer(), [text for text, _ in item.values]
-    if item.flag not in known.flags or known.unknown(item.flag, model):
-        if found := known.problem(item.flag, texts, model):
-            yield FLAG.at(item.node, found)
+    trainer_cli, texts = trainer(), [text for text, _ in item.values]
+    if item.flag not in trainer_cli.flags or trainer_cli.unknown(item.flag, model):
+        if problem := trainer_cli.problem(item.flag, texts, model):
+            yield FLAG.at(item.node, problem)
         return
-    if not texts or known.flags[item.flag].switch or (len(texts) > 1 and not known.flags[item.flag].many):
-        if found := known.problem(item.flag, texts, model):
-            yield FLAG.at(item.node, f"{item.flag}: {found}")
+    if not texts or trainer_cli.flags[item.flag].switch or (len(texts) > 1 and not trainer_cli.flags[item.flag].many):
+        if problem := trainer_cli.problem(item.flag, texts, model):
+            yield FLAG.at(item.node, f"{item.flag}: {problem}")
         return
     for text, node in item.values:
         yield from _value(item.flag, text, node, searched, model)
@@ -157,10 +158,10 @@ def _value(flag: str, text: str, node: Node, searched: dict[str, Node], model: s
     """Yields a defect of a value: of the word itself, or of what its placeholder can become."""
     whole = PLACEHOLDER.fullmatch(text)
     if whole is not None and whole[1] in searched:
-        for place, what in _drawn(flag, searched[whole[1]], model):
-            yield SEARCHED.at(place, what)
-    elif not FILLED_IN.search(text) and (found := trainer().problem(flag, [text], model)):
-        yield VALUE.at(node, f"{flag} {found}")
+        for bound, problem in _drawn(flag, searched[whole[1]], model):
+            yield SEARCHED.at(bound, problem)
+    elif not FILLED_IN.search(text) and (problem := trainer().problem(flag, [text], model)):
+        yield VALUE.at(node, f"{flag} {problem}")
 
 
 def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node, str]]:
@@ -168,16 +169,16 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
     space, kind = parameter["feasibleSpace"], parameter["parameterType"]
     if kind.text in LISTED:
         for value in space["list"].items:
-            if value.text is not None and (found := trainer().problem(flag, [value.text], model)):
-                yield value, f"{flag} {found}"
+            if value.text is not None and (problem := trainer().problem(flag, [value.text], model)):
+                yield value, f"{flag} {problem}"
     elif kind.text == "double" and trainer().flags[flag].type != "float":
         yield kind, f"double draws numbers with a fraction, and {flag} takes none"
     elif kind.text in NUMERIC:
         for end in ("min", "max"):
             if number_of(space[end]) is not None:
-                found = trainer().problem(flag, [space[end].text or ""], model)
-                if found:
-                    yield space[end], f"{flag} {found}"
+                problem = trainer().problem(flag, [space[end].text or ""], model)
+                if problem:
+                    yield space[end], f"{flag} {problem}"
 
 
 def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Defect]:
@@ -187,29 +188,29 @@ def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[
     """
     for text, node in item.values or [("", item.node)]:
         whole = PLACEHOLDER.fullmatch(text)
-        places = [(text, node)]
+        settings = [(text, node)]
         if whole is not None and whole[1] in searched:
             listed = searched[whole[1]]["feasibleSpace"]["list"].items
-            places = [(value.text, value) for value in listed if value.text is not None]
-        for words, place in places:
+            settings = [(value.text, value) for value in listed if value.text is not None]
+        for words, holder in settings:
             if not FILLED_IN.search(words):
-                yield from _settings(words.split(","), place, model, set(others))
+                yield from _settings(words.split(","), holder, model, set(others))
 
 
-def _settings(parts: list[str], place: Node, model: str | None, seen: set[str]) -> Iterator[Defect]:
+def _settings(parts: list[str], node: Node, model: str | None, seen: set[str]) -> Iterator[Defect]:
     for part in parts:
         name, _, value = part.partition("=")
         flag = flag_of(name)
         if not (name and value):
-            yield VALUE.at(place, f"'{part}' is not name=value")
-        elif found := trainer().problem(flag, [value], model):
-            yield VALUE.at(place, f"{name} {found}")
+            yield VALUE.at(node, f"'{part}' is not name=value")
+        elif problem := trainer().problem(flag, [value], model):
+            yield VALUE.at(node, f"{name} {problem}")
         elif flag in seen:
-            yield TWICE.at(place, f"{name} is given a second time")
+            yield TWICE.at(node, f"{name} is given a second time")
         seen.add(flag)
 
 
-def _count(given: list[Given], place: Node) -> Iterator[Defect]:
+def _count(given: list[Given], node: Node) -> Iterator[Defect]:
     names = [trainer().switched(item.flag) or item.flag for item in given]
     seen: set[str] = set()
     for name, item in zip(names, given, strict=True):
@@ -218,4 +219,4 @@ def _count(given: list[Given], place: Node) -> Iterator[Defect]:
         seen.add(name)
     if Flags.SET not in names:
         for name in trainer().missing(names):
-            yield MISSING.at(place, f"{name} is missing")
+            yield MISSING.at(node, f"{name} is missing")

@@ -44,18 +44,18 @@ def tried_first(top: Node) -> Iterator[Defect]:
         return
     value = setting["value"]
     try:
-        found = first_suggestions(value.text or "")
+        points = first_suggestions(value.text or "")
     except ValueError:
         # The setting's value has a defect of its own.
         return
-    wrong = [*problems(found, list(parameters), lambda name, text: _place(parameters[name], text))]
+    wrong = [*problems(points, list(parameters), lambda name, text: _place(parameters[name], text))]
     yield from (FIRST.at(value, problem) for problem in wrong)
-    plain = [point.trial for point in found if point.trial and not RANDOM.fullmatch(point.trial)]
+    plain = [point.trial for point in points if point.trial and not RANDOM.fullmatch(point.trial)]
     if plain and not wrong:
         more = f" and {len(plain) - 1} more" if len(plain) > 1 else ""
         yield CLASH.at(value, f"names a trial '{plain[0]}'{more}")
-    if trials is not None and len(found) > trials > 0:
-        yield FIRST_UNTRIED.at(value, f"holds {len(found)} points, for {trials} trials")
+    if trials is not None and len(points) > trials > 0:
+        yield FIRST_UNTRIED.at(value, f"holds {len(points)} points, for {trials} trials")
 
 
 def _place(parameter: Node, text: str) -> float | str | None:

@@ -17,14 +17,14 @@ _FOR_A_SHELL = re.compile(r"[`$\\;&|<>()*?\[\]{}#~!\n]")
 _PLACEHOLDER = re.compile(r"\$\{trialParameters\.[^{}]+\}")
 
 
-def expand(text: str, known: Mapping[str, str]) -> str:
+def expand(text: str, variables: Mapping[str, str]) -> str:
     """Returns `text` with its variables filled in, as the kubelet does (third_party/forked/golang/expansion).
 
     `$(NAME)` becomes the value of a variable, `$$` becomes `$`, and a reference to an unknown variable stays as it is.
     """
 
     def value(match: re.Match[str]) -> str:
-        return "$" if match[1] is None else known.get(match[1], match[0])
+        return "$" if match[1] is None else variables.get(match[1], match[0])
 
     return _REFERENCE.sub(value, text)
 

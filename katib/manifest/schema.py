@@ -28,8 +28,8 @@ DEFAULT_GRACE_SECONDS = 30
 def parse(text: str, source: str) -> tuple["Manifest", dict[str, object]]:
     """Returns the one Experiment in `text`, typed and as it was read. Raises ManifestError."""
     document = experiment_document(text, source)
-    if found := not_here(document.get("spec")):
-        raise ManifestError(f"{source}: {found}")
+    if problem := not_here(document.get("spec")):
+        raise ManifestError(f"{source}: {problem}")
     try:
         return Manifest.model_validate(document), document
     except ValidationError as error:
@@ -233,12 +233,12 @@ def experiment_document(text: str, source: str) -> dict[str, object]:
         documents = read_documents(text)
     except YamlError as error:
         raise ManifestError(f"{source}:{error.line}: not YAML: {error.problem}") from None
-    found = chosen(documents)
-    if found is None:
+    experiment = chosen(documents)
+    if experiment is None:
         raise ManifestError(
             f"{source}: holds {len(documents)} YAML documents, of which exactly one must be an Experiment"
         )
-    document = found.value
+    document = experiment.value
     if not isinstance(document, dict) or document.get("kind") != "Experiment":
         kind = document.get("kind") if isinstance(document, dict) else type(document).__name__
         raise ManifestError(f"{source}: kind: found {kind!r}, expected 'Experiment' (apiVersion kubeflow.org/v1beta1)")
