@@ -59,7 +59,10 @@ def anchors(page: Path) -> set[str]:
 
 
 def links(page: Path) -> Iterator[str]:
-    yield from (target for target in LINK.findall(prose(page)) if not re.match(r"[a-z]+:", target))
+    """Yields the relative targets of the page's links and pictures."""
+    text = prose(page)
+    found = [*LINK.findall(text), *re.findall(r'<img src="([^"]+)"', text)]
+    yield from (target for target in found if not re.match(r"[a-z]+:", target))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
