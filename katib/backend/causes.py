@@ -1,4 +1,4 @@
-"""What is wrong with a trial and how to fix it, and the causes that every backend meets, since they are the trainer's."""
+"""Says what is wrong with a trial and how to fix it, for the causes that are the trainer's on every backend."""
 
 from katib.check.finding import Finding
 from katib.untrusted import clean

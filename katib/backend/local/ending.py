@@ -55,7 +55,7 @@ class End:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows for the trial: with the state Created it runs again; `failed_try` counts against the backoffLimit."""
+    """The consequence for the trial: with the state Created it runs again; a `failed_try` counts for backoffLimit."""
 
     state: State
     reason: str = ""
@@ -124,7 +124,7 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
 
 
 def failure_action(code: int, experiment: Experiment) -> str:
-    """Returns the action of the Job's podFailurePolicy for an exit code: FailJob, Ignore or Count, which is the default.
+    """Returns the action of the Job's podFailurePolicy for an exit code: FailJob, Ignore or, by default, Count.
 
     The first rule that matches counts (k8s.io/kubernetes, pkg/controller/job/pod_failure_policy.go). Where trials may
     be stopped early, the shell line of Katib's webhook turns every failure into 1; Katib's collector exits with 255

@@ -76,8 +76,8 @@ class Launcher:
         pod = _example(self.experiment)
         if len(self.slots) < self.experiment.search.parallel_trials:
             yield (
-                f"{count(len(self.slots), 'trial')} at a time, given the GPUs of this machine; parallelTrialCount asks for"
-                f" {self.experiment.search.parallel_trials}"
+                f"{count(len(self.slots), 'trial')} at a time, given the GPUs of this machine; parallelTrialCount asks"
+                f" for {self.experiment.search.parallel_trials}"
             )
         for name in beside(self.experiment.spec):
             yield f"the container {name} of a trial's pod does not run here"
@@ -139,8 +139,8 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
     """
     if experiment.template.collector != "StdOut":
         raise ManifestError(
-            f"{experiment.name}: metrics collector {experiment.template.collector}: this machine reads StdOut only; have the"
-            " trial print its metrics and use StdOut, or run it on a cluster"
+            f"{experiment.name}: metrics collector {experiment.template.collector}: this machine reads StdOut only;"
+            " have the trial print its metrics and use StdOut, or run it on a cluster"
         )
     if not experiment.search.max_trials and experiment.goal is None and experiment.search.algorithm.name != "grid":
         raise ManifestError(f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end")
@@ -192,7 +192,8 @@ def _slots(experiment: Experiment) -> tuple[str | None, ...]:
     asked = max(1, _asked_gpus(_example(experiment)))
     if here and asked > len(here):
         raise ManifestError(
-            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and there are {len(here)} here; lower that limit"
+            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and this machine has {len(here)};"
+            " lower that limit"
         )
     groups = [",".join(here[i : i + asked]) for i in range(0, len(here) - asked + 1, asked)]
     return tuple(groups[:parallel]) or (None,) * parallel
@@ -244,7 +245,7 @@ def _mapped(text: str, folders: Mapping[str, Path]) -> str:
 
 
 def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the trainer's command for `device`; where that is None, a command that asks for a GPU trains on the CPU."""
+    """Returns the trainer's command for `device`; without one, a command that asks for a GPU trains on the CPU."""
     if device is not None or not is_trainer(argv):
         return argv
     return tuple("cpu" if words == (Flags.DEVICE, "cuda") else words[1] for words in pairwise(("", *argv)))

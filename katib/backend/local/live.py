@@ -25,7 +25,7 @@ FEWEST = 3
 
 
 def view(experiment: Experiment, *, slots: int, gpu: bool) -> View:
-    """Returns the live table on a terminal, and lines elsewhere. `slots` trials run at a time, each with a GPU or not."""
+    """Returns the live table on a terminal, lines elsewhere. `slots` trials run at a time, each with a GPU or not."""
     out = output()
     return LiveTable(experiment, out, slots=slots, gpu=gpu) if out.live else Lines(experiment)
 

@@ -35,8 +35,8 @@ def lock(path: Path) -> int | None:
         if error.errno not in _WITHOUT_LOCKS:
             raise
         raise FolderError(
-            f"{path}: the file system here ({_mounted(path)}) has no locks, and without them two engines could run one search;"
-            " give a folder on a local disk with OUT= (--out)"
+            f"{path}: the file system here ({_mounted(path)}) has no locks, and without them two engines could run one"
+            " search; give a folder on a local disk with OUT= (--out)"
         ) from None
     return descriptor
 

@@ -18,19 +18,19 @@ VARIABLES = frozenset(
         *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TZ"),
     }
 )
-"""Those that our manifests set, and a few that choose no program, library or server."""
+"""The variables that our manifests set, and a few that choose no program, library or server."""
 
 
 def require_own_program(manifest: Manifest, file: str) -> None:
     """Raises ManifestError where this Experiment would run more than our trainer."""
-    for what in _foreign(manifest):
+    for request in _foreign(manifest):
         raise ManifestError(
-            f"{file}: {what}, which a run folder cannot ask for; look at it, and if it is yours: make local FILE={file}"
+            f"{file}: {request}, which a run folder must not; look at it, and if it is yours: make local FILE={file}"
         )
 
 
 def _foreign(manifest: Manifest) -> Iterator[str]:
-    """Yields what else the Experiment asks for. What has another form than a Job, load_experiment refuses."""
+    """Yields what else the Experiment does; load_experiment refuses what has another form than a Job."""
     containers, volumes = items_at(manifest.pod, "containers"), items_at(manifest.pod, "volumes")
     if not containers:
         yield "its trials are no Jobs with containers"

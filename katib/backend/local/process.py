@@ -217,8 +217,8 @@ def _taken(folder: Path) -> int:
         processes = holders(folder / HOLD)
         if time.monotonic() > ends:
             raise EngineError(
-                f"{folder / HOLD}: is held by {named(processes)}, which an earlier try has left running; end it, then run"
-                " the same command again"
+                f"{folder / HOLD}: is held by {named(processes)}, which an earlier try has left running; end it, then"
+                " run the same command again"
             )
         _kill(processes)
         time.sleep(0.02)

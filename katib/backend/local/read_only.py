@@ -52,7 +52,7 @@ def read_only(application: WSGIApplication, port: int) -> WSGIApplication:
 
 
 def _unframed(start: StartResponse) -> StartResponse:
-    """Returns `start` with headers that keep the page out of another page's frame, and its answers out of its scripts."""
+    """Returns `start` with headers that forbid another page to frame this one and its scripts to read the answers."""
 
     def started(
         status: str, headers: list[tuple[str, str]], error: _ErrorInfo | None = None, /

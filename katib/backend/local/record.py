@@ -22,7 +22,7 @@ LOCK_TIMEOUT = 60
 """The seconds that a write waits for a reader, such as the dashboard, and a reader for a write."""
 
 _LATEST = 4e9
-"""A Unix time in s (the year 2096), and a duration, that no trial reaches; a later time could not be shown as a date."""
+"""A time in s that no trial reaches, as Unix time (the year 2096) or duration; later times cannot be shown as dates."""
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 

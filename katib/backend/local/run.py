@@ -1,7 +1,9 @@
 """Runs an Experiment on this machine, from its folder to its end.
 
-<runs>/<experiment>/study.db         the trials (katib/backend/local/store.py)     experiment.yaml  the manifest
-<runs>/<experiment>/engine.lock      held by the running engine            <trial>/         output.log and the trial's own files
+<runs>/<experiment>/study.db         the trials (katib/backend/local/store.py)
+<runs>/<experiment>/experiment.yaml  the manifest
+<runs>/<experiment>/engine.lock      held by the running engine
+<runs>/<experiment>/<trial>/         output.log and the trial's own files
 """
 
 import os
@@ -129,15 +131,16 @@ def _misfit(recorded: Identity, wanted: Identity, launcher: Launcher) -> tuple[s
         more = f" and {len(others)} more" if others else ""
         return (
             f"holds another search ({first}{more})",
-            f"only TRIALS, PARALLEL and max_failed_trials may change: choose another NAME (--name), continue that search"
-            f" with FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
+            "only TRIALS, PARALLEL and max_failed_trials may change: choose another NAME (--name), continue that"
+            f" search with FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
         )
     if recorded.corpus not in ("", wanted.corpus):
         if is_earlier(recorded.corpus, wanted.corpus):
             return EARLIER, "choose another NAME (--name), or finish it with that version"
         return (
             f"its trials were trained on another corpus than {launcher.data}",
-            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or choose another NAME (--name)",
+            "values on two corpora cannot be compared: give the DATA (--data) of that corpus, or choose another NAME"
+            " (--name)",
         )
     return "", ""
 

@@ -1,4 +1,4 @@
-"""Delivers the signals of this process as bytes on a descriptor, so that one wait covers them and the trials' output."""
+"""Delivers this process's signals as bytes on a descriptor, so that one wait covers them and the trials' output."""
 
 import os
 import signal

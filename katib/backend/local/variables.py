@@ -87,8 +87,8 @@ def _from(name: str, source: Tree, pod: TrialPod, experiment: Experiment, given:
             if held.get("optional"):
                 return None
             raise ManifestError(
-                f"{where}: its value is in the {kind} '{held.get('name')}' of a cluster; set {name} in your environment, or"
-                " write its value in the manifest"
+                f"{where}: its value is in the {kind} '{held.get('name')}' of a cluster; set {name} in your"
+                " environment, or write its value in the manifest"
             )
     raise ManifestError(f"{where}: {next(iter(source))} is unknown here; write its value in the manifest")
 
@@ -110,6 +110,6 @@ def _check_source(source: Tree, experiment: Experiment) -> None:
     for key, kind in _SOURCES.items():
         if (held := at(source, key)) and not held.get("optional"):
             raise ManifestError(
-                f"{experiment.name}: envFrom: the variables of the {kind} '{held.get('name')}' are in a cluster; write them as"
-                " env, or mark it optional: true and set them in your environment"
+                f"{experiment.name}: envFrom: the variables of the {kind} '{held.get('name')}' are in a cluster; write"
+                " them as env, or mark it optional: true and set them in your environment"
             )

@@ -60,8 +60,8 @@ def mounted_folders(
         elif not Path(mount.mount_path).exists():
             if kind not in _EMPTY and not _optional(source):
                 raise ManifestError(
-                    f"{experiment.name}: volume {mount.name}: {_described(source)} is in a cluster; create {path} on this"
-                    " machine with its content, or remove the volume"
+                    f"{experiment.name}: volume {mount.name}: {_described(source)} is in a cluster; create {path}"
+                    " on this machine with its content, or remove the volume"
                 )
             folders[path] = folder / mount.name / below
     return folders
