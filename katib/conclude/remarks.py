@@ -21,9 +21,9 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: no trial yet"
     elif all(row.state in WITHOUT_RESULT for row in rows):
         first = rows[0]
-        remedy = f"; {first.remedy}" if first.remedy else ""
+        fix = f"; {first.fix}" if first.fix else ""
         number = "its one trial" if len(rows) == 1 else f"all {len(rows)} trials"
-        yield f"{name}: {number} failed, {first.trial}: {first.reason or first.state}{remedy}"
+        yield f"{name}: {number} failed, {first.trial}: {first.reason or first.state}{fix}"
     elif not values:
         yield f"{name}: no trial has reported {table.identity.metric} yet"
     elif len(values) > 1 and len(set(values)) == 1:

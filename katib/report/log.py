@@ -237,7 +237,7 @@ def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
 
 
 def _why(row: TrialRow) -> str:
-    return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {row.remedy}" if row.remedy else ""))
+    return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {row.fix}" if row.fix else ""))
 
 
 def _date(time: float) -> str:

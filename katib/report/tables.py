@@ -113,7 +113,7 @@ def failures(table: TrialTable) -> Grid:
         Column("state"),
         Column("epochs", number=True),
         Column("cause", text=True),
-        Column("remedy", text=True),
+        Column("fix", text=True),
     )
     rows = tuple(
         Line(
@@ -122,7 +122,7 @@ def failures(table: TrialTable) -> Grid:
                 row.state,
                 str(row.epochs),
                 row.reason or "no reason was recorded",
-                row.remedy or "none is known",
+                row.fix or "none is known",
             ),
             web_address(row.wandb),
         )

@@ -89,7 +89,7 @@ def _row(record: Mapping[str, Any], metric: str) -> TrialRow:
     if not is_name(record["trial"]):
         raise ValueError("a trial's name is not one of Kubernetes")
     same = ("trial", "state", "best_epoch", "epochs", "restarts")
-    texts = {name: clean(record[name]) for name in ("reason", "node", "remedy")}
+    texts = {name: clean(record[key]) for name, key in (("reason", "reason"), ("node", "node"), ("fix", "remedy"))}
     numbers = {"value": record[metric], "gain": record["over_mixture"]}
     numbers |= {name: record[name] for name in ("seconds", "gpu_hours")}
     if any(number is not None and finite(number) is None for number in numbers.values()):

@@ -54,7 +54,7 @@ def records(table: TrialTable) -> Iterator[dict[str, object]]:
             "wandb": row.wandb,
             "started": instant(row.started),
             "ended": instant(row.ended),
-            "remedy": row.remedy,
+            "remedy": row.fix,
             "metrics": {name: _columns(points) for name, points in row.metrics.items()},
         }
 

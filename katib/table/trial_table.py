@@ -89,7 +89,7 @@ class TrialRow:
     """Unix time in s."""
     ended: float | None = None
     """Unix time in s; None before its end."""
-    remedy: str = ""
+    fix: str = ""
     """How to fix the cause of a failure; empty if there was none, or if nothing can be done."""
 
     def __post_init__(self) -> None:

@@ -179,7 +179,7 @@ def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> TrialRow:
         restarts=live.restarts,
         started=start.timestamp() if start else None,
         ended=trial.ended.timestamp() if trial.ended else None,
-        remedy=live.cause.fix if live.cause else "",
+        fix=live.cause.fix if live.cause else "",
     )
 
 

@@ -125,7 +125,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
-        remedy=_fix(trial, folder, ours=Manifest(identity.spec).trains_ours),
+        fix=_fix(trial, folder, ours=Manifest(identity.spec).trains_ours),
     )
 
 

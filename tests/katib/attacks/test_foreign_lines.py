@@ -186,7 +186,7 @@ def test_a_kept_table_with_what_is_none_is_refused(tmp_path: Path, change: dict[
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_text_is_no_formula_of_a_spreadsheet(formula: str) -> None:
     """Where it would begin as one (OWASP, CSV Injection), it begins with an apostrophe."""
-    made = table(row(reason=formula, assignments={"x": formula, formula: "-0.5"}, node=formula, remedy=formula))
+    made = table(row(reason=formula, assignments={"x": formula, formula: "-0.5"}, node=formula, fix=formula))
     for cells in csv.reader(io.StringIO("".join(as_csv(made)), newline="")):
         for cell in cells:
             assert not cell.lstrip().startswith(("=", "+", "-", "@")) or float(cell) == -0.5
@@ -201,7 +201,7 @@ def test_a_number_stays_a_number_of_a_spreadsheet(number: str) -> None:
 @pytest.mark.parametrize("markup", MARKUP)
 def test_a_text_is_no_markup_of_the_log(markup: str) -> None:
     """The entry can be replaced afterwards, and a Markdown reader finds neither HTML nor a link in it."""
-    made = table(row(value=None, state="Failed", reason=markup, assignments={"x": markup}, remedy=markup), row())
+    made = table(row(value=None, state="Failed", reason=markup, assignments={"x": markup}, fix=markup), row())
     body = entry(made, "0" * 40, None)
     assert "<" not in body.replace("&lt;", "")
     assert "](" not in body.replace("\\]", "")

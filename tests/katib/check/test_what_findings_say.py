@@ -143,7 +143,7 @@ FIXES: list[tuple[Changes, str, str]] = [
 
 @pytest.mark.parametrize("place", range(len(FIXES)))
 def test_a_finding_says_what_follows_here_and_what_to_do(place: int) -> None:
-    """Where its rule has more than one effect or remedy."""
+    """Where its rule has more than one effect or fix."""
     changes, effect, fix = FIXES[place]
     (finding,) = findings(changes)
     assert (finding.effect, finding.fix) == (effect, fix)

@@ -93,7 +93,7 @@ def test_a_history_that_is_reported_again_makes_no_new_epochs_and_what_is_no_num
 def test_trials_that_have_reported_nothing_are_rows_all_the_same(manager: DbManager) -> None:
     found = made(manager, katib_trial("a", "MetricsUnavailable"), katib_trial("b", "Failed"))
     assert [(row.trial, row.value, row.epochs) for row in found.rows] == [("a", None, 0), ("b", None, 0)]
-    assert "make check tests the filter" in found.rows[0].remedy
+    assert "make check tests the filter" in found.rows[0].fix
 
 
 def test_many_trials_are_asked_for_at_once(manager: DbManager) -> None:

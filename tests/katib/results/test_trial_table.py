@@ -120,7 +120,7 @@ def test_hours_restarts_machine_and_link_come_from_the_record(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "remedy"),
+    ("state", "reason", "fix"),
     [
         ("Succeeded", "", ""),
         ("EarlyStopped", "best of epoch 2 is below", ""),
@@ -131,10 +131,10 @@ def test_hours_restarts_machine_and_link_come_from_the_record(tmp_path: Path) ->
         ("MetricsUnavailable", "no val_si_snr was reported", "make check"),
     ],
 )
-def test_a_failure_comes_with_what_to_do(tmp_path: Path, state: str, reason: str, remedy: str) -> None:
+def test_a_failure_comes_with_what_to_do(tmp_path: Path, state: str, reason: str, fix: str) -> None:
     (row,) = made(tmp_path, trial("a", state=state, reason=reason)).rows
-    assert remedy in row.remedy
-    assert bool(row.remedy) == bool(remedy)
+    assert fix in row.fix
+    assert bool(row.fix) == bool(fix)
 
 
 def test_a_search_is_known_by_its_command_not_by_its_name() -> None:

@@ -63,7 +63,7 @@ def searched(trials: int, epochs: int = 50, seed: int = 0) -> TrialTable:
         state, more = "Succeeded", dict[str, Any]()
         if number % 13 == 7:
             state, values = "Failed", values[: 3 * (number % 2)]
-            more = {"reason": "out of GPU memory", "remedy": "lower batch_size"}
+            more = {"reason": "out of GPU memory", "fix": "lower batch_size"}
         elif number > 4 and top < 5.2:
             state, values = "EarlyStopped", values[: max(2, epochs // 3)]
             more = {"reason": "best of epoch 16, 3.10 dB, is below the median of 9 other trials, 4.20 dB"}

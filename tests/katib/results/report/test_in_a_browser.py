@@ -151,7 +151,7 @@ def test_text_from_outside_stays_text(reader: Page, tmp_path: Path) -> None:
     """In names, reasons, settings and addresses; a link that is no web address is none."""
     found = searched(20, epochs=10)
     rows = [
-        replace(one, reason=HOSTILE, remedy=HOSTILE, node=HOSTILE, wandb="javascript:window.broken = 3")
+        replace(one, reason=HOSTILE, fix=HOSTILE, node=HOSTILE, wandb="javascript:window.broken = 3")
         for one in found.rows
     ]
     rows[0] = replace(rows[0], trial=HOSTILE, wandb="https://wandb.ai/team/project/runs/1")
