@@ -150,7 +150,7 @@ def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -
 
 
 def say(text: str) -> None:
-    """Prints a line at once, also into a pipe, without what a terminal would obey: much of it comes from a cluster."""
+    """Prints a line at once, even into a pipe, without control characters: much of it comes from a cluster."""
     print(clean(text), flush=True)
 
 

@@ -1,7 +1,7 @@
 """What katib/ knows of the trainer, which it never imports: how to start it, its flags, exit codes, messages and files.
 
-Any other program may stand in a manifest; what is said here holds only where katib/manifest/command.py recognises the
-trainer. tests/contract/test_trainer_contract.py compares this module with the trainer itself.
+A manifest may run any other program, of which none of this holds; katib/manifest/command.py recognises the trainer.
+tests/contract/test_trainer_contract.py compares this module with the trainer itself.
 """
 
 import os
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -121,7 +121,6 @@ def run_trainer(
     Lines on stderr that begin with one of `relayed` are passed on at once. Raises TimeoutError after `timeout` seconds,
     OSError where the process cannot be started.
     """
-    errors: list[str] = []
     late = threading.Event()
     with (
         tempfile.TemporaryFile("w+") as output,
@@ -143,18 +142,22 @@ def run_trainer(
         timer = threading.Timer(timeout or 0.0, end)
         if timeout is not None:
             timer.start()
-        for line in process.stderr or ():
-            if line.strip():
-                errors.append(line.strip())
-            if relayed and line.startswith(relayed):
-                print(line.strip(), file=sys.stderr, flush=True)
+        errors = tuple(_lines(process.stderr or (), relayed))
         code = process.wait()
         timer.cancel()
         output.seek(0)
-        answer = Answer(code, output.read(), tuple(errors))
+        answer = Answer(code, output.read(), errors)
     if late.is_set():
         raise TimeoutError(f"no answer within {timeout:g} s")
     return answer
+
+
+def _lines(stream: Iterable[str], relayed: tuple[str, ...]) -> Iterator[str]:
+    """Yields the lines that hold a text, and prints those that begin with one of `relayed` to stderr."""
+    for line in filter(None, map(str.strip, stream)):
+        if line.startswith(relayed):
+            print(line, file=sys.stderr, flush=True)
+        yield line
 
 
 def show_trainer(module: str, *words: object) -> int:

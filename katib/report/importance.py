@@ -23,7 +23,7 @@ def importance_figure(table: TrialTable) -> Figure:
         "name": "importance",
         "x": [100 * one.share for one in found],
         "y": names,
-        "marker": {"color": [STATES["Succeeded" if one.told else "EarlyStopped"] for one in found]},
+        "marker": {"color": [STATES["Succeeded" if one.significant else "EarlyStopped"] for one in found]},
         "hovertemplate": "%{y}: %{x:.0f} %<extra></extra>",
     }
     marks = {
@@ -44,10 +44,10 @@ def importance_figure(table: TrialTable) -> Figure:
 
 
 def _finding(found: Sequence[Importance], trials: int) -> str:
-    important = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.told]
+    important = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.significant]
     if not important:
         return f"{count(trials, 'trial')} are too few to distinguish the importance of any parameter from chance."
-    rest = [one.name for one in found if not one.told]
+    rest = [one.name for one in found if not one.significant]
     words = f"Most important: {listed(important)}."
     if rest:
         words += f" Not distinguishable from chance (grey bars that end before the mark): {listed(rest)}."

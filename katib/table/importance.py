@@ -42,7 +42,7 @@ class Importance:
     """Optuna's name for the distribution of its values."""
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether it is more than chance."""
         return self.share > self.chance
 

@@ -11,7 +11,7 @@ from katib.trainer_flags import trainer
 from trainer import errors
 from trainer.inference import evaluate
 from trainer.tracking import reporter
-from trainer.training import progress, room, run_directory, train
+from trainer.training import fit, progress, room, run_directory, train
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -40,6 +40,11 @@ def test_messages_begin_as_the_trainer_prints_them() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (reporter, room, train)]
     for beginning in (contract.STARTED, contract.WANDB_LINK, contract.WAITS_FOR_ROOM, contract.ROOM_AGAIN):
         assert any(f'"{beginning}' in source for source in sources), beginning
+
+
+def test_the_states_of_a_summary_are_those_that_a_run_records() -> None:
+    source = Path(fit.__file__).read_text()
+    assert all(state in source for state in (contract.FINISHED, *contract.FAULTS))
 
 
 def test_an_answer_has_both_streams_and_relays_what_takes_long(capfd: pytest.CaptureFixture[str]) -> None:

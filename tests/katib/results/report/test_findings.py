@@ -27,8 +27,8 @@ def test_the_parameter_that_matters_is_told_from_those_that_do_not() -> None:
     others is said to matter in no more of them than one in 20 would be, by a wide margin of luck.
     """
     found = [importances(searched(30, epochs=10, seed=seed)) for seed in range(12)]
-    assert all(one[0].name == "lr" and one[0].told for one in found)
-    others = [one.told for each in found for one in each if one.name != "lr"]
+    assert all(one[0].name == "lr" and one[0].significant for one in found)
+    others = [one.significant for each in found for one in each if one.name != "lr"]
     assert sum(others) <= 6  # of 36; more is luck in 2 of 1 000 cases where 5 % are
     assert all(sum(one.share for one in each) == pytest.approx(1) for each in found)
 
@@ -39,8 +39,8 @@ def test_a_smaller_loss_matters_as_a_greater_quality_does() -> None:
         replace(better.identity, maximize=False),
         tuple(replace(one, value=None if one.value is None else -one.value) for one in better.rows),
     )
-    assert [(one.name, one.told) for one in importances(turned)] == [
-        (one.name, one.told) for one in importances(better)
+    assert [(one.name, one.significant) for one in importances(turned)] == [
+        (one.name, one.significant) for one in importances(better)
     ]
 
 
