@@ -1,13 +1,12 @@
 """Trains the architectures of the next phase with the best settings: result against cost."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from katib.backend.choice import choose_backend
-from katib.cli.options import Context, Data, Json, Model, OnCluster, Out, Seeds, SiteFile, Yes, seeds_of
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import Data, Json, Model, Seeds, Yes, seeds_of
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.architecture import own_value, plan_architecture, require_model, require_phase, swept
@@ -18,17 +17,15 @@ from katib.report.architecture import print_outcome, print_plan, record
 from katib.spec import load_spec
 
 
+@bundled
 def arch(
+    where: Where,
     model: Model,
     experiment: Annotated[
         str | None, typer.Option(help="search whose best hyperparameters are used (default: the model's)")
     ] = None,
     data: Data = None,
-    out: Out = Path("runs"),
     seeds: Seeds = None,
-    cluster: OnCluster = False,
-    site: SiteFile = None,
-    context: Context = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -39,15 +36,15 @@ def arch(
     """
     spec, phase, wanted = load_spec(model), require_phase(model), seeds_of(seeds)
     name = experiment or spec.name
-    kept, problems = out / name / SIZES, []
-    backend = choose_backend(out, site, context, cluster=cluster)
+    kept, problems = where.out / name / SIZES, []
+    backend = where.backend
     follow_up = find(backend, name, "arch")
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
         table, manifest = trial_table(backend, name), search_manifest(backend, name)
         require_model(table, spec.model)
         own, problem = own_value(manifest, phase.field, kept)
         problems.append(problem)
-        verdict, runs = find_verdict(out, table), wanted or SEEDS
+        verdict, runs = find_verdict(where.out, table), wanted or SEEDS
         plan = plan_architecture(table, manifest, phase.field, phase.values, seeds=runs, verdict=verdict, own=own)
         follow_up = propose(plan, manifest, follow_up)
     if not as_json and (run := prepare(backend, follow_up, data)) is not None:
@@ -59,4 +56,4 @@ def arch(
     if as_json:
         print(json.dumps(record(follow_up, variants), indent=2))
         return 0
-    return print_outcome(follow_up, variants, out)
+    return print_outcome(follow_up, variants, where.out)

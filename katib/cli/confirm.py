@@ -1,13 +1,12 @@
 """Trains the best configurations with three seeds: better than the baseline, or not?"""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from katib.backend.choice import choose_backend
-from katib.cli.options import MOST, Context, Data, Json, OnCluster, Out, Seeds, SiteFile, Yes, seeds_of, values_by_seed
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import MOST, Data, Json, Seeds, Yes, seeds_of, values_by_seed
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
@@ -16,16 +15,14 @@ from katib.report.confirmation import print_outcome, print_plan, record
 from katib.spec import search_name
 
 
+@bundled
 def confirm(
+    where: Where,
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the search, or its model")],
     data: Data = None,
-    out: Out = Path("runs"),
     seeds: Seeds = None,
     top: Annotated[int, typer.Option(help="how many configurations", min=1, max=MOST)] = 3,
     baseline: Annotated[str, typer.Option(help="values to beat by seed, 42=3.01,123=2.87 (default: the spec's)")] = "",
-    cluster: OnCluster = False,
-    site: SiteFile = None,
-    context: Context = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -34,7 +31,7 @@ def confirm(
     The same command resumes it, and says how far it is; with --json it starts nothing.
     """
     name, wanted, to_beat = search_name(experiment), seeds_of(seeds), values_by_seed(baseline)
-    backend = choose_backend(out, site, context, cluster=cluster)
+    backend = where.backend
     follow_up = find(backend, name, "confirm")
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
         table, manifest = trial_table(backend, name), search_manifest(backend, name)
@@ -46,7 +43,7 @@ def confirm(
     tell(follow_up.plan.deviations(wanted, to_beat))
     verdict = conclude(follow_up.plan, follow_up.table)
     if verdict is not None and follow_up.table is not None and not follow_up.table.venue.run_directories:
-        keep(out, name, verdict)
+        keep(where.out, name, verdict)
     if as_json:
         print(json.dumps(record(follow_up, verdict), indent=2))
         return 0

@@ -8,15 +8,18 @@ import typer
 from katib.backend.cluster import deleting, lifecycle
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
-from katib.cli.options import Context, Name, Out, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, site_of
+from katib.cli._bundles import Reached, bundled
+from katib.cli.options import Name, Out, Yes
+from katib.cli.searches import SearchName, confirm
 from katib.cli.tables import tell
 from katib.site import Site
 from katib.spec import search_name
 from katib.terminal import print_words, say
 
 
+@bundled
 def delete(
+    reached: Reached,
     model: SearchName,
     name: Name = None,
     out: Out = Path("runs"),
@@ -26,24 +29,21 @@ def delete(
     unsaved: Annotated[
         bool, typer.Option("--unsaved", help="delete although epochs of some trials cannot be saved first")
     ] = False,
-    site: SiteFile = None,
-    context: Context = None,
     yes: Yes = False,
 ) -> None:
     """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
-    where = site_of(site)
-    cluster = Cluster(where.namespace, context)
+    cluster = reached.cluster
     experiment = name or search_name(model)
     if runs and deployed(cluster, experiment) is None:
-        _delete_leftovers(cluster, where, experiment, yes=yes)
+        _delete_leftovers(cluster, reached.described, experiment, yes=yes)
         return
     search = lifecycle.find_search(cluster, experiment)
-    saved = deleting.save(cluster, search, say, context=context, unsaved=unsaved)
+    saved = deleting.save(cluster, search, say, context=reached.context, unsaved=unsaved)
     tell(saved.table.notes)
     print_words(*deleting.summary(cluster, search, saved, out, runs=runs))
     confirm("Delete?", yes)
     if deleting.unfinished(saved):  # epochs may have ended while the question was open
-        saved = deleting.save(cluster, search, say, context=context, unsaved=unsaved)
+        saved = deleting.save(cluster, search, say, context=reached.context, unsaved=unsaved)
     deleting.delete(cluster, search, saved, out, say)
     say("deleted")
     if runs:

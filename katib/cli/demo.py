@@ -32,7 +32,7 @@ def demo(
         f" {', '.join(spec.search)}",
         flush=True,
     )
-    if code := local("demo", data=data, out=out):
+    if code := local(search="demo", data=data, out=out):
         return code
     print("\n3/3 the report, which opens in any browser without network", flush=True)
     table = read_table(out, spec.name)

@@ -2,32 +2,25 @@
 
 import json
 
-from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor import DoctorContext, examine
 from katib.backend.cluster.doctor.view import print_results
 from katib.backend.cluster.searches import manifests
-from katib.cli.options import Context, Epochs, Json, Name, Parallel, Preset, SiteFile, Trials
-from katib.cli.searches import Models, site_of
-from katib.manifest.render import Overrides
+from katib.cli._bundles import Changes, Reached, bundled
+from katib.cli.options import Json
+from katib.cli.searches import Models
 from katib.text import count
 
 
+@bundled
 def doctor(
+    changes: Changes,
+    reached: Reached,
     model: Models = "all",
-    preset: Preset = None,
-    name: Name = None,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    parallel: Parallel = None,
-    site: SiteFile = None,
-    context: Context = None,
     as_json: Json = False,
 ) -> int:
     """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
-    place = site_of(site)
-    overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
-    wanted = manifests(model, place, overrides)
-    results = examine(DoctorContext(Cluster(place.namespace, context), place, wanted))
+    wanted = manifests(model, reached.described, changes.overrides)
+    results = examine(DoctorContext(reached.cluster, reached.described, wanted))
     if as_json:
         print(json.dumps([result.record for result in results], indent=2))
     else:

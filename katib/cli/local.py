@@ -13,7 +13,8 @@ from katib.backend.local.launch import gpus, launcher
 from katib.backend.local.pace import pace
 from katib.backend.local.table import read_table
 from katib.check.manifest import require_sound
-from katib.cli.options import Epochs, Name, Out, Parallel, Preset, SiteFile, Trials, Yes
+from katib.cli._bundles import Changes, bundled
+from katib.cli.options import Out, SiteFile, Yes
 from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
@@ -25,7 +26,9 @@ from katib.terminal import output, print_words, say
 from katib.text import difference, short, with_unit
 
 
+@bundled
 def local(
+    changes: Changes,
     search: Annotated[
         str,
         typer.Argument(
@@ -35,11 +38,6 @@ def local(
     ],
     data: Annotated[Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")] = None,
     out: Out = Path("runs"),
-    preset: Preset = None,
-    name: Name = None,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    parallel: Parallel = None,
     site: SiteFile = None,
     yes: Yes = False,
 ) -> int:
@@ -49,11 +47,10 @@ def local(
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
-    overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs, parallel=parallel)
     if _is_file(search):
-        manifest, source = _read(Path(search), overrides, site), search
+        manifest, source = _read(Path(search), changes.overrides, site), search
     else:
-        manifest, source = _rendered(search, overrides, site), f"the Experiment of {search}"
+        manifest, source = _rendered(search, changes.overrides, site), f"the Experiment of {search}"
     command = None if source == search else f"python -m katib render {search} | python -m katib check -"
     require_sound(manifest, source, command)
     start = launcher(load_experiment(manifest, source), data, out)

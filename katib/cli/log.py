@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from katib.backend.choice import choose_backend
-from katib.cli.options import Context, OfCluster, Out, SiteFile
+from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
@@ -16,18 +15,16 @@ from katib.report.log import write
 from katib.trainer_contract import ROOT
 
 
+@bundled
 def log(
+    where: Where,
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
     file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
-    out: Out = Path("runs"),
-    cluster: OfCluster = False,
-    site: SiteFile = None,
-    context: Context = None,
 ) -> None:
     """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
-    table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
+    table = trial_table(where.backend, experiment)
     tell(remarks(table))
-    replaced = write(file, table, _commit(), find_verdict(out, table))
+    replaced = write(file, table, _commit(), find_verdict(where.out, table))
     print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")
 
 

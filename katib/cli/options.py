@@ -23,9 +23,8 @@ SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/sit
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Out = Annotated[Path, typer.Option(help="runs folder (one sub-folder per experiment)")]
-OfCluster = Annotated[bool, typer.Option("--cluster", help="use the cluster, not this machine")]
+OnCluster = Annotated[bool, typer.Option("--cluster", help="use the cluster, not this machine")]
 Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
-OnCluster = Annotated[bool, typer.Option("--cluster", help="run on the cluster, not on this machine")]
 Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 

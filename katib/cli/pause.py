@@ -1,16 +1,17 @@
 """Frees the GPUs of a search for a while; every checkpoint is kept."""
 
 from katib.backend.cluster import lifecycle
-from katib.backend.cluster.client import Cluster
-from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, site_of
+from katib.cli._bundles import Reached, bundled
+from katib.cli.options import Yes
+from katib.cli.searches import SearchName, confirm
 from katib.spec import search_name
 from katib.terminal import say
 
 
-def pause(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+@bundled
+def pause(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     """Suspend the running trials of MODEL: each saves and its pod goes; `resume` continues from the checkpoints."""
-    cluster = Cluster(site_of(site).namespace, context)
+    cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     now = lifecycle.activity(cluster, search)
     running = sum(not job.suspended for job in now.jobs)

@@ -1,54 +1,51 @@
 """What searches will take: runs, GPU-hours, days and money, beside what has been used."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from katib.backend.base import Backend
-from katib.backend.choice import choose_backend
 from katib.budget.estimate import plan as planned
 from katib.budget.view import print_estimate
-from katib.cli.options import MOST, Context, Json, OfCluster, Out, Parallel, SiteFile
-from katib.cli.searches import site_of
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import MOST, Json, Parallel
 from katib.cli.tables import tell, trial_table
 from katib.errors import SepsweepError
+from katib.site import load_site
 from katib.spec import Spec, load_spec, models
 from katib.table.trial_table import TrialTable
 
 
+@bundled
 def plan(
+    where: Where,
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="one search; default: the four of Series 3 together")
     ] = "all",
     gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1, max=MOST)] = 1,
     price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)] = None,
     parallel: Parallel = None,
-    out: Out = Path("runs"),
-    cluster: OfCluster = False,
-    site: SiteFile = None,
-    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
-    place = site_of(site)
+    site = load_site(where.site)
     specs = [load_spec(one) for one in models(model)]
-    tables = _tables(choose_backend(out, site, context, cluster=cluster), specs)
+    tables = _tables(where.backend, specs)
     unit = next((found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU")
     estimate = planned(
         specs,
         tables,
         gpus=gpus,
-        gpus_per_trial=place.resources.gpus,
-        site_parallel=place.parallel_trials,
+        gpus_per_trial=site.resources.gpus,
+        site_parallel=site.parallel_trials,
         price=price,
         parallel=parallel,
     )
     if as_json:
         print(json.dumps(estimate.record() | {"unit": f"{unit}-hours"}, indent=2))
     else:
-        print_estimate(estimate, place.parallel_trials, unit)
+        print_estimate(estimate, site.parallel_trials, unit)
 
 
 def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:

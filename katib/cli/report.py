@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from katib.backend.choice import choose_backend
-from katib.cli.options import Context, OfCluster, Out, SiteFile
+from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
@@ -18,17 +17,15 @@ from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
 
 
+@bundled
 def report(
+    where: Where,
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
-    out: Out = Path("runs"),
-    cluster: OfCluster = False,
-    site: SiteFile = None,
-    context: Context = None,
 ) -> None:
     """Write OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
-    table = trial_table(choose_backend(out, site, context, cluster=cluster), experiment)
+    table = trial_table(where.backend, experiment)
     tell(remarks(table, metrics=True))
-    write_report(table, out)
+    write_report(table, where.out)
 
 
 def write_report(table: TrialTable, out: Path) -> None:

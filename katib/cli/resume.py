@@ -1,16 +1,17 @@
 """Continues a paused search."""
 
 from katib.backend.cluster import lifecycle
-from katib.backend.cluster.client import Cluster
-from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, site_of
+from katib.cli._bundles import Reached, bundled
+from katib.cli.options import Yes
+from katib.cli.searches import SearchName, confirm
 from katib.spec import search_name
 from katib.terminal import say
 
 
-def resume(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+@bundled
+def resume(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     """Resume the suspended trials of MODEL from their checkpoints."""
-    cluster = Cluster(site_of(site).namespace, context)
+    cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     paused = sum(job.suspended for job in lifecycle.activity(cluster, search).jobs)
     if not paused:

@@ -1,12 +1,10 @@
 """What the verbs share: the argument MODEL, and asking before something changes."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from katib.backend.base import PreparedRun, RunResult
-from katib.site import Site, load_site
 
 Models = Annotated[
     str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
@@ -14,11 +12,6 @@ Models = Annotated[
 SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
 ]
-
-
-def site_of(path: Path | None) -> Site:
-    """Returns the site that a file describes, by default k8s/site.yaml."""
-    return load_site(path)
 
 
 def confirm(question: str, yes: bool) -> None:

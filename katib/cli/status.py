@@ -5,25 +5,24 @@ from typing import Annotated
 
 import typer
 
-from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.status import Curves, read_progress
 from katib.backend.cluster.view import print_progress, records
 from katib.backend.cluster.watching import watch as show_live
-from katib.cli.options import Context, Json, SiteFile
-from katib.cli.searches import site_of
+from katib.cli._bundles import Reached, bundled
+from katib.cli.options import Json
 from katib.spec import search_name
 from katib.terminal import output
 
 
+@bundled
 def status(
+    reached: Reached,
     model: Annotated[str, typer.Argument(metavar="[MODEL]", help="model or experiment; default: all of ours")] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="keep showing it until Ctrl-C")] = False,
-    site: SiteFile = None,
-    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Show the searches of the namespace with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
-    cluster = Cluster(site_of(site).namespace, context)
+    cluster = reached.cluster
     name = search_name(model) if model else None
     if watch:
         show_live(cluster, name, output())

@@ -1,16 +1,17 @@
 """Ends a search for good and keeps its results."""
 
 from katib.backend.cluster import lifecycle
-from katib.backend.cluster.client import Cluster
-from katib.cli.options import Context, SiteFile, Yes
-from katib.cli.searches import SearchName, confirm, site_of
+from katib.cli._bundles import Reached, bundled
+from katib.cli.options import Yes
+from katib.cli.searches import SearchName, confirm
 from katib.spec import search_name
 from katib.terminal import say
 
 
-def stop(model: SearchName, site: SiteFile = None, context: Context = None, yes: Yes = False) -> None:
+@bundled
+def stop(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     """End the search of MODEL: running trials save and end, no new ones begin, and all results stay."""
-    cluster = Cluster(site_of(site).namespace, context)
+    cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     active = len(lifecycle.activity(cluster, search).active)
     print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
