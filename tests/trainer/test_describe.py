@@ -27,13 +27,13 @@ def test_the_published_convtasnet_is_described(described: Any) -> None:
     """Multiply-adds by hand: every weight of a convolution but the encoder's and decoder's once a frame, those once a
     frame too and the decoder's for two speakers.
     """
-    told = described("--model", "convtasnet")
+    reported = described("--model", "convtasnet")
     frames = (32_000 - 16) // 8 + 1
     block = 2 * 256 * 512 + 3 * 512
     weights = 256 * 16 + 256 * 256 + 32 * block + 256 * 512 + 2 * 256 * 16
-    assert told["multiply_adds"] == frames * weights
-    assert told["parameters"] == 8_708_672
-    assert told["configuration"]["hidden_channels"] == 512
+    assert reported["multiply_adds"] == frames * weights
+    assert reported["parameters"] == 8_708_672
+    assert reported["configuration"]["hidden_channels"] == 512
 
 
 def test_an_option_of_the_architecture_counts(described: Any) -> None:
@@ -66,8 +66,8 @@ def test_the_memory_estimate_is_near_the_measured_peak(model: str, seconds: floa
     """Two steps of the published model in a process of their own, without Adam, whose two moments are taken from the
     estimate: within a quarter.
     """
-    told = described("--model", model, "--segment-seconds", str(seconds), "--batch-size", "2")
-    expected = (told["memory"] - 8 * told["parameters"]) / 1e9
+    reported = described("--model", model, "--segment-seconds", str(seconds), "--batch-size", "2")
+    expected = (reported["memory"] - 8 * reported["parameters"]) / 1e9
     measured = peak_memory(Load(model=model, seconds=seconds, batch=2), sides=["ours"])["ours"]
     assert expected == pytest.approx(measured, rel=0.25)
 

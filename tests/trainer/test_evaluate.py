@@ -45,11 +45,11 @@ def test_validation_is_evaluated_as_it_was_in_training(
     """Over the variants of validation the best checkpoint scores what summary.json says, and improves as much."""
     out = ["--out", str(tmp_path / "val")]
     assert main(["evaluate", "--run-dir", str(trained), "--variants", "SER", "SE", *out]) == 0
-    told, found = json.loads((trained / "summary.json").read_text()), evaluation(tmp_path / "val")
+    reported, found = json.loads((trained / "summary.json").read_text()), evaluation(tmp_path / "val")
     everything = found["results"]["all"]
-    assert everything["si_snr"]["mean"] == pytest.approx(told["best_val_si_snr"], abs=1e-3)
-    assert everything["improvement"]["mean"] == pytest.approx(told["improvement_db"], abs=1e-3)
-    assert found["epoch"] == told["best_epoch"]
+    assert everything["si_snr"]["mean"] == pytest.approx(reported["best_val_si_snr"], abs=1e-3)
+    assert everything["improvement"]["mean"] == pytest.approx(reported["improvement_db"], abs=1e-3)
+    assert found["epoch"] == reported["best_epoch"]
     assert everything["si_snr"]["low"] < everything["si_snr"]["mean"] < everything["si_snr"]["high"]
     printed = capsys.readouterr()
     assert printed.err == ""

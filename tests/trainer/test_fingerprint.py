@@ -152,7 +152,7 @@ def test_a_corpus_that_only_looks_like_the_one_that_was_seen_is_read(
     ids=["empty", "half", "nested", "foreign", "another number", "binary"],
 )
 def test_a_damaged_memory_is_passed_over(spoil: Callable[[str], str], broken: Path, remembered: Memory) -> None:
-    """It is then written anew."""
+    """It is then written again."""
     before = fingerprint(broken, remembered)
     files = sorted(remembered.folders[0].iterdir())
     whole = [file.read_text() for file in files]
@@ -195,13 +195,13 @@ def test_the_verb_prints_what_config_json_holds(
 ) -> None:
     """As text and as JSON; a corpus that is none ends with 2."""
     assert training.here(tmp_path / "trial", "--epochs", "1") == 0
-    told = json.loads((tmp_path / "trial" / "config.json").read_text())["corpus"]
+    reported = json.loads((tmp_path / "trial" / "config.json").read_text())["corpus"]
     capsys.readouterr()
     assert main(["fingerprint", "--data-dir", str(corpus)]) == 0
-    assert capsys.readouterr().out == f"{told}\n"
+    assert capsys.readouterr().out == f"{reported}\n"
     assert main(["fingerprint", "--data-dir", str(corpus), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "fingerprint": told,
+        "fingerprint": reported,
         "mixtures": {"train": 12, "val": 4},
     }
     assert main(["fingerprint", "--data-dir", str(tmp_path / "none")]) == 2
@@ -223,7 +223,7 @@ def test_a_resume_on_other_targets_is_refused(
 def test_stems_that_were_replaced_after_packing_are_noticed(
     training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The training refuses the pack, and packing again makes it anew, with the new sound."""
+    """The training refuses the pack, and packing again replaces it by the new sound."""
     words = ["--data-dir", str(broken)]
     assert pack(words) == 0
     change_one_sample(broken / "train" / "clean" / "007_speaker1File.wav")
@@ -231,8 +231,8 @@ def test_stems_that_were_replaced_after_packing_are_noticed(
     assert training.here(tmp_path / "trial", data=broken) == 2
     assert "train.pack: was packed from other files" in capsys.readouterr().err
     assert pack(words) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in told] == ["packed", "already there, intact"]
+    reported = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in reported] == ["packed", "already there, intact"]
     shutil.copytree(broken, tmp_path / "unpacked", ignore=shutil.ignore_patterns("*.pack"))
     assert fingerprint(broken) == fingerprint(tmp_path / "unpacked")
 

@@ -24,15 +24,15 @@ def summary(run_dir: Path) -> dict[str, Any]:
 def test_the_summary_tells_the_run(training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Best epoch, improvement and parameters follow from the history, the corpus and the model."""
     assert training.here(tmp_path / "trial", "--epochs", "2", "--lr", "5e-3") == 0
-    told = summary(tmp_path / "trial")
-    values = [record["val_si_snr"] for record in told["history"]]
-    assert told["best_val_si_snr"] == max(values)
-    assert told["best_epoch"] == values.index(max(values)) + 1
-    assert told["improvement_db"] == told["best_val_si_snr"] - told["mixture_val_si_snr"]
-    assert (told["state"], told["epochs"], told["seed"]) == ("finished", 2, 42)
-    assert f"{told['parameters']:,} parameters" in capsys.readouterr().out
-    assert [record["epoch"] for record in told["history"]] == [1, 2]
-    assert all(math.isfinite(record["grad_norm"]) for record in told["history"])
+    reported = summary(tmp_path / "trial")
+    values = [record["val_si_snr"] for record in reported["history"]]
+    assert reported["best_val_si_snr"] == max(values)
+    assert reported["best_epoch"] == values.index(max(values)) + 1
+    assert reported["improvement_db"] == reported["best_val_si_snr"] - reported["mixture_val_si_snr"]
+    assert (reported["state"], reported["epochs"], reported["seed"]) == ("finished", 2, 42)
+    assert f"{reported['parameters']:,} parameters" in capsys.readouterr().out
+    assert [record["epoch"] for record in reported["history"]] == [1, 2]
+    assert all(math.isfinite(record["grad_norm"]) for record in reported["history"])
 
 
 def test_the_mixture_is_scored_on_the_validation_set_itself(training: Training, corpus: Path, tmp_path: Path) -> None:

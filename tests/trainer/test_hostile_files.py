@@ -104,7 +104,7 @@ def test_a_header_that_cannot_be_is_refused(what: str, tmp_path: Path) -> None:
     "name", ["../../../secret.wav", "..\\..\\secret.wav", "../mix/003_mixFile.wav", "a/../../b.wav"]
 )
 def test_a_name_that_leads_out_of_its_folder_is_refused(name: str, broken: Path) -> None:
-    """Whether or not there is such a file, so that nothing is told of it; the line of the CSV is named."""
+    """Whether or not there is such a file, so that nothing is revealed about it; the line of the CSV is named."""
     table = next((broken / "train").glob("*.csv"))
     text = table.read_text()
     table.write_text(text.replace("003_mixFile.wav", name))

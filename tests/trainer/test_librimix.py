@@ -76,7 +76,7 @@ def test_a_training_runs_on_it_and_on_its_pack(
 ) -> None:
     """With the variants that it has; started again on the packs alone, it is the same corpus.
 
-    Where Series 3's variants are asked for, which it lacks, the line says which there are.
+    If Series 3's variants are requested, which it lacks, the line says which ones it has.
     """
     assert training.here(tmp_path / "trial", "--epochs", "1", data=libri) == 0
     config = json.loads((tmp_path / "trial" / "config.json").read_text())

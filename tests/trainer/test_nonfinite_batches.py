@@ -1,4 +1,4 @@
-"""Batches whose loss or gradient is not finite are left out, as a plain loop says that passes over them."""
+"""Batches whose loss or gradient is not finite are skipped, as in a plain loop that skips them."""
 
 import json
 import math
@@ -74,10 +74,10 @@ def test_a_batch_that_is_not_finite_leaves_the_training_as_if_it_had_not_come(
         expected = plain_loop(taken, 1 if parts else 2)
     finally:
         torch.set_default_dtype(torch.float32)
-    (told,) = summary(tmp_path / "trial")["history"]
+    (reported,) = summary(tmp_path / "trial")["history"]
     assert 0 < expected["nonfinite_batches"] < len(taken)
     for name in ("nonfinite_batches", "mixtures", "train_loss", "grad_norm"):
-        assert told[name] == pytest.approx(expected[name], rel=1e-3), name
+        assert reported[name] == pytest.approx(expected[name], rel=1e-3), name
     weights = torch.load(tmp_path / "trial" / "last.pt", weights_only=True)["model"]
     torch.testing.assert_close(flat(weights), flat(expected["weights"]), rtol=1e-3, atol=1e-4)
 
@@ -112,7 +112,7 @@ def plain_loop(batches: list[Batch], rows: int) -> dict[str, Any]:
 def test_a_run_stopped_after_each_batch_leaves_out_the_same_ones(
     training: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGTERM comes after every second batch, some of them just left out: bitwise the run that nobody disturbed, with
+    """SIGTERM comes after every second batch, some of them just skipped: bitwise the undisturbed run, with
     the same counts.
     """
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
@@ -144,10 +144,10 @@ def test_an_epoch_whose_batches_are_all_left_out_is_an_epoch(
     monkeypatch.setattr("test_nonfinite_batches.is_poisoned", lambda mixtures: True)
     monkeypatch.setattr(Gradients, "__call__", poisoned("loss"))
     assert training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "3") == 0
-    told = summary(tmp_path / "trial")
-    assert [epoch["train_loss"] for epoch in told["history"]] == [None, None]
-    assert told["history"][0]["val_si_snr"] == told["history"][1]["val_si_snr"]
-    assert told["nonfinite_batches"] == 6
+    reported = summary(tmp_path / "trial")
+    assert [epoch["train_loss"] for epoch in reported["history"]] == [None, None]
+    assert reported["history"][0]["val_si_snr"] == reported["history"][1]["val_si_snr"]
+    assert reported["nonfinite_batches"] == 6
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if "validation" in line and "3 batches skipped" in line]) == 2
     assert len([line for line in lines if "val_si_snr" in line]) == 2
@@ -162,14 +162,14 @@ def test_one_batch_more_ends_the_run_as_diverged(
     assert training.here(tmp_path / "trial", "--epochs", "2", "--curriculum", "all", "--nonfinite-batches", "2") == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert "the loss is nan in 3 batches of the epoch; --nonfinite-batches allows 2" in line
-    told = summary(tmp_path / "trial")
-    assert (told["state"], f"error: {told['reason']}") == ("diverged", line)
+    reported = summary(tmp_path / "trial")
+    assert (reported["state"], f"error: {reported['reason']}") == ("diverged", line)
 
 
 def test_the_scaler_of_fp16_hears_nothing_of_a_loss_that_is_not_finite() -> None:
     """Its scale and its count of good steps stay.
 
-    A gradient that its own scale made infinite is no batch left out, and halves it.
+    A gradient that its own scale made infinite is no skipped batch, and halves it.
     """
     training = Training(model="convtasnet", preset="debug", batch_size=2)
     session = new_session(training, torch.device("cpu"))

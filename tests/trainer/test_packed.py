@@ -105,9 +105,9 @@ def test_make_pack_leaves_a_whole_pack_alone_and_mends_a_damaged_one(
     train.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     written = (packed / "val.pack").stat().st_mtime_ns
     assert main(["--data-dir", str(packed)]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith(f"packed: {train}")
-    assert told[1].startswith("already there, intact:")
+    reported = capsys.readouterr().out.splitlines()
+    assert reported[0].startswith(f"packed: {train}")
+    assert reported[1].startswith("already there, intact:")
     assert train.read_bytes() == before
     assert (packed / "val.pack").stat().st_mtime_ns == written
     assert main(["--data-dir", str(packed), "--out", str(tmp_path / "fast")]) == 0
@@ -151,7 +151,7 @@ def test_a_damaged_pack_is_refused(
 
 
 def test_a_pack_of_other_files_is_refused(packed: Path) -> None:
-    """The corpus was built anew beside its packs."""
+    """The corpus was built again beside its packs."""
     mix = packed / "train" / "mix" / "000_mixFile.wav"
     soundfile.write(mix, soundfile.read(mix)[0] / 2, 8000, subtype="PCM_16")
     with pytest.raises(DataError, match=r"train\.pack: was packed from other files .* `make pack`"):
@@ -165,7 +165,7 @@ def test_a_pack_that_becomes_shorter_ends_with_5(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To read behind the end of a mapped file would kill the process without a word."""
+    """Reading beyond the end of a mapped file would silently kill the process."""
     from tests.trainer.test_survival import _after
 
     content = (packed / "train.pack").read_bytes()

@@ -53,14 +53,14 @@ def test_patience_ends_a_training_that_no_longer_improves(
 ) -> None:
     """A learning rate so small that nothing changes: after the best epoch come as many as patience lets pass.
 
-    Started again the run finds itself finished, and without patience it goes on.
+    Started again the run is already finished, and without patience it continues.
     """
     flags = ["--lr", "1e-12", "--epochs", "9"]
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
-    told = summary(tmp_path / "trial")
-    done = len(told["history"])
+    reported = summary(tmp_path / "trial")
+    done = len(reported["history"])
     assert done < 9
-    assert (done - told["best_epoch"], told["state"]) == (2, "finished")
+    assert (done - reported["best_epoch"], reported["state"]) == (2, "finished")
     capsys.readouterr()
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
     assert f"finished, {done} epochs are done" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A training that is killed, stopped, starved of disk or asked for more epochs goes on as if nothing had been."""
+"""A training that is killed, stopped, starved of disk or given more epochs continues as if nothing had happened."""
 
 import json
 import os

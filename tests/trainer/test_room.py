@@ -155,8 +155,8 @@ def test_sigterm_in_the_wait_keeps_the_finished_epoch(
     when_it_waits(lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert training.here(volume.path / "trial", *WAIT, *FOUR) == 143
     assert (volume.path / "trial" / "last.pt").exists()
-    told = json.loads((volume.path / "trial" / "summary.json").read_text())
-    assert (told["state"], len(told["history"])) == ("stopped", 3)
+    reported = json.loads((volume.path / "trial" / "summary.json").read_text())
+    assert (reported["state"], len(reported["history"])) == ("stopped", 3)
     volume.size("8m")
     assert training.here(volume.path / "trial", *WAIT, *FOUR) == 0
     assert_same(volume.path / "trial", tmp_path / "roomy" / "trial")
@@ -177,8 +177,8 @@ def test_sigterm_without_any_room_leaves_the_last_checkpoint(
     assert training.here(volume.path / "trial", *WAIT) == 143
     assert len(metric_lines(capsys.readouterr().out)) <= 1
     assert (volume.path / "trial" / "last.pt").read_bytes() == before
-    told = json.loads((volume.path / "trial" / "summary.json").read_text())
-    assert len(told["history"]) == 1
+    reported = json.loads((volume.path / "trial" / "summary.json").read_text())
+    assert len(reported["history"]) == 1
     assert not list((volume.path / "trial").glob("*.tmp"))
     assert not (volume.path / "trial" / "trainer.pid").exists()
 
@@ -192,7 +192,7 @@ def test_a_signal_at_the_start_ends_the_wait(training: Training, volume: Volume,
 def test_wandb_on_the_same_full_volume_does_not_end_the_training(
     training: Training, volume: Volume, when_it_waits: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """W&B keeps its run on the volume until that is full; the training waits, goes on and finishes."""
+    """W&B keeps its run on the volume until that is full; the training waits, continues and finishes."""
     monkeypatch.setenv("WANDB_PROJECT", "sepsweep")
     monkeypatch.setenv("WANDB_MODE", "offline")
     volume.size("1m")

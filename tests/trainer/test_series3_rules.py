@@ -46,7 +46,7 @@ def curves(draw: st.DrawFn) -> list[float]:
 @settings(deadline=None)
 def test_the_learning_rate_falls_by_the_relative_threshold(curve: list[float], patience: int, factor: float) -> None:
     """PyTorch's default for mode max: better is what exceeds best * 1.0001, also below zero, where that is lower than
-    the best; after more than `patience` epochs that are not, the rate falls and the count begins anew.
+    the best; after more than `patience` epochs that are not, the rate falls and the count begins again.
     """
     rate, best, bad, expected = 3e-3, -math.inf, 0, []
     for value in curve:
@@ -111,16 +111,16 @@ def test_a_run_that_patience_ended_says_so_and_a_larger_one_continues_it(
     """
     flags = ["--lr", "1e-12", "--epochs", "7"]
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
-    first, told = capsys.readouterr().out, summary(tmp_path / "trial")
-    reason = f"patience: no better epoch than {told['best_epoch']} in 2 epochs"
-    assert (told["state"], told["reason"]) == ("finished", reason)
+    first, reported = capsys.readouterr().out, summary(tmp_path / "trial")
+    reason = f"patience: no better epoch than {reported['best_epoch']} in 2 epochs"
+    assert (reported["state"], reported["reason"]) == ("finished", reason)
     assert reason in first.splitlines()[-1]
     assert training.here(tmp_path / "trial", *flags, "--patience", "2") == 0
     replayed = capsys.readouterr().out
     assert reason in replayed.splitlines()[-1]
     epochs = [[line for line in text.splitlines() if "val_si_snr=" in line] for text in (first, replayed)]
     assert epochs[0] == epochs[1]
-    assert summary(tmp_path / "trial") == told
+    assert summary(tmp_path / "trial") == reported
     assert training.here(tmp_path / "trial", *flags, "--patience", "3") == 0
     assert training.here(tmp_path / "trial", *flags) == 0
     assert summary(tmp_path / "trial")["reason"] is None

@@ -43,8 +43,8 @@ def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.long
 def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tmp_path: Path) -> None:
     """Killed twelve times after a random amount of work, eight times at a random step of writing a file, and then run
-    to its end. Weights, history and best value are bitwise those of a run that nobody disturbed, and each epoch was
-    told with one time only: no finished epoch was trained twice.
+    to its end. Weights, history and best value are bitwise those of an undisturbed run, and each epoch was
+    reported with one time only: no finished epoch was trained twice.
     """
     # Forked from a process that has imported torch, which takes longer than the training.
     forks = multiprocessing.get_context("forkserver")
@@ -132,7 +132,7 @@ def test_a_wav_that_goes_bad_in_the_middle_ends_with_5_and_loses_nothing(
 ) -> None:
     """A recording is cut short after the first epoch, or removed.
 
-    One line names it; mended, the run goes on and is bitwise the undisturbed one.
+    One line names it; once the data is fixed, the run continues and is bitwise the undisturbed one.
     """
     run_dir, flags = tmp_path / "undisturbed", ("--workers", workers)
     file = broken / "train" / "clean" / "004_speaker1File.wav"
@@ -186,7 +186,7 @@ def damaged(file: Path) -> None:
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     training: Training, tmp_path: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One bit of the last one flips: the run says so, goes on from the one before, and is in the end bitwise the
+    """One bit of the last one flips: the run says so, resumes from the one before, and is in the end bitwise the
     undisturbed run.
     """
     run_dir = Path(shutil.copytree(undisturbed, tmp_path / "undisturbed"))

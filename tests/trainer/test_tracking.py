@@ -1,4 +1,4 @@
-"""W&B, by its real SDK: what it is told, and that nothing which befalls it touches the training."""
+"""W&B, by its real SDK: what is reported to it, and that none of its failures affects the training."""
 
 import contextlib
 import json
@@ -214,7 +214,7 @@ def test_a_sdk_that_fails_in_the_middle_does_not_stop_the_training(training: Tra
 def test_a_tracker_that_cannot_start_does_not_stop_the_training(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """W&B is told to work in a mode that it does not know."""
+    """WANDB_MODE is one that W&B does not know."""
     tracked(monkeypatch, OFFLINE | {"WANDB_MODE": "sideways"})
     assert training.here(tmp_path / "trial") == 0
     (line,) = capsys.readouterr().err.splitlines()
@@ -237,7 +237,7 @@ def test_an_example_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_estimates_get_the_level_they_have_in_the_mixture() -> None:
-    """Sources scaled and turned over by a network that nobody told about levels come out as they went in."""
+    """Sources scaled and turned over by a network without knowledge of levels come out as they went in."""
     sources = torch.randn(3, 2, 4000, generator=torch.Generator().manual_seed(1)) * torch.tensor([[0.3], [0.05]])
     estimates = sources * torch.tensor([[-7.0], [0.01]])
     torch.testing.assert_close(estimates * gains(estimates, sources.sum(1)), sources, rtol=0.02, atol=1e-3)

@@ -1,4 +1,4 @@
-"""As much of W&B's server as its SDK needs to take a run for tracked: it answers, and remembers what it was told."""
+"""As much of W&B's server as its SDK needs: it answers, and remembers what was reported."""
 
 import gzip
 import json
