@@ -61,7 +61,7 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
         return Conclusion(progress(table), ("The rest of this page shows the search so far.",))
     ended = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None]
     return Conclusion(
-        f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing yet.",
+        f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing.",
         (
             "Its value may be high because its settings are good or because its seed was lucky; one run cannot say which.",
             hindrance(table) or f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}",
