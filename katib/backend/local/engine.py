@@ -4,6 +4,7 @@ One thread waits for output, for ended trials and for signals at once, and sleep
 the store before it is acted on, so that a start after kill -9 knows what was going on.
 """
 
+import math
 import platform
 import selectors
 import signal
@@ -199,8 +200,8 @@ class Engine:
         """
         running, trial = self._running[name], self._trials[name]
         running.step += 1
-        known = trial.values[running.step - 1 : running.step]
-        if trial.stop or known == (value,) or (value != value and known and known[0] != known[0]):
+        recorded = trial.values[running.step - 1 : running.step]
+        if trial.stop or recorded == (value,) or (math.isnan(value) and any(map(math.isnan, recorded))):
             return
         trial = self._trials[name] = self._store.report(trial, running.step, value)
         self._view.report(trial, running.step)

@@ -188,14 +188,14 @@ def _slots(experiment: Experiment) -> tuple[str | None, ...]:
     Without a GPU there are as many slots as the manifest has parallel trials. Raises ManifestError where a trial asks
     for more GPUs than there are.
     """
-    here, parallel = gpus(), experiment.search.parallel_trials
+    available, parallel = gpus(), experiment.search.parallel_trials
     asked = max(1, _asked_gpus(_example(experiment)))
-    if here and asked > len(here):
+    if available and asked > len(available):
         raise ManifestError(
-            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and this machine has {len(here)};"
+            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and this machine has {len(available)};"
             " lower that limit"
         )
-    groups = [",".join(here[i : i + asked]) for i in range(0, len(here) - asked + 1, asked)]
+    groups = [",".join(available[i : i + asked]) for i in range(0, len(available) - asked + 1, asked)]
     return tuple(groups[:parallel]) or (None,) * parallel
 
 

@@ -108,7 +108,7 @@ def read(folder: Path) -> tuple[Identity, list[Trial]]:
 def _trial(
     key: int, attributes: Mapping[str, object], values: tuple[float, ...], start: str | None, end: str | None
 ) -> Trial:
-    found = {
+    fields = {
         **{name: attributes[name] for name in ("name", "assignments", "state")},
         **{name: attributes.get(name, "") for name in ("reason", "stop")},
         "id": key,
@@ -117,7 +117,7 @@ def _trial(
         "proposed": _instant(start),
         "ended": _instant(end),
     }
-    trial = checked(Trial, found)
+    trial = checked(Trial, fields)
     if not is_name(trial.name):
         raise ValueError(f"a trial of the name {clean(trial.name)!r}")
     return replace(

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from katib.backend.local import live
 from katib.backend.local.another import clear
 from katib.backend.local.corpus import EARLIER, is_earlier
 from katib.backend.local.ending import Halt
 from katib.backend.local.engine import Engine
 from katib.backend.local.launch import Launcher
-from katib.backend.local.live import view
 from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
@@ -44,22 +44,15 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     if experiment.search.early_stopping:
         stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.search.metric)
     with _held(launcher.folder):
-        seen = view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
-        store = _open(launcher, manifest, seen.say)
+        view = live.view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
+        store = _open(launcher, manifest, view.say)
         try:
-            for name in idle_settings(experiment.search.algorithm):
-                seen.say(f"note: {experiment.search.algorithm.name} does not use the setting {name} here")
-            if "warm_start" in experiment.search.algorithm.settings:
-                seen.say("note: warm_start takes trials from a cluster; on this machine the search starts without them")
-            for text in launcher.notes():
-                seen.say(f"note: {text}")
-            if launcher.without_gpu:
-                deadline = ", without the deadline that was set for a GPU" if experiment.template.job_deadline else ""
-                seen.say(f"note: there is no GPU here, so trials train on the processor (--device cpu){deadline}")
+            for note in _notes(launcher):
+                view.say(f"note: {note}")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
-            for folder in end_leftovers(unfinished, experiment.template.grace_seconds, seen.say):
-                seen.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
-            return Engine(launcher, store, seen).run()
+            for folder in end_leftovers(unfinished, experiment.template.grace_seconds, view.say):
+                view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
+            return Engine(launcher, store, view).run()
         finally:
             store.close()
 
@@ -69,6 +62,19 @@ def is_begun(launcher: Launcher) -> bool:
     if not (launcher.folder / DATABASE).exists():
         return False
     return _fixed(read(launcher.folder)[0]) == _fixed(launcher.experiment.identity())
+
+
+def _notes(launcher: Launcher) -> Iterator[str]:
+    """Yields in what the search differs here from one on a cluster, one line each."""
+    algorithm = launcher.experiment.search.algorithm
+    for name in idle_settings(algorithm):
+        yield f"{algorithm.name} does not use the setting {name} here"
+    if "warm_start" in algorithm.settings:
+        yield "warm_start takes trials from a cluster; on this machine the search starts without them"
+    yield from launcher.notes()
+    if launcher.without_gpu:
+        deadline = ", without the deadline that was set for a GPU" if launcher.experiment.template.job_deadline else ""
+        yield f"there is no GPU here, so trials train on the processor (--device cpu){deadline}"
 
 
 @contextmanager

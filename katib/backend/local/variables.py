@@ -43,8 +43,8 @@ def fields(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
     Here a pod is a process, whose addresses are those of the loopback interface.
     """
-    here = dict.fromkeys(("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"), "127.0.0.1")
-    return here | {
+    addresses = dict.fromkeys(("status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"), "127.0.0.1")
+    return addresses | {
         "metadata.name": f"{pod.name}-local",
         "metadata.namespace": experiment.namespace,
         "spec.nodeName": platform.node(),
