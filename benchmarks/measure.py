@@ -81,7 +81,7 @@ class Step:
     """A network and a batch of noise, which takes as long as speech."""
 
     def __init__(self, load: Load, side: Side, record: bool = True) -> None:
-        """`record`: whether our step is replayed on a GPU, as in training."""
+        """Makes the network and its batch; with `record` our step is replayed on a GPU, as in training."""
         torch.manual_seed(0)
         network = _network(load, side).to(load.device)
         if side == "compiled":

@@ -1,4 +1,4 @@
-"""Prints what the image that runs it holds, as a CycloneDX 1.5 bill of materials: Python's distributions and Debian's packages.
+"""Prints the bill of materials of the image that runs it (CycloneDX 1.5): Python's distributions, Debian's packages.
 
     docker run --rm -i --entrypoint python sepsweep/services:0.1.0 - < images/sbom.py > services.cdx.json
     docker run --rm -i --entrypoint python sepsweep/trainer:0.1.0 - < images/sbom.py > trainer.cdx.json

@@ -58,8 +58,8 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
         return [f"all {ended} trials have ended, after {spent:.1f} {unit}-hours{cost}"]
     gpus = f"{estimate.gpus} {unit}" + ("" if estimate.gpus == 1 else "s" if unit == "GPU" else "es")
     lines = [
-        f"at most {estimate.gpu_hours:.1f} {unit}-hours, about {estimate.gpu_hours_patience:.1f} expected with patience,"
-        f" {estimate.gpu_hours_stopping:.1f} with early stopping as well",
+        f"at most {estimate.gpu_hours:.1f} {unit}-hours, about {estimate.gpu_hours_patience:.1f} expected with "
+        f"patience, {estimate.gpu_hours_stopping:.1f} with early stopping as well",
         f"on {gpus}: at most {_time(estimate.days)}, {_time(estimate.days_patience)} with patience,"
         f" {_time(estimate.days_stopping)} with early stopping as well",
     ]
@@ -69,8 +69,8 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
         hours = (estimate.gpu_hours, estimate.gpu_hours_patience, estimate.gpu_hours_stopping, estimate.gpu_hours_used)
         most, patient, stopping, spent = (value * estimate.price for value in hours)
         lines.append(
-            f"at {estimate.price:g} a {unit}-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} with early"
-            f" stopping as well" + (f", of which {spent:.2f} is spent" if spent else "")
+            f"at {estimate.price:g} a {unit}-hour: at most {most:.2f}, {patient:.2f} with patience, {stopping:.2f} "
+            f"with early stopping as well" + (f", of which {spent:.2f} is spent" if spent else "")
         )
     narrow, wide = estimate.days_site, estimate.days
     if estimate.gpu_hours_used:
@@ -78,8 +78,8 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
     if unit == "GPU" and narrow > wide * 1.005:
         left = " left" if estimate.gpu_hours_used else ""
         lines.append(
-            f"with parallel_trials {site_parallel} of the site: {_time(narrow)}{left}, because a search then leaves GPUs"
-            f" idle at its end; deploy with PARALLEL={estimate.models[0].parallel}"
+            f"with parallel_trials {site_parallel} of the site: {_time(narrow)}{left}, because a search then leaves "
+            f"GPUs idle at its end; deploy with PARALLEL={estimate.models[0].parallel}"
         )
     return lines + _grounds(estimate)
 
@@ -91,8 +91,8 @@ def _grounds(estimate: BudgetEstimate) -> list[str]:
     known = [f"{model.spec.name} ({model.measured})" for model in estimate.models if model.measured]
     if guessed:
         lines.append(
-            f"estimates: hours_per_run and epochs_with_patience of the spec, and {ASSUMED_SAVING:.0%} of the epochs behind the"
-            f" first look saved by early stopping (docs/results.md): {', '.join(guessed)}"
+            f"estimates: hours_per_run and epochs_with_patience of the spec, and {ASSUMED_SAVING:.0%} of the epochs "
+            f"behind the first look saved by early stopping (docs/results.md): {', '.join(guessed)}"
         )
         left = [f"{model.spec.name} {_left(model)}" for model in estimate.models if not model.measured]
         lines.append(f"epochs that patience leaves: {', '.join(left)}")

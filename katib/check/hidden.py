@@ -19,7 +19,7 @@ HIDDEN = error(
 
 
 def hidden(container: Node, folder: str | None) -> Iterator[Defect]:
-    """Yields a defect if the primary container's program is below `folder`, where Katib mounts its volume (None: none)."""
+    """Yields a defect if the primary container's program is below `folder`, where Katib mounts its volume (if any)."""
     if not folder or not folder.startswith("/"):
         return
     mounted = PurePosixPath(folder)

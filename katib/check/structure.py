@@ -64,12 +64,13 @@ OMITTED_ZERO = """
 readOnly stdin stdinOnce tty hostNetwork hostPID hostIPC hostPort partition sslEnabled chapAuthDiscovery chapAuthSession
 initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold
 """
-# Fields of one type that Go writes, because they are pointers or lack omitempty, though it omits fields of the same name
+# Fields of one type that Go writes, as pointers or without omitempty, though it omits fields of the same name
 # elsewhere.
 KEPT_ZERO = """
 HostPathVolumeSource.type AzureDiskVolumeSource.kind AzureDiskVolumeSource.readOnly AzureDiskVolumeSource.fsType
 CSIVolumeSource.readOnly CSIVolumeSource.fsType ClusterTrustBundleProjection.name
-ClusterTrustBundleProjection.signerName PodDNSConfigOption.value ProjectedVolumeSource.sources TypedObjectReference.namespace
+ClusterTrustBundleProjection.signerName PodDNSConfigOption.value ProjectedVolumeSource.sources
+TypedObjectReference.namespace
 """
 # Fields of one type that Go omits, though it writes fields of the same name elsewhere.
 LEFT_OUT = "PodSpec.restartPolicy ResourceFieldSelector.containerName"

@@ -1,4 +1,4 @@
-"""Trains the best configurations with three seeds: better than the baseline, or not?"""
+"""Trains the best configurations with three seeds, to see whether they beat the baseline."""
 
 import json
 from typing import Annotated

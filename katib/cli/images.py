@@ -37,7 +37,8 @@ def images(
         say(f"build{' and push' if push else ''}: {image.reference} with {tool}")
     if push:
         say(
-            f"  the digest of the trainer is then written into {site}, that of the services into {builder.SERVICES_CONFIG}"
+            f"  the digest of the trainer is then written into {site}, that of the services "
+            f"into {builder.SERVICES_CONFIG}"
         )
         confirm("Continue?", yes)
     for image in wanted:

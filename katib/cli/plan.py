@@ -61,13 +61,14 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
             continue
         if table.spec != spec or table.budget is None or table.budget.epochs != spec.epochs:
             notes.append(
-                f"experiment '{spec.name}' was run with settings that its spec does not have; its trials are not counted"
+                f"experiment '{spec.name}' was run with settings that its spec does not have; its trials are not "
+                "counted"
             )
             continue
         if len(specs) > 1 and table.device == "process" and any(row.gpu_hours for row in table.rows):
             notes.append(
-                f"experiment '{spec.name}' ran on processors, whose hours are not those of a GPU; they are not counted here"
-                f" (python -m katib plan {spec.model} has them)"
+                f"experiment '{spec.name}' ran on processors, whose hours are not those of a GPU; they are not "
+                f"counted here (python -m katib plan {spec.model} has them)"
             )
             continue
         found[spec.name] = table

@@ -16,7 +16,8 @@ def stop(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     active = len(lifecycle.activity(cluster, search).active)
     print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
     print(
-        f"  {search.trials - active} ended trials and all checkpoints stay; make deploy continues it from its run directories"
+        f"  {search.trials - active} ended trials and all checkpoints stay; make deploy continues it from its run "
+        "directories"
     )
     confirm("Stop?", yes)
     lifecycle.stop(cluster, search, say)

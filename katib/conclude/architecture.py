@@ -34,7 +34,7 @@ Cost = Literal["parameters", "multiply_adds", "step_seconds"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One architecture of the sweep: the `value` of the field, the result by seed (dB) and the costs; None if unknown."""
+    """An architecture of the sweep: `value` of the field, result per seed (dB) and its costs, None if unknown."""
 
     value: str
     seeds: Mapping[int, float]

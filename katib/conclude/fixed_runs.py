@@ -96,7 +96,7 @@ class FollowUpPlan(BaseModel):
     def deviations(
         self, seeds: Sequence[int] | None = None, baseline: Mapping[int, float] | None = None
     ) -> Iterator[str]:
-        """Yields where this plan, which stays as it is, differs from what a user now asks for; None asks for nothing."""
+        """Yields where this plan, which stays as it is, differs from what a user asks for; None asks for nothing."""
         name = experiment_name(self.search, self.purpose)
         if seeds is not None and self.seeds != tuple(seeds):
             yield f"'{name}' was planned with seeds {','.join(map(str, self.seeds))}, which it keeps"

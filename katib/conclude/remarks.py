@@ -1,4 +1,4 @@
-"""Remarks on a trial table: what is unusual about it, how far it is, and how it differs from its baseline. Pure: no I/O."""
+"""Remarks on a trial table: what is unusual about it, how far it is, and how it differs from its baseline."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,8 +28,8 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: no trial has reported {table.identity.metric} yet"
     elif len(values) > 1 and len(set(values)) == 1:
         yield (
-            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is better;"
-            " do the settings reach the trial's command?"
+            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is "
+            f"better; do the settings reach the trial's command?"
         )
     elif not table.finished:
         yield f"{name}: no trial has run to its end; values are those so far"
@@ -79,17 +79,20 @@ def no_baseline(table: TrialTable) -> str:
     if table.spec.baseline is None:
         return f"no baseline in spec '{table.spec.name}'"
     if table.baseline is None and table.identity.metric != METRIC:
-        return f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes by {table.identity.metric}"
+        return (
+            f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes "
+            f"by {table.identity.metric}"
+        )
     if table.baseline is None and table.budget:
         return (
-            f"no baseline: that of '{table.spec.name}' was trained for {count(table.spec.epochs, 'epoch')}, these trials for"
-            f" {table.budget.epochs}"
+            f"no baseline: that of '{table.spec.name}' was trained for {count(table.spec.epochs, 'epoch')}, these "
+            f"trials for {table.budget.epochs}"
         )
     return ""
 
 
 def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) -> str:
-    """Returns how the spec's baseline was trained differently from the search, in two sentences; empty where it was not.
+    """Returns, in two sentences, how the spec's baseline was trained differently from the search; empty if it was not.
 
     `baseline` holds the values that were compared with, by seed; those that a user gave have no known differences.
     """
@@ -116,6 +119,6 @@ def _missing(table: TrialTable) -> Iterator[str]:
         )
     if gaps:
         yield (
-            f"{table.identity.name}: {count(len(gaps), 'trial')} with epochs whose {table.identity.metric} is no finite number:"
-            f" {gaps[0]} for one"
+            f"{table.identity.name}: {count(len(gaps), 'trial')} with epochs whose {table.identity.metric} is no "
+            f"finite number: {gaps[0]} for one"
         )

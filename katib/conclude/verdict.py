@@ -42,8 +42,9 @@ class Verdict:
     """The lower end of the difference's 95 % interval."""
     high: float
     p_value: float
-    """The exact one-sided p value: the share of all ways to split the runs between the two that look as good as this one.
-    With two unseen seeds against three it is never below 0.1, however clear the case; the interval decides the outcome."""
+    """The exact one-sided p value: the share of all ways to split the runs between the two that look as good as this
+    one. With two unseen seeds against three it is never below 0.1, however clear the case; the interval decides the
+    outcome."""
     sentence: str
     unseen: tuple[int, ...] = ()
     """The seeds that the difference is measured on."""
@@ -153,8 +154,8 @@ def _sentence(verdict: Verdict, metric: str) -> str:
     against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
     if math.isnan(verdict.difference):
         return (
-            f"No verdict: {reached} against {against}; each has a single seed that counts, and the seed-to-seed spread is"
-            " unknown."
+            f"No verdict: {reached} against {against}; each has a single seed that counts, and the seed-to-seed "
+            f"spread is unknown."
         )
     difference = ("+" if verdict.difference > 0 else "") + with_unit(verdict.difference, metric)
     difference += f" ({signed(verdict.low, metric)} to {signed(verdict.high, metric)}, 95 %)"
@@ -163,7 +164,10 @@ def _sentence(verdict: Verdict, metric: str) -> str:
         f" permutation test p {verdict.p_value:.2f}"
     )
     if verdict.outcome == "no better":
-        return f"No better than the baseline, as far as {len(verdict.seeds)} seeds can tell: {reached} against {against}; {on}."
+        return (
+            f"No better than the baseline, as far as {len(verdict.seeds)} seeds can tell: {reached} "
+            f"against {against}; {on}."
+        )
     return f"{verdict.outcome.capitalize()} than the baseline: {reached} against {against}; {on}."
 
 

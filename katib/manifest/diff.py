@@ -11,8 +11,9 @@ from katib.tree import Tree, at, items_at, text_at, texts_at, without
 
 
 def changes(before: Tree, after: Tree) -> Iterator[str]:
-    """Yields how the specs of two manifests differ, one text per setting: `preset: huge became debug`,
-    `search.lr.max: 1 became 2`.
+    """Yields how the specs of two manifests differ, one text per setting.
+
+    For example: `preset: huge became debug`, `search.lr.max: 1 became 2`.
     """
     named = list(_named_changes(before, after))
     yield from named or map(_leaf, differences(before, after))

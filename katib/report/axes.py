@@ -50,13 +50,13 @@ class Line:
             return None
 
     def ticks(self) -> list[tuple[float, str]]:
-        """The positions of the labels between the ends."""
+        """Returns the labels between the ends, each with its position."""
         if self.listed:
             return [(self.place(text) or 0.0, text) for text in spread(self.axis.parameter.values, MOST_TICKS)]
         return ticks(*self.bounds, logarithmic=self.logarithmic)
 
     def layout(self) -> dict[str, object]:
-        """Plotly's axis, wide enough for everything that was searched."""
+        """Returns Plotly's axis, wide enough for everything that was searched."""
         if self.listed:
             values = list(self.axis.parameter.values)
             return {"type": "category", "categoryorder": "array", "categoryarray": values}

@@ -15,8 +15,8 @@ def print_candidates(table: TrialTable, candidates: Sequence[Candidate], noise: 
     metric = table.identity.metric
     ended = sum(row.state in ("Succeeded", "EarlyStopped") and row.value is not None for row in table.rows)
     print_words(
-        f"{table.identity.name}: {metric} that a configuration is estimated to reach over seeds, from all {ended} trials"
-        " that ended"
+        f"{table.identity.name}: {metric} that a configuration is estimated to reach over seeds, from all {ended} "
+        f"trials that ended"
     )
     out, settings = output(), candidates[0].configuration
     prefix = without_prefix([name for candidate in candidates for name in candidate.trials])[0] if out.terminal else ""

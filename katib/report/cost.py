@@ -38,7 +38,7 @@ def cost(table: TrialTable) -> Cost:
 
 
 def spared(row: TrialRow, table: TrialTable) -> float | None:
-    """GPU-hours of the epochs that a stopped trial was not given, at what its own epochs took.
+    """Returns the GPU-hours that stopping a trial early saved, at the rate of its own epochs.
 
     None where it was not stopped, has finished no epoch, or where nobody knows how many it would have run.
     """

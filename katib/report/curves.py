@@ -74,7 +74,8 @@ def _finding(table: TrialTable) -> str:
         if min(epochs) < max(epochs):
             after = f"{min(epochs)} to {max(epochs)} epochs, {median(epochs):g} in the median"
         parts.append(
-            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were stopped early, after {after}."
+            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were stopped early, "
+            f"after {after}."
         )
     else:
         parts.append("No trial was stopped early.")

@@ -31,8 +31,8 @@ def document(template: str, figures: Sequence[Figure], **values: object) -> str:
         plotly=Markup(plotly),  # noqa: S704  (Plotly's own)
         script=Markup(script),  # noqa: S704  (ours)
         drawings=_embedded(_drawings(figures)),
-        colophon=f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Sepsweep. Figures by Plotly, which is part of this file; "
-        "it works offline.",
+        colophon=f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Sepsweep. Figures by Plotly, which is part of "
+        f"this file; it works offline.",
         **values,
     )
 

@@ -95,7 +95,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
 
 
 def spec_hash(spec: Mapping[str, object]) -> str:
-    """Returns twelve letters that identify a search on either backend by its space, algorithm, stop rule and command."""
+    """Returns twelve letters that identify a search, on either backend, by space, algorithm, stop rule and command."""
     flags = {flag: values for flag, values in Manifest(spec).flags.items() if flag not in PLACES}
     what = {key: spec.get(key) for key in DEFINING} | {"command": flags}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
@@ -122,8 +122,8 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
     epochs = sum(row.epochs for row in table.rows)
     hours_used = sum(row.gpu_hours for row in table.rows)
     yield (
-        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} epochs, {hours_used:.1f} {table.device}-hours"
-        + (f"; {clause}" if (clause := used(table)) else "")
+        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} "
+        f"epochs, {hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
     )
 
 
@@ -146,13 +146,14 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
         if table.under_way:
             yield progress(table)
         yield (
-            f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, one run per configuration proves"
-            " nothing yet."
+            f"Not confirmed: the best single run is {table.best.trial}, {metric} {value}, one run per configuration "
+            f"proves nothing yet."
         )
         if first:
             yield (
-                f"First choice by all trials together: the settings of {first.trials[0]}, {with_unit(first.mean, metric)}"
-                " expected over seeds" + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
+                "First choice by all trials together: the settings "
+                f"of {first.trials[0]}, {with_unit(first.mean, metric)} expected over seeds"
+                + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
             )
         if table.baseline:
             seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.baseline.seeds.items())

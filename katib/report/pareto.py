@@ -28,7 +28,8 @@ def page(
         "pareto.html.j2",
         figures,
         title=f"{plan.search}: {plan.field}",
-        subtitle=f"Mean over the seeds {', '.join(map(str, plan.seeds))}, with its 95 % interval, for what each variant costs",
+        subtitle=f"Mean over the seeds {', '.join(map(str, plan.seeds))}, with its 95 % interval, for what each "
+        "variant costs",
         costs=figures,
     )
 

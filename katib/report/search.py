@@ -49,8 +49,8 @@ def parallel(table: TrialTable) -> Figure:
             filter(
                 None,
                 (
-                    f"Of {len(valued)} trials with a value the best {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly "
-                    "from the others."
+                    f"Of {len(valued)} trials with a value the best {MOST_LINES // 2} are drawn, "
+                    f"and {MOST_LINES // 2} evenly from the others."
                     if len(valued) > len(shown)
                     else "",
                     seen.note(table.identity.metric, table.identity.direction),

@@ -63,7 +63,8 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
     return Conclusion(
         f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing.",
         (
-            "Its value may be high because its settings are good or because its seed was lucky; one run cannot say which.",
+            "Its value may be high because its settings are good or because its seed was lucky; one run cannot say "
+            "which.",
             hindrance(table) or f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}",
             *filter(None, [differences(table)]),
         ),

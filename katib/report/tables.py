@@ -78,7 +78,7 @@ def all_trials(table: TrialTable) -> Grid:
 
 
 def promising(table: TrialTable) -> Grid | None:
-    """Returns the configurations that all trials together favour, which confirm would run; None where none has a value."""
+    """Returns the configurations that all trials together favour, which confirm would run; None without a value."""
     found = candidates(table)
     if not found:
         return None

@@ -418,7 +418,8 @@ FAULTS = [
     Fault("server unreachable", unreachable, "API server", "error", "kubectl cluster-info"),
     Fault("credentials expired", expired, "API server", "error", "log in again"),
     Fault("trials unknown", away(DEFINITION, "trials.kubeflow.org"), "Katib's types", "error", "make install-katib"),
-    Fault("controller down", unready, "katib-controller", "error", "kubectl -n kubeflow describe deployment katib-controller"),
+    Fault("controller down", unready, "katib-controller", "error", "kubectl -n kubeflow describe deployment "
+        "katib-controller"),
     Fault("DB manager absent", uninstalled, "katib-db-manager", "error", "make install-katib"),
     Fault("old Katib", old_version, "katib-controller", "warning", "make install-katib"),
     Fault(
@@ -428,9 +429,11 @@ FAULTS = [
     ),
     Fault("validating webhook absent", away(VALIDATING, "katib.kubeflow.org"), "validating webhook", "error", "make install-katib"),
     Fault("mutating webhook absent", away(MUTATING, "katib.kubeflow.org"), "mutating webhook", "error", "make install-katib"),
-    Fault("webhook without certificate", bare(VALIDATING), "validating webhook", "error", "rollout restart deployment katib-controller"),
+    Fault("webhook without certificate", bare(VALIDATING), "validating webhook", "error", "rollout restart deployment "
+        "katib-controller"),
     Fault("webhook away", nobody_there, "mutating webhook", "error", "kubectl -n kubeflow get pods"),
-    Fault("webhook away, experiment", nobody_there, "experiment dry run", "error", "rollout status deployment katib-controller"),
+    Fault("webhook away, experiment", nobody_there, "experiment dry run", "error", "rollout status deployment "
+        "katib-controller"),
     Fault("katib-config absent", away(CONFIG_MAP, "katib-config", SYSTEM), "katib-config", "error", "make install-katib"),
     Fault("algorithm unknown", config(suggestions=[{"algorithmName": "random", "image": "x"}]), "suggestion service", "error", "make install-katib"),
     Fault("early stopper unknown", config(earlyStoppings=None), "early stopping service", "error", "make install-katib"),
@@ -438,12 +441,14 @@ FAULTS = [
     Fault("account of the services missing", config(suggestions=[{"algorithmName": "bayesianoptimization", "image": "x", "serviceAccountName": "sepsweep-services"}]), "service account", "error", "k8s/base/services-rbac.yaml"),
     Fault("collector unknown", config(metricsCollectors=[]), "collector service", "error", "make install-katib"),
     Fault("namespace missing", missing_place, "namespace", "error", "kubectl apply -k k8s/base", {"namespace": "never-made"}),
-    Fault("label missing", labelled(INJECTION_LABEL, None), "namespace label", "error", "kubectl label --overwrite namespace"),
+    Fault("label missing", labelled(INJECTION_LABEL, None), "namespace label", "error", "kubectl label --overwrite "
+        "namespace"),
     Fault("pod security restricted", labelled(ENFORCE, "restricted"), "pod security", "error", "enforce=baseline"),
     Fault("pod security absent", labelled(ENFORCE, None), "pod security", "warning", "enforce=baseline"),
     Fault("data claim missing", removed(Kind("claim", "persistentvolumeclaims"), "polsess-data"), "data claim", "error", "kubectl apply -k k8s/base"),
     Fault("wrong claim", lambda tools, site: nullcontext(), "runs claim", "error", "claims.runs", {"claims": {"data": "polsess-data", "runs": "runz"}}),
-    Fault("runs claim unbound", claim("runs", storageClassName="fast"), "runs claim", "error", "kubectl get storageclass"),
+    Fault("runs claim unbound", claim("runs", storageClassName="fast"), "runs claim", "error", "kubectl get "
+        "storageclass"),
     Fault("runs claim without class", claim("runs"), "runs claim", "error", "kubectl get storageclass"),
     Fault("runs claim for one node", claim("runs", modes=("ReadWriteOnce",)), "runs claim", "warning", "ReadWriteMany", {"node_selector": {}}),
     Fault("runs claim for many nodes of a class for one", one_node_class, "runs claim", "error", "k8s/one-node"),
@@ -452,8 +457,10 @@ FAULTS = [
     Fault("W&B secret missing", removed(SECRET, "wandb"), "W&B secret", "warning", "create secret generic wandb"),
     Fault("W&B secret without key", made(secret("tracking", key="x")), "W&B secret", "warning", "--from-file=api-key", {"wandb": {"project": "p", "secret": "tracking"}}),
     Fault("W&B key empty", made(secret("tracking", api_key="")), "W&B secret", "error", "--from-file=api-key", {"wandb": {"project": "p", "secret": "tracking"}}),
-    Fault("pull secret missing", lambda tools, site: nullcontext(), "pull secrets", "error", "create secret docker-registry registry", {"pull_secrets": ["registry"]}),
-    Fault("priority class missing", lambda tools, site: nullcontext(), "priority class", "error", "kubectl create priorityclass low", {"priority_class": "low"}),
+    Fault("pull secret missing", lambda tools, site: nullcontext(), "pull secrets", "error", "create secret "
+        "docker-registry registry", {"pull_secrets": ["registry"]}),
+    Fault("priority class missing", lambda tools, site: nullcontext(), "priority class", "error", "kubectl create "
+        "priorityclass low", {"priority_class": "low"}),
     Fault("priority class missing, pod", lambda tools, site: nullcontext(), "trial pod dry run", "error", "", {"priority_class": "low"}),
     Fault("quota full", full_quota, "quota", "error", "kubectl describe quota gpus"),
     Fault("quota full, pod", full_quota, "trial pod dry run", "error", "kubectl describe quota"),

@@ -31,7 +31,7 @@ KATIB_UI, KATIB_UI_PORT = "katib-ui", 80
 class ClusterBackend:
     """The namespace of `site`, reached by the kubeconfig's `context`, or by its current one.
 
-    An experiment may be called by the name of its model.
+    An experiment may be given by the name of its model.
     """
 
     site: Site

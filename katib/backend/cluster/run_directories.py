@@ -90,7 +90,7 @@ class RunDirectory:
 
     @property
     def state(self) -> str:
-        """The state of the run according to the trainer: running, stopped, finished, diverged, …"""
+        """The state of the run according to the trainer: for example running, stopped, finished or diverged."""
         return clean(str(self.summary.get("state", "")), 100)
 
 

@@ -48,8 +48,9 @@ def opened(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def require_plain_files(path: Path) -> None:
-    """Raises OSError where the database or a file that SQLite keeps beside it is no regular file, such as a link, is
-    larger than a study can be, or names another file.
+    """Raises OSError where the database, or a file that SQLite keeps beside it, is not safe to open.
+
+    Such a file is a link or another special file, is larger than a study can be, or names another file.
     """
     for ending in _BESIDE:
         file = path.with_name(path.name + ending)

@@ -1,7 +1,7 @@
-"""Turns a trial of a manifest into a command for this machine: container paths become folders, and what a cluster would
-add is filled in.
+"""Turns a trial of a manifest into a command for this machine.
 
-Only `_environment` and `_on` depend on the trainer of this project; any other command of a manifest runs as well.
+Container paths become folders, and what a cluster would add is filled in. Only `_environment` and `_on` depend on the
+trainer of this project; any other command of a manifest runs as well.
 """
 
 import netrc

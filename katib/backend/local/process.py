@@ -1,5 +1,4 @@
-"""One trial's process: it runs in a session of its own, is read line by line, and is found again after kill -9 of the
-engine.
+"""Starts a trial's process in a session of its own, reads it line by line, and finds it after kill -9 of the engine.
 
 The process inherits a file lock that the engine took before it started, and writes its id into that file before it
 becomes the trial's command. So at every instant the lock says whether a process of the trial is alive. The id in the

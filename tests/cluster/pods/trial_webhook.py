@@ -18,8 +18,8 @@ MARKER_INSIDE = MARKER.replace("$$$$", "$$")
 variable."""
 PACKAGES = "/opt/packages"
 STOPPED = (
-    f"if test -f {MARKER} && [ $(head -n 1 {MARKER_INSIDE}) = early-stopped ]; then echo Training Container was Early Stopped;"
-    " else echo Training Container was Failed; exit 1; fi"
+    f"if test -f {MARKER} && [ $(head -n 1 {MARKER_INSIDE}) = early-stopped ]; then echo Training Container was Early "
+    f"Stopped; else echo Training Container was Failed; exit 1; fi"
 )
 COLLECT = f"""
 until [ -e {LOG} ]; do sleep 0.1; done

@@ -111,8 +111,8 @@ def test_a_search_without_an_identity_is_refused(tmp_path: Path, experiment: Any
 @pytest.mark.parametrize(
     "sql",
     [
-        "DROP TABLE trials; CREATE VIEW trials AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS"
-        " trial_id, 1 AS study_id, i AS number, NULL AS datetime_start, NULL AS datetime_complete FROM n",
+        "DROP TABLE trials; CREATE VIEW trials AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        "SELECT i AS trial_id, 1 AS study_id, i AS number, NULL AS datetime_start, NULL AS datetime_complete FROM n",
         "CREATE TRIGGER t AFTER INSERT ON trials BEGIN DELETE FROM studies; END",
         "ALTER TABLE trial_user_attributes ADD COLUMN bomb TEXT GENERATED ALWAYS AS (hex(zeroblob(500000000)))",
         "CREATE VIRTUAL TABLE v USING fts5(x)",

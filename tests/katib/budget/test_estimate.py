@@ -161,7 +161,8 @@ def test_a_search_with_other_settings_is_not_counted(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert json.loads(out)["models"][0]["trials_ended"] == 0
     assert err == (
-        "note: experiment 'series3-dprnn' was run with settings that its spec does not have; its trials are not counted\n"
+        "note: experiment 'series3-dprnn' was run with settings that its spec does not have; its trials are not "
+        "counted\n"
     )
 
 

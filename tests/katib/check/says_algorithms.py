@@ -18,7 +18,8 @@ ALGORITHMS: Said = {
     "a name that is near another": (
         algorithm("bayesianoptimisation"),
         {
-            "unknown-algorithm spec.algorithm.algorithmName: 'bayesianoptimisation': did you mean 'bayesianoptimization'?"
+            "unknown-algorithm spec.algorithm.algorithmName: 'bayesianoptimisation': did you mean "
+            "'bayesianoptimization'?"
         },
     ),
     "an early stopper that is near another": (
@@ -41,8 +42,8 @@ ALGORITHMS: Said = {
         },
         {
             f"setting-value {SETTINGS}[0].name: name of a setting of random is missing",
-            f"setting-value {SETTINGS}[1].value: random_state of random is missing; it has a whole number of at least 0 and at"
-            " most 4294967295",
+            f"setting-value {SETTINGS}[1].value: random_state of random is missing; it has a whole number of at least "
+            f"0 and at most 4294967295",
         },
     ),
     "a setting twice": (

@@ -68,7 +68,10 @@ def test_file_that_cannot_be_read_is_one_line_and_exit_code_2(name: str, message
 
 def test_check_loads_nothing_that_is_slow_to_load() -> None:
     """Which is what lets it answer at once."""
-    program = "import sys; from katib.check.manifest import check_text; check_text(sys.stdin.read(), 'x'); print(*sys.modules)"
+    program = (
+        "import sys; from katib.check.manifest import check_text; check_text(sys.stdin.read(), 'x'); "
+        "print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], input=spoiled({}), capture_output=True, text=True, check=True
     )

@@ -37,7 +37,10 @@ def test_findings_say_what_is_wrong_and_no_more(module: ModuleType, name: str) -
     }
 
 
-LUCKY = "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some out of range"
+LUCKY = (
+    "Sepsweep's services and the search on this machine refuse it; hyperopt answers with one value, or with some "
+    "out of range"
+)
 LOG_INT: Changes = {
     "spec.parameters[0].parameterType": "int",
     "SPACE": {"min": "0", "max": "5", "distribution": "logUniform"},

@@ -117,7 +117,8 @@ def test_a_second_interrupt_kills_trials_that_do_not_end(rig: Rig, tmp_path: Pat
     pod = search["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     deaf = tmp_path / "deaf.py"
     deaf.write_text(
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('t val_si_snr=1', flush=True); signal.pause()"
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('t val_si_snr=1', flush=True); "
+        "signal.pause()"
     )
     pod["containers"][0]["command"][1] = str(deaf)
     engine = rig.start(search)

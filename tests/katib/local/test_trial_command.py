@@ -82,7 +82,8 @@ def test_words_are_joined_for_a_shell_as_katibs_webhook_joins_them(argv: list[st
     ("line", "ours"),
     [
         ("python -m trainer --lr 1", True), ("/opt/bin/python3.11 -P -m trainer", True), ("python train.py -m trainer", False),
-        ("python -m trainers", False), ("trainer", False), ("sh -c python -m trainer", True), ("python -m other trainer", False),
+        ("python -m trainers", False), ("trainer", False), ("sh -c python -m trainer", True), ("python -m other "
+            "trainer", False),
     ],
 )  # fmt: skip
 def test_our_trainer_is_known_by_its_whole_command(line: str, ours: bool) -> None:

@@ -92,8 +92,8 @@ def test_better() -> None:
     said = verdict({42: 4.2, 123: 3.9, 456: 4.1})
     assert said.outcome == "better"
     assert said.sentence == (
-        "Better than the baseline: val_si_snr 4.07 dB (mean of seeds 42, 123, 456) against the baseline's 3.03 dB; +0.97 dB"
-        f" ({said.low:+.2f} to {said.high:+.2f}, 95 %) on the seeds that the search has not seen (123, 456),"
+        "Better than the baseline: val_si_snr 4.07 dB (mean of seeds 42, 123, 456) against the baseline's 3.03 dB; "
+        f"+0.97 dB ({said.low:+.2f} to {said.high:+.2f}, 95 %) on the seeds that the search has not seen (123, 456),"
         " permutation test p 0.10."
     )
 
@@ -231,14 +231,15 @@ def test_each_outcome_has_its_sentence_and_its_heading() -> None:
     )  # fmt: skip
     assert said.sentence == (
         "Worse than the baseline: loss 0.506667 (mean of seeds 1, 2, 3) against the baseline's 0.253333; +0.256667"
-        f" ({said.low:+.6g} to {said.high:+.6g}, 95 %) on the seeds that the search has not seen (2, 3), permutation test p 1.00."
+        f" ({said.low:+.6g} to {said.high:+.6g}, 95 %) on the seeds that the search has not seen (2, 3), permutation "
+        "test p 1.00."
     )
     assert said.heading == "First choice (worse: keep the baseline)"
     less = verdict({42: 4.2, 123: 3.0, 456: 2.8})
     assert less.sentence == (
-        "No better than the baseline, as far as 3 seeds can tell: val_si_snr 3.33 dB (mean of seeds 42, 123, 456) against the"
-        f" baseline's 3.03 dB; -0.13 dB ({less.low:+.2f} to {less.high:+.2f}, 95 %) on the seeds that the search has not seen"
-        f" (123, 456), permutation test p {less.p_value:.2f}."
+        "No better than the baseline, as far as 3 seeds can tell: val_si_snr 3.33 dB (mean of seeds 42, 123, 456) "
+        f"against the baseline's 3.03 dB; -0.13 dB ({less.low:+.2f} to {less.high:+.2f}, 95 %) on the seeds that the "
+        f"search has not seen (123, 456), permutation test p {less.p_value:.2f}."
     )
     assert less.heading == "First choice (not shown to be better: keep the baseline)"
     assert verdict({42: 4.2, 123: 3.9, 456: 4.1}).heading == "Confirmed configuration"

@@ -1,4 +1,6 @@
-"""Reads a subset from one memory-mapped file, `<root>/<subset>.pack`, whose format is (all little-endian):
+"""Reads a subset from one memory-mapped file, `<root>/<subset>.pack`, in the format below.
+
+All numbers are little-endian:
 
     magic [16 bytes], length of the header [u64], CRC-32 of header and index [u32], 4 bytes of zero
     header, JSON    what the file was packed from

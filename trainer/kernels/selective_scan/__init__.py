@@ -31,7 +31,7 @@ def selective_scan(
     delta_bias: Tensor | None = None,
     delta_softplus: bool = True,
 ) -> Tensor:
-    """Returns y [B, D, L], the output of a state h [B, D, N] that is 0 before the first of L steps:
+    """Returns y [B, D, L], the output of a state h [B, D, N] that is 0 before the first of L steps.
 
         step_t = softplus(delta_t + delta_bias)
         h_t = exp(step_t A) h_(t-1) + step_t B_t u_t
