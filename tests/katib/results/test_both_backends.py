@@ -168,7 +168,8 @@ def test_a_context_alone_means_the_cluster(places: dict[str, Place], tmp_path: P
 
 def test_a_backend_knows_what_it_has(place: Place) -> None:
     """The manifest that it returns is one that can be run, wherever it comes from."""
-    assert (place.backend.has(NAME), place.backend.has("other")) == (True, False)
+    for asked in (place.backend.has, place.backend.begun, place.backend.settled):
+        assert (asked(NAME), asked("other")) == (True, False)
     assert place.backend.manifest("other") is None
     text = place.backend.manifest(NAME)
     assert text is not None
@@ -193,6 +194,13 @@ def test_the_best_configurations_are_the_same(places: dict[str, Place]) -> None:
     found = {name: katib("best", "dprnn", "--json", *place.words) for name, place in places.items()}
     assert [done.returncode for done in found.values()] == [0, 0]
     assert found["local"].stdout == found["cluster"].stdout
+
+
+def test_the_confirmation_that_follows_is_the_same(places: dict[str, Place]) -> None:
+    found = {name: katib("confirm", NAME, "--json", *place.words) for name, place in places.items()}
+    assert [(done.returncode, done.stderr) for done in found.values()] == [(0, ""), (0, "")]
+    assert found["local"].stdout == found["cluster"].stdout
+    assert json.loads(found["local"].stdout)["runs_to_go"] == 7
 
 
 def test_what_was_used_is_the_same(places: dict[str, Place]) -> None:
