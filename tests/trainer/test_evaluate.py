@@ -276,9 +276,9 @@ def write_nan(file: Path) -> None:
     ("write", "expected"),
     [
         (lambda file: None, "no such recording"),
-        (lambda file: file.write_text("no sound"), "no recording that can be read"),
+        (lambda file: file.write_text("no sound"), "cannot be read as a recording"),
         (write_stereo_nothing, "has no samples"),
-        (write_nan, "no numbers"),
+        (write_nan, "are not numbers"),
     ],
     ids=["missing", "text", "empty", "nan"],
 )
