@@ -133,7 +133,7 @@ def test_too_little_speech_names_the_subset(many: int, said: str, tmp_path: Path
     files = tuple(tmp_path / f"{number}.wav" for number in range(many))
     for file in files:
         soundfile.write(file, 0.1 * np.sin(np.arange(2 * 8000) * 0.3), 8000)
-    with pytest.raises(DataError, match=f"{2 * many}.0 s of speech in the speaker's {said}, where 5 s are needed"):
+    with pytest.raises(DataError, match=f"{2 * many}.0 s of speech in the speaker's {said}; 5 s are needed"):
         speech(files, 8000, "val")
 
 
