@@ -29,7 +29,7 @@ def arch(
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Run each architecture of MODEL's next phase with three seeds, as an Experiment of its own.
+    """Runs each architecture of MODEL's next phase with three seeds, as an Experiment of its own.
 
     Then a table and a plot of the result against parameters, multiply-adds and step time. The same command resumes it;
     with --json it starts nothing.

@@ -25,7 +25,7 @@ def best(
     top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     as_json: Json = False,
 ) -> int:
-    """Print the candidates of EXPERIMENT: what each is estimated to reach over seeds, beside what its trial reached."""
+    """Prints the candidates of EXPERIMENT: the estimated mean over seeds, beside what its trial has reached."""
     name = search_name(experiment)
     table = trial_table(where.backend, name)
     noise = seed_noise(table)

@@ -22,7 +22,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="count warnings as defects")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
 ) -> int:
-    """Find every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix."""
+    """Finds every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix."""
     source = "standard input" if file == STDIN else file
     findings = check_text(_text(file), source)
     if as_json:

@@ -26,7 +26,7 @@ def confirm(
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Run the best configurations of EXPERIMENT with each seed, as an Experiment of its own, and state the verdict.
+    """Runs the best configurations of EXPERIMENT with each seed, as an Experiment of its own, and states the verdict.
 
     The same command resumes it, and says how far it is; with --json it starts nothing.
     """

@@ -23,6 +23,6 @@ def corpus(
     ] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same bytes", min=0)] = 0,
 ) -> int:
-    """Build a corpus in PolSESS format: two speakers, a scene, an event and, for every other mixture, a room."""
+    """Builds a corpus in PolSESS format: two speakers, a scene, an event and, for every other mixture, a room."""
     words = ["--out", out, "--mixtures", mixtures, "--seconds", seconds, "--seed", seed]
     return show_trainer(CORPUS_MODULE, *words, *(["--speech", speech] if speech else []))

@@ -31,7 +31,7 @@ def delete(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Write the trial table of MODEL to OUT, then delete the Experiment with its trials, Jobs and pods."""
+    """Writes the trial table of MODEL to OUT, then deletes the Experiment with its trials, Jobs and pods."""
     cluster = reached.cluster
     experiment = name or search_name(model)
     if runs and deployed(cluster, experiment) is None:

@@ -23,7 +23,7 @@ def deploy(
     out: Out = Path("runs"),
     anew: Annotated[bool, typer.Option("--anew", help="continue nothing of a search that was deleted")] = False,
 ) -> None:
-    """Check the search of MODEL and the cluster, show what changes, ask, apply, and wait for the first trial.
+    """Checks the search of MODEL and the cluster, shows what changes, asks, applies, and waits for a trial.
 
     A search that has failed or was stopped continues from its run directories, and so does one that was deleted where
     OUT has its table.

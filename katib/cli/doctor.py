@@ -18,7 +18,7 @@ def doctor(
     model: Models = "all",
     as_json: Json = False,
 ) -> int:
-    """Examine the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
+    """Examines the cluster for the search of MODEL (default: all four); exit code 1 where it would fail."""
     wanted = manifests(model, reached.described, changes.overrides)
     results = examine(DoctorContext(reached.cluster, reached.described, wanted))
     if as_json:

@@ -24,7 +24,7 @@ def images(
     site: SiteFile = None,
     yes: Yes = False,
 ) -> None:
-    """Build the images of images/ with docker, podman or buildah, tagged with the git commit."""
+    """Builds the images of images/ with docker, podman or buildah, tagged with the git commit."""
     site = site or SITE
     registry = registry or load_site(site).image.partition("@")[0].rpartition("/")[0] or "sepsweep"
     builder.require_registry(registry, push=push)

@@ -41,7 +41,7 @@ def local(
     site: SiteFile = None,
     yes: Yes = False,
 ) -> int:
-    """Run the Experiment of MODEL, or that of a manifest FILE, on this machine.
+    """Runs the Experiment of MODEL, or that of a manifest FILE, on this machine.
 
     Run the same command to resume a search that was stopped.
     """

@@ -21,7 +21,7 @@ def log(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
     file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
 ) -> None:
-    """Write what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
+    """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
     table = trial_table(where.backend, experiment)
     tell(remarks(table))
     replaced = write(file, table, _commit(), find_verdict(where.out, table))

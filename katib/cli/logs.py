@@ -16,7 +16,7 @@ def logs(
     trial: Annotated[str, typer.Argument(metavar="TRIAL", help="name of the trial, as status shows it")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="follow new lines and new pods until it ends")] = False,
 ) -> None:
-    """Print the log of TRIAL, from whichever container has it."""
+    """Prints the log of TRIAL, from whichever container has it."""
     cluster = reached.cluster
     with suppress(KeyboardInterrupt):
         for line in source.follow(cluster, trial) if follow else source.read(cluster, trial):

@@ -16,7 +16,7 @@ def pack(
         typer.Option(help="folder for the packs, a corpus by itself (default: beside the WAV files)"),
     ] = None,
 ) -> int:
-    """Pack a corpus into one memory-mapped file per subset, with checksums.
+    """Packs a corpus into one memory-mapped file per subset, with checksums.
 
     A complete pack is left unchanged.
     """

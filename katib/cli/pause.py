@@ -10,7 +10,7 @@ from katib.terminal import say
 
 @bundled
 def pause(reached: Reached, model: SearchName, yes: Yes = False) -> None:
-    """Suspend the running trials of MODEL: each saves and its pod goes; `resume` continues from the checkpoints."""
+    """Suspends the running trials of MODEL: each saves and its pod goes; `resume` continues from the checkpoints."""
     cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     now = lifecycle.activity(cluster, search)

@@ -28,7 +28,7 @@ def plan(
     parallel: Parallel = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the search of MODEL will take at most and by expectation, and what it has taken so far."""
+    """Shows what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     site = load_site(where.site)
     specs = [load_spec(one) for one in models(model)]
     tables = _tables(where.backend, specs)

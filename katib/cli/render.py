@@ -13,5 +13,5 @@ def render(
     model: Model,
     site: SiteFile = None,
 ) -> None:
-    """Print the Katib Experiment manifest of MODEL; apply it with kubectl, or run it with the verb local."""
+    """Prints the Katib Experiment manifest of MODEL; apply it with kubectl, or run it with the verb local."""
     print(render_manifest(load_spec(model), load_site(site), changes.overrides), end="")

@@ -22,7 +22,7 @@ def report(
     where: Where,
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
 ) -> None:
-    """Write OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
+    """Writes OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
     table = trial_table(where.backend, experiment)
     tell(remarks(table, metrics=True))
     write_report(table, where.out)

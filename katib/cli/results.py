@@ -21,7 +21,7 @@ def results(
     format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json")] = "table",
     as_json: Json = False,
 ) -> None:
-    """Print the trial table of EXPERIMENT; it may still be running."""
+    """Prints the trial table of EXPERIMENT; it may still be running."""
     if format not in FORMATS:
         raise SepsweepError(f"--format {format}: {nearest(format, FORMATS)}")
     table = trial_table(where.backend, experiment)

@@ -10,7 +10,7 @@ from katib.terminal import say
 
 @bundled
 def resume(reached: Reached, model: SearchName, yes: Yes = False) -> None:
-    """Resume the suspended trials of MODEL from their checkpoints."""
+    """Resumes the suspended trials of MODEL from their checkpoints."""
     cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     paused = sum(job.suspended for job in lifecycle.activity(cluster, search).jobs)

@@ -21,7 +21,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="keep showing it until Ctrl-C")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the namespace's searches with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
+    """Shows the namespace's searches with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
     cluster = reached.cluster
     name = search_name(model) if model else None
     if watch:

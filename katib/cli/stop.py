@@ -10,7 +10,7 @@ from katib.terminal import say
 
 @bundled
 def stop(reached: Reached, model: SearchName, yes: Yes = False) -> None:
-    """End the search of MODEL: running trials save and end, no new ones begin, and all results stay."""
+    """Ends the search of MODEL: running trials save and end, no new ones begin, and all results stay."""
     cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
     active = len(lifecycle.activity(cluster, search).active)

@@ -23,7 +23,7 @@ def sweep(
     epochs: Epochs = None,
     site: SiteFile = None,
 ) -> None:
-    """Print the search of MODEL as a sweep file for `wandb sweep`, whose agents start the same trainer."""
+    """Prints the search of MODEL as a sweep file for `wandb sweep`, whose agents start the same trainer."""
     place = load_site(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs)
     corpus = data or Path("data") / place.data_folder

@@ -14,7 +14,7 @@ def ui(
     experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="default: the latest")] = None,
     port: Annotated[int, typer.Option(help="of the dashboard on this machine", min=1, max=65535)] = 8080,
 ) -> None:
-    """Serve Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C.
+    """Serves Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C.
 
     It follows a running search.
     """

@@ -81,9 +81,9 @@ def plan_confirmation(
     require_trainer(manifest, table.identity.name)
     seen = seen_seeds(table, manifest)
     if not set(seeds) - set(seen):
-        told = ", ".join(map(str, seen))
         raise ResultError(
-            f"{table.identity.name}: the search ran with seed {told}; a confirmation needs seeds that it has not seen"
+            f"{table.identity.name}: the search ran with seed {', '.join(map(str, seen))};"
+            " a confirmation needs seeds that it has not seen"
         )
     return FollowUpPlan(
         purpose="confirm",

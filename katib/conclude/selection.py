@@ -98,16 +98,16 @@ def seed_noise(table: TrialTable) -> Noise | None:
     found = _repeated(table, groups)
     if found is not None:
         return found
-    space, told = _space(table), _told(table, groups)
-    if len(told.values) < FEWEST_TO_FIT:
+    space, observed = _space(table), _observed(table, groups)
+    if len(observed.values) < FEWEST_TO_FIT:
         return None
-    if exact := noise_prior(space, told):
+    if exact := noise_prior(space, observed):
         return Noise(
             *exact,
             "the least that is assumed: no trial repeats another, and their values show no noise",
             least=True,
         )
-    fitted = surrogate(space, told).noise
+    fitted = surrogate(space, observed).noise
     return Noise(fitted, 0.0, "as fitted by the Gaussian process: no trial repeats another")
 
 
@@ -155,19 +155,19 @@ def _belief(
 
     from katib.search.bayes import surrogate
 
-    space, told = _space(table), _told(table, groups)
+    space, observed = _space(table), _observed(table, groups)
     points = {key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))}
     if not points:
         return {}
-    if len(told.values) == 1:
+    if len(observed.values) == 1:
         # One value says nothing about the surface, so it is its own estimate.
-        return {key: (float(told.values[0]), noise.sd if noise else None) for key in points}
+        return {key: (float(observed.values[0]), noise.sd if noise else None) for key in points}
     given = (noise.sd, noise.df) if noise and noise.df else None
-    mean, deviation = surrogate(space, told, given).predict(np.array(list(points.values())))
+    mean, deviation = surrogate(space, observed, given).predict(np.array(list(points.values())))
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
 
 
-def _told(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
+def _observed(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
     """Returns the trials as the Gaussian process takes them."""
     from katib.search.observations import observe
 
