@@ -20,7 +20,7 @@ def demo(
         "data/demo"
     ),
 ) -> int:
-    """Builds a corpus of synthetic voices and searches on it with a small Conv-TasNet, as katib/specs/demo.yaml says."""
+    """Builds a corpus of synthetic voices and runs the small Conv-TasNet search of katib/specs/demo.yaml on it."""
     spec = load_spec("demo")
     seconds = spec.fixed["segment_seconds"]
     assert isinstance(seconds, int | float)  # noqa: S101  (katib/specs/demo.yaml is ours)

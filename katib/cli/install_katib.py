@@ -17,7 +17,7 @@ def install_katib(
     context: Context = None,
     yes: Yes = False,
 ) -> None:
-    """Applies k8s/katib (Katib's standalone install with our configuration) and waits for its webhook and DB manager."""
+    """Applies k8s/katib (Katib's standalone install, configured by us) and waits for its webhook and DB manager."""
     folder = overlay or OVERLAY
     installation = prepare(folder, context)
     print(
