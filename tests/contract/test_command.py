@@ -14,7 +14,7 @@ from katib.spec import load_spec, specs
 from katib.trainer_contract import METRIC
 from trainer.command_line import parse
 from trainer.config import Run
-from trainer.training.metric_line import metric_line, timestamp
+from trainer.metric_line import metric_line, timestamp
 
 ASSIGNMENTS = {"lr": "0.00123", "weight_decay": "2e-06", "grad_clip_norm": "7", "lr_factor": "0.45"}
 

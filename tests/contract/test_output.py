@@ -18,7 +18,7 @@ from katib.metrics import MetricParser
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.trainer_contract import METRIC
-from trainer.training.metric_line import metric_line
+from trainer.metric_line import metric_line
 
 WORDS = ("--model", "convtasnet", "--preset", "debug", "--batch-size", "4", "--device", "cpu")
 

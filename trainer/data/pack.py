@@ -24,7 +24,7 @@ from trainer.data.readers.seen import FORGETFUL, Memory, memory
 from trainer.data.readers.subset import KIND_NAMES, SAMPLE_RATE, SCALE
 from trainer.data.readers.wav import WavSubset
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
-from trainer.training.metric_line import say
+from trainer.metric_line import say
 
 
 @dataclass(frozen=True, kw_only=True)

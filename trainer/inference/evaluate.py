@@ -29,11 +29,11 @@ from trainer.data.sampling import Excerpt, loader, select
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
 from trainer.inference.separator import Separator, load_separator
+from trainer.metric_line import say
 from trainer.requests import Evaluate
+from trainer.run_files import BEST, LAST, SUMMARY
 from trainer.training.losses import aligned, gains, pit_si_snr, si_snr
 from trainer.training.memory import is_out_of_memory
-from trainer.training.metric_line import say
-from trainer.training.run_directory import BEST, LAST, SUMMARY
 from trainer.training.stop import Stopped, StopRequest
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0

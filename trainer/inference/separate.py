@@ -22,10 +22,10 @@ from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
 from trainer.inference.separator import load_separator, separate_long
+from trainer.metric_line import say
 from trainer.requests import Separate
 from trainer.training.losses import gains
 from trainer.training.memory import is_out_of_memory
-from trainer.training.metric_line import say
 from trainer.training.stop import Stopped, StopRequest
 
 BLOCK_SECONDS = 30

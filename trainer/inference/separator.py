@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from trainer.errors import ConfigError
 from trainer.models import OPTIONS, build
+from trainer.run_files import BEST
 from trainer.training.checkpoint import read
-from trainer.training.run_directory import BEST
 
 Separate = Callable[[Tensor], Tensor]
 """Maps mixtures [B, T] to estimates [B, 2, T], at 8 kHz."""

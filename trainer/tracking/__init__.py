@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from trainer.metric_line import METRIC
 from trainer.text import one_line
 from trainer.tracking.example import Signals
-from trainer.training.metric_line import METRIC
 
 FOLDER = "wandb"
 """Folder in the run directory for everything that W&B writes, and for the reporter's own log."""

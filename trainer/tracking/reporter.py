@@ -22,11 +22,11 @@ from typing import Any
 
 import wandb
 
+from trainer.metric_line import METRIC
+from trainer.run_files import CONFIG, SUMMARY
 from trainer.tracking import FOLDER
 from trainer.tracking.example import CHANNELS, Signals, spectrograms
 from trainer.tracking.identity import run_id, run_name
-from trainer.training.metric_line import METRIC
-from trainer.training.run_directory import CONFIG, SUMMARY
 
 URL = "url"
 """File in W&B's folder with the address of the run, for those who read results."""

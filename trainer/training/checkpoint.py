@@ -24,8 +24,9 @@ from trainer.config import Training
 from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, DamagedCheckpointError
 from trainer.models import build
+from trainer.run_files import LAST, PREVIOUS
 from trainer.training.progress import Progress
-from trainer.training.run_directory import LAST, PREVIOUS, difference
+from trainer.training.run_directory import difference
 
 _COMMENT = b"sha256="
 """The word before the checksum, which has 64 hexadecimal digits and covers everything before this word."""

@@ -18,15 +18,16 @@ from trainer.data.readers.corpora import Corpus
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
 from trainer.errors import DataFaultError, DivergedError, StorageError
+from trainer.metric_line import metric_line, say, timestamp
+from trainer.run_files import BEST, LAST, PREVIOUS, SUMMARY
 from trainer.text import count
 from trainer.tracking import Tracker
 from trainer.tracking.example import Signals
 from trainer.training.checkpoint import Session, dump, dump_best
 from trainer.training.gradients import Gradients
 from trainer.training.losses import gains, pit_si_snr, si_snr
-from trainer.training.metric_line import metric_line, say, timestamp
 from trainer.training.progress import EpochRecord, Partial, epoch_line, summary
-from trainer.training.run_directory import BEST, LAST, PREVIOUS, SUMMARY, RunDirectory
+from trainer.training.run_directory import RunDirectory
 from trainer.training.stop import Stopped, StopRequest
 
 EXAMPLES = 3

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainer.errors import StorageError
-from trainer.training.metric_line import say
+from trainer.metric_line import say
 from trainer.training.stop import Stopped, StopRequest
 
 T = TypeVar("T")

@@ -1,11 +1,8 @@
 """The directory of one run: which run it belongs to, which process holds it, and how its files are replaced.
 
-    config.json   what defines the training, and its corpus       last.pt      checkpoint to resume from
-    summary.json  the run so far, for those who read results      previous.pt  the checkpoint before it
-    trainer.pid   process id, while a training holds it           best.pt      weights of the best epoch
-
-A file is written under a temporary name and renamed, so that after kill -9 or on a full disk there is the old file or
-the new one, never half of one. Where the volume is full, every write waits for room (trainer/training/room.py).
+Its files have their names in trainer/run_files.py. A file is written under a temporary name and renamed, so that after
+kill -9 or on a full disk there is the old file or the new one, never half of one. Where the volume is full, every write
+waits for room (trainer/training/room.py).
 """
 
 import contextlib
@@ -21,12 +18,12 @@ from typing import BinaryIO
 from trainer.data.readers.corpora import FINGERPRINT
 from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, StorageError
+from trainer.run_files import BEST, CONFIG, LAST, PID, PREVIOUS, SUMMARY
 from trainer.training.room import Room
 from trainer.training.stop import Stopped
 
-LAST, PREVIOUS, BEST, SUMMARY = "last.pt", "previous.pt", "best.pt", "summary.json"
-CONFIG, _PID, _TEMPORARY = "config.json", "trainer.pid", ".tmp"
-_IN_PLACE = (_PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
+_TEMPORARY = ".tmp"
+_IN_PLACE = (PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
 """Files that are written in place, here and in trainer/tracking, not renamed. Through a link, another file would be
 overwritten."""
 
@@ -120,7 +117,7 @@ def hold(path: Path, identity: Mapping[str, object], room: Room) -> Iterator[Run
     folder = RunDirectory(path, room)
     try:
         room.until(path, lambda: path.mkdir(parents=True, exist_ok=True))
-        pid_file = room.until(path / _PID, lambda: _locked(path))
+        pid_file = room.until(path / PID, lambda: _locked(path))
     except OSError as error:
         raise ConfigError(f"--run-dir {path}: cannot be written ({error.strerror})") from error
     with pid_file:
@@ -128,7 +125,7 @@ def hold(path: Path, identity: Mapping[str, object], room: Room) -> Iterator[Run
             # Another run may have begun while this one waited for room.
             _refuse_other_run(path, identity)
             try:
-                room.until(path / _PID, lambda: _write_pid(pid_file))
+                room.until(path / PID, lambda: _write_pid(pid_file))
                 for leftover in path.glob("*" + _TEMPORARY):
                     leftover.unlink()
             except OSError as error:
@@ -137,7 +134,7 @@ def hold(path: Path, identity: Mapping[str, object], room: Room) -> Iterator[Run
                 folder.write_json(CONFIG, identity)
             yield folder
         finally:
-            (path / _PID).unlink(missing_ok=True)
+            (path / PID).unlink(missing_ok=True)
 
 
 def spent_seconds(path: Path) -> float:
@@ -200,7 +197,7 @@ def _locked(path: Path) -> BinaryIO:
     """Returns the locked pid file; the kernel releases the lock when the process ends, in whatever way."""
     while True:
         with contextlib.ExitStack() as closing:
-            pid_file = closing.enter_context((path / _PID).open("a+b", buffering=0))
+            pid_file = closing.enter_context((path / PID).open("a+b", buffering=0))
             try:
                 fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -215,6 +212,6 @@ def _locked(path: Path) -> BinaryIO:
                 ) from error
             # The last holder of the lock may have removed the file, and another process would lock a new one.
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(pid_file.fileno()), (path / _PID).stat()):
+                if os.path.samestat(os.fstat(pid_file.fileno()), (path / PID).stat()):
                     closing.pop_all()
                     return pid_file

@@ -29,6 +29,7 @@ from trainer.errors import (
     StorageError,
     TrainerError,
 )
+from trainer.metric_line import metric_line, say
 from trainer.models import find
 from trainer.text import count
 from trainer.tracking import NoTracker, open_tracker
@@ -36,7 +37,6 @@ from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.fit import Fit
 from trainer.training.gradients import Gradients
 from trainer.training.memory import exhausted, is_out_of_memory
-from trainer.training.metric_line import metric_line, say
 from trainer.training.progress import Progress
 from trainer.training.room import Room
 from trainer.training.run_directory import RunDirectory, hold, spent_seconds

@@ -1,0 +1,12 @@
+"""Names the files of a run directory."""
+
+CONFIG = "config.json"
+"""What defines the training, and its corpus."""
+SUMMARY = "summary.json"
+"""The run so far, for those who read results."""
+LAST, PREVIOUS = "last.pt", "previous.pt"
+"""The checkpoint to resume from, and the one before it."""
+BEST = "best.pt"
+"""The weights of the best epoch."""
+PID = "trainer.pid"
+"""The process id, while a training holds the directory."""
