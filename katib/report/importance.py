@@ -1,16 +1,21 @@
 """Draws the importance of each hyperparameter, with the level that chance alone reaches."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from katib.report.figure import Figure, drawing, listed, plain
 from katib.report.style import STATES
-from katib.table.importance import Importance, importances
 from katib.table.trial_table import TrialTable
 from katib.text import count
+
+if TYPE_CHECKING:
+    from katib.table.importance import Importance
 
 
 def importance_figure(table: TrialTable) -> Figure:
     """Returns a bar per parameter, and a mark at the level that chance reaches."""
+    from katib.table.importance import importances  # loads NumPy, which --help need not wait for
+
     key, title = "importance", "Hyperparameter importance"
     try:
         found = importances(table)
@@ -43,7 +48,7 @@ def importance_figure(table: TrialTable) -> Figure:
     return Figure(key, title, _finding(found, valued), drawing([bars, marks], layout), 110 + 44 * len(found))
 
 
-def _finding(found: Sequence[Importance], trials: int) -> str:
+def _finding(found: "Sequence[Importance]", trials: int) -> str:
     important = [f"{one.name} ({100 * one.share:.0f} %)" for one in found if one.significant]
     if not important:
         return f"{count(trials, 'trial')} are too few to distinguish the importance of any parameter from chance."
