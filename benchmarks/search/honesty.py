@@ -5,7 +5,7 @@ python -m benchmarks.search.honesty [--searches 1000] [--processes 2] [--out FIL
 Each search has 25 trials on a surface of its own, closes in on the best, stops whatever is far below the median, and is
 concluded as `make confirm` does it: candidates by posterior mean, three seeds each, a verdict on the first. The verdict
 is compared with two other conclusions from the same search: the best single run, and the luckiest of three candidates
-by the mean of its three seeds. tests/katib/results/test_honesty.py runs the same with fewer searches.
+by the mean of its three seeds. tests/katib/conclude/test_honesty.py runs the same with fewer searches.
 """
 
 import argparse

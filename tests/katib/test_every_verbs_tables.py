@@ -27,7 +27,7 @@ from katib.manifest.object import Manifest
 from katib.report import architecture, confirmation
 from katib.table.formats import print_table
 from katib.terminal import output, wants_colours
-from tests.katib.results.made import made, trial
+from tests.katib.conclude.made import made, trial
 from tests.verbs import Terminal
 
 WIDTHS = (60, 80, 100, 120, 200)

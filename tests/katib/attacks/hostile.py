@@ -14,7 +14,7 @@ from katib.backend.local.record import DATABASE, MANIFEST, Effort
 from katib.backend.local.store import Store
 from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
-from tests.katib.local.rig import as_text, manifest
+from tests.katib.backend.local.rig import as_text, manifest
 
 NAME, TRIALS = "test", ("test-aaaaaaaa", "test-bbbbbbbb", "test-cccccccc")
 

@@ -27,8 +27,8 @@ from katib.text import markdown_text, spreadsheet_cell
 from katib.trainer_contract import WANDB_ADDRESS
 from katib.untrusted import clean, web_address
 from tests.katib.attacks.hostile import NAME, TRIALS, attribute, run_folder
-from tests.katib.results.tables import row as plain_row
-from tests.katib.results.tables import table
+from tests.katib.conclude.tables import row as plain_row
+from tests.katib.conclude.tables import table
 from tests.verbs import katib
 
 OBEYED = [

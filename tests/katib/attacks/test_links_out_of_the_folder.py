@@ -25,7 +25,7 @@ from katib.table.run_folder import wandb_link
 from katib.trainer_contract import CONFIG, OUTPUT, SUMMARY, WANDB_ADDRESS
 from katib.untrusted import LARGEST, LINE_LIMIT, folder_inside, is_name, lines, read_bytes, read_json
 from tests.katib.attacks.hostile import NAME, TRIALS, query, run_folder
-from tests.katib.local.rig import as_text, manifest
+from tests.katib.backend.local.rig import as_text, manifest
 from tests.verbs import katib
 
 Read = Callable[[Path], object]

@@ -16,7 +16,7 @@ from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.spec import SERIES, load_spec
 from katib.table.trial_table import TrialTable
-from tests.katib.results.made import made, trial
+from tests.katib.conclude.made import made, trial
 
 HOURS = st.lists(st.floats(0.1, 30), max_size=12).map(tuple)
 

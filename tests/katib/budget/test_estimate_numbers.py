@@ -10,7 +10,7 @@ from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, as_run, plan
 from katib.errors import SpecError
 from katib.spec import Spec, load_spec
 from katib.table.trial_table import Budget, TrialRow, TrialTable
-from tests.katib.results.tables import table
+from tests.katib.conclude.tables import table
 
 SPEC = load_spec("dprnn").model_copy(
     update={"name": "made", "trials": 10, "epochs": 20, "hours_per_run": 4.0, "epochs_with_patience": None}

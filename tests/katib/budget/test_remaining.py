@@ -14,8 +14,8 @@ from katib.report.log import entry
 from katib.report.summary import next_steps
 from katib.table.trial_table import CLUSTER, ONE_MACHINE, TrialRow, TrialTable, Venue
 from katib.text import difference, roughly
-from tests.katib.results.made import made, trial
-from tests.katib.results.tables import SPACE, row, table
+from tests.katib.conclude.made import made, trial
+from tests.katib.conclude.tables import SPACE, row, table
 from tests.verbs import katib
 
 

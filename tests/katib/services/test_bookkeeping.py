@@ -15,7 +15,7 @@ from katib.backend.cluster.hours import hours
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, TRIAL_LABEL
 from katib.backend.cluster.model import owned_by, read_search
 from katib.services.bookkeeping import follow
-from tests.katib.cluster.test_plan_and_causes import running
+from tests.katib.backend.cluster.test_plan_and_causes import running
 from tests.katib.services.rig import METRIC, DbManager, TrialServer
 
 START = datetime(2026, 11, 28, 10, tzinfo=UTC)

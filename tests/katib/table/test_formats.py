@@ -18,7 +18,7 @@ from katib.table import export
 from katib.table.formats import as_csv, as_json, markdown, print_table
 from katib.table.trial_table import CLUSTER, TrialRow, TrialTable
 from katib.terminal import output
-from tests.katib.results.made import identity, made, trial
+from tests.katib.conclude.made import identity, made, trial
 from tests.verbs import Terminal
 
 AGREED = ["trial", "state", "reason", "assignments", "val_si_snr", "best_epoch", "epochs", "seconds"]

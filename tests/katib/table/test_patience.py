@@ -24,9 +24,9 @@ from katib.table.formats import as_csv, as_json, markdown
 from katib.table.patience import explained, patience_of, reason
 from katib.table.trial_table import TrialTable
 from katib.trial import Direction
-from tests.katib.results.made import made, manifest, trial
-from tests.katib.results.test_cluster_table import katib_trial
-from tests.katib.results.test_cluster_table import made as on_cluster
+from tests.katib.backend.cluster.test_cluster_table import katib_trial
+from tests.katib.backend.cluster.test_cluster_table import made as on_cluster
+from tests.katib.conclude.made import made, manifest, trial
 from tests.katib.services.rig import DbManager
 
 ENDED = (1.0, 2.0, 3.0, *[2.5] * 10)

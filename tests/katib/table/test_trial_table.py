@@ -12,7 +12,7 @@ from katib.errors import EngineError, FolderError
 from katib.manifest.object import Manifest
 from katib.table.formats import as_json
 from katib.table.origin import budget, origin
-from tests.katib.results.made import identity, made, trial
+from tests.katib.conclude.made import identity, made, trial
 
 HISTORY = [
     {
