@@ -14,7 +14,7 @@ from katib.__main__ import main
 from katib.errors import ClusterError, SepsweepError
 from katib.install import images as builder
 from katib.install.checkout import commit
-from tests.katib.backend.cluster.conftest import Script
+from tests.katib.conftest import Script
 
 
 def test_images_are_tagged_with_the_commit_and_say_where_files_changed(checkout: Path) -> None:

@@ -17,7 +17,7 @@ from katib.errors import ClusterError, FolderError
 from katib.install import images as builder
 from katib.install.checkout import commit, pin
 from katib.site import SITE, load_site
-from tests.katib.backend.cluster.conftest import Script
+from tests.katib.conftest import Script
 from tests.katib.install import registry
 
 DIGEST = "sha256:" + "a" * 64

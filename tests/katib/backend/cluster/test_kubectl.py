@@ -7,7 +7,7 @@ import pytest
 from katib.__main__ import main
 from katib.backend.cluster.kubectl import kubectl
 from katib.errors import ClusterError
-from tests.katib.backend.cluster.conftest import Script
+from tests.katib.conftest import Script
 
 UNREACHABLE = """E1127 06:47:12.863526   17942 run.go:72] "command failed" err=<
 \taccumulating resources: 'https://github.com/x': no such host': failed to run 'git fetch': fatal: unable to access \
