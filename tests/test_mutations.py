@@ -47,8 +47,9 @@ def test_what_toy_tests_do_not_notice(tmp_path: Path) -> None:
     (tmp_path / "toy.py").write_text(TOY)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_toy.py").write_text(TESTS)
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "mutations.yaml").write_text(
+    accepted = tmp_path / "benchmarks" / "robustness" / "mutations.yaml"
+    accepted.parent.mkdir(parents=True)
+    accepted.write_text(
         'toy.py:\n- {line: "def least(values: list[int], floor: int = 3) -> int:", change: 3 -> 2, why: none}\n'
         "- {line: gone, change: 1 -> 2, why: none}\n"
     )

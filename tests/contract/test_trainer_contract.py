@@ -8,10 +8,10 @@ import pytest
 
 from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
-from trainer import errors
+from trainer import errors, run_files
 from trainer.inference import evaluate
 from trainer.tracking import reporter
-from trainer.training import fit, progress, room, run_directory, train
+from trainer.training import fit, room, train
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -31,9 +31,9 @@ def test_modules_can_be_started() -> None:
 
 
 def test_files_are_those_that_a_run_writes() -> None:
-    sources = [Path(module.__file__ or "").read_text() for module in (evaluate, progress, run_directory)]
-    for name in (contract.SUMMARY, contract.CONFIG, contract.BEST, contract.PROCESS_ID, contract.SCORES):
-        assert any(f'"{name}"' in source for source in sources), name
+    known = (contract.SUMMARY, contract.CONFIG, contract.BEST, contract.PROCESS_ID)
+    assert known == (run_files.SUMMARY, run_files.CONFIG, run_files.BEST, run_files.PID)
+    assert f'"{contract.SCORES}"' in Path(evaluate.__file__).read_text()
 
 
 def test_messages_begin_as_the_trainer_prints_them() -> None:
