@@ -72,7 +72,7 @@ class Launcher:
         return here != with_gpu
 
     def notes(self) -> Iterator[str]:
-        """Yields in what this machine differs from a cluster for the trials of this experiment, one line each."""
+        """Yields the ways in which this machine differs from a cluster for this experiment's trials, one line each."""
         pod = _example(self.experiment)
         if len(self.slots) < self.experiment.search.parallel_trials:
             yield (

@@ -65,7 +65,7 @@ def is_begun(launcher: Launcher) -> bool:
 
 
 def _notes(launcher: Launcher) -> Iterator[str]:
-    """Yields in what the search differs here from one on a cluster, one line each."""
+    """Yields the ways in which the search differs here from one on a cluster, one line each."""
     algorithm = launcher.experiment.search.algorithm
     for name in idle_settings(algorithm):
         yield f"{algorithm.name} does not use the setting {name} here"
