@@ -111,6 +111,7 @@ def test_a_full_volume_is_waited_for_and_an_ended_search_continues(
 
     code, said = verb("delete", NAME, "--yes", *out)
     assert code == 0, said
+    place.kubectl("wait", "--for=delete", f"pod/{second}", "--timeout=300s")  # it may save another epoch
     epochs = len(history(runs, trial))
     assert epochs >= len(kept)
     assert "it continues the deleted search: 1 trial" in verb("deploy", *SEARCH, "--dry-run", *out)[1]
