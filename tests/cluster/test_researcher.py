@@ -11,7 +11,7 @@ import pytest
 
 from katib.backend.cluster import run_directories
 from katib.backend.cluster.kinds import EXPERIMENT
-from katib.conclude import architecture
+from katib.conclude import sizes
 from katib.errors import ResultError
 from tests.cluster.conftest import Verb
 from tests.cluster.researcher import researcher
@@ -31,7 +31,7 @@ def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool 
     with researcher(tools, katib=katib) as kubeconfig, monkeypatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
-        patched.setattr(architecture, "sizes", unasked)
+        patched.setattr(sizes, "sizes", unasked)
         yield
 
 
