@@ -27,17 +27,17 @@ class Cost:
     planned_by: str
     """Where both come from."""
     used: float
-    spared: float
+    saved: float
 
 
 def cost(table: TrialTable) -> Cost:
     """Returns the experiment's GPU-hours so far, as a figure and in words."""
     planned, expected, by = _planned(table)
     used = sum(row.gpu_hours for row in table.rows)
-    return Cost(planned, expected, by, used, sum(spared(row, table) or 0.0 for row in table.rows))
+    return Cost(planned, expected, by, used, sum(saved(row, table) or 0.0 for row in table.rows))
 
 
-def spared(row: TrialRow, table: TrialTable) -> float | None:
+def saved(row: TrialRow, table: TrialTable) -> float | None:
     """Returns the GPU-hours that stopping a trial early saved, at the rate of its own epochs.
 
     None where it was not stopped, has finished no epoch, or where nobody knows how many it would have run.
@@ -54,7 +54,7 @@ def cost_figure(table: TrialTable) -> Figure:
     found = cost(table)
     if not found.used:
         return Figure(key, title, "Not enough data: no trial has used any time yet.")
-    longest = max(found.planned or 0.0, found.used + found.spared)
+    longest = max(found.planned or 0.0, found.used + found.saved)
     factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
     bars = ["actual"] if found.planned is None else ["actual", "planned"]
     bars += [] if found.expected is None else [EXPECTED]
@@ -62,8 +62,8 @@ def cost_figure(table: TrialTable) -> Figure:
         _bar(state, "actual", factor * sum(row.gpu_hours for row in rows), STATES[state])
         for state, rows in reversed(by_state(table.rows).items())
     ]
-    if found.spared:
-        traces.append(_bar("saved by early stopping", "actual", factor * found.spared, "", hatched=True))
+    if found.saved:
+        traces.append(_bar("saved by early stopping", "actual", factor * found.saved, "", hatched=True))
     if found.planned is not None:
         traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
     if found.expected is not None:
@@ -97,10 +97,10 @@ def _finding(table: TrialTable, found: Cost) -> str:
         parts.append("There is no estimate of a trial's duration, so there is no plan to compare with.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
-    if found.spared:
-        share = found.spared / (found.used + found.spared)
+    if found.saved:
+        share = found.saved / (found.used + found.saved)
         parts.append(
-            f"Early stopping saved {hours(found.spared)}, {100 * share:.0f} % of what these trials would have used."
+            f"Early stopping saved {hours(found.saved)}, {100 * share:.0f} % of what these trials would have used."
         )
     else:
         parts.append("Early stopping has saved nothing.")

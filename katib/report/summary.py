@@ -92,7 +92,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     spent = cost(table)
     share = f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     found.append(Fact(f"{table.device} time", hours(spent.used), share))
-    found.append(Fact("saved by early stopping", hours(spent.spared), _spared(table)))
+    found.append(Fact("saved by early stopping", hours(spent.saved), _saved(table)))
     return found
 
 
@@ -176,7 +176,7 @@ _AGAINST = {
 }
 
 
-def _spared(table: TrialTable) -> str:
+def _saved(table: TrialTable) -> str:
     stopped = table.counts.get("EarlyStopped", 0)
     return f"{count(stopped, 'trial')} stopped" if stopped else "no trial was stopped"
 

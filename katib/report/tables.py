@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from katib.conclude.selection import candidates
-from katib.report.cost import hours, spared
+from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, difference, duration, short, with_unit
 from katib.trainer_contract import UNIT
@@ -145,12 +145,12 @@ def stop_decisions(table: TrialTable) -> Grid | None:
     columns = (
         Column("trial"),
         Column("epochs", number=True),
-        Column("spared", number=True),
+        Column("saved", number=True),
         Column("why", text=True),
     )
     rows = tuple(
         Line(
-            (row.trial, str(row.epochs), _spared(row, table), row.reason or "no reason was recorded"),
+            (row.trial, str(row.epochs), _saved(row, table), row.reason or "no reason was recorded"),
             web_address(row.wandb),
         )
         for row in stopped[:MOST_DECISIONS]
@@ -177,6 +177,6 @@ def _hours(row: TrialRow) -> str:
     return f"{row.gpu_hours:.2f}" if row.gpu_hours else ""
 
 
-def _spared(row: TrialRow, table: TrialTable) -> str:
-    found = spared(row, table)
+def _saved(row: TrialRow, table: TrialTable) -> str:
+    found = saved(row, table)
     return "" if found is None else hours(found)

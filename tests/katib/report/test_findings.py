@@ -59,9 +59,9 @@ def test_where_nothing_can_be_said_of_importance_it_says_why(rows: list[TrialRow
 
 
 def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given() -> None:
-    """Ten of fifty epochs at a sixth of an hour each; a trial that failed has spared nothing."""
+    """Ten of fifty epochs at a sixth of an hour each; a trial that failed has saved nothing."""
     found = cost(table(row(1, [1.0] * 50), row(2, [0.5] * 10, state="EarlyStopped"), row(3, [0.1] * 5, state="Failed")))
-    assert found.spared == pytest.approx(40 / 6)
+    assert found.saved == pytest.approx(40 / 6)
     assert found.used == pytest.approx(65 / 6)
     assert found.planned == pytest.approx(3 * 12)  # its own three trials, and not the thirty of the spec
     assert "Early stopping has saved nothing" in cost_figure(table(row(1, [1.0] * 50))).finding

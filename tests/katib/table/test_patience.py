@@ -144,7 +144,7 @@ def test_a_stopped_trial_spared_what_others_ran_and_not_what_patience_would_have
     table: TrialTable,
 ) -> None:
     """The three that ran to their own end did so after 13, 27 and 100 epochs: 140 / 3, less its own 20, of 90 s."""
-    assert cost(table).spared == pytest.approx((140 / 3 - 20) * 90 / 3600)
+    assert cost(table).saved == pytest.approx((140 / 3 - 20) * 90 / 3600)
 
 
 def test_the_plan_expects_what_the_searchs_own_trials_ran(table: TrialTable) -> None:
