@@ -31,7 +31,9 @@ def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
     assert {row["state"] for row in rows} <= {"Succeeded", "EarlyStopped"}
     for row in rows:
         summary = json.loads((rig.out / "test" / row["trial"] / "summary.json").read_text())
-        assert round(summary["best_val_si_snr"], 4) == row["val_si_snr"]
+        # A trial that is told to stop may finish one more epoch, which counts for nobody but itself.
+        values = [record["val_si_snr"] for record in summary["history"]][: row["epochs"]]
+        assert round(max(values), 4) == row["val_si_snr"]
         assert summary["best_epoch"] == row["best_epoch"]
     gain = json.loads((rig.out / "test" / rows[0]["trial"] / "summary.json").read_text())["improvement_db"]
     assert f"({gain:+.2f} dB over the unprocessed mixture)" in done.stdout
