@@ -20,7 +20,7 @@ from katib.check.manifest import check_text
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.search.sampler import sampler
-from katib.search.stopping import stop_rule
+from katib.search.stop_rules import stop_rule
 
 LIMIT = 2.0
 Object = dict[str, Any]

@@ -24,9 +24,10 @@ from benchmarks.search.landscapes import Array, Family, Landscape, ledgers, real
 from benchmarks.search.simulation import CLOSE, Strategy, search
 from benchmarks.search.strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
 from katib.manifest.search import Algorithm
+from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
-from katib.search.stopping import stop_rule
+from katib.search.stop_rules import stop_rule
 from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
@@ -45,6 +46,17 @@ def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> 
     return make
 
 
+def promoting(*shares: float, eta: float = 2.0) -> Make:
+    """Returns our sampler with the rule `promote`, whose rungs are at these shares of the epochs."""
+
+    def make(landscape: Landscape, seed: int) -> Strategy:
+        rungs = tuple(sorted({max(1, round(share * landscape.epochs)) for share in shares}))
+        sampler = Sampler(Space.of(landscape.parameters), "bayesianoptimization", Direction.MAXIMIZE, seed, STARTUP)
+        return Ours(sampler, Promote(Direction.MAXIMIZE, rungs, eta))
+
+    return make
+
+
 STRATEGIES: dict[str, Make] = {
     "ours": ours("bayesianoptimization", "medianstop"),
     "bare median": ours("bayesianoptimization", "medianstop", tolerance="0"),
@@ -52,6 +64,7 @@ STRATEGIES: dict[str, Make] = {
     "stock Katib": StockKatib,
     "W&B": Sweeps,
     "Optuna": OptunaDefaults,
+    "promote": promoting(0.06, 0.12, 0.25, 0.5),
     # Variants of ours, run when they are asked for.
     "values alone": ours("bayesianoptimization", "medianstop", curves=False),
     "no stop": ours("bayesianoptimization", ""),

@@ -39,6 +39,8 @@ LOGARITHMIC = ("lr", "weight_decay")
 LEAST_RUNS = 40
 FLOOR = -5.0
 """Ledger values below count as that, dB: how badly a run diverged is no feature of the surface."""
+PATIENCE = 10
+"""Epochs without a new best after which a training of Series 3 ends."""
 SERIES_3 = (100, 20, 2.5)
 """Epochs, the first at which the stopper looks, and GPU-hours of a DPRNN training (katib/specs/dprnn.yaml)."""
 
@@ -59,6 +61,13 @@ class Landscape:
     """The mean curve of one point [D], which ends at its truth."""
     diverges: Surface
     """The probability that a trial of the point fails."""
+
+    patience: int | None = None
+    """A training ends after so many epochs without a new best; None: it does not."""
+
+    def is_patient_no_more(self, values: Sequence[float]) -> bool:
+        """Returns whether a training with these values has ended by patience."""
+        return self.patience is not None and len(values) - 1 - int(np.argmax(values)) >= self.patience
 
     def trial(self, point: Sequence[float], generator: np.random.Generator) -> tuple[Array, int | None]:
         """Returns the noisy values of one training, and the epoch in which it fails (None: it does not)."""
@@ -252,6 +261,7 @@ def _with_curves(
         truth,
         shape,
         diverges or _rarely,
+        PATIENCE,
     )
 
 

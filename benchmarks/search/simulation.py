@@ -31,6 +31,8 @@ class Trial:
     """Time of one epoch, in epochs of an average trial."""
     state: Literal["running", "completed", "stopped", "failed"] = "running"
     values: list[float] = field(default_factory=list)
+    pauses: list[int] = field(default_factory=list)
+    """The epochs after which it was stopped; after all but the last it went on."""
 
     @property
     def best(self) -> float:
@@ -41,8 +43,11 @@ class Trial:
 class Strategy(Protocol):
     """A way to search: what to try next, and which running trial to stop after its latest report."""
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
-        """Returns the assignments of the next trial."""
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> "Mapping[str, str] | Trial | None":
+        """Returns the assignments of a new trial, where there is room for one, or a stopped trial that is to go on.
+
+        None: nothing is to begin until another trial has reported.
+        """
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
         """Returns whether `trial`, which has just reported, should end."""
@@ -57,6 +62,10 @@ class Result:
     best: float
     """Of the best point that was tried."""
     hours: float
+    epochs: float
+    """The epochs of completed trials, on average."""
+    continuations: int
+    """How often a stopped trial went on."""
     stopped_hours: float
     failed: int
     best_stopped: bool
@@ -68,7 +77,10 @@ class Result:
 
 
 def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, parallel: int) -> Result:
-    """Runs one search to its end. The n-th trial has the same luck whoever proposes it."""
+    """Runs one search of at most `trials` configurations to its end.
+
+    The n-th has the same luck whoever proposes it.
+    """
     space = Space.of(landscape.parameters)
     hour = landscape.hours / landscape.epochs
     done: list[Trial] = []
@@ -76,43 +88,52 @@ def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, par
     path: list[tuple[float, float]] = []
     spent = 0.0
 
-    def begin(now: float) -> None:
+    def begin(now: float) -> bool:
         number = len(done)
         failed = sum(trial.state == "failed" for trial in done)
-        if failed >= MOST_FAILED or number - failed >= trials:
-            return
-        assignments = strategy.propose(done)
+        if failed >= MOST_FAILED:
+            return False
+        following = strategy.propose(done, room=number - failed < trials)
+        if following is None:
+            return False
+        if isinstance(following, Trial):
+            following.state = "running"
+            heapq.heappush(clock, (now + following.pace, following.number))
+            return True
         luck = np.random.default_rng((seed, number, 9))
-        point = space.shares(assignments)
+        point = space.shares(following)
         if point is None:
-            raise ValueError(f"{assignments} lies outside the space")
+            raise ValueError(f"{following} lies outside the space")
         values, fails_at = landscape.trial(point, luck)
         truth = float(landscape.truth(np.array([point]))[0])
-        done.append(Trial(number, assignments, truth, values, fails_at, luck.uniform(*PACES)))
+        done.append(Trial(number, following, truth, values, fails_at, luck.uniform(*PACES)))
         heapq.heappush(clock, (now + done[-1].pace, number))
+        return True
 
-    for _ in range(parallel):
-        begin(0.0)
+    def fill(now: float) -> None:
+        while len(clock) < parallel and begin(now):
+            pass
+
+    fill(0.0)
     while clock:
         now, number = heapq.heappop(clock)
         trial = done[number]
         spent += hour
         if trial.fails_at == len(trial.values) + 1:
             trial.state = "failed"
-            begin(now)
-            continue
-        trial.values.append(float(trial.planned[len(trial.values)]))
-        chosen = max((other for other in done if other.state != "failed"), key=lambda other: other.best)
-        if not path or path[-1][1] != chosen.truth:
-            path.append((spent, chosen.truth))
-        if len(trial.values) == landscape.epochs:
-            trial.state = "completed"
-        elif strategy.stops(trial, done):
-            trial.state = "stopped"
-        if trial.state == "running":
-            heapq.heappush(clock, (now + trial.pace, number))
         else:
-            begin(now)
+            trial.values.append(float(trial.planned[len(trial.values)]))
+            chosen = max((other for other in done if other.state != "failed"), key=lambda other: other.best)
+            if not path or path[-1][1] != chosen.truth:
+                path.append((spent, chosen.truth))
+            if len(trial.values) == landscape.epochs or landscape.is_patient_no_more(trial.values):
+                trial.state = "completed"
+            elif strategy.stops(trial, done):
+                trial.state = "stopped"
+                trial.pauses.append(len(trial.values))
+            else:
+                heapq.heappush(clock, (now + trial.pace, number))
+        fill(now)
     return _result(done, hour, spent, path)
 
 
@@ -124,6 +145,8 @@ def _result(done: Sequence[Trial], hour: float, spent: float, path: Sequence[tup
         chosen=max(whole, key=lambda trial: trial.best).truth,
         best=best.truth,
         hours=spent,
+        epochs=float(np.mean([len(trial.values) for trial in whole if trial.state == "completed"] or [0])),
+        continuations=sum(len(trial.pauses) - (trial.state == "stopped") for trial in whole),
         stopped_hours=hour * sum(len(trial.values) for trial in whole if trial.state == "stopped"),
         failed=len(done) - len(whole),
         best_stopped=best.state == "stopped",

@@ -5,7 +5,7 @@ Only the rivals need scikit-optimize and sweeps (extra `bench`).
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -13,6 +13,7 @@ import optuna
 from benchmarks.search.landscapes import LOGARITHMIC, Landscape
 from benchmarks.search.simulation import Trial
 from katib.search.history import Observation
+from katib.search.promotion import Configuration, Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import StopRule
@@ -21,6 +22,11 @@ STARTUP = 5
 """n_initial_points of the manifests of katib/specs; Katib's default, 10, serves stock Katib worse on 25 trials."""
 REQUIRED = 3
 """min_trials_required of the same manifests."""
+
+
+def _configuration(trial: Trial) -> Configuration:
+    state: Literal["running", "paused", "completed", "failed"] = "paused" if trial.state == "stopped" else trial.state
+    return Configuration(str(trial.number), state, trial.values)
 
 
 class Ours:
@@ -32,8 +38,14 @@ class Ours:
     def __init__(self, sampler: Sampler, rule: StopRule | None, *, curves: bool = True) -> None:
         self._sampler, self._rule, self._curves = sampler, rule, curves
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | Trial | None:
         """Proposes as for the local engine and the suggestion service."""
+        if isinstance(self._rule, Promote):
+            found = self._rule.continues([_configuration(trial) for trial in trials])
+            if found is not None:
+                return next(trial for trial in trials if str(trial.number) == found.name)
+        if not room:
+            return None
         return self._sampler.propose([self._past(trial) for trial in trials])[0]
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
@@ -77,8 +89,10 @@ class StockKatib:
         self._start, self._told = landscape.start_step, set[int]()
         self._rules: dict[int, float] = {}
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | None:
         """Reports what has ended in one batch, then asks for one point."""
+        if not room:
+            return None
         new = [trial for trial in trials if trial.state in ("completed", "stopped") and trial.number not in self._told]
         if new:
             self._told |= {trial.number for trial in new}
@@ -116,8 +130,10 @@ class Sweeps:
         }
         self._bands = {int(landscape.start_step * 3**power) for power in range(5)}
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | None:
         """Proposes with stopped runs reported as `killed`."""
+        if not room:
+            return None
         from sweeps import next_run
 
         found = next_run(self._config, [self._run(trial) for trial in trials])
@@ -160,8 +176,10 @@ class OptunaDefaults:
         self._asked: dict[int, Any] = {}
         self._told: set[int] = set()
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | None:
         """Reports what has ended, and asks."""
+        if not room:
+            return None
         states = {
             "completed": optuna.trial.TrialState.COMPLETE,
             "stopped": optuna.trial.TrialState.PRUNED,

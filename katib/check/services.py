@@ -14,7 +14,7 @@ from katib.check.reading import FLOATS, FLOATS_OF_64_BITS, GO, PYTHON, Reading, 
 from katib.search.algorithms import ALGORITHMS
 from katib.search.setting import Setting, one_of, or_none, real, whole
 from katib.search.settings import Settings
-from katib.search.stopping import STOP_RULES
+from katib.search.stop_rules import STOP_RULES
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})

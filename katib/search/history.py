@@ -30,6 +30,8 @@ class Observation:
     """The objective: the best so far of a trial that was stopped early. A value that is not finite counts as none."""
     values: Sequence[float] = ()
     """The reported values, one per step from 1; empty where only the final value is known."""
+    name: str = ""
+    """The name of the configuration, which is that of its first trial."""
 
     @property
     def worth(self) -> float | None:

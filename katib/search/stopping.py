@@ -10,17 +10,11 @@ that reaches a rung continues at once if it is among the best 1/eta of those tha
 ends for good otherwise.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal, Protocol
 
-from katib.errors import ManifestError, nearest
-from katib.manifest.search import Algorithm
-from katib.metrics import TOLERANCES
-from katib.search.setting import numbers, one_of, real, whole
-from katib.search.settings import Settings
 from katib.text import count, with_unit
 from katib.trial import Direction
 
@@ -34,7 +28,7 @@ Looks = Literal["every", "once"]
 class Stop:
     """The reason to stop a trial: its best value up to `step` is worse than `bar`, in the metric's unit."""
 
-    rule: Literal["medianstop", "successivehalving"]
+    rule: Literal["medianstop", "successivehalving", "promote"]
     step: int
     best: float
     bar: float
@@ -49,6 +43,7 @@ def because(stop: Stop, metric: str, direction: Direction) -> str:
     bar = {
         "medianstop": f"the median of {others}",
         "successivehalving": f"the bar of successive halving over {others}",
+        "promote": f"the bar of the best configurations among {others}",
     }[stop.rule]
     side = "below" if direction is Direction.MAXIMIZE else "above"
     best, limit = with_unit(stop.best, metric), with_unit(stop.bar, metric)
@@ -128,45 +123,6 @@ class SuccessiveHalving:
         while rung < step:
             rung *= self.eta
         return rung == step
-
-
-_STARTS = {"min_trials_required": whole(1), "start_step": whole(1)}
-STOP_RULES: Mapping[str, Settings] = {
-    "medianstop": Settings(
-        stock=_STARTS,
-        ours={
-            "looks": one_of("every", "once"),
-            "tolerance": real(lambda value: 0 <= value < math.inf, "a number of at least 0"),
-        },
-    ),
-    # Katib has no stop rule of this name.
-    "successivehalving": Settings(ours={"eta": whole(2), "rungs": numbers(1), **_STARTS}),
-}
-
-
-def stop_rule(algorithm: Algorithm, direction: Direction, metric: str) -> StopRule:
-    """Returns the rule that a manifest's `earlyStopping` names, for its objective.
-
-    Raises ManifestError for an unknown rule or setting.
-    """
-    if algorithm.name not in STOP_RULES:
-        raise ManifestError(
-            f"earlyStopping: unknown algorithm '{algorithm.name}': {nearest(algorithm.name, STOP_RULES)}"
-        )
-    settings = STOP_RULES[algorithm.name].checked("earlyStopping", algorithm)
-    required = int(settings.get("min_trials_required", MedianStop.min_trials_required))
-    start = int(settings.get("start_step", MedianStop.start_step))
-    if algorithm.name == "medianstop":
-        looks: Looks = "once" if settings.get("looks") == "once" else "every"
-        tolerance = float(settings.get("tolerance", TOLERANCES.get(metric, 0.0)))
-        return MedianStop(direction, required, start, looks, tolerance)
-    return SuccessiveHalving(
-        direction, int(settings.get("eta", SuccessiveHalving.eta)), _rungs(settings), start, required
-    )
-
-
-def _rungs(settings: Mapping[str, str]) -> tuple[int, ...]:
-    return tuple(sorted({int(rung) for rung in settings.get("rungs", "").split(",") if rung}))
 
 
 def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, direction: Direction) -> list[float]:

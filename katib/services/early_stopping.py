@@ -18,7 +18,8 @@ import time
 from collections import OrderedDict
 
 from katib.errors import ClusterError
-from katib.search.stopping import because, stop_rule
+from katib.search.stop_rules import stop_rule
+from katib.search.stopping import because
 from katib.services import requests
 from katib.services.calls import UndecidedError
 from katib.services.kubernetes_api import EARLY_STOPPED, KubernetesApi, in_cluster

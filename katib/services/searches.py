@@ -12,7 +12,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from katib.errors import ClusterError
-from katib.search.stopping import Curve, Stop, StopRule, stop_rule
+from katib.search.stop_rules import stop_rule
+from katib.search.stopping import Curve, Stop, StopRule
 from katib.services.kubernetes_api import KubernetesApi
 from katib.services.objects import ExperimentObject
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs

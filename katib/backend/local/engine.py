@@ -26,7 +26,8 @@ from katib.backend.local.view import View
 from katib.errors import EngineError, FolderError
 from katib.metrics import MetricParser, katib_number
 from katib.search.sampler import preload, sampler
-from katib.search.stopping import because, stop_rule
+from katib.search.stop_rules import stop_rule
+from katib.search.stopping import because
 from katib.text import count, with_unit
 from katib.trainer_contract import OUTPUT
 from katib.trial import WITHOUT_RESULT, State

@@ -25,7 +25,7 @@ from katib.errors import FolderError
 from katib.files import write_whole
 from katib.manifest.diff import changes
 from katib.search.sampler import idle_settings, sampler
-from katib.search.stopping import stop_rule
+from katib.search.stop_rules import stop_rule
 from katib.text import count
 from katib.trial import WITHOUT_RESULT, Identity
 

@@ -18,7 +18,9 @@ class Listed:
     def __init__(self, landscape: Landscape, points: Array, stops: Mapping[int, int]) -> None:
         self._space, self._points, self._stops = Space.of(landscape.parameters), points, stops
 
-    def propose(self, trials: Sequence[Trial]) -> Mapping[str, str]:
+    def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | None:
+        if not room:
+            return None
         return self._space.at(self._points[len(trials)])
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
@@ -30,7 +32,7 @@ def never(at: np.ndarray) -> np.ndarray:
 
 
 POINTS = np.random.default_rng(1).random((6, 4))
-SURE = replace(synthetic(5), diverges=never)
+SURE = replace(synthetic(5), diverges=never, patience=None)
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 4])

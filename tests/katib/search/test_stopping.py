@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm
 from katib.metrics import TOLERANCES
-from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because, stop_rule
+from katib.search.stop_rules import stop_rule
+from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because
 from katib.trainer_contract import METRIC
 from katib.trial import Direction
 

@@ -1,0 +1,77 @@
+"""Tests the rule that pauses trials on thin evidence and lets them go on: who pauses, who goes on, and what is next."""
+
+import pytest
+
+from katib.errors import ManifestError
+from katib.manifest.search import Algorithm, Parameter
+from katib.search.history import Observation
+from katib.search.next_step import Step, next_steps, room_for
+from katib.search.promotion import Configuration, Promote
+from katib.search.sampler import Sampler
+from katib.search.space import Space
+from katib.search.stop_rules import stop_rule
+from katib.trial import Direction
+
+UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
+SPACE = Space.of([Parameter("lr", "double", "0", "1", None, (), "uniform")])
+
+
+@pytest.mark.parametrize(("direction", "sign"), [(UP, 1.0), (DOWN, -1.0)])
+def test_at_a_rung_the_best_half_goes_on_and_the_others_pause(direction: Direction, sign: float) -> None:
+    """Other epochs are no rungs, a curve that has not reached the rung does not count, and one alone pauses."""
+    rule = Promote(direction, (2, 4))
+    others = [(sign * 1.0, sign * 1.0), (sign * 2.0, sign * 3.0), (sign * 9.0,)]
+    assert rule.decide((sign * 2.0,), others) is None
+    assert rule.decide((sign * 0.0, sign * 4.0), others) is None
+    stop = rule.decide((sign * 0.0, sign * 2.0), others)
+    assert stop is not None
+    assert (stop.rule, stop.step, stop.best, stop.bar, stop.trials) == ("promote", 2, sign * 2.0, sign * 3.0, 2)
+    assert rule.decide((1.0, 1.0), []) is not None
+
+
+def test_a_paused_configuration_goes_on_once_it_is_among_the_best_half_of_its_rung() -> None:
+    """The one that has come farthest goes first; one that goes on already is not asked again."""
+    rule = Promote(UP, (1, 2))
+    first, second = Configuration("a", "paused", (1.0,)), Configuration("b", "paused", (2.0,))
+    assert rule.continues([first]) is None
+    assert rule.continues([first, second]) == second
+    going_on = Configuration("b", "running", (2.0,))
+    third = Configuration("c", "paused", (0.0,))
+    assert rule.continues([first, going_on, third]) is None
+    far = [Configuration(name, "paused", (0.0, value)) for name, value in (("d", 5.0), ("e", 4.0))]
+    found = rule.continues([first, second, *far])
+    assert found is not None
+    assert found.name == "d"
+
+
+def test_a_continuation_comes_before_a_new_configuration() -> None:
+    """A step of several is decided as if each before it ran."""
+    sampler = Sampler(SPACE, "random", UP, seed=1)
+    history = [Observation({"lr": f"0.{n}"}, "stopped", float(n), (float(n),), f"t{n}") for n in range(1, 4)]
+    steps = next_steps(sampler, Promote(UP, (1, 2)), history, 3, room=1)
+    assert steps[0] == Step({"lr": "0.3"}, continues="t3")
+    assert [step.continues for step in steps[1:]] == [""]
+
+
+def test_the_room_is_that_of_the_rule() -> None:
+    """maxTrialCount counts continuations, so that it does not limit the configurations of promote."""
+    assert room_for(Promote(UP, (1,), configurations=5), 3, 8) == 2
+    assert room_for(None, 3, 8) == 5
+    assert room_for(None, 3, None) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "the setting 'rung_epochs' is missing"),
+        ({"rung_epochs": "6,x"}, "rung_epochs is '6,x'"),
+        ({"rung_epochs": "0"}, "rung_epochs is '0'"),
+        ({"rung_epochs": "6", "eta": "1"}, "eta is '1'; it has a number above 1"),
+        ({"rung_epochs": "6", "configurations": "0"}, "configurations is '0'"),
+        ({"rung_epoch": "6"}, "unknown setting 'rung_epoch'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(settings: dict[str, str], says: str) -> None:
+    """Check, engine and services show the same line."""
+    with pytest.raises(ManifestError, match=says):
+        stop_rule(Algorithm("promote", settings), UP, "loss")
