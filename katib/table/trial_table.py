@@ -82,7 +82,9 @@ class TrialRow:
     node: str = ""
     """The machine that it ran on last; empty if that was not recorded."""
     restarts: int = 0
-    """How often it was restarted from its checkpoint."""
+    """How often it was restarted from its checkpoint; going on after a pause is no restart."""
+    pauses: tuple[int, ...] = ()
+    """The epochs after which it paused and went on, in order."""
     wandb: str = ""
     """The address of its W&B run; empty if it has none, or none that is known."""
     started: float | None = None

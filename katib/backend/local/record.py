@@ -45,6 +45,15 @@ class Effort:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A pause after which a trial went on."""
+
+    epoch: int
+    """The number of epochs that it had reported."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class Trial:
     """One trial as it is recorded. `values` are its reports of the objective, one per step from 1."""
 
@@ -54,7 +63,9 @@ class Trial:
     state: State = "Created"
     reason: str = ""
     stop: str = ""
-    """Why it is stopped early, once that is decided; empty before."""
+    """Why it is stopped early, or pauses, once that is decided; empty before, and again once it goes on."""
+    pauses: tuple[Pause, ...] = ()
+    """Those after which it went on, in order."""
     effort: Effort = Effort()
     values: tuple[float, ...] = ()
     proposed: float | None = None
@@ -113,6 +124,7 @@ def _trial(
         **{name: attributes.get(name, "") for name in ("reason", "stop")},
         "id": key,
         "effort": attributes.get("effort", {}),
+        "pauses": attributes.get("pauses", ()),
         "values": values,
         "proposed": _instant(start),
         "ended": _instant(end),
@@ -125,6 +137,7 @@ def _trial(
         assignments={clean(name): clean(value) for name, value in trial.assignments.items()},
         reason=clean(trial.reason),
         stop=clean(trial.stop),
+        pauses=tuple(replace(pause, reason=clean(pause.reason)) for pause in trial.pauses),
         effort=_cleared(trial.effort),
     )
 
