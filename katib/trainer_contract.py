@@ -44,6 +44,10 @@ FAULTS = (DIVERGED, "data fault", "out of memory")
 
 WAITS_FOR_ROOM, ROOM_AGAIN = "waits for room: ", "room again: "
 """The beginnings of the lines about a full volume."""
+START_ANEW = "TRAINER_START_ANEW"
+"""The environment variable that has a run whose checkpoints cannot be read start anew, instead of an error."""
+STARTS_ANEW = "; starts anew"
+"""The end of the line that says so."""
 STARTED = "unprocessed validation mixtures: "
 """The beginning of the line that is printed before the first batch, once corpus and run directory can be used."""
 WANDB_LINK = "W&B: "

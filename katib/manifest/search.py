@@ -10,6 +10,8 @@ from typing import Literal
 from katib.trial import Direction
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
+PROMOTE = "promote"
+"""The stop rule that pauses trials (katib/search/promotion.py)."""
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 
 
@@ -49,3 +51,14 @@ class Search:
     early_stopping: Algorithm | None
     max_trials: int | None
     parallel_trials: int
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a trial that is stopped early may go on."""
+        return self.early_stopping is not None and self.early_stopping.name == PROMOTE
+
+    @property
+    def configurations(self) -> int | None:
+        """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
+        text = self.early_stopping.settings.get("configurations", "") if self.early_stopping and self.pauses else ""
+        return int(text) if text.isdecimal() else self.max_trials

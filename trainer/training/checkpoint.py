@@ -8,6 +8,7 @@ elsewhere cannot run code.
 
 import hashlib
 import io
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from trainer.config import Training
 from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, DamagedCheckpointError
 from trainer.models import build
-from trainer.run_files import LAST, PREVIOUS
+from trainer.run_files import BEST, LAST, PREVIOUS
 from trainer.training.progress import Progress
 from trainer.training.run_directory import difference
 
@@ -93,9 +94,10 @@ def dump_best(session: Session, identity: Mapping[str, object]) -> memoryview:
 def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> list[str]:
     """Restores a new session from the last checkpoint in `run_dir`, or from the one before where that is damaged.
 
-    A directory without checkpoints leaves the session as it is. Returns warnings for the log. Raises ConfigError where
-    a checkpoint belongs to another training, with the fields that differ, and DamagedCheckpointError where no
-    checkpoint can be read.
+    A directory without checkpoints leaves the session as it is, and so does one with damaged ones alone where
+    TRAINER_START_ANEW is set, as it is for a trial that goes on after a pause; they get another name. Returns warnings
+    for the log. Raises ConfigError where a checkpoint belongs to another training, with the fields that differ, and
+    DamagedCheckpointError where no checkpoint can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -107,11 +109,17 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> l
             damages.append(str(error))
         else:
             return [f"{damage}; resumes from {name}, the one before" for damage in damages]
+    if damages and os.environ.get("TRAINER_START_ANEW"):
+        for file in (run_dir / LAST, run_dir / PREVIOUS):
+            if file.exists():
+                file.replace(file.with_name(f"{file.name}.damaged"))
+        return [f"{'; '.join(damages)}; starts anew"]
     if damages:
         raise DamagedCheckpointError(
             f"{'; '.join(damages)}; there is no other checkpoint: restore one from a copy, or choose another --run-dir"
         )
-    return []
+    lost = (run_dir / BEST).exists()
+    return [f"{run_dir}: epochs were trained here, and their checkpoint is missing; starts anew"] if lost else []
 
 
 def restore(session: Session, file: Path, identity: Mapping[str, object]) -> None:

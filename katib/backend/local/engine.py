@@ -13,25 +13,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from katib.backend.local.ending import INTERRUPTED, Halt, goal_reached, too_many_failures, verdict
+from katib.backend.local.ending import INTERRUPTED, Halt, too_many_failures, verdict
 from katib.backend.local.launch import Launcher
 from katib.backend.local.process import TrialProcess, set_aside
-from katib.backend.local.proposals import observation, trial_name
+from katib.backend.local.proposals import Proposals, trial_name
 from katib.backend.local.reasons import unwritable
-from katib.backend.local.record import Trial
+from katib.backend.local.record import Pause, Trial
 from katib.backend.local.running import SAVE_TIMEOUT, Running, deadline, seen_for
 from katib.backend.local.signals import STOPS, Signals, listening
 from katib.backend.local.store import Store
 from katib.backend.local.view import View
 from katib.errors import EngineError, FolderError
 from katib.metrics import MetricParser, katib_number
-from katib.search.sampler import preload, sampler
-from katib.search.stop_rules import stop_rule
-from katib.search.stopping import because
-from katib.text import count, with_unit
-from katib.trainer_contract import OUTPUT
-from katib.trial import WITHOUT_RESULT, State
-from katib.untrusted import folder_inside
+from katib.search.sampler import preload
+from katib.text import count
+from katib.trainer_contract import OUTPUT, STARTS_ANEW
+from katib.trial import State
+from katib.untrusted import clean, folder_inside
 
 
 class Engine:
@@ -40,9 +38,7 @@ class Engine:
     def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
         experiment = launcher.experiment
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
-        self._sampler = sampler(experiment.search)
-        stopping = experiment.search.early_stopping
-        self._rule = stop_rule(stopping, experiment.search.direction, experiment.search.metric) if stopping else None
+        self._proposals = Proposals.of(experiment, view.say)
         self._parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, Running] = {}
@@ -51,7 +47,6 @@ class Engine:
         self._begun: dict[str, float] = {}
         """When the first try of each trial started in this run of the engine, in s on the monotonic clock."""
         self._halt: Halt | None = None
-        self._exhausted = False
 
     @property
     def trials(self) -> list[Trial]:
@@ -108,31 +103,29 @@ class Engine:
             self._start(trial)
 
     def _propose(self) -> Trial | None:
-        """Returns a new trial; None where the budget is spent or the goal is reached."""
-        experiment = self._experiment
-        if self._exhausted or (experiment.search.max_trials and len(self._trials) >= experiment.search.max_trials):
+        """Returns a new trial, or a paused one that goes on; None where there is none for now, or ever."""
+        step = self._proposals.next(self.trials)
+        if step is None:
             return None
-        if goal_reached(self.trials, self._experiment):
-            self._exhausted = True
-            goal = with_unit(experiment.goal or 0.0, experiment.search.metric)
-            self._view.say(f"goal reached: {experiment.search.metric} {goal}; no new trials")
-            return None
-        history = [observation(trial, experiment.strategy) for trial in self.trials]
-        proposals = self._sampler.propose(history, names=self._trials)
-        if not proposals:
-            self._exhausted = True
-            self._view.say("every point of the search space has been tried")
-            return None
-        assignments = proposals[0]
-        name = self._sampler.trial_name(assignments) or trial_name(experiment.name)
-        trial = self._store.add(name, assignments, self._sampler.space)
+        if step.continues:
+            return self._go_on(self._trials[step.continues])
+        name = step.trial or trial_name(self._experiment.name)
+        trial = self._store.add(name, step.assignments, self._proposals.sampler.space)
         self._trials[name] = trial
         self._view.change(trial)
         return trial
 
+    def _go_on(self, trial: Trial) -> Trial:
+        """Returns a paused trial as one that waits for a slot, with deadline and tries of its own, as on Katib."""
+        self._begun.pop(trial.name, None)
+        pauses = (*trial.pauses, Pause(len(trial.values), trial.stop))
+        effort = replace(trial.effort, failures=0)
+        self._change(trial, effort=effort, pauses=pauses, stop="", reason="goes on", state="Created")
+        return self._trials[trial.name]
+
     def _start(self, trial: Trial) -> None:
         device = self._free[-1]
-        launch = self._launcher.launch(trial.name, trial.assignments, device)
+        launch = self._launcher.launch(trial.name, trial.assignments, device, continued=bool(trial.pauses))
         folder = self._launcher.folder / trial.name
         try:
             search = self._launcher.folder
@@ -186,6 +179,8 @@ class Engine:
         except OSError as error:
             raise unwritable(self._launcher.folder / name / OUTPUT, error) from None
         for line in lines:
+            if self._running[name].ours and STARTS_ANEW in line:
+                self._view.say(f"trial {name}  {clean(line)}")
             for printed in self._parser.texts(line):
                 if (value := katib_number(printed.text)) is not None:
                     self._report(name, value)
@@ -204,21 +199,13 @@ class Engine:
         recorded = trial.values[running.step - 1 : running.step]
         if trial.stop or recorded == (value,) or (math.isnan(value) and any(map(math.isnan, recorded))):
             return
-        trial = self._trials[name] = self._store.report(trial, running.step, value)
+        # It is asked while the search ends, too: the next start does not ask about an epoch that is recorded.
+        stop = self._proposals.stop(trial, (*trial.values[: running.step - 1], value), self.trials)
+        trial = self._trials[name] = self._store.report(trial, running.step, value, stop)
         self._view.report(trial, running.step)
-        if self._rule is None or self._halt:
-            return
-        others = [other for other in self.trials if other.name != name and other.state not in WITHOUT_RESULT]
-        stop = self._rule.decide(
-            trial.values,
-            [other.values for other in others if other.state != "Succeeded"],
-            [other.values for other in others if other.state == "Succeeded"],
-        )
         if stop:
-            reason = because(stop, self._experiment.search.metric, self._experiment.search.direction)
-            self._trials[name] = self._store.update(trial, stop=reason)
             running.process.stop(SAVE_TIMEOUT)
-            self._view.stopping(self._trials[name])
+            self._view.stopping(trial)
 
     def _ended(self, name: str, code: int) -> None:
         running = self._running[name]

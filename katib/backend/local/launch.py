@@ -24,7 +24,7 @@ from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
 from katib.manifest.object import GPU_RESOURCE
 from katib.text import count
-from katib.trainer_contract import DATA_VOLUME, ROOT, Flags
+from katib.trainer_contract import DATA_VOLUME, ROOT, START_ANEW, Flags
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,13 @@ class Launcher:
             return of_tables(self.data)
         return fingerprint(trial.argv[: trial.argv.index("trainer") + 1], trial.env, folder)
 
-    def launch(self, trial: str, assignments: Mapping[str, str], device: str | None) -> Launch:
-        """Returns the command of `trial` on `device`. Raises ManifestError where the manifest lacks something."""
+    def launch(
+        self, trial: str, assignments: Mapping[str, str], device: str | None, *, continued: bool = False
+    ) -> Launch:
+        """Returns the command of `trial` on `device`; `continued` says that it goes on after a pause.
+
+        Raises ManifestError where the manifest lacks something.
+        """
         pod = self.experiment.trial(trial, assignments)
         values = variables(pod, self.experiment, os.environ)
         folders = mounted_folders(pod, self.experiment, self.data, self.runs, self.folder / trial, values)
@@ -110,7 +115,7 @@ class Launcher:
         env = {name: _mapped(text, folders) for name, text in values.items()}
         return Launch(
             argv=_python(_on(device, argv)),
-            env=self._environment(env, device),
+            env=self._environment(env, device) | ({START_ANEW: "1"} if continued else {}),
             working_dir=Path(_mapped(working_dir, folders)) if working_dir else None,
             volumes=tuple(path for path in folders.values() if path.is_relative_to(self.runs)),
         )
@@ -142,7 +147,7 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
             f"{experiment.name}: metrics collector {experiment.template.collector}: this machine reads StdOut only;"
             " have the trial print its metrics and use StdOut, or run it on a cluster"
         )
-    if not experiment.search.max_trials and experiment.goal is None and experiment.search.algorithm.name != "grid":
+    if not experiment.search.configurations and experiment.goal is None and experiment.search.algorithm.name != "grid":
         raise ManifestError(f"{experiment.name}: neither maxTrialCount nor a goal: the search would never end")
     corpus = corpus_volume(_example(experiment))
     if corpus and not (corpus == HOST_PATH and data is None):

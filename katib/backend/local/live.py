@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Group
 from rich.live import Live
 
+from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import Trial
 from katib.backend.local.view import Lines, View
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
@@ -119,7 +120,7 @@ def picture(
 def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slots: int, gpu: bool) -> str:
     """Returns `series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
     ended = [trial for trial in trials if trial.finished]
-    planned = f" of {experiment.search.max_trials}" if experiment.search.max_trials else ""
+    planned = f" of {experiment.search.configurations}" if experiment.search.configurations else ""
     parts = [f"{experiment.name}: {len(ended)}{planned} trials"]
     failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
     parts += [f"{failed} failed"] if failed else []
@@ -132,9 +133,9 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
     elif spent:
         parts.append(f"{duration(spent)} of training")
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
-    if done and experiment.search.max_trials:
+    if done and experiment.search.configurations:
         begun = [_seconds(trial, now) for trial in trials if not trial.finished]
-        waiting = max(0, experiment.search.max_trials - len(trials))
+        waiting = max(0, experiment.search.configurations - len(trials))
         left = seconds_left(fmean(done), begun, waiting, slots)
         parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
     return ", ".join(parts)
@@ -156,6 +157,8 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
         cells = [short(trial.assignments.get(name, "")) for trial in trials]
         columns.append(Column(name, cells, 5, right=True))
     reasons = [trial.stop or trial.reason for trial in trials]
+    if may_go_on(trials, pauses=experiment.search.pauses):
+        reasons = [told(trial, reason) for trial, reason in zip(trials, reasons, strict=True)]
     return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
 
 

@@ -78,7 +78,7 @@ def pace(launcher: Launcher) -> Pace | None:
         mixtures=epoch["mixtures"],
         seconds=epoch["seconds"],
         epochs=int(_flag(words, Flags.EPOCHS) or 1),
-        trials=experiment.search.max_trials,
+        trials=experiment.search.configurations,
         parallel=len(launcher.slots),
         reason=reason,
     )

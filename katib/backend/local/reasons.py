@@ -3,13 +3,25 @@
 import errno
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
+from katib.backend.local.record import Trial
 from katib.errors import EngineError, RecordError
 
 SHOWN = 40
 """The number of characters of a text that are shown."""
 NO_SPACE = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def may_go_on(trials: Iterable[Trial], *, pauses: bool) -> bool:
+    """Returns whether a trial that has stopped early may go on: its search pauses trials, and has not ended."""
+    return pauses and any(not trial.finished for trial in trials)
+
+
+def told(trial: Trial, reason: str) -> str:
+    """Returns the reason of a trial whose search goes on; a paused one says that it may go on, too."""
+    return f"paused, may go on: {reason}" if trial.state == "EarlyStopped" else reason
 
 
 def how(code: int) -> str:

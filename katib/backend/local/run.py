@@ -24,9 +24,11 @@ from katib.backend.local.store import Store
 from katib.errors import FolderError
 from katib.files import write_whole
 from katib.manifest.diff import changes
+from katib.manifest.search import PROMOTE
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stop_rules import stop_rule
 from katib.text import count
+from katib.tree import at, items_at, text_at
 from katib.trial import WITHOUT_RESULT, Identity
 
 LOCK = "engine.lock"
@@ -152,4 +154,10 @@ def _misfit(recorded: Identity, wanted: Identity, launcher: Launcher) -> tuple[s
 
 
 def _fixed(identity: Identity) -> dict[str, object]:
-    return {key: value for key, value in identity.spec.items() if key not in BUDGET}
+    """Returns what may not change; the number of configurations of the stop rule promote is the budget there."""
+    fixed = {key: value for key, value in identity.spec.items() if key not in BUDGET}
+    stopping = at(identity.spec, "earlyStopping")
+    if text_at(stopping, "algorithmName") == PROMOTE:
+        settings = [one for one in items_at(stopping, "algorithmSettings") if text_at(one, "name") != "configurations"]
+        fixed["earlyStopping"] = {**stopping, "algorithmSettings": settings}
+    return fixed

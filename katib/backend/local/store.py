@@ -1,10 +1,13 @@
 """Writes the record of a local search (katib/backend/local/record.py): an Optuna study of one manifest's `spec`.
 
 Trial states are Katib's and stand in Optuna's user attributes, beside the state that Optuna's dashboard shows; reports
-are intermediate values. Each write is a transaction of its own, in an order in which the next start can complete what
-kill -9 between two of them has left.
+are intermediate values. What is decided at once is written in one transaction, so that kill -9 leaves all of it or
+nothing: a report with the stop that it causes, a continuation with the pause that it ends. Only Optuna's own state of a
+trial follows in another one, which the next start completes.
 """
 
+import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -37,6 +40,21 @@ _FINAL: Mapping[State, TrialState] = {
     "Failed": TrialState.FAIL,
     "MetricsUnavailable": TrialState.FAIL,
 }
+_ATTRIBUTES = ("effort", "pauses", "stop", "reason", "state")
+# Optuna has no call for a transaction of several writes, nor for a finished trial that goes on.
+_REPORT = (
+    "INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)"
+    " VALUES (:id, :step, :value, :kind)"
+)
+_FORGET = "DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"
+_ATTRIBUTE = (
+    "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:id, :key, :value)"
+    " ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json"
+)
+_REOPEN = (
+    "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = :id",
+    "DELETE FROM trial_values WHERE trial_id = :id",
+)
 
 
 class Store:
@@ -89,38 +107,39 @@ class Store:
         with _writing(self.path):
             return Trial(self._storage.create_new_trial(self._study, template), name, dict(assignments))
 
-    def report(self, trial: Trial, step: int, value: float) -> Trial:
-        """Records the report of `step`, from 1.
+    def report(self, trial: Trial, step: int, value: float, stop: str = "") -> Trial:
+        """Records the report of `step`, from 1, and `stop`, the reason where it stops the trial.
 
         The reports that were recorded from that step on are deleted: this try does not continue the one that made them.
         """
-        trial = self.keep(trial, step - 1)
-        with _writing(self.path):
-            self._storage.set_trial_intermediate_value(trial.id, step, value)
-        return replace(trial, values=(*trial.values, value))
+        with self._transaction() as connection:
+            _delete(connection, trial, step - 1)
+            row = {"id": trial.id, "step": step, "value": value if math.isfinite(value) else None, "kind": _kind(value)}
+            connection.execute(sqlalchemy.text(_REPORT), row)
+            if stop:
+                _set(connection, trial, {"stop": stop})
+        return replace(trial, values=(*trial.values[: step - 1], value), stop=stop or trial.stop)
 
     def keep(self, trial: Trial, steps: int) -> Trial:
         """Deletes all but the first `steps` reports."""
         if len(trial.values) <= steps:
             return trial
-        with _writing(self.path), self._storage.engine.begin() as connection:  # Optuna has no call for it
-            connection.execute(
-                sqlalchemy.text("DELETE FROM trial_intermediate_values WHERE trial_id = :id AND step > :steps"),
-                {"id": trial.id, "steps": steps},
-            )
+        with self._transaction() as connection:
+            _delete(connection, trial, steps)
         return replace(trial, values=trial.values[:steps])
 
     def update(self, trial: Trial, **changes: Any) -> Trial:
-        """Records changes of `effort`, `stop`, `reason` and `state`, in this order."""
+        """Records changes of `effort`, `pauses`, `stop`, `reason` and `state`; a trial that goes on has no end yet."""
         changed = replace(trial, **changes)
-        with _writing(self.path):
-            for key in ("effort", "stop", "reason", "state"):
-                value = getattr(changed, key)
-                if value != getattr(trial, key):
-                    plain = asdict(value) if key == "effort" else value
-                    self._storage.set_trial_user_attr(trial.id, key, plain)
-            if changed.finished:
-                self.close_trial(changed)
+        before, after = asdict(trial), asdict(changed)
+        with self._transaction() as connection:
+            _set(connection, trial, {key: after[key] for key in _ATTRIBUTES if after[key] != before[key]})
+            if trial.finished and not changed.finished:
+                changed = replace(changed, ended=None)
+                for statement in _REOPEN:
+                    connection.execute(sqlalchemy.text(statement), {"id": trial.id})
+        if changed.finished:
+            self.close_trial(changed)
         return changed
 
     def close_trial(self, trial: Trial) -> None:
@@ -136,6 +155,31 @@ class Store:
     def close(self) -> None:
         """Closes the file."""
         self._storage.engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlalchemy.Connection]:
+        with _writing(self.path), self._storage.engine.begin() as connection:
+            yield connection
+
+
+def _delete(connection: sqlalchemy.Connection, trial: Trial, steps: int) -> None:
+    """Deletes all but the first `steps` reports."""
+    if len(trial.values) > steps:
+        connection.execute(sqlalchemy.text(_FORGET), {"id": trial.id, "steps": steps})
+
+
+def _set(connection: sqlalchemy.Connection, trial: Trial, attributes: Mapping[str, object]) -> None:
+    """Sets user attributes."""
+    for key, value in attributes.items():
+        row = {"id": trial.id, "key": key, "value": json.dumps(value)}
+        connection.execute(sqlalchemy.text(_ATTRIBUTE), row)
+
+
+def _kind(value: float) -> str:
+    """Returns Optuna's word for a number: it stores those that are not finite by name."""
+    if math.isfinite(value):
+        return "FINITE"
+    return "NAN" if math.isnan(value) else "INF_POS" if value > 0 else "INF_NEG"
 
 
 def _storage(path: Path, *, durable: bool = True) -> RDBStorage:

@@ -10,11 +10,13 @@ from math import isfinite
 from pathlib import Path
 
 from katib.backend.causes import DIVERGENCE, OOM_GPU
+from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
+from katib.manifest.search import PROMOTE
 from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
@@ -22,6 +24,7 @@ from katib.table.run_folder import Later, Metrics, history, printed, read_json, 
 from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
 from katib.text import SECONDS_AN_HOUR
 from katib.trainer_contract import CONFIG, FAULTS, FINISHED, OUTPUT, SUMMARY, Exit
+from katib.tree import at, text_at
 from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
@@ -74,6 +77,9 @@ def experiments(runs: Path) -> list[str]:
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """Returns the table of `trials`, whose run directories lie in `folder`."""
     gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
+    pauses = text_at(at(identity.spec, "earlyStopping"), "algorithmName") == PROMOTE
+    if may_go_on(trials, pauses=pauses):
+        trials = [replace(trial, reason=told(trial, trial.reason)) for trial in trials]
     rows = explained(
         (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
         manifest,

@@ -62,8 +62,8 @@ class Lines:
         self.say(f"trial {trial.name}  {trial.state}  {story(trial, self._experiment)}".rstrip())
 
     def stopping(self, trial: Trial) -> None:
-        """Prints `trial demo-ab12cd34  stopping  best of epoch 4, ...`."""
-        self.say(f"trial {trial.name}  stopping  {trial.stop}")
+        """Prints `trial demo-ab12cd34  stopping  best of epoch 4, ...`, or `pausing` where it may go on."""
+        self.say(f"trial {trial.name}  {'pausing' if self._experiment.search.pauses else 'stopping'}  {trial.stop}")
 
     def show(self, trials: Sequence[Trial]) -> None:
         """Prints nothing, since each change had its line."""
