@@ -18,7 +18,7 @@ from katib.manifest.render import Overrides, render
 from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec
-from katib.trial import Identity
+from katib.trial import Identity, State
 from tests.katib.backend.local.rig import Rig, manifest, read_until, script
 from tests.katib.backend.local.test_going_on import alive, kill
 
@@ -29,7 +29,7 @@ def promote(**settings: object) -> dict[str, Any]:
     return {"algorithmName": "promote", "algorithmSettings": listed}
 
 
-def told(rig: Rig, name: str = "test") -> dict[str, tuple[object, ...]]:
+def told(rig: Rig, name: str = "test") -> dict[str, tuple[State, tuple[float, ...], tuple[int, ...], str]]:
     """Returns what is decided of each configuration, by its x."""
     rows = read_table(rig.out, name).rows
     return {row.assignments["x"]: (row.state, row.reports, row.pauses, row.reason) for row in rows}
@@ -95,7 +95,7 @@ def test_a_larger_budget_lets_a_paused_configuration_go_on(rig: Rig) -> None:
     search = manifest(values=("2", "1"), earlyStopping=promote(rung_epochs="1", configurations=1))
     assert rig.run(search).returncode == 0
     assert told(rig)["2"][:3] == ("EarlyStopped", (3.0,), ())
-    assert str(told(rig)["2"][3]).startswith("best of epoch 1")
+    assert told(rig)["2"][3].startswith("best of epoch 1")
     search["spec"]["earlyStopping"] = promote(rung_epochs="1", configurations=2)
     assert rig.run(search).returncode == 0
     assert told(rig)["2"][:3] == ("Succeeded", (3.0, 4.0, 5.0), (1,))
