@@ -45,6 +45,8 @@ def because(stop: Stop, metric: str, direction: Direction) -> str:
         "successivehalving": f"the bar of successive halving over {others}",
         "promote": f"the bar of the best configurations among {others}",
     }[stop.rule]
+    if stop.rule == "promote" and stop.bar == stop.best:  # too few have got there for a best 1/eta
+        return f"best of epoch {stop.step}, {with_unit(stop.best, metric)}, cannot be compared yet: {others} got there"
     side = "below" if direction is Direction.MAXIMIZE else "above"
     best, limit = with_unit(stop.best, metric), with_unit(stop.bar, metric)
     return f"best of epoch {stop.step}, {best}, is {side} {bar}, {limit}"

@@ -11,7 +11,7 @@ from katib.trainer_flags import trainer
 from trainer import errors, run_files
 from trainer.inference import evaluate
 from trainer.tracking import reporter
-from trainer.training import fit, room, train
+from trainer.training import checkpoint, fit, room, train
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -40,6 +40,12 @@ def test_messages_begin_as_the_trainer_prints_them() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (reporter, room, train)]
     for beginning in (contract.STARTED, contract.WANDB_LINK, contract.WAITS_FOR_ROOM, contract.ROOM_AGAIN):
         assert any(f'"{beginning}' in source for source in sources), beginning
+
+
+def test_the_trainer_starts_anew_where_it_is_told_to_and_says_so() -> None:
+    source = Path(checkpoint.__file__).read_text()
+    assert f'"{contract.START_ANEW}"' in source
+    assert f'{contract.STARTS_ANEW}"' in source
 
 
 def test_the_states_of_a_summary_are_those_that_a_run_records() -> None:

@@ -222,6 +222,30 @@ def test_where_no_checkpoint_can_be_read_each_is_named(tmp_path: Path) -> None:
         assert parts[-1] == "there is no other checkpoint: restore one from a copy, or choose another --run-dir"
 
 
+@pytest.mark.parametrize("content", [b"short", None])
+def test_a_trial_that_goes_on_starts_anew_where_no_checkpoint_can_be_read(
+    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so and keeps the damaged files; of one that lacks a part, nothing stays in the session."""
+    monkeypatch.setenv("TRAINER_START_ANEW", "1")
+    other = new_session(replace(TRAINING, seed=8), CPU)
+    state = torch.load(io.BytesIO(dump(other, IDENTITY)), weights_only=True)
+    del state["scheduler"]
+    (tmp_path / "last.pt").write_bytes(content or sealed(archive(state)))
+    session, fresh = new_session(TRAINING, CPU), new_session(TRAINING, CPU)
+    (note,) = resume(session, tmp_path, IDENTITY)
+    assert note.startswith(f"{tmp_path}/last.pt: ")
+    assert note.endswith("; starts anew")
+    assert alike(everything(session), everything(fresh))
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt.damaged"]
+
+
+def test_a_checkpoint_that_is_missing_after_an_epoch_is_told(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").touch()
+    (note,) = resume(small(), tmp_path, IDENTITY)
+    assert note == f"{tmp_path}: epochs were trained here, and their checkpoint is missing; starts anew"
+
+
 def test_the_checkpoint_before_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
     """Between two renames on a volume without second names, last.pt is missing for an instant."""
     (tmp_path / "previous.pt").write_bytes(dump(trained(), IDENTITY))

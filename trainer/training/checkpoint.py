@@ -113,6 +113,7 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> l
         for file in (run_dir / LAST, run_dir / PREVIOUS):
             if file.exists():
                 file.replace(file.with_name(f"{file.name}.damaged"))
+        _begin_anew(session)
         return [f"{'; '.join(damages)}; starts anew"]
     if damages:
         raise DamagedCheckpointError(
@@ -120,6 +121,16 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> l
         )
     lost = (run_dir / BEST).exists()
     return [f"{run_dir}: epochs were trained here, and their checkpoint is missing; starts anew"] if lost else []
+
+
+def _begin_anew(session: Session) -> None:
+    """Undoes what a checkpoint has changed in `session` before a part of it turned out to be unreadable."""
+    fresh = new_session(session.training, session.device)
+    session.model.load_state_dict(fresh.model.state_dict())
+    session.optimizer.load_state_dict(fresh.optimizer.state_dict())
+    session.scheduler.load_state_dict(fresh.scheduler.state_dict())
+    session.scaler.load_state_dict(fresh.scaler.state_dict())
+    session.progress = fresh.progress
 
 
 def restore(session: Session, file: Path, identity: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ from katib.search.promotion import Configuration, Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stop_rules import stop_rule
+from katib.search.stopping import because
 from katib.trial import Direction
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
@@ -27,6 +28,18 @@ def test_at_a_rung_the_best_half_goes_on_and_the_others_pause(direction: Directi
     assert stop is not None
     assert (stop.rule, stop.step, stop.best, stop.bar, stop.trials) == ("promote", 2, sign * 2.0, sign * 3.0, 2)
     assert rule.decide((1.0, 1.0), []) is not None
+
+
+def test_the_reason_of_a_pause_says_what_it_was_compared_with() -> None:
+    """The first to reach a rung is below nothing."""
+    rule = Promote(UP, (1,))
+    alone, worse = rule.decide((1.0,), []), rule.decide((1.0,), [(2.0,)])
+    assert alone is not None
+    assert worse is not None
+    assert because(alone, "loss", UP) == "best of epoch 1, 1, cannot be compared yet: 0 other trials got there"
+    assert because(worse, "loss", UP) == (
+        "best of epoch 1, 1, is below the bar of the best configurations among 1 other trial, 2"
+    )
 
 
 def test_a_paused_configuration_goes_on_once_it_is_among_the_best_half_of_its_rung() -> None:
