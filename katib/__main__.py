@@ -71,5 +71,10 @@ def _run(verb: str, words: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def run() -> int:
+    """Runs the command line of the program `sepsweep`, and returns the exit code."""
+    return main(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run())

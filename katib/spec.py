@@ -184,7 +184,9 @@ def file_of(spec: Spec) -> str:
 
 
 def load_spec(model: str) -> Spec:
-    """Returns the spec of `model` (or demo). Raises SpecError if there is none or it is not valid."""
+    """Returns the spec of `model` (or demo), or that in a YAML file. Raises SpecError if there is no valid one."""
+    if "/" in model or model.endswith((".yaml", ".yml")):
+        return load(Path(model), Spec, SpecError)
     if model not in specs():
         raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
     return load(SPECS / f"{model}.yaml", Spec, SpecError)
