@@ -19,7 +19,7 @@ from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.trial import Identity, State
-from tests.katib.backend.local.rig import Rig, manifest, read_until, script
+from tests.katib.backend.local.rig import Rig, manifest, medianstop, read_until, script
 from tests.katib.backend.local.test_going_on import alive, kill
 
 
@@ -127,6 +127,21 @@ def test_a_wrong_setting_ends_in_one_line_before_anything_is_written(
     assert len(done.stderr.splitlines()) == 1
     assert says in done.stderr
     assert not rig.out.exists()
+
+
+def test_a_paused_trial_says_that_it_may_go_on_while_the_search_does(tmp_path: Path) -> None:
+    """A trial that another rule stops says nothing of the kind."""
+    for name, stopping in (("one", promote(rung_epochs="1")), ("two", medianstop(1, 1))):
+        (tmp_path / name).mkdir()
+        store = Store.create(tmp_path / name, Identity(name, "loss", True, "max", {"earlyStopping": stopping}))
+        first, second = (store.add(f"{name}-{letter}", {}, Space({})) for letter in "ab")
+        first = store.update(store.report(first, 1, 2.5, "too low"), state="EarlyStopped", reason="too low")
+        before = [row.reason for row in read_table(tmp_path, name).rows]
+        store.update(store.report(second, 1, 3.5), state="Succeeded")
+        after = [row.reason for row in read_table(tmp_path, name).rows]
+        store.close()
+        assert before == ["paused, may go on: too low" if name == "one" else "too low", ""]
+        assert after == ["", "too low"]
 
 
 def test_a_pause_is_recorded_at_once_and_ends_at_once(tmp_path: Path) -> None:
