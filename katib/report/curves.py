@@ -28,7 +28,10 @@ STEEP = 10
 
 
 def curves(table: TrialTable) -> Figure:
-    """Returns each trial's objective by epoch, with a cross where it was stopped, and the stop rule's median."""
+    """Returns each trial's objective by epoch, with a cross where it was stopped, and the stop rule's median.
+
+    A circle marks each epoch after which a trial paused and went on.
+    """
     key, title = "curves", "Learning curves"
     drawn = [row for row in table.rows if row.curve]
     if not drawn:
@@ -42,6 +45,7 @@ def curves(table: TrialTable) -> Figure:
         traces.append(_line(best, table))
     stopped = [row for row in kept if row.state == "EarlyStopped"]
     traces += [_crosses(stopped, table)] if stopped else []
+    traces += [_circles(resumed, table)] if (resumed := [row for row in kept if row.pauses]) else []
     seen = _interesting(kept, table)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
@@ -79,6 +83,8 @@ def _finding(table: TrialTable) -> str:
         )
     else:
         parts.append("No trial was stopped early.")
+    if resumed := sum(bool(row.pauses) for row in table.rows):
+        parts.append(f"{count(resumed, 'trial')} paused at a circle and went on.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
     parts.append(
@@ -174,6 +180,21 @@ def _crosses(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, object]:
         "text": [about(row, table) for row in rows],
         "hoverinfo": "text",
         "marker": {"symbol": "x-thin", "size": 9, "line": {"color": colour, "width": 2}},
+    }
+
+
+def _circles(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, object]:
+    """Returns a circle at each epoch after which a trial paused and went on."""
+    marks = [(row, point) for row in rows for point in row.curve if point.step in row.pauses]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "paused, went on",
+        "x": [point.step for _, point in marks],
+        "y": [point.value for _, point in marks],
+        "text": [about(row, table) for row, _ in marks],
+        "hoverinfo": "text",
+        "marker": {"symbol": "circle-open", "size": 8, "color": STATES["EarlyStopped"]},
     }
 
 

@@ -94,10 +94,15 @@ def _row(record: Mapping[str, Any], metric: str) -> TrialRow:
     numbers |= {name: record[name] for name in ("seconds", "gpu_hours")}
     if any(number is not None and finite(number) is None for number in numbers.values()):
         raise ValueError("a value is not a finite number")
+    # A table of an earlier version has no pauses.
+    pauses = list(record.get("pauses", ()))
+    if not all(map(is_epoch, pauses)):
+        raise ValueError("a pause is not at an epoch")
     found = {
         **{name: record[name] for name in same},
         **texts,
         **numbers,
+        "pauses": pauses,
         "assignments": {clean(name): clean(value) for name, value in record["assignments"].items()},
         "objective": metric,
         "metrics": {clean(name): _points(columns) for name, columns in record["metrics"].items()},

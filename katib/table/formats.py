@@ -35,6 +35,7 @@ def text(table: TrialTable, format: Format) -> Iterator[str]:
 def records(table: TrialTable) -> Iterator[dict[str, object]]:
     """Yields the JSON object of each trial; its value has the metric's own name as key, and times are RFC 3339.
 
+    `pauses` lists the epochs after which the trial paused and went on.
     `metrics` holds, for each metric, the lists `epoch`, `value` and `time` (Unix time in s) of the same length.
     """
     for row in table.rows:
@@ -51,6 +52,7 @@ def records(table: TrialTable) -> Iterator[dict[str, object]]:
             "gpu_hours": round(row.gpu_hours, 6),
             "node": row.node,
             "restarts": row.restarts,
+            "pauses": list(row.pauses),
             "wandb": row.wandb,
             "started": instant(row.started),
             "ended": instant(row.ended),
@@ -161,6 +163,8 @@ def _cells(table: TrialTable) -> list[_Cell]:
         columns.append(_Cell(f"{table.device}-hours", 7, lambda row: f"{row.gpu_hours:.2f}"))
     if any(row.restarts for row in rows):
         columns.append(_Cell("restarts", 8, lambda row: str(row.restarts or "")))
+    if any(row.pauses for row in rows):
+        columns.append(_Cell("paused after", 8, lambda row: ", ".join(map(str, row.pauses))))
     columns += [_Cell(name, 5, partial(_setting, name=name)) for name in table.settings]
     if len({row.node for row in rows if row.node}) > 1:
         columns.append(_Cell("node", 9, lambda row: row.node, right=False))

@@ -170,3 +170,12 @@ def test_the_identity_of_the_simulated_search_is_that_of_its_manifest() -> None:
         "grad_clip_norm",
         "lr_factor",
     ]
+
+
+def test_a_circle_marks_where_a_trial_paused_and_went_on() -> None:
+    paused = replace(row(1, [1.0, 2.0, 4.0, 5.0]), pauses=(2, 3))
+    figure = curves(table(paused, row(2, [0.5, 0.6])))
+    assert "1 trial paused at a circle and went on." in figure.finding
+    circles = next(one for one in json.loads(figure.drawing)["data"] if one.get("name") == "paused, went on")
+    assert (circles["x"], circles["y"]) == ([2, 3], [2.0, 4.0])
+    assert "paused, went on" not in curves(table(row(2, [0.5, 0.6]))).drawing
