@@ -26,6 +26,7 @@ from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, DamagedCheckpointError
 from trainer.models import build
 from trainer.run_files import BEST, LAST, PREVIOUS
+from trainer.training.continuation import CONTINUES
 from trainer.training.progress import Progress
 from trainer.training.run_directory import difference
 
@@ -95,9 +96,9 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> l
     """Restores a new session from the last checkpoint in `run_dir`, or from the one before where that is damaged.
 
     A directory without checkpoints leaves the session as it is, and so does one with damaged ones alone where
-    TRAINER_START_ANEW is set, as it is for a trial that goes on after a pause; they get another name. Returns warnings
-    for the log. Raises ConfigError where a checkpoint belongs to another training, with the fields that differ, and
-    DamagedCheckpointError where no checkpoint can be read.
+    TRAINER_START_ANEW or SEPSWEEP_CONTINUES is set, as it is for a trial that goes on after a pause; they get another
+    name. Returns warnings for the log. Raises ConfigError where a checkpoint belongs to another training, with the
+    fields that differ, and DamagedCheckpointError where no checkpoint can be read.
     """
     damages: list[str] = []
     for name in (LAST, PREVIOUS):
@@ -109,7 +110,7 @@ def resume(session: Session, run_dir: Path, identity: Mapping[str, object]) -> l
             damages.append(str(error))
         else:
             return [f"{damage}; resumes from {name}, the one before" for damage in damages]
-    if damages and os.environ.get("TRAINER_START_ANEW"):
+    if damages and (os.environ.get("TRAINER_START_ANEW") or os.environ.get(CONTINUES)):
         for file in (run_dir / LAST, run_dir / PREVIOUS):
             if file.exists():
                 file.replace(file.with_name(f"{file.name}.damaged"))

@@ -34,6 +34,7 @@ from trainer.models import find
 from trainer.text import count
 from trainer.tracking import NoTracker, open_tracker
 from trainer.training.checkpoint import Session, new_session, resume
+from trainer.training.continuation import continued
 from trainer.training.fit import Fit
 from trainer.training.gradients import Gradients
 from trainer.training.memory import exhausted, is_out_of_memory
@@ -51,6 +52,7 @@ def train(run: Run) -> int:
 
     Nothing is written before all of the input has been checked.
     """
+    run = continued(run, os.environ)
     stop = StopRequest()
     with stop.listening():
         device = _device(run)
