@@ -5,7 +5,7 @@ Only the rivals need scikit-optimize and sweeps (extra `bench`).
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,7 +13,7 @@ import optuna
 from benchmarks.search.landscapes import LOGARITHMIC, Landscape
 from benchmarks.search.simulation import Trial
 from katib.search.history import Observation
-from katib.search.promotion import Configuration, Promote
+from katib.search.next_step import next_steps
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stopping import StopRule
@@ -22,11 +22,6 @@ STARTUP = 5
 """n_initial_points of the manifests of katib/specs; Katib's default, 10, serves stock Katib worse on 25 trials."""
 REQUIRED = 3
 """min_trials_required of the same manifests."""
-
-
-def _configuration(trial: Trial) -> Configuration:
-    state: Literal["running", "paused", "completed", "failed"] = "paused" if trial.state == "stopped" else trial.state
-    return Configuration(str(trial.number), state, trial.values)
 
 
 class Ours:
@@ -40,24 +35,25 @@ class Ours:
 
     def propose(self, trials: Sequence[Trial], *, room: bool) -> Mapping[str, str] | Trial | None:
         """Proposes as for the local engine and the suggestion service."""
-        if isinstance(self._rule, Promote):
-            found = self._rule.continues([_configuration(trial) for trial in trials])
-            if found is not None:
-                return next(trial for trial in trials if str(trial.number) == found.name)
-        if not room:
+        history = [self._past(trial) for trial in trials]
+        steps = next_steps(self._sampler, self._rule, history, room=int(room))
+        if not steps:
             return None
-        return self._sampler.propose([self._past(trial) for trial in trials])[0]
+        return trials[int(steps[0].continues)] if steps[0].continues else steps[0].assignments
 
     def stops(self, trial: Trial, trials: Sequence[Trial]) -> bool:
         """Decides as for the local engine and the early-stopping service."""
         if self._rule is None:
             return False
-        others = [other.values for other in trials if other is not trial]
-        return self._rule.decide(trial.values, others) is not None
+        others = [other.values for other in trials if other is not trial and other.state in ("running", "stopped")]
+        completed = [other.values for other in trials if other.state == "completed"]
+        return self._rule.decide(trial.values, others, completed) is not None
 
     def _past(self, trial: Trial) -> Observation:
         value = trial.best if trial.values and trial.state != "failed" else None
-        return Observation(trial.assignments, trial.state, value, trial.values if self._curves else ())
+        return Observation(
+            trial.assignments, trial.state, value, trial.values if self._curves else (), str(trial.number)
+        )
 
 
 class StockKatib:

@@ -5,19 +5,11 @@ Each backend asks here when a slot is free, so that both search alike. Pure: no 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from katib.search.history import Observation, Outcome
-from katib.search.promotion import Configuration, Promote
+from katib.search.history import Observation
+from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.stopping import StopRule
-
-_STATES: Mapping[Outcome, Literal["running", "paused", "completed", "failed"]] = {
-    "running": "running",
-    "stopped": "paused",
-    "completed": "completed",
-    "failed": "failed",
-}
 
 
 @dataclass(frozen=True)
@@ -50,12 +42,11 @@ def next_steps(
     known = list(history)
     steps: list[Step] = []
     while isinstance(rule, Promote) and len(steps) < count:
-        going_on = rule.continues([_configuration(trial) for trial in known])
+        going_on = rule.continues(known)
         if going_on is None:
             break
-        index = next(place for place, trial in enumerate(known) if trial.name == going_on.name)
-        steps.append(Step(known[index].assignments, continues=going_on.name))
-        known[index] = replace(known[index], outcome="running")
+        steps.append(Step(going_on.assignments, continues=going_on.name))
+        known[known.index(going_on)] = replace(going_on, outcome="running")
     left = count - len(steps) if room is None else min(room, count - len(steps))
     if left > 0:
         points = sampler.propose(known, left, earlier=earlier, position=position, names=names)
@@ -70,7 +61,3 @@ def room_for(rule: StopRule | None, begun: int, most: int | None) -> int | None:
     """
     limit = rule.configurations if isinstance(rule, Promote) else most
     return None if limit is None else max(0, limit - begun)
-
-
-def _configuration(trial: Observation) -> Configuration:
-    return Configuration(trial.name, _STATES[trial.outcome], trial.values)

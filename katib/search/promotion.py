@@ -8,21 +8,10 @@ new one begins. Pure: no I/O.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from katib.search.stopping import Curve, Stop
+from katib.search.history import Observation
+from katib.search.stopping import Curve, Stop, bests_at
 from katib.trial import Direction
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """A point of the space, and all that was trained of it."""
-
-    name: str
-    """The name of its first trial."""
-    state: Literal["running", "paused", "completed", "failed"]
-    values: Curve
-    """One value per epoch, joined over its continuations."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +31,36 @@ class Promote:
         step, best = len(own), self.direction.best(own)
         if best is None or step not in self.rung_epochs:
             return None
-        bests = self._bests([*completed, *(curve for curve in others if len(curve) >= step)], step)
+        bests = bests_at(others, completed, step, self.direction)
         bar = self._bar([*bests, best])
         if bar is not None and not self.direction.better(bar, best):
             return None
         return Stop("promote", step, best, best if bar is None else bar, len(bests))
 
-    def continues(self, configurations: Sequence[Configuration]) -> Configuration | None:
+    def continues(self, configurations: Sequence[Observation]) -> Observation | None:
         """Returns the paused configuration that is to go on; None where none deserves it.
 
-        Of several the one that has come farthest goes on, and of those the best.
+        There is one observation for each configuration, with its curve over all continuations. Of several the one that
+        has come farthest goes on, and of those the best.
         """
-        known = [one for one in configurations if one.state != "failed"]
+        completed = [each.values for each in configurations if each.outcome == "completed"]
+        others = [each.values for each in configurations if each.outcome in ("running", "stopped")]
         for rung in reversed(self.rung_epochs):
-            reached = [one for one in known if one.state == "completed" or len(one.values) >= rung]
-            bar = self._bar(self._bests([one.values for one in reached], rung))
-            waiting = [one for one in reached if one.state == "paused" and self._rung(len(one.values)) == rung]
-            ranked = sorted(waiting, key=lambda one: (-self._worth(one, rung), one.name))
-            if bar is not None and ranked and self._worth(ranked[0], rung) >= self.direction.sign * bar:
-                return ranked[0]
+            bar = self._bar(bests_at(others, completed, rung, self.direction))
+            waiting = [
+                (-self.direction.sign * best, each.name, each)
+                for each in configurations
+                if each.outcome == "stopped" and self._rung(len(each.values)) == rung
+                if (best := self.direction.best(each.values[:rung])) is not None
+            ]
+            worth, _, first = min(waiting, key=lambda item: item[:2], default=(0.0, "", None))
+            if bar is not None and first is not None and -worth >= self.direction.sign * bar:
+                return first
         return None
 
     def _rung(self, epochs: int) -> int:
         """Returns the last rung that a trial of so many epochs has reached; 0 before the first."""
         return max((rung for rung in self.rung_epochs if rung <= epochs), default=0)
-
-    def _worth(self, one: Configuration, rung: int) -> float:
-        best = self.direction.best(one.values[:rung])
-        return float("-inf") if best is None else self.direction.sign * best
-
-    def _bests(self, curves: Sequence[Curve], step: int) -> list[float]:
-        bests = [self.direction.best(curve[:step]) for curve in curves]
-        return [best for best in bests if best is not None]
 
     def _bar(self, bests: Sequence[float]) -> float | None:
         """Returns the worst value that goes on; None where there are too few for a best 1/eta."""

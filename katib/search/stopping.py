@@ -86,7 +86,7 @@ class MedianStop:
         looks = step == self.start_step if self.looks == "once" else step >= self.start_step
         if not looks or best is None:
             return None
-        bests = _bests(others, completed, step, self.direction)
+        bests = bests_at(others, completed, step, self.direction)
         if not bests or len(bests) < self.min_trials_required:
             return None
         middle = median(bests)
@@ -110,7 +110,7 @@ class SuccessiveHalving:
         step, best = len(own), self.direction.best(own)
         if best is None or not self._is_rung(step):
             return None
-        bests = _bests(others, completed, step, self.direction)
+        bests = bests_at(others, completed, step, self.direction)
         if not bests or len(bests) < self.min_trials_required:
             return None
         ranked = sorted([*bests, best], key=lambda value: -self.direction.sign * value)
@@ -127,7 +127,7 @@ class SuccessiveHalving:
         return rung == step
 
 
-def _bests(others: Sequence[Curve], completed: Sequence[Curve], step: int, direction: Direction) -> list[float]:
+def bests_at(others: Sequence[Curve], completed: Sequence[Curve], step: int, direction: Direction) -> list[float]:
     """Returns the best finite value up to `step` of each trial that got that far or is complete."""
     curves = [*completed, *(curve for curve in others if len(curve) >= step)]
     bests = [direction.best(curve[:step]) for curve in curves]

@@ -4,9 +4,9 @@ import pytest
 
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm, Parameter
-from katib.search.history import Observation
+from katib.search.history import Observation, Outcome
 from katib.search.next_step import Step, next_steps, room_for
-from katib.search.promotion import Configuration, Promote
+from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stop_rules import stop_rule
@@ -15,6 +15,11 @@ from katib.trial import Direction
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 SPACE = Space.of([Parameter("lr", "double", "0", "1", None, (), "uniform")])
+
+
+def made(name: str, outcome: Outcome, values: tuple[float, ...]) -> Observation:
+    """A configuration with this curve."""
+    return Observation({}, outcome, None, values, name)
 
 
 @pytest.mark.parametrize(("direction", "sign"), [(UP, 1.0), (DOWN, -1.0)])
@@ -45,13 +50,13 @@ def test_the_reason_of_a_pause_says_what_it_was_compared_with() -> None:
 def test_a_paused_configuration_goes_on_once_it_is_among_the_best_half_of_its_rung() -> None:
     """The one that has come farthest goes first; one that goes on already is not asked again."""
     rule = Promote(UP, (1, 2))
-    first, second = Configuration("a", "paused", (1.0,)), Configuration("b", "paused", (2.0,))
+    first, second = made("a", "stopped", (1.0,)), made("b", "stopped", (2.0,))
     assert rule.continues([first]) is None
     assert rule.continues([first, second]) == second
-    going_on = Configuration("b", "running", (2.0,))
-    third = Configuration("c", "paused", (0.0,))
+    going_on = made("b", "running", (2.0,))
+    third = made("c", "stopped", (0.0,))
     assert rule.continues([first, going_on, third]) is None
-    far = [Configuration(name, "paused", (0.0, value)) for name, value in (("d", 5.0), ("e", 4.0))]
+    far = [made(name, "stopped", (0.0, value)) for name, value in (("d", 5.0), ("e", 4.0))]
     found = rule.continues([first, second, *far])
     assert found is not None
     assert found.name == "d"
