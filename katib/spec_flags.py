@@ -34,11 +34,13 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     where = f"spec of {spec.name}:"
     if found := trainer().problem(Flags.MODEL, [spec.model], None):
         yield f"{where} model {found}"
+    given_flags = {**fixed, Flags.EPOCHS: [str(spec.epochs)]}
     for name in spec.fixed:
+        flag = flag_of(name)
         label = name if name in given else f"{where} fixed.{name}"
         if found := _unknown(spec, name):
             yield f"{label}: {found}"
-        elif found := trainer().problem(flag_of(name), fixed[flag_of(name)], spec.model):
+        elif found := trainer().problem(flag, fixed[flag], spec.model) or trainer().excess(flag, given_flags):
             yield f"{label} {found}"
     for name, searched in spec.search.items():
         if found := _unknown(spec, name) or _outside(name, searched):

@@ -72,6 +72,7 @@ class Flags:
     PRESET = "--preset"
     EPOCHS = "--epochs"
     PATIENCE = "--patience"
+    HOPELESS = "--hopeless"
     SEED = "--seed"
     SEGMENT_SECONDS = "--segment-seconds"
     BATCH_SIZE = "--batch-size"

@@ -5,7 +5,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Flag(BaseModel):
     above: float = -math.inf
     below: float = math.inf
     expected: str = ""
+    at_most: str = ""
+    """The flag whose value this one's may not exceed."""
 
     def problem(self, text: str) -> str:
         """Returns what is wrong with `text` as its value; empty if nothing is."""
@@ -100,6 +102,18 @@ class Trainer(BaseModel):
             presets = dict.fromkeys(preset for one in of for preset in one.presets)
             known = Flag(type="str", choices=tuple(presets))
         return next(filter(None, map(known.problem, values)), "")
+
+    def excess(self, flag: str, given: Mapping[str, Sequence[str]]) -> str:
+        """Returns how the value of `flag` exceeds that of the flag that limits it; empty if it does not.
+
+        `given` are the flags of a command with their values; what is no whole number there is not compared.
+        """
+        other = self.flags[flag].at_most if flag in self.flags else ""
+        values = [given.get(name, ()) for name in (flag, other)]
+        if not all(len(words) == 1 and words[0].isdecimal() for words in values):
+            return ""
+        value, most = (int(words[0]) for words in values)
+        return f"{value} does not fit, expected at most the {most} of {other}" if value > most else ""
 
     def switched(self, flag: str) -> str | None:
         """Returns the switch that `flag` (--no-compile) turns off, or None."""

@@ -135,6 +135,10 @@ class Run:
     """End the training after this many epochs in a row without a validation strictly better than the best. Series 3:
     10. Default: never."""
 
+    hopeless: int | None = None
+    """End the training after this many epochs, or later, if its best validation is still below that of the unprocessed
+    mixtures. Default: never."""
+
     nonfinite_batches: int = 0
     """Batches per epoch that may be skipped because their loss or gradient is not finite; one more ends the run as
     diverged. The published trainings skip any number."""

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainer.config import Run, Training
-from trainer.limits import CHOICES, LIMITS, flag
+from trainer.limits import AT_MOST, CHOICES, LIMITS, flag
 from trainer.models import MODELS, find
 
 
@@ -53,6 +53,8 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
         numbers = {"least": limits.least, "above": limits.above, "below": limits.below}
         row |= {name: value for name, value in numbers.items() if value is not None and value < math.inf}
         row["expected"] = limits.expected
+    if field.name in AT_MOST:
+        row["at_most"] = flag(AT_MOST[field.name])
     if optional:
         row["optional"] = True
     if field.default is MISSING:

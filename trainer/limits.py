@@ -53,6 +53,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "seed": Limits(expected="0 or more, below 2**63", least=0, below=2**63),
         "epochs": _from(1),
         "patience": _from(1, "epochs"),
+        "hopeless": _from(1, "epochs"),
         "nonfinite_batches": _from(0, "batches per epoch"),
         "micro_batch": _from(1, "mixtures"),
         "workers": _from(0, "processes"),
@@ -65,6 +66,9 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "chunk_seconds": Limits(expected="0.5 to 3600 seconds", least=0.5, below=3600),
     }
 )
+
+AT_MOST: Mapping[str, str] = MappingProxyType({"hopeless": "epochs"})
+"""Fields that may not exceed another field."""
 
 CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
     {
@@ -85,6 +89,10 @@ def check(config: "DataclassInstance") -> None:
         limits = LIMITS.get(field.name)
         if limits is not None and value is not None and not limits.hold(value):
             raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected {limits.expected}")
+        most = AT_MOST.get(field.name)
+        if most is not None and value is not None and value > getattr(config, most):
+            limit = f"the {getattr(config, most)} of {flag(most)}"
+            raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected at most {limit}")
         for word in value if isinstance(value, tuple) else (value,):
             if field.name in CHOICES and word is not None and not _is_among(word, CHOICES[field.name]):
                 raise ConfigError(f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}")

@@ -84,6 +84,7 @@ def training(top: Node) -> Iterator[Defect]:
     own = {item.flag for item in given}
     for item in given:
         yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
+    yield from _excess(given)
     yield from _count(given, words[0][1])
 
 
@@ -179,6 +180,14 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
                 problem = trainer().problem(flag, [space[end].text or ""], model)
                 if problem:
                     yield space[end], f"{flag} {problem}"
+
+
+def _excess(given: list[Given]) -> Iterator[Defect]:
+    """Yields the defects of values that exceed that of another flag."""
+    flags = {item.flag: [text for text, _ in item.values] for item in given}
+    for item in given:
+        if problem := trainer().excess(item.flag, flags):
+            yield VALUE.at(item.values[0][1], f"{item.flag} {problem}")
 
 
 def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Defect]:

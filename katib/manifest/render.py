@@ -54,6 +54,9 @@ class Overrides:
         data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
         if data["epochs_with_patience"] is not None:
             data["epochs_with_patience"] = min(data["epochs_with_patience"], float(data["epochs"]))
+        hopeless = data["fixed"].get("hopeless")
+        if self.epochs is not None and isinstance(hopeless, int) and not isinstance(hopeless, bool):
+            data["fixed"] = data["fixed"] | {"hopeless": min(hopeless, self.epochs)}
         data["first_suggestions"] = data["first_suggestions"][: data["trials"]]
         try:
             made = Spec.model_validate(data, strict=True)

@@ -7,7 +7,7 @@ from katib.budget.estimate import as_run, plan
 from katib.manifest.object import Manifest
 from katib.report.figure import Figure, by_state, drawing
 from katib.report.style import STATES
-from katib.table.patience import patience_of, used
+from katib.table.patience import ends_itself, patience_of, used
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, count, duration
 
@@ -151,12 +151,12 @@ def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
 def _epochs(table: TrialTable) -> float | None:
     """Returns the epochs of a trial that nothing stops.
 
-    With patience, that is as many as other trials ran to their own end, or as the spec expects.
+    Where trials may end themselves, that is as many as others ran to their own end, or as the spec expects.
     """
     completed = [row.epochs for row in table.rows if row.state == "Succeeded"]
     if table.budget is None:
         return max(completed, default=None)
-    if patience_of(Manifest(table.identity.spec)) is None:
+    if not ends_itself(Manifest(table.identity.spec)):
         return table.budget.epochs
     expected = table.spec.epochs_with_patience if table.spec else None
     return fmean(completed) if completed else min(expected or table.budget.epochs, table.budget.epochs)

@@ -44,7 +44,15 @@ def test_the_file_holds_what_the_trainer_says() -> None:
 def test_values_are_judged_as_the_trainer_judges_them(flag: str) -> None:
     texts = [text for name, text in CASES if name == flag]
     judged = {text: trainer().problem(flag, [text], "dprnn") == "" for text in texts}
-    assert judged == {text: accepted(flag, text) for text in texts}
+    # The flag that limits this one is compared below.
+    beside = [word for other in [trainer().flags[flag].at_most] if other for word in (other, "9" * 20)]
+    assert judged == {text: accepted(flag, text, *beside) for text in texts}
+
+
+@pytest.mark.parametrize("epochs", ["1", "2", "3"])
+def test_a_flag_may_not_exceed_the_one_that_limits_it(epochs: str) -> None:
+    given = {"--epochs": [epochs], "--hopeless": ["2"]}
+    assert (trainer().excess("--hopeless", given) == "") == accepted("--hopeless", "2", "--epochs", epochs)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_training_that_has_not_begun_has_no_best_epoch_and_no_end() -> None:
     assert progress().best is None
     assert progress().epoch == 1
     assert not progress().finished(1, 1)
-    assert progress().patience_reason(1, 1) is None
+    assert progress().early_reason(1, 1) is None
 
 
 def test_the_epoch_under_way_follows_the_finished_ones() -> None:
@@ -66,12 +66,27 @@ def test_the_epoch_under_way_follows_the_finished_ones() -> None:
 
 def test_patience_is_the_reason_only_where_epochs_were_left() -> None:
     """The line of docs/trainer.md; none where all epochs are done, or patience has not run out."""
-    assert progress(1, 5, 3, 4).patience_reason(9, 2) == "patience: no better epoch than 2 in 2 epochs"
-    assert progress(5, 4).patience_reason(9, 1) == "patience: no better epoch than 1 in 1 epoch"
-    assert progress(1, 5, 3, 4).patience_reason(4, 2) is None
-    assert progress(1, 5, 3, 4).patience_reason(3, 2) is None
-    assert progress(1, 5, 3, 4).patience_reason(5, 3) is None
-    assert progress(1, 5, 3, 4).patience_reason(9, None) is None
+    assert progress(1, 5, 3, 4).early_reason(9, 2) == "patience: no better epoch than 2 in 2 epochs"
+    assert progress(5, 4).early_reason(9, 1) == "patience: no better epoch than 1 in 1 epoch"
+    assert progress(1, 5, 3, 4).early_reason(4, 2) is None
+    assert progress(1, 5, 3, 4).early_reason(3, 2) is None
+    assert progress(1, 5, 3, 4).early_reason(5, 3) is None
+    assert progress(1, 5, 3, 4).early_reason(9, None) is None
+
+
+@pytest.mark.parametrize(("patience", "hopeless"), [(None, 2), (None, 3), (1, 2), (1, 3), (2, 1)])
+def test_a_run_is_hopeless_where_its_best_is_below_the_mixtures(patience: int | None, hopeless: int) -> None:
+    """Not at their value, nor before its epochs; where patience ends it as well, that is the reason."""
+    below, at = progress(1, 2.9), progress(1, 3)
+    below.mixture_val_si_snr = at.mixture_val_si_snr = 3.0
+    why = "hopeless: still below the unprocessed mixtures after 2 epochs" if hopeless < 3 else None
+    assert below.early_reason(9, patience, hopeless) == why
+    assert below.finished(9, patience, hopeless) == (why is not None)
+    assert not at.finished(9, patience, hopeless)
+    assert below.early_reason(2, patience, hopeless) is None
+    below.history.append(progress(0, 0, 2).history[-1])
+    both = below.early_reason(9, 1, hopeless)
+    assert both == "patience: no better epoch than 2 in 1 epoch"
 
 
 def test_progress_survives_as_plain_values() -> None:

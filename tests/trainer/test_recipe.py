@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.trainer.test_resume import assert_same
 from tests.trainer.training import Training
 from trainer.data.sampling import Batch
 
@@ -46,6 +47,31 @@ def test_a_batch_computed_in_parts_gives_the_same_training(
     for whole, parts in zip(*histories, strict=True):
         for name in ("train_loss", "grad_norm", "val_si_snr"):
             assert parts[name] == pytest.approx(whole[name], rel=1e-9), name
+
+
+def test_a_hopeless_training_ends_and_stays_ended(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An untrained network is far below its input. Started again the run is finished, and replays its epochs; without
+    the flag it goes on, bit for bit as one that never had it.
+    """
+    flags = ["--lr", "1e-12", "--epochs", "4"]
+    assert training.here(tmp_path / "trial", *flags, "--hopeless", "2") == 0
+    first, reported = capsys.readouterr().out, summary(tmp_path / "trial")
+    reason = "hopeless: still below the unprocessed mixtures after 2 epochs"
+    assert (reported["state"], reported["reason"], len(reported["history"])) == ("finished", reason, 2)
+    assert reported["best_val_si_snr"] < reported["mixture_val_si_snr"]
+    assert f"{reason}; a larger --hopeless continues it" in first.splitlines()[-1]
+    assert training.here(tmp_path / "trial", *flags, "--hopeless", "2") == 0
+    lines = [[line for line in text.splitlines() if "val_si_snr=" in line] for text in (first, capsys.readouterr().out)]
+    assert lines[0] == lines[1]
+    assert summary(tmp_path / "trial") == reported
+    assert training.here(tmp_path / "trial", *flags, "--hopeless", "4") == 0
+    assert "note: --hopeless 4 has no effect" in capsys.readouterr().out
+    (tmp_path / "at once").mkdir()
+    assert training.here(tmp_path / "at once" / "trial", *flags) == 0
+    assert_same(tmp_path / "trial", tmp_path / "at once" / "trial")
+    assert summary(tmp_path / "trial")["reason"] is None
 
 
 def test_patience_ends_a_training_that_no_longer_improves(

@@ -93,7 +93,7 @@ def test_patience_counts_epochs_that_are_not_strictly_better(
     while len(progress.history) < len(curve) and not progress.finished(epochs, patience):
         progress.history.append(record(progress.epoch, curve[progress.epoch - 1]))
     assert len(progress.history) == done
-    reason = progress.patience_reason(epochs, patience)
+    reason = progress.early_reason(epochs, patience)
     if patience is not None and waited >= patience and done < epochs:
         assert reason is not None
         assert re.match(rf"patience: no better epoch than {best_epoch} in {patience} epochs?$", reason)

@@ -58,7 +58,7 @@ class Fit:
     """Returns the seconds that all processes of this run have taken so far, including those that were cut off."""
 
     def epochs(self) -> None:
-        """Trains until `run.epochs` are done or patience runs out.
+        """Trains until `run.epochs` are done, patience runs out or the run is hopeless.
 
         Raises Stopped, DivergedError, DataFaultError or StorageError.
         """
@@ -78,7 +78,7 @@ class Fit:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train."""
-        return self.session.progress.finished(self.run.epochs, self.run.patience)
+        return self.session.progress.finished(self.run.epochs, self.run.patience, self.run.hopeless)
 
     def mixture_si_snr(self) -> float:
         """Returns the score of the unprocessed mixtures on the validation set, in dB."""
@@ -108,13 +108,13 @@ class Fit:
 
         Args:
             state: running, finished, stopped, diverged, data fault or out of memory.
-            reason: what was wrong; a finished run has a reason where patience ended it.
+            reason: what was wrong; a finished run has a reason where it ended before --epochs.
         """
         if math.isnan(self.session.progress.mixture_val_si_snr):
             return
         run, session = self.run, self.session
         if state == "finished":
-            reason = session.progress.patience_reason(run.epochs, run.patience)
+            reason = session.progress.early_reason(run.epochs, run.patience, run.hopeless)
         content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
         # The path of the corpus does not define the run, but evaluating the run needs the same corpus.
         content |= {"data_dir": str(self.run.data_dir.absolute()), "spent_seconds": self.spent()}

@@ -79,17 +79,24 @@ class Progress:
         """The epoch with the best validation, the first of equals; None before the first epoch has ended."""
         return max(self.history, key=lambda record: record.val_si_snr, default=None)
 
-    def finished(self, epochs: int, patience: int | None) -> bool:
-        """Returns whether `epochs` are done, or the last `patience` epochs brought no better validation."""
-        done, best = len(self.history), self.best
-        return done >= epochs or (patience is not None and best is not None and done - best.epoch >= patience)
+    def finished(self, epochs: int, patience: int | None, hopeless: int | None = None) -> bool:
+        """Returns whether `epochs` are done, or there is a reason to end before them."""
+        return len(self.history) >= epochs or self.early_reason(epochs, patience, hopeless) is not None
 
-    def patience_reason(self, epochs: int, patience: int | None) -> str | None:
-        """Returns why the run ended before `epochs`; None where patience has not ended it."""
-        if not (self.best and self.finished(epochs, patience)) or len(self.history) >= epochs:
+    def early_reason(self, epochs: int, patience: int | None, hopeless: int | None = None) -> str | None:
+        """Returns why the run ends before `epochs`; None where it does not.
+
+        That is so where the last `patience` epochs brought no better validation, and where, `hopeless` epochs or more
+        being done, the best validation is below that of the unprocessed mixtures.
+        """
+        done, best = len(self.history), self.best
+        if best is None or done >= epochs:
             return None
-        waited = len(self.history) - self.best.epoch
-        return f"patience: no better epoch than {self.best.epoch} in {count(waited, 'epoch')}"
+        if patience is not None and (waited := done - best.epoch) >= patience:
+            return f"patience: no better epoch than {best.epoch} in {count(waited, 'epoch')}"
+        if hopeless is not None and done >= hopeless and best.val_si_snr < self.mixture_val_si_snr:
+            return f"hopeless: still below the unprocessed mixtures after {count(done, 'epoch')}"
+        return None
 
     def to_dict(self) -> dict[str, object]:
         """Returns plain values, so that loading a checkpoint need not run code from it."""

@@ -82,7 +82,7 @@ def _train(
     for note in resume(session, folder.path, identity):
         say(f"warning: {note}")
     resumed = not math.isnan(session.progress.mixture_val_si_snr)
-    finished = session.progress.finished(run.epochs, run.patience)
+    finished = session.progress.finished(run.epochs, run.patience, run.hopeless)
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
     spent = _spent(run, session, started, finished)
     fit = Fit(run, corpus, session, _gradients(run, session), folder, identity, stop, tracker, spent)
@@ -94,7 +94,7 @@ def _train(
         fit.summarize("finished" if finished else "running")
         if not finished:
             fit.epochs()
-            if session.progress.patience_reason(run.epochs, run.patience):
+            if session.progress.early_reason(run.epochs, run.patience, run.hopeless):
                 say(_finished(run, session.progress))
         # A run that is already finished, or nearly, would be over before Katib's collector has looked for it.
         stop.wait(_unless_read_to_end(run.linger) - (0.0 if finished else time.monotonic() - started))
@@ -187,7 +187,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
             f"epoch {record.epoch}/{run.epochs}: done before, validation {record.val_si_snr:.2f} dB",
             metric_line(record.time, record.val_si_snr),
         )
-    if progress.finished(run.epochs, run.patience):
+    if progress.finished(run.epochs, run.patience, run.hopeless):
         say(_finished(run, progress))
     elif progress.history or progress.partial.batches:
         say(
@@ -198,10 +198,13 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
 def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
     """Yields notes on settings without effect and on oddities of the corpus.
 
-    These are a patience that cannot end the run, and stages of the curriculum whose variants no mixture can show.
+    These are a patience or a --hopeless that cannot end the run, and stages of the curriculum whose variants no mixture
+    can show.
     """
     if run.patience is not None and run.patience >= run.epochs:
         yield f"note: --patience {run.patience} has no effect: it needs more than the {run.epochs} of --epochs"
+    if run.hopeless == run.epochs:
+        yield f"note: --hopeless {run.hopeless} has no effect: the run ends after the {run.epochs} of --epochs"
     for subset in (corpus.train, corpus.validation):
         if subset.repeated:
             yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat an earlier one"
@@ -223,8 +226,9 @@ def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
 def _finished(run: Run, progress: Progress) -> str:
     """Returns why nothing is left to train, and what would train more."""
     more = "more --epochs continue it"
-    if reason := progress.patience_reason(run.epochs, run.patience):
-        more = f"--epochs asks for {run.epochs}; {reason}; a larger --patience continues it"
+    if reason := progress.early_reason(run.epochs, run.patience, run.hopeless):
+        flag = "--patience" if reason.startswith("patience") else "--hopeless"
+        more = f"--epochs asks for {run.epochs}; {reason}; a larger {flag} continues it"
     return f"{run.run_dir}: finished, {len(progress.history)} epochs are done; {more}"
 
 

@@ -48,6 +48,8 @@ DEFECTS: Defects = {
     "precision that is not there": (also("--precision=fp8"), {f"trainer-value {at(0)}"}),
     "variant that is not there": (also("--validation-variants", "SER", "SEE"), {f"trainer-value {at(2)}"}),
     "number out of range": (also("--batch_size", "0"), {f"trainer-value {at(1)}"}),
+    "hopeless at once": (also("--hopeless", "0"), {f"trainer-value {at(1)}"}),
+    "hopeless after more than all epochs": (also("--epochs", "9", "--hopeless", "10"), {f"trainer-value {at(3)}"}),
     "no number": (also("--epochs", "50.0"), {f"trainer-value {at(1)}"}),
     "number that is none": (also("--segment-seconds", "nan"), {f"trainer-value {at(1)}"}),
     "setting in one word that does not fit": (

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from katib.backend.local.table import table as local_table
 from katib.budget.estimate import plan
 from katib.manifest.object import Manifest
 from katib.report.cost import cost, cost_figure
@@ -26,7 +28,7 @@ from katib.table.trial_table import TrialTable
 from katib.trial import Direction
 from tests.katib.backend.cluster.test_cluster_table import katib_trial
 from tests.katib.backend.cluster.test_cluster_table import made as on_cluster
-from tests.katib.conclude.made import made, manifest, trial
+from tests.katib.conclude.made import identity, made, manifest, trial
 from tests.katib.services.rig import DbManager
 
 ENDED = (1.0, 2.0, 3.0, *[2.5] * 10)
@@ -121,6 +123,28 @@ def table(tmp_path: Path) -> TrialTable:
         trial("c", *(epoch / 10 for epoch in range(100))),
         trial("d", *[0.0] * 20, state="EarlyStopped", reason="the median", stop="the median"),
     )
+
+
+def test_a_hopeless_trial_is_told_from_its_epochs_and_the_command(tmp_path: Path) -> None:
+    """Both backends have these rows. One that patience ended at that epoch, one above the mixtures and one that ran on
+    are not hopeless; every verb shows the reason, and log and report the epochs.
+    """
+    spec = manifest()["spec"]
+    spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"] += ["--hopeless", "13"]
+    search = replace(identity(), spec=spec)
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good" / "summary.json").write_text('{"mixture_val_si_snr": 2.0}')
+    rising = [epoch / 10 for epoch in range(100)]
+    trials = [trial("bad", *rising[:13]), trial("patient", *ENDED), trial("on", *rising)]
+    trials.append(trial("good", *(5 + value for value in rising[:13])))
+    found = local_table(search, trials, tmp_path)
+    why = "hopeless: still below the unprocessed mixtures after 13 epochs"
+    assert {row.trial: row.reason for row in found.rows} == {"bad": why, "patient": WHY, "on": "", "good": ""}
+    assert next(row.value for row in found.rows if row.trial == "bad") == 1.2
+    assert why in "".join(markdown(found))
+    said = "patience ended 1 trial, after 13 of 100 epochs on average; hopelessness ended 1 trial, after 13 of 100"
+    assert said in entry(found, "abc", None)
+    assert said[1:] in cost_figure(found).finding
 
 
 def test_the_reason_stands_in_every_form_of_the_table(table: TrialTable) -> None:
