@@ -1,12 +1,14 @@
 """Tests the rule that pauses trials on thin evidence and lets them go on: who pauses, who goes on, and what is next."""
 
+import random
+
 import pytest
 
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm, Parameter
 from katib.search.history import Observation, Outcome
 from katib.search.next_step import Step, next_steps, room_for
-from katib.search.promotion import Promote
+from katib.search.promotion import Promote, katib_trials
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stop_rules import stop_rule
@@ -93,3 +95,38 @@ def test_a_wrong_setting_is_refused_by_name(settings: dict[str, str], says: str)
     """Check, engine and services show the same line."""
     with pytest.raises(ManifestError, match=says):
         stop_rule(Algorithm("promote", settings), UP, "loss")
+
+
+@pytest.mark.parametrize(
+    ("configurations", "eta", "rungs"), [(10, 2.0, (2, 4, 6)), (24, 2.0, (2, 4, 6)), (24, 3.0, (3,))]
+)
+def test_katib_has_room_for_every_continuation(configurations: int, eta: float, rungs: tuple[int, ...]) -> None:
+    """With values that rank alike at each rung, or not at all, and get better or worse from one trial to the next."""
+    luck = random.Random(1)
+    for trend in (-0.1, 0.0, 0.1):
+        for noise in (0.0, 1.0):
+            curves = [
+                [trend * index + own + noise * luck.gauss(0, 1) for _ in range(rungs[-1] + 1)]
+                for index, own in enumerate(luck.gauss(0, 1) for _ in range(configurations))
+            ]
+            trials = trials_of(Promote(UP, rungs, eta), curves)
+            assert configurations < trials <= katib_trials(configurations, len(rungs), eta)
+    assert katib_trials(50, 4, 2.0) == 50 + 25 + 13 + 7 + 4
+
+
+def trials_of(rule: Promote, curves: list[list[float]]) -> int:
+    """Searches configurations with these curves, one at a time; returns how many begin or go on."""
+    listed: list[Observation] = []
+    for trials in range(1000):
+        going_on = rule.continues(listed)
+        index = listed.index(going_on) if going_on else len(listed)
+        if index == len(curves):
+            return trials
+        curve, ran = curves[index], len(going_on.values) if going_on else 0
+        others = [each.values for each in listed if each is not going_on and each.outcome == "stopped"]
+        completed = [each.values for each in listed if each.outcome == "completed"]
+        steps = range(ran + 1, len(curve) + 1)
+        pause = next((step for step in steps if rule.decide(curve[:step], others, completed)), None)
+        now = made(f"{index:02}", "stopped" if pause else "completed", tuple(curve[:pause]))
+        listed[index : index + 1] = [now]
+    raise AssertionError("the search has no end")
