@@ -10,6 +10,9 @@ from katib.untrusted import checked, clean, is_name
 
 State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
 ENDED: tuple[State, ...] = ("Succeeded", "EarlyStopped", "Failed", "MetricsUnavailable")
+CONTINUES_LABEL = "sepsweep/continues"
+"""The label of a continuation on Katib: the name of its configuration's first trial. Katib puts it on the trial and on
+its pods."""
 WITHOUT_RESULT: tuple[State, ...] = ("Failed", "MetricsUnavailable")
 CONDITIONS: Mapping[str, State] = {
     "EarlyStopped": "EarlyStopped",

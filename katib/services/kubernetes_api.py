@@ -2,7 +2,7 @@
 
 It uses the standard library: the kubernetes package alone takes 50 MB, as much as the early-stopping service may have.
 The rights that it needs are those of k8s/base/services-rbac.yaml: get and list trials, get experiments, patch the
-status of trials, list and watch pods.
+status of trials, list and watch pods, get Jobs.
 """
 
 import json
@@ -18,7 +18,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from katib.errors import ClusterError
-from katib.services.objects import EXPERIMENT_LABEL, TRIAL_LABEL, ExperimentObject, PodObject, TrialObject
+from katib.services.objects import EXPERIMENT_LABEL, TRIAL_LABEL, ExperimentObject, JobObject, PodObject, TrialObject
 from katib.tree import Tree, at, items_at, text_at
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -28,6 +28,7 @@ WATCH_SECONDS = 240
 """The API server ends a watch after so many seconds."""
 EARLY_STOPPED = "EarlyStopped"
 REFUSED = (401, 403)
+ABSENT = 404
 CHANGED_MEANWHILE = 422
 """The answer to a JSON patch whose `test` does not hold."""
 TRIES = 5
@@ -42,6 +43,7 @@ class KubernetesApi:
         self.server = server
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
         self._pods = f"{server}/api/v1/namespaces/{namespace}/pods"
+        self._jobs = f"{server}/apis/batch/v1/namespaces/{namespace}/jobs"
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
@@ -70,6 +72,18 @@ class KubernetesApi:
         """Returns the pods of an experiment's trials, and the version from which a watch continues."""
         answer = self._call("GET", _of_trials(experiment), root=self._pods)
         return [PodObject(item) for item in items_at(answer, "items")], text_at(answer, "metadata", "resourceVersion")
+
+    def has_gone(self, trial: str) -> bool:
+        """Returns whether nothing trains for a trial, now or later: its Job has ended, and none of its pods is left."""
+        try:
+            job = JobObject(self._call("GET", f"/{_quoted(trial)}", root=self._jobs))
+        except AbsentError:
+            job = None
+        if job is not None and not job.has_ended:
+            return False
+        where = f"?{urllib.parse.urlencode({'labelSelector': f'{TRIAL_LABEL}={trial}'})}"
+        pods = items_at(self._call("GET", where, root=self._pods), "items")
+        return all(PodObject(pod).has_ended for pod in pods)
 
     def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, PodObject]]:
         """Yields the events of an experiment's pods after `version`, as type and pod, until the watch ends."""
@@ -146,7 +160,7 @@ class KubernetesApi:
         except urllib.error.HTTPError as error:
             if error.code == CHANGED_MEANWHILE and method == "PATCH":
                 raise _ChangedError("changed meanwhile") from None
-            kind = NoRightError if error.code in REFUSED else ClusterError
+            kind = {ABSENT: AbsentError, **dict.fromkeys(REFUSED, NoRightError)}.get(error.code, ClusterError)
             raise kind(f"{method} {path}: {error.code} {_message(error)}") from None
         except (OSError, ValueError) as error:
             raise ClusterError(f"{method} {path}: no answer of the Kubernetes API: {error}") from None
@@ -154,6 +168,10 @@ class KubernetesApi:
 
 class NoRightError(ClusterError):
     """The pod's account lacks a right."""
+
+
+class AbsentError(ClusterError):
+    """There is no such object."""
 
 
 class _ChangedError(ClusterError):

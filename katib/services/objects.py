@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from katib.manifest.search import Algorithm
 from katib.metrics import rankable
 from katib.tree import Tree, at, items_at, text_at
-from katib.trial import Direction
+from katib.trial import CONTINUES_LABEL, Direction
 from katib.tries import Record, Span, instant, read_record, short, span_of
 
 EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
@@ -64,6 +64,11 @@ class TrialObject:
         return text_at(self.tree, "metadata", "labels", EXPERIMENT_LABEL)
 
     @property
+    def continues(self) -> str:
+        """The first trial of the configuration that it goes on with; empty for one that began a configuration."""
+        return text_at(self.tree, "metadata", "labels", CONTINUES_LABEL)
+
+    @property
     def metric(self) -> str:
         """The name of the objective's metric."""
         return text_at(self.tree, "spec", "objective", "objectiveMetricName")
@@ -112,6 +117,11 @@ class PodObject:
         """The name of the trial that the pod belongs to."""
         return text_at(self.tree, "metadata", "labels", TRIAL_LABEL)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its containers have ended for good."""
+        return text_at(self.tree, "status", "phase") in ("Succeeded", "Failed")
+
     def spans(self, *, deleted: bool = False) -> dict[str, Span]:
         """Returns when the pod ran, by its short name; empty where it has not started.
 
@@ -123,3 +133,16 @@ class PodObject:
         if deleted and span.end is None:
             span = Span(span.start, datetime.now(UTC))
         return {short(text_at(self.tree, "metadata", "name"), self.trial): span}
+
+
+@dataclass(frozen=True)
+class JobObject:
+    """The Job of a trial, which has the trial's name."""
+
+    tree: Tree
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it starts no pod any more."""
+        conditions = items_at(self.tree, "status", "conditions")
+        return any(item.get("type") in ("Complete", "Failed") and item.get("status") == "True" for item in conditions)

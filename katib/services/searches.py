@@ -12,6 +12,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from katib.errors import ClusterError
+from katib.search.families import families, joined
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import Curve, Stop, StopRule
 from katib.services.kubernetes_api import KubernetesApi
@@ -38,6 +39,8 @@ class WatchedSearch:
     metric: str
     direction: Direction
     ended: dict[str, bool] = field(default_factory=dict)
+    continues: dict[str, str] = field(default_factory=dict)
+    """The first trial of the configuration that each trial goes on with; empty for a first one."""
     curves: dict[str, Curve] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
     """Trials whose curve was read after their end, so that it does not change any more."""
@@ -49,22 +52,24 @@ class WatchedSearch:
     _reading: threading.Lock = field(default_factory=threading.Lock)
     """Held while curves are read, so that simultaneous requests read none of them twice."""
 
-    def set_trials(self, states: Mapping[str, Set[str]]) -> None:
+    def set_trials(self, states: Mapping[str, Set[str]], continues: Mapping[str, str]) -> None:
         """Replaces the trials by these, each with its conditions; the others were deleted and are forgotten."""
         with self._lock:
+            self.continues = dict(continues)
             self.ended = {name: state_of(held) in ENDED for name, held in states.items()}
             self.succeeded = {name for name, held in states.items() if state_of(held) == "Succeeded"}
             self.failed = {name for name, held in states.items() if "Failed" in held}
             self.curves = {name: curve for name, curve in self.curves.items() if name in states}
             self.complete &= states.keys()
 
-    def add(self, trial: str) -> None:
+    def add(self, trial: str, continues: str) -> None:
         """Adds a trial that was created meanwhile."""
         with self._lock:
             self.ended.setdefault(trial, False)
+            self.continues.setdefault(trial, continues)
 
-    def read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve], list[Curve]]:
-        """Returns the curve of `trial`, those of the other trials, and separately those that ran to their own end.
+    def read(self, trial: str, logs: ObservationLogs) -> "Curves":
+        """Returns the curves that decide on `trial`.
 
         A running trial's curve is read whenever that trial's collector asks, after each epoch; here only missing curves
         are read as well. Raises ClusterError where other requests wait for the DB manager too long, AWAY where it does
@@ -77,7 +82,7 @@ class WatchedSearch:
         finally:
             self._reading.release()
 
-    def _read(self, trial: str, logs: ObservationLogs) -> tuple[Curve, list[Curve], list[Curve]]:
+    def _read(self, trial: str, logs: ObservationLogs) -> "Curves":
         with self._lock:
             just_ended = {name for name, ended in self.ended.items() if ended and name not in self.complete}
             stale = {trial, *just_ended, *(self.ended.keys() - self.curves.keys())}
@@ -90,16 +95,51 @@ class WatchedSearch:
         with self._lock:
             self.curves.update((name, curve) for name, curve in new.items() if name in self.ended)
             self.complete |= just_ended & self.ended.keys()
-            others = {name: curve for name, curve in self.curves.items() if name not in {trial, *self.failed}}
-            completed = [others.pop(name) for name in self.succeeded & others.keys()]
-            return new[trial], list(others.values()), completed
+            return self._joined(trial, self.curves | {trial: new[trial]})
+
+    def _joined(self, trial: str, curves: Mapping[str, Curve]) -> "Curves":
+        """Returns the curves of all configurations, of which each has one, however often it went on."""
+        listed = families({name: self.continues.get(name, "") for name in curves})
+        own = listed.pop(self.continues.get(trial) or trial)
+        before = joined(curves[name] for name in own if name != trial)
+        # A configuration that is complete goes on only to report its history again.
+        found = Curves(
+            joined(curves[name] for name in own),
+            len(before),
+            any(name in self.succeeded for name in own if name != trial),
+        )
+        for names in listed.values():
+            if not self.succeeded.isdisjoint(names):
+                found.completed.append(joined(curves[name] for name in names))
+            elif names[-1] not in self.failed:
+                found.others.append(joined(curves[name] for name in names))
+        return found
 
     def decide(self, trial: str, logs: ObservationLogs, last: int = 1) -> tuple[int, int, Stop | None]:
-        """Returns the steps of `trial`, the number of others, and why it is to stop at one of its `last` steps."""
-        own, others, completed = self.read(trial, logs)
-        steps = range(len(own), max(0, len(own) - last), -1)
-        stops = (self.rule.decide(own[:step], others, completed) for step in steps)
-        return len(own), len(others + completed), next((stop for stop in stops if stop), None)
+        """Returns the steps of `trial`, the number of others, and why it is to stop at one of its `last` steps.
+
+        Of these only those count that no earlier trial of its configuration has reported.
+        """
+        found = self.read(trial, logs)
+        own, compared = found.own, len(found.others + found.completed)
+        steps = range(len(own), max(found.before, len(own) - last), -1)
+        stops = (self.rule.decide(own[:step], found.others, found.completed) for step in steps if not found.is_complete)
+        return len(own), compared, next((stop for stop in stops if stop), None)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of a search's configurations, as one of its trials is compared with them."""
+
+    own: Curve
+    """Of the trial's configuration."""
+    before: int
+    """So many steps of it were reported by earlier trials of the configuration."""
+    is_complete: bool
+    """Whether an earlier trial ran to its own end."""
+    others: list[Curve] = field(default_factory=list)
+    completed: list[Curve] = field(default_factory=list)
+    """Of the other configurations that ran to their own end."""
 
 
 class Searches:
@@ -118,7 +158,10 @@ class Searches:
         read = _search(name, self._api.experiment(name))
         if read is None:
             return None
-        states = {trial.name: trial.states for trial in self._api.trials(name)}
+        states: dict[str, Set[str]] = {}
+        continues: dict[str, str] = {}
+        for trial in self._api.trials(name):
+            states[trial.name], continues[trial.name] = trial.states, trial.continues
         with self._lock:
             cached = self._cached.get(name)
             same = cached is not None and (cached.rule, cached.metric) == (read.rule, read.metric)
@@ -126,7 +169,7 @@ class Searches:
             self._cached.move_to_end(name)
             while len(self._cached) > MOST_SEARCHES:
                 self._cached.popitem(last=False)
-        search.set_trials(states)
+        search.set_trials(states, continues)
         return search
 
     def of(self, trial: str) -> WatchedSearch | None:
@@ -135,7 +178,8 @@ class Searches:
             if search := next((search for search in self._cached.values() if trial in search.ended), None):
                 return search
         try:
-            name = self._api.trial(trial).experiment
+            own = self._api.trial(trial)
+            name = own.experiment
             with self._lock:
                 search = self._cached.get(name)
             search = search or (self.refresh(name) if name else None)
@@ -143,7 +187,7 @@ class Searches:
             log.warning("trial %s belongs to no known experiment, and continues: %s", trial[:100], error)
             return None
         if search is not None:
-            search.add(trial)
+            search.add(trial, own.continues)
         return search
 
 

@@ -4,7 +4,8 @@ It keeps no state: each request holds the experiment and its trials, and the ans
 that restarts, a reply that Katib discards after a write conflict and a repeated request change nothing. Three things
 are not in a request and are looked up: the values by step, without which a trial that was stopped early would count by
 its best value alone (--db-manager), the trials of earlier experiments that the setting warm_start names, and which
-trials belong to an experiment of the same name in another namespace (namesakes.py).
+trials belong to an experiment of the same name in another namespace (namesakes.py). With the stop rule promote all
+trials are looked up (continuations.py).
 """
 
 import hashlib
@@ -19,15 +20,20 @@ from itertools import islice
 from katib.errors import ClusterError
 from katib.manifest.search import Search
 from katib.search.history import Observation
+from katib.search.next_step import Step
+from katib.search.promotion import Promote
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
+from katib.search.stop_rules import stop_rule
 from katib.services import requests
 from katib.services.bookkeeping import Bookkeeper
+from katib.services.continuations import Continuations
 from katib.services.kubernetes_api import KubernetesApi, NoRightError, in_cluster
 from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
 from katib.services.server import arguments, serve
 from katib.services.stubs import Message, pb, rpc
+from katib.trial import CONTINUES_LABEL
 
 PORT = 6789
 HEALTH = "manager.v1beta1.Suggestion"
@@ -64,28 +70,52 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.search_of(request.experiment)
-        self._keep_own_trials(request)
-        curves = self._curves(request, search)
-        history = requests.history(request, search, curves)
         proposer = _seeded(_sampler(search), search)
-        # Katib leaves trials without metrics out of the request; their points must not be proposed again.
-        position = max(len(history), request.total_request_number - count)
-        names = {trial.name for trial in request.trials}
-        points = proposer.propose(history, count, earlier=self._earlier(search), position=position, names=names)
-        if len(points) < count:
+        if search.pauses:
+            steps, begun = self._promoted(search, proposer, count, request.total_request_number - count)
+        else:
+            steps, begun = self._proposed(search, proposer, request)
+        if len(steps) < count:
             raise RequestError(
-                f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(points)} of the"
-                f" space are left untried after {len(history)} trials;"
-                f" set maxTrialCount to {len(history) + len(points)}"
+                f"algorithm {search.algorithm.name}: {count} more assignments are asked for, and {len(steps)} of the"
+                f" space are left untried after {begun} trials;"
+                f" set maxTrialCount to {begun + len(steps)}"
             )
         log.info(
             "%s: %d proposed after %d trials, %.0f ms",
             search.name,
             count,
-            len(history),
+            begun,
             1e3 * (time.perf_counter() - begin),
         )
-        return pb.GetSuggestionsReply(parameter_assignments=[_assignments(point, proposer) for point in points])
+        return pb.GetSuggestionsReply(parameter_assignments=[_assignments(step) for step in steps])
+
+    def _proposed(self, search: Search, proposer: Sampler, request: Message) -> tuple[list[Step], int]:
+        """Returns new configurations after the trials of `request`, and the number of those."""
+        count = request.current_request_number
+        self._keep_own_trials(request)
+        curves = self._curves(request, search)
+        history = requests.history(request, search, curves)
+        # Katib leaves trials without metrics out of the request; their points must not be proposed again.
+        position = max(len(history), request.total_request_number - count)
+        names = {trial.name for trial in request.trials}
+        points = proposer.propose(history, count, earlier=self._earlier(search), position=position, names=names)
+        return [Step(point, trial=proposer.trial_name(point)) for point in points], len(history)
+
+    def _promoted(self, search: Search, proposer: Sampler, count: int, proposed: int) -> tuple[list[Step], int]:
+        """Returns the next steps of a search with promote after `proposed` trials, and the number of those."""
+        api, db_manager, rule = self._for_promote(search)
+        found = Continuations.read(search, rule, proposer, api, db_manager)
+        return found.next(count, proposed, self._earlier(search)), len(found.trials)
+
+    def _for_promote(self, search: Search) -> tuple[KubernetesApi, str, Promote]:
+        """Returns what continuations need. Raises RequestError where it is missing."""
+        if self._api is None or not self._db_manager:
+            raise RequestError("promote: this service has no access to the cluster's trials, or no --db-manager")
+        assert search.early_stopping is not None  # noqa: S101 (search.pauses)
+        rule = stop_rule(search.early_stopping, search.direction, search.metric)
+        assert isinstance(rule, Promote)  # noqa: S101 (the rule of that name)
+        return self._api, self._db_manager, rule
 
     def ValidateAlgorithmSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Checks the whole experiment: this is the only call whose error ends it; Katib repeats all others for ever."""
@@ -99,6 +129,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
                 f"parallelTrialCount is {parallel}; at most {requests.MOST_REQUESTED} can be proposed at once"
             )
         _require_room(proposer, search)
+        if search.pauses:
+            _require_rights(self._for_promote(search)[0], search.name)
         self._earlier(search)
         for name in idle_settings(search.algorithm):
             log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
@@ -176,7 +208,7 @@ def _seeded(proposer: Sampler, search: Search) -> Sampler:
 
 def _require_room(proposer: Sampler, search: Search) -> None:
     """Raises RequestError for a space with fewer points than trials: Katib would ask for the missing ones for ever."""
-    points, trials = proposer.space.size, search.max_trials
+    points, trials = proposer.space.size, search.configurations
     endless = trials is None and search.algorithm.name == "grid"
     if points is not None and (endless or (trials or 0) > points):
         raise RequestError(
@@ -185,12 +217,20 @@ def _require_room(proposer: Sampler, search: Search) -> None:
         )
 
 
-def _assignments(point: Mapping[str, str], proposer: Sampler) -> Message:
+def _require_rights(api: KubernetesApi, experiment: str) -> None:
+    """Raises RequestError where this account may not see whether a paused trial has ended."""
+    try:
+        api.has_gone(experiment)
+    except NoRightError as error:
+        raise RequestError(f"promote needs the rights of k8s/base/services-rbac.yaml; apply it: {error}") from None
+
+
+def _assignments(step: Step) -> Message:
     # Katib invents a name where this one is empty (suggestionclient.go).
     return pb.GetSuggestionsReply.ParameterAssignments(
-        trial_name=proposer.trial_name(point),
-        assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in point.items()],
-        labels=LABELS,
+        trial_name=step.trial,
+        assignments=[pb.ParameterAssignment(name=name, value=value) for name, value in step.assignments.items()],
+        labels=LABELS | ({CONTINUES_LABEL: step.continues} if step.continues else {}),
     )
 
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import grpc
 
 from katib.services.kubernetes_api import KubernetesApi
+from katib.services.objects import TRIAL_LABEL
 from katib.services.stubs import pb, rpc
 
 METRIC = "val_si_snr"
@@ -118,6 +119,7 @@ class TrialServer:
         """So many patches find that the controller has written in between."""
         self.refuse_patches = 0
         self.forbid_lists = False
+        self.forbid_jobs = False
         self.pods: list[dict[str, Any]] = []
         self.pod_events: list[dict[str, Any]] = []
         """What a watch of pods tells before the server ends it."""
@@ -138,13 +140,13 @@ class TrialServer:
         self.objects[f"trials/{name}"] = trial
         return trial
 
-    def add_experiment(self, name: str, settings: Mapping[str, str]) -> None:
+    def add_experiment(self, name: str, settings: Mapping[str, str], rule: str = "medianstop") -> None:
         listed = [{"name": key, "value": value} for key, value in settings.items()]
         self.objects[f"experiments/{name}"] = {
             "metadata": {"name": name},
             "spec": {
                 "objective": {"type": "maximize", "objectiveMetricName": METRIC},
-                "earlyStopping": {"algorithmName": "medianstop", "algorithmSettings": listed},
+                "earlyStopping": {"algorithmName": rule, "algorithmSettings": listed},
             },
         }
 
@@ -162,7 +164,11 @@ class TrialServer:
                 if path == "/api/v1/namespaces/sweeps/pods" and "watch=true" in query:
                     self._answer(200, *server.pod_events)
                 elif path == "/api/v1/namespaces/sweeps/pods":
-                    self._answer(200, {"items": server.pods, "metadata": {"resourceVersion": "1"}})
+                    one = parse_qs(query)["labelSelector"][0].partition("katib.kubeflow.org/trial=")[2]
+                    pods = [pod for pod in server.pods if one in ("", pod["metadata"]["labels"][TRIAL_LABEL])]
+                    self._answer(200, {"items": pods, "metadata": {"resourceVersion": "1"}})
+                elif path.startswith("jobs/") and server.forbid_jobs:
+                    self._answer(403, {"message": "jobs is forbidden"})
                 elif path == "trials" and server.forbid_lists:
                     self._answer(403, {"message": "trials is forbidden"})
                 elif path == "trials":
@@ -213,7 +219,8 @@ class TrialServer:
                 self._answer(200, trial)
 
             def _path(self) -> str:
-                return self.path.removeprefix("/apis/kubeflow.org/v1beta1/namespaces/sweeps/")
+                path = self.path.removeprefix("/apis/kubeflow.org/v1beta1/namespaces/sweeps/")
+                return path.removeprefix("/apis/batch/v1/namespaces/sweeps/")
 
             def _answer(self, code: int, *bodies: object) -> None:
                 data = "\n".join(map(json.dumps, bodies)).encode()
@@ -250,6 +257,7 @@ def experiment(
     parameters: Sequence[Any] = SPACE,
     stopping: Mapping[str, str] | None = None,
     max_trials: int = 30,
+    rule: str = "medianstop",
 ) -> Any:
     """Returns an Experiment as ConvertExperiment of Katib's controller sends it."""
     spec = pb.ExperimentSpec(
@@ -263,7 +271,7 @@ def experiment(
         max_trial_count=max_trials,
     )
     if stopping is not None:
-        spec.early_stopping.algorithm_name = "medianstop"
+        spec.early_stopping.algorithm_name = rule
         for key, value in stopping.items():
             spec.early_stopping.algorithm_settings.add(name=key, value=value)
     return pb.Experiment(name=name, spec=spec)

@@ -99,6 +99,7 @@ def test_the_services_may_do_what_they_ask_for_and_no_more() -> None:
         ("trials/status", "patch"),
         ("pods", "list"),
         ("pods", "watch"),
+        ("jobs", "get"),
     }
     name = account["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name}]
