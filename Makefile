@@ -4,6 +4,7 @@
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
+CONTROL := $(VENV)/.control
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
@@ -58,7 +59,7 @@ override targets := help setup test test-cluster lint bench bench-search clean $
 .PHONY: $(targets)
 
 override quoted = '$(subst ','\'',$1)'
-override goals := $(filter $(targets) $(VENV)/bin/python $(RUN) $(DEV) $(BENCH),$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
+override goals := $(filter $(targets) $(VENV)/bin/python $(CONTROL) $(RUN) $(DEV) $(BENCH),$(or $(MAKECMDGOALS),$(.DEFAULT_GOAL)))
 override fail = $(error make $(goals): $1)
 override known := $(sort $(foreach goal,$(goals),$(subst @,,$(takes.$(goal)))))
 override unknown := $(if $(goals),$(filter-out $(known) $(anywhere),$(given)))
@@ -73,7 +74,7 @@ $(call fail,$(or $(shell $(interpreter) -m katib.cli._variables $(call each_quot
     -- $(call each_quoted,$(MAKEOVERRIDES)) 2>/dev/null),unknown variable $(unknown) (it takes $(known))))
 endif
 arguments = $(patsubst @%,%,$(filter @%,$(takes.$1)))
-override strange := $(firstword $(filter-out $(targets) $(VENV)/bin/python $(RUN) $(DEV) $(BENCH),$(MAKECMDGOALS)))
+override strange := $(firstword $(filter-out $(targets) $(VENV)/bin/python $(CONTROL) $(RUN) $(DEV) $(BENCH),$(MAKECMDGOALS)))
 ifneq ($(strange),)
 $(error make $(strange): $(or $(shell $(interpreter) -m katib.cli._variables --target $(call quoted,$(strange)) -- $(targets) \
     -- $(call arguments,$(firstword $(goals))) 2>/dev/null),no such target; make help lists them))
@@ -109,17 +110,25 @@ quiet = $(shell test -t 2 || echo -q)
 $(VENV)/bin/python:
 	$(interpreter) -m venv $(VENV)
 
+# What trains nothing needs no trainer; where there is one already, its environment serves.
+control := $(if $(wildcard $(RUN)),$(RUN),$(CONTROL))
+
+$(CONTROL): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
+	@echo "installs the packages into $(VENV): about 0.4 GB, once, without the trainer's" >&2
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e .
+	@touch $@
+
 $(RUN): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	@echo "installs the packages into $(VENV): about 6 GB, once, which takes minutes" >&2
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus]'
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,services,dev]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,services,dev]'
 	@touch $@
 
 $(BENCH): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[control,trainer,corpus,bench]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,bench]'
 	@touch $@
 
 # --- this machine ------------------------------------------------------------------------------------------------------
@@ -129,30 +138,30 @@ $(verbs):
 demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search
 corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
-plan: $(RUN) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
+plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
-render: $(RUN) ## the Katib Experiment of MODEL= on stdout
-check: $(RUN) ## every defect of the Experiment manifest FILE=, offline (STRICT=1)
-sweep: $(RUN) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
-results: $(RUN) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
-report: $(RUN) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
-ui: $(RUN) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
-best: $(RUN) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
-confirm: $(RUN) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)
-arch: $(RUN) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
-log: $(RUN) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
+render: $(control) ## the Katib Experiment of MODEL= on stdout
+check: $(control) ## every defect of the Experiment manifest FILE=, offline (STRICT=1)
+sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
+results: $(control) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
+report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
+ui: $(control) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
+best: $(control) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
+confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)
+arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
+log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
-doctor: $(RUN) ## can the cluster run the search of MODEL= (default: all); how to fix what is not
-install-katib: $(RUN) ## Katib v0.19.0 with our services on the cluster (YES=1)
-images: $(RUN) ## both images, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…')
-deploy: $(RUN) ## the search of MODEL= (or all) on the cluster; an ended one continues (ANEW=1)
-status: $(RUN) ## what runs on the cluster, of MODEL= or all (WATCH=1)
-logs: $(RUN) ## what TRIAL= prints (FOLLOW=1)
-pause: $(RUN) ## frees the GPUs of the search of MODEL= for a while; checkpoints are kept (YES=1)
-resume: $(RUN) ## continues the paused search of MODEL= (YES=1)
-stop: $(RUN) ## ends the search of MODEL= for good and keeps its results (YES=1)
-delete: $(RUN) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1: run directories too)
+doctor: $(control) ## can the cluster run the search of MODEL= (default: all); how to fix what is not
+install-katib: $(control) ## Katib v0.19.0 with our services on the cluster (YES=1)
+images: $(control) ## both images, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…')
+deploy: $(control) ## the search of MODEL= (or all) on the cluster; an ended one continues (ANEW=1)
+status: $(control) ## what runs on the cluster, of MODEL= or all (WATCH=1)
+logs: $(control) ## what TRIAL= prints (FOLLOW=1)
+pause: $(control) ## frees the GPUs of the search of MODEL= for a while; checkpoints are kept (YES=1)
+resume: $(control) ## continues the paused search of MODEL= (YES=1)
+stop: $(control) ## ends the search of MODEL= for good and keeps its results (YES=1)
+delete: $(control) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1: run directories too)
 
 # --- development -----------------------------------------------------------------------------------------------
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)

@@ -9,8 +9,9 @@ import typer
 import typer.main
 
 from katib.cli._calls import complaint, require_filled
-from katib.cli._help import GROUPS, PROGRAM, overview
+from katib.cli._help import overview
 from katib.errors import SepsweepError, UnansweredError, nearest
+from katib.program import GROUPS, as_typed, name
 from katib.untrusted import clean
 
 CLI = Path(__file__).parent / "cli"
@@ -39,7 +40,7 @@ def main(words: list[str]) -> int:
             raise SepsweepError(f"unknown verb '{verb}': {nearest(verb, known)}")
         return _run(verb, words[1:])
     except SepsweepError as error:
-        print(f"error: {clean(str(error))}", file=sys.stderr)
+        print(f"error: {as_typed(clean(str(error)))}", file=sys.stderr)
         return error.exit_code
 
 
@@ -63,11 +64,11 @@ def _run(verb: str, words: list[str]) -> int:
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
     try:
         require_filled(verb, words, typer.main.get_command(app).params)
-        result = app(words, prog_name=f"{PROGRAM} {verb}", standalone_mode=False)
+        result = app(words, prog_name=f"{name()} {verb}", standalone_mode=False)
     except typer.Abort:
         raise UnansweredError("nothing was changed; --yes answers for you") from None
     except typer.TyperException as error:
-        raise SepsweepError(f"{verb}: {complaint(error, words)} (see {PROGRAM} {verb} --help)") from None
+        raise SepsweepError(f"{verb}: {complaint(error, words)} (see {name()} {verb} --help)") from None
     return result if isinstance(result, int) else 0
 
 

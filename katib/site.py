@@ -9,8 +9,7 @@ from pydantic import Field
 from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import SiteError
-
-SITE = Path(__file__).parent.parent / "k8s" / "site.yaml"
+from katib.program import k8s
 
 SUFFIXES = ("m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti")
 HIGHEST_ID = 2**31 - 1
@@ -121,6 +120,11 @@ class Site(Strict):
     user: User
 
 
+def default_site() -> Path:
+    """Returns k8s/site.yaml of the current folder where there is one, or else our own."""
+    return k8s() / "site.yaml"
+
+
 def load_site(path: Path | None = None) -> Site:
-    """Returns the site in `path`, by default k8s/site.yaml. Raises SiteError."""
-    return load(path or SITE, Site, SiteError)
+    """Returns the site in `path`, by default that of `default_site`. Raises SiteError."""
+    return load(path or default_site(), Site, SiteError)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from katib.columns import Column, Styled, Table, columns, fit, missing, wrapped
+from katib.program import as_typed
 from katib.untrusted import clean
 
 DUMB = ("dumb", "unknown")
@@ -64,7 +65,7 @@ class Output:
     def words(self, text: str, style: str = "", *, lead: Styled = ("", ""), indent: int = 0) -> None:
         """Prints a sentence after `lead`, in lines of the terminal's width, without control characters."""
         start, own = lead
-        text = clean(start + text)
+        text = as_typed(clean(start + text))
         lines = wrapped(text, self.width, indent) if self.width else [text]
         self.line((lines[0][: len(start)], own), (lines[0][len(start) :], style))
         for line in lines[1:]:
@@ -151,7 +152,7 @@ def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -
 
 def say(text: str) -> None:
     """Prints a line at once, even into a pipe, without control characters: much of it comes from a cluster."""
-    print(clean(text), flush=True)
+    print(as_typed(clean(text)), flush=True)
 
 
 def rule(table: Table, out: Output) -> str:

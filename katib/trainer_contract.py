@@ -13,10 +13,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-"""The folder of the packages katib and trainer, so that `python -m trainer` works from any other folder."""
+from katib.program import CORPUS_PACKAGES, ROOT, TRAINER_PACKAGES, lack, remedy
+
 MODULE = "trainer"
 CORPUS_MODULE, PACK_MODULE = "trainer.data.corpus", "trainer.data.pack"
 """The modules that build and pack a corpus."""
@@ -100,7 +99,7 @@ class Answer:
     def problem(self) -> str:
         """Why it failed, in its own words; and what to do where its packages are not installed."""
         last = self.errors[-1].removeprefix(ERROR) if self.errors else f"the trainer ended with exit code {self.code}"
-        return last + ("; `make setup` installs the trainer's packages" if "ModuleNotFoundError" in last else "")
+        return last + (f"; {remedy()}" if "ModuleNotFoundError" in last else "")
 
 
 def program(module: str = MODULE) -> tuple[str, ...]:
@@ -166,5 +165,11 @@ def _lines(stream: Iterable[str], relayed: tuple[str, ...]) -> Iterator[str]:
 
 
 def show_trainer(module: str, *words: object) -> int:
-    """Runs a module of the trainer that speaks for itself on this terminal, and returns its exit code."""
+    """Runs a module of the trainer that speaks for itself on this terminal, and returns its exit code.
+
+    It is 2, after one line, where the module's packages are not installed.
+    """
+    if problem := lack(CORPUS_PACKAGES if module == CORPUS_MODULE else TRAINER_PACKAGES):
+        print(f"{ERROR}{problem}", file=sys.stderr)
+        return int(Exit.BAD_INPUT)
     return subprocess.run([*program(module), *map(str, words)], env=environment(), check=False).returncode

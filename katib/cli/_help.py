@@ -1,43 +1,29 @@
-"""The page that `python -m katib` prints without a verb: the first steps, and the verbs in the order of their use."""
+"""The page that the program prints without a verb: the first steps, and the verbs in the order of their use."""
 
 import shutil
 from collections.abc import Callable
 from textwrap import fill
 
-PROGRAM = "python -m katib"
-GROUPS = {
-    "Begin": ("demo", "corpus", "pack"),
-    "Search": ("plan", "local", "render", "check", "sweep"),
-    "Conclude": ("results", "report", "ui", "best", "confirm", "arch", "log"),
-    "On a cluster with Katib": (
-        "doctor",
-        "install-katib",
-        "images",
-        "deploy",
-        "status",
-        "logs",
-        "pause",
-        "resume",
-        "stop",
-        "delete",
-    ),
-}
-WIDEST, NAME = 100, 16
+from katib.program import GROUPS, name
+
+WIDEST, COLUMN = 100, 16
 
 
 def overview(summary: Callable[[str], str]) -> str:
     """Returns the page, in lines of the terminal's width; `summary` returns the sentence that describes a verb."""
+    program = name()
+    make = "" if program == "sepsweep" else "; make VERB takes --trials 6 as TRIALS=6"
     width = min(WIDEST, shutil.get_terminal_size().columns)
     head = (
         "Sepsweep finds the training hyperparameters of speech-separation models.",
         "",
-        f"Usage: {PROGRAM} VERB [OPTIONS]; make VERB takes --trials 6 as TRIALS=6",
+        f"Usage: {program} VERB [OPTIONS]{make}",
         "",
         "First, from nothing to a report in minutes:",
-        f"  {PROGRAM} demo",
+        f"  {program} demo",
         "Then a search on your own corpus, and the options of a verb:",
-        f"  {PROGRAM} local convtasnet --preset debug --data path/to/PolSESS",
-        f"  {PROGRAM} local --help",
+        f"  {program} local convtasnet --preset debug --data path/to/PolSESS",
+        f"  {program} local --help",
     )
     found = list(head)
     for heading, verbs in GROUPS.items():
@@ -46,8 +32,8 @@ def overview(summary: Callable[[str], str]) -> str:
             fill(
                 summary(verb),
                 width,
-                initial_indent=f"  {verb:{NAME - 2}}",
-                subsequent_indent=" " * NAME,
+                initial_indent=f"  {verb:{COLUMN - 2}}",
+                subsequent_indent=" " * COLUMN,
                 break_long_words=False,
                 break_on_hyphens=False,
             )

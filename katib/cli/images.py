@@ -7,7 +7,7 @@ import typer
 from katib.cli.options import SiteFile, Yes
 from katib.cli.searches import confirm
 from katib.install import images as builder
-from katib.site import SITE, load_site
+from katib.site import default_site, load_site
 from katib.terminal import say
 
 
@@ -25,7 +25,7 @@ def images(
     yes: Yes = False,
 ) -> None:
     """Builds the images of images/ with docker, podman or buildah, tagged with the git commit."""
-    site = site or SITE
+    site = site or default_site()
     registry = registry or load_site(site).image.partition("@")[0].rpartition("/")[0] or "sepsweep"
     builder.require_registry(registry, push=push)
     wanted = builder.images(registry)

@@ -8,7 +8,8 @@ import typer
 from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.cli.options import Context, Yes
 from katib.cli.searches import confirm
-from katib.install.katib import OVERLAY, install, prepare
+from katib.install.katib import install, prepare
+from katib.program import k8s
 from katib.terminal import say
 
 
@@ -18,11 +19,11 @@ def install_katib(
     yes: Yes = False,
 ) -> None:
     """Applies k8s/katib (Katib's standalone install, configured by us) and waits for its webhook and DB manager."""
-    folder = overlay or OVERLAY
+    folder = overlay or k8s() / "katib"
     installation = prepare(folder, context)
     print(
         f"install: {installation.objects} objects of {folder} on {installation.server}, in namespace {KATIB_NAMESPACE}"
     )
     confirm("Apply?", yes)
     install(installation, say)
-    print("installed; next: kubectl apply -k k8s/base, then make doctor")
+    say("installed; next: kubectl apply -k k8s/base, then make doctor")

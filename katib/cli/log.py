@@ -11,8 +11,8 @@ from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
 from katib.errors import ClusterError
 from katib.install.checkout import commit
+from katib.program import ROOT
 from katib.report.log import write
-from katib.trainer_contract import ROOT
 
 
 @bundled

@@ -7,8 +7,6 @@ from katib.errors import ClusterError
 from katib.files import write_whole
 from katib.install.command import run
 
-ROOT = Path(__file__).parents[2]
-
 
 def commit(root: Path) -> str:
     """Returns the short hash of the checkout, with `-dirty` where something that goes into images is changed or new.

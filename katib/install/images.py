@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from katib.errors import ClusterError, SepsweepError, nearest
-from katib.install.checkout import ROOT, commit, pin, pinned
+from katib.errors import ClusterError, FolderError, SepsweepError, nearest
+from katib.install.checkout import commit, pin, pinned
 from katib.install.command import run
+from katib.program import ROOT
 
 TOOLS = ("docker", "podman", "buildah")
 SERVICES_CONFIG = ROOT / "k8s" / "katib" / "katib-config.yaml"
@@ -56,10 +57,10 @@ class Image:
 
 
 def images(registry: str, root: Path = ROOT) -> list[Image]:
-    """Returns an image for each folder of images/, tagged with the commit. Raises ClusterError where there is none."""
+    """Returns an image for each folder of images/, tagged with the commit. Raises FolderError where there is none."""
     dockerfiles = sorted((root / "images").glob("*/Dockerfile"))
     if not dockerfiles:
-        raise ClusterError(f"{root / 'images'}: no Dockerfile; is this a checkout of the repository?")
+        raise FolderError(f"{root / 'images'}: no Dockerfile; a checkout of the repository has them: run make there")
     tag = commit(root)
     return [Image(path, f"{registry}/{path.parent.name}:{tag}") for path in dockerfiles]
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.backend.cluster.kubectl import kubectl
 from katib.errors import ClusterError
-from katib.install.checkout import ROOT
 
-OVERLAY = ROOT / "k8s" / "katib"
 DEPLOYMENTS = ("katib-db-manager", "katib-controller", "katib-ui")
 ROLLOUT_TIMEOUT = "600s"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from katib.install.checkout import ROOT
+from katib.program import ROOT
 
 Script = Callable[[str, str], Path]
 

@@ -70,7 +70,7 @@ def test_the_overview_names_every_verb_and_breaks_no_word(columns: int, monkeypa
     listed = [line.split()[0] for line in lines if re.match(r"  [a-z]", line) and "python" not in line]
     assert sorted(listed) == sorted(files)
     assert listed[0] == "demo"
-    assert page.index("-m katib demo") < page.index("Begin")
+    assert page.index("-m katib demo") < page.index("\nStart\n")
 
 
 def test_help_and_version_are_what_was_asked_for() -> None:

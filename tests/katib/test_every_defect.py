@@ -15,12 +15,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core.core_schema import ErrorType
 
 from katib.defects import defects, shown, worded
-from katib.site import SITE, Site
+from katib.site import Site, default_site
 from katib.spec import SPECS, Spec
 
 SPEC: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
 SPEC["first_suggestions"] = [{"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}]
-SITE_: dict[str, Any] = yaml.safe_load(SITE.read_text()) | {
+SITE_: dict[str, Any] = yaml.safe_load(default_site().read_text()) | {
     "pull_secrets": ["registry"],
     "node_selector": {"gpu": "h200"},
     "kueue_queue": "gpus",

@@ -7,7 +7,7 @@ import yaml
 
 from katib.document import load
 from katib.errors import SiteError, SpecError
-from katib.site import SITE, Site
+from katib.site import Site, default_site
 from katib.spec import SPECS, Spec
 from tests.verbs import katib
 
@@ -63,7 +63,7 @@ def test_spec_defect_is_named_in_one_line(line: str, message: str, tmp_path: Pat
 
 @pytest.mark.parametrize(("line", "message"), SITE_DEFECTS.items())
 def test_site_defect_is_named_in_one_line(line: str, message: str, tmp_path: Path) -> None:
-    path = changed(SITE, line, tmp_path / "site.yaml")
+    path = changed(default_site(), line, tmp_path / "site.yaml")
     with pytest.raises(SiteError) as error:
         load(path, Site, SiteError)
     assert message in str(error.value)

@@ -23,8 +23,9 @@ from katib.manifest.cluster_only import beside, not_followed
 from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
 from katib.manifest.object import GPU_RESOURCE
+from katib.program import CHECKOUT, ROOT, TRAINER_PACKAGES, lack
 from katib.text import count
-from katib.trainer_contract import DATA_VOLUME, ROOT, START_ANEW, Flags
+from katib.trainer_contract import DATA_VOLUME, START_ANEW, Flags
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,23 @@ class Launcher:
         argv = tuple(_mapped(word, folders) for word in as_run([expand(word, values) for word in pod.argv]))
         working_dir = pod.container.working_dir
         env = {name: _mapped(text, folders) for name, text in values.items()}
+        own = CHECKOUT or is_trainer(argv)
         return Launch(
-            argv=_python(_on(device, argv)),
-            env=self._environment(env, device) | ({START_ANEW: "1"} if continued else {}),
+            argv=_python(_on(device, argv), own=own),
+            env=self._environment(env, device, own=own) | ({START_ANEW: "1"} if continued else {}),
             working_dir=Path(_mapped(working_dir, folders)) if working_dir else None,
             volumes=tuple(path for path in folders.values() if path.is_relative_to(self.runs)),
         )
 
-    def _environment(self, variables: Mapping[str, str], device: str | None) -> dict[str, str]:
+    def _environment(self, variables: Mapping[str, str], device: str | None, *, own: bool) -> dict[str, str]:
         """Returns the user's environment with the manifest's variables in it, and what a trial on `device` needs."""
         # In a container, HOME is a folder to write to; here it holds the user's settings.
         env = {**os.environ, **{name: text for name, text in variables.items() if name != "HOME"}}
-        # With this PATH, `python` is this interpreter, also behind a shell or `env`.
-        env["PATH"] = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), env.get("PATH")]))
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH"), str(Path.cwd())]))
+        # With this PATH, `python` is this interpreter, also behind a shell or `env`. An installed program leaves the
+        # trainers of others what they have in the user's shell.
+        first, packages = (str(Path(sys.executable).parent), str(ROOT)) if own else ("", "")
+        env["PATH"] = os.pathsep.join(filter(None, [first, env.get("PATH")]))
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [packages, env.get("PYTHONPATH"), str(Path.cwd())]))
         env.setdefault("PYTHONUNBUFFERED", "1")
         env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
         if device is not None:
@@ -224,6 +228,8 @@ def _check_command(launcher: Launcher) -> None:
     name = launcher.experiment.name
     launch, other = (launcher.launch("example", _all(launcher.experiment, value), None) for value in ("", "0"))
     folder, program = launch.working_dir, launch.argv[0]
+    if launch.ours and (program == sys.executable or "/" not in program) and (problem := lack(TRAINER_PACKAGES)):
+        raise ManifestError(f"{name}: {problem}")
     # A folder of a volume is created with the trial.
     if folder is not None and folder == other.working_dir and not (_below(launcher, folder) or folder.is_dir()):
         raise ManifestError(
@@ -256,12 +262,12 @@ def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("cpu" if words == (Flags.DEVICE, "cuda") else words[1] for words in pairwise(("", *argv)))
 
 
-def _python(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the command with the interpreter of this engine for `python`.
+def _python(argv: tuple[str, ...], *, own: bool) -> tuple[str, ...]:
+    """Returns the command with the interpreter of this engine for `python`, or for one that is not there.
 
     With -m the interpreter must not find a module of the caller's folder first, which -P prevents.
     """
-    if argv[0] not in ("python", "python3"):
+    if argv[0] not in ("python", "python3") or not (own or shutil.which(argv[0]) is None):
         return argv
     safe = ("-P",) if argv[1:2] == ("-m",) else ()
     return (sys.executable, *safe, *argv[1:])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from katib.site import SITE
+from katib.site import default_site
 from tests.katib.check.manifests import DROP, spoiled
 
 WARNED = {"spec.maxFailedTrialCount": DROP}
@@ -80,7 +80,7 @@ def test_check_loads_nothing_that_is_slow_to_load() -> None:
 
 def test_deploy_refuses_an_unsound_manifest_before_it_looks_for_a_cluster(tmp_path: Path) -> None:
     """A size that Go writes otherwise passes the site's own check; no cluster could be reached here."""
-    site = yaml.safe_load(SITE.read_text())
+    site = yaml.safe_load(default_site().read_text())
     site["resources"]["shared_memory"] = "8192Mi"
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(site))

@@ -16,7 +16,7 @@ from katib.__main__ import main
 from katib.errors import ClusterError, FolderError
 from katib.install import images as builder
 from katib.install.checkout import commit, pin
-from katib.site import SITE, load_site
+from katib.site import default_site, load_site
 from tests.katib.conftest import Script
 from tests.katib.install import registry
 
@@ -63,10 +63,10 @@ def test_pushed_image_is_known_by_its_digest(name: str, body: str, checkout: Pat
 
 def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
-    site.write_text(SITE.read_text())
+    site.write_text(default_site().read_text())
     pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
     assert load_site(site).image == f"reg.example/x/trainer@{DIGEST}"
-    before, after = SITE.read_text().splitlines(), site.read_text().splitlines()
+    before, after = default_site().read_text().splitlines(), site.read_text().splitlines()
     assert [line for line in before if not line.startswith("image:")] == [
         line for line in after if not line.startswith("image:")
     ]
@@ -76,7 +76,7 @@ def test_site_file_names_the_digest_and_keeps_the_rest(tmp_path: Path) -> None:
 def test_an_image_line_may_be_written_in_any_way(line: str, tmp_path: Path) -> None:
     """The site file may be a link to a file elsewhere; it stays a link."""
     kept, site = tmp_path / "kept.yaml", tmp_path / "site.yaml"
-    text = SITE.read_text().replace("\n", "\r\n")
+    text = default_site().read_text().replace("\n", "\r\n")
     kept.write_bytes(text.replace("image: sepsweep/trainer:0.1.0", line).encode())
     site.symlink_to(kept)
     pin(site, builder.TRAINER_LINE, f"reg.example/x/trainer@{DIGEST}")
@@ -117,7 +117,7 @@ def test_a_file_without_our_image_is_named(tmp_path: Path) -> None:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Returns a site file and Katib's configuration for a push to write into."""
     site, config = tmp_path / "site.yaml", tmp_path / "katib-config.yaml"
-    shutil.copy(SITE, site)
+    shutil.copy(default_site(), site)
     shutil.copy(builder.SERVICES_CONFIG, config)
     monkeypatch.setattr(builder, "SERVICES_CONFIG", config)
     return site, config

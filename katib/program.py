@@ -1,0 +1,103 @@
+"""What this program is called, where it is installed, and how its commands are typed.
+
+Messages name commands as make takes them, `make results EXPERIMENT=demo`. Who started the program `sepsweep` may have
+no Makefile: `as_typed` turns them into `sepsweep results demo`.
+"""
+
+import json
+import re
+import shlex
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+"""The folder of the packages katib and trainer, so that `python -m trainer` works from any other folder."""
+CHECKOUT = (ROOT / "pyproject.toml").is_file()
+"""Whether ROOT is a checkout; otherwise it holds an installation, beside packages of others."""
+SITE = Path("k8s", "site.yaml")
+GROUPS = {
+    "Start": ("demo", "corpus", "pack", "plan", "render", "check", "local", "sweep"),
+    "Look": ("results", "report", "ui"),
+    "Conclude": ("best", "confirm", "arch", "log"),
+    "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
+    "This program": ("k8s",),
+}
+"""The verbs in the order in which one meets them."""
+ARGUMENTS = ("EXPERIMENT", "MODEL", "FILE", "TRIAL")
+"""Variables of make that are a verb's argument, or an option where another one is."""
+SWITCHES = ("ANEW", "CLUSTER", "DRY_RUN", "FOLLOW", "JSON", "PUSH", "RUNS", "STRICT", "UNSAVED", "WATCH", "YES")
+OPTIONS = (
+    *("BASELINE", "BUILD_ARGS", "CONTEXT", "DATA", "EPOCHS", "FORMAT", "GPUS", "MIXTURES", "NAME", "OUT", "OVERLAY"),
+    *("PARALLEL", "PORT", "PRESET", "PRICE", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SPEECH", "TOP", "TRIALS"),
+    "WAIT",
+)
+TRAINER_PACKAGES = ("numpy", "soundfile", "soxr", "torch", "tyro")
+"""What the trainer cannot start without, of the extra `trainer`."""
+CORPUS_PACKAGES = ("numpy", "pyroomacoustics", "soundfile", "soxr")
+
+_VERB = "|".join(verb for verbs in GROUPS.values() for verb in verbs)
+_NAME = "|".join((*ARGUMENTS, *SWITCHES, *OPTIONS))
+_COMMAND = re.compile(rf"\bmake ({_VERB})\b(?!-)((?: [A-Z_]+=\S*)*)")
+_VARIABLE = re.compile(rf"(?<![^\s(`])({_NAME})=(?!VALUE)(\S*?)([;,:)`]*)(?=\s|$)(?: \((--[a-z-]+)\))?")
+
+
+def name() -> str:
+    """Returns the words with which this program was started."""
+    return "sepsweep" if Path(sys.argv[0]).stem == "sepsweep" else "python -m katib"
+
+
+def as_typed(text: str) -> str:
+    """Returns a message with its commands as the program that runs is called; make's own form where that is katib."""
+    if name() != "sepsweep":
+        return text
+    return _VARIABLE.sub(_option, _COMMAND.sub(_command, text.replace("python -m katib ", "sepsweep ")))
+
+
+def _command(found: "re.Match[str]") -> str:
+    """Returns the command with each variable of ARGUMENTS but the first as an option."""
+    words = found[2].split()
+    later = [word for word in words if word.partition("=")[0] in ARGUMENTS][1:]
+    return " ".join(["sepsweep", found[1], *(_as_option(word) if word in later else word for word in words)])
+
+
+def _as_option(word: str) -> str:
+    name, _, value = word.partition("=")
+    return f"--{name.lower()} {value}"
+
+
+def _option(found: "re.Match[str]") -> str:
+    variable, value, end, switch = found.groups()
+    if variable in ARGUMENTS:
+        return ("" if value in ("", "…", "...") else value) or variable + end
+    option = switch or "--" + variable.lower().replace("_", "-").replace("build-args", "build-arg")
+    return option + end if variable in SWITCHES or not value else f"{option} {value}{end}"
+
+
+def k8s() -> Path:
+    """Returns the folder of site.yaml and of Katib's installation: that of the current folder, or else our own."""
+    if SITE.is_file():
+        return SITE.parent
+    return ROOT / "k8s" if CHECKOUT else ROOT / "katib" / "k8s"
+
+
+def lack(packages: tuple[str, ...]) -> str:
+    """Returns that one of the trainer's packages is not installed, and the command that installs them; empty if not."""
+    missing = next((package for package in packages if find_spec(package) is None), None)
+    return f"the trainer's packages are not installed ({missing} is missing); {remedy()}" if missing else ""
+
+
+def remedy() -> str:
+    """Returns the command that installs the trainer's packages beside this program."""
+    if CHECKOUT:
+        return "`make setup` installs them"
+    # Imported here because it loads the e-mail parser.
+    from importlib.metadata import distribution
+
+    found = distribution("sepsweep")
+    address = json.loads(found.read_text("direct_url.json") or "{}").get("url", "")
+    wanted = "sepsweep[trainer,corpus]" + (f" @ {address}" if address else "")
+    python = shlex.quote(sys.executable)
+    uv = (found.read_text("INSTALLER") or "").strip() == "uv"
+    pip = f"uv pip install --python {python}" if uv else f"{python} -m pip install"
+    return f"{pip} '{wanted}' installs them"
