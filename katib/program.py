@@ -84,13 +84,13 @@ def k8s() -> Path:
 def lack(packages: tuple[str, ...]) -> str:
     """Returns that one of the trainer's packages is not installed, and the command that installs them; empty if not."""
     missing = next((package for package in packages if find_spec(package) is None), None)
-    return f"the trainer's packages are not installed ({missing} is missing); {remedy()}" if missing else ""
+    return f"{missing} is not installed; {remedy()}" if missing else ""
 
 
 def remedy() -> str:
     """Returns the command that installs the trainer's packages beside this program."""
     if CHECKOUT:
-        return "`make setup` installs them"
+        return "`make setup` installs the trainer's packages"
     # Imported here because it loads the e-mail parser.
     from importlib.metadata import distribution
 
@@ -100,4 +100,4 @@ def remedy() -> str:
     python = shlex.quote(sys.executable)
     uv = (found.read_text("INSTALLER") or "").strip() == "uv"
     pip = f"uv pip install --python {python}" if uv else f"{python} -m pip install"
-    return f"{pip} '{wanted}' installs them"
+    return f"`{pip} '{wanted}'` installs the trainer's packages"
