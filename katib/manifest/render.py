@@ -13,13 +13,15 @@ from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
+from katib.manifest.search import PROMOTE
 from katib.metrics import metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
 from katib.text import SECONDS_AN_HOUR, count
-from katib.trainer_contract import DATA, METRIC, PROCESS_ID, RUNS, Flags
+from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
+from katib.trial import CONTINUES_LABEL
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 KEPT_DAYS = 7
@@ -89,6 +91,8 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
         prestop=_prestop(spec),
+        continues=CONTINUES if _pauses(spec) else "",
+        label=CONTINUES_LABEL,
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
         # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
@@ -178,14 +182,22 @@ def _run_dir(spec: Spec) -> str:
     return f"{RUNS}/{spec.name}/${{trialParameters.trialName}}"
 
 
+def _pauses(spec: Spec) -> bool:
+    """Returns whether a trial that is stopped early may go on as another one."""
+    return spec.early_stopping.name == PROMOTE
+
+
 def _prestop(spec: Spec) -> str:
     """Returns the shell line that stops the trainer by its pid file and waits until it has saved and exited.
+
+    A continuation's file lies in the run directory where it trains, beside the one that its command names.
 
     It trusts the file only if that process has the run directory as an argument: a training that was killed leaves its
     file, anybody who can write to the volume can write another, and all containers of the pod share their processes.
     """
+    trains = f"${{d%/*}}/${{{CONTINUES}:-${{d##*/}}}}" if _pauses(spec) else "$d"
     return (
-        f"d={_run_dir(spec)}; f=$d/{PROCESS_ID}; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
+        f"d={_run_dir(spec)}; f={trains}/{PROCESS_ID}; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
         " case $pid in ''|*[!0-9]*) exit 0;; esac;"
         " ours() { tr '\\0' '\\n' < /proc/$pid/cmdline | grep -qxF -e $d; };"
         " if ours; then kill -TERM $pid; while ours; do sleep 0.5; done; fi"

@@ -13,7 +13,7 @@ from katib.manifest.object import Manifest
 from katib.text import number
 from katib.trainer_contract import Flags
 from katib.tree import text_at
-from katib.trial import CONDITIONS, ENDED, Direction, State
+from katib.trial import CONDITIONS, CONTINUES_LABEL, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
 from katib.untrusted import clean, finite, parse_json
 
@@ -34,6 +34,8 @@ class Trial:
     owner: str
     """The uid of its Experiment."""
     experiment: str
+    continues: str
+    """The first trial of the configuration that it goes on with; empty for one that began a configuration."""
     state: State
     reason: str
     message: str
@@ -47,6 +49,11 @@ class Trial:
     ended: datetime | None
     record: Record
     """What our suggestion service has recorded of its tries; empty where Katib's own service runs."""
+
+    @property
+    def first(self) -> str:
+        """The name of its configuration, which is that of the first trial and of the run directory."""
+        return self.continues or self.name
 
     @property
     def finished(self) -> bool:
@@ -187,6 +194,7 @@ def read_trial(item: Object) -> Trial:
         uid=item["metadata"].get("uid", ""),
         owner=owner_of(item),
         experiment=labels_of(item).get(EXPERIMENT_LABEL, ""),
+        continues=labels_of(item).get(CONTINUES_LABEL, ""),
         state=state,
         reason=condition.get("reason", ""),
         message=clean(condition.get("message") or ""),

@@ -3,6 +3,7 @@
 Their run directories are still on the runs claim, where a Job looks at them; continuing.py decides what continues.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,10 +52,14 @@ def _of_ended(cluster: Cluster, item: DeployDiff, say: Say) -> DeployDiff:
             f" service, which takes no first_suggestions; {_start_anew(item)}"
         )
     (progress,) = read_progress(cluster, Curves(), item.name)
-    spent = {**progress.search.hours_before, **{row.trial.name: row.hours for row in progress.rows}}
+    spent = Counter({**progress.search.hours_before, **{row.trial.name: row.hours for row in progress.rows}})
+    for row in progress.rows:
+        if row.trial.continues:
+            spent[row.trial.continues] += spent.pop(row.trial.name)
     trials = [
-        OldTrial(trial.name, trial.assignments, trial.state, spent.get(trial.name, 0.0))
+        OldTrial(trial.name, trial.assignments, trial.state, spent[trial.name])
         for trial in map(read_trial, objects)
+        if not trial.continues  # it has trained in the first one's run directory
     ]
     resumed = _with(cluster, item, trials, say)
     if resumed.continued is None:

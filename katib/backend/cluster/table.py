@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import clean
 from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.families import joined_rows
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -29,7 +30,7 @@ from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
-from katib.table.trial_table import CLUSTER, TrialRow, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, Point, TrialRow, TrialTable, best_first
 from katib.text import number
 from katib.trainer_contract import WANDB_LINK
 from katib.trial import Direction, Identity, objective_value
@@ -47,14 +48,14 @@ def cluster_table(cluster: Cluster, experiment: str, *, context: str | None = No
 
 @dataclass(frozen=True)
 class Gathered:
-    """A table, and the trials whose curves may not be complete in it."""
+    """A table, and the rows whose curves may not be complete in it."""
 
     table: TrialTable
     manifest: Object
     doubtful: tuple[str, ...]
-    """The trials for which nothing guarantees that their whole curve is in the table."""
+    """The rows for which nothing guarantees that their whole curve is in the table."""
     finished: Mapping[str, int]
-    """By trial, the number of epochs that it has at least finished, according to Katib's objects and logs."""
+    """By row, the number of epochs that it has at least finished, according to Katib's objects and logs."""
     why: str
     """Why the DB manager did not answer; empty where it did."""
 
@@ -86,18 +87,22 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
             f"{MANAGER} does not answer ({why}); metrics are from the logs of {len(printed)} pods"
             f" and from the Trial objects; {unread or 'make doctor says what is wrong'}"
         )
-    finished = {row.trial.name: max(row.epoch, int(bool(row.trial.observed))) for row in progress.rows}
     ours = frozenset() if why else _reported_by_ours(cluster, experiment)
-    doubtful = {row.trial.name for row in without} - complete - ours
-    doubtful |= {trial for trial, epochs in finished.items() if epochs > _epochs(metrics.get(trial, {}), objective)}
+    doubtful = {row.trial.first for row in without if row.trial.name not in complete | ours}
+    finished: dict[str, int] = {}
+    for row in progress.rows:
+        least = max(row.epoch, int(bool(row.trial.observed)))
+        finished[row.trial.first] = max(finished.get(row.trial.first, 0), least)
     result = table(progress, metrics, manifest)
+    read = {row.trial: _epochs(row.metrics, objective) for row in result.rows}
+    doubtful |= {first for first, epochs in finished.items() if epochs > read[first]}
     prefix = link(cluster, progress) if manifest.is_tracked else ""
     rows = (replace(row, wandb=f"{prefix}{row.trial}") if prefix and row.epochs else row for row in result.rows)
     result = replace(result, rows=tuple(rows), notes=tuple(notes))
     return Gathered(result, document, tuple(sorted(doubtful)), finished, why)
 
 
-def _epochs(metrics: Metrics, objective: str) -> int:
+def _epochs(metrics: Mapping[str, tuple[Point, ...]], objective: str) -> int:
     """Returns the last epoch with a value of the objective; 0 where there is none."""
     curve = metrics.get(objective, ())
     return curve[-1].step if curve else 0
@@ -140,11 +145,9 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     identity = Identity(
         search.name, search.metric, search.direction is Direction.MAXIMIZE, search.strategy, manifest.spec
     )
-    rows = explained(
-        (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows),
-        manifest,
-        direction=search.direction,
-    )
+    trials = (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows)
+    continues = {row.trial.name: row.trial.continues for row in progress.rows}
+    rows = explained(joined_rows(trials, continues), manifest, direction=search.direction)
     return TrialTable(
         identity,
         best_first(rows, search.direction),
@@ -209,7 +212,7 @@ def logged(
 def link(cluster: Cluster, progress: Progress) -> str:
     """Returns the beginning of the addresses of the trials' W&B runs; empty where no log that still exists has one.
 
-    A run is named after its trial, so one address is enough for all of them.
+    A run is named after its run directory, the first trial's, so that one address is enough for all of them.
     """
     with_log = [row for row in progress.rows if row.pod is not None and row.pod.phase != "Pending"]
     for row in with_log[:LINK_LOGS]:
@@ -218,8 +221,8 @@ def link(cluster: Cluster, progress: Progress) -> str:
         except ClusterError:
             return ""
         for line in map(clean, text.splitlines()):
-            if line.startswith(WANDB_LINK) and line.endswith(f"/{row.trial.name}"):
-                return line.removeprefix(WANDB_LINK).removesuffix(row.trial.name)
+            if line.startswith(WANDB_LINK) and line.endswith(f"/{row.trial.first}"):
+                return line.removeprefix(WANDB_LINK).removesuffix(row.trial.first)
     return ""
 
 

@@ -90,6 +90,26 @@ def test_a_history_that_is_reported_again_makes_no_new_epochs_and_what_is_no_num
     assert [point.value for point in row.metrics["train_loss"]] == [-2.5]
 
 
+def test_a_configuration_is_one_row_with_all_its_continuations(manager: DbManager) -> None:
+    """Each of them reports what was trained before it, which counts once; the last one reports a history to its end."""
+    manager.put("a", [1.0, 2.0])
+    manager.put("a-2", [1.0, 2.0, 6.0, 3.0])
+    manager.put("a-10", [1.0, 2.0, 6.0, 3.0, 4.0])
+    manager.put("a-11", [1.0, 2.0, 6.0])
+    manager.put("b", [1.0, 3.0])
+    paused = {"a": 2.0, "a-2": 6.0, "b": 3.0}
+    trials = [katib_trial(name, "EarlyStopped", max=best) for name, best in paused.items()]
+    trials += [katib_trial("a-10", "Succeeded", max=6.0), katib_trial("a-11", "Failed"), katib_trial("b-2", "Running")]
+    for item in trials:
+        if (first := item["metadata"]["name"].partition("-")[0]) != item["metadata"]["name"]:
+            item["metadata"]["labels"]["sepsweep/continues"] = first
+    best, other = made(manager, *trials).rows
+    assert (best.trial, best.state, best.value, best.best_epoch, best.epochs) == ("a", "Succeeded", 6.0, 3, 5)
+    assert (best.pauses, best.gpu_hours, best.seconds, best.restarts) == ((2, 4), 8.0, 4 * 7200.0, 0)
+    assert (best.started, best.ended) == (START.timestamp(), START.timestamp() + 7200)
+    assert (other.trial, other.state, other.value, other.epochs, other.pauses) == ("b", "Running", 3.0, 2, (2,))
+
+
 def test_trials_that_have_reported_nothing_are_rows_all_the_same(manager: DbManager) -> None:
     found = made(manager, katib_trial("a", "MetricsUnavailable"), katib_trial("b", "Failed"))
     assert [(row.trial, row.value, row.epochs) for row in found.rows] == [("a", None, 0), ("b", None, 0)]
