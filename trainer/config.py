@@ -127,6 +127,9 @@ class Run:
     run_dir: Path
     """Folder for checkpoints and summary, created if missing. Its last part names the run."""
 
+    continue_from: Path | None = None
+    """Run directory of the same training whose checkpoints this one begins with, where it has none of its own."""
+
     epochs: int = 50
     """Epochs to train in all; a finished run that is started with more epochs continues. Series 3: 30 to 100,
     depending on the model."""

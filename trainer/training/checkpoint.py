@@ -159,10 +159,19 @@ def read(file: Path) -> dict[str, Any]:
 
     Raises DamagedCheckpointError where the file no longer has the content that was written.
     """
+    return unpacked(content(file), file)
+
+
+def content(file: Path) -> bytes:
+    """Returns the bytes of a file, which nobody has checked. Raises DamagedCheckpointError where it cannot be read."""
     try:
-        content = read_regular(file)
+        return read_regular(file)
     except OSError as error:
         raise DamagedCheckpointError(f"{file}: cannot be read ({error.strerror})") from error
+
+
+def unpacked(content: bytes, file: Path) -> dict[str, Any]:
+    """Returns what the bytes of the checkpoint `file` hold. Raises as `read` does."""
     body, comment = content[:-_LENGTH], content[-_LENGTH:]
     if not comment.startswith(_COMMENT):
         raise DamagedCheckpointError(f"{file}: is damaged, it has no checksum at its end")

@@ -42,6 +42,7 @@ from trainer.training.progress import Progress
 from trainer.training.room import Room
 from trainer.training.run_directory import RunDirectory, hold, spent_seconds
 from trainer.training.stop import Stopped, StopRequest
+from trainer.training.takeover import taken_over
 
 STOP_SECONDS = 2.5
 """Time for the tracker after SIGTERM, because Katib wants the process to end within 2 to 3 s."""
@@ -63,7 +64,10 @@ def train(run: Run) -> int:
                 corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
                 _check_rows(run, corpus)
                 identity = _identity(run.training, corpus)
+            begun = taken_over(run.continue_from, run.run_dir, identity)
             with hold(run.run_dir, identity, Room(run.room_minutes, stop)) as folder:
+                for name, content in begun.items():
+                    folder.write(name, content)
                 return _train(run, corpus, folder, identity, device, stop)
         except Stopped:
             stop.delay_exit(_unless_read_to_end(run.stop_delay))
