@@ -38,6 +38,7 @@ takes.report := @EXPERIMENT OUT $(cluster) CLUSTER
 takes.sweep := @MODEL DATA OUT PRESET NAME TRIALS EPOCHS SITE
 takes.best := @EXPERIMENT @MODEL OUT TOP $(cluster) CLUSTER JSON
 takes.confirm := @EXPERIMENT @MODEL DATA OUT SEEDS TOP BASELINE $(cluster) CLUSTER YES JSON
+takes.extend := @EXPERIMENT @MODEL EPOCHS DATA OUT TOP $(cluster) CLUSTER YES JSON
 takes.arch := @MODEL EXPERIMENT DATA OUT SEEDS $(cluster) CLUSTER YES JSON
 takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
@@ -53,7 +54,7 @@ takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo render check corpus pack local plan results log best confirm arch report sweep ui
+override verbs := demo render check corpus pack local plan results log best confirm extend arch report sweep ui
 override verbs += install-katib images doctor deploy status logs pause resume stop delete
 override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -148,6 +149,7 @@ report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no n
 ui: $(control) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
 best: $(control) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
 confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)
+extend: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= trained further to EPOCHS=, from the checkpoints (TOP=)
 arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
 log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
 

@@ -19,7 +19,7 @@ SITE = Path("k8s", "site.yaml")
 GROUPS = {
     "Start": ("demo", "corpus", "pack", "plan", "render", "check", "local", "sweep"),
     "Look": ("results", "report", "ui"),
-    "Conclude": ("best", "confirm", "arch", "log"),
+    "Conclude": ("best", "confirm", "extend", "arch", "log"),
     "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
     "This program": ("k8s",),
 }

@@ -80,6 +80,7 @@ class Flags:
     MICRO_BATCH = "--micro-batch"
     DATA_DIR = "--data-dir"
     RUN_DIR = "--run-dir"
+    CONTINUE_FROM = "--continue-from"
     DEVICE = "--device"
     WORKERS = "--workers"
     LINGER = "--linger"

@@ -15,9 +15,9 @@ from typing import Literal
 
 from katib.backend.base import Backend
 from katib.conclude.confirmation import known_runs, nothing_to_go_by, seen_seeds
-from katib.conclude.fixed_runs import RUN, FollowUpPlan, Group, experiment_name
 from katib.conclude.follow_up import FollowUp
 from katib.conclude.noise import known_beforehand, pooled, quantile
+from katib.conclude.plan import RUN, FollowUpPlan, Group, experiment_name
 from katib.conclude.selection import candidates
 from katib.conclude.sizes import Size, known_sizes
 from katib.conclude.verdict import Verdict

@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from katib.backend.local.backend import LocalBackend
-from katib.conclude.fixed_runs import (
-    FollowUpPlan,
-    Group,
-    derived,
-    require_trainer,
-    seed_of,
-)
+from katib.conclude.fixed_runs import derived, require_trainer, seed_of
 from katib.conclude.follow_up import find, search_manifest
+from katib.conclude.plan import FollowUpPlan, Group
 from katib.conclude.remarks import differences, progress, remarks
 from katib.conclude.selection import SEED, Candidate, candidates
 from katib.conclude.verdict import Verdict, judge

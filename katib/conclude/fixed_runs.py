@@ -7,111 +7,30 @@ setting as the type of its own flag. Everything else is copied from the search: 
 metric filter. An annotation of the Experiment holds the plan, so that it is found with the Experiment.
 """
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from textwrap import shorten
-from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from katib.conclude.plan import RUN, FollowUpPlan
 from katib.conclude.selection import SEED
-from katib.defects import defects
 from katib.errors import ManifestError
 from katib.manifest.command import is_trainer
 from katib.manifest.object import PLAN, Manifest
-from katib.table.trial_table import TrialRow, TrialTable
+from katib.table.trial_table import TrialRow
 from katib.trainer_contract import RUNS, Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
-from katib.trial import ENDED
 from katib.yaml_reader import resolve
 
-RUN = "run"
 LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
 EXPERIMENT_LABEL, GROUP_VARIABLE = "katib.kubeflow.org/experiment", "WANDB_RUN_GROUP"
-LONGEST_NAME = 40
 _WORD = re.compile(r"[A-Za-z0-9_./:+@%-]+")
 """A setting within a run's value: no comma, no equals sign, and nothing that a shell would interpret."""
 _NUMBERLIKE = re.compile(r"[-+.]?\d[\w.+-]*")
 """Text that some YAML readers take for a number: 1e-06 is a number in Go and a string in Python."""
-
-Purpose = Literal["confirm", "arch"]
-
-
-class Group(BaseModel):
-    """One configuration that is trained with every seed.
-
-    `known` holds the values of runs that have been made before, by seed; `mean` and `sd` are the search's estimate.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    configuration: dict[str, str]
-    known: dict[int, float] = {}
-    mean: float | None = None
-    sd: float | None = None
-
-    def word(self, seed: int) -> str:
-        """Returns the run with `seed`, as the trial's parameter has it."""
-        return ",".join(f"{name}={text}" for name, text in {**self.configuration, "seed": str(seed)}.items())
-
-
-class FollowUpPlan(BaseModel):
-    """The plan of an Experiment of fixed runs.
-
-    `seen` holds the seeds that the search ran with, `baseline` the values to beat, by seed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    purpose: Purpose
-    search: str
-    seeds: tuple[int, ...]
-    seen: tuple[int, ...] = ()
-    groups: tuple[Group, ...]
-    baseline: dict[int, float] = {}
-    field: str = ""
-    """The field of the model that an architecture sweep varies."""
-
-    @property
-    def words(self) -> list[str]:
-        """The runs that are missing, the first group's first."""
-        return [group.word(seed) for group in self.groups for seed in self.seeds if seed not in group.known]
-
-    def values(self, table: TrialTable) -> list[dict[int, float]]:
-        """Returns the values of each group by seed: those known before, and those of the runs that have succeeded."""
-        ended = {row.assignments.get(RUN): row.value for row in table.finished}
-        found = []
-        for group in self.groups:
-            values = {}
-            for seed in self.seeds:
-                value = group.known.get(seed, ended.get(group.word(seed)))
-                if value is not None:
-                    values[seed] = value
-            found.append(values)
-        return found
-
-    def deviations(
-        self, seeds: Sequence[int] | None = None, baseline: Mapping[int, float] | None = None
-    ) -> Iterator[str]:
-        """Yields where this plan, which stays as it is, differs from what a user asks for; None asks for nothing."""
-        name = experiment_name(self.search, self.purpose)
-        if seeds is not None and self.seeds != tuple(seeds):
-            yield f"'{name}' was planned with seeds {','.join(map(str, self.seeds))}, which it keeps"
-        if baseline is not None and self.baseline != baseline:
-            yield f"'{name}' was planned with another baseline, which it keeps"
-
-    def outstanding(self, table: TrialTable) -> int:
-        """Returns how many planned runs have not ended."""
-        ended = {row.assignments.get(RUN) for row in table.rows if row.state in ENDED}
-        return sum(word not in ended for word in self.words)
-
-
-def experiment_name(search: str, purpose: Purpose) -> str:
-    """Returns the name of the Experiment that follows from `search`, within Katib's 40 characters."""
-    return f"{search[: LONGEST_NAME - len(purpose) - 1].rstrip('-')}-{purpose}"
 
 
 def derived(search: Manifest, plan: FollowUpPlan) -> str:
@@ -119,9 +38,11 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
 
     Raises ManifestError where the trials of the search do not run our trainer: no other program takes --set.
     """
-    old, new, words = plan.search, experiment_name(plan.search, plan.purpose), plan.words
+    # What goes on from an extension is made from that, and not from the search.
+    old, new, words = search.name or plan.search, plan.name, plan.words
     for group in plan.groups:
-        for part in (*group.configuration, *group.configuration.values()):
+        paths = [group.source.run_dir] if group.source else []
+        for part in (*group.configuration, *group.configuration.values(), *paths):
             if not _WORD.fullmatch(part):
                 raise ManifestError(f"{old}: '{part}' is no setting that can be passed in one word with others")
     require_trainer(search, old)
@@ -143,7 +64,7 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
     run = {"name": RUN, "description": "one run, as flags of the trainer", "reference": RUN}
     made = replace(search, spec=put(spec, ("trialTemplate", "trialParameters"), [*kept, run]))
     made = made.with_container(_container(search, plan, new))
-    made = made.with_job(_job(made.job, old, new))
+    made = made.with_job(_job(made.job, old, new, _longer(search, plan)))
     document = {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",
@@ -156,17 +77,6 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
         "spec": made.spec,
     }
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
-
-
-def plan_of(manifest: Manifest) -> FollowUpPlan | None:
-    """Returns the plan of an Experiment of fixed runs; None for any other Experiment."""
-    text = manifest.annotations.get(PLAN)
-    if text is None:
-        return None
-    try:
-        return FollowUpPlan.model_validate_json(text)
-    except ValidationError as error:
-        raise ManifestError(f"annotation {PLAN}: {defects(error, FollowUpPlan)}") from None
 
 
 def seed_of(row: TrialRow, search: Manifest) -> int:
@@ -207,6 +117,9 @@ def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
         if not reference.startswith("${trialSpec.")
     ]
     command = search.command[:3]
+    if plan.epochs is not None:
+        given |= {Flags.EPOCHS, Flags.CONTINUE_FROM}
+        command += [Flags.EPOCHS, str(plan.epochs)]
     for flag, values in search.flags.items():
         if flag not in given and not any(placeholder in value for placeholder in searched for value in values):
             command += [flag, *values]
@@ -224,8 +137,17 @@ def _in_group(variable: Tree, experiment: str) -> Tree:
     return {**variable, "value": f"{namespace}{slash}{experiment}"}
 
 
-def _job(job: Tree, old: str, new: str) -> Tree:
-    """Returns the Job of a trial with the new experiment's label and run directory."""
+def _longer(search: Manifest, plan: FollowUpPlan) -> float:
+    """Returns how many times the epochs of the search a run has, and at least 1."""
+    before = search.number(Flags.EPOCHS)
+    return max(1.0, plan.epochs / before) if plan.epochs and before else 1.0
+
+
+def _job(job: Tree, old: str, new: str, longer: float) -> Tree:
+    """Returns the Job of a trial with the new experiment's label, run directory and deadline."""
+    deadline = at(job, "spec").get("activeDeadlineSeconds")
+    if isinstance(deadline, int) and longer > 1:
+        job = put(job, ("spec", "activeDeadlineSeconds"), math.ceil(deadline * longer))
     if EXPERIMENT_LABEL in labels_at(job, "metadata", "labels"):
         job = put(job, ("metadata", "labels", EXPERIMENT_LABEL), new)
     return at(_renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/"))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from katib.backend.base import Backend, PreparedRun, RunResult
 from katib.check.manifest import require_sound
-from katib.conclude.fixed_runs import FollowUpPlan, Purpose, derived, experiment_name, plan_of
+from katib.conclude.fixed_runs import derived
+from katib.conclude.plan import FollowUpPlan, Purpose, experiment_name, plan_of, purpose_name
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
 from katib.manifest.schema import experiment_document
@@ -32,7 +33,7 @@ class FollowUp:
     @property
     def name(self) -> str:
         """The name of its Experiment."""
-        return experiment_name(self.plan.search, self.plan.purpose)
+        return self.plan.name
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -63,12 +64,14 @@ class FollowUp:
         return replace(self, table=result.table or self.table, code=result.code)
 
 
-def find(backend: Backend, search: str, purpose: Purpose) -> FollowUp | None:
+def find(backend: Backend, search: str, purpose: Purpose, epochs: int | None = None) -> FollowUp | None:
     """Returns what follows from `search` as it was planned; None where nothing does yet.
+
+    `epochs` is to how many its runs are trained, where those are not the search's.
 
     Raises the backend's error where an experiment of that name follows from something else.
     """
-    name = experiment_name(search, purpose)
+    name = experiment_name(search, purpose_name(purpose, epochs))
     text = backend.manifest(name)
     if text is None:
         return None

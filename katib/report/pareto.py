@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from katib.conclude.architecture import Cost, Variant, front
-from katib.conclude.fixed_runs import FollowUpPlan
+from katib.conclude.plan import FollowUpPlan
 from katib.report.document import document
 from katib.report.figure import Figure, drawing, plain
 from katib.report.style import BEST, STATES

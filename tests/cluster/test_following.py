@@ -6,7 +6,7 @@ from pathlib import Path
 from katib.backend.cluster.kinds import EXPERIMENT
 from katib.backend.cluster.table import cluster_table
 from katib.conclude.confirmation import find_verdict
-from katib.conclude.fixed_runs import plan_of
+from katib.conclude.plan import plan_of
 from katib.manifest.object import Manifest
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import ASSIGNMENTS, NAME, Katib

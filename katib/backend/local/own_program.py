@@ -1,7 +1,7 @@
 """Decides whether a manifest in a run folder may be started: the folder is data that perhaps nobody has looked at.
 
-`local FILE=` runs any manifest, because the user has named the file. What follows from a search (confirm, arch) starts
-what the search's folder says, and therefore only our trainer with its flags, in the runs folder.
+`local FILE=` runs any manifest, because the user has named the file. What follows from a search (confirm, extend, arch)
+starts what the search's folder says, and therefore only our trainer with its flags, in the runs folder.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
-from katib.trainer_contract import RUNS
+from katib.trainer_contract import RUNS, Flags
 from katib.tree import items_at, text_at, texts_at
 
 VARIABLES = frozenset(
@@ -46,7 +46,16 @@ def _foreign(manifest: Manifest) -> Iterator[str]:
     if any("hostPath" in volume for volume in volumes) or any(".." in PurePosixPath(path).parts for path in below):
         yield "it mounts a path of this machine"
     working = [text_at(container, "workingDir") or str(RUNS) for container in containers]
-    for folder in (*manifest.flags.get("--run-dir", ()), *working):
+    flagged = [folder for flag in (Flags.RUN_DIR, Flags.CONTINUE_FROM) for folder in manifest.flags.get(flag, ())]
+    for folder in (*flagged, *_set(manifest), *working):
         path = PurePosixPath(folder)
         if not path.is_relative_to(RUNS) or ".." in path.parts:
             yield f"it works in {folder}"
+
+
+def _set(manifest: Manifest) -> Iterator[str]:
+    """Yields the folders that a run's own settings name (--set name=value,name=value)."""
+    for parameter in items_at(manifest.spec, "parameters"):
+        for word in texts_at(parameter, "feasibleSpace", "list"):
+            settings = dict(part.split("=", 1) for part in word.split(",") if "=" in part)
+            yield from (settings[name] for name in ("run_dir", "continue_from", "data_dir") if name in settings)

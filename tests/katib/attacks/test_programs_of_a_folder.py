@@ -65,6 +65,11 @@ def test_what_we_render_is_started() -> None:
         (lambda spec: container(spec).update(workingDir="/home"), "works in /home"),
         (lambda spec: container(spec)["command"].extend(["--run-dir", "/home/me"]), "works in /home/me"),
         (lambda spec: container(spec)["command"].extend(["--run-dir=/runs/../x"]), "works in /runs/../x"),
+        (lambda spec: container(spec)["command"].extend(["--continue-from", "/home/me"]), "works in /home/me"),
+        (
+            lambda spec: spec["parameters"].append({"feasibleSpace": {"list": ["lr=0.1,continue_from=/runs/../x"]}}),
+            "works in /runs/../x",
+        ),
         (lambda spec: pod(spec).update(containers=7), "no Jobs"),
         (lambda spec: spec.pop("trialTemplate"), "no Jobs"),
     ],

@@ -18,7 +18,7 @@ from katib.backend.local.record import Effort, Trial
 from katib.backend.local.table import table as local_table
 from katib.backend.local.view import Lines
 from katib.conclude.architecture import Variant, front
-from katib.conclude.fixed_runs import FollowUpPlan, Group
+from katib.conclude.plan import FollowUpPlan, Group
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import judge
 from katib.manifest.experiment import load_experiment

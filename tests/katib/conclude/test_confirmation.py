@@ -16,8 +16,8 @@ from katib.conclude.confirmation import (
     plan_confirmation,
     verdict_record,
 )
-from katib.conclude.fixed_runs import FollowUpPlan, Group
 from katib.conclude.follow_up import find
+from katib.conclude.plan import FollowUpPlan, Group
 from katib.errors import FolderError, ResultError
 from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render

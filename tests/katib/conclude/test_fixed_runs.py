@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from katib.check.manifest import check_text
-from katib.conclude.fixed_runs import FollowUpPlan, Group, derived, experiment_name, plan_of, seed_of
+from katib.conclude.fixed_runs import derived, seed_of
+from katib.conclude.plan import FollowUpPlan, Group, experiment_name, plan_of
 from katib.conclude.selection import candidates
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment

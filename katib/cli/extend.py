@@ -1,0 +1,48 @@
+"""Trains the best configurations further, from their checkpoints."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import MOST, Data, Json, Yes
+from katib.cli.searches import go_ahead
+from katib.cli.tables import tell, trial_table
+from katib.conclude.extension import base_of, plan_extension
+from katib.conclude.follow_up import find, prepare, propose, search_manifest
+from katib.report.extension import print_outcome, print_plan, record
+from katib.spec import search_name
+
+
+@bundled
+def extend(
+    where: Where,
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the search, or its model")],
+    epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
+    data: Data = None,
+    top: Annotated[int | None, typer.Option(help="how many configurations (default: 1)", min=1, max=MOST)] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> int:
+    """Trains the best configurations of EXPERIMENT to more epochs, as an Experiment of its own.
+
+    The checkpoints of the search stay as they are. The same command resumes it, and says how far it is; with --json it
+    starts nothing.
+    """
+    name, backend = search_name(experiment), where.backend
+    table, manifest = trial_table(backend, name), search_manifest(backend, name)
+    follow_up = find(backend, base_of(manifest, name), "extend", epochs)
+    if follow_up is None or not (as_json or backend.settled(follow_up.name)):
+        plan, refused = plan_extension(table, manifest, epochs, top or 1)
+        tell(f"{problem}; it stays as it is" for problem in refused)
+        follow_up = propose(plan, manifest, follow_up)
+    else:
+        tell(follow_up.plan.deviations(top=top))
+    if not as_json and (run := prepare(backend, follow_up, data)) is not None:
+        print_plan(follow_up)
+        follow_up = follow_up.after(go_ahead(run, yes))
+    if as_json:
+        print(json.dumps(record(follow_up), indent=2))
+        return 0
+    return print_outcome(follow_up)
