@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.landscapes import Array, Family, Landscape, ledgers, real_curves, synthetic
+from benchmarks.search.landscapes import Family, ledgers, misleading, real_curves, synthetic
+from benchmarks.search.learning_curves import Array, Landscape
 from benchmarks.search.simulation import CLOSE, Strategy, search
 from benchmarks.search.strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
 from katib.manifest.search import Algorithm
@@ -84,7 +85,7 @@ DEFAULT = ("ours", "promote", "bare median", "random", "stock Katib", "W&B", "Op
 @cache
 def families(ledger: str, curves: str) -> dict[str, list[Family]]:
     """Returns the landscapes for which there are data."""
-    found: dict[str, list[Family]] = {"synthetic": [synthetic]}
+    found: dict[str, list[Family]] = {"synthetic": [synthetic], "misleading": [misleading]}
     if ledger:
         found["ledger"] = ledgers(Path(ledger))
     if curves:
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=25)
     parser.add_argument("--parallel", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--sources", nargs="+", default=["ledger", "curves", "synthetic"])
+    parser.add_argument("--sources", nargs="+", default=["ledger", "curves", "synthetic", "misleading"])
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(DEFAULT))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--rows", default="", help="JSON lines of single searches: what is there is not run again")

@@ -19,7 +19,8 @@ from statistics import fmean, median
 
 import numpy as np
 
-from benchmarks.search.landscapes import Surface, synthetic
+from benchmarks.search.landscapes import synthetic
+from benchmarks.search.learning_curves import Surface
 from katib.conclude.noise import PRIOR, pooled
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import interval, judge

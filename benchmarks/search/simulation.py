@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from benchmarks.search.landscapes import Array, Landscape
+from benchmarks.search.learning_curves import Array, Landscape
 from katib.search.space import Space
 
 MOST_FAILED = 5

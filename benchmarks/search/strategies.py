@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import optuna
 
-from benchmarks.search.landscapes import LOGARITHMIC, Landscape
+from benchmarks.search.landscapes import LOGARITHMIC
+from benchmarks.search.learning_curves import Landscape
 from benchmarks.search.simulation import Trial
 from katib.search.history import Observation
 from katib.search.next_step import next_steps
