@@ -2,15 +2,17 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
-from katib.errors import SpecError, nearest
+from katib.errors import ManifestError, SpecError, nearest
+from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
 
 ALL = "all"
 SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
@@ -48,6 +50,15 @@ def _setting(value: object) -> object:
     return value
 
 
+def _rule_setting(value: object) -> str:
+    """Returns a setting of a stop rule as the text of a manifest: 15 as 15, 0.35 as 0.35, a list as 6,18,50."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, int | float | str) and not isinstance(one, bool) for one in listed):
+        raise ValueError("must be a number, a word, or a list of whole numbers")
+    return ",".join(f"{one:.15g}" if isinstance(one, float) else str(one) for one in listed)
+
+
+RuleSetting = Annotated[str, BeforeValidator(_rule_setting)]
 Setting = Annotated[bool | int | float | str | list[str], BeforeValidator(_setting)]
 
 
@@ -84,11 +95,16 @@ class Algorithm(Strict):
 
 
 class EarlyStopping(Strict):
-    """The early-stopping rule; it first looks after epoch `start_step`."""
+    """The early-stopping rule by name, and beside it the settings that katib/stop_settings.py lists for it."""
 
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, RuleSetting]
     name: Text
-    min_trials_required: Count
-    start_step: Count
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The settings that the spec names, as the texts of a manifest."""
+        return dict(self.__pydantic_extra__)
 
 
 class Baseline(Strict):
@@ -131,6 +147,14 @@ class Spec(Strict):
     first_suggestions: list[dict[str, float]] = Field(default_factory=list)
     fixed: dict[str, Setting]
 
+    @property
+    def stop_settings(self) -> Mapping[str, str]:
+        """The settings of the stop rule as a manifest has them, with those that promote takes from the spec."""
+        given = self.early_stopping.given
+        if self.early_stopping.name != PROMOTE:
+            return given
+        return {RUNGS: default_rungs(self.epochs), "eta": ETA, **given, CONFIGURATIONS: str(self.trials)}
+
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
         both = sorted(set(self.search) & set(self.fixed))
@@ -138,14 +162,32 @@ class Spec(Strict):
             raise ValueError(f"'{both[0]}' is both searched and fixed; keep one")
         if (self.epochs_with_patience or 0) > self.epochs:
             raise ValueError(f"epochs_with_patience {self.epochs_with_patience:g} exceeds epochs {self.epochs}")
-        if self.early_stopping.start_step > self.epochs:
-            raise ValueError(
-                f"early stop looks after epoch {self.early_stopping.start_step}, but there are {self.epochs}"
-            )
+        self._require_stop_rule()
         if self.max_failed_trials > self.trials:
             raise ValueError(f"max_failed_trials {self.max_failed_trials} exceeds trials {self.trials}")
         self._require_points()
         return self
+
+    def _require_stop_rule(self) -> None:
+        """Raises ValueError for a wrong or missing setting of the stop rule, and for one that no training reaches."""
+        name, given = self.early_stopping.name, self.early_stopping.given
+        if name == PROMOTE and CONFIGURATIONS in given:
+            raise ValueError(f"early_stopping {name}: 'trials' counts the configurations; remove {CONFIGURATIONS}")
+        settings = {key: text for key, text in self.stop_settings.items() if key != CONFIGURATIONS}
+        try:
+            settings_of(name, settings, "early_stopping", IN_SPEC)
+        except ManifestError as cause:
+            raise ValueError(str(cause)) from None
+        for key in NEEDED.get(name, ()):
+            if key not in given:
+                raise ValueError(f"key 'early_stopping.{key}' is missing")
+        if int(given.get("start_step", 1)) > self.epochs:
+            raise ValueError(f"early stop looks after epoch {given['start_step']}, but there are {self.epochs}")
+        if rungs(given.get(RUNGS, ""))[-1:] >= (self.epochs,):
+            raise ValueError(
+                f"early_stopping {name}: {RUNGS} is {given[RUNGS]}, but of {self.epochs} epochs the last is no rung;"
+                f" name epochs up to {self.epochs - 1}"
+            )
 
     def _require_points(self) -> None:
         """Raises ValueError if a first suggestion is not a point of `search`, or would never be tried."""

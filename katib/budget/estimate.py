@@ -2,19 +2,28 @@
 
 The hours of an epoch come from the trials that have ended, and before that from the spec. What patience and early
 stopping save comes from the epochs that ended trials ran; before that, the spec tells what patience leaves, and
-ASSUMED_SAVING what early stopping saves of it.
+ASSUMED_SAVING what early stopping saves of it. With promote a simulation of the rule says what its search spends.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from pydantic import ValidationError
+
+from katib.budget.promotion import Spending, epochs_ahead, spending
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.manifest.render import Overrides
-from katib.spec import Spec
+from katib.manifest.search import Algorithm
+from katib.search.promotion import Promote
+from katib.search.stop_rules import stop_rule
+from katib.spec import EarlyStopping, Spec
+from katib.stop_settings import CONFIGURATIONS
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.trial import ENDED
+from katib.trainer_contract import METRIC
+from katib.tree import at, items_at, text_at, without
+from katib.trial import ENDED, Direction
 
 ASSUMED_SAVING = 0.36
 """The share of the epochs after its first look, as far as patience leaves them, that early stopping saves: simulated
@@ -53,6 +62,8 @@ class ModelEstimate:
     ahead: tuple[float, ...]
     """The epochs that each trial still has to run with early stopping, running trials first."""
     parallel: int
+    spending: Spending | None = None
+    """What the rule promote is expected to spend; None with another rule."""
 
     @property
     def gpu_hours(self) -> float:
@@ -72,6 +83,8 @@ class ModelEstimate:
     @property
     def stopped_from(self) -> str:
         """What the expectation is based on."""
+        if self.spending:
+            return "simulation of promote"
         return f"{self.used.ended} ended trials" if self.used.ended else "assumption"
 
 
@@ -183,7 +196,19 @@ def as_run(table: TrialTable) -> Spec | None:
     if spec is None or budget is None:
         return spec
     shortened = Overrides(trials=budget.trials, epochs=budget.epochs).apply(spec)
-    return shortened.model_copy(update={"hours_per_run": budget.hours_per_run or spec.hours_per_run})
+    own = {"hours_per_run": budget.hours_per_run or spec.hours_per_run, "early_stopping": _rule(table, shortened)}
+    return shortened.model_copy(update=own)
+
+
+def _rule(table: TrialTable, spec: Spec) -> EarlyStopping:
+    """Returns the stop rule of the table's manifest; that of `spec` where the manifest has none that is known."""
+    stopping = at(table.identity.spec, "earlyStopping")
+    settings = {text_at(one, "name"): text_at(one, "value") for one in items_at(stopping, "algorithmSettings")}
+    rule = {**without(settings, CONFIGURATIONS), "name": text_at(stopping, "algorithmName")}
+    try:
+        return spec.model_validate(spec.model_dump() | {"early_stopping": rule}, strict=True).early_stopping
+    except ValidationError:
+        return spec.early_stopping
 
 
 def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> ModelEstimate:
@@ -195,13 +220,17 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     hours = sum(row.gpu_hours for row in ended)
     completed = [row.epochs for row in ended if row.state == "Succeeded"]
     patience = fmean(completed) if completed else spec.epochs_with_patience or spec.epochs
+    rule = stop_rule(Algorithm(spec.early_stopping.name, spec.stop_settings), Direction.MAXIMIZE, METRIC)
+    spent = spending(rule, spec.trials, patience, parallel) if isinstance(rule, Promote) else None
     if epochs and hours:
         each, expected = hours / epochs, epochs / len(ended)
     else:
         each = spec.hours_per_run * gpus / spec.epochs
-        expected = patience - ASSUMED_SAVING * max(0.0, patience - spec.early_stopping.start_step)
+        expected = patience - ASSUMED_SAVING * max(0.0, patience - int(spec.stop_settings.get("start_step", 1)))
+    expected = spent.epochs if spent else expected
     over = sum(row.state in ENDED for row in rows)
     running = [row for row in rows if row.state == "Running"]
+    used = sum(row.epochs for row in rows)
     begun = [row for row in rows if row.state not in ENDED]
     return ModelEstimate(
         spec,
@@ -210,12 +239,12 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
         measured=len(ended) if epochs and hours else 0,
         epochs_patience=patience,
         epochs_expected=expected,
-        used=Used(over, len(running), sum(row.epochs for row in rows), sum(row.gpu_hours for row in rows)),
-        ahead=(
-            *(_ahead(row, expected, spec.epochs) for row in begun),
-            *[expected] * (spec.trials - len(rows)),
-        ),
+        used=Used(over, len(running), used, sum(row.gpu_hours for row in rows)),
+        ahead=epochs_ahead(spec.trials * expected - used, len(begun), spec.trials - len(rows))
+        if spent
+        else (*(_ahead(row, expected, spec.epochs) for row in begun), *[expected] * (spec.trials - len(rows))),
         parallel=parallel,
+        spending=spent,
     )
 
 
@@ -259,6 +288,7 @@ def _record(model: ModelEstimate) -> dict[str, object]:
         "trials_ended": model.used.ended,
         "trials_running": model.used.running,
         "epochs_used": model.used.epochs,
+        "continuations_expected": _rounded(model.spending.continuations) if model.spending else 0,
     }
 
 

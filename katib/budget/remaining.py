@@ -9,9 +9,9 @@ from katib.text import SECONDS_AN_HOUR
 
 
 def planned_trials(table: TrialTable) -> int | None:
-    """Returns how many trials the search may have, or None if nothing limits them."""
-    found = table.identity.spec.get("maxTrialCount")
-    return found if isinstance(found, int) else table.budget.trials if table.budget else None
+    """Returns how many rows the search may have, or None if nothing limits them."""
+    found = Manifest(table.identity.spec).configurations
+    return found if found is not None else table.budget.trials if table.budget else None
 
 
 def hours_left(table: TrialTable) -> float | None:

@@ -1,7 +1,10 @@
 """Prints what searches will take: runs, hours, days and money, and what the numbers are based on."""
 
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, ModelEstimate
+from katib.budget.promotion import Spending
+from katib.stop_settings import RUNGS, most_trials
 from katib.terminal import output, print_rows
+from katib.text import count
 
 
 def print_estimate(estimate: BudgetEstimate, site_parallel: int, unit: str) -> None:
@@ -81,21 +84,42 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
             f"with parallel_trials {site_parallel} of the site: {_time(narrow)}{left}, because a search then leaves "
             f"GPUs idle at its end; deploy with PARALLEL={estimate.models[0].parallel}"
         )
+    lines += [_promoting(model, model.spending) for model in estimate.models if model.spending]
     return lines + _grounds(estimate)
+
+
+def _promoting(model: ModelEstimate, spent: Spending) -> str:
+    """Returns what the rule promote does with the configurations of a search, in a sentence."""
+    settings, trials = model.spec.stop_settings, model.spec.trials
+    *first, last = settings[RUNGS].split(",")
+    rungs = f"{', '.join(first)} or {last}" if first else last
+    return (
+        f"promote: each of {model.spec.name}'s {count(trials, 'configuration')} pauses after epoch {rungs} unless it is"
+        f" among the best 1/{settings['eta']} there, and goes on once it is; about {spent.epochs:.1f} of"
+        f" {model.epochs_patience:g} epochs each, and {count(round(spent.continuations), 'continuation')}"
+        f" ({most_trials(settings, trials) - trials} at most), each of which is a trial more on Katib"
+    )
 
 
 def _grounds(estimate: BudgetEstimate) -> list[str]:
     """Returns what the numbers are based on."""
     lines = []
-    guessed = [model.spec.name for model in estimate.models if not model.measured]
+    guessed = [model for model in estimate.models if not model.measured]
     known = [f"{model.spec.name} ({model.measured})" for model in estimate.models if model.measured]
+    for promotes, saving in (
+        (False, f", and {ASSUMED_SAVING:.0%} of the epochs behind the first look saved by early stopping"),
+        (True, ", and a simulation of promote"),
+    ):
+        names = [model.spec.name for model in guessed if (model.spending is not None) == promotes]
+        if names:
+            lines.append(
+                f"estimates: hours_per_run and epochs_with_patience of the spec{saving} (docs/results.md):"
+                f" {', '.join(names)}"
+            )
     if guessed:
         lines.append(
-            f"estimates: hours_per_run and epochs_with_patience of the spec, and {ASSUMED_SAVING:.0%} of the epochs "
-            f"behind the first look saved by early stopping (docs/results.md): {', '.join(guessed)}"
+            f"epochs that patience leaves: {', '.join(f'{model.spec.name} {_left(model)}' for model in guessed)}"
         )
-        left = [f"{model.spec.name} {_left(model)}" for model in estimate.models if not model.measured]
-        lines.append(f"epochs that patience leaves: {', '.join(left)}")
     if known:
         lines.append(f"from ended trials: {', '.join(known)}")
     return lines

@@ -22,6 +22,7 @@ from katib.check.services import (
     Service,
 )
 from katib.errors import nearest
+from katib.stop_settings import PROMOTE
 
 UNKNOWN = error(
     "unknown-algorithm",
@@ -84,7 +85,8 @@ def algorithms(top: Node) -> Iterator[Defect]:
         yield from _service(stopper, EARLY_STOPPING)
         needed = setting_number(stopper, "min_trials_required", 3)
         trials = spec["maxTrialCount"]
-        if trials.integer is not None and needed is not None and needed >= trials.integer > 0:
+        waits = name.text != PROMOTE  # which compares from the second configuration on
+        if waits and trials.integer is not None and needed is not None and needed >= trials.integer > 0:
             yield NEVER_STOPS.at(stopper, f"waits for {needed:g} of {trials.integer} trials")
 
 

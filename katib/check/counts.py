@@ -10,6 +10,7 @@ from katib.check.parameters import number_of
 from katib.check.services import SERVICE_REFUSES, Service
 from katib.errors import nearest
 from katib.manifest.object import DEFAULT_PARALLEL_TRIALS
+from katib.stop_settings import CONFIGURATIONS, PROMOTE
 
 DEFAULT_INITIAL_POINTS = 10
 """The default of skopt/service.py."""
@@ -77,8 +78,8 @@ POPULATION = error(
 
 def counts(spec: Node, service: Service) -> Iterator[Defect]:
     """Yields the defects of the counts under one algorithm."""
-    algorithm, trials = spec["algorithm"], spec["maxTrialCount"]
-    name, count = algorithm["algorithmName"].text, trials.integer
+    algorithm, (trials, count) = spec["algorithm"], points_tried(spec)
+    name = algorithm["algorithmName"].text
     if name == "bayesianoptimization":
         first = setting_number(algorithm, "n_initial_points", DEFAULT_INITIAL_POINTS)
         if first is not None and count is not None and first >= count > 0:
@@ -131,12 +132,22 @@ def setting_number(node: Node, name: str, default: float | None) -> float | None
     return default if setting is None else number_of(setting["value"])
 
 
+def points_tried(spec: Node) -> tuple[Node, int | None]:
+    """Returns how many points are tried, and where that stands: with promote, maxTrialCount counts continuations."""
+    stopping, trials = spec["earlyStopping"], spec["maxTrialCount"]
+    own = named(stopping["algorithmSettings"].items).get(CONFIGURATIONS)
+    if stopping["algorithmName"].text != PROMOTE or own is None:
+        return trials, trials.integer
+    number = number_of(own["value"])
+    return own["value"], None if number is None else int(number)
+
+
 def _grid(spec: Node) -> Iterator[Defect]:
-    trials, points = spec["maxTrialCount"], _points(spec, None)
+    (trials, count), points = points_tried(spec), _points(spec, None)
     if trials.missing:
         yield GRID.at(trials, "is missing, which grid needs")
-    elif points is not None and trials.integer is not None and trials.integer > points:
-        yield GRID.at(trials, f"is {trials.integer}; the grid has {points} points")
+    elif points is not None and count is not None and count > points:
+        yield GRID.at(trials, f"is {count}; the grid has {points} points")
     if points is not None and points > MOST_POINTS:
         yield LARGE.at(spec["parameters"], f"make a grid of about {points:.1e} points".replace("e+", "e"))
 

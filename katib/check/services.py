@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from katib.check.finding import error
 from katib.check.reading import FLOATS, FLOATS_OF_64_BITS, GO, PYTHON, Reading, go_float, go_int
 from katib.search.algorithms import ALGORITHMS
-from katib.search.setting import Setting, one_of, or_none, real, whole
-from katib.search.settings import Settings
-from katib.search.stop_rules import STOP_RULES
+from katib.setting import Setting, Settings, one_of, or_none, real, whole
+from katib.stop_settings import STOP_RULES
 
 SERVICE_REFUSES = "the algorithm's service refuses it: the Experiment fails before its first trial"
 ALL = frozenset({"uniform", "logUniform", "normal", "logNormal"})
@@ -218,7 +217,7 @@ def _with_ours(stock: Service | None, ours: Settings) -> Service:
     """Returns the service of an algorithm that the search here has; its settings are ours where Katib has none."""
     settings = ours.all if stock is None else ours.stock
     facts = stock or Service(single=True, logarithm=True)
-    return replace(facts, settings=settings, strict=ours.strict, is_ours=True)
+    return replace(facts, settings=settings, needs=(*facts.needs, *ours.needs), strict=ours.strict, is_ours=True)
 
 
 SERVICES: Mapping[str, Service] = {

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from katib.check.command import KUBERNETES_VARIABLE
-from katib.check.finding import Defect, error
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
+from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, rungs
 from katib.trainer_contract import Flags
 from katib.trainer_flags import flag_of, trainer
 
@@ -51,6 +52,12 @@ SEARCHED = error(
     effect="every trial that draws such a value ends at once with exit code 2",
     fix="narrow min and max or the list, or change parameterType: a whole number needs int",
 )
+RUNG = warning(
+    "rung-after-end",
+    finds="promote with a rung at or after the last epoch of python -m trainer",
+    effect="no trial pauses after its end, and one that pauses at its last epoch has nothing left to train",
+    fix="name epochs below --epochs",
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ def training(top: Node) -> Iterator[Defect]:
         yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
     yield from _excess(given)
     yield from _count(given, words[0][1])
+    yield from _rungs(spec["earlyStopping"], given)
 
 
 def _words(container: Node) -> list[tuple[str, Node]]:
@@ -188,6 +196,17 @@ def _excess(given: list[Given]) -> Iterator[Defect]:
     for item in given:
         if problem := trainer().excess(item.flag, flags):
             yield VALUE.at(item.values[0][1], f"{item.flag} {problem}")
+
+
+def _rungs(stopping: Node, given: list[Given]) -> Iterator[Defect]:
+    """Yields the defect of rungs of promote that do not lie below the number of epochs."""
+    setting = named(stopping["algorithmSettings"].items).get(RUNGS)
+    texts = next((item.values for item in given if item.flag == Flags.EPOCHS), [])
+    if stopping["algorithmName"].text != PROMOTE or setting is None or len(texts) != 1 or not texts[0][0].isdecimal():
+        return
+    listed = setting["value"].text or ""
+    if STOP_RULES[PROMOTE].all[RUNGS].takes(listed) and (last := rungs(listed)[-1]) >= int(texts[0][0]):
+        yield RUNG.at(setting["value"], f"has a rung at epoch {last}; a trial has {texts[0][0]}")
 
 
 def _set(item: Given, searched: dict[str, Node], model: str | None, others: set[str]) -> Iterator[Defect]:

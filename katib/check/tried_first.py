@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from katib.check.counts import points_tried
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, number_of
@@ -37,7 +38,7 @@ RANDOM = re.compile(r".+-[a-z0-9]{8}")
 def tried_first(top: Node) -> Iterator[Defect]:
     """Yields the defects of the first suggestions, if Sepsweep's services take this setting."""
     spec = top["spec"]
-    algorithm, trials = spec["algorithm"], spec["maxTrialCount"].integer
+    algorithm, (_, trials) = spec["algorithm"], points_tried(spec)
     setting = named(algorithm["algorithmSettings"].items).get("first_suggestions")
     parameters = named(spec["parameters"].items)
     if setting is None or "first_suggestions" not in OURS.get(algorithm["algorithmName"].text or "", {}):

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
+from katib.stop_settings import CONFIGURATIONS, PROMOTE
 from katib.trainer_contract import Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
@@ -71,6 +72,16 @@ class Manifest:
         """The value of the objective that ends the search; None where it has no goal."""
         goal = at(self.spec, "objective").get("goal")
         return goal if isinstance(goal, int | float) else None
+
+    @property
+    def configurations(self) -> int | None:
+        """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
+        stopping, most = at(self.spec, "earlyStopping"), self.spec.get("maxTrialCount")
+        if text_at(stopping, "algorithmName") == PROMOTE:
+            settings = {text_at(one, "name"): text_at(one, "value") for one in items_at(stopping, "algorithmSettings")}
+            if settings.get(CONFIGURATIONS, "").isdecimal():
+                return int(settings[CONFIGURATIONS])
+        return most if isinstance(most, int) else None
 
     @property
     def parallel(self) -> int:

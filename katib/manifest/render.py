@@ -18,6 +18,7 @@ from katib.metrics import metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
+from katib.stop_settings import PROMOTE, RUNGS, most_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
@@ -52,7 +53,7 @@ class Overrides:
         if self.preset is not None:
             data["fixed"] = data["fixed"] | {"preset": self.preset}
         # A shortened search must stay valid: it cannot start stopping, or tolerate failures, beyond its own end.
-        data["early_stopping"]["start_step"] = min(data["early_stopping"]["start_step"], data["epochs"])
+        data["early_stopping"] = shortened(data["early_stopping"], data["epochs"])
         data["max_failed_trials"] = max(1, min(data["max_failed_trials"], data["trials"]))
         if data["epochs_with_patience"] is not None:
             data["epochs_with_patience"] = min(data["epochs_with_patience"], float(data["epochs"]))
@@ -87,6 +88,8 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         site=site,
         metric=METRIC,
         settings=_settings(spec),
+        stopping=spec.stop_settings,
+        most_trials=_most_trials(spec),
         filter=metric_filter(METRIC),
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
@@ -109,8 +112,12 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
     source, spec = file_of(spec), overrides.apply(spec)
     words = [Flags.MODEL, spec.model, Flags.DATA_DIR, data, Flags.EPOCHS, str(spec.epochs), *_fixed(spec)]
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
+    stopping = spec.stop_settings
     return _template("wandb-sweep.yaml.j2").render(
         spec=spec,
+        pauses=spec.early_stopping.name == PROMOTE,
+        first_look=rungs(stopping.get(RUNGS, stopping.get("start_step", "")))[0],
+        eta=stopping.get("eta"),
         source=source,
         metric=METRIC,
         project=site.wandb.project if site.wandb else "sepsweep",
@@ -160,6 +167,12 @@ def _settings(spec: Spec) -> dict[str, str]:
     """Returns the settings of the algorithm as strings, including the points that it tries first."""
     points = [{"assignments": {name: number(point[name]) for name in spec.search}} for point in spec.first_suggestions]
     return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
+
+
+def _most_trials(spec: Spec) -> int:
+    """Returns how many trials Katib may start: with promote, one for each continuation too."""
+    promotes = spec.early_stopping.name == PROMOTE
+    return most_trials(spec.stop_settings, spec.trials) if promotes else spec.trials
 
 
 def _fixed(spec: Spec) -> list[str]:

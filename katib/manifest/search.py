@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from katib.stop_settings import CONFIGURATIONS, PROMOTE
 from katib.trial import Direction
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
-PROMOTE = "promote"
-"""The stop rule that pauses trials (katib/search/promotion.py)."""
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 
 
@@ -60,5 +59,5 @@ class Search:
     @property
     def configurations(self) -> int | None:
         """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
-        text = self.early_stopping.settings.get("configurations", "") if self.early_stopping and self.pauses else ""
+        text = self.early_stopping.settings.get(CONFIGURATIONS, "") if self.early_stopping and self.pauses else ""
         return int(text) if text.isdecimal() else self.max_trials

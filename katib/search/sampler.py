@@ -123,7 +123,7 @@ def sampler(search: Search) -> Sampler:
     space = Space.of(search.parameters)
     if not space.axes:
         raise ManifestError("parameters: there is nothing to search")
-    settings = algorithm.settings.checked("algorithm", search.algorithm)
+    settings = algorithm.settings.checked(f"algorithm {search.algorithm.name}", search.algorithm.settings)
     try:
         algorithm.require(space, settings)
     except ManifestError as error:
@@ -144,4 +144,6 @@ def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:
 
 def idle_settings(algorithm: Algorithm) -> list[str]:
     """Returns the settings that Katib's own service of that name reads and that have no effect here."""
-    return ALGORITHMS[algorithm.name].settings.without_effect(algorithm) if algorithm.name in ALGORITHMS else []
+    return (
+        ALGORITHMS[algorithm.name].settings.without_effect(algorithm.settings) if algorithm.name in ALGORITHMS else []
+    )

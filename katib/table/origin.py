@@ -2,11 +2,9 @@
 
 from katib.manifest.object import Manifest
 from katib.manifest.render import fixed_flags
-from katib.manifest.search import PROMOTE
 from katib.spec import Spec, load_spec, specs
 from katib.table.trial_table import Budget
 from katib.trainer_contract import Flags
-from katib.tree import at, items_at, text_at
 
 
 def origin(manifest: Manifest) -> Spec | None:
@@ -28,12 +26,7 @@ def budget(manifest: Manifest, source: Spec | None) -> Budget | None:
     With the stop rule promote its trials are the configurations: maxTrialCount counts continuations too. None if the
     manifest does not say how many trials and epochs there are.
     """
-    trials, epochs = manifest.spec.get("maxTrialCount"), manifest.number(Flags.EPOCHS)
-    stopping = at(manifest.spec, "earlyStopping")
-    if text_at(stopping, "algorithmName") == PROMOTE:
-        settings = {text_at(one, "name"): text_at(one, "value") for one in items_at(stopping, "algorithmSettings")}
-        configurations = settings.get("configurations", "")
-        trials = int(configurations) if configurations.isdecimal() else trials
-    if not isinstance(trials, int) or not epochs:
+    trials, epochs = manifest.configurations, manifest.number(Flags.EPOCHS)
+    if trials is None or not epochs:
         return None
     return Budget(trials, epochs, source.hours_per_run * epochs / source.epochs if source else None)

@@ -24,9 +24,9 @@ from katib.backend.local.store import Store
 from katib.errors import FolderError
 from katib.files import write_whole
 from katib.manifest.diff import changes
-from katib.manifest.search import PROMOTE
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stop_rules import stop_rule
+from katib.stop_settings import PROMOTE
 from katib.text import count
 from katib.tree import at, items_at, text_at
 from katib.trial import WITHOUT_RESULT, Identity

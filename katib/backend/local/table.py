@@ -16,7 +16,7 @@ from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
-from katib.manifest.search import PROMOTE
+from katib.stop_settings import PROMOTE
 from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from katib.search.settings import Settings
 from katib.search.space import Space
+from katib.setting import Settings
 from katib.trial import Direction
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from katib.search.algorithms.base import Question, SearchAlgorithm
 from katib.search.algorithms.sobol import even
-from katib.search.setting import one_of, whole
-from katib.search.settings import FIRST, SEED, WARM, Settings
+from katib.search.settings import FIRST, SEED, WARM
+from katib.setting import Settings, one_of, whole
 
 
 def propose(question: Question) -> dict[str, str] | None:

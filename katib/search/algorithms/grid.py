@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from katib.errors import ManifestError
 from katib.search.algorithms.base import Question, SearchAlgorithm
-from katib.search.settings import FIRST, SEED, Settings
+from katib.search.settings import FIRST, SEED
 from katib.search.space import Space
+from katib.setting import Settings
 
 
 def propose(question: Question) -> dict[str, str] | None:

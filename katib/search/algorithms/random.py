@@ -1,7 +1,8 @@
 """Random search: each point is drawn from the distributions of the space, independently of all others."""
 
 from katib.search.algorithms.base import Question, SearchAlgorithm
-from katib.search.settings import FIRST, SEED, Settings
+from katib.search.settings import FIRST, SEED
+from katib.setting import Settings
 
 
 def propose(question: Question) -> dict[str, str] | None:

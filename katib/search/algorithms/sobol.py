@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from katib.search.algorithms.base import Question, SearchAlgorithm
-from katib.search.settings import FIRST, SEED, Settings
+from katib.search.settings import FIRST, SEED
+from katib.setting import Settings
 
 
 def propose(question: Question) -> dict[str, str] | None:

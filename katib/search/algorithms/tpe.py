@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from katib.errors import ManifestError
 from katib.search.algorithms.base import Question, SearchAlgorithm
-from katib.search.setting import real, whole
-from katib.search.settings import FIRST, SEED, WARM, Settings
+from katib.search.settings import FIRST, SEED, WARM
 from katib.search.space import Space
+from katib.setting import Settings, real, whole
 
 PROPOSALS = 20
 """Points that the estimator proposes for one question before random ones are considered."""

@@ -90,6 +90,7 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
                 "trials_ended": 5,
                 "trials_running": 2,
                 "epochs_used": 69,
+                "continuations_expected": 0,
             }
         ],
     }
@@ -120,7 +121,7 @@ def test_the_assumed_saving_is_a_share_of_the_epochs_behind_the_first_look(
     patience: float | None, start: int, expected: float
 ) -> None:
     """Of as many as patience leaves; where patience ends trials before the first look, nothing is saved."""
-    stopping = SPEC.early_stopping.model_copy(update={"start_step": start})
+    stopping = SPEC.early_stopping.model_copy(update={"start_step": str(start)})
     spec = SPEC.model_copy(update={"epochs_with_patience": patience, "early_stopping": stopping})
     (model,) = planned(spec=spec).models
     assert (model.epochs_expected, model.epochs_patience) == (pytest.approx(expected), patience or 20)
@@ -173,7 +174,7 @@ def test_searches_together_take_the_sum_of_their_hours() -> None:
         site_parallel=1,
         price=1.0,
     )
-    stopping = 10 * (10 - ASSUMED_SAVING * max(0, 10 - SPEC.early_stopping.start_step)) * 0.4
+    stopping = 10 * (10 - ASSUMED_SAVING * max(0, 10 - int(SPEC.stop_settings["start_step"]))) * 0.4
     assert found.gpu_hours == 180
     assert found.gpu_hours_patience == 90 + 40
     assert found.gpu_hours_stopping == pytest.approx(58.5 + stopping)

@@ -14,6 +14,13 @@ FIRST_OURS = "?setting-ours spec.algorithm.algorithmSettings[0].name"
 NOT_FIRST = {"first-suggestions spec.algorithm.algorithmSettings[0].value"}
 
 
+def promote(configurations: str) -> Changes:
+    """Returns the stop rule promote with so many configurations."""
+    settings = {"rung_epochs": "1", "configurations": configurations}
+    listed = [{"name": key, "value": value} for key, value in settings.items()]
+    return {"spec.earlyStopping": {"algorithmName": "promote", "algorithmSettings": listed}}
+
+
 def first(points: list[object], name: str = "bayesianoptimization") -> Changes:
     """Returns the algorithm `name` with these first suggestions."""
     return algorithm(name, first_suggestions=json.dumps(points))
@@ -112,6 +119,14 @@ DEFECTS: Defects = {
         {"?setting-ignored spec.algorithm.algorithmSettings[2].name"},
     ),
     "only random points": ({"spec.maxTrialCount": 5}, {"?all-random spec.algorithm"}),
+    "as many random points as promote has configurations": (
+        promote("5"),
+        {"?all-random spec.algorithm", "?setting-ours spec.earlyStopping.algorithmName"},
+    ),
+    "fewer random points than promote has configurations": (
+        {**promote("6"), "spec.maxTrialCount": 5, "spec.parallelTrialCount": 1, "spec.maxFailedTrialCount": 1},
+        {"?setting-ours spec.earlyStopping.algorithmName"},
+    ),
     "ten random points by default": (
         {**algorithm("bayesianoptimization"), "spec.maxTrialCount": 8},
         {"?all-random spec.algorithm"},

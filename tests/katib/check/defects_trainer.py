@@ -15,6 +15,16 @@ def at(index: int) -> str:
     return f"TRAINER.command[{LAST + index}]"
 
 
+def promote(rungs: str) -> Changes:
+    """Returns the stop rule promote with these rungs."""
+    return {
+        "spec.earlyStopping": {
+            "algorithmName": "promote",
+            "algorithmSettings": [{"name": "rung_epochs", "value": rungs}],
+        }
+    }
+
+
 def runs(*words: str) -> Changes:
     """Fixed runs in one word each, as confirm has them, beside a search that goes another way."""
     return {
@@ -28,6 +38,7 @@ def runs(*words: str) -> Changes:
     }
 
 
+PROMOTES = "?setting-ours spec.earlyStopping.algorithmName"
 DEFECTS: Defects = {
     "flag that the trainer does not have": (also("--lrr", "1"), {f"trainer-flag {at(0)}"}),
     "flag of another model": (also("--hidden-size", "64"), {f"trainer-flag {at(0)}"}),
@@ -50,6 +61,11 @@ DEFECTS: Defects = {
     "number out of range": (also("--batch_size", "0"), {f"trainer-value {at(1)}"}),
     "hopeless at once": (also("--hopeless", "0"), {f"trainer-value {at(1)}"}),
     "hopeless after more than all epochs": (also("--epochs", "9", "--hopeless", "10"), {f"trainer-value {at(3)}"}),
+    "rung of promote at the last epoch": (
+        {**also("--epochs", "50"), **promote("6,18,50")},
+        {"?rung-after-end spec.earlyStopping.algorithmSettings[0].value", PROMOTES},
+    ),
+    "rung of promote before the last epoch": ({**also("--epochs", "51"), **promote("6,18,50")}, {PROMOTES}),
     "no number": (also("--epochs", "50.0"), {f"trainer-value {at(1)}"}),
     "number that is none": (also("--segment-seconds", "nan"), {f"trainer-value {at(1)}"}),
     "setting in one word that does not fit": (

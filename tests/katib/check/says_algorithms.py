@@ -110,6 +110,33 @@ ALGORITHMS: Said = {
         },
         set(),
     ),
+    "promote, which compares from the second configuration on": (
+        {
+            "spec.earlyStopping": {
+                "algorithmName": "promote",
+                "algorithmSettings": [
+                    {"name": "rung_epochs", "value": "2,1"},
+                    {"name": "configurations", "value": "9"},
+                ],
+            },
+            "spec.maxTrialCount": 3,
+            "spec.maxFailedTrialCount": 3,
+            "spec.parallelTrialCount": 3,
+            **RANDOM,
+        },
+        {
+            "?setting-ours spec.earlyStopping.algorithmName: 'promote' is not among the early stoppers of stock Katib",
+            f"setting-value {EARLY}[0].value: rung_epochs of promote is '2,1'; it has whole numbers of at least 1,"
+            " each above the one before, with commas between them",
+        },
+    ),
+    "promote without its rungs": (
+        {"spec.earlyStopping": {"algorithmName": "promote"}},
+        {
+            "?setting-ours spec.earlyStopping.algorithmName: 'promote' is not among the early stoppers of stock Katib",
+            f"setting-missing {EARLY}: promote needs the setting 'rung_epochs'",
+        },
+    ),
     "an early stopper without limit of trials": (
         {"spec.maxTrialCount": DROP},
         {"?no-trial-limit spec.maxTrialCount: is missing"},

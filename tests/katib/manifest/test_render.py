@@ -65,7 +65,7 @@ def test_there_is_a_spec_for_each_model_of_series_3() -> None:
 @pytest.mark.parametrize("model", SERIES_3)
 def test_spec_holds_its_row_of_the_series_3_table(model: str) -> None:
     spec = load_spec(model)
-    row = (spec.trials, spec.epochs, spec.early_stopping.start_step, spec.hours_per_run)
+    row = (spec.trials, spec.epochs, int(spec.stop_settings["start_step"]), spec.hours_per_run)
     assert spec.baseline is not None
     assert (*row, round(spec.baseline.mean, 2)) == SERIES_3[model]
     assert set(spec.baseline.seeds) == {42, 123, 456}
@@ -216,3 +216,57 @@ def test_more_trials_at_a_time_than_there_are_is_an_error_where_a_caller_says_so
 def test_override_that_katib_would_refuse_is_an_error() -> None:
     with pytest.raises(SpecError, match="name"):
         manifest("dprnn", Overrides(name="Upper_case"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "overrides", "settings", "trials"),
+    [
+        ({}, Overrides(), {"rung_epochs": "6,18,50", "eta": "3", "configurations": "25"}, 25 + 3 * 8),
+        ({}, Overrides(epochs=7, trials=4), {"rung_epochs": "1,4", "eta": "3", "configurations": "4"}, 4 + 2 * 1),
+        ({}, Overrides(epochs=1, trials=2), {"rung_epochs": "2", "eta": "3", "configurations": "2"}, 2),
+        (
+            {"rung_epochs": [5, 40], "eta": 2.5},
+            Overrides(epochs=40),
+            {"rung_epochs": "5", "eta": "2.5", "configurations": "25"},
+            25 + 10,
+        ),
+        (
+            {"rung_epochs": "9", "eta": 2.0},
+            Overrides(epochs=9),
+            {"rung_epochs": "1,2,4", "eta": "2", "configurations": "25"},
+            25 + 3 * 12,
+        ),
+    ],
+)
+def test_a_spec_that_names_promote_counts_configurations(
+    keys: dict[str, object], overrides: Overrides, settings: dict[str, str], trials: int
+) -> None:
+    """`name: promote` is enough: 6, 18 and 50 % of the epochs, eta 3; maxTrialCount has room for the continuations."""
+    given = yaml.safe_load((SPECS / "dprnn.yaml").read_text()) | {"early_stopping": {"name": "promote", **keys}}
+    spec = Spec.model_validate(given, strict=True)
+    text = render(spec, load_site(), overrides)
+    found = yaml.safe_load(text)["spec"]
+    assert {one["name"]: one["value"] for one in found["earlyStopping"]["algorithmSettings"]} == settings
+    assert (found["earlyStopping"]["algorithmName"], found["maxTrialCount"]) == ("promote", trials)
+    rules = {defect.rule for defect in check_text(text, "") if "earlyStopping" in defect.path}
+    assert rules - {"setting-ours"} == ({"rung-after-end"} if overrides.epochs == 1 else set())
+
+
+def test_a_stop_rule_takes_all_its_settings_from_a_spec() -> None:
+    given = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
+    given["early_stopping"] |= {"tolerance": 0.5, "looks": "once"}
+    found = yaml.safe_load(render(Spec.model_validate(given, strict=True), load_site()))["spec"]["earlyStopping"]
+    assert {one["name"]: one["value"] for one in found["algorithmSettings"]} == {
+        "looks": "once",
+        "min_trials_required": "3",
+        "start_step": "20",
+        "tolerance": "0.5",
+    }
+
+
+def test_in_a_sweep_hyperband_stands_for_promote_and_says_so() -> None:
+    given = yaml.safe_load((SPECS / "dprnn.yaml").read_text()) | {"early_stopping": {"name": "promote"}}
+    text = render_sweep(Spec.model_validate(given, strict=True), load_site(), "data", "runs")
+    assert "# W&B has no promote: hyperband" in text
+    found = yaml.safe_load(text)
+    assert (found["early_terminate"], found["run_cap"]) == ({"type": "hyperband", "min_iter": 6, "eta": 3, "s": 2}, 25)

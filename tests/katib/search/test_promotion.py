@@ -83,7 +83,11 @@ def test_the_room_is_that_of_the_rule() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({}, "the setting 'rung_epochs' is missing"),
+        ({}, "promote needs the setting 'rung_epochs', the epochs after which a trial may pause, such as 6,18,50"),
+        (
+            {"rung_epochs": "18,6"},
+            "rung_epochs is '18,6'; it has whole numbers of at least 1, each above the one before",
+        ),
         ({"rung_epochs": "6,x"}, "rung_epochs is '6,x'"),
         ({"rung_epochs": "0"}, "rung_epochs is '0'"),
         ({"rung_epochs": "6", "eta": "1"}, "eta is '1'; it has a number above 1"),

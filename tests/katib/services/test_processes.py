@@ -14,7 +14,7 @@ import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from katib.search.algorithms import ALGORITHMS
-from katib.search.stop_rules import STOP_RULES
+from katib.stop_settings import STOP_RULES
 from tests.katib.services.rig import channel
 
 ROOT = Path(__file__).parents[3]

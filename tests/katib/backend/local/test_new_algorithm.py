@@ -13,8 +13,7 @@ from tests.verbs import SECONDS, environment
 TOY = '''"""Proposes the bisection of the space: its middle, then the quarters, then the eighths."""
 
 from katib.search.algorithms.base import Question, SearchAlgorithm
-from katib.search.setting import whole
-from katib.search.settings import Settings
+from katib.setting import Settings, whole
 
 
 def propose(question: Question) -> dict[str, str] | None:

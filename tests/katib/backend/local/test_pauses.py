@@ -115,7 +115,7 @@ def test_without_a_number_of_configurations_every_start_counts(rig: Rig) -> None
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({}, "the setting 'rung_epochs' is missing"),
+        ({}, "promote needs the setting 'rung_epochs'"),
         ({"rung_epochs": "1", "eta": "1"}, "eta of promote is '1'; it has a number above 1"),
     ],
 )
