@@ -81,10 +81,10 @@ def shortened(rule: Mapping[str, str], epochs: int) -> dict[str, str]:
     return cut | ({RUNGS: reached} if reached else {})
 
 
-def most_trials(settings: Mapping[str, str], configurations: int) -> int:
-    """Returns how many Katib trials so many configurations can become, continuations included.
+def katib_trials(configurations: int, rungs: int, eta: float) -> int:
+    """Returns the maxTrialCount of a search on Katib, where each continuation is a trial of its own.
 
-    Where one more has reached a rung, one more is among its best 1/eta at most; so each rung lets at most 1/eta of all
-    configurations go on that had paused there.
+    A rung lets the best 1/eta of those that reach it go on, and here each of them pauses first. In fact about a third
+    do: a configuration that is among the best when it arrives goes on at once.
     """
-    return configurations + len(rungs(settings[RUNGS])) * int(configurations / float(settings["eta"]))
+    return configurations + sum(math.ceil(configurations / eta**rung) for rung in range(1, rungs + 1))

@@ -2,7 +2,8 @@
 
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, ModelEstimate
 from katib.budget.promotion import Spending
-from katib.stop_settings import RUNGS, most_trials
+from katib.manifest.render import most_trials
+from katib.stop_settings import RUNGS
 from katib.terminal import output, print_rows
 from katib.text import count
 
@@ -96,8 +97,8 @@ def _promoting(model: ModelEstimate, spent: Spending) -> str:
     return (
         f"promote: each of {model.spec.name}'s {count(trials, 'configuration')} pauses after epoch {rungs} unless it is"
         f" among the best 1/{settings['eta']} there, and goes on once it is; about {spent.epochs:.1f} of"
-        f" {model.epochs_patience:g} epochs each, and {count(round(spent.continuations), 'continuation')}"
-        f" ({most_trials(settings, trials) - trials} at most), each of which is a trial more on Katib"
+        f" {model.epochs_patience:g} epochs each, and about {count(round(spent.continuations), 'continuation')};"
+        f" on Katib each of them is a trial, and the search ends after {most_trials(model.spec)} trials (maxTrialCount)"
     )
 
 

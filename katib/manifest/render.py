@@ -13,12 +13,11 @@ from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
-from katib.manifest.search import PROMOTE
 from katib.metrics import metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
 from katib.spec_flags import require_flags
-from katib.stop_settings import PROMOTE, RUNGS, most_trials, rungs, shortened
+from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
@@ -89,7 +88,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
         metric=METRIC,
         settings=_settings(spec),
         stopping=spec.stop_settings,
-        most_trials=_most_trials(spec),
+        most_trials=most_trials(spec),
         filter=metric_filter(METRIC),
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
@@ -115,7 +114,7 @@ def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overri
     stopping = spec.stop_settings
     return _template("wandb-sweep.yaml.j2").render(
         spec=spec,
-        pauses=spec.early_stopping.name == PROMOTE,
+        pauses=_pauses(spec),
         first_look=rungs(stopping.get(RUNGS, stopping.get("start_step", "")))[0],
         eta=stopping.get("eta"),
         source=source,
@@ -169,10 +168,13 @@ def _settings(spec: Spec) -> dict[str, str]:
     return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
 
 
-def _most_trials(spec: Spec) -> int:
-    """Returns how many trials Katib may start: with promote, one for each continuation too."""
-    promotes = spec.early_stopping.name == PROMOTE
-    return most_trials(spec.stop_settings, spec.trials) if promotes else spec.trials
+def most_trials(spec: Spec) -> int:
+    """Returns how many trials Katib starts: with promote, one for each continuation too."""
+    if not _pauses(spec):
+        return spec.trials
+    settings = spec.stop_settings
+    reached = [rung for rung in rungs(settings[RUNGS]) if rung < spec.epochs]
+    return katib_trials(spec.trials, len(reached), float(settings["eta"]))
 
 
 def _fixed(spec: Spec) -> list[str]:

@@ -6,7 +6,6 @@ else it pauses. Each new report may put a paused configuration among them, and t
 new one begins. Pure: no I/O.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,12 +66,3 @@ class Promote:
         """Returns the worst value that goes on; None where there are too few for a best 1/eta."""
         places = int(len(bests) / self.eta)
         return sorted(bests, key=lambda value: -self.direction.sign * value)[places - 1] if places else None
-
-
-def katib_trials(configurations: int, rungs: int, eta: float) -> int:
-    """Returns the maxTrialCount of a search on Katib, where each continuation is a trial of its own.
-
-    A rung lets the best 1/eta of those that reach it go on, and here each of them pauses first. In fact about a third
-    do: a configuration that is among the best when it arrives goes on at once.
-    """
-    return configurations + sum(math.ceil(configurations / eta**rung) for rung in range(1, rungs + 1))

@@ -75,6 +75,6 @@ def test_the_plan_says_what_promote_does(capsys: pytest.CaptureFixture[str]) -> 
     print_estimate(plan([SPEC], {}, gpus=2, gpus_per_trial=1, site_parallel=2), 2, "GPU")
     found = " ".join(capsys.readouterr().out.split())
     assert "each of series3-dprnn's 9 configurations pauses after epoch 6, 18 or 50 unless" in found
-    assert "(9 at most), each of which is a trial more on Katib" in found
+    assert "the search ends after 14 trials (maxTrialCount)" in found
     assert "and a simulation of promote (docs/results.md): series3-dprnn" in found
     assert "36% of the epochs" not in found

@@ -221,8 +221,8 @@ def test_override_that_katib_would_refuse_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("keys", "overrides", "settings", "trials"),
     [
-        ({}, Overrides(), {"rung_epochs": "6,18,50", "eta": "3", "configurations": "25"}, 25 + 3 * 8),
-        ({}, Overrides(epochs=7, trials=4), {"rung_epochs": "1,4", "eta": "3", "configurations": "4"}, 4 + 2 * 1),
+        ({}, Overrides(), {"rung_epochs": "6,18,50", "eta": "3", "configurations": "25"}, 25 + 9 + 3 + 1),
+        ({}, Overrides(epochs=7, trials=4), {"rung_epochs": "1,4", "eta": "3", "configurations": "4"}, 4 + 2 + 1),
         ({}, Overrides(epochs=1, trials=2), {"rung_epochs": "2", "eta": "3", "configurations": "2"}, 2),
         (
             {"rung_epochs": [5, 40], "eta": 2.5},
@@ -234,7 +234,7 @@ def test_override_that_katib_would_refuse_is_an_error() -> None:
             {"rung_epochs": "9", "eta": 2.0},
             Overrides(epochs=9),
             {"rung_epochs": "1,2,4", "eta": "2", "configurations": "25"},
-            25 + 3 * 12,
+            25 + 13 + 7 + 4,
         ),
     ],
 )

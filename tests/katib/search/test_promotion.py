@@ -8,11 +8,12 @@ from katib.errors import ManifestError
 from katib.manifest.search import Algorithm, Parameter
 from katib.search.history import Observation, Outcome
 from katib.search.next_step import Step, next_steps, room_for
-from katib.search.promotion import Promote, katib_trials
+from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import because
+from katib.stop_settings import katib_trials
 from katib.trial import Direction
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE

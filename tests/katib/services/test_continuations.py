@@ -6,12 +6,12 @@ from typing import Any
 import grpc
 import pytest
 
-from katib.search.promotion import katib_trials
 from katib.services import continuations
 from katib.services.early_stopping import EarlyStopping
 from katib.services.server import start
 from katib.services.stubs import pb, rpc
 from katib.services.suggestion import HEALTH, Suggestion
+from katib.stop_settings import katib_trials
 from tests.katib.services.rig import METRIC, DbManager, TrialServer, channel, double, experiment, point
 
 NAME = "sweep"
