@@ -19,6 +19,7 @@ from katib.backend.cluster.kinds import (
     TRIAL_LABEL,
     Object,
 )
+from katib.trial import CONTINUES_LABEL
 from tests.cluster.tools import Tools
 
 NAME = "series3-dprnn"
@@ -35,10 +36,15 @@ class Katib:
         self.experiment = found
         self.name = experiment
 
-    def trial(self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS) -> str:
-        """Creates a trial with its Job, which is running as far as Katib knows, and returns its name."""
+    def trial(
+        self, name: str, *, job: bool = True, assignments: Mapping[str, str] = ASSIGNMENTS, continues: str = ""
+    ) -> str:
+        """Creates a trial with its Job, which is running as far as Katib knows, and returns its name.
+
+        One that `continues` another has the label that a suggestion gives it, which Katib's webhook puts on its pods.
+        """
         labels = {**self.experiment["metadata"]["labels"], "katib.kubeflow.org/experiment": self.name}
-        labels[PROPOSED_LABEL] = PROPOSER
+        labels |= {PROPOSED_LABEL: PROPOSER, **({CONTINUES_LABEL: continues} if continues else {})}
         owner = {"apiVersion": "kubeflow.org/v1beta1", "controller": True, "blockOwnerDeletion": True}
         of_experiment = {
             **owner,
@@ -66,6 +72,8 @@ class Katib:
         self.state(name, "Running")
         if job:
             body = trial_job(self.experiment, name)
+            if continues:
+                body["spec"]["template"]["metadata"]["labels"][CONTINUES_LABEL] = continues
             body["metadata"]["ownerReferences"] = [
                 {**owner, "kind": "Trial", "name": name, "uid": made["metadata"]["uid"]}
             ]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from katib.manifest.render import render
 from katib.metrics import MetricParser
 from katib.site import load_site
-from katib.spec import load_spec
+from katib.spec import Spec, load_spec
 from katib.trainer_contract import METRIC
 from trainer.metric_line import metric_line
 
@@ -26,6 +26,12 @@ WORDS = ("--model", "convtasnet", "--preset", "debug", "--batch-size", "4", "--d
 @pytest.fixture(scope="module")
 def manifest() -> Any:
     return yaml.safe_load(render(load_spec("convtasnet"), load_site()))["spec"]
+
+
+def promoted() -> Any:
+    """The same with the stop rule promote."""
+    data = load_spec("convtasnet").model_dump() | {"early_stopping": {"name": "promote"}}
+    return yaml.safe_load(render(Spec.model_validate(data), load_site()))["spec"]
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +107,30 @@ def test_nothing_that_libraries_print_spoils_or_feigns_a_metric_line(
     assert len({report.time for report in found[1]}) == 4
 
 
-def test_the_manifests_prestop_hook_saves_and_stops_the_trainer(corpus: Path, tmp_path: Path, manifest: Any) -> None:
+@pytest.mark.parametrize("continues", [False, True])
+def test_the_manifests_prestop_hook_saves_and_stops_the_trainer(
+    corpus: Path, tmp_path: Path, manifest: Any, continues: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The very shell command, with the run directory's place here: it returns when the trainer has gone, with 143, and
-    its checkpoint is on the disk.
+    its checkpoint is on the disk. A continuation has the directory of another trial, and its own in its command.
     """
-    pod = manifest["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    spec = manifest if not continues else promoted()
+    pod = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     hook = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     folder = "/runs/series3-convtasnet/${trialParameters.trialName}"
     assert folder in hook[-1]
-    run_dir = tmp_path / "trial"
-    arguments = [*WORDS, "--data-dir", str(corpus), "--run-dir", str(run_dir), "--epochs", "1000"]
+    if continues:
+        (name,) = [item["name"] for item in pod["containers"][0]["env"] if "continues" in str(item.get("valueFrom"))]
+        monkeypatch.setenv(name, "trial")
+    own, run_dir = tmp_path / ("trial-2" if continues else "trial"), tmp_path / "trial"
+    arguments = [*WORDS, "--data-dir", str(corpus), "--run-dir", str(own), "--epochs", "1000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "trainer", *arguments, "--stop-delay", "0"], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
         assert any(METRIC in line for line in process.stdout)
-        with subprocess.Popen([*hook[:-1], hook[-1].replace(folder, str(run_dir))]) as stopping:
+        with subprocess.Popen([*hook[:-1], hook[-1].replace(folder, str(own))]) as stopping:
             assert process.wait(timeout=60) == 143
             assert stopping.wait(timeout=60) == 0
         assert (run_dir / "last.pt").exists()

@@ -11,7 +11,7 @@ from katib.trainer_flags import trainer
 from trainer import errors, run_files
 from trainer.inference import evaluate
 from trainer.tracking import reporter
-from trainer.training import checkpoint, fit, room, train
+from trainer.training import checkpoint, continuation, fit, room, train
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
@@ -45,6 +45,7 @@ def test_messages_begin_as_the_trainer_prints_them() -> None:
 def test_the_trainer_starts_anew_where_it_is_told_to_and_says_so() -> None:
     source = Path(checkpoint.__file__).read_text()
     assert f'"{contract.START_ANEW}"' in source
+    assert contract.CONTINUES == continuation.CONTINUES
     assert f'{contract.STARTS_ANEW}"' in source
 
 

@@ -6,22 +6,31 @@ import site as python_site
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import soundfile
 
 from katib.backend.cluster.kinds import NAMESPACE
+from katib.services.stubs import rpc
 from katib.site import Site, load_site
 from tests.cluster import rig
+from tests.cluster.pods import services
+from tests.cluster.pods.trial import NAME
 from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.tools import Tools
 from tests.cluster.webhook import Webhook
+from tests.katib.services.rig import DbManager
 
 ROOT = Path(__file__).parents[3]
 SECURITY = "pod-security.kubernetes.io/enforce"
+PATIENCE = 300.0
+"""Seconds for what takes some, on a machine with other things to do."""
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +98,58 @@ def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -
     yield tools
     katib.wrap = None
     tools.kubectl("delete", "jobs", "--all", "--cascade=foreground", "--timeout=300s")
+
+
+@pytest.fixture(scope="session")
+def image(node: None) -> str:
+    """Returns the image of the services, on the node."""
+    return services.image()
+
+
+@pytest.fixture
+def db(place: Tools) -> Iterator[DbManager]:
+    """Yields the stand-in that the Service katib-db-manager leads to."""
+    manager = DbManager(rig.HOST)
+    name = {"name": "katib-db-manager", "namespace": "kubeflow"}
+    slice_name = {**name, "labels": {"kubernetes.io/service-name": "katib-db-manager"}}
+    made = Tools(place.kubeconfig, "kubeflow")
+    made.make({"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [{"port": 6789}]}})
+    made.make(
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+         "metadata": slice_name, "endpoints": [{"addresses": [rig.HOST]}], "ports": [{"port": manager.port}]}
+    )  # fmt: skip
+    yield manager
+    manager.away()
+    made.kubectl("delete", "service,endpointslice", "katib-db-manager", "--ignore-not-found")
+
+
+@dataclass
+class Services:
+    """The services of a search, and their addresses."""
+
+    tools: Tools
+    address: str
+
+    def suggestion(self) -> Any:
+        return rpc.SuggestionStub(grpc.insecure_channel(f"{self.address}:6789"))
+
+    def early_stopping(self) -> Any:
+        return rpc.EarlyStoppingStub(grpc.insecure_channel(f"{self.address}:6788"))
+
+    def kill(self) -> None:
+        """Kills the pod at once, and waits until its successor answers."""
+        label = f"katib.kubeflow.org/deployment={NAME}-bayesianoptimization"
+        self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=300s")
+        services.ready(self.tools, f"{NAME}-bayesianoptimization")
+
+
+@pytest.fixture
+def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
+    """Returns the services of a search in a namespace as k8s/base makes it, with their collector beside each trial."""
+    place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
+    collector = partial(services.collector, image, place)
+    katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
+    return Services(place, services.start(place, NAME, image))
 
 
 def _volume(tools: Tools, name: str, path: Path) -> None:

@@ -5,9 +5,7 @@ Katib's DB manager is a stand-in on this machine that keeps rows, behind the Ser
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,74 +14,17 @@ import pytest
 
 from katib.backend.cluster.answers import RefusedError
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, NAMESPACE, POD, SIDECAR, TRIAL, Kind, Object
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import pb
 from katib.site import Site
 from katib.tries import read_record, short
-from tests.cluster import rig
 from tests.cluster.pods import services
-from tests.cluster.pods.conftest import SECURITY
+from tests.cluster.pods.conftest import PATIENCE, SECURITY, Services
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
-from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest
-from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
 
 REVIEW = Kind("review", "subjectaccessreviews", group="authorization.k8s.io", namespaced=False)
-PATIENCE = 300.0
-"""Seconds for what takes some, on a machine with other things to do."""
-
-
-@pytest.fixture(scope="session")
-def image(node: None) -> str:
-    """Returns the image of the services, on the node."""
-    return services.image()
-
-
-@pytest.fixture
-def db(place: Tools) -> Iterator[DbManager]:
-    """Yields the stand-in that the Service katib-db-manager leads to."""
-    manager = DbManager(rig.HOST)
-    name = {"name": "katib-db-manager", "namespace": "kubeflow"}
-    slice_name = {**name, "labels": {"kubernetes.io/service-name": "katib-db-manager"}}
-    made = Tools(place.kubeconfig, "kubeflow")
-    made.make({"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": [{"port": 6789}]}})
-    made.make(
-        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-         "metadata": slice_name, "endpoints": [{"addresses": [rig.HOST]}], "ports": [{"port": manager.port}]}
-    )  # fmt: skip
-    yield manager
-    manager.away()
-    made.kubectl("delete", "service,endpointslice", "katib-db-manager", "--ignore-not-found")
-
-
-@dataclass
-class Services:
-    """The services of a search, and their addresses."""
-
-    tools: Tools
-    address: str
-
-    def suggestion(self) -> Any:
-        return rpc.SuggestionStub(grpc.insecure_channel(f"{self.address}:6789"))
-
-    def early_stopping(self) -> Any:
-        return rpc.EarlyStoppingStub(grpc.insecure_channel(f"{self.address}:6788"))
-
-    def kill(self) -> None:
-        """Kills the pod at once, and waits until its successor answers."""
-        label = f"katib.kubeflow.org/deployment={NAME}-bayesianoptimization"
-        self.tools.kubectl("delete", "pod", "-l", label, "--force", "--grace-period=0", "--timeout=300s")
-        services.ready(self.tools, f"{NAME}-bayesianoptimization")
-
-
-@pytest.fixture
-def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
-    """Returns the services of a search in a namespace as k8s/base makes it, with their collector beside each trial."""
-    place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
-    collector = partial(services.collector, image, place)
-    katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
-    return Services(place, services.start(place, NAME, image))
 
 
 def asked(count: int, trials: list[object], settings: dict[str, str] | None = None) -> Any:
@@ -231,7 +172,11 @@ def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
         return bool(tools.cluster.create(REVIEW, body)["status"]["allowed"])
 
     verbs = ("get", "list", "watch", "create", "update", "patch", "delete")
-    resources = {"kubeflow.org": ("trials", "trials/status", "experiments"), "": ("pods", "secrets")}
+    resources = {
+        "kubeflow.org": ("trials", "trials/status", "experiments"),
+        "batch": ("jobs",),
+        "": ("pods", "secrets"),
+    }
     tried = [(verb, group, name) for group, names in resources.items() for name in names for verb in verbs]
     assert {(verb, name) for verb, group, name in tried if may(verb, group, name)} == {
         ("get", "trials"),
@@ -240,6 +185,7 @@ def test_the_services_account_can_do_its_work_and_no_more(tools: Tools) -> None:
         ("get", "experiments"),
         ("list", "pods"),
         ("watch", "pods"),
+        ("get", "jobs"),
     }
 
 
