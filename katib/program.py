@@ -21,7 +21,7 @@ GROUPS = {
     "Look": ("results", "report", "ui"),
     "Conclude": ("best", "confirm", "extend", "arch", "log"),
     "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
-    "This program": ("k8s",),
+    "This program": ("k8s", "completion"),
 }
 """The verbs in the order in which one meets them."""
 ARGUMENTS = ("EXPERIMENT", "MODEL", "FILE", "TRIAL")

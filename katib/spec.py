@@ -13,10 +13,12 @@ from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import ManifestError, SpecError, nearest
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
+from katib.untrusted import clean
 
 ALL = "all"
 SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
 SPECS = Path(__file__).parent / "specs"
+ENDINGS = (".yaml", ".yml")
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -219,15 +221,25 @@ def models(model: str) -> tuple[str, ...]:
     return SERIES if model == ALL else (model,)
 
 
-def file_of(spec: Spec) -> str:
-    """Returns the path of the file that holds `spec`, or of its model's file if it was changed since."""
+def is_path(word: str) -> bool:
+    """Returns whether `word` names a spec by its path, not by its name."""
+    return "/" in word or word.endswith(ENDINGS)
+
+
+def file_of(spec: Spec, word: str = "") -> str:
+    """Returns the path of the file that holds `spec`: `word`, which was typed for it, where that is one.
+
+    Otherwise it is that of our specs which equals it, or its model's if it was changed since.
+    """
+    if is_path(word):
+        return clean(word)
     names = sorted(specs(), key=lambda name: name != spec.model)
     return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.model)}.yaml"
 
 
 def load_spec(model: str) -> Spec:
     """Returns the spec of `model` (or demo), or that in a YAML file. Raises SpecError if there is no valid one."""
-    if "/" in model or model.endswith((".yaml", ".yml")):
+    if is_path(model):
         return load(Path(model), Spec, SpecError)
     if model not in specs():
         raise SpecError(f"unknown model '{model}': {nearest(model, specs())}")
@@ -235,5 +247,10 @@ def load_spec(model: str) -> Spec:
 
 
 def search_name(word: str) -> str:
-    """Returns the experiment that `word` stands for: that of the spec of this name, or else the word itself."""
-    return load_spec(word).name if word in specs() else word
+    """Returns the experiment that `word` stands for: that of the spec of this name or path, or else the word itself."""
+    return load_spec(word).name if word in specs() else experiment_of(word)
+
+
+def experiment_of(word: str) -> str:
+    """Returns the experiment of the spec in the file `word`, or else the word itself."""
+    return load_spec(word).name if word.endswith(ENDINGS) else word

@@ -10,6 +10,7 @@ from katib.cli.corpus import corpus
 from katib.cli.local import local
 from katib.cli.options import Out
 from katib.cli.report import write_report
+from katib.program import as_typed
 from katib.report.summary import next_steps
 from katib.spec import load_spec
 
@@ -43,10 +44,12 @@ def demo(
     for what, command in steps:
         print(f"  {command:<{width}}  # {what}")
     print(
-        "where to go from here\n"
-        "  your own recordings  make corpus SPEECH=folder-with-a-folder-a-speaker OUT=data/mine\n"
-        "  your own corpus      make local MODEL=convtasnet PRESET=debug DATA=path/to/PolSESS\n"
-        "  the cluster          edit k8s/site.yaml, then make deploy MODEL=convtasnet\n"
-        f"  the same again       rm -r {out / 'demo'} && make demo"
+        as_typed(
+            "where to go from here\n"
+            "  your own recordings  make corpus SPEECH=folder-with-a-folder-a-speaker OUT=data/mine\n"
+            "  your own corpus      make local MODEL=convtasnet PRESET=debug DATA=path/to/PolSESS\n"
+            "  the cluster          edit k8s/site.yaml, then make deploy MODEL=convtasnet\n"
+            f"  the same again       rm -r {out / 'demo'} && make demo"
+        )
     )
     return 0

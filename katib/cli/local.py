@@ -19,11 +19,13 @@ from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
+from katib.program import as_typed
 from katib.site import load_site
-from katib.spec import load_spec, specs
+from katib.spec import Spec, load_spec, specs
 from katib.table.formats import print_table
 from katib.terminal import output, print_words, say
 from katib.text import difference, short, with_unit
+from katib.yaml_reader import YamlError, read_documents
 
 
 @bundled
@@ -33,7 +35,7 @@ def local(
         str,
         typer.Argument(
             metavar="MODEL|FILE",
-            help="convtasnet, dprnn, sepformer, spmamba or demo; or an Experiment manifest, x.yaml",
+            help="convtasnet, dprnn, sepformer, spmamba or demo; or a spec or an Experiment manifest, x.yaml",
         ),
     ],
     data: Annotated[Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")] = None,
@@ -41,13 +43,13 @@ def local(
     site: SiteFile = None,
     yes: Yes = False,
 ) -> int:
-    """Runs the Experiment of MODEL, or that of a manifest FILE, on this machine.
+    """Runs the Experiment of MODEL, or that of a spec or manifest FILE, on this machine.
 
     Run the same command to resume a search that was stopped.
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
-    if _is_file(search):
+    if _is_manifest(search):
         manifest, source = _read(Path(search), changes.overrides, site), search
     else:
         manifest, source = _rendered(search, changes.overrides, site), f"the Experiment of {search}"
@@ -60,13 +62,23 @@ def local(
     return _close(out, start.experiment.name, halt)
 
 
-def _is_file(search: str) -> bool:
-    """Returns whether `search` names a file. Raises SpecError where it names neither that nor a model."""
+def _is_manifest(search: str) -> bool:
+    """Returns whether `search` names a manifest, not a spec. Raises SpecError where it names neither."""
     if search in specs():
         return False
     if "." not in search and "/" not in search and not Path(search).exists():
         raise SpecError(f"unknown model '{search}', and no file of that name: {nearest(search, specs())}")
-    return True
+    return not _is_spec(Path(search))
+
+
+def _is_spec(path: Path) -> bool:
+    """Returns whether the file is a spec by its keys; a manifest says its kind."""
+    try:
+        documents = read_documents(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, YamlError):
+        return False
+    keys = set(documents[0].value) if documents and isinstance(documents[0].value, dict) else set()
+    return bool(keys & set(Spec.model_fields)) and not keys & {"apiVersion", "kind", "metadata", "spec"}
 
 
 def _ask(cost: str, yes: bool) -> None:
@@ -86,7 +98,7 @@ def _rendered(model: str, overrides: Overrides, site: Path | None) -> str:
     place = load_site(site)
     most = place.parallel_trials if gpus() else min(place.parallel_trials, os.cpu_count() or 1)
     place = place.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
-    return render(load_spec(model), place, overrides)
+    return render(load_spec(model), place, overrides, model)
 
 
 def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
@@ -108,7 +120,7 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
     print_words(", ".join(f"{number} {state}" for state, number in table.counts.items()))
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
-        print(f"{code}{halt}", file=sys.stderr)
+        print(f"{code}{as_typed(str(halt))}", file=sys.stderr)
         return halt.code
     if table.best:
         metric, gained = table.identity.metric, table.best.gain

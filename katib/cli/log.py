@@ -18,7 +18,7 @@ from katib.report.log import write
 @bundled
 def log(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec")],
     file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
 ) -> None:
     """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""

@@ -18,4 +18,4 @@ def pause(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     print(f"pause: experiment '{search.name}' on {cluster.server}: {running} trials save and free their GPUs")
     confirm("Pause?", yes)
     lifecycle.pause(cluster, search, say)
-    print(f"paused; resume it with: make resume MODEL={model}")
+    say(f"paused; resume it with: make resume MODEL={model}")

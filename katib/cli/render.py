@@ -14,4 +14,4 @@ def render(
     site: SiteFile = None,
 ) -> None:
     """Prints the Katib Experiment manifest of MODEL; apply it with kubectl, or run it with the verb local."""
-    print(render_manifest(load_spec(model), load_site(site), changes.overrides), end="")
+    print(render_manifest(load_spec(model), load_site(site), changes.overrides, model), end="")

@@ -15,10 +15,10 @@ def stop(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     search = lifecycle.find_search(cluster, search_name(model))
     active = len(lifecycle.activity(cluster, search).active)
     print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
-    print(
+    say(
         f"  {search.trials - active} ended trials and all checkpoints stay; make deploy continues it from its run "
         "directories"
     )
     confirm("Stop?", yes)
     lifecycle.stop(cluster, search, say)
-    print(f"stopped; its trials: python -m katib results {search.name} --cluster")
+    say(f"stopped; its trials: make results EXPERIMENT={search.name} CLUSTER=1")

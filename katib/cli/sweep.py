@@ -27,4 +27,4 @@ def sweep(
     place = load_site(site)
     overrides = Overrides(preset=preset, name=name, trials=trials, epochs=epochs)
     corpus = data or Path("data") / place.data_folder
-    print(render_sweep(load_spec(model), place, str(corpus), str(out), overrides), end="")
+    print(render_sweep(load_spec(model), place, str(corpus), str(out), overrides, model), end="")

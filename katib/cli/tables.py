@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterable
 
 from katib.backend.base import Backend
+from katib.spec import experiment_of
 from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
 
 
 def trial_table(backend: Backend, experiment: str) -> TrialTable:
-    """Returns the table of `experiment`; prints what could not be read as notes."""
-    table = backend.table(experiment)
+    """Returns the table of `experiment`, or of the spec in such a file; prints what could not be read as notes."""
+    table = backend.table(experiment_of(experiment))
     tell(table.notes)
     return table
 

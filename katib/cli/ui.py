@@ -6,6 +6,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell
+from katib.spec import experiment_of
 
 
 @bundled
@@ -18,7 +19,7 @@ def ui(
 
     It follows a running search.
     """
-    with where.backend.page(experiment, port) as page:
+    with where.backend.page(experiment and experiment_of(experiment), port) as page:
         print(f"{page.title} (Ctrl-C ends it)", flush=True)
         tell(page.notes)
         page.serve()

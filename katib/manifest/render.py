@@ -75,10 +75,10 @@ class Overrides:
         return made
 
 
-def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
-    """Returns the Katib v1beta1 Experiment of `spec` on `site`; same input, same text."""
+def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str = "") -> str:
+    """Returns the Katib v1beta1 Experiment of `spec`, which `word` names, on `site`; same input, same text."""
     overrides = overrides or Overrides()
-    source, spec = file_of(spec), overrides.apply(spec)
+    source, spec = file_of(spec, word), overrides.apply(spec)
     words = command(spec, site)
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     return _template("experiment.yaml.j2").render(
@@ -101,14 +101,16 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None) -> str:
     )
 
 
-def render_sweep(spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None) -> str:
+def render_sweep(
+    spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None, word: str = ""
+) -> str:
     """Returns the W&B sweep file of `spec`: the same search space, metric, number of trials and trainer.
 
     W&B's agent starts the trainer on the corpus in `data`, with a run directory below `runs` for each run. `site`
     provides the W&B project alone.
     """
     overrides = overrides or Overrides()
-    source, spec = file_of(spec), overrides.apply(spec)
+    source, spec = file_of(spec, word), overrides.apply(spec)
     words = [Flags.MODEL, spec.model, Flags.DATA_DIR, data, Flags.EPOCHS, str(spec.epochs), *_fixed(spec)]
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     stopping = spec.stop_settings

@@ -8,6 +8,7 @@ from katib.conclude.architecture import Variant, front
 from katib.conclude.follow_up import FollowUp
 from katib.errors import ResultError
 from katib.files import write_whole
+from katib.program import as_typed
 from katib.report.pareto import AXES, page
 from katib.terminal import print_rows, print_words
 from katib.text import count, duration, short, with_unit
@@ -43,7 +44,7 @@ def print_outcome(follow_up: FollowUp, variants: Sequence[Variant], out: Path) -
         )
     _print_variants(follow_up, variants)
     for line in follow_up.failures:
-        print(f"failed: {line}", file=sys.stderr)
+        print(f"failed: {as_typed(line)}", file=sys.stderr)
     if valued:
         path = out / follow_up.name / PLOT
         metric, direction = follow_up.manifest.metrics[0], follow_up.manifest.direction

@@ -6,6 +6,7 @@ from katib.conclude.confirmation import verdict_record
 from katib.conclude.follow_up import FollowUp
 from katib.conclude.remarks import differences
 from katib.conclude.verdict import Verdict
+from katib.program import as_typed
 from katib.terminal import print_rows, print_words
 from katib.text import count, short, with_unit
 
@@ -48,7 +49,7 @@ def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:
     headings = ["#", "mean", *(f"seed {seed}" for seed in plan.seeds), *plan.groups[0].configuration]
     print_rows(headings, rows)
     for line in follow_up.failures:
-        print(f"failed: {line}", file=sys.stderr)
+        print(f"failed: {as_typed(line)}", file=sys.stderr)
     if verdict is not None:
         _print_verdict(follow_up, verdict)
         return 0

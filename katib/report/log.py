@@ -22,6 +22,7 @@ from katib.files import write_whole
 from katib.manifest.experiment import parameters_of
 from katib.manifest.object import Manifest
 from katib.manifest.search import Parameter
+from katib.program import as_typed
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable
@@ -47,7 +48,7 @@ def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -
     Raises FolderError.
     """
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else TITLE
+        before = path.read_text(encoding="utf-8") if path.exists() else as_typed(TITLE)
         after, replaced = placed(before, table.identity.name, entry(table, commit, verdict))
     except UnicodeDecodeError:
         raise FolderError(f"{path}: is not text in UTF-8; name another --file") from None
@@ -199,11 +200,13 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
     if best and verdict is None and not table.under_way and not hindrance(table):
-        yield f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.venue.variables}"
+        yield as_typed(
+            f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.venue.variables}"
+        )
     if table.spec and table.spec.next_phase:
         values = ", ".join(map(str, table.spec.next_phase.values))
         command = arch_command(table)
-        yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({command})" if command else "")
+        yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({as_typed(command)})" if command else "")
     if best and not narrow:
         yield "no range needs widening: no best value lies at a bound"
 
@@ -238,7 +241,7 @@ def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
 
 
 def _why(row: TrialRow) -> str:
-    return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {row.fix}" if row.fix else ""))
+    return markdown_text(f"{row.trial}: {row.reason or row.state}" + (f"; {as_typed(row.fix)}" if row.fix else ""))
 
 
 def _date(time: float) -> str:

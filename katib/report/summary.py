@@ -8,6 +8,7 @@ from katib.conclude.confirmation import arch_command, hindrance
 from katib.conclude.remarks import differences, no_baseline, progress, remarks
 from katib.conclude.verdict import Verdict
 from katib.manifest.object import Manifest
+from katib.program import as_typed
 from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
@@ -65,7 +66,7 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
         (
             "Its value may be high because its settings are good or because its seed was lucky; one run cannot say "
             "which.",
-            hindrance(table) or f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}",
+            hindrance(table) or as_typed(f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}"),
             *filter(None, [differences(table)]),
         ),
     )
@@ -138,7 +139,7 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))
     if table.spec and table.spec.next_phase and (command := arch_command(table, asked)):
         steps.append((f"then the architecture: {table.spec.next_phase.field}", command))
-    return steps
+    return [(what, as_typed(command)) for what, command in steps]
 
 
 def subtitle(table: TrialTable) -> str:

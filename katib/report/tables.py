@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from katib.conclude.selection import candidates
+from katib.program import as_typed
 from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, difference, duration, short, with_unit
@@ -73,7 +74,7 @@ def all_trials(table: TrialTable) -> Grid:
         else "No trial has a Weights & Biases run that is known here. "
     )
     if len(table.rows) > MOST_ROWS:
-        label += f"The best {MOST_ROWS} of {len(table.rows)} trials; `make results` has them all. "
+        label += f"The best {MOST_ROWS} of {len(table.rows)} trials; {as_typed('`make results`')} has them all. "
     return Grid(label, tuple(column for column, _ in kept), rows, "trials")
 
 
@@ -122,7 +123,7 @@ def failures(table: TrialTable) -> Grid:
                 row.state,
                 str(row.epochs),
                 row.reason or "no reason was recorded",
-                row.fix or "none is known",
+                as_typed(row.fix) or "none is known",
             ),
             web_address(row.wandb),
         )

@@ -89,7 +89,7 @@ class Deployment:
             starts = item.action in ("create", "continue")
             if self.wait and starts and not waiting.wait(self.cluster, item.name, self.wait, say):
                 break
-        print("watch it with: make status, or python -m katib status -w")
+        say("watch it with: make status WATCH=1")
         return RunResult()
 
     def _delete_ended(self, item: DeployDiff) -> None:

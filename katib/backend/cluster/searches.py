@@ -15,7 +15,7 @@ def manifests(model: str, site: Site, overrides: Overrides) -> list[Object]:
         raise SpecError("NAME= names one experiment; leave it out, or name one MODEL")
     experiments = []
     for name in models(model):
-        text = render(load_spec(name), site, overrides)
+        text = render(load_spec(name), site, overrides, name)
         require_sound(text, f"manifest of {name}", f"python -m katib render {name} | python -m katib check -")
         experiments.append(read_yaml(text))
     return experiments

@@ -7,6 +7,7 @@ from datetime import datetime
 from katib.backend.cluster.status import LiveTrial, Progress
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
+from katib.program import as_typed
 from katib.terminal import STATES, Output
 from katib.text import count, short, with_unit
 from katib.untrusted import clean
@@ -208,7 +209,7 @@ def _notes(item: Progress, prefix: str) -> list[str]:
 
 def _words(text: str, style: str, width: int | None) -> list[Line]:
     """Returns a sentence, wrapped to the width."""
-    text = clean(text)
+    text = as_typed(clean(text))
     return [[(line, style)] for line in (wrapped(text, width, indent=4) if width else [text])]
 
 

@@ -15,6 +15,7 @@ from katib.backend.local.table import read_table
 from katib.errors import FolderError
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
+from katib.program import as_typed
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
 from katib.terminal import say
@@ -49,7 +50,7 @@ class LocalRun:
 
         halt = run(self._launcher, self.manifest)
         if halt is not None:
-            print(halt, file=sys.stderr)
+            print(as_typed(str(halt)), file=sys.stderr)
         begun = (self.runs / self.name / DATABASE).exists()
         return RunResult(halt.code if halt else 0, read_table(self.runs, self.name) if begun else None)
 
