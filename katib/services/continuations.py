@@ -106,10 +106,10 @@ class Continuations:
         taken = {step.continues for step in steps}
         runs = any(each.outcome == "running" for each in known)
         sign = self.sampler.direction.sign
-        completed = sorted(
-            (each for each in known if each.outcome == "completed"), key=lambda it: -sign * (it.worth or 0)
-        )
-        paused = sorted((each for each in known if each.outcome == "stopped"), key=lambda it: -len(it.values))
+        best_first = sorted(known, key=lambda each: -sign * (each.worth or 0.0))
+        completed = [each for each in best_first if each.outcome == "completed"]
+        farthest = sorted(best_first, key=lambda each: -len(each.values))
+        paused = [each for each in farthest if each.outcome == "stopped"]
         if steps or not runs:
             for each in [*completed, *([] if runs else paused)]:
                 if each.name not in taken and self._has_gone(each.name):

@@ -9,6 +9,7 @@ from katib.backend.cluster.doctor.katib import INSTALL
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import CONFIG_MAP, KATIB_NAMESPACE, SERVICE_ACCOUNT
 from katib.errors import nearest
+from katib.stop_settings import PROMOTE
 from katib.tree import at, items_at, text_at
 from katib.yaml_reader import YamlError, read_yaml
 
@@ -61,6 +62,7 @@ def services(context: DoctorContext) -> Iterator[Result]:
     yield from _services("early stopping", config.early_stoppers, stoppers)
     kinds = {text_at(spec, "metricsCollectorSpec", "collector", "kind") for spec in specs} - {""}
     yield from _services("collector", config.collectors, kinds)
+    yield from _continuations(context, config)
 
 
 def _algorithms(context: DoctorContext) -> set[str]:
@@ -93,6 +95,22 @@ def _first_suggestions(context: DoctorContext, config: KatibConfig) -> Iterator[
                 "the experiment fails before its first trial",
                 f"{INSTALL}; or start another search with NAME= instead of continuing one that ended",
             )
+
+
+def _continuations(context: DoctorContext, config: KatibConfig) -> Iterator[Result]:
+    """Checks that no search with promote has a service of Katib's own beside ours, which knows no continuations."""
+    for experiment in context.experiments:
+        if text_at(experiment.spec, "earlyStopping", "algorithmName") != PROMOTE:
+            continue
+        proposer = config.suggestions.get(text_at(experiment.spec, "algorithm", "algorithmName"))
+        collector = config.collectors.get(text_at(experiment.spec, "metricsCollectorSpec", "collector", "kind"))
+        for role, service, effect in (
+            ("suggestion", proposer, "each pause is final: nothing proposes that a trial goes on"),
+            ("collector", collector, "no trial pauses: it asks nobody after an epoch"),
+        ):
+            if service is not None and service.stock:
+                problem = f"the search stops by {PROMOTE}, and this one is Katib's own"
+                yield error(f"{role} service", problem, effect, f"{INSTALL}; or stop by medianstop")
 
 
 def service_account(context: DoctorContext) -> Iterator[Result]:

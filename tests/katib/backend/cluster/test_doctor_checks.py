@@ -5,6 +5,7 @@ import copy
 from collections.abc import Sequence
 
 import pytest
+import yaml
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor import DoctorContext, examine
@@ -157,6 +158,20 @@ def test_a_quota_has_room_for_all_for_some_or_for_none(used: str, status: str | 
     objects = fit_cluster()
     objects[QUOTA, "gpus"]["status"] = {"used": {"pods": used}}
     assert problems(objects) == ({("quota", status)} if status else set())
+
+
+@pytest.mark.parametrize("role", ["suggestion", "collector"])
+def test_promote_with_a_service_of_katibs_own_beside_ours_is_an_error(role: str) -> None:
+    """Each of them alone would run; together no trial pauses, or none goes on."""
+    objects, search = fit_cluster(), manifest(SITE)
+    config = yaml.safe_load(SERVICES_CONFIG.read_text())
+    for entry in config["runtime"]["suggestions" if role == "suggestion" else "metricsCollectors"]:
+        entry["image"] = "ghcr.io/kubeflow/katib/x:v0.19.0"
+    objects[CONFIG_MAP, "katib-config"] = {"data": {"katib-config.yaml": yaml.safe_dump(config)}}
+    assert (f"{role} service", "error") not in problems(objects)
+    search["spec"]["earlyStopping"]["algorithmName"] = "promote"
+    found = examine(DoctorContext(Objects(objects), SITE, [search]))
+    assert [result.check for result in found if "pause" in result.effect] == [f"{role} service"]
 
 
 @pytest.mark.parametrize(("there", "errors"), [(True, ["service account"]), (False, [])])
