@@ -115,7 +115,7 @@ $(VENV)/bin/python:
 control := $(if $(wildcard $(RUN)),$(RUN),$(CONTROL))
 
 $(CONTROL): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
-	@echo "installs the packages into $(VENV): about 0.4 GB, once, without the trainer's" >&2
+	@echo "installs the packages into $(VENV): about 0.5 GB, once, without the trainer's" >&2
 	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e .
 	@touch $@
 
