@@ -39,6 +39,7 @@ CORPUS_PACKAGES = ("numpy", "pyroomacoustics", "soundfile", "soxr")
 _VERB = "|".join(verb for verbs in GROUPS.values() for verb in verbs)
 _NAME = "|".join((*ARGUMENTS, *SWITCHES, *OPTIONS))
 _COMMAND = re.compile(rf"\bmake ({_VERB})\b(?!-)((?: [A-Z_]+=\S*)*)")
+_K8S = re.compile(r"(?<![\w/])k8s/(site\.yaml|base|katib|kueue|one-node)\b")
 _VARIABLE = re.compile(rf"(?<![^\s(`])({_NAME})=(?!VALUE)(\S*?)([;,:)`]*)(?=\s|$)(?: \((--[a-z-]+)\))?")
 
 
@@ -51,7 +52,9 @@ def as_typed(text: str) -> str:
     """Returns a message with its commands as the program that runs is called; make's own form where that is katib."""
     if name() != "sepsweep":
         return text
-    return _VARIABLE.sub(_option, _COMMAND.sub(_command, text.replace("python -m katib ", "sepsweep ")))
+    text = _VARIABLE.sub(_option, _COMMAND.sub(_command, text.replace("python -m katib ", "sepsweep ")))
+    absent = _K8S.search(text) and not SITE.is_file() and "sepsweep k8s" not in text
+    return text + " (`sepsweep k8s` writes k8s/ into this folder)" if absent else text
 
 
 def _command(found: "re.Match[str]") -> str:

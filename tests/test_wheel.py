@@ -123,6 +123,7 @@ def sepsweep(home: Path, folder: Path, *words: str) -> "subprocess.CompletedProc
     )
 
 
+@pytest.mark.long
 def test_a_search_with_a_trainer_of_ones_own_needs_no_torch(home: Path, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(TRAINER)
     (tmp_path / "search.yaml").write_text(SEARCH)

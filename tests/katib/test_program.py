@@ -42,6 +42,21 @@ def test_a_message_names_commands_as_the_program_that_was_started(
     assert (name(), as_typed(message)) == ("python -m katib", message)
 
 
+def test_a_message_that_names_a_file_of_k8s_says_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sepsweep"])
+    monkeypatch.chdir(tmp_path)
+    message = "no namespace; kubectl apply -k k8s/base"
+    typed = as_typed(message)
+    assert typed == f"{message} (`sepsweep k8s` writes k8s/ into this folder)"
+    assert as_typed(typed) == typed
+    assert as_typed(f"{tmp_path}/katib/k8s/site.yaml: unknown key") == f"{tmp_path}/katib/k8s/site.yaml: unknown key"
+    (tmp_path / "k8s").mkdir()
+    (tmp_path / "k8s" / "site.yaml").touch()
+    assert as_typed(message) == message
+
+
 def test_the_variables_are_those_of_the_verbs_in_the_makefile() -> None:
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     verbs = "|".join(verb for verbs in GROUPS.values() for verb in verbs)

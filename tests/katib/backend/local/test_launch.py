@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from katib.backend.local.corpus import of_tables
-from katib.backend.local.launch import Launcher, launcher
+from katib.backend.local.launch import Launch, Launcher, launcher
 from katib.backend.local.pace import pace
 from katib.errors import ManifestError
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import render
+from katib.program import ROOT
 from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.backend.local.rig import as_text, job, pod, script
@@ -90,6 +91,31 @@ def test_python_behind_a_shell_is_this_interpreter(tmp_path: Path) -> None:
     start = Launcher(load_experiment(as_text(script("python x.py")), "test"), None, tmp_path, (None,))
     path = start.launch("test-a", {"x": "3"}, None).env["PATH"]
     assert path.split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_an_installed_program_leaves_the_trainers_of_others_the_users_own_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do they see its packages, which may be for another Python. Ours has no other; nor has a shell without one."""
+
+    def launch(*command: str) -> Launch:
+        search = script("", values=("1",))
+        pod(search)["containers"][0] |= {"command": list(command), "args": []}
+        start = Launcher(load_experiment(as_text(search), "test"), None, tmp_path, (None,))
+        return start.launch("test-a", {"x": "3"}, None)
+
+    monkeypatch.setattr("katib.backend.local.launch.CHECKOUT", False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert launch("python", "x.py").argv[0] == sys.executable
+    (tmp_path / "python").write_text("#!/bin/sh\n")
+    (tmp_path / "python").chmod(0o755)
+    theirs, ours = launch("python", "x.py"), launch("python", "-m", "trainer")
+    assert (theirs.argv[0], ours.argv[0]) == ("python", sys.executable)
+    assert theirs.env["PATH"] == theirs.env["PYTHONPATH"] == str(tmp_path)
+    assert ours.env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert ours.env["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
 
 
 def test_what_kubernetes_would_do_to_a_container_and_nobody_does_here_is_said(tmp_path: Path) -> None:
