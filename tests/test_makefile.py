@@ -182,3 +182,23 @@ def test_help_fits_a_terminal_of_100_columns_and_begins_with_what_comes_first() 
     assert sorted(listed) == sorted(set(TARGETS) - {"help"})
     assert listed[0] == "demo"
     assert {"test", "test-cluster", "lint", "bench", "bench-search", "clean"} == set(listed[-6:])
+
+
+@pytest.mark.parametrize(
+    ("words", "extras"),
+    [
+        (["plan"], "."),
+        (["results", "EXPERIMENT=x"], "."),
+        (["deploy", "MODEL=dprnn"], "."),
+        (["confirm", "EXPERIMENT=x", "CLUSTER=1"], "."),
+        (["confirm", "EXPERIMENT=x"], ".[trainer,corpus]"),
+        (["local", "MODEL=demo"], ".[trainer,corpus]"),
+        (["demo"], ".[trainer,corpus]"),
+    ],
+)
+def test_a_target_that_trains_nothing_installs_no_trainer(words: list[str], extras: str, project: Path) -> None:
+    """Where there is one, its environment serves, and nothing is installed."""
+    assert "pip install" not in make("-n", *words, folder=project).stdout
+    (project / ".venv" / ".run").unlink()
+    installed = re.findall(r"pip install .* -e '?([^'\n]+)'?$", make("-n", *words, folder=project).stdout, re.MULTILINE)
+    assert installed == [extras]
