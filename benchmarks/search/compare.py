@@ -35,13 +35,14 @@ from katib.trial import Direction
 Make = Callable[[Landscape, int], Strategy]
 
 
-def ours(algorithm: str, rule: str, *, curves: bool = True, **settings: str) -> Make:
+def ours(algorithm: str, rule: str, *, curves: bool = True, prior: str = "{}", **settings: str) -> Make:
     """Returns a sampler and a rule of katib/search, with the settings of katib/specs unless given others."""
 
     def make(landscape: Landscape, seed: int) -> Strategy:
         common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
         stopping = stop_rule(Algorithm(rule, common | settings), Direction.MAXIMIZE, METRIC) if rule else None
-        sampler = Sampler(Space.of(landscape.parameters), algorithm, Direction.MAXIMIZE, seed, STARTUP)
+        space, known = Space.of(landscape.parameters), {"prior": prior}
+        sampler = Sampler(space, algorithm, Direction.MAXIMIZE, seed, STARTUP, settings=known)
         return Ours(sampler, stopping, curves=curves)
 
     return make
@@ -58,6 +59,23 @@ def promoting(*shares: float, eta: float = 2.0) -> Make:
     return make
 
 
+def expecting(kind: str) -> Make:
+    """Returns ours with a prior: a good one, a vague one, or one that is sure of a point in the worst tenth."""
+
+    def make(landscape: Landscape, seed: int) -> Strategy:
+        generator = np.random.default_rng((seed, 21))
+        space = Space.of(landscape.parameters)
+        points = generator.random((2000, len(space.axes)))
+        order = np.argsort(-landscape.truth(points), kind="stable")
+        place = 0 if kind != "misleading" else int(generator.integers(1800, 2000))
+        sure, wrong = {"good": ("strong", 0.06), "vague": ("weak", 0.25), "misleading": ("strong", 0.0)}[kind]
+        shares = np.clip(points[order[place]] + wrong * generator.normal(size=len(space.axes)), 0.0, 1 - 1e-9)
+        expected = {name: {"at": text, "sure": sure} for name, text in space.at(tuple(shares)).items()}
+        return ours("bayesianoptimization", "medianstop", prior=json.dumps(expected))(landscape, seed)
+
+    return make
+
+
 STRATEGIES: dict[str, Make] = {
     "ours": ours("bayesianoptimization", "medianstop"),
     "bare median": ours("bayesianoptimization", "medianstop", tolerance="0"),
@@ -67,6 +85,9 @@ STRATEGIES: dict[str, Make] = {
     "Optuna": OptunaDefaults,
     "promote": promoting(0.06, 0.18, 0.5, eta=3.0),
     # Variants of ours, run when they are asked for.
+    "good prior": expecting("good"),
+    "vague prior": expecting("vague"),
+    "misleading prior": expecting("misleading"),
     "values alone": ours("bayesianoptimization", "medianstop", curves=False),
     "no stop": ours("bayesianoptimization", ""),
     "promote, halves": promoting(0.06, 0.12, 0.25, 0.5, eta=2.0),

@@ -4,6 +4,7 @@ from itertools import islice
 
 from katib.check.algorithms import algorithms
 from katib.check.collector import collector
+from katib.check.expected import expected
 from katib.check.finding import Defect
 from katib.check.identity import identity
 from katib.check.job import job
@@ -35,6 +36,7 @@ def check_text(text: str, source: str) -> list[Defect]:
             budget,
             algorithms,
             tried_first,
+            expected,
             parameters,
             collector,
             template,

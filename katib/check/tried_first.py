@@ -49,7 +49,7 @@ def tried_first(top: Node) -> Iterator[Defect]:
     except ValueError:
         # The setting's value has a defect of its own.
         return
-    wrong = [*problems(points, list(parameters), lambda name, text: _place(parameters[name], text))]
+    wrong = [*problems(points, list(parameters), lambda name, text: place(parameters[name], text))]
     yield from (FIRST.at(value, problem) for problem in wrong)
     plain = [point.trial for point in points if point.trial and not RANDOM.fullmatch(point.trial)]
     if plain and not wrong:
@@ -59,7 +59,7 @@ def tried_first(top: Node) -> Iterator[Defect]:
         yield FIRST_UNTRIED.at(value, f"holds {len(points)} points, for {trials} trials")
 
 
-def _place(parameter: Node, text: str) -> float | str | None:
+def place(parameter: Node, text: str) -> float | str | None:
     """Returns the position of a value on a parameter's axis; None if it is outside.
 
     A bound that is not a number has a defect of its own.

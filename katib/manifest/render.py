@@ -165,9 +165,12 @@ def decimal(value: float) -> str:
 
 
 def _settings(spec: Spec) -> dict[str, str]:
-    """Returns the settings of the algorithm as strings, including the points that it tries first."""
+    """Returns the settings of the algorithm as strings, including the points that it tries first and the prior."""
     points = [{"assignments": {name: number(point[name]) for name in spec.search}} for point in spec.first_suggestions]
-    return spec.algorithm.settings | ({"first_suggestions": json.dumps(points)} if points else {})
+    priors = {name: searched.prior for name, searched in spec.search.items() if searched.prior}
+    expected = {name: {"at": number(prior.at), "sure": prior.sure} for name, prior in priors.items()}
+    ours = {"first_suggestions": points, "prior": expected}
+    return spec.algorithm.settings | {name: json.dumps(value) for name, value in ours.items() if value}
 
 
 def most_trials(spec: Spec) -> int:

@@ -15,6 +15,7 @@ from scipy.special import erfcx, ndtr
 
 from katib.search.gaussian_process import Array, GaussianProcess, fit
 from katib.search.observations import Observations
+from katib.search.prior import Density
 from katib.search.space import Space
 
 MOST = 250
@@ -35,15 +36,23 @@ EXACT, RATIO = 1e-3, 1.92
 noise is fitted: half of 3.84, the 95 % quantile of chi-square with one degree of freedom."""
 
 
-def suggest(space: Space, observed: Observations, generator: np.random.Generator) -> Iterator[tuple[float, ...]]:
-    """Yields points of the unit cube, the most promising first; at least two values must be observed."""
+def suggest(
+    space: Space, observed: Observations, generator: np.random.Generator, prior: Density | None = None
+) -> Iterator[tuple[float, ...]]:
+    """Yields points of the unit cube, the most promising first; at least two values must be observed.
+
+    The criterion is multiplied by the prior's density, less with every trial, earlier ones included.
+    """
     model = surrogate(space, observed)
     if len(observed.pending):
         model = model.assume(observed.pending)
     best = model.standard(np.vstack([observed.points[_chosen(observed)], observed.pending]))[0].max()
 
+    trials = len(observed.values) + len(observed.pending)
+
     def criterion(points: Array) -> Array:
-        return expected_log_improvement(*model.standard(points), best + EXPLORE)
+        improvement = expected_log_improvement(*model.standard(points), best + EXPLORE)
+        return improvement if prior is None else improvement + prior.weight(points, trials)
 
     points = generator.random((SPREAD, len(space.axes)))
     order = np.argsort(-observed.values, kind="stable")[:PARENTS]

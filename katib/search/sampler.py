@@ -6,7 +6,7 @@ proposals, wherever and however often it is asked. Pure: no I/O.
 
 import importlib
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,11 @@ from katib.errors import ManifestError, nearest
 from katib.manifest.search import Algorithm, Search
 from katib.search.algorithms import ALGORITHMS
 from katib.search.algorithms.base import Question
+from katib.search.axis import Coordinate
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions, problems
 from katib.search.history import Observation
+from katib.search.prior import problems as prior_problems
+from katib.search.prior import read_prior
 from katib.search.space import Space
 from katib.search.trials import Trials
 from katib.trial import Direction
@@ -132,14 +135,25 @@ def sampler(search: Search) -> Sampler:
     numbers["startup"] = next((settings[key] for key in STARTUP_SETTINGS if key in settings), None)
     given = {key: int(text) for key, text in numbers.items() if text is not None}
     first = _first(settings.get("first_suggestions", "[]"), space)
+    _require_prior(settings.get("prior", "{}"), space)
     return Sampler(space, name, search.direction, **given, first=first, settings=settings)
 
 
 def _first(text: str, space: Space) -> tuple[FirstSuggestion, ...]:
     suggestions = first_suggestions(text)
-    for problem in problems(suggestions, list(space.axes), lambda name, value: space.axes[name].coordinate(value)):
+    for problem in problems(suggestions, list(space.axes), _coordinate(space)):
         raise ManifestError(f"first_suggestions: {problem}")
     return suggestions
+
+
+def _require_prior(text: str, space: Space) -> None:
+    """Raises ManifestError where the setting `prior` does not fit the space."""
+    for problem in prior_problems(read_prior(text), list(space.axes), _coordinate(space)):
+        raise ManifestError(f"prior: {problem}")
+
+
+def _coordinate(space: Space) -> Callable[[str, str], Coordinate | None]:
+    return lambda name, value: space.axes[name].coordinate(value)
 
 
 def idle_settings(algorithm: Algorithm) -> list[str]:

@@ -24,6 +24,7 @@ from katib.search.next_step import Step
 from katib.search.promotion import Promote
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.search.stop_rules import stop_rule
+from katib.search.warm_start import earlier_names
 from katib.services import requests
 from katib.services.bookkeeping import Bookkeeper
 from katib.services.continuations import Continuations
@@ -46,8 +47,6 @@ READERS = 9
 """The requests that are read at once; this service has the memory for so many."""
 MOST_FIRST = 1_000
 """The points that a search may begin with: each proposal goes through them."""
-MOST_EARLIER = 20
-"""The experiments that warm_start may name: the trials of each are requested from the API server."""
 LABELS = {"sepsweep/proposed-by": "sepsweep"}
 
 log = logging.getLogger("sepsweep")
@@ -173,10 +172,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
     def _earlier(self, search: Search) -> list[Observation]:
         """Returns the trials of the experiments that the setting warm_start names."""
         observations: list[Observation] = []
-        names = list(filter(None, search.algorithm.settings.get("warm_start", "").split(",")))
-        if len(names) > MOST_EARLIER:
-            raise RequestError(f"warm_start: {len(names)} experiments; {MOST_EARLIER} can be named")
-        for name in names:
+        for name in earlier_names(search):
             if self._api is None:
                 raise RequestError("warm_start: this service has no access to the cluster's trials")
             trials = islice(self._api.trials(name), requests.MOST_TRIALS - len(observations))

@@ -9,7 +9,7 @@ import platform
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,6 +25,7 @@ from katib.backend.local.store import Store
 from katib.backend.local.view import View
 from katib.errors import EngineError, FolderError
 from katib.metrics import MetricParser, katib_number
+from katib.search.history import Observation
 from katib.search.sampler import preload
 from katib.text import count
 from katib.trainer_contract import OUTPUT, STARTS_ANEW
@@ -33,12 +34,15 @@ from katib.untrusted import clean, folder_inside
 
 
 class Engine:
-    """One run of a search. Raises ManifestError where the manifest's algorithms are unknown."""
+    """One run of a search; `earlier` are the trials of searches before it.
 
-    def __init__(self, launcher: Launcher, store: Store, view: View) -> None:
+    Raises ManifestError where the manifest's algorithms are unknown.
+    """
+
+    def __init__(self, launcher: Launcher, store: Store, view: View, earlier: Sequence[Observation] = ()) -> None:
         experiment = launcher.experiment
         self._launcher, self._store, self._view, self._experiment = launcher, store, view, experiment
-        self._proposals = Proposals.of(experiment, view.say)
+        self._proposals = Proposals.of(experiment, view.say, earlier)
         self._parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, Running] = {}

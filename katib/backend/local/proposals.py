@@ -28,16 +28,18 @@ class Proposals:
     sampler: Sampler
     rule: StopRule | None
     say: Callable[[str], None]
+    earlier: Sequence[Observation] = ()
+    """The trials of the searches that warm_start names."""
     _goal: bool = field(default=False, init=False)
     _exhausted: bool = field(default=False, init=False)
 
     @staticmethod
-    def of(experiment: Experiment, say: Callable[[str], None]) -> "Proposals":
+    def of(experiment: Experiment, say: Callable[[str], None], earlier: Sequence[Observation] = ()) -> "Proposals":
         """Returns those of a manifest. Raises ManifestError where its algorithms are unknown."""
         search = experiment.search
         stopping = search.early_stopping
         rule = stop_rule(stopping, search.direction, search.metric) if stopping else None
-        return Proposals(experiment, sampler(search), rule, say)
+        return Proposals(experiment, sampler(search), rule, say, earlier)
 
     def next(self, trials: Sequence[Trial]) -> Step | None:
         """Returns what a free slot does; None where that is nothing until a trial reports, or ever."""
@@ -50,8 +52,9 @@ class Proposals:
             self.say(f"goal reached: {search.metric} {goal}; no new trials")
             return None
         room = 0 if self._exhausted else room_for(self.rule, len(trials), search.max_trials)
-        history = [self._observation(trial) for trial in trials]
-        steps = next_steps(self.sampler, self.rule, history, room=room, names=[trial.name for trial in trials])
+        history = [observation(trial, self.experiment.strategy) for trial in trials]
+        names = [trial.name for trial in trials]
+        steps = next_steps(self.sampler, self.rule, history, room=room, earlier=self.earlier, names=names)
         if not steps and room != 0:
             self._exhausted = True
             self.say("every point of the search space has been tried")
@@ -83,9 +86,10 @@ class Proposals:
             return self.rule.configurations is None and bool(most) and begun >= (most or 0)
         return bool(self._exhausted or (most and len(trials) >= most))
 
-    def _observation(self, trial: Trial) -> Observation:
-        value = trial.value(self.experiment.strategy)
-        return Observation(trial.assignments, OUTCOMES[trial.state], value, trial.values, trial.name)
+
+def observation(trial: Trial, strategy: str) -> Observation:
+    """Returns a trial in the form of the sampler."""
+    return Observation(trial.assignments, OUTCOMES[trial.state], trial.value(strategy), trial.values, trial.name)
 
 
 def trial_name(experiment: str) -> str:

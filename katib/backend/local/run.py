@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
 from katib.backend.local.store import Store
-from katib.errors import FolderError
+from katib.backend.local.warm_start import earlier_trials
+from katib.errors import FolderError, ManifestError
 from katib.files import write_whole
 from katib.manifest.diff import changes
+from katib.search.history import Observation
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stop_rules import stop_rule
 from katib.stop_settings import PROMOTE
@@ -45,16 +47,17 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     sampler(experiment.search)
     if experiment.search.early_stopping:
         stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.search.metric)
+    earlier, missing = _earlier(launcher)
     with _held(launcher.folder):
         view = live.view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
         store = _open(launcher, manifest, view.say)
         try:
-            for note in _notes(launcher):
+            for note in (*_notes(launcher), *_warm(launcher, earlier, missing)):
                 view.say(f"note: {note}")
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.template.grace_seconds, view.say):
                 view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
-            return Engine(launcher, store, view).run()
+            return Engine(launcher, store, view, earlier).run()
         finally:
             store.close()
 
@@ -71,12 +74,35 @@ def _notes(launcher: Launcher) -> Iterator[str]:
     algorithm = launcher.experiment.search.algorithm
     for name in idle_settings(algorithm):
         yield f"{algorithm.name} does not use the setting {name} here"
-    if "warm_start" in algorithm.settings:
-        yield "warm_start takes trials from a cluster; on this machine the search starts without them"
     yield from launcher.notes()
     if launcher.without_gpu:
         deadline = ", without the deadline that was set for a GPU" if launcher.experiment.template.job_deadline else ""
         yield f"there is no GPU here, so trials train on the processor (--device cpu){deadline}"
+
+
+def _earlier(launcher: Launcher) -> tuple[list[Observation], str]:
+    """Returns the trials of the searches that warm_start names, or why a search that has begun goes on without them.
+
+    Raises ManifestError where they cannot be read and the search has not begun.
+    """
+    try:
+        return earlier_trials(launcher.folder.parent, launcher.experiment), ""
+    except ManifestError as error:
+        if not is_begun(launcher):
+            raise
+        return [], str(error)
+
+
+def _warm(launcher: Launcher, earlier: Sequence[Observation], missing: str) -> Iterator[str]:
+    """Yields what the search begins with, one line each."""
+    if missing:
+        yield f"{missing}; the search has begun, and goes on without its trials"
+    if not earlier:
+        return
+    space = sampler(launcher.experiment.search).space
+    fitting = sum(space.key(trial.assignments) is not None for trial in earlier)
+    others = f"; {len(earlier) - fitting} of another space say nothing" if fitting < len(earlier) else ""
+    yield f"warm_start: the search begins with {count(fitting, 'earlier trial')}{others}"
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from katib.search.prior import Density, read_prior
 from katib.search.space import Space
 from katib.setting import Settings
 from katib.trial import Direction
@@ -45,6 +47,11 @@ class Question:
     """How many trials there must be before the model is asked."""
     first_of_answer: bool
     """Whether the point is among the first of a large answer, for which a model may be asked."""
+
+    @cached_property
+    def prior(self) -> Density:
+        """The density of the best point, by what the setting `prior` expects; even where it expects nothing."""
+        return Density.of(self.space, read_prior(self.settings.get("prior", "{}")))
 
     @property
     def asks_model(self) -> bool:

@@ -1,10 +1,13 @@
-"""Bayesian optimisation with a Gaussian process (katib/search/bayes.py), after a start along Sobol's sequence."""
+"""Bayesian optimisation with a Gaussian process (katib/search/bayes.py), after a start along Sobol's sequence.
+
+A prior, where the setting has one, moves both.
+"""
 
 from collections.abc import Iterator, Sequence
 
 from katib.search.algorithms.base import Question, SearchAlgorithm
 from katib.search.algorithms.sobol import even
-from katib.search.settings import FIRST, SEED, WARM
+from katib.search.settings import FIRST, PRIOR, SEED, WARM
 from katib.setting import Settings, one_of, whole
 
 
@@ -20,8 +23,10 @@ def _draws(question: Question) -> Iterator[Sequence[float]]:
         trials = question.trials
         observed = observations.observe(question.space, trials.listed, trials.earlier, question.direction)
         if len(observed.values) >= 2:
-            yield from bayes.suggest(question.space, observed, question.generator)
-    yield from even(question)
+            yield from bayes.suggest(question.space, observed, question.generator, question.prior)
+    for number, point in enumerate(even(question), question.position):
+        # Every second point is drawn evenly, for the case that the prior is wrong and its surroundings fail.
+        yield point if number % 2 else question.prior.drawn(point)
 
 
 _ACQUISITIONS = ("gp_hedge", "LCB", "EI", "PI")
@@ -36,7 +41,7 @@ ALGORITHM = SearchAlgorithm(
     settings=Settings(
         stock={**_OF_SKOPT, "n_initial_points": whole(0), **SEED},
         # Here acq_func has no effect, so that the two others do no harm.
-        ours={"acq_func": one_of(*_ACQUISITIONS, "EIps", "PIps"), **FIRST, **WARM},
+        ours={"acq_func": one_of(*_ACQUISITIONS, "EIps", "PIps"), **FIRST, **WARM, **PRIOR},
         idle=frozenset(_OF_SKOPT),
     ),
 )

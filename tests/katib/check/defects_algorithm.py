@@ -57,6 +57,23 @@ DEFECTS: Defects = {
         algorithm("bayesianoptimization", warm_start="a,b"),
         {"?setting-ours spec.algorithm.algorithmSettings[0].name"},
     ),
+    "prior": (algorithm("bayesianoptimization", prior='{"lr": {"at": 0.001, "sure": "strong"}}'), {FIRST_OURS}),
+    "prior outside its range": (
+        algorithm("bayesianoptimization", prior='{"lr": {"at": "7"}}'),
+        {FIRST_OURS, "prior spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "prior of a misspelt parameter": (
+        algorithm("bayesianoptimization", prior='{"lrr": {"at": "0.001"}}'),
+        {FIRST_OURS, "prior spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "prior that is surer than anybody": (
+        algorithm("bayesianoptimization", prior='{"lr": {"at": "0.001", "sure": "certain"}}'),
+        {FIRST_OURS, "setting-value spec.algorithm.algorithmSettings[0].value"},
+    ),
+    "prior for an algorithm that takes none": (
+        algorithm("tpe", prior="{}"),
+        {"setting-unknown spec.algorithm.algorithmSettings[0].name"},
+    ),
     "first suggestions": (
         first([POINT, {"assignments": {**POINT, "lr": "2e-3"}, "trial": "series3-sepformer-abcd1234"}]),
         {FIRST_OURS},

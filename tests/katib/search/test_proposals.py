@@ -142,7 +142,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Observations]:
     """Returns what the Gaussian process is asked with; it answers with the middle, slightly shifted each time."""
     found: list[Observations] = []
 
-    def suggest(_space: Space, told: Observations, _draw: object) -> Iterator[tuple[float, ...]]:
+    def suggest(_space: Space, told: Observations, *_: object) -> Iterator[tuple[float, ...]]:
         found.append(told)
         yield (0.5, 0.5 + len(found) / 1000)
 

@@ -48,7 +48,7 @@ parameter = st.builds(
     pb.ParameterSpec, name=NAME, parameter_type=st.integers(0, 6), feasible_space=feasible
 ) | st.sampled_from(SPACE)
 SETTINGS = """random_state n_initial_points acq_func n_startup_trials n_ei_candidates n_EI_candidates gamma
-    first_suggestions warm_start looks start_step min_trials_required eta rungs"""
+    first_suggestions warm_start prior looks start_step min_trials_required eta rungs"""
 setting_names = st.sampled_from(SETTINGS.split())
 values = (
     TEXT
