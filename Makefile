@@ -20,7 +20,7 @@ unexport $(given)
 # --- which variables a target takes -----------------------------------------------------------------------------
 # Recipes take their options from this one table, and a variable that it lacks is an error. @ marks the verb's argument,
 # for which one variable is given; the others are options. tests/test_makefile.py compares it with the verbs themselves.
-search := PRESET NAME TRIALS EPOCHS PARALLEL SITE
+search := PRESET NAME TRIALS EPOCHS PARALLEL GPU_HOURS SITE
 cluster := SITE CONTEXT
 takes.test-cluster := $(cluster)
 takes.bench := ROUNDS MODELS OUT

@@ -154,6 +154,8 @@ class Spec(Strict):
     epochs_with_patience: float | None = Field(default=None, gt=0)
     """The epochs that patience is expected to leave of a trial that nothing else stops; None if that is not known."""
     max_failed_trials: Count
+    gpu_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The GPU-hours after which the search ends; None: it has as many as its trials take."""
     algorithm: Algorithm
     early_stopping: EarlyStopping
     baseline: Baseline | None = None

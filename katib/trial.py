@@ -74,6 +74,8 @@ class Identity:
     spec: Mapping[str, object]
     corpus: str = ""
     """The fingerprint of the corpus (katib/backend/local/corpus.py); empty if none is mounted."""
+    gpu_hours: float | None = None
+    """The budget of the search in GPU-hours; None if it has none. It may change while the search stays the same."""
 
     @property
     def direction(self) -> Direction:
@@ -106,4 +108,6 @@ def identity_from(document: object) -> Identity:
         raise ValueError(f"a search cannot have the name {clean(identity.name)!r}")
     if clean(identity.metric) != identity.metric:
         raise ValueError("control characters in the metric's name")
+    if identity.gpu_hours is not None and not 0 < identity.gpu_hours < float("inf"):
+        raise ValueError("a budget that is no number of GPU-hours")
     return identity

@@ -67,6 +67,11 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
         f"on {gpus}: at most {_time(estimate.days)}, {_time(estimate.days_patience)} with patience,"
         f" {_time(estimate.days_stopping)} with early stopping as well",
     ]
+    lines += [
+        f"{model.spec.name} ends at {model.spec.gpu_hours:g} {unit}-hours, its budget (gpu_hours)"
+        for model in estimate.models
+        if model.spec.gpu_hours is not None and model.spec.gpu_hours < model.gpu_hours
+    ]
     if estimate.gpu_hours_used:
         lines.append(f"left: {_time(estimate.days_left)}")
     if estimate.price is not None:

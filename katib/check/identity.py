@@ -1,10 +1,11 @@
-"""Checks the Experiment's name, from which trials, Jobs and the algorithm's Service have theirs, and its labels."""
+"""Checks the Experiment's name, from which trials, Jobs and the algorithm's Service have theirs; labels and budget."""
 
 import re
 from collections.abc import Iterator
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
+from katib.manifest.gpu_hours import ANNOTATION, fault
 
 LONGEST_NAME = 40
 """The limit of validator.go."""
@@ -73,6 +74,19 @@ LABELS = error(
     fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
 
+BUDGET = error(
+    "gpu-hours",
+    finds=f"an annotation {ANNOTATION} that is no number of GPU-hours above 0",
+    effect="a search on this machine does not start, and on Katib nothing ends it",
+    fix='write a number in quotes, such as "12.5"',
+)
+NOT_ON_KATIB = warning(
+    "gpu-hours-on-katib",
+    finds=f"a budget in GPU-hours ({ANNOTATION})",
+    effect="on Katib it is not enforced: the search runs until maxTrialCount; on one machine it ends the search",
+    fix="on Katib end the search with `make stop`, or lower maxTrialCount",
+)
+
 
 def identity(top: Node) -> Iterator[Defect]:
     """Yields the defects of the name, of the namespace, and of the labels, which Katib copies to every trial."""
@@ -96,6 +110,11 @@ def identity(top: Node) -> Iterator[Defect]:
     for label in metadata["labels"].entries.values():
         if label.text is not None and not (LABEL.fullmatch(label.text) and len(label.text) <= LABEL_LENGTH):
             yield LABELS.at(label, f"'{label.text}' is no label value")
+    hours = metadata["annotations"][ANNOTATION]
+    if hours.text is not None and fault(hours.text):
+        yield BUDGET.at(hours, f"'{hours.text}' is no number of GPU-hours above 0")
+    elif hours.text is not None:
+        yield NOT_ON_KATIB.at(hours, f"ends a search after {hours.text} GPU-hours on one machine only")
 
 
 def _pattern(node: Node, name: str, longest: int) -> Iterator[Defect]:

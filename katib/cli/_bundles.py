@@ -10,7 +10,7 @@ from typing import TypeVar, get_type_hints
 from katib.backend.base import Backend
 from katib.backend.choice import choose_backend
 from katib.backend.cluster.client import Cluster
-from katib.cli.options import Context, Epochs, Name, OnCluster, Out, Parallel, Preset, SiteFile, Trials
+from katib.cli.options import Context, Epochs, GpuHours, Name, OnCluster, Out, Parallel, Preset, SiteFile, Trials
 from katib.manifest.render import Overrides
 from katib.site import Site, load_site
 
@@ -59,12 +59,18 @@ class Changes:
     trials: Trials = None
     epochs: Epochs = None
     parallel: Parallel = None
+    gpu_hours: GpuHours = None
 
     @property
     def overrides(self) -> Overrides:
         """The same for rendering."""
         return Overrides(
-            preset=self.preset, name=self.name, trials=self.trials, epochs=self.epochs, parallel=self.parallel
+            preset=self.preset,
+            name=self.name,
+            trials=self.trials,
+            epochs=self.epochs,
+            parallel=self.parallel,
+            gpu_hours=self.gpu_hours,
         )
 
 

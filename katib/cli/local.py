@@ -121,7 +121,8 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
         print(f"{code}{as_typed(str(halt))}", file=sys.stderr)
-        return halt.code
+        if halt.code:
+            return halt.code
     if table.best:
         metric, gained = table.identity.metric, table.best.gain
         gain = "" if gained is None else f" ({difference(gained, metric)} over the unprocessed mixture)"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from katib.budget.remaining import hours_left, planned_trials
+from katib.manifest.gpu_hours import spent
 from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
@@ -37,6 +38,8 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: one trial has a value, with nothing to compare it with"
     if any(row.state not in WITHOUT_RESULT for row in rows) and (why := too_many_failures(table)):
         yield f"{name}: {why}"
+    if line := spent(table.hours_used, table.identity.gpu_hours, table.device):
+        yield f"{name}: {line}"
     if metrics:
         yield from _missing(table)
 

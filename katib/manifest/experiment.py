@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from katib.defects import worded
 from katib.errors import ManifestError, nearest
 from katib.manifest import schema
+from katib.manifest.gpu_hours import budget_of
 from katib.manifest.search import Algorithm, Parameter, Search
 from katib.metrics import DEFAULT_FILTER, compile_filter
 from katib.tree import at
@@ -100,6 +101,8 @@ class Experiment:
     """The result that ends the search; None: it has no goal."""
     max_failed_trials: int | None
     """The number of failed trials that ends the search; None: they never do."""
+    gpu_hours: float | None
+    """The budget that ends the search, in GPU-hours; None: it has none."""
     spec: Mapping[str, object]
     """The `spec` of the manifest as it was read: what makes two searches the same search."""
 
@@ -117,6 +120,7 @@ class Experiment:
             self.strategy,
             dict(self.spec),
             corpus,
+            self.gpu_hours,
         )
 
     def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
@@ -143,6 +147,7 @@ def load_experiment(text: str, source: str) -> Experiment:
         strategy=strategies.get(search.metric, search.direction.strategy),
         goal=spec.objective.goal,
         max_failed_trials=spec.max_failed_trial_count,
+        gpu_hours=budget_of(manifest.metadata.annotations),
         spec=at(document, "spec"),
     )
 

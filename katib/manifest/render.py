@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
+from katib.manifest.gpu_hours import ANNOTATION
 from katib.metrics import metric_filter
 from katib.site import Site
 from katib.spec import Spec, file_of
@@ -39,6 +40,7 @@ class Overrides:
     trials: int | None = None
     epochs: int | None = None
     parallel: int | None = None
+    gpu_hours: float | None = None
 
     @property
     def settings(self) -> list[str]:
@@ -47,7 +49,7 @@ class Overrides:
 
     def apply(self, spec: Spec) -> Spec:
         """Returns the spec with these values. Raises SpecError if they do not fit together."""
-        given = {"name": self.name, "trials": self.trials, "epochs": self.epochs}
+        given = {"name": self.name, "trials": self.trials, "epochs": self.epochs, "gpu_hours": self.gpu_hours}
         data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
         if self.preset is not None:
             data["fixed"] = data["fixed"] | {"preset": self.preset}
@@ -95,6 +97,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         prestop=_prestop(spec),
         continues=CONTINUES if _pauses(spec) else "",
         label=CONTINUES_LABEL,
+        gpu_hours=ANNOTATION,
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
         # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,

@@ -52,6 +52,7 @@ class Metadata(Node):
     name: str
     namespace: str = "default"
     labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class MetricStrategy(Node):

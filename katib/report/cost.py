@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from katib.budget.estimate import as_run, plan
+from katib.manifest.gpu_hours import SPENT
 from katib.manifest.object import Manifest
 from katib.report.figure import Figure, by_state, drawing
 from katib.report.style import STATES
@@ -33,17 +34,17 @@ class Cost:
 def cost(table: TrialTable) -> Cost:
     """Returns the experiment's GPU-hours so far, as a figure and in words."""
     planned, expected, by = _planned(table)
-    used = sum(row.gpu_hours for row in table.rows)
-    return Cost(planned, expected, by, used, sum(saved(row, table) or 0.0 for row in table.rows))
+    return Cost(planned, expected, by, table.hours_used, sum(saved(row, table) or 0.0 for row in table.rows))
 
 
 def saved(row: TrialRow, table: TrialTable) -> float | None:
     """Returns the GPU-hours that stopping a trial early saved, at the rate of its own epochs.
 
-    None where it was not stopped, has finished no epoch, or where nobody knows how many it would have run.
+    None where it was not stopped, or only because the budget was spent, where it has finished no epoch, or where nobody
+    knows how many it would have run.
     """
     epochs = _epochs(table)
-    if row.state != "EarlyStopped" or not row.epochs or epochs is None:
+    if row.state != "EarlyStopped" or SPENT in row.reason or not row.epochs or epochs is None:
         return None
     return max(0.0, epochs - row.epochs) * row.gpu_hours / row.epochs
 

@@ -121,10 +121,9 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         )
     counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
     epochs = sum(row.epochs for row in table.rows)
-    hours_used = sum(row.gpu_hours for row in table.rows)
     yield (
         f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} "
-        f"epochs, {hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
+        f"epochs, {table.hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
     )
 
 

@@ -147,6 +147,11 @@ class TrialTable:
         return "GPU" if self.gpus else "process"
 
     @property
+    def hours_used(self) -> float:
+        """The GPU-hours of all its trials, or hours of their processes."""
+        return sum(row.gpu_hours for row in self.rows)
+
+    @property
     def best(self) -> TrialRow | None:
         """The best trial that has a value."""
         return self.rows[0] if self.rows and self.rows[0].value is not None else None

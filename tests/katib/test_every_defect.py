@@ -20,6 +20,7 @@ from katib.spec import SPECS, Spec
 
 SPEC: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
 SPEC["first_suggestions"] = [{"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}]
+SPEC["gpu_hours"] = 12.5
 SITE_: dict[str, Any] = yaml.safe_load(default_site().read_text()) | {
     "pull_secrets": ["registry"],
     "node_selector": {"gpu": "h200"},

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod
+from katib.manifest.gpu_hours import gpu_hours
 from katib.tries import seconds as seconds_of
 from katib.tries import short
 
@@ -24,7 +25,7 @@ def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], no
         seconds = elapsed(trial.started, trial.ended, now)
     else:
         seconds = seconds_of(spans, current, now, latest_end)
-    return search.hours_before.get(trial.name, 0.0) + seconds * max(1, search.gpus) / 3600
+    return search.hours_before.get(trial.name, 0.0) + gpu_hours(seconds, search.gpus)
 
 
 def tries(trial: Trial, pods: Sequence[Pod]) -> set[str]:

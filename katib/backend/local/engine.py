@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from katib.backend.local.ending import INTERRUPTED, Halt, too_many_failures, verdict
+from katib.backend.local.gpu_budget import GpuBudget, is_paused
 from katib.backend.local.launch import Launcher
 from katib.backend.local.process import TrialProcess, set_aside
 from katib.backend.local.proposals import Proposals, trial_name
@@ -24,6 +25,7 @@ from katib.backend.local.signals import STOPS, Signals, listening
 from katib.backend.local.store import Store
 from katib.backend.local.view import View
 from katib.errors import EngineError, FolderError
+from katib.manifest.gpu_hours import SPENT
 from katib.metrics import MetricParser, katib_number
 from katib.search.history import Observation
 from katib.search.sampler import preload
@@ -46,6 +48,7 @@ class Engine:
         self._parser = MetricParser(experiment.template.filters, [experiment.search.metric])
         self._trials = {trial.name: trial for trial in store.trials()}
         self._running: dict[str, Running] = {}
+        self._budget = GpuBudget.of(launcher)
         self._free = list(reversed(launcher.slots))
         self._selector = selectors.DefaultSelector()
         self._begun: dict[str, float] = {}
@@ -63,12 +66,14 @@ class Engine:
             self._selector.register(signals.descriptor, selectors.EVENT_READ)
             try:
                 self._attempt(self._settle)
+                self._attempt(self._after_budget)
                 self._attempt(self._start_trials)
                 if self._running and self._experiment.search.algorithm.name == "bayesianoptimization":
                     preload()
                 while True:
                     self._attempt(self._start_trials)
                     if not self._running:
+                        self._attempt(self._pause_waiting)
                         return self._halt
                     self._view.show(self.trials)
                     self._wait(signals)
@@ -98,19 +103,38 @@ class Engine:
             self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
         self._check_failures()
 
+    def _after_budget(self) -> None:
+        """Lets the trials go on that paused when a smaller budget was spent, or ends the search where it still is."""
+        paused, halt = list(filter(is_paused, self.trials)), self._budget.halt(self._trials, self._running)
+        if paused and halt:
+            self._stop_all(halt)
+        for trial in () if halt else paused:
+            self._go_on(trial)
+
+    def _pause_waiting(self) -> None:
+        """Pauses the trials that wait, where the search ends because its budget is spent."""
+        reason = self._halt.reason if self._halt else ""
+        for trial in self.trials:
+            if reason.startswith(SPENT) and not trial.finished:
+                self._change(trial, state="EarlyStopped", stop=reason, reason=reason)
+
     def _start_trials(self) -> None:
         while self._free and not self._halt:
-            waiting = (trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running)
-            trial = next(waiting, None) or self._propose()
+            trial = self._next()
             if trial is None:
                 return
             self._start(trial)
 
-    def _propose(self) -> Trial | None:
-        """Returns a new trial, or a paused one that goes on; None where there is none for now, or ever."""
-        step = self._proposals.next(self.trials)
-        if step is None:
+    def _next(self) -> Trial | None:
+        """Returns a trial that waits, a new one, or a paused one that goes on; None where there is none for now."""
+        listed = (trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running)
+        waiting = next(listed, None)
+        step = None if waiting else self._proposals.next(self.trials)
+        if (waiting or step) and (halt := self._budget.halt(self._trials, self._running)):
+            self._stop_all(halt)
             return None
+        if step is None:
+            return waiting
         if step.continues:
             return self._go_on(self._trials[step.continues])
         name = step.trial or trial_name(self._experiment.name)
@@ -162,6 +186,8 @@ class Engine:
         """Sleeps until something happens, then handles all of it."""
         wakes = [wake for running in self._running.values() if (wake := running.wakes) is not None]
         deadlines = [wake - time.monotonic() for wake in wakes]
+        if self._halt is None and (lasts := self._budget.lasts(self._trials, self._running)) is not None:
+            deadlines.append(lasts)
         if self._view.refresh:
             deadlines.append(self._view.refresh)
         for key, _ in self._selector.select(max(0.0, min(deadlines)) if deadlines else None):
@@ -175,6 +201,8 @@ class Engine:
                 self._attempt(self._ended, name, code)
             else:
                 running.check()
+        if self._halt is None and self._running and (halt := self._budget.halt(self._trials, self._running)):
+            self._stop_all(halt)
 
     def _read(self, name: str, *, all_of_it: bool = False) -> None:
         process = self._running[name].process

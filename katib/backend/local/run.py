@@ -165,8 +165,8 @@ def _misfit(recorded: Identity, wanted: Identity, launcher: Launcher) -> tuple[s
         more = f" and {len(others)} more" if others else ""
         return (
             f"holds another search ({first}{more})",
-            "only TRIALS, PARALLEL and max_failed_trials may change: choose another NAME (--name), continue that"
-            f" search with FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
+            "only TRIALS, PARALLEL, GPU_HOURS and max_failed_trials may change: choose another NAME (--name), continue"
+            f" that search with FILE={folder / MANIFEST}, or remove it with rm -r {folder}",
         )
     if recorded.corpus not in ("", wanted.corpus):
         if is_earlier(recorded.corpus, wanted.corpus):

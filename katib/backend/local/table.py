@@ -15,6 +15,7 @@ from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
+from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
 from katib.stop_settings import PROMOTE
 from katib.table import export
@@ -22,7 +23,6 @@ from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
 from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
-from katib.text import SECONDS_AN_HOUR
 from katib.trainer_contract import CONFIG, FAULTS, FINISHED, OUTPUT, SUMMARY, Exit
 from katib.tree import at, text_at
 from katib.trial import Direction, Identity, State
@@ -125,7 +125,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
-        gpu_hours=max(1, gpus) * seconds / SECONDS_AN_HOUR,
+        gpu_hours=gpu_hours(seconds, gpus),
         node=trial.effort.node,
         restarts=max(trial.effort.starts - 1 - len(trial.pauses), 0),
         pauses=tuple(pause.epoch for pause in trial.pauses),

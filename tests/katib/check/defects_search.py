@@ -27,6 +27,14 @@ DEFECTS: Defects = {
     "no namespace": ({"metadata.namespace": DROP}, {"?namespace-missing metadata.namespace"}),
     "namespace with capitals": ({"metadata.namespace": "Lab"}, {"namespace-pattern metadata.namespace"}),
     "label with a blank": ({"metadata.labels.team": "a b"}, {"label metadata.labels.team"}),
+    "budget of no GPU-hours": (
+        {"metadata.annotations": {"sepsweep/gpu-hours": "0"}},
+        {"gpu-hours metadata.annotations['sepsweep/gpu-hours']"},
+    ),
+    "budget in GPU-hours": (
+        {"metadata.annotations": {"sepsweep/gpu-hours": "12.5"}},
+        {"?gpu-hours-on-katib metadata.annotations['sepsweep/gpu-hours']"},
+    ),
     "misspelt metadata": ({"metadata.lables": {}}, {"unknown-key metadata.lables"}),
     # objective and counts
     "no spec": ({"spec": DROP}, {"required spec"}),
