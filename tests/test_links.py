@@ -90,7 +90,7 @@ def takes() -> dict[str, set[str]]:
     """Returns the variables that each target of the Makefile takes."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = {target: set[str]() for target in re.findall(r"(?m)^([a-z][a-z-]*):.*## ", text)}
-    groups = {f"$({key})": words for key, words in re.findall(r"(?m)^(\w+) := ([A-Z ]+)$", text)}
+    groups = {f"$({key})": words for key, words in re.findall(r"(?m)^(\w+) := ([A-Z_ ]+)$", text)}
     for target, words in re.findall(r"(?m)^takes\.([a-z-]+) := (.*)$", text):
         for group, members in groups.items():
             words = words.replace(group, members)
