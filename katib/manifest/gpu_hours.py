@@ -12,7 +12,7 @@ from katib.text import SECONDS_AN_HOUR, number
 ANNOTATION = "sepsweep/gpu-hours"
 SPENT = "budget spent: "
 """The beginning of the reason of a trial that paused because the budget was spent."""
-RAISE = f"raise --gpu-hours (GPU_HOURS=; the annotation {ANNOTATION} of a file) to go on"
+RAISE = f"raise GPU_HOURS= (--gpu-hours), or the annotation {ANNOTATION} in a file, to go on"
 
 
 def gpu_hours(seconds: float, gpus: int) -> float:

@@ -32,7 +32,7 @@ def search(seconds: float | str | None) -> dict[str, Any]:
 def test_it_ends_pauses_and_goes_on_with_a_larger_budget(rig: Rig) -> None:
     done = rig.run(search(2.0))
     assert done.returncode == 0
-    assert "budget spent: 0.0006 of 0.000555556 process-hours; raise --gpu-hours" in done.stderr
+    assert "budget spent: 0.0006 of 0.000555556 process-hours; raise GPU_HOURS= (--gpu-hours)" in done.stderr
     assert "next: make report" in done.stdout
     table = read_table(rig.out, "test")
     assert {row.state for row in table.rows} == {"EarlyStopped"}
