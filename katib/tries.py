@@ -79,6 +79,11 @@ def seconds(spans: Mapping[str, Span], running: Container[str], now: datetime, o
     return sum(max(0.0, ((span.end or now) - span.start).total_seconds()) for span in known)
 
 
+def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> float:
+    """Returns the seconds from `start` to `end`, or to `now` where there is no end yet."""
+    return max(0.0, ((end or now) - start).total_seconds()) if start else 0.0
+
+
 def closed(spans: Mapping[str, Span], running: Container[str], over: datetime) -> dict[str, Span]:
     """Returns `spans` that have an end unless their pod is `running`.
 

@@ -77,14 +77,15 @@ LABELS = error(
 BUDGET = error(
     "gpu-hours",
     finds=f"an annotation {ANNOTATION} that is no number of GPU-hours above 0",
-    effect="a search on this machine does not start, and on Katib nothing ends it",
+    effect="a search on this machine does not start, and Sepsweep's services on Katib propose nothing",
     fix='write a number in quotes, such as "12.5"',
 )
 NOT_ON_KATIB = warning(
     "gpu-hours-on-katib",
     finds=f"a budget in GPU-hours ({ANNOTATION})",
-    effect="on Katib it is not enforced: the search runs until maxTrialCount; on one machine it ends the search",
-    fix="on Katib end the search with `make stop`, or lower maxTrialCount",
+    effect="stock Katib does not know it, and the search runs until maxTrialCount; Sepsweep's services propose nothing"
+    " once it is spent and pause what runs, and the Experiment stays Running",
+    fix="on Katib use Sepsweep's services; `make stop` ends the search for good",
 )
 
 
@@ -114,7 +115,10 @@ def identity(top: Node) -> Iterator[Defect]:
     if hours.text is not None and fault(hours.text):
         yield BUDGET.at(hours, f"'{hours.text}' is no number of GPU-hours above 0")
     elif hours.text is not None:
-        yield NOT_ON_KATIB.at(hours, f"ends a search after {hours.text} GPU-hours on one machine only")
+        yield NOT_ON_KATIB.at(
+            hours,
+            f"{hours.text} GPU-hours end no search of stock Katib",
+        )
 
 
 def _pattern(node: Node, name: str, longest: int) -> Iterator[Defect]:

@@ -119,10 +119,12 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         if search is None:
             return [], ""
         steps, others, stop = search.decide(trial, observation_logs(self._db_manager), last)
-        why = "" if stop is None else because(stop, search.metric, search.direction)
+        why = search.spent or ("" if stop is None else because(stop, search.metric, search.direction))
         verdict = f"stops: {why}" if why else "continues"
         took = 1e3 * (time.perf_counter() - begin)
         log.info("trial %s step %d %s (%d others, %.0f ms)", trial, steps, verdict, others, took)
+        if search.spent:
+            return [_rule(search.metric, search.direction, search.direction.sign * NEVER, steps)], why
         return [] if stop is None else [_rule(search.metric, search.direction, stop.bar, stop.step)], why
 
 

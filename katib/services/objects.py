@@ -4,9 +4,10 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from katib.manifest.gpu_hours import budget_of
 from katib.manifest.search import Algorithm
 from katib.metrics import rankable
-from katib.tree import Tree, at, items_at, text_at
+from katib.tree import Tree, at, items_at, labels_at, text_at
 from katib.trial import CONTINUES_LABEL, Direction
 from katib.tries import Record, Span, instant, read_record, short, span_of
 
@@ -28,6 +29,16 @@ class ExperimentObject:
     def direction(self) -> Direction:
         """The direction of the objective."""
         return Direction.of(text_at(self.tree, "spec", "objective", "type") == "maximize")
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Its budget in GPU-hours; None where it has none. Raises ManifestError where that is no number."""
+        return budget_of(self.annotations)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Its annotations."""
+        return labels_at(self.tree, "metadata", "annotations")
 
     @property
     def early_stopping(self) -> Algorithm | None:
@@ -88,6 +99,11 @@ class TrialObject:
     def states(self) -> Set[str]:
         """The types of the conditions that hold."""
         return {text_at(item, "type") for item in self.conditions if item.get("status") == "True"}
+
+    @property
+    def started(self) -> datetime | None:
+        """When the trial began."""
+        return instant(at(self.tree, "status").get("startTime"))
 
     @property
     def completed(self) -> datetime | None:

@@ -6,24 +6,29 @@ other settings, states and trials. A request only says what to look up, and only
 
 import logging
 import threading
+import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from katib.errors import ClusterError
+from katib.errors import ClusterError, ManifestError
+from katib.manifest.gpu_hours import ANNOTATION
 from katib.search.families import families, joined
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import Curve, Stop, StopRule
 from katib.services.kubernetes_api import KubernetesApi
 from katib.services.objects import ExperimentObject
 from katib.services.observations import AT_ONCE, TIMEOUT, ObservationLogs
+from katib.services.spending import seconds_of, why_spent
 from katib.trial import ENDED, Direction, state_of
 
 MOST_SEARCHES = 3
 """One pod serves one experiment, but a caller may name others of its namespace."""
 MOST_VALUES = 1_000_000
 """The values of all curves of a search, 8 bytes each."""
+BUDGET_SECONDS = 60.0
+"""Seconds after which the trials of a search with a budget in GPU-hours are read again."""
 FEW_TRIALS = 50
 """A search counts as one of at least so many trials: a curve has at most MOST_VALUES / FEW_TRIALS steps."""
 
@@ -46,6 +51,10 @@ class WatchedSearch:
     """Trials whose curve was read after their end, so that it does not change any more."""
     succeeded: Set[str] = frozenset()
     """Trials that ran to their own end."""
+    spent: str = ""
+    """That the budget in GPU-hours is spent, when last read; empty where some is left."""
+    read_at: float = field(default_factory=time.monotonic)
+    """When it was last read, in s on the monotonic clock."""
     failed: Set[str] = frozenset()
     """Trials without a result, which nothing is compared with."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -155,13 +164,16 @@ class Searches:
 
         Raises ClusterError.
         """
-        read = _search(name, self._api.experiment(name))
+        experiment = self._api.experiment(name)
+        read = _search(name, experiment)
         if read is None:
             return None
         states: dict[str, Set[str]] = {}
         continues: dict[str, str] = {}
+        tried: list[float] = []
         for trial in self._api.trials(name):
             states[trial.name], continues[trial.name] = trial.states, trial.continues
+            tried.append(seconds_of(trial))
         with self._lock:
             cached = self._cached.get(name)
             same = cached is not None and (cached.rule, cached.metric) == (read.rule, read.metric)
@@ -170,13 +182,31 @@ class Searches:
             while len(self._cached) > MOST_SEARCHES:
                 self._cached.popitem(last=False)
         search.set_trials(states, continues)
+        search.read_at = time.monotonic()
+        try:
+            search.spent = why_spent(experiment, tried)
+        except ManifestError as error:
+            log.warning("%s: %s; nothing is stopped by it", name, error)
         return search
+
+    def _fresh(self, search: WatchedSearch) -> WatchedSearch:
+        """Returns the search, read again where it has a budget in GPU-hours and was not read for a while."""
+        if time.monotonic() - search.read_at < BUDGET_SECONDS:
+            return search
+        search.read_at = time.monotonic()
+        try:
+            budget = ANNOTATION in self._api.experiment(search.name).annotations
+            return (self.refresh(search.name) if budget else None) or search
+        except ClusterError as error:
+            log.warning("%s: its budget will be read later: %s", search.name, error)
+            return search
 
     def of(self, trial: str) -> WatchedSearch | None:
         """Returns the search that a trial of this namespace belongs to; None where that cannot be found out."""
         with self._lock:
-            if search := next((search for search in self._cached.values() if trial in search.ended), None):
-                return search
+            search = next((search for search in self._cached.values() if trial in search.ended), None)
+        if search is not None:
+            return self._fresh(search)
         try:
             own = self._api.trial(trial)
             name = own.experiment

@@ -28,11 +28,12 @@ from katib.search.warm_start import earlier_names
 from katib.services import requests
 from katib.services.bookkeeping import Bookkeeper
 from katib.services.continuations import Continuations
-from katib.services.kubernetes_api import KubernetesApi, NoRightError, in_cluster
+from katib.services.kubernetes_api import AbsentError, KubernetesApi, NoRightError, in_cluster
 from katib.services.namesakes import own_trials
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
 from katib.services.server import arguments, serve
+from katib.services.spending import FIX, SpentError, seconds_of, why_spent
 from katib.services.stubs import Message, pb, rpc
 from katib.trial import CONTINUES_LABEL
 
@@ -69,6 +70,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.search_of(request.experiment)
+        self._require_budget(search.name)
         proposer = _seeded(_sampler(search), search)
         if search.pauses:
             steps, begun = self._promoted(search, proposer, count, request.total_request_number - count)
@@ -88,6 +90,23 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             1e3 * (time.perf_counter() - begin),
         )
         return pb.GetSuggestionsReply(parameter_assignments=[_assignments(step) for step in steps])
+
+    def _require_budget(self, experiment: str) -> None:
+        """Raises SpentError where the GPU-hours of the experiment are spent, ManifestError where they are no number.
+
+        Without the right to read it, nothing is known of a budget.
+        """
+        if self._api is None:
+            return
+        try:
+            found = self._api.experiment(experiment)
+            trials = self._api.trials(experiment) if found.gpu_hours is not None else ()
+            why = why_spent(found, map(seconds_of, trials))
+        except (AbsentError, NoRightError) as error:
+            log.info("%s: nothing is known of a budget in GPU-hours: %s", experiment, error)
+            return
+        if why:
+            raise SpentError(f"{why}; {FIX}")
 
     def _proposed(self, search: Search, proposer: Sampler, request: Message) -> tuple[list[Step], int]:
         """Returns new configurations after the trials of `request`, and the number of those."""
@@ -131,6 +150,10 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         if search.pauses:
             _require_rights(self._for_promote(search)[0], search.name)
         self._earlier(search)
+        try:
+            self._require_budget(search.name)
+        except ClusterError as error:  # it is no reason to fail the experiment
+            log.warning("%s: its budget in GPU-hours is looked at later: %s", search.name, error)
         for name in idle_settings(search.algorithm):
             log.warning("%s: setting '%s' of %s has no effect here", search.name, name, search.algorithm.name)
         return pb.ValidateAlgorithmSettingsReply()

@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from katib.backend.cluster.kinds import Object, annotations_of
-from katib.backend.cluster.model import HOURS_BEFORE
 from katib.backend.cluster.run_directories import RunDirectory
-from katib.manifest.object import Manifest
+from katib.manifest.gpu_hours import ANNOTATION, HOURS_BEFORE
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 from katib.text import number
 from katib.trainer_contract import DIVERGED, FINISHED
@@ -85,22 +84,24 @@ def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
 def carried(manifest: Object, deployed: Object) -> Object:
     """Returns the Experiment with what `deployed` has from an earlier continuation.
 
-    That is the first suggestions with names, and the hours spent before.
+    That is the first suggestions with names, and the hours spent before. A budget in GPU-hours stays where the
+    manifest names none.
     """
     named = [first for first in _first(deployed) if first.trial]
-    hours = Manifest.of(deployed).annotations.get(HOURS_BEFORE)
-    annotated = _annotated(manifest, hours) if hours else manifest
+    before, own = annotations_of(deployed), annotations_of(manifest)
+    kept = {name: before[name] for name in (HOURS_BEFORE, ANNOTATION) if name in before and name not in own}
+    annotated = _annotated(manifest, kept) if kept else manifest
     return _with_first(annotated, named) if named else annotated
 
 
 def with_hours(manifest: Object, trials: Iterable[OldTrial]) -> Object:
     """Returns the Experiment annotated with the hours of all old trials, including those that do not continue."""
     spent = {trial.name: round(trial.hours, 4) for trial in trials if trial.hours}
-    return _annotated(manifest, json.dumps(spent)) if spent else manifest
+    return _annotated(manifest, {HOURS_BEFORE: json.dumps(spent)}) if spent else manifest
 
 
-def _annotated(manifest: Object, hours: str) -> Object:
-    annotations = {**annotations_of(manifest), HOURS_BEFORE: hours}
+def _annotated(manifest: Object, more: Mapping[str, str]) -> Object:
+    annotations = {**annotations_of(manifest), **more}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
 

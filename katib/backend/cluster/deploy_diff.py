@@ -1,7 +1,7 @@
 """Compares an Experiment with the deployed one: deploying creates, changes or continues it, or does nothing.
 
-Katib's webhook accepts changes of three numbers only (validator.go, ValidateExperiment); everything else defines the
-search, so that another search needs another name.
+Katib's webhook accepts changes of three numbers only (validator.go, ValidateExperiment), and the budget in GPU-hours is
+an annotation; everything else defines the search, so that another search needs another name.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,18 @@ from typing import Literal
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.continuing import Continued, carried
-from katib.backend.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, is_ours, name_of
+from katib.backend.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, annotations_of, is_ours, name_of
 from katib.backend.cluster.model import Search, read_search
 from katib.errors import ClusterError
 from katib.manifest.diff import flags, leaf, pairs, searched, settings
+from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import Manifest
 from katib.trainer_contract import Flags
 from katib.tree import Tree, texts_at
 
-BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount")
+GPU_HOURS = "gpu_hours"
+"""The path of the budget in GPU-hours, which is an annotation: Katib does not look at it."""
+BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount", GPU_HOURS)
 TRIAL_JOB = "trialTemplate.trialSpec"
 COMMAND = ".template.spec.containers[0].command"
 """The part of a trial's Job that says what is trained; the rest says where, and comes from the site file."""
@@ -90,7 +93,7 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
         return DeployDiff(manifest, "create")
     manifest = carried(manifest, current)
     wanted, name = manifest["spec"], name_of(manifest)
-    changes = tuple(_changes(current["spec"], wanted))
+    changes = (*_changes(current["spec"], wanted), *_hours(current, manifest))
     search, other = read_search(current), _other_search(current["spec"], wanted)
     if search.deleting:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
@@ -157,6 +160,8 @@ def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...
     name, trials = search.name, search.trials
     if search.finished and not (search.state == "Succeeded" and wanted["maxTrialCount"] > trials):
         raise ClusterError(f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}")
+    if all(change.path == GPU_HOURS for change in changes):
+        return
     if wanted["maxTrialCount"] <= trials:
         raise ClusterError(
             f"experiment '{name}' has {trials} trials already: Katib changes nothing unless TRIALS is at least"
@@ -168,6 +173,13 @@ def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...
             f"experiment '{name}': lowering parallel trials from {before} to {after} would make Katib delete the newest"
             " trials, even finished ones; pause it instead, or keep the number"
         )
+
+
+def _hours(before: Object, after: Object) -> Iterator[Change]:
+    """Yields the change of the budget in GPU-hours."""
+    old, new = (annotations_of(item).get(ANNOTATION) for item in (before, after))
+    if old != new:
+        yield Change(GPU_HOURS, old, new)
 
 
 def _changes(before: object, after: object, path: str = "") -> Iterator[Change]:

@@ -6,8 +6,8 @@ from datetime import datetime
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod
 from katib.manifest.gpu_hours import gpu_hours
+from katib.tries import elapsed, short
 from katib.tries import seconds as seconds_of
-from katib.tries import short
 
 
 def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], now: datetime) -> float:
@@ -31,8 +31,3 @@ def hours(trial: Trial, search: Search, job: Job | None, pods: Sequence[Pod], no
 def tries(trial: Trial, pods: Sequence[Pod]) -> set[str]:
     """Returns the names of a trial's known tries, including those whose pods are gone."""
     return {*trial.record.spans, *(short(pod.name, trial.name) for pod in pods)}
-
-
-def elapsed(start: datetime | None, end: datetime | None, now: datetime) -> float:
-    """Returns the seconds from `start` to `end`, or to `now` where there is no end yet."""
-    return max(0.0, ((end or now) - start).total_seconds()) if start else 0.0

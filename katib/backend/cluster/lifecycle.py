@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
-from katib.backend.cluster.hours import elapsed
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
@@ -31,6 +30,7 @@ from katib.backend.cluster.kinds import (
 from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_pod, read_search, read_trial
 from katib.backend.cluster.status import no_experiment
 from katib.errors import ClusterError
+from katib.tries import elapsed
 
 TIMEOUT_SECONDS = 300.0
 """How long pods may take to save and end; their grace period is 120 s."""

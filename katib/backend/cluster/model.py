@@ -9,18 +9,18 @@ from katib.backend.cluster.kinds import EXPERIMENT_LABEL, QUEUE_LABEL, Object, a
 from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import gpus_of, owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
+from katib.manifest.gpu_hours import hours_before
 from katib.manifest.object import Manifest
 from katib.text import number
 from katib.trainer_contract import Flags
 from katib.tree import text_at
 from katib.trial import CONDITIONS, CONTINUES_LABEL, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
-from katib.untrusted import clean, finite, parse_json
+from katib.untrusted import clean
 
 Strategy = Literal["max", "min", "latest"]
 STOPPED = "sepsweep/stopped"
 """The annotation of an Experiment that records who ended it with the verb stop, and when."""
-HOURS_BEFORE = "sepsweep/hours-before"
 """The annotation of an Experiment that continues an ended one: the GPU-hours spent until then, by trial, as JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -162,7 +162,7 @@ def read_search(item: Object) -> Search:
         stopped_by=clean(stopped_by),
         stopped_at=instant(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
-        hours_before=_hours_before(annotations.get(HOURS_BEFORE, "{}")),
+        hours_before=hours_before(annotations),
     )
 
 
@@ -254,15 +254,6 @@ def _last(conditions: Sequence[Object] | None, order: Sequence[str]) -> Object:
     """Returns the true condition that comes first in `order`; {} where none is true."""
     true = {each["type"]: each for each in conditions or [] if each.get("status") == "True"}
     return next((true[kind] for kind in order if kind in true), {})
-
-
-def _hours_before(text: str) -> dict[str, float]:
-    try:
-        by_trial = parse_json(text)
-    except ValueError:
-        return {}
-    items = by_trial.items() if isinstance(by_trial, dict) else ()
-    return {trial: hours for trial, value in items if (hours := finite(value)) is not None and hours >= 0}
 
 
 def _rule(rule: Object) -> str:

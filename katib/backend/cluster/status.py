@@ -22,7 +22,7 @@ from katib.backend.cluster.causes import (
     why_waiting,
 )
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.hours import elapsed, hours, tries
+from katib.backend.cluster.hours import hours, tries
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
@@ -47,6 +47,7 @@ from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.eta import seconds_left
 from katib.metrics import MetricParser
+from katib.tries import elapsed
 
 LOGS = 5
 """The number of logs that are read each time."""

@@ -14,7 +14,10 @@ import pytest
 from katib.backend.cluster.hours import hours
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, TRIAL_LABEL
 from katib.backend.cluster.model import owned_by, read_search
+from katib.manifest.gpu_hours import gpu_hours
 from katib.services.bookkeeping import follow
+from katib.services.objects import TrialObject
+from katib.services.spending import seconds_of
 from tests.katib.backend.cluster.test_plan_and_causes import running
 from tests.katib.services.rig import METRIC, DbManager, TrialServer
 
@@ -95,6 +98,13 @@ class World:
         moment = START + timedelta(hours=now)
         return hours(trial, search, jobs.get(TRIAL), pods.get(TRIAL, []), moment)
 
+    def both(self, now: float) -> float:
+        """As the table has them, and as the services count them for a budget."""
+        found = self.hours(now)
+        seconds = seconds_of(TrialObject(self.trial), START + timedelta(hours=now))
+        assert gpu_hours(seconds, read_search(SEARCH).gpus) == pytest.approx(found)
+        return found
+
 
 @pytest.fixture
 def world(cluster: TrialServer, db: DbManager) -> World:
@@ -102,29 +112,29 @@ def world(cluster: TrialServer, db: DbManager) -> World:
 
 
 def test_hours_stay_spent_through_drain_pause_resume_end_and_the_jobs_ttl(world: World) -> None:
-    seen = [world.hours(0.5)]
+    seen = [world.both(0.5)]
     world.begin("aaaaa", 1)
-    seen.append(world.hours(3))  # running: 3 - 1
+    seen.append(world.both(3))  # running: 3 - 1
     world.end("aaaaa", 4)
-    seen.append(world.hours(4))  # drained at 4
+    seen.append(world.both(4))  # drained at 4
     world.gone("aaaaa")
-    seen.append(world.hours(5))  # waits for a node
+    seen.append(world.both(5))  # waits for a node
     world.begin("bbbbb", 6)
-    seen.append(world.hours(8))  # 3 + (8 - 6)
+    seen.append(world.both(8))  # 3 + (8 - 6)
     world.end("bbbbb", 9)
     world.job["spec"]["suspend"] = True
     world.gone("bbbbb")
-    seen += [world.hours(9), world.hours(20)]  # paused over night
+    seen += [world.both(9), world.both(20)]  # paused over night
     world.job["spec"]["suspend"] = False
-    seen.append(world.hours(20.5))
+    seen.append(world.both(20.5))
     world.begin("ccccc", 21)
-    seen.append(world.hours(22))  # 3 + 3 + 1
+    seen.append(world.both(22))  # 3 + 3 + 1
     world.end("ccccc", 23, "Succeeded")
     world.ended(23)
-    seen.append(world.hours(24))  # 3 + 3 + 2
+    seen.append(world.both(24))  # 3 + 3 + 2
     world.gone("ccccc")
     world.job = {}
-    seen.append(world.hours(200))  # all gone but the trial
+    seen.append(world.both(200))  # all gone but the trial
     assert seen == pytest.approx([0, 2, 3, 3, 5, 6, 6, 6, 7, 8, 8])
 
 

@@ -11,6 +11,7 @@ from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.admission import trial_job
 from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
+from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.render import Overrides, render
 from katib.site import Site, load_site
 from katib.spec import load_spec
@@ -38,6 +39,19 @@ def test_defaults_that_katib_adds_are_no_change() -> None:
 def test_only_the_budget_changes_in_place() -> None:
     made = diff(manifest(trials=40), running())
     assert (made.action, [str(change) for change in made.changes]) == ("change", ["trials: 25 -> 40"])
+
+
+def test_a_budget_in_gpu_hours_changes_in_place_and_stays_where_a_deployment_names_none() -> None:
+    found = running(25)
+    found["metadata"]["annotations"] = {ANNOTATION: "12"}
+    raised = manifest(gpu_hours=20)
+    made = diff(raised, found)
+    assert (made.action, [str(change) for change in made.changes]) == ("change", ["gpu_hours: 12 -> 20"])
+    assert made.manifest["metadata"]["annotations"] == {ANNOTATION: "20"}
+    assert diff(manifest(gpu_hours=12), found).action == "nothing"
+    kept = diff(manifest(trials=40), found)
+    assert ([str(change) for change in kept.changes]) == ["trials: 25 -> 40"]
+    assert kept.manifest["metadata"]["annotations"] == {ANNOTATION: "12"}
 
 
 def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
