@@ -70,7 +70,8 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         begin = time.perf_counter()
         count = requests.requested(request)
         search = requests.search_of(request.experiment)
-        self._require_budget(search.name)
+        if request.total_request_number > count:  # before the first trial nothing is spent
+            self._require_budget(search.name)
         proposer = _seeded(_sampler(search), search)
         if search.pauses:
             steps, begun = self._promoted(search, proposer, count, request.total_request_number - count)
