@@ -88,8 +88,13 @@ def state_of(conditions: Collection[str]) -> State:
     return next((state for condition, state in CONDITIONS.items() if condition in conditions), "Created")
 
 
-def shown(state: State, *, begun: bool) -> str:
-    """Returns the state to show: Interrupted if a trial has trained for a while and waits to continue."""
+def shown(state: State, *, begun: bool, may_go_on: bool = False) -> str:
+    """Returns the state to show: Interrupted if a trial has trained for a while and waits to continue.
+
+    One that stopped early is Paused where it may go on.
+    """
+    if state == "EarlyStopped" and may_go_on:
+        return "Paused"
     return "Interrupted" if begun and state == "Created" else state
 
 

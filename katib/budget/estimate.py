@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from katib.budget.promotion import Spending, epochs_ahead, spending
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
+from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides
 from katib.manifest.search import Algorithm
 from katib.search.promotion import Promote
@@ -22,7 +23,7 @@ from katib.spec import EarlyStopping, Spec
 from katib.stop_settings import CONFIGURATIONS
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.trainer_contract import METRIC
-from katib.tree import at, items_at, text_at, without
+from katib.tree import text_at, without
 from katib.trial import ENDED, Direction
 
 ASSUMED_SAVING = 0.36
@@ -202,9 +203,8 @@ def as_run(table: TrialTable) -> Spec | None:
 
 def _rule(table: TrialTable, spec: Spec) -> EarlyStopping:
     """Returns the stop rule of the table's manifest; that of `spec` where the manifest has none that is known."""
-    stopping = at(table.identity.spec, "earlyStopping")
-    settings = {text_at(one, "name"): text_at(one, "value") for one in items_at(stopping, "algorithmSettings")}
-    rule = {**without(settings, CONFIGURATIONS), "name": text_at(stopping, "algorithmName")}
+    name = text_at(table.identity.spec, "earlyStopping", "algorithmName")
+    rule = {**without(Manifest(table.identity.spec).stop_settings, CONFIGURATIONS), "name": name}
     try:
         return spec.model_validate(spec.model_dump() | {"early_stopping": rule}, strict=True).early_stopping
     except ValidationError:

@@ -74,13 +74,22 @@ class Manifest:
         return goal if isinstance(goal, int | float) else None
 
     @property
+    def stop_settings(self) -> dict[str, str]:
+        """The settings of the stop rule."""
+        listed = items_at(at(self.spec, "earlyStopping"), "algorithmSettings")
+        return {text_at(one, "name"): text_at(one, "value") for one in listed}
+
+    @property
+    def pauses(self) -> bool:
+        """Whether a trial that is stopped early may go on."""
+        return text_at(self.spec, "earlyStopping", "algorithmName") == PROMOTE
+
+    @property
     def configurations(self) -> int | None:
         """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
-        stopping, most = at(self.spec, "earlyStopping"), self.spec.get("maxTrialCount")
-        if text_at(stopping, "algorithmName") == PROMOTE:
-            settings = {text_at(one, "name"): text_at(one, "value") for one in items_at(stopping, "algorithmSettings")}
-            if settings.get(CONFIGURATIONS, "").isdecimal():
-                return int(settings[CONFIGURATIONS])
+        own, most = self.stop_settings.get(CONFIGURATIONS, ""), self.spec.get("maxTrialCount")
+        if self.pauses and own.isdecimal():
+            return int(own)
         return most if isinstance(most, int) else None
 
     @property

@@ -94,15 +94,19 @@ def _row(record: Mapping[str, Any], metric: str) -> TrialRow:
     numbers |= {name: record[name] for name in ("seconds", "gpu_hours")}
     if any(number is not None and finite(number) is None for number in numbers.values()):
         raise ValueError("a value is not a finite number")
-    # A table of an earlier version has no pauses.
+    # A table of an earlier version has neither pauses nor continuations.
     pauses = list(record.get("pauses", ()))
     if not all(map(is_epoch, pauses)):
         raise ValueError("a pause is not at an epoch")
+    continuations = list(record.get("continuations", ()))
+    if not all(map(is_name, continuations)):
+        raise ValueError("a continuation's name is not one of Kubernetes")
     found = {
         **{name: record[name] for name in same},
         **texts,
         **numbers,
         "pauses": pauses,
+        "continuations": continuations,
         "assignments": {clean(name): clean(value) for name, value in record["assignments"].items()},
         "objective": metric,
         "metrics": {clean(name): _points(columns) for name, columns in record["metrics"].items()},

@@ -21,7 +21,7 @@ TRIAL, REASON = "trial", "reason"
 CAUSES, TRIALS = 4, 3
 """How many causes of failures, and how many trials of each, are named below a table without the reasons."""
 FACTS = (
-    *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "wandb"),
+    *("best_epoch", "epochs", "seconds", "over_mixture", "gpu_hours", "node", "restarts", "pauses", "wandb"),
     *("started", "ended", "remedy"),
 )
 """The columns of the CSV after the metric's: keys of `records`."""
@@ -35,7 +35,8 @@ def text(table: TrialTable, format: Format) -> Iterator[str]:
 def records(table: TrialTable) -> Iterator[dict[str, object]]:
     """Yields the JSON object of each trial; its value has the metric's own name as key, and times are RFC 3339.
 
-    `pauses` lists the epochs after which the trial paused and went on.
+    `pauses` lists the epochs after which the trial paused and went on, and `continuations` the trials that went on
+    with it, on Katib; what it cost is theirs as well. The state of a paused trial is EarlyStopped.
     `metrics` holds, for each metric, the lists `epoch`, `value` and `time` (Unix time in s) of the same length.
     """
     for row in table.rows:
@@ -53,6 +54,7 @@ def records(table: TrialTable) -> Iterator[dict[str, object]]:
             "node": row.node,
             "restarts": row.restarts,
             "pauses": list(row.pauses),
+            "continuations": list(row.continuations),
             "wandb": row.wandb,
             "started": instant(row.started),
             "ended": instant(row.ended),
@@ -81,7 +83,8 @@ def as_csv(table: TrialTable) -> Iterator[str]:
     for row, record in zip(table.rows, records(table), strict=True):
         settings = [row.assignments.get(name, "") for name in table.settings]
         values = [_at_best(row, name) for name in others]
-        yield _line([row.trial, row.state, row.reason, *settings, row.value, *(record[key] for key in FACTS), *values])
+        facts = [_fact(record[key]) for key in FACTS]
+        yield _line([row.trial, row.state, row.reason, *settings, row.value, *facts, *values])
 
 
 def markdown(table: TrialTable) -> Iterator[str]:
@@ -177,6 +180,10 @@ def _cells(table: TrialTable) -> list[_Cell]:
 
 def _setting(row: TrialRow, name: str) -> str:
     return short(row.assignments.get(name, ""))
+
+
+def _fact(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _columns(points: tuple[Point, ...]) -> dict[str, list[object]]:

@@ -5,7 +5,7 @@ its experiment was deleted.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -85,6 +85,10 @@ class TrialRow:
     """How often it was restarted from its checkpoint; going on after a pause is no restart."""
     pauses: tuple[int, ...] = ()
     """The epochs after which it paused and went on, in order."""
+    continuations: tuple[str, ...] = ()
+    """The names of the trials that went on with it after its pauses, as on Katib; on one machine it keeps its own."""
+    may_go_on: bool = False
+    """Whether it is paused, and its search may yet let it go on."""
     wandb: str = ""
     """The address of its W&B run; empty if it has none, or none that is known."""
     started: float | None = None
@@ -101,8 +105,11 @@ class TrialRow:
 
     @property
     def shown_state(self) -> str:
-        """The state to show: a trial that waits to continue is Created to Katib, and Interrupted to people."""
-        return shown(self.state, begun=bool(self.epochs or self.seconds))
+        """The state to show.
+
+        A trial that waits to continue is Created to Katib, and Interrupted to people; a paused one is EarlyStopped.
+        """
+        return shown(self.state, begun=bool(self.epochs or self.seconds), may_go_on=self.may_go_on)
 
     @property
     def curve(self) -> tuple[Point, ...]:
@@ -184,6 +191,14 @@ class TrialTable:
     def finished(self) -> tuple[TrialRow, ...]:
         """The trials that ran to their own end and have a value."""
         return tuple(row for row in self.rows if row.state == "Succeeded" and row.value is not None)
+
+
+def with_pauses(rows: Iterable[TrialRow], *, pauses: bool) -> Iterator[TrialRow]:
+    """Yields the rows; those that stopped early may go on if their search pauses trials and has not ended."""
+    listed = list(rows)
+    goes_on = pauses and any(row.state not in ENDED for row in listed)
+    for row in listed:
+        yield replace(row, may_go_on=True) if goes_on and row.state == "EarlyStopped" else row
 
 
 def best_first(rows: Iterable[TrialRow], direction: Direction) -> tuple[TrialRow, ...]:

@@ -29,6 +29,7 @@ def _joined(first: str, rows: Sequence[TrialRow]) -> TrialRow:
     return replace(
         whole,
         trial=first,
+        continuations=tuple(row.trial for row in rows[1:]),
         state=end.state,
         reason=end.reason,
         fix=end.fix,

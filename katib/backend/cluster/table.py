@@ -31,7 +31,7 @@ from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
-from katib.table.trial_table import CLUSTER, Point, TrialRow, TrialTable, best_first
+from katib.table.trial_table import CLUSTER, Point, TrialRow, TrialTable, best_first, with_pauses
 from katib.text import number
 from katib.trainer_contract import WANDB_LINK
 from katib.trial import Direction, Identity, objective_value
@@ -147,7 +147,8 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     identity = Identity(search.name, search.metric, maximize, search.strategy, manifest.spec, gpu_hours=most)
     trials = (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows)
     continues = {row.trial.name: row.trial.continues for row in progress.rows}
-    rows = explained(joined_rows(trials, continues), manifest, direction=search.direction)
+    joined = with_pauses(joined_rows(trials, continues), pauses=manifest.pauses)
+    rows = explained(joined, manifest, direction=search.direction)
     return TrialTable(
         identity,
         best_first(rows, search.direction),

@@ -97,12 +97,13 @@ def picture(
     head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu), width)
     head += wrapped(f"trials {prefix}*", width) if prefix not in ("", start) else []
     ordered = sorted(trials, key=lambda trial: _rank(trial, experiment))
+    goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     number = len(ordered)
     while True:
         table = fit(_columns(ordered[:number], experiment, prefix, now), width)
         below = [
             line
-            for text in (_rest(ordered[number:]), missing(table.left_out, "", width))
+            for text in (_rest(ordered[number:], may_go_on=goes_on), missing(table.left_out, "", width))
             if text
             for line in wrapped(text, width)
         ]
@@ -142,7 +143,8 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
 
 
 def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float) -> list[Column]:
-    states = [shown(trial.state, begun=trial.effort.starts > 0) for trial in trials]
+    goes_on = may_go_on(trials, pauses=experiment.search.pauses)
+    states = [shown(trial.state, begun=trial.effort.starts > 0, may_go_on=goes_on) for trial in trials]
     values = [trial.value(experiment.strategy) for trial in trials]
     best = ["" if value is None else with_unit(value, experiment.search.metric) for value in values]
     spent = [_seconds(trial, now) for trial in trials]
@@ -157,7 +159,7 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
         cells = [short(trial.assignments.get(name, "")) for trial in trials]
         columns.append(Column(name, cells, 5, right=True))
     reasons = [trial.stop or trial.reason for trial in trials]
-    if may_go_on(trials, pauses=experiment.search.pauses):
+    if goes_on:
         reasons = [told(trial, reason) for trial, reason in zip(trials, reasons, strict=True)]
     return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
 
@@ -170,9 +172,9 @@ def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:
     return (3, 0.0) if value is None else (2, -experiment.search.direction.sign * value)
 
 
-def _rest(trials: Sequence[Trial]) -> str:
+def _rest(trials: Sequence[Trial], *, may_go_on: bool) -> str:
     """Returns `and 170 more: 150 Succeeded, 20 Failed`; empty where no trial is left out."""
-    states = Counter(shown(trial.state, begun=trial.effort.starts > 0) for trial in trials)
+    states = Counter(shown(trial.state, begun=trial.effort.starts > 0, may_go_on=may_go_on) for trial in trials)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
     return f"and {len(trials)} more: {counts}" if trials else ""
 

@@ -17,14 +17,12 @@ from katib.errors import EngineError, FolderError, SepsweepError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
-from katib.stop_settings import PROMOTE
 from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
-from katib.table.trial_table import Point, TrialRow, TrialTable, best_first
+from katib.table.trial_table import Point, TrialRow, TrialTable, best_first, with_pauses
 from katib.trainer_contract import CONFIG, FAULTS, FINISHED, OUTPUT, SUMMARY, Exit
-from katib.tree import at, text_at
 from katib.trial import Direction, Identity, State
 from katib.untrusted import clean, finite, is_name, read_text
 
@@ -77,11 +75,10 @@ def experiments(runs: Path) -> list[str]:
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """Returns the table of `trials`, whose run directories lie in `folder`."""
     gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
-    pauses = text_at(at(identity.spec, "earlyStopping"), "algorithmName") == PROMOTE
-    if may_go_on(trials, pauses=pauses):
+    if may_go_on(trials, pauses=manifest.pauses):
         trials = [replace(trial, reason=told(trial, trial.reason)) for trial in trials]
     rows = explained(
-        (_row(trial, identity, folder / trial.name, gpus) for trial in trials),
+        with_pauses((_row(trial, identity, folder / trial.name, gpus) for trial in trials), pauses=manifest.pauses),
         manifest,
         direction=identity.direction,
     )

@@ -7,13 +7,16 @@ import pytest
 
 from benchmarks.systems.made_experiment import make_experiment
 from katib.backend.local.record import MANIFEST
+from katib.budget.promotion import spending
 from katib.budget.remaining import hours_left
 from katib.conclude.remarks import progress, remarks
 from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.summary import next_steps
-from katib.table.trial_table import CLUSTER, ONE_MACHINE, TrialRow, TrialTable, Venue
+from katib.search.promotion import Promote
+from katib.table.trial_table import CLUSTER, ONE_MACHINE, Budget, TrialRow, TrialTable, Venue
 from katib.text import difference, roughly
+from katib.trial import Direction
 from tests.katib.conclude.made import made, trial
 from tests.katib.conclude.tables import SPACE, row, table
 from tests.verbs import katib
@@ -46,6 +49,23 @@ def test_a_trial_that_has_passed_the_average_is_given_one_epoch_more() -> None:
     """Of 0.1 h, as the ended trial's ten epochs took."""
     rows = [of_hours("a", 1), of_hours("b", 1.4, "Running", 14)]
     assert hours_left(under_way(*rows, trials=2)) == pytest.approx(0.1)
+
+
+def test_a_search_by_promote_has_left_what_the_rule_spends_and_counts_configurations() -> None:
+    """Two of nine have ended after two epochs of a tenth of an hour each; maxTrialCount would be 14."""
+    settings = {"rung_epochs": "2,6", "eta": "3", "configurations": "9"}
+    listed = [{"name": name, "value": value} for name, value in settings.items()]
+    stopping = {"algorithmName": "promote", "algorithmSettings": listed}
+    spec = SPACE | {"maxTrialCount": 14, "parallelTrialCount": 1, "earlyStopping": stopping}
+    rows = [of_hours(name, 0.2, "EarlyStopped", 2) for name in "ab"] + [of_hours("c", 0.6, "Running", 6)]
+    found = replace(table(*rows, spec=spec), budget=Budget(9, 20, None))
+    expected = 9 * spending(Promote(Direction.MAXIMIZE, (2, 6), 3.0), 9, 20, 1).epochs - 10
+    assert hours_left(found) == pytest.approx(0.1 * expected)
+    assert progress(found).startswith("In progress: 2 of 9 trials have ended, 1 under way")
+    without = replace(
+        found, identity=replace(found.identity, spec=spec | {"earlyStopping": stopping | {"algorithmSettings": []}})
+    )
+    assert hours_left(without) is not None
 
 
 def test_where_nothing_has_ended_or_nobody_knows_how_many_come_there_is_no_estimate() -> None:

@@ -15,11 +15,16 @@ from tests.katib.report.simulated import row, table
 
 
 def test_pauses_survive_the_file_and_an_old_file_has_none(tmp_path: Path) -> None:
-    write(table(replace(row(1, [1.0, 2.0, 3.0]), pauses=(1, 2)), row(2, [0.5])), tmp_path)
-    assert [one.pauses for one in read(tmp_path).rows] == [(1, 2), ()]
+    write(table(replace(row(1, [1.0, 2.0, 3.0]), pauses=(1, 2), continuations=("t-2", "t-3")), row(2, [0.5])), tmp_path)
+    assert [(one.pauses, one.continuations) for one in read(tmp_path).rows] == [((1, 2), ("t-2", "t-3")), ((), ())]
     written = (tmp_path / JSON).read_text()
     (tmp_path / JSON).write_text(written.replace('"pauses": [1, 2], ', "").replace('"pauses": [], ', ""))
     assert [one.pauses for one in read(tmp_path).rows] == [(), ()]
+    (tmp_path / JSON).write_text(written.replace('"continuations": ["t-2", "t-3"], ', ""))
+    assert [one.continuations for one in read(tmp_path).rows] == [(), ()]
+    (tmp_path / JSON).write_text(written.replace('"t-2"', '"../t"'))
+    with pytest.raises(FolderError, match="a continuation's name is not one of Kubernetes"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("pauses", ["[-1]", "[true]", '["1"]', "7", "null"])

@@ -106,6 +106,7 @@ def test_a_configuration_is_one_row_with_all_its_continuations(manager: DbManage
     best, other = made(manager, *trials).rows
     assert (best.trial, best.state, best.value, best.best_epoch, best.epochs) == ("a", "Succeeded", 6.0, 3, 5)
     assert (best.pauses, best.gpu_hours, best.seconds, best.restarts) == ((2, 4), 8.0, 4 * 7200.0, 0)
+    assert best.continuations == ("a-2", "a-10", "a-11")
     assert (best.started, best.ended) == (START.timestamp(), START.timestamp() + 7200)
     assert (other.trial, other.state, other.value, other.epochs, other.pauses) == ("b", "Running", 3.0, 2, (2,))
 

@@ -1,5 +1,7 @@
 """A search by the rule promote: trials pause, and the best of them go on where they were, each under its own name."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -18,6 +20,7 @@ from katib.manifest.render import Overrides, render
 from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec
+from katib.table.formats import records, text
 from katib.trial import Identity, State
 from tests.katib.backend.local.rig import Rig, manifest, medianstop, read_until, script
 from tests.katib.backend.local.test_going_on import alive, kill
@@ -55,6 +58,9 @@ def test_the_best_half_goes_on_from_its_checkpoint_under_its_own_name(rig: Rig) 
     assert f"trial {best.trial}  pausing  best of epoch 1" in done.stdout
     assert f"trial {best.trial}  Created  goes on, resumes after epoch 1" in done.stdout
     assert done.stdout.count(f"trial {best.trial}  epoch 1 ") == 1
+    assert (rig.results()[0]["pauses"], rig.results()[0]["continuations"]) == ([1, 2], [])
+    line = next(csv.DictReader(io.StringIO("".join(text(read_table(rig.out, "test"), "csv")))))
+    assert (line["pauses"], line["epochs"], line["restarts"]) == ("1, 2", "4", "0")
 
 
 def test_killed_at_any_instant_it_comes_to_the_same_table(rig: Rig) -> None:
@@ -136,10 +142,19 @@ def test_a_paused_trial_says_that_it_may_go_on_while_the_search_does(tmp_path: P
         store = Store.create(tmp_path / name, Identity(name, "loss", True, "max", {"earlyStopping": stopping}))
         first, second = (store.add(f"{name}-{letter}", {}, Space({})) for letter in "ab")
         first = store.update(store.report(first, 1, 2.5, "too low"), state="EarlyStopped", reason="too low")
-        before = [row.reason for row in read_table(tmp_path, name).rows]
+        running = read_table(tmp_path, name)
+        before = [row.reason for row in running.rows]
         store.update(store.report(second, 1, 3.5), state="Succeeded")
-        after = [row.reason for row in read_table(tmp_path, name).rows]
+        ended = read_table(tmp_path, name)
+        after = [row.reason for row in ended.rows]
         store.close()
+        assert [list(running.counts), list(ended.counts)] == [
+            ["Paused" if name == "one" else "EarlyStopped", "Created"],
+            ["Succeeded", "EarlyStopped"],
+        ]
+        assert [record["state"] for record in records(running)] == ["EarlyStopped", "Created"]
+        assert ("Paused" in "".join(text(running, "markdown"))) == (name == "one")
+        assert "Paused" not in "".join(text(running, "csv"))
         assert before == ["paused, may go on: too low" if name == "one" else "too low", ""]
         assert after == ["", "too low"]
 
