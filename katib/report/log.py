@@ -121,8 +121,10 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         )
     counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
     epochs = sum(row.epochs for row in table.rows)
+    continued = sum(len(row.pauses) for row in table.rows)
+    went_on = f", {count(continued, 'continuation')}" if continued else ""
     yield (
-        f"Budget used: {count(len(table.rows), 'trial')} ({counts}), {epochs} "
+        f"Budget used: {count(len(table.rows), 'trial')} ({counts}){went_on}, {epochs} "
         f"epochs, {table.hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
     )
 

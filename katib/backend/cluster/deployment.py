@@ -148,6 +148,7 @@ def _summary(cluster: Cluster, item: DeployDiff, out: Path) -> list[str]:
     if item.action in ("create", "continue"):
         trials, parallel = manifest.spec["maxTrialCount"], manifest.spec["parallelTrialCount"]
         image = text_at(manifest.container, "image")
-        lines.append(f"  {trials} trials, {parallel} at a time, image {image}")
+        most = f"{manifest.configurations} configurations in {trials}" if manifest.pauses else f"{trials}"
+        lines.append(f"  {most} trials, {parallel} at a time, image {image}")
     lines += [f"  {change}" for change in item.changes]
     return lines + [f"  stays as it is, since Katib cannot change it: {change}" for change in item.kept]

@@ -181,7 +181,7 @@ def _search_progress(
         search=search,
         rows=tuple(sorted(rows, key=_order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
-        hours_planned=search.max_trials * planned * max(1, search.gpus) / 3600,
+        hours_planned=search.configurations * planned * max(1, search.gpus) / 3600,
         seconds_left=seconds_left(each, begun, waiting, search.parallel) if each and not search.finished else None,
         unreadable=curves.problem,
         unread=sum(row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows),

@@ -12,7 +12,7 @@ from katib.backend.cluster.status import LOGS, Curves, progress_of
 from katib.backend.cluster.view import Line, lines
 from katib.manifest.render import render
 from katib.site import load_site
-from katib.spec import load_spec
+from katib.spec import EarlyStopping, load_spec
 from katib.trainer_contract import METRIC
 from tests.katib.backend.cluster.test_plan_and_causes import running
 
@@ -136,4 +136,13 @@ def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_
     found["metadata"]["uid"] = "1"
     objects = {EXPERIMENT: [found], TRIAL: [], JOB: [], POD: []}
     (search,) = progress_of(cast(Cluster, None), objects, Curves())
+    assert search.hours_planned == 25 * 2.5
+
+
+def test_the_hours_at_most_are_those_of_the_configurations_and_not_of_their_continuations() -> None:
+    spec = load_spec("dprnn").model_copy(update={"early_stopping": EarlyStopping(name="promote")})
+    found = yaml.safe_load(render(spec, load_site()))
+    found["metadata"]["uid"] = "1"
+    (search,) = progress_of(cast(Cluster, None), {EXPERIMENT: [found], TRIAL: [], JOB: [], POD: []}, Curves())
+    assert (search.search.max_trials, search.search.configurations) == (38, 25)
     assert search.hours_planned == 25 * 2.5

@@ -17,6 +17,7 @@ from katib.backend.local.record import DATABASE, Pause, read
 from katib.backend.local.store import Store
 from katib.backend.local.table import read_table
 from katib.manifest.render import Overrides, render
+from katib.report.log import entry
 from katib.search.space import Space
 from katib.site import load_site
 from katib.spec import load_spec
@@ -61,6 +62,9 @@ def test_the_best_half_goes_on_from_its_checkpoint_under_its_own_name(rig: Rig) 
     assert (rig.results()[0]["pauses"], rig.results()[0]["continuations"]) == ([1, 2], [])
     line = next(csv.DictReader(io.StringIO("".join(text(read_table(rig.out, "test"), "csv")))))
     assert (line["pauses"], line["epochs"], line["restarts"]) == ("1, 2", "4", "0")
+    assert "Budget used: 4 trials (1 Succeeded, 3 EarlyStopped), 3 continuations, 8 epochs" in entry(
+        read_table(rig.out, "test"), "", None
+    )
 
 
 def test_killed_at_any_instant_it_comes_to_the_same_table(rig: Rig) -> None:
