@@ -20,6 +20,7 @@ from katib.conclude.verdict import Verdict
 from katib.errors import FolderError
 from katib.files import write_whole
 from katib.manifest.experiment import parameters_of
+from katib.manifest.gpu_hours import spent
 from katib.manifest.object import Manifest
 from katib.manifest.search import Parameter
 from katib.program import as_typed
@@ -197,7 +198,9 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
         yield f"{count(len(failed), 'trial')} failed: {_why(failed[0])}"
     missing = table.budget.trials - len(table.rows) if table.budget else 0
     if missing > 0:
-        yield f"{count(missing, 'trial')} of the budget are left: run the same command to continue"
+        over = spent(table.hours_used, table.identity.gpu_hours, table.device)
+        again = f"{over}; raise GPU_HOURS= (--gpu-hours)" if over else "run the same command to continue"
+        yield f"{count(missing, 'trial')} of the budget are left: {again}"
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
     if best and verdict is None and not table.under_way and not hindrance(table):
