@@ -61,6 +61,12 @@ def settings_of(
     return rules[name].checked(f"{where} {name}", given)
 
 
+def configurations_in(settings: Mapping[str, str]) -> int | None:
+    """Returns the number of configurations that the settings of anybody's manifest give promote; None without one."""
+    text = settings.get(CONFIGURATIONS, "")
+    return int(text) if STOP_RULES[PROMOTE].all[CONFIGURATIONS].takes(text) else None
+
+
 def rungs(text: str) -> tuple[int, ...]:
     """Returns the epochs that a setting lists, ascending."""
     return tuple(sorted({int(epoch) for epoch in text.split(",") if epoch}))
@@ -87,4 +93,8 @@ def katib_trials(configurations: int, rungs: int, eta: float) -> int:
     A rung lets the best 1/eta of those that reach it go on, and here each of them pauses first. In fact about a third
     do: a configuration that is among the best when it arrives goes on at once.
     """
-    return configurations + sum(math.ceil(configurations / eta**rung) for rung in range(1, rungs + 1))
+    trials, share = configurations, float(configurations)
+    for _ in range(rungs):
+        share /= eta
+        trials += math.ceil(share)
+    return trials

@@ -16,6 +16,7 @@ from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, rungs
+from katib.text import number
 from katib.trainer_contract import Flags
 from katib.trainer_flags import flag_of, trainer
 
@@ -202,10 +203,11 @@ def _rungs(stopping: Node, given: list[Given]) -> Iterator[Defect]:
     """Yields the defect of rungs of promote that do not lie below the number of epochs."""
     setting = named(stopping["algorithmSettings"].items).get(RUNGS)
     texts = next((item.values for item in given if item.flag == Flags.EPOCHS), [])
-    if stopping["algorithmName"].text != PROMOTE or setting is None or len(texts) != 1 or not texts[0][0].isdecimal():
+    if stopping["algorithmName"].text != PROMOTE or setting is None or len(texts) != 1:
         return
+    epochs = number(texts[0][0])
     listed = setting["value"].text or ""
-    if STOP_RULES[PROMOTE].all[RUNGS].takes(listed) and (last := rungs(listed)[-1]) >= int(texts[0][0]):
+    if STOP_RULES[PROMOTE].all[RUNGS].takes(listed) and epochs is not None and (last := rungs(listed)[-1]) >= epochs:
         yield RUNG.at(setting["value"], f"has a rung at epoch {last}; a trial has {texts[0][0]}")
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.metrics import DEFAULT_FILTER
-from katib.stop_settings import CONFIGURATIONS, PROMOTE
+from katib.stop_settings import PROMOTE, configurations_in
 from katib.trainer_contract import Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
@@ -87,10 +87,9 @@ class Manifest:
     @property
     def configurations(self) -> int | None:
         """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
-        own, most = self.stop_settings.get(CONFIGURATIONS, ""), self.spec.get("maxTrialCount")
-        if self.pauses and own.isdecimal():
-            return int(own)
-        return most if isinstance(most, int) else None
+        own = configurations_in(self.stop_settings) if self.pauses else None
+        most = self.spec.get("maxTrialCount")
+        return own if own is not None else most if isinstance(most, int) else None
 
     @property
     def parallel(self) -> int:

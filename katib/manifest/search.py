@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from katib.stop_settings import CONFIGURATIONS, PROMOTE
+from katib.stop_settings import PROMOTE, configurations_in
 from katib.trial import Direction
 
 ParameterType = Literal["double", "int", "discrete", "categorical"]
@@ -59,5 +59,5 @@ class Search:
     @property
     def configurations(self) -> int | None:
         """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
-        text = self.early_stopping.settings.get(CONFIGURATIONS, "") if self.early_stopping and self.pauses else ""
-        return int(text) if text.isdecimal() else self.max_trials
+        own = configurations_in(self.early_stopping.settings) if self.early_stopping and self.pauses else None
+        return own if own is not None else self.max_trials

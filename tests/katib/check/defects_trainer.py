@@ -66,6 +66,10 @@ DEFECTS: Defects = {
         {"?rung-after-end spec.earlyStopping.algorithmSettings[0].value", PROMOTES},
     ),
     "rung of promote before the last epoch": ({**also("--epochs", "51"), **promote("6,18,50")}, {PROMOTES}),
+    "rungs and epochs with more digits than Python reads": (
+        {**also("--epochs", "9" * 5000), **promote("9" * 5000)},
+        {f"trainer-value {at(1)}", "setting-value spec.earlyStopping.algorithmSettings[0].value", PROMOTES},
+    ),
     "no number": (also("--epochs", "50.0"), {f"trainer-value {at(1)}"}),
     "number that is none": (also("--segment-seconds", "nan"), {f"trainer-value {at(1)}"}),
     "setting in one word that does not fit": (

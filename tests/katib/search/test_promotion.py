@@ -5,6 +5,7 @@ import random
 import pytest
 
 from katib.errors import ManifestError
+from katib.manifest.object import Manifest
 from katib.manifest.search import Algorithm, Parameter
 from katib.search.history import Observation, Outcome
 from katib.search.next_step import Step, next_steps, room_for
@@ -117,6 +118,17 @@ def test_katib_has_room_for_every_continuation(configurations: int, eta: float, 
             trials = trials_of(Promote(UP, rungs, eta), curves)
             assert configurations < trials <= katib_trials(configurations, len(rungs), eta)
     assert katib_trials(50, 4, 2.0) == 50 + 25 + 13 + 7 + 4
+    assert katib_trials(5, 3, 1e300) == 6
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "0", "-3", "many", ""])
+def test_a_number_of_configurations_that_is_none_is_that_of_the_trials(text: str) -> None:
+    """In a manifest that anybody may have written."""
+    settings = [{"name": "configurations", "value": text}]
+    spec = {"maxTrialCount": 7, "earlyStopping": {"algorithmName": "promote", "algorithmSettings": settings}}
+    assert Manifest(spec).configurations == 7
+    settings[0]["value"] = "5"
+    assert Manifest(spec).configurations == 5
 
 
 def trials_of(rule: Promote, curves: list[list[float]]) -> int:
