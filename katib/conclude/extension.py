@@ -45,6 +45,9 @@ def plan_extension(table: TrialTable, manifest: Manifest, epochs: int, top: int)
     """
     name = table.identity.name
     require_trainer(manifest, name)
+    follows = plan_of(manifest)
+    if follows is not None and follows.purpose != "extend":
+        raise SepsweepError(f"{name}: is no search, it follows from '{follows.search}'; extend that")
     found = list(_found(table, manifest, top))
     if not found:
         raise ResultError(nothing_to_go_by(table))

@@ -12,7 +12,7 @@ from katib.backend.local.record import read
 from katib.check.manifest import check_text
 from katib.conclude.extension import plan_extension
 from katib.conclude.fixed_runs import derived
-from katib.conclude.plan import plan_of
+from katib.conclude.plan import FollowUpPlan, Group, plan_of
 from katib.errors import ResultError, SepsweepError
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
@@ -68,6 +68,11 @@ def test_what_cannot_be_extended_is_told_in_one_line() -> None:
     hopeless = replace(one, reason="hopeless: still below the unprocessed mixtures after 3 epochs")
     with pytest.raises(SepsweepError, match=r"a would end again at once \(hopeless: still below"):
         plan_extension(table(hopeless), search, 9, 1)
+    groups = (Group(configuration={"lr": "0.1"}),)
+    plan = FollowUpPlan(purpose="confirm", search="series3-dprnn", seeds=(7,), groups=groups)
+    confirmation = Manifest.of(yaml.safe_load(derived(search, plan)))
+    with pytest.raises(SepsweepError, match=r"^test: is no search, it follows from 'series3-dprnn'; extend that$"):
+        plan_extension(table(one), confirmation, 9, 1)
     with pytest.raises(ResultError, match="nothing to conclude from"):
         plan_extension(table(row("a", None, "Failed", lr=0.002)), search, 9, 1)
 
