@@ -5,13 +5,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from katib.defects import hyphenated, spelled
 from katib.document import Strict, load
 from katib.errors import ManifestError, SpecError, nearest
+from katib.ranges import Range, Text, Value, text_of
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
 from katib.untrusted import clean
 
@@ -20,7 +21,6 @@ SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
 SPECS = Path(__file__).parent / "specs"
 ENDINGS = (".yaml", ".yml")
 
-Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 WORD = r"[A-Za-z0-9_./:=,+@%-]+"
 """A word that Katib's unquoted shell line leaves as it is."""
@@ -70,36 +70,6 @@ def _seed(key: object) -> object:
 
 
 Seed = Annotated[int, BeforeValidator(_seed)]
-
-
-class Prior(Strict):
-    """The value of a hyperparameter that is expected to be best, and how sure that is.
-
-    The search looks there first, within about 6, 12 or 25 % of the range, and trusts it less with every trial.
-    """
-
-    at: float
-    sure: Literal["strong", "fair", "weak"] = "fair"
-
-
-class Range(Strict):
-    """The range of one searched hyperparameter, and the reason for it."""
-
-    min: float
-    max: float
-    distribution: Literal["uniform", "logUniform"]
-    why: Text
-    prior: Prior | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Range":
-        if not self.min < self.max:
-            raise ValueError(f"min {self.min} must lie below max {self.max}")
-        if self.distribution == "logUniform" and self.min <= 0:
-            raise ValueError(f"logUniform needs min above 0, not {self.min}")
-        if self.prior and not self.min <= self.prior.at <= self.max:
-            raise ValueError(f"prior: {self.prior.at:g} is outside {self.min:g} to {self.max:g}")
-        return self
 
 
 class Algorithm(Strict):
@@ -161,7 +131,7 @@ class Spec(Strict):
     baseline: Baseline | None = None
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
-    first_suggestions: list[dict[str, float]] = Field(default_factory=list)
+    first_suggestions: list[dict[str, Value]] = Field(default_factory=list)
     fixed: dict[str, Setting]
 
     @property
@@ -214,6 +184,7 @@ class Spec(Strict):
             raise ValueError("first_suggestions is a key of its own; remove it from algorithm.settings")
         if len(self.first_suggestions) > self.trials:
             raise ValueError(f"{len(self.first_suggestions)} first_suggestions exceed trials {self.trials}")
+        seen: list[dict[str, str]] = []
         for number, point in enumerate(self.first_suggestions, 1):
             where = f"first_suggestions: point {number}:"
             for name in point:
@@ -222,10 +193,12 @@ class Spec(Strict):
             for name, searched in self.search.items():
                 if name not in point:
                     raise ValueError(f"{where} the parameter '{name}' is missing")
-                if not searched.min <= point[name] <= searched.max:
-                    raise ValueError(f"{where} {name} {point[name]:g} is outside {searched.min:g} to {searched.max:g}")
-            if point in self.first_suggestions[: number - 1]:
+                if found := searched.problem(point[name]):
+                    raise ValueError(f"{where} {name} {found}")
+            texts = {name: text_of(value) for name, value in point.items()}
+            if texts in seen:
                 raise ValueError(f"{where} it stands there twice, and no point is tried twice")
+            seen.append(texts)
 
 
 def specs() -> list[str]:

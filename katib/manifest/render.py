@@ -5,7 +5,6 @@ Pure but for reading the templates.
 
 import json
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import jinja2
@@ -14,10 +13,12 @@ from pydantic import ValidationError
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
 from katib.manifest.gpu_hours import ANNOTATION
+from katib.manifest.sweep import decimal, parameter, remarks
 from katib.metrics import metric_filter
+from katib.ranges import text_of
 from katib.site import Site
 from katib.spec import Spec, file_of
-from katib.spec_flags import require_flags
+from katib.spec_flags import given, require_flags
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
@@ -127,6 +128,8 @@ def render_sweep(
         project=site.wandb.project if site.wandb else "sepsweep",
         folder=f"{runs}/{spec.name}",
         words=words,
+        parameter=parameter,
+        remarks=remarks,
     )
 
 
@@ -149,29 +152,15 @@ def command(spec: Spec, site: Site) -> list[str]:
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
-    """Returns the flags that are not searched, each with its values as in the command."""
-    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
-    return {
-        flag_of(name): [number(item) if isinstance(item, float) else str(item) for item in values]
-        for name, values in listed.items()
-    }
-
-
-def number(value: float) -> str:
-    """Returns the shortest text that reads back as the same number: 0.0001, 1e-06, 10."""
-    return str(int(value)) if value == int(value) else repr(value)
-
-
-def decimal(value: float) -> str:
-    """Returns the number without an exponent, because YAML takes 1e-06 for a text."""
-    return format(Decimal(repr(value)), "f")
+    """Returns the flags that are not searched, each with its values as in the command; a switch has none."""
+    return dict(given(name, value) for name, value in spec.fixed.items())
 
 
 def _settings(spec: Spec) -> dict[str, str]:
     """Returns the settings of the algorithm as strings, including the points that it tries first and the prior."""
-    points = [{"assignments": {name: number(point[name]) for name in spec.search}} for point in spec.first_suggestions]
+    points = [{"assignments": {name: text_of(point[name]) for name in spec.search}} for point in spec.first_suggestions]
     priors = {name: searched.prior for name, searched in spec.search.items() if searched.prior}
-    expected = {name: {"at": number(prior.at), "sure": prior.sure} for name, prior in priors.items()}
+    expected = {name: {"at": text_of(prior.at), "sure": prior.sure} for name, prior in priors.items()}
     ours = {"first_suggestions": points, "prior": expected}
     return spec.algorithm.settings | {name: json.dumps(value) for name, value in ours.items() if value}
 
@@ -197,7 +186,7 @@ def _template(name: str) -> jinja2.Template:
         autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
         keep_trailing_newline=True,
     )
-    environment.filters |= {"quoted": json.dumps, "number": number, "decimal": decimal, "flag": flag_of}
+    environment.filters |= {"quoted": json.dumps, "number": text_of, "decimal": decimal, "flag": flag_of}
     return environment.get_template(name)
 
 

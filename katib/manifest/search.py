@@ -13,6 +13,10 @@ from katib.trial import Direction
 ParameterType = Literal["double", "int", "discrete", "categorical"]
 Distribution = Literal["uniform", "logUniform", "normal", "logNormal"]
 
+SIGMAS = 3
+"""The bounds of a normal distribution lie so many standard deviations from its mean (Katib v0.19,
+suggestion/v1beta1/hyperopt/base_service.py: sigma is a sixth of the range); the distribution is cut off there."""
+
 
 @dataclass(frozen=True)
 class Parameter:

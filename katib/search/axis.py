@@ -12,16 +12,13 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from katib.errors import ManifestError
-from katib.manifest.search import Parameter
+from katib.manifest.search import SIGMAS, Parameter
 from katib.text import number
 
 if TYPE_CHECKING:
     # At run time Optuna is loaded with the first distribution: it takes a second, and a point's place needs none.
     from optuna.distributions import BaseDistribution
 
-SIGMAS = 3
-"""The bounds of a normal distribution lie so many standard deviations from its mean (Katib v0.19,
-suggestion/v1beta1/hyperopt/base_service.py: sigma is a sixth of the range); the distribution is cut off there."""
 MOST, MOST_STEPS = Decimal("1e18"), Decimal("1e15")
 """The greatest number and the greatest count of steps: beyond them a float cannot distinguish neighbours."""
 

@@ -17,6 +17,7 @@ from katib.manifest.render import Overrides, render_sweep
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from katib.trainer_contract import METRIC
+from tests.katib.test_ranges import SEARCH, changed
 from tests.trainer.wandb_server import WandbServer, wandb_server
 
 SECONDS = 120
@@ -62,7 +63,7 @@ def test_the_sweep_is_the_search_of_the_spec(model: str) -> None:
     config, spec = yaml.safe_load(sweep(model)), load_spec(model)
     names = {"logUniform": "log_uniform_values", "uniform": "uniform"}
     assert config["parameters"] == {
-        name: {"distribution": names[axis.distribution], "min": axis.min, "max": axis.max}
+        name: {"distribution": names[axis.distribution or ""], "min": axis.min, "max": axis.max}
         for name, axis in spec.search.items()
     }
     assert config["method"] == "bayes"
@@ -160,3 +161,16 @@ def test_wandbs_agent_starts_the_trainer_which_reports_to_the_sweep_and_hears_th
     assert server.history[0][METRIC] == json.loads((folder / "summary.json").read_text())["history"][0][METRIC]
     assert server.exit_codes == [143]
     assert (folder / "last.pt").is_file()
+
+
+def test_a_sweep_has_every_type_of_range(tmp_path: Path) -> None:
+    """Only steps that W&B counts as the spec does, or else a list; its normal distributions alone leave the range."""
+    text = render_sweep(changed(SEARCH, tmp_path), load_site(), "d", "runs")
+    config = yaml.safe_load(text)
+    del config["run_cap"]
+    assert schema_violations_from_proposed_config(config) == []
+    assert config["parameters"]["batch_size"] == {"values": [2, 4, 6, 8]}
+    assert config["parameters"]["positional_encoding"] == {"values": ["True", "False"]}
+    assert config["parameters"]["lr"]["distribution"] == "log_normal"
+    assert config["parameters"]["lr_patience"] == {"distribution": "q_log_uniform_values", "min": 1, "max": 8, "q": 1}
+    assert "# A sweep's normal distributions have no bounds: 3 of 1000 values of grad_clip_norm leave 1 to 2.\n" in text

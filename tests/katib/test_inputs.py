@@ -30,7 +30,7 @@ SPEC_DEFECTS = {
     "early_stopping: {name: promote, rung_epochs: {a: 1}}": "early_stopping.rung_epochs: must be a number, a word, or a",
     "early_stopping: {name: promote, eta: 1}": "early_stopping promote: eta is '1'; it has a number above 1",
     "early_stopping: {name: promote, eta: true}": "early_stopping.eta: must be a number, a word",
-    "search: {lr: {min: 1.0, max: 0.1, distribution: uniform, why: x}}": "min 1.0 must lie below max 0.1",
+    "search: {lr: {min: 1.0, max: 0.1, distribution: uniform, why: x}}": "min 1 must lie below max 0.1",
     "search: {lr: {min: 0.0, max: 0.1, distribution: logUniform, why: x}}": "logUniform needs min above 0",
     "search: {lr: {minn: 0.0, min: 0.1, max: 0.2, distribution: uniform, why: x}}": "did you mean 'min'?",
     "fixed: {lr: 1.0}": "'lr' is both searched and fixed",
@@ -39,7 +39,7 @@ SPEC_DEFECTS = {
     f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0')}]": "point 2: weight_decay 0 is outside 1e-06 to 0.0001",
     f"first_suggestions: [{POINT.replace('lr:', 'lrr:')}]": "no parameter 'lrr': did you mean 'lr'?",
     f"first_suggestions: [{POINT.replace('0.001', '.nan')}]": "first_suggestions.0.lr: '.nan' is not finite",
-    f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions.0.lr: must be a number (got 'fast')",
+    f"first_suggestions: [{POINT.replace('0.001', 'fast')}]": "first_suggestions: point 1: lr 'fast' is not a number",
     f"first_suggestions: [{POINT}, {POINT.replace('1e-6', '0.000001')}]": "point 2: it stands there twice",
     f"{{trials: 1, max_failed_trials: 1, first_suggestions: [{POINT}, {POINT.replace('0.001', '0.002')}]}}": (
         "2 first_suggestions exceed trials 1"

@@ -23,7 +23,7 @@ def test_each_search_with_a_baseline_names_what_bears_on_the_comparison(model: s
     assert said.startswith(BEGIN)
     assert said.endswith("(docs/series3.md).")
     assert len(said) < 600
-    assert spec.search["weight_decay"].min > 0
+    assert spec.search["weight_decay"].bounds[0] > 0
 
 
 def test_what_a_verdict_says_of_the_baseline_goes_into_log_and_report(tmp_path: Path) -> None:

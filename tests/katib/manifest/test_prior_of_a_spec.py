@@ -7,8 +7,9 @@ import yaml
 from pydantic import ValidationError
 
 from katib.manifest.render import render, render_sweep
+from katib.ranges import Prior
 from katib.site import load_site
-from katib.spec import Prior, Spec, load_spec
+from katib.spec import Spec, load_spec
 
 
 def with_prior(**prior: object) -> Spec:

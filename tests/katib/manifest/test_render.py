@@ -189,7 +189,7 @@ def test_a_search_of_one_trial_keeps_the_first_of_two_first_suggestions() -> Non
 def test_a_sweep_says_that_it_cannot_try_a_point_first() -> None:
     """W&B's sweep configuration has no key for it: the point stands in a comment, as flags of the trainer."""
     text = render_sweep(with_first(0.001), load_site(), "data", "runs")
-    assert "#   --lr 0.001 --weight-decay 0.000001 --grad-clip-norm 5.0 --lr-factor 0.5" in text.splitlines()
+    assert "#   --lr 0.001 --weight-decay 0.000001 --grad-clip-norm 5 --lr-factor 0.5" in text.splitlines()
     plain = render_sweep(load_spec("convtasnet"), load_site(), "data", "runs")
     assert yaml.safe_load(text) == yaml.safe_load(plain)
 

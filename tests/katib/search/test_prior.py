@@ -9,11 +9,11 @@ import pytest
 
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm, Parameter, Search
+from katib.ranges import Prior
 from katib.search.history import Observation
 from katib.search.prior import ELSEWHERE, WIDTHS, Density, read_prior
 from katib.search.sampler import Sampler, sampler
 from katib.search.space import Space
-from katib.spec import Prior
 from katib.trial import Direction
 
 SPACE = (
