@@ -96,11 +96,14 @@ def test_the_base_for_one_node_differs_in_the_access_modes_alone() -> None:
 
 
 def test_the_role_in_katibs_namespace_stays_there(overlay: list[dict[str, Any]]) -> None:
-    """A researcher reads there and forwards ports, but can change nothing."""
+    """A researcher reads there, forwards ports and uses Katib's UI, but can change nothing of that namespace itself."""
     role = named(overlay, "Role", "sepsweep-researcher")
     assert role["metadata"]["namespace"] == "kubeflow"
     verbs = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
-    assert {pair for pair in verbs if pair[1] not in ("get", "list")} == {("pods/portforward", "create")}
+    ways = {("pods/portforward", "create"), ("services/proxy", "create"), ("services/proxy", "delete")}
+    assert {pair for pair in verbs if pair[1] not in ("get", "list")} == ways
+    (proxy,) = [rule for rule in role["rules"] if "services/proxy" in rule["resources"]]
+    assert proxy["resourceNames"] == ["katib-ui:80"]
     everywhere = named(overlay, "ClusterRole", "sepsweep-onlooker")
     assert {verb for rule in everywhere["rules"] for verb in rule["verbs"]} == {"get", "list"}
     assert "secrets" not in str(role) + str(everywhere)

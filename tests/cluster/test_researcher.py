@@ -87,7 +87,7 @@ def test_every_verb_works_with_the_shipped_roles(
         told["stop"] = verb("stop", f"{NAME}-confirm", "--yes")
         player.join(300)
     assert {name: answer for name, answer in told.items() if lacks(answer)} == {}
-    may_fail = {"ui", "logs"}  # a port and a log come from a node
+    may_fail = {"ui", "logs"}  # what they read comes from a node
     assert {name: answer for name, answer in told.items() if answer[0] and name not in may_fail} == {}
 
 

@@ -48,7 +48,7 @@ def place(tools: Tools, site: Site, tmp_path: Path) -> Tools:
 def observations(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObservationLogs]:
     """Yields Katib's DB manager, through a forwarded port."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    with forwarded("katib-db-manager", 6789, "kubeflow") as (port, _):
+    with forwarded("katib-db-manager", 6789, "kubeflow") as port:
         yield ObservationLogs(f"127.0.0.1:{port}")
 
 

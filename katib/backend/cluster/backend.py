@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 from katib.backend.base import Page
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
 from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object
-from katib.backend.cluster.kubectl import forwarded
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.table import cluster_table
 from katib.errors import ClusterError, SepsweepError
@@ -23,8 +21,6 @@ from katib.spec import search_name
 from katib.table.trial_table import TrialTable
 from katib.terminal import say
 from katib.yaml_reader import read_yaml
-
-KATIB_UI, KATIB_UI_PORT = "katib-ui", 80
 
 
 @dataclass(frozen=True)
@@ -81,17 +77,12 @@ class ClusterBackend:
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
-        """Yields Katib's UI of `experiment`, or of all experiments, through a forwarded port. Raises ClusterError.
+        """Yields Katib's UI of `experiment`, or of all experiments. Raises ClusterError."""
+        from katib.backend.cluster.ui import KatibPage, guard_server  # loads a server
 
-        It can be reached from this machine only: it does not ask users who they are, and deletes on a GET too, so that
-        filtering by method would not make it safe.
-        """
         path = f"experiment/{self.site.namespace}/{search_name(experiment)}" if experiment else ""
-        with (
-            suppress(KeyboardInterrupt),
-            forwarded(KATIB_UI, KATIB_UI_PORT, KATIB_NAMESPACE, port=port, context=self.context) as (_, lines),
-        ):
-            yield KatibPage(f"http://localhost:{port}/katib/{path}", lines)
+        with guard_server(Cluster(KATIB_NAMESPACE, self.context), port) as server:
+            yield KatibPage(server, path)
 
 
 def as_deployed(item: Object) -> Object:
@@ -102,18 +93,3 @@ def as_deployed(item: Object) -> Object:
     metadata = {key: item["metadata"][key] for key in ("name", "namespace", "labels")}
     metadata["annotations"] = {PLAN: item["metadata"]["annotations"][PLAN]}
     return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": item["spec"]}
-
-
-@dataclass(frozen=True)
-class KatibPage:
-    """Katib's own UI, for as long as kubectl forwards its port."""
-
-    title: str
-    lines: IO[str]
-    """The output of kubectl: one line for each connection."""
-    notes: tuple[str, ...] = ("Katib's UI can create and delete experiments, and does not ask users who they are",)
-
-    def serve(self) -> None:
-        """Waits until kubectl ends. Raises ClusterError with its last line."""
-        *_, last = ["it has ended", *self.lines]
-        raise ClusterError(f"kubectl port-forward {KATIB_UI}: {last.strip()}; start it again")

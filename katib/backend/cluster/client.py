@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from katib.backend.cluster.answers import AbsentError, UnreachableError, one_line, refusal
-from katib.backend.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, Kind, Object
+from katib.backend.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, SERVICE, Kind, Object
 from katib.errors import ClusterError, nearest
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 20
 """Seconds that an answer of the API server may take."""
+RELAY_TIMEOUT = 60
+"""Seconds that a program of the cluster may take to answer through the API server, which itself waits so long."""
 WATCH_SECONDS = 240
 """Seconds after which the server ends a watch, so that it must be started again."""
 _MALFORMED = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
@@ -139,6 +141,31 @@ class Cluster:
         with self._stream(kind, "", query, f"watch of {kind.plural}", timeout) as answer:
             for line in _lines(answer):
                 yield json.loads(line)
+
+    def serves(self, service: str, path: str) -> None:
+        """Raises ClusterError where a Service's port, such as katib-ui:80, does not answer a GET of `path`."""
+        where = _where(SERVICE, service, self.namespace)
+        with self._stream(SERVICE, f"{service}/proxy{path}", {}, where, (TIMEOUT, RELAY_TIMEOUT)):
+            pass
+
+    def relay(self, service: str, method: str, target: str, headers: Mapping[str, str], body: bytes) -> "HTTPResponse":
+        """Returns what a Service's port answers, whatever the status, still to be read and closed.
+
+        The API server proxies it. `target` is the path with its query. Raises UnreachableError.
+        """
+        sent = {**self._api.default_headers, "Accept-Encoding": "identity", **headers}
+        self.calls += 1
+        with self._errors(_where(SERVICE, service, self.namespace)):
+            self._api.update_params_for_auth(sent, [], ["BearerToken"])
+            url = f"{self.server}{self.relay_path(service)}{target}"
+            answer: HTTPResponse = self._api.rest_client.pool_manager.urlopen(
+                method, url, redirect=False, body=body, headers=sent, preload_content=False, timeout=RELAY_TIMEOUT
+            )
+        return answer
+
+    def relay_path(self, service: str) -> str:
+        """Returns the path at the API server that leads to a Service's port."""
+        return SERVICE.path(self.namespace, f"{service}/proxy")
 
     def _json(
         self,

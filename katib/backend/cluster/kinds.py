@@ -31,6 +31,8 @@ class Kind:
 KATIB = "kubeflow.org"
 KATIB_NAMESPACE = "kubeflow"
 """The namespace of Katib, which its webhook and the collector's address are fixed to."""
+KATIB_UI = "katib-ui:80"
+"""The Service of Katib's UI and its port, as the API server's proxy and the roles name it."""
 KUEUE = "kueue.x-k8s.io"
 EXPERIMENT = Kind("experiment", "experiments", "v1beta1", KATIB)
 TRIAL = Kind("trial", "trials", "v1beta1", KATIB)

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
 
 from katib.errors import ClusterError
 
@@ -34,15 +33,13 @@ def _reason(stderr: str) -> str:
 
 
 @contextmanager
-def forwarded(
-    service: str, target: int, namespace: str, *, port: int | None = None, context: str | None = None
-) -> Iterator[tuple[int, IO[str]]]:
-    """Yields a port of this machine that is forwarded to a Service's, and the output of kubectl until it ends.
+def forwarded(service: str, target: int, namespace: str, context: str | None = None) -> Iterator[int]:
+    """Yields a free port of this machine that is forwarded to a Service's.
 
-    The port is `port`, or a free one, and open on 127.0.0.1 only. Raises ClusterError where kubectl cannot forward it.
+    It is open on 127.0.0.1 only. Raises ClusterError where kubectl cannot forward it.
     """
     words = ["-n", namespace, "port-forward", "--address", "127.0.0.1", f"service/{service}"]
-    command = [*_program(context), *words, f"{port or ''}:{target}"]
+    command = [*_program(context), *words, f":{target}"]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
@@ -51,7 +48,7 @@ def forwarded(
             if address is None:
                 reason = line.strip() or f"exit code {process.wait()}"
                 raise ClusterError(f"kubectl port-forward {service}: {reason}")
-            yield int(address[1]), process.stdout
+            yield int(address[1])
         finally:
             process.terminate()
 

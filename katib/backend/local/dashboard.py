@@ -10,21 +10,20 @@ searches (katib/table/importance.py).
 
 import json
 import re
-import signal
 import sqlite3
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from optuna.storages import RDBStorage
 from optuna_dashboard import wsgi
 
-from katib.backend.local.read_only import ADDRESS, read_only
+from katib.backend.local.read_only import read_only
 from katib.backend.local.record import LOCK_TIMEOUT, read
 from katib.backend.local.table import read_table
+from katib.backend.own_page import listening, serve_until_ended
 from katib.errors import EngineError
 from katib.table.importance import importances
 
@@ -46,14 +45,7 @@ class DashboardPage:
 
     def serve(self) -> None:
         """Serves it until SIGINT or SIGTERM."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._end)
-        self.server.serve_forever()
-
-    def _end(self, *_: object) -> None:
-        # This is no exception, since wsgiref swallows any that comes in the middle of a request, and has a thread of
-        # its own, since shutdown waits for the loop that it is called from.
-        threading.Thread(target=self.server.shutdown).start()
+        serve_until_ended(self.server)
 
 
 def serve(database: Path, port: int) -> WSGIServer:
@@ -62,10 +54,7 @@ def serve(database: Path, port: int) -> WSGIServer:
     Raises EngineError where the port is taken, and RecordError where the study was not made by this engine.
     """
     read(database.parent)
-    try:
-        server = make_server(ADDRESS, port, lambda *_: (), handler_class=_Quiet)
-    except OSError as error:
-        raise EngineError(f"port {port}: {error.strerror}; take another --port") from None
+    server = listening(port, EngineError)
     dashboard = with_report_importances(wsgi(_storage(database)), database.parent)
     server.set_app(read_only(dashboard, server.server_port))
     return server
@@ -125,13 +114,3 @@ def _storage(database: Path) -> RDBStorage:
         },
         skip_table_creation=True,
     )
-
-
-class _Quiet(WSGIRequestHandler):
-    """A handler that prints nothing: one line per request is of no use to anybody here."""
-
-    timeout = 10
-    """Seconds after which a connection that asks nothing is closed: one request is served at a time."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Prints nothing."""

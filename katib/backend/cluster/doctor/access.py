@@ -10,6 +10,7 @@ from katib.backend.cluster.kinds import (
     EXPERIMENT,
     JOB,
     KATIB_NAMESPACE,
+    KATIB_UI,
     POD,
     SERVICE,
     SUGGESTION,
@@ -60,9 +61,9 @@ USEFUL = (
 """The rights without which a verb does not work, or not as well."""
 OF_KATIB = (
     Right("get", SERVICE, "curves from Katib's database", name="katib-db-manager"),
-    Right("list", POD, "curves from Katib's database, and ui --cluster"),
-    Right("create", POD, "curves from Katib's database, and ui --cluster", "portforward"),
-    Right("get", SERVICE, "ui --cluster", name="katib-ui"),
+    Right("list", POD, "curves from Katib's database"),
+    Right("create", POD, "curves from Katib's database", "portforward"),
+    Right("get", SERVICE, "ui --cluster", "proxy", KATIB_UI),
 )
 """The rights in Katib's namespace: besides the run directory, only a forwarded port leads to a lost pod's curve."""
 ROLE = "sepsweep-researcher"
