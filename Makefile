@@ -40,6 +40,7 @@ takes.best := @EXPERIMENT @MODEL OUT TOP $(cluster) CLUSTER JSON
 takes.confirm := @EXPERIMENT @MODEL DATA OUT SEEDS TOP BASELINE $(cluster) CLUSTER YES JSON
 takes.extend := @EXPERIMENT @MODEL EPOCHS DATA OUT TOP $(cluster) CLUSTER YES JSON
 takes.arch := @MODEL EXPERIMENT DATA OUT SEEDS $(cluster) CLUSTER YES JSON
+takes.fetch := @EXPERIMENT TOP TRIAL TO OUT $(cluster) CLUSTER
 takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
 takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
@@ -54,7 +55,7 @@ takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo render check corpus pack local plan results log best confirm extend arch report sweep ui
+override verbs := demo render check corpus pack local plan results log best confirm extend arch report sweep ui fetch
 override verbs += install-katib images doctor deploy status logs pause resume stop delete
 override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -152,6 +153,7 @@ confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMEN
 extend: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= trained further to EPOCHS=, from the checkpoints (TOP=)
 arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
 log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
+fetch: $(control) ## the model of EXPERIMENT=, its best trial (TRIAL= TOP=), as a folder (TO=)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 doctor: $(control) ## can the cluster run the search of MODEL= (default: all); how to fix what is not

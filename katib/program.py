@@ -19,7 +19,7 @@ SITE = Path("k8s", "site.yaml")
 GROUPS = {
     "Start": ("demo", "corpus", "pack", "plan", "render", "check", "local", "sweep"),
     "Look": ("results", "report", "ui"),
-    "Conclude": ("best", "confirm", "extend", "arch", "log"),
+    "Conclude": ("best", "confirm", "extend", "arch", "log", "fetch"),
     "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
     "This program": ("k8s", "completion"),
 }
@@ -30,7 +30,7 @@ SWITCHES = ("ANEW", "CLUSTER", "DRY_RUN", "FOLLOW", "JSON", "PUSH", "RUNS", "STR
 OPTIONS = (
     *("BASELINE", "BUILD_ARGS", "CONTEXT", "DATA", "EPOCHS", "FORMAT", "GPU_HOURS", "GPUS", "MIXTURES", "NAME", "OUT"),
     *("OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SPEECH"),
-    *("TOP", "TRIALS", "WAIT"),
+    *("TO", "TOP", "TRIALS", "WAIT"),
 )
 TRAINER_PACKAGES = ("numpy", "soundfile", "soxr", "torch", "tyro")
 """What the trainer cannot start without, of the extra `trainer`."""

@@ -4,6 +4,7 @@ A manifest may run any other program, of which none of this holds; katib/manifes
 tests/contract/test_trainer_contract.py compares this module with the trainer itself.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -58,6 +59,10 @@ ERROR, NOTE = "error: ", "note: "
 NO_USABLE_GPU = re.compile(r"warning: (an NVIDIA GPU .*); the CPU is used")
 
 
+CHECKSUM = b"sha256="
+"""The word before the checksum at the end of a checkpoint: 64 hexadecimal digits, of everything before this word."""
+
+
 class Exit(IntEnum):
     """The exit codes of the trainer."""
 
@@ -103,6 +108,15 @@ class Answer:
         """Why it failed, in its own words; and what to do where its packages are not installed."""
         last = self.errors[-1].removeprefix(ERROR) if self.errors else f"the trainer ended with exit code {self.code}"
         return last + (f"; {remedy()}" if "ModuleNotFoundError" in last else "")
+
+
+def damage(checkpoint: bytes) -> str:
+    """Returns what is wrong with the bytes of a checkpoint, best or last; empty where they are as they were written."""
+    digits = len(CHECKSUM) + 64
+    body, comment = memoryview(checkpoint)[:-digits], checkpoint[-digits:]
+    if not comment.startswith(CHECKSUM):
+        return "it has no checksum at its end"
+    return "" if comment == CHECKSUM + hashlib.sha256(body).hexdigest().encode() else "its checksum is wrong"
 
 
 def program(module: str = MODULE) -> tuple[str, ...]:

@@ -36,6 +36,12 @@ def test_files_are_those_that_a_run_writes() -> None:
     assert f'"{contract.SCORES}"' in Path(evaluate.__file__).read_text()
 
 
+def test_a_checkpoint_ends_with_the_trainers_checksum() -> None:
+    body = b"a checkpoint"
+    assert contract.damage(body + checkpoint._comment(body)) == ""
+    assert contract.damage(body[1:] + checkpoint._comment(body)) == "its checksum is wrong"
+
+
 def test_messages_begin_as_the_trainer_prints_them() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (reporter, room, train)]
     for beginning in (contract.STARTED, contract.WANDB_LINK, contract.WAITS_FOR_ROOM, contract.ROOM_AGAIN):

@@ -36,6 +36,23 @@ class Separator:
         return estimates.float().cpu()
 
 
+def load(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Returns the trained network in `path`, ready to separate.
+
+    It maps mixtures [batch, samples] at 8 kHz, float32 and of any length from one sample, to the two voices [batch, 2,
+    samples], in no particular order. Their level and polarity are arbitrary, because SI-SNR leaves them open. It is in
+    evaluation mode, and no parameter asks for a gradient.
+
+    Args:
+        path: a best.pt or last.pt; or a folder with a best.pt, such as `make fetch` writes, or a run directory.
+        device: where the network is to compute.
+
+    Raises ConfigError where there is no such checkpoint or it is another version's, and DamagedCheckpointError where
+    its checksum is wrong. Nothing in the file is executed.
+    """
+    return load_separator(Path(path), torch.device(device)).network.requires_grad_(False)
+
+
 def load_separator(checkpoint: Path, device: torch.device) -> Separator:
     """Returns the network in `checkpoint`: a best.pt or last.pt, or a run directory, whose best.pt is read.
 

@@ -1,0 +1,42 @@
+"""Takes a trained model home: weights, configuration, evaluation and a README in one folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import MOST
+from katib.cli.tables import tell, trial_table
+from katib.errors import SepsweepError
+from katib.report.model_folder import Model, choose, of_directory, of_trial, write
+from katib.spec import ENDINGS
+
+
+@bundled
+def fetch(
+    where: Where,
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec, or a run directory, ./run")
+    ],
+    top: Annotated[int | None, typer.Option(help="place of the trial (default: 1, the best)", min=1, max=MOST)] = None,
+    trial: Annotated[str | None, typer.Option(help="name of the trial")] = None,
+    to: Annotated[Path | None, typer.Option(help="folder to write (default: models/TRIAL)")] = None,
+) -> None:
+    """Writes best.pt, config.json, the evaluations and a README of the best trial of EXPERIMENT into one folder."""
+    if top is not None and trial is not None:
+        raise SepsweepError("TOP= (--top) and TRIAL= (--trial) both choose a trial; give one of them")
+    model = _model(where, experiment, top, trial)
+    target = to or Path("models", model.trial)
+    tell(write(model, target))
+    print(f"model: {target}")
+
+
+def _model(where: Where, experiment: str, top: int | None, trial: str | None) -> Model:
+    """Returns the run that is meant: one of an experiment, or a run directory."""
+    if "/" not in experiment or experiment.endswith(ENDINGS):
+        table = trial_table(where.backend, experiment)
+        return of_trial(table, choose(table, top, trial), where.out)
+    if top is not None or trial is not None:
+        raise SepsweepError(f"TOP= and TRIAL= choose a trial of an experiment; {experiment} is one run directory")
+    return of_directory(Path(experiment))

@@ -1,0 +1,151 @@
+"""`fetch`: what it brings of which trial, what it refuses in one line, and that it leaves no half of a folder."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.systems.made_experiment import make_experiment
+from katib.backend.local.table import read_table
+from katib.errors import ResultError
+from katib.report.model_folder import choose, of_trial
+from katib.table.trial_table import CLUSTER, TrialTable
+from katib.trainer_contract import damage
+from tests.verbs import katib
+from trainer.config import Training
+from trainer.errors import ConfigError, DamagedCheckpointError
+from trainer.inference import load
+from trainer.training.checkpoint import _dump, new_session
+
+NAME = "made"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns runs with ten trials, of which the best two have a model. Not to be changed."""
+    runs = tmp_path_factory.mktemp("runs")
+    make_experiment(runs, 10, 20, model="convtasnet", name=NAME)
+    training = Training(model="convtasnet", preset="debug")
+    identity = asdict(training) | {"corpus": "v2-0-0"}
+    session = new_session(training, torch.device("cpu"))
+    for row in table(runs).rows[:2]:
+        run = runs / NAME / row.trial
+        best = _dump({"model": session.model.state_dict(), "identity": identity, "epoch": 7, "val_si_snr": 3.0})
+        (run / "best.pt").write_bytes(best)
+        (run / "config.json").write_text(json.dumps(identity))
+        summary = json.loads((run / "summary.json").read_text())
+        summary |= {"best_epoch": 7, "best_val_si_snr": 3.0, "improvement_db": 4.2}
+        (run / "summary.json").write_text(json.dumps(summary))
+        for subset, epoch in (("test", 7), ("val", 6)):
+            (run / f"evaluation-{subset}").mkdir()
+            scores = {"mean": 2.5, "low": 2.25, "high": 2.75}
+            evaluation = {"checkpoint": "best", "epoch": epoch, "results": {"all": {"mixtures": 9, "si_snr": scores}}}
+            (run / f"evaluation-{subset}" / "evaluation.json").write_text(json.dumps(evaluation))
+    return runs
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    """Returns a copy, to be damaged."""
+    return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+def table(runs: Path) -> TrialTable:
+    return read_table(runs, NAME)
+
+
+def refused(*words: str) -> tuple[int, str]:
+    """Returns the exit code of `fetch` and its one line."""
+    done = katib("fetch", *words)
+    (line,) = done.stderr.splitlines()
+    assert done.stdout == ""
+    return done.returncode, line
+
+
+def test_the_best_trials_model_comes_home_and_is_a_network_in_three_lines(made: Path, tmp_path: Path) -> None:
+    """Weights as they were, the evaluation of these weights and not that of others; and the same from a directory."""
+    best, second = (row.trial for row in table(made).rows[:2])
+    home, again, other = (tmp_path / "models" / name for name in ("home", "again", "other"))
+    done = katib("fetch", NAME, "--out", str(made), "--to", str(home))
+    assert (done.returncode, done.stdout) == (0, f"model: {home}\n")
+    assert "evaluation-val" in done.stderr
+    assert {file.name for file in home.iterdir()} == {"README.md", "best.pt", "config.json", "evaluation-test.json"}
+    assert (home / "best.pt").read_bytes() == (made / NAME / best / "best.pt").read_bytes()
+    readme = (home / "README.md").read_text()
+    assert f"# convtasnet, {best}" in readme
+    assert "epoch 7 of 20: val_si_snr 3.00 dB (SER " in readme
+    assert "SI-SNR 2.50 dB [2.25, 2.75] over 9 mixtures" in readme
+    assert katib("fetch", f"{made}/{NAME}/{best}", "--to", str(again)).returncode == 0
+    assert (again / "best.pt").read_bytes() == (home / "best.pt").read_bytes()
+    for words in (("--top", "2"), ("--trial", second)):
+        assert katib("fetch", NAME, "--out", str(made), "--to", str(other / words[0]), *words).returncode == 0
+        assert f"# convtasnet, {second}" in (other / words[0] / "README.md").read_text()
+    network = load(home)
+    assert network(torch.randn(3, 4001)).shape == (3, 2, 4001)
+    assert not network.training
+
+
+def test_what_cannot_be_fetched_is_one_line(made: Path, tmp_path: Path) -> None:
+    rows = table(made).rows
+    (failed,) = (row.trial for row in rows if row.state == "Failed")
+    to = tmp_path / "home"
+    here = ("--out", str(made), "--to", str(to))
+    cases: list[tuple[tuple[str, ...], int, str]] = [
+        (("mad", *here), 2, "made"),
+        ((NAME, *here, "--trial", rows[0].trial[:-1] + "x"), 2, f"'{NAME}' has no trial"),
+        ((NAME, *here, "--trial", failed), 1, "has not ended with a value (it is Failed)"),
+        ((NAME, *here, "--top", "10"), 2, "TOP=10: 'made' has 9 trials"),
+        ((NAME, *here, "--top", "2", "--trial", rows[0].trial), 2, "give one of them"),
+        ((NAME, *here, "--top", "3"), 2, "best.pt: is missing"),
+        ((f"{made}/{NAME}", "--to", str(to)), 2, "has no best.pt"),
+        ((f"{made}/{NAME}/{rows[0].trial}", "--top", "2"), 2, "is one run directory"),
+        ((NAME, "--out", str(made), "--to", str(tmp_path)), 2, "exists already"),
+        ((NAME, "--out", str(made), "--to", "/proc/home"), 2, "cannot be written"),
+    ]
+    for words, code, text in cases:
+        found, line = refused(*words)
+        assert (found, text in line) == (code, True), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_is_found_before_anything_stays(runs: Path, tmp_path: Path) -> None:
+    """A byte changed, the end lost, no configuration, a link in place of the weights."""
+    run = runs / NAME / table(runs).rows[0].trial
+    best, config = run / "best.pt", run / "config.json"
+    whole, words = best.read_bytes(), (NAME, "--out", str(runs), "--to", str(tmp_path / "home"))
+    assert damage(whole) == ""
+    for content, text in (
+        (b"x" + whole[1:], "its checksum is wrong"),
+        (whole[:-1], "no checksum"),
+        (b"", "no checksum"),
+    ):
+        best.write_bytes(content)
+        code, line = refused(*words)
+        assert (code, text in line) == (2, True), line
+        with pytest.raises(DamagedCheckpointError):
+            load(run)
+    best.unlink()
+    best.symlink_to(config)
+    assert "symbolic link" in refused(*words)[1]
+    best.unlink()
+    best.write_bytes(whole)
+    config.write_text("{")
+    assert "config.json: is no JSON" in refused(*words)[1]
+    assert [file.name for file in tmp_path.iterdir()] == ["runs"]
+    with pytest.raises(ConfigError, match="no such checkpoint"):
+        load(tmp_path)
+
+
+def test_a_search_on_the_cluster_says_how_to_copy(made: Path) -> None:
+    found = table(made)
+    with pytest.raises(ResultError, match=rf"copy /runs/{NAME}/{found.rows[0].trial} with kubectl cp"):
+        of_trial(replace(found, venue=CLUSTER), found.rows[0], made)
+
+
+def test_nothing_has_ended(runs: Path) -> None:
+    found = table(runs)
+    with pytest.raises(ResultError, match=r"no trial of 'made' has ended with a value \(1 Running\)"):
+        choose(replace(found, rows=(replace(found.rows[0], state="Running"),)), None, None)
