@@ -123,9 +123,14 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         verdict = f"stops: {why}" if why else "continues"
         took = 1e3 * (time.perf_counter() - begin)
         log.info("trial %s step %d %s (%d others, %.0f ms)", trial, steps, verdict, others, took)
+        always = search.direction.sign * NEVER
         if search.spent:
-            return [_rule(search.metric, search.direction, search.direction.sign * NEVER, steps)], why
-        return [] if stop is None else [_rule(search.metric, search.direction, stop.bar, stop.step)], why
+            return [_rule(search.metric, search.direction, always, steps)], why
+        if stop is None:
+            return [], why
+        # The first trial at a rung of promote pauses though it is not worse than any other, and a collector compares.
+        bar = stop.bar if search.direction.better(stop.bar, stop.best) else always
+        return [_rule(search.metric, search.direction, bar, stop.step)], why
 
 
 def _rule(metric: str, direction: Direction, bar: float, step: int) -> Message:

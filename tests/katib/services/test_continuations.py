@@ -74,7 +74,8 @@ class Katib:
         question = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)), trials=[pb.Trial(name=name)]
         )
-        if self.stopping.GetEarlyStoppingRules(question, timeout=20).early_stopping_rules:
+        rules = self.stopping.GetEarlyStoppingRules(question, timeout=20).early_stopping_rules
+        if any(max(trained) < float(rule.value) and rule.start_step == len(trained) for rule in rules):
             self.stopping.SetTrialStatus(pb.SetTrialStatusRequest(trial_name=name))
             self.end(name)
         elif len(trained) == EPOCHS:
