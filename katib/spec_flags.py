@@ -7,20 +7,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from katib.errors import SpecError, nearest
 from katib.ranges import Range, text_of
-from katib.spec import Setting, Spec
+from katib.spec import Spec
 from katib.trainer_contract import Flags
 from katib.trainer_flags import flag_of, trainer
 
 
 def require_flags(
-    spec: Spec, fixed: Mapping[str, Sequence[str]], command: Sequence[str], replaced: Collection[str] = ()
+    spec: Spec, fixed: Mapping[str, Sequence[str]], command: Sequence[str], given: Collection[str] = ()
 ) -> None:
     """Raises SpecError for the first setting of `spec` that the trainer does not accept.
 
-    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `replaced` come
+    `fixed` are the flags of its fixed settings, as they stand in the `command` of a trial. Settings in `given` come
     from the command line and not from the spec.
     """
-    for problem in _problems(spec, fixed, replaced):
+    for problem in _problems(spec, fixed, given):
         raise SpecError(problem)
     for section, names in (("fixed", spec.fixed), ("search", spec.search)):
         for name in names:
@@ -31,19 +31,17 @@ def require_flags(
                 )
 
 
-def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], replaced: Collection[str]) -> Iterator[str]:
+def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[str]) -> Iterator[str]:
     where = f"spec of {spec.name}:"
     if found := trainer().problem(Flags.MODEL, [spec.model], None):
         yield f"{where} model {found}"
     given_flags = {**fixed, Flags.EPOCHS: [str(spec.epochs)]}
-    for name, value in spec.fixed.items():
-        flag, words = given(name, value)
-        label = name if name in replaced else f"{where} fixed.{name}"
+    for name in spec.fixed:
+        flag = flag_of(name)
+        label = name if name in given else f"{where} fixed.{name}"
         if found := _unknown(spec, name):
             yield f"{label}: {found}"
-        elif flag == flag_of(name) and words and trainer().flags[flag].switch:
-            yield f"{label}: {flag} is a switch; write true or false"
-        elif found := trainer().problem(flag, words, spec.model) or trainer().excess(flag, given_flags):
+        elif found := trainer().problem(flag, fixed[flag], spec.model) or trainer().excess(flag, given_flags):
             yield f"{label} {found}"
     for name, searched in spec.search.items():
         if found := _unknown(spec, name) or _outside(name, searched, spec):
@@ -82,8 +80,8 @@ def _outside(name: str, searched: Range, spec: Spec) -> str:
     """Returns which value or end of the range the flag does not accept; empty if it accepts them all."""
     flag = flag_of(name)
     known = trainer().flags[flag]
-    if known.switch:
-        return f"{flag} is a switch, which a search cannot turn on and off; fix it as true or false"
+    if flag == Flags.SEED:
+        return "a seed is luck and no setting; fix it, and confirm the best with other seeds"
     if searched.type == "double" and known.type == "int":
         return f"{flag} takes whole numbers only; write type: int"
     if searched.type in ("double", "int") and (known.type in ("str", "bool")):
@@ -98,11 +96,3 @@ def _outside(name: str, searched: Range, spec: Spec) -> str:
         if found := trainer().problem(flag, [text], spec.model) or trainer().excess(flag, given_flags):
             return f"{label}{found}"
     return ""
-
-
-def given(name: str, value: Setting) -> tuple[str, list[str]]:
-    """Returns the flag that a fixed setting becomes, with its words: none for a switch, which --no- turns off."""
-    flag = flag_of(name)
-    if isinstance(value, bool) and flag in trainer().flags and trainer().flags[flag].switch:
-        return (flag if value else f"--no-{flag.removeprefix('--')}"), []
-    return flag, [text_of(item) for item in (value if isinstance(value, list) else [value])]

@@ -30,7 +30,7 @@ class Flag(BaseModel):
     many: bool = False
     """Whether it takes one or more words."""
     switch: bool = False
-    """Whether it takes no word; then its --no- form exists too."""
+    """Whether it takes no word, or True or False; then its --no- form exists too, which takes none."""
     optional: bool = False
     required: bool = False
     least: float = -math.inf
@@ -91,7 +91,7 @@ class Trainer(BaseModel):
         if found := self.unknown(flag, model):
             return found
         known = self.flags.get(flag) or self.flags[self.switched(flag) or ""]
-        if known.switch:
+        if known.switch and (not values or flag not in self.flags):
             return f"'{values[0]}' is one word too many: {flag} takes none" if values else ""
         if not values:
             return f"is without a value, expected {known.expected or _WORDS[known.type]}"

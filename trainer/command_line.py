@@ -1,13 +1,15 @@
 """Parses the command line with tyro, from the types and docstrings of the settings; every error becomes one line.
 
 A caller that can pass one word only, such as a Katib parameter whose values are whole configurations, writes `--set
-lr=0.001,seed=123` for `--lr 0.001 --seed 123`.
+lr=0.001,seed=123` for `--lr 0.001 --seed 123`. A search, which gives each flag a value, writes `--compile False` for
+`--no-compile`.
 """
 
 import contextlib
 import io
 import os
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import tyro
@@ -40,7 +42,7 @@ def parse(argv: list[str]) -> Command:
         if argv[0] not in VERBS:
             raise ConfigError(f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help")
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
-    return read(command, spelled_out(words), program)
+    return read(command, _turned(spelled_out(words), flags(command)), program)
 
 
 def read(command: type[C], words: list[str], program: str) -> C:
@@ -90,6 +92,23 @@ def spelled_out(words: list[str]) -> list[str]:
                 raise ConfigError(f"{SET}: '{part}' is not name=value; separate several with commas")
             spelled += ["--" + name.replace("_", "-"), value]
     return spelled
+
+
+def _turned(words: list[str], known: Mapping[str, str]) -> list[str]:
+    """Returns `words` with the switches of the `known` flags that have a value, True or False, as those without one."""
+    off = {switch: negated for negated, switch in known.items() if negated != switch}
+    turned: list[str] = []
+    before = ""
+    for word in words:
+        name, sign, value = word.partition("=")
+        switch = name.replace("_", "-")
+        if before and word in ("True", "False"):
+            turned[-1], before = (before if word == "True" else off[before]), ""
+        elif switch in off and value in ("True", "False"):
+            turned, before = [*turned, switch if value == "True" else off[switch]], ""
+        else:
+            turned, before = [*turned, word], "" if sign or switch not in off else switch
+    return turned
 
 
 def _check_flags(words: list[str], command: type) -> None:

@@ -156,7 +156,7 @@ def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator
         if problem := trainer_cli.problem(item.flag, texts, model):
             yield FLAG.at(item.node, problem)
         return
-    if not texts or trainer_cli.flags[item.flag].switch or (len(texts) > 1 and not trainer_cli.flags[item.flag].many):
+    if not texts or (len(texts) > 1 and not trainer_cli.flags[item.flag].many):
         if problem := trainer_cli.problem(item.flag, texts, model):
             yield FLAG.at(item.node, f"{item.flag}: {problem}")
         return

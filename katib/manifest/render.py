@@ -18,7 +18,7 @@ from katib.metrics import metric_filter
 from katib.ranges import text_of
 from katib.site import Site
 from katib.spec import Spec, file_of
-from katib.spec_flags import given, require_flags
+from katib.spec_flags import require_flags
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
@@ -152,8 +152,9 @@ def command(spec: Spec, site: Site) -> list[str]:
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
-    """Returns the flags that are not searched, each with its values as in the command; a switch has none."""
-    return dict(given(name, value) for name, value in spec.fixed.items())
+    """Returns the flags that are not searched, each with its values as in the command."""
+    listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
+    return {flag_of(name): [text_of(item) for item in values] for name, values in listed.items()}
 
 
 def _settings(spec: Spec) -> dict[str, str]:

@@ -63,6 +63,10 @@ def test_a_flag_may_not_exceed_the_one_that_limits_it(epochs: str) -> None:
         ["--no-compile"],
         ["--no-lr"],
         ["--compile", "True"],
+        ["--compile", "False"],
+        ["--compile", "true"],
+        ["--compile", "True", "True"],
+        ["--no-compile", "True"],
         ["--hidden-size", "64"],
         ["--layers", "4"],
         ["--transformer-layers", "4"],
@@ -75,3 +79,12 @@ def test_a_flag_may_not_exceed_the_one_that_limits_it(epochs: str) -> None:
 )
 def test_flags_are_judged_as_the_trainer_judges_them(words: list[str]) -> None:
     assert (trainer().problem(words[0], words[1:], "dprnn") == "") == accepted(*words)
+
+
+@pytest.mark.parametrize("form", [["--cuda_graph", "{}"], ["--cuda-graph={}"], ["--set", "cuda_graph={},epochs=3"]])
+def test_a_switch_takes_the_value_that_a_search_gives_it(form: list[str]) -> None:
+    for value in (True, False):
+        words = [word for pair in REQUIRED.items() for word in pair]
+        run = parse([*words, *(word.format(value) for word in form)])
+        assert isinstance(run, Run)
+        assert run.cuda_graph is value

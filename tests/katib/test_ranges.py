@@ -9,6 +9,7 @@ import yaml
 from katib.document import load
 from katib.errors import SpecError
 from katib.manifest.experiment import parameters_of
+from katib.manifest.object import Manifest
 from katib.manifest.render import render
 from katib.search.space import Space
 from katib.site import load_site
@@ -26,6 +27,7 @@ RANGES = {
     "curriculum": "{type: choice, values: [sepformer, all], why: x, prior: {at: all, sure: weak}}",
     "weight_decay": "{type: choice, values: [0, 1e-6, 1e-5], why: x}",
     "positional_encoding": "{type: bool, why: x}",
+    "deterministic": "{type: bool, why: x, prior: {at: false}}",
 }
 POINT = {
     "lr": "0.001",
@@ -35,6 +37,7 @@ POINT = {
     "curriculum": "all",
     "weight_decay": "1e-06",
     "positional_encoding": "False",
+    "deterministic": "True",
 }
 FIRST = ", ".join(f"{name}: {text}" for name, text in POINT.items())
 SEARCH = f"search: {{{', '.join(f'{name}: {text}' for name, text in RANGES.items())}}}"
@@ -75,7 +78,9 @@ REFUSED = {
     "precision: {type: choice, values: [fp32, fp8], why: x}": "'fp8' is unknown, valid: fp32, bf16, fp16",
     "precision: {type: int, min: 8, max: 16, distribution: uniform, why: x}": "takes no number; write type: choice",
     "positional_encoding: {min: 0, max: 1, distribution: uniform, why: x}": "takes no number; write type: bool",
-    "deterministic: {type: bool, why: x}": "--deterministic is a switch, which a search cannot turn on and off; fix it",
+    "deterministic: {type: choice, values: [0, 1], why: x}": "deterministic: '0' is unknown, valid: True, False",
+    "deterministic: {type: int, min: 0, max: 1, distribution: uniform, why: x}": "takes no number; write type: bool",
+    "seed: {type: int, min: 1, max: 9, distribution: uniform, why: x}": "seed: a seed is luck and no setting; fix it",
     "hopeless: {type: int, min: 5, max: 999, distribution: uniform, why: x}": "max 999 does not fit, expected at most",
 }
 
@@ -111,7 +116,7 @@ def test_the_search_draws_from_every_type_what_the_check_accepts(tmp_path: Path)
     done = katib("check", str(tmp_path / "manifest.yaml"))
     assert (done.returncode, "0 errors" in done.stdout) == (0, True), done.stdout
     spec = yaml.safe_load(text)["spec"]
-    types = ("double", "int", "int", "double", "categorical", "discrete", "categorical")
+    types = ("double", "int", "int", "double", "categorical", "discrete", "categorical", "categorical")
     assert {item["name"]: item["parameterType"] for item in spec["parameters"]} == dict(zip(RANGES, types, strict=True))
     settings = {item["name"]: item["value"] for item in spec["algorithm"]["algorithmSettings"]}
     assert json.loads(settings["first_suggestions"]) == [{"assignments": POINT}]
@@ -142,7 +147,8 @@ def test_a_first_suggestion_lies_on_the_steps(old: str, new: str, message: str, 
 def test_a_fixed_bool_turns_a_switch_on_or_off(tmp_path: Path) -> None:
     fixed = "fixed: {preset: paper, deterministic: true, cuda_graph: false, positional_encoding: false}"
     spec = changed(f"{{search: {{lr: {{{LR}, distribution: uniform}}}}, {fixed}}}", tmp_path)
-    assert all(f'"{word}"' in render(spec, load_site()) for word in ("--deterministic", "--no-cuda-graph", "False"))
+    flags = Manifest.of(yaml.safe_load(render(spec, load_site()))).trainer_flags
+    assert [flags[f"--{name}"] for name in ("deterministic", "cuda-graph")] == [["True"], ["False"]]
     wrong = spec.model_copy(update={"fixed": spec.fixed | {"compile": "fast"}})
-    with pytest.raises(SpecError, match=r"fixed\.compile: --compile is a switch; write true or false$"):
+    with pytest.raises(SpecError, match=r"fixed\.compile 'fast' is unknown, valid: True, False$"):
         render(wrong, load_site())

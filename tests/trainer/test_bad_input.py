@@ -133,6 +133,10 @@ def test_a_damaged_corpus_is_refused(
         (["--batch_size", "4", "--batch-size=4"], ["--batch-size is given twice"]),
         (["--no-compile", "--compile"], ["--compile is given twice"]),
         (["--compile", "--compile"], ["--compile is given twice"]),
+        (["--compile", "True", "--no-compile"], ["--compile is given twice"]),
+        (["--compile=False", "--set", "compile=True"], ["--compile is given twice"]),
+        (["--compile", "True", "False"], ["'False' belongs to no flag"]),
+        (["--no-compile", "False"], ["'False' belongs to no flag"]),
         (
             ["--validation-variants", "SER", "--validation_variants", "SE"],
             ["--validation-variants is given twice"],

@@ -44,7 +44,7 @@ DEFECTS: Defects = {
     "flag of another model": (also("--hidden-size", "64"), {f"trainer-flag {at(0)}"}),
     "flag without its value": (also("--batch-size"), {f"trainer-flag {at(0)}"}),
     "flag with a word too many": (also("--batch-size", "2", "3"), {f"trainer-flag {at(0)}"}),
-    "switch with a value": (also("--compile", "True"), {f"trainer-flag {at(0)}"}),
+    "switch with a value": (also("--compile", "yes"), {f"trainer-value {at(1)}"}),
     "word before any flag of the trainer's script": (
         {"TRAINER.command": ["sh", "-c", " ".join(ours("--presett", "debug"))]},
         {"trainer-flag TRAINER.command[2]"},
