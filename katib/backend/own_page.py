@@ -91,8 +91,8 @@ def unframed(start: StartResponse, policy: str) -> StartResponse:
     return started
 
 
-def refused(start: StartResponse, status: str, line: str, *headers: tuple[str, str]) -> list[bytes]:
-    """Returns the body of an answer that is one line, begun with this status and these headers."""
+def plain(start: StartResponse, status: str, line: str, *headers: tuple[str, str]) -> list[bytes]:
+    """Returns the body of an answer that is one line, started with this status and these headers."""
     body = f"{line}\n".encode()
     start(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *headers])
     return [body]

@@ -1,6 +1,7 @@
 """A cluster as a backend: searches are Experiments of one namespace, and Katib runs their trials."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,8 +82,9 @@ class ClusterBackend:
         from katib.backend.cluster.ui import KatibPage, guard_server  # loads a server
 
         path = f"experiment/{self.site.namespace}/{search_name(experiment)}" if experiment else ""
-        with guard_server(Cluster(KATIB_NAMESPACE, self.context), port) as server:
-            yield KatibPage(server, path)
+        key = secrets.token_urlsafe()
+        with guard_server(Cluster(KATIB_NAMESPACE, self.context), port, key) as server:
+            yield KatibPage(server, path, key)
 
 
 def as_deployed(item: Object) -> Object:

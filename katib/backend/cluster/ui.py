@@ -1,24 +1,25 @@
 """Katib's own UI on a port of this machine, behind a guard.
 
 The UI does not ask users who they are, creates experiments by POST and deletes them by a GET too, so whoever reaches it
-may run containers in any namespace. The guard answers only what its own pages ask for, and what a user types who reads.
-It reaches the UI through the API server, with the caller's credentials, so that no other port leads past it. The routes
-are those of katib/cmd/ui/v1beta1/main.go (Katib v0.19).
+may run containers in any namespace. The guard answers only what its own pages ask for, and what a user types who reads,
+in a browser that has opened the address with the key. It reaches the UI through the API server, with the caller's
+credentials, so that no other port leads past it. The routes are those of katib/cmd/ui/v1beta1/main.go (Katib v0.19).
 """
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hmac import compare_digest
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from wsgiref.simple_server import WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import KATIB_UI
-from katib.backend.own_page import PageServer, foreign, listening, origins, refused, serve_until_ended, unframed
+from katib.backend.own_page import PageServer, foreign, listening, origins, plain, serve_until_ended, unframed
 from katib.errors import ClusterError
 from katib.untrusted import clean
 
@@ -62,53 +63,69 @@ class GuardServer(ThreadingMixIn, PageServer):
 
 @dataclass(frozen=True)
 class KatibPage:
-    """Katib's own UI, opened at `path`."""
+    """Katib's own UI, opened at `path` with `key`."""
 
     server: WSGIServer
     path: str
-    notes = ("Katib's UI can create and delete experiments of every namespace, and does not ask users who they are",)
+    key: str
+    notes = ("Katib's UI can create and delete experiments of every namespace; the key in its address is yours alone",)
 
     @property
     def title(self) -> str:
         """Its address."""
-        return f"{origins(self.server.server_port)[0]}{ROOT}{self.path}"
+        return f"{origins(self.server.server_port)[0]}{ROOT}{self.path}?key={self.key}"
 
     def serve(self) -> None:
         """Serves it until SIGINT or SIGTERM."""
         serve_until_ended(self.server)
 
 
-def guard_server(cluster: Cluster, port: int) -> WSGIServer:
-    """Returns the server of the UI that runs in the namespace of `cluster`.
+def guard_server(cluster: Cluster, port: int, key: str) -> WSGIServer:
+    """Returns the server of the UI that runs in the namespace of `cluster`, for browsers that know `key`.
 
     Raises ClusterError where the UI cannot be reached, or the port is taken.
     """
     cluster.serves(KATIB_UI, ROOT)
     server = listening(port, ClusterError, GuardServer)
-    server.set_app(guarded(Relay(cluster), server.server_port))
+    server.set_app(guarded(Relay(cluster), server.server_port, key))
     return server
 
 
-def guarded(application: WSGIApplication, port: int) -> WSGIApplication:
-    """Returns `application` for its own pages, and for what may be typed.
+def guarded(application: WSGIApplication, port: int, key: str) -> WSGIApplication:
+    """Returns `application` for its own pages, and for what may be typed, in browsers that know `key`.
 
-    Other requests are answered with 403, 404 or 405.
+    A page that is asked for with the key leaves it as a cookie, which no other site's request carries. Other requests
+    are answered with 403, 404 or 405.
     """
+    cookie = f"sepsweep-{port}={key}"
 
     def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path, method = environment["PATH_INFO"], environment["REQUEST_METHOD"]
         if line := foreign(environment, port, ROOT) or _unasked(environment, port):
-            return refused(start, "403 Forbidden", line)
+            return plain(start, "403 Forbidden", line)
         if not path.startswith(ROOT) or {".", ".."} & set(path.split("/")):
-            return refused(start, "404 Not Found", f"not a page of Katib's UI: open {origins(port)[0]}{ROOT}")
+            return plain(start, "404 Not Found", f"not a page of Katib's UI: open {origins(port)[0]}{ROOT}")
         if method not in METHODS:
             allow = ("Allow", ", ".join(METHODS))
-            return refused(
-                start, "405 Method Not Allowed", f"{clean(method, 100)}: Katib's UI has no use for it", allow
-            )
+            return plain(start, "405 Method Not Allowed", f"{clean(method, 100)}: Katib's UI has no use for it", allow)
+        if PAGE.fullmatch(path) and _has(parse_qs(environment.get("QUERY_STRING", "")).get("key", []), key):
+            kept = ("Set-Cookie", f"{cookie}; Path={ROOT}; HttpOnly; SameSite=Strict")
+            once = ("Cache-Control", "no-store")
+            return plain(start, "303 See Other", "the key is kept", kept, once, ("Location", _quoted(path)))
+        if not _has(environment.get("HTTP_COOKIE", "").split(";"), cookie):
+            return plain(start, "403 Forbidden", "this browser has no key: open the address that was printed")
         return application(environment, unframed(start, POLICY))
 
     return answer
+
+
+def _has(texts: Sequence[str], secret: str) -> bool:
+    """Returns whether one of the texts is the secret, in a time that does not tell how much of it is right."""
+    return any(compare_digest(text.strip().encode(), secret.encode()) for text in texts)
+
+
+def _quoted(path: str) -> str:
+    return quote(path.encode("latin-1"), safe="/:@,;=+~")
 
 
 def _unasked(environment: WSGIEnvironment, port: int) -> str | None:
@@ -146,22 +163,22 @@ class Relay:
         length = environment.get("CONTENT_LENGTH") or "0"
         size = int(length) if length.isascii() and length.isdecimal() and len(length) < MAX_DIGITS else MAX_BODY + 1
         if size > MAX_BODY or "HTTP_TRANSFER_ENCODING" in environment:
-            return refused(start, "400 Bad Request", f"a request may have {MAX_BODY} bytes, and says how many it has")
+            return plain(start, "400 Bad Request", f"a request may have {MAX_BODY} bytes, and says how many it has")
         headers = {name: environment[key] for key, name in PASSED_ON.items() if environment.get(key)}
         path, method = environment["PATH_INFO"], environment["REQUEST_METHOD"]
-        target = quote(path.encode("latin-1"), safe="/:@,;=+~")
-        if query := environment.get("QUERY_STRING"):
-            target += f"?{query}"
+        query = environment.get("QUERY_STRING")
+        target = f"{_quoted(path)}?{query}" if query else _quoted(path)
         try:
             body = environment["wsgi.input"].read(size)
         except OSError:
             body = b""
         if len(body) < size:
-            return refused(start, "400 Bad Request", f"the request ends after {len(body)} of its {size} bytes")
+            return plain(start, "400 Bad Request", f"the request ends after {len(body)} of its {size} bytes")
         try:
-            return self._told(self.cluster.relay(KATIB_UI, method, target, headers, body), path, start)
+            answer = self.cluster.relay(KATIB_UI, method, target, headers, body)
+            return self._told(answer, path, start)
         except ClusterError as error:
-            return refused(start, "502 Bad Gateway", str(error))
+            return plain(start, "502 Bad Gateway", str(error))
 
     def _told(self, answer: "HTTPResponse", path: str, start: StartResponse) -> Iterable[bytes]:
         """Returns the pieces of an answer, with the links of the page as the UI has written them.

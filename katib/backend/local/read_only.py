@@ -7,7 +7,7 @@ sees them.
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from katib.backend.own_page import foreign, refused, unframed
+from katib.backend.own_page import foreign, plain, unframed
 from katib.untrusted import clean
 
 READING = ("GET", "HEAD")
@@ -30,9 +30,9 @@ def read_only(application: WSGIApplication, port: int) -> WSGIApplication:
         method, allow = environment["REQUEST_METHOD"], ("Allow", ", ".join(READING))
         if method not in READING:
             line = f"{clean(method, 100)}: this dashboard is read-only; nothing is changed or deleted through it"
-            return refused(start, "405 Method Not Allowed", line, allow)
+            return plain(start, "405 Method Not Allowed", line, allow)
         if reason := foreign(environment, port, "/dashboard"):
-            return refused(start, "403 Forbidden", reason)
+            return plain(start, "403 Forbidden", reason)
         return application(environment, unframed(start, POLICY))
 
     return answer

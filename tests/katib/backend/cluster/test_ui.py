@@ -23,6 +23,7 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.ui import CHUNK, MAX_BODY, guard_server
 from katib.site import load_site
 
+KEY = "k" * 43
 PROXY = "/api/v1/namespaces/kubeflow/services/katib-ui:80/proxy"
 INDEX = '<html><base href="/katib/"><script src="/katib/static/main.js"></script><a href="https://x.org/a">x</a></html>'
 DELETE = "/katib/delete_experiment/?experimentName=a&namespace=b"
@@ -90,15 +91,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Browser:
-    """A browser on this machine, which opens the page of the guard on `port`."""
+    """A browser on this machine, which has opened the page of the guard on `port`."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, key: str = KEY) -> None:
+        self.port, self.cookie = port, f"other=1; sepsweep-{port}={key}"
 
     def ask(self, method: str, path: str, body: bytes | None = None, /, **headers: str) -> tuple[int, str, Any]:
         """Returns status, body and headers of the answer; {port} in a header is the guard's."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        given = {"Host": "localhost:{port}", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        given = {
+            "Host": "localhost:{port}",
+            "Cookie": self.cookie,
+            **{name.replace("_", "-"): text for name, text in headers.items()},
+        }
         connection.request(method, path, body, {name: text.format(port=self.port) for name, text in given.items()})
         answer = connection.getresponse()
         return answer.status, answer.read().decode(), answer.headers
@@ -114,7 +119,7 @@ def api() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def browser(api: ApiServer, tmp_path: Path) -> Iterator[Browser]:
-    with guard_server(Cluster("kubeflow", config_file=api.kubeconfig(tmp_path)), 0) as guard:
+    with guard_server(Cluster("kubeflow", config_file=api.kubeconfig(tmp_path)), 0, KEY) as guard:
         assert guard.server_address[0] == "127.0.0.1"
         api.seen.clear()
         thread = threading.Thread(target=guard.serve_forever, args=(0.01,))
@@ -161,7 +166,7 @@ def test_what_no_page_of_the_ui_has_asked_for_never_reaches_it(
     method: str, path: str, headers: dict[str, str], api: ApiServer, browser: Browser
 ) -> None:
     status, text, _ = browser.ask(method, path, b"{}" if method == "POST" else None, **headers)
-    assert (status, text.count("\n")) == (403, 1)
+    assert (status, text.count("\n"), "key" in text) == (403, 1, False)
     assert api.seen == []
 
 
@@ -169,7 +174,6 @@ def test_its_own_pages_may_do_everything_with_the_rights_of_the_kubeconfig_and_n
     api: ApiServer, browser: Browser
 ) -> None:
     foreign = {
-        "Cookie": "session=1",
         "Impersonate_User": "admin",
         "Authorization": "Bearer x",
         "X_Remote_User": "admin",
@@ -199,6 +203,21 @@ def test_the_page_has_the_links_that_the_ui_has_written_and_may_not_be_framed(br
     assert browser.ask("HEAD", "/katib/")[:2] == (200, "")
     status, _, headers = browser.ask("GET", "/katib/static/moved", **OURS)
     assert (status, headers["Location"]) == (301, "/katib/static/")
+
+
+def test_a_browser_without_the_key_reaches_nothing(api: ApiServer, browser: Browser) -> None:
+    """Other users of this machine can write any header; the address with the key is printed to one of them alone."""
+    for cookie in ("", "sepsweep-{port}=", "sepsweep-{port}=" + KEY[1:], "sepsweep-1=" + KEY, "\xe9=" + KEY):
+        for path in ("/katib/", f"{DELETE}&key={KEY}", "/katib/?key=", "/katib/?key=%ff"):
+            status, text, _ = browser.ask("GET", path, Cookie=cookie, **OURS)
+            assert (status, text.count("\n")) == (403, 1)
+    path = "/katib/experiment/sepsweep/series3-dprnn"
+    status, _, headers = browser.ask("GET", f"{path}?key={KEY}", Cookie="", Sec_Fetch_Site="none")
+    assert (status, headers["Location"], api.seen) == (303, path, [])
+    kept, *attributes = headers["Set-Cookie"].split("; ")
+    assert attributes == ["Path=/katib/", "HttpOnly", "SameSite=Strict"]
+    assert browser.ask("GET", path, Cookie=kept, Sec_Fetch_Site="none")[:2] == (200, INDEX)
+    assert browser.ask("GET", f"/katib/?key={KEY}", Cookie="", Sec_Fetch_Site="cross-site")[0] == 403
 
 
 def test_a_log_that_is_html_is_shown_as_text(browser: Browser) -> None:
@@ -231,10 +250,9 @@ def test_an_answer_is_streamed_while_another_is_waited_for(api: ApiServer, brows
 @pytest.mark.parametrize("length", [str(MAX_BODY + 1), "9" * 5000, "-1", "0x1", "1e3", "٣"])
 def test_a_request_of_no_sensible_length_is_refused(length: str, api: ApiServer, browser: Browser) -> None:
     with socket.create_connection(("127.0.0.1", browser.port), timeout=30) as client:
-        head = (
-            f"POST /katib/create_experiment/ HTTP/1.1\r\nHost: localhost:{browser.port}\r\nSec-Fetch-Site: same-origin"
-        )
-        client.sendall(f"{head}\r\nContent-Length: {length}\r\n\r\n".encode())
+        host = f"Host: localhost:{browser.port}\r\nSec-Fetch-Site: same-origin\r\nCookie: {browser.cookie}"
+        head = f"POST /katib/create_experiment/ HTTP/1.1\r\n{host}\r\nContent-Length: {length}\r\n\r\n"
+        client.sendall(head.encode())
         assert b" 400 " in client.recv(1000)
     assert api.seen == []
 
@@ -278,8 +296,10 @@ def test_it_leads_to_the_experiment_and_ctrl_c_ends_it(api: ApiServer, tmp_path:
         try:
             assert program.stdout is not None
             path = f"/katib/experiment/{load_site().namespace}/series3-dprnn"
-            assert program.stdout.readline() == f"http://localhost:{port}{path} (Ctrl-C ends it)\n"
-            assert Browser(int(port)).ask("GET", path)[:2] == (200, INDEX)
+            said = program.stdout.readline()
+            found = re.fullmatch(rf"http://localhost:{port}{path}\?key=(\S{{43}}) \(Ctrl-C ends it\)\n", said)
+            assert found is not None
+            assert Browser(int(port), found[1]).ask("GET", path)[:2] == (200, INDEX)
             with socket.create_connection(("127.0.0.1", int(port))):  # a browser opens some to spare
                 program.send_signal(signal.SIGINT)
                 assert program.wait(60) == 0
