@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -134,7 +135,8 @@ def _space(table: TrialTable, best: Mapping[str, str]) -> str:
     lines = ["| setting | from | to | scale | best |", "|---|---:|---:|---|---:|"]
     for axis in parameters_of(table.identity.spec, table.identity.name):
         low, high = (axis.min, axis.max) if axis.min is not None else (", ".join(axis.values), "")
-        cells = (axis.name, low, high, axis.distribution, short(best.get(axis.name, "")))
+        scale = f"{axis.distribution}, step {axis.step}" if axis.step else "" if axis.values else axis.distribution
+        cells = (axis.name, low, high, scale, short(best.get(axis.name, "")))
         lines.append(f"| {' | '.join(markdown_text(str(cell)) for cell in cells)} |")
     return "\n".join(lines)
 
@@ -217,7 +219,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
 
 def at_bounds(table: TrialTable, best: Mapping[str, str]) -> dict[str, str]:
     """Returns how to widen the range of each parameter whose best value lies at one of its ends."""
-    return {axis.name: text for axis in _ranges(table) if (text := _bound(axis, best))}
+    return {axis.name: text for axis in _ranges(table) if (text := wider(axis, best))}
 
 
 def _ranges(table: TrialTable) -> list[Parameter]:
@@ -225,23 +227,35 @@ def _ranges(table: TrialTable) -> list[Parameter]:
     return [axis for axis in axes if axis.type in ("double", "int")]
 
 
-def _bound(axis: Parameter, best: Mapping[str, str]) -> str:
+def wider(parameter: Parameter, best: Mapping[str, str]) -> str:
     """Returns the end at which the best value lies and a wider range; empty where it lies within."""
-    share = Axis(axis).share(best[axis.name]) if axis.name in best else None
-    if share is None or AT_BOUND <= share <= 1 - AT_BOUND:
+    # The axis of a normal distribution is one of quantiles, and its outer ones lie far from the bounds.
+    logarithmic = parameter.distribution.startswith("log")
+    parameter = replace(parameter, distribution="logUniform" if logarithmic else "uniform")
+    axis, text = Axis(parameter), best.get(parameter.name, "")
+    share = axis.share(text)
+    # Of few steps, the first and the last have a wide share.
+    ends = [float(axis.level(index)) for index in (0, axis.levels - 1)] if axis.levels else []
+    if share is None or (AT_BOUND <= share <= 1 - AT_BOUND and float(text) not in ends):
         return ""
-    low, high = float(axis.min or "nan"), float(axis.max or "nan")
+    low, high = float(axis.low), float(axis.high)
     upper = share > 0.5
-    if axis.distribution == "logUniform":
+    if logarithmic:
         factor = math.sqrt(high / low)
         further = high * factor if upper else low / factor
     else:
         further = high + (high - low) / 2 if upper else low - (high - low) / 2
     end, bound = ("upper", high) if upper else ("lower", low)
-    advice = f"try up to {further:.2g}" if upper else f"try down to {further:.2g}"
+    wide = f"{further:.2g}"
+    if parameter.type == "int":
+        further = math.ceil(further) if upper else max(math.floor(further), min(1, int(low)))
+        if further == low:
+            return ""
+        wide = str(further)
+    advice = f"try up to {wide}" if upper else f"try down to {wide}"
     if further <= 0 < low:
         advice = "try nearer to 0"
-    return f"{axis.name}: the best, {short(best[axis.name])}, lies at the {end} bound {bound:g} of its range; {advice}"
+    return f"{parameter.name}: the best, {short(text)}, lies at the {end} bound {bound:g} of its range; {advice}"
 
 
 def _why(row: TrialRow) -> str:
@@ -252,7 +266,9 @@ def _date(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
-def _number(text: str) -> float | int | str:
+def _number(text: str) -> bool | float | int | str:
+    if text in ("True", "False"):
+        return text == "True"
     for kind in (int, float):
         try:
             return kind(text)

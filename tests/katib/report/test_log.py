@@ -11,7 +11,8 @@ from katib.__main__ import main
 from katib.conclude.verdict import judge
 from katib.errors import FolderError
 from katib.manifest.render import render
-from katib.report.log import FILE, TITLE, entry, placed, spec_hash, write
+from katib.manifest.search import Parameter, ParameterType
+from katib.report.log import FILE, TITLE, entry, placed, spec_hash, wider, write
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.table.trial_table import TrialTable
@@ -67,6 +68,31 @@ def test_a_best_at_a_bound_is_named_with_a_wider_range(tmp_path: Path, name: str
     (line,) = [line for line in text.splitlines() if "bound" in line and line.startswith("- ")]
     assert line.startswith(f"- {name}: the best, ")
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "words"),
+    [
+        (("int", "2", "6", "2"), "2", "2, lies at the lower bound 2 of its range; try down to 1"),
+        (("int", "2", "7", "2"), "6", "6, lies at the upper bound 7 of its range; try up to 10"),
+        (("int", "2", "6", "2"), "4", ""),
+        (("int", "1", "6", None), "1", ""),
+        (("int", "64", "256", None), "256", "256, lies at the upper bound 256 of its range; try up to 352"),
+        (("double", "0.3", "0.9", "0.3"), "0.9", "0.9, lies at the upper bound 0.9 of its range; try up to 1.2"),
+        (("double", "0.3", "0.9", "0.3"), "", ""),
+    ],
+)
+def test_a_range_with_steps_is_widened_by_whole_numbers(
+    bounds: tuple[ParameterType, str, str, str | None], value: str, words: str
+) -> None:
+    """Of three steps, the first is at the bound, though a third of the range is nearest to it."""
+    found = wider(Parameter("x", *bounds, values=(), distribution="uniform"), {"x": value})
+    assert found == (f"x: the best, {words}" if words else "")
+
+
+def test_few_values_of_a_normal_distribution_lie_at_its_bounds() -> None:
+    normal = Parameter("x", "double", "0", "1", None, (), "normal")
+    assert [bool(wider(normal, {"x": text})) for text in ("0.1", "0.8", "0.97")] == [False, False, True]
 
 
 def test_the_best_configuration_can_be_pasted_as_yaml(tmp_path: Path) -> None:
