@@ -4,16 +4,22 @@ A browser sends requests to every address of its own machine on behalf of any pa
 guarded by the names that only the browser itself writes into a request (Host, Origin).
 """
 
+import io
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from katib.errors import SepsweepError
 from katib.untrusted import clean
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 ADDRESS = "127.0.0.1"
 HTTP_PORT = 80
@@ -98,11 +104,31 @@ def plain(start: StartResponse, status: str, line: str, *headers: tuple[str, str
     return [body]
 
 
+class _Answer(io.BufferedIOBase):
+    """What is sent to a client; one that takes no more of it has left, of which wsgiref prints no trace."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Sends all of `data` and returns its size. Raises ConnectionAbortedError where it is not taken in time."""
+        try:
+            self._connection.sendall(data)
+        except TimeoutError:
+            raise ConnectionAbortedError from None
+        return memoryview(data).nbytes
+
+
 class _Quiet(WSGIRequestHandler):
     """A handler that prints nothing: one line per request is of no use to anybody here."""
 
     timeout = 10
     """Seconds after which a connection that asks nothing, or takes nothing of its answer, is closed."""
+
+    def setup(self) -> None:
+        """Prepares a connection."""
+        super().setup()
+        self.wfile = _Answer(self.connection)
 
     def log_message(self, format: str, *args: object) -> None:
         """Prints nothing."""

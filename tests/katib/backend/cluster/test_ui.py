@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import pytest
 
 from katib.__main__ import main
+from katib.backend import own_page
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.ui import CHUNK, MAX_BODY, guard_server
 from katib.site import load_site
@@ -84,7 +87,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, text)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Prints nothing."""
@@ -255,6 +259,22 @@ def test_a_request_of_no_sensible_length_is_refused(length: str, api: ApiServer,
         client.sendall(head.encode())
         assert b" 400 " in client.recv(1000)
     assert api.seen == []
+
+
+def test_a_client_that_takes_nothing_of_an_answer_is_let_go(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So is one that asks nothing: neither is a trace in the user's terminal."""
+    monkeypatch.setattr(own_page._Quiet, "timeout", 0.1)
+    monkeypatch.setitem(ANSWERS, "/katib/static/main.js", ("text/javascript", b"x" * (1 << 24)))
+    address = ("127.0.0.1", browser.port)
+    with socket.create_connection(address, timeout=30) as idle, socket.create_connection(address, timeout=30) as client:
+        host = f"Host: localhost:{browser.port}\r\nSec-Fetch-Site: same-origin\r\nCookie: {browser.cookie}"
+        client.sendall(f"GET /katib/static/main.js HTTP/1.1\r\n{host}\r\n\r\n".encode())
+        assert idle.recv(1) == b""
+        time.sleep(0.5)
+        assert 0 < sum(len(piece) for piece in iter(lambda: client.recv(1 << 20), b"")) < 1 << 24
+    assert capsys.readouterr().err == ""
 
 
 def test_an_api_server_that_is_away_is_one_line(api: ApiServer, browser: Browser) -> None:
