@@ -12,7 +12,8 @@ class FailedPoints:
 
     def __init__(self, space: Space, points: Sequence[Sequence[float]]) -> None:
         axes = list(space.axes.values())
-        self._points = np.array(points, dtype=float).reshape(-1, len(axes))
+        self.points = np.array(points, dtype=float).reshape(-1, len(axes))
+        """[N, D]"""
         self._unordered = [index for index, axis in enumerate(axes) if not axis.ordered]
         self._levels = np.array([axes[index].levels or 1 for index in self._unordered], dtype=float)
 
@@ -21,6 +22,6 @@ class FailedPoints:
 
         The distance is the greatest difference on any axis, in shares. Two values of an unordered axis are 1 apart.
         """
-        apart = np.abs(self._points - np.asarray(shares))
+        apart = np.abs(self.points - np.asarray(shares))
         apart[:, self._unordered] = apart[:, self._unordered] * self._levels >= 0.5
         return float(apart.max(axis=1).min(initial=1.0))

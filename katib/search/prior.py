@@ -26,6 +26,9 @@ SURE = "fair"
 ELSEWHERE = 0.1
 """The probability that the expectation says nothing, so that no value is ruled out (Mallik et al. 2023, NeurIPS, mix a
 prior with a uniform distribution too)."""
+DISPROOFS = 2
+"""So many failures where the best was expected end what the prior says: failures also count against the search, which
+ends with its maxFailedTrialCount."""
 CELLS = 512
 """A density is constant on so many parts of a continuous axis."""
 SHAPE = 'a JSON mapping such as {"lr": {"at": "0.001", "sure": "strong"}}; sure is ' + ", ".join(WIDTHS)
@@ -110,6 +113,10 @@ class Density:
         for column, height in zip(points.T, self.heights, strict=True):
             total += np.log(height[np.minimum((column * len(height)).astype(int), len(height) - 1)])
         return total
+
+    def is_disproved(self, failed: Array) -> bool:
+        """Returns whether too many of the points [N, D] of failed trials lie where it expects the best."""
+        return int((self.log(failed) > 0).sum()) >= DISPROOFS
 
     def weight(self, points: Array, trials: int) -> Array:
         """Returns what ln of a criterion gains at `points` [M, D]: ln of the density divided by the trials so far."""

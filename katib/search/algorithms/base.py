@@ -50,8 +50,13 @@ class Question:
 
     @cached_property
     def prior(self) -> Density:
-        """The density of the best point, by what the setting `prior` expects; even where it expects nothing."""
-        return Density.of(self.space, read_prior(self.settings.get("prior", "{}")))
+        """The density of the best point, by what the setting `prior` expects; even where it expects nothing.
+
+        It is even as well once failures have disproved it.
+        """
+        expected = Density.of(self.space, read_prior(self.settings.get("prior", "{}")))
+        failed = self.trials.failed.points
+        return Density.of(self.space, {}) if expected.is_disproved(failed) else expected
 
     @property
     def asks_model(self) -> bool:

@@ -115,3 +115,12 @@ def test_a_wrong_one_is_refused_in_a_line(text: str) -> None:
         sampler(search(SPACE, prior=text))
     assert BAD[text] in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_two_failures_where_the_best_was_expected_end_what_it_says() -> None:
+    prior = {name: {"at": 0.8, "sure": "strong"} for name in "xy"}
+    there = [Observation({"x": text, "y": text}, "failed", None) for text in ("0.78", "0.81")]
+    elsewhere = [Observation({"x": "0.1", "y": text}, "failed", None) for text in ("0.2", "0.3", "0.4")]
+    assert ours(prior).propose(there, 4) == ours({}).propose(there, 4)
+    for history in (there[:1], there[:1] + elsewhere):
+        assert ours(prior).propose(history, 4) != ours({}).propose(history, 4)
