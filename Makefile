@@ -40,7 +40,7 @@ takes.best := @EXPERIMENT @MODEL OUT TOP $(cluster) CLUSTER JSON
 takes.confirm := @EXPERIMENT @MODEL DATA OUT SEEDS TOP BASELINE $(cluster) CLUSTER YES JSON
 takes.extend := @EXPERIMENT @MODEL EPOCHS DATA OUT TOP $(cluster) CLUSTER YES JSON
 takes.arch := @MODEL EXPERIMENT DATA OUT SEEDS $(cluster) CLUSTER YES JSON
-takes.fetch := @EXPERIMENT TOP TRIAL TO OUT $(cluster) CLUSTER
+takes.fetch := @EXPERIMENT TOP TRIAL TO EXPORT DATA OUT $(cluster) CLUSTER
 takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
 takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
@@ -153,7 +153,7 @@ confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMEN
 extend: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= trained further to EPOCHS=, from the checkpoints (TOP=)
 arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
 log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
-fetch: $(control) ## the model of EXPERIMENT=, its best trial (TRIAL= TOP=), as a folder (TO=)
+fetch: $(if $(filter EXPORT,$(given)),$(RUN),$(control)) ## the best model of EXPERIMENT= as a folder (TRIAL= TOP= TO= EXPORT=torchscript)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 doctor: $(control) ## can the cluster run the search of MODEL= (default: all); how to fix what is not

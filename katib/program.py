@@ -28,9 +28,9 @@ ARGUMENTS = ("EXPERIMENT", "MODEL", "FILE", "TRIAL")
 """Variables of make that are a verb's argument, or an option where another one is."""
 SWITCHES = ("ANEW", "CLUSTER", "DRY_RUN", "FOLLOW", "JSON", "PUSH", "RUNS", "STRICT", "UNSAVED", "WATCH", "YES")
 OPTIONS = (
-    *("BASELINE", "BUILD_ARGS", "CONTEXT", "DATA", "EPOCHS", "FORMAT", "GPU_HOURS", "GPUS", "MIXTURES", "NAME", "OUT"),
-    *("OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SPEECH"),
-    *("TO", "TOP", "TRIALS", "WAIT"),
+    *("BASELINE", "BUILD_ARGS", "CONTEXT", "DATA", "EPOCHS", "EXPORT", "FORMAT", "GPU_HOURS", "GPUS", "MIXTURES"),
+    *("NAME", "OUT", "OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE"),
+    *("SPEECH", "TO", "TOP", "TRIALS", "WAIT"),
 )
 TRAINER_PACKAGES = ("numpy", "soundfile", "soxr", "torch", "tyro")
 """What the trainer cannot start without, of the extra `trainer`."""

@@ -59,6 +59,8 @@ ERROR, NOTE = "error: ", "note: "
 NO_USABLE_GPU = re.compile(r"warning: (an NVIDIA GPU .*); the CPU is used")
 
 
+EXPORT, TORCHSCRIPT = "export", "torchscript"
+"""The trainer's verb that writes a network in another form, and that form."""
 CHECKSUM = b"sha256="
 """The word before the checksum at the end of a checkpoint: 64 hexadecimal digits, of everything before this word."""
 

@@ -16,15 +16,16 @@ import tyro
 
 from trainer.config import Pace, Run, flags
 from trainer.errors import ConfigError
-from trainer.requests import Describe, Evaluate, Fingerprint, Separate
+from trainer.requests import Describe, Evaluate, Export, Fingerprint, Separate
 from trainer.text import nearest
 
-Command = Run | Describe | Evaluate | Separate | Fingerprint
+Command = Run | Describe | Evaluate | Export | Separate | Fingerprint
 C = TypeVar("C")
 SET = "--set"
 VERBS: dict[str, type[Command]] = {
     "describe": Describe,
     "evaluate": Evaluate,
+    "export": Export,
     "separate": Separate,
     "fingerprint": Fingerprint,
     "pace": Pace,

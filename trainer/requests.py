@@ -1,4 +1,4 @@
-"""The settings of the other verbs: describe, evaluate, fingerprint and separate.
+"""The settings of the other verbs: describe, evaluate, export, fingerprint and separate.
 
 Each field is a flag, and the docstring below it is that flag's help, as in trainer/config.py.
 """
@@ -72,6 +72,23 @@ class Evaluate:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Export a trained network as TorchScript, which C++ and Python run without this package.
+
+    The file is compared with the original on validation mixtures, and not written where it computes something else.
+    """
+
+    checkpoint: Path
+    """best.pt of a training, or its run directory."""
+
+    out: Path
+    """File to write; an existing one is not replaced."""
+
+    data_dir: Path | None = None
+    """Root of a corpus. Default: where the corpus of the training was."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,16 @@
 """Takes a trained model home: weights, configuration, evaluation and a README in one folder."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli.options import MOST
+from katib.cli.options import MOST, Data
 from katib.cli.tables import tell, trial_table
 from katib.errors import SepsweepError
+from katib.report.model_export import check_form, export
 from katib.report.model_folder import Model, choose, of_directory, of_trial, write
 from katib.spec import ENDINGS
 
@@ -22,13 +24,18 @@ def fetch(
     top: Annotated[int | None, typer.Option(help="place of the trial (default: 1, the best)", min=1, max=MOST)] = None,
     trial: Annotated[str | None, typer.Option(help="name of the trial")] = None,
     to: Annotated[Path | None, typer.Option(help="folder to write (default: models/TRIAL)")] = None,
+    form: Annotated[str | None, typer.Option("--export", help="another form, checked: torchscript")] = None,
+    data: Data = None,
 ) -> None:
     """Writes best.pt, config.json, the evaluations and a README of the best trial of EXPERIMENT into one folder."""
+    if form is not None:
+        check_form(form)
     if top is not None and trial is not None:
         raise SepsweepError("TOP= (--top) and TRIAL= (--trial) both choose a trial; give one of them")
     model = _model(where, experiment, top, trial)
     target = to or Path("models", model.trial)
-    tell(write(model, target))
+    extra = partial(export, run=model.run, data=data) if form else None
+    tell(write(model, target, extra))
     print(f"model: {target}")
 
 

@@ -95,7 +95,7 @@ def of_directory(folder: Path) -> Model:
     return Model(folder, folder.resolve().name)
 
 
-def write(model: Model, target: Path, extra: Extra = lambda _: {}) -> list[str]:
+def write(model: Model, target: Path, extra: Extra | None = None) -> list[str]:
     """Writes the folder `target` for `model`, and returns notes on what is not in it.
 
     Raises FolderError where `target` exists or cannot be written, and where the run has no model or a damaged one, and
@@ -117,7 +117,7 @@ def write(model: Model, target: Path, extra: Extra = lambda _: {}) -> list[str]:
     return notes
 
 
-def _fill(model: Model, folder: Path, target: Path, extra: Extra) -> list[str]:
+def _fill(model: Model, folder: Path, target: Path, extra: Extra | None) -> list[str]:
     weights, config = _read(model.run / BEST, LARGEST_MODEL), _read(model.run / CONFIG)
     if problem := damage(weights):
         raise FolderError(
@@ -148,7 +148,7 @@ def _fill(model: Model, folder: Path, target: Path, extra: Extra) -> list[str]:
         notes.append(
             f"no evaluation yet; python -m trainer evaluate --run-dir {target} --data-dir … --subset test adds it"
         )
-    files |= extra(folder)
+    files |= extra(folder) if extra else {}
     text = "\n".join(lines(model.trial, model.experiment, settings, summary, scores, files))
     (folder / README).write_text(text + "\n", encoding="utf-8")
     return notes

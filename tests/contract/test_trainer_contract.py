@@ -1,6 +1,7 @@
 """katib/trainer_contract.py against the trainer: what the control side writes down of it is what it does."""
 
 import sys
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
 from trainer import errors, run_files
+from trainer.command_line import VERBS
 from trainer.inference import evaluate
+from trainer.requests import Export
 from trainer.tracking import reporter
 from trainer.training import checkpoint, continuation, fit, room, train
 
@@ -40,6 +43,11 @@ def test_a_checkpoint_ends_with_the_trainers_checksum() -> None:
     body = b"a checkpoint"
     assert contract.damage(body + checkpoint._comment(body)) == ""
     assert contract.damage(body[1:] + checkpoint._comment(body)) == "its checksum is wrong"
+
+
+def test_the_trainer_exports() -> None:
+    assert VERBS[contract.EXPORT] is Export
+    assert {field.name for field in fields(Export)} == {"checkpoint", "out", "data_dir"}
 
 
 def test_messages_begin_as_the_trainer_prints_them() -> None:

@@ -1,4 +1,4 @@
-"""Uses a trained model: separator.py loads it, evaluate.py scores it on a corpus, separate.py separates recordings.
+"""Uses a trained model: separator.py loads it, evaluate.py scores it, separate.py separates, export.py exports.
 
 from trainer.inference import load
 

@@ -82,7 +82,7 @@ def evaluate(request: Evaluate) -> int:
     stop = StopRequest()
     device = find_device(request.device)
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
-    data_dir = request.data_dir or _data_dir(request.run_dir)
+    data_dir = request.data_dir or corpus_of(request.run_dir)
     out = request.out or request.run_dir / f"evaluation-{request.subset}"
     if out.exists() and not (out / REPORT).is_file():
         raise ConfigError(f"--out {out}: exists and is no evaluation, which would be replaced; choose another folder")
@@ -244,7 +244,8 @@ def _table(results: dict[str, Result]) -> list[str]:
     ]
 
 
-def _data_dir(run_dir: Path) -> Path:
+def corpus_of(run_dir: Path) -> Path:
+    """Returns the corpus that the run in `run_dir` was trained on. Raises ConfigError where that is not recorded."""
     try:
         return Path(json.loads((run_dir / SUMMARY).read_text())["data_dir"])
     except (OSError, ValueError, KeyError) as error:

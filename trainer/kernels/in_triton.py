@@ -3,13 +3,14 @@
 from functools import cache
 from importlib.util import find_spec
 
-import torch
 from torch import Tensor
+
+from trainer.kernels.recording import is_recorded
 
 
 def in_triton(x: Tensor) -> bool:
     """Returns whether `x` is on CUDA and triton is installed; torch.compile makes kernels of its own."""
-    return x.device.type == "cuda" and not torch.compiler.is_compiling() and _installed()
+    return x.device.type == "cuda" and not is_recorded() and _installed()
 
 
 @cache

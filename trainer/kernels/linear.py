@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
+from trainer.kernels.recording import is_recorded
 
 _ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 WIDE = torch.backends.cpu.get_cpu_capability() == "AVX512" and _ONEDNN
@@ -47,7 +48,7 @@ class _Linear(torch.autograd.Function):
 def plain(input: Tensor, weight: Tensor) -> bool:
     """Returns whether a CPU computes in the type of both, so that our own implementations may run."""
     return (
-        not torch.compiler.is_compiling()
+        not is_recorded()
         and input.device.type == "cpu"
         and input.dtype == weight.dtype
         and not torch.is_autocast_enabled("cpu")

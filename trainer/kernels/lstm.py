@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
 from trainer.kernels.in_triton import in_triton
+from trainer.kernels.recording import is_recorded
 
 
 class LSTM(nn.LSTM):
@@ -39,7 +40,7 @@ class LSTM(nn.LSTM):
         with torch.autocast("cpu", enabled=False):
             weights = list(self.parameters())
             sequences = sequences.to(weights[0].dtype)
-            if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            if torch.is_grad_enabled() and not is_recorded():
                 hidden: Tensor = _BidirectionalLSTM.apply(self._spare, sequences, *weights)
             # Without a backward pass nothing has to be kept, and oneDNN is faster.
             else:

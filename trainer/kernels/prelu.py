@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
+from trainer.kernels.recording import is_recorded
 
 
 class PReLU(nn.PReLU):
@@ -17,7 +18,7 @@ class PReLU(nn.PReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps any shape to the same shape."""
-        if x.device.type == "cpu" and x.dtype == self.weight.dtype and not torch.compiler.is_compiling():
+        if x.device.type == "cpu" and x.dtype == self.weight.dtype and not is_recorded():
             output: Tensor = _CPUPReLU.apply(x, self.weight)
             return output
         return super().forward(x)

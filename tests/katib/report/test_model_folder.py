@@ -149,3 +149,20 @@ def test_nothing_has_ended(runs: Path) -> None:
     found = table(runs)
     with pytest.raises(ResultError, match=r"no trial of 'made' has ended with a value \(1 Running\)"):
         choose(replace(found, rows=(replace(found.rows[0], state="Running"),)), None, None)
+
+
+def test_an_export_is_checked_and_another_form_is_refused(made: Path, corpus: Path, tmp_path: Path) -> None:
+    """Without a corpus nothing could be checked; then nothing is written."""
+    to = ("--out", str(made), "--to", str(tmp_path / "home"))
+    for form, text in (("onnx", "takes onnx, onnxscript"), ("torchscipt", "did you mean 'torchscript'?")):
+        code, line = refused(NAME, *to, "--export", form)
+        assert (code, text in line) == (2, True), line
+    torchscript = (NAME, *to, "--export", "torchscript")
+    for words, text in ((), "names none; name it with DATA="), (("--data", str(made)), "is no corpus"):
+        code, line = refused(*torchscript, *words)
+        assert (code, text in line) == (2, True), line
+    assert list(tmp_path.iterdir()) == []
+    done = katib("fetch", *torchscript, "--data", str(corpus))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("torchscript.pt: TorchScript; on 2 validation mixtures its greatest deviation")
+    assert "| torchscript.pt | the network as TorchScript; on 2" in (tmp_path / "home" / "README.md").read_text()

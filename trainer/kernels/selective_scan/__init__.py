@@ -17,6 +17,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from trainer.kernels.recording import is_traced
+from trainer.kernels.selective_scan.sequential import scripted_scan
 from trainer.kernels.selective_scan.tiled import tiled_scan
 
 
@@ -51,6 +53,8 @@ def selective_scan(
         delta_bias: [D], or None.
         delta_softplus: whether the steps go through softplus.
     """
+    if is_traced():
+        return scripted_scan()(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     _check(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     with torch.autocast(u.device.type, enabled=False):

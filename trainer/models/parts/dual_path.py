@@ -107,7 +107,7 @@ def split(features: Tensor, chunk_size: int) -> Tensor:
     half = chunk_size // 2
     gap = chunk_size - (half + features.shape[1]) % chunk_size  # 1..K frames that fill the last chunk
     padded = F.pad(features, (0, 0, half, gap + half))  # [B, (S + 1) K / 2, N]
-    halves = padded.view(len(padded), -1, half, padded.shape[-1])  # [B, S + 1, K / 2, N]
+    halves = padded.view(padded.shape[0], -1, half, padded.shape[-1])  # [B, S + 1, K / 2, N]
     return torch.cat((halves[:, :-1], halves[:, 1:]), dim=2)  # [B, S, K, N]
 
 
