@@ -15,6 +15,7 @@ from katib.errors import ManifestError, SpecError, nearest
 from katib.ranges import Range, Text, Value, text_of
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
 from katib.untrusted import clean
+from katib.yaml_reader import YamlError, read_documents
 
 ALL = "all"
 SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
@@ -214,6 +215,16 @@ def models(model: str) -> tuple[str, ...]:
 def is_path(word: str) -> bool:
     """Returns whether `word` names a spec by its path, not by its name."""
     return "/" in word or word.endswith(ENDINGS)
+
+
+def is_spec(text: str) -> bool:
+    """Returns whether the text of a file is a spec by its keys; a manifest says its kind."""
+    try:
+        documents = read_documents(text)
+    except YamlError:
+        return False
+    keys = set(documents[0].value) if documents and isinstance(documents[0].value, dict) else set()
+    return bool(keys & set(Spec.model_fields)) and not keys & {"apiVersion", "kind", "metadata", "spec"}
 
 
 def file_of(spec: Spec, word: str = "") -> str:

@@ -10,11 +10,14 @@ import typer
 from katib.check import Defect
 from katib.check.manifest import check_text
 from katib.errors import ManifestError
+from katib.spec import is_spec, specs
 from katib.terminal import output, print_words
 from katib.untrusted import clean
 
 COLOURS = {"error": "red", "warning": "yellow"}
 STDIN = "-"
+LONGEST_SPEC = 100_000
+"""Characters of a text that is read a second time, to tell whether it is a spec."""
 
 
 def check(
@@ -24,7 +27,10 @@ def check(
 ) -> int:
     """Finds every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix."""
     source = "standard input" if file == STDIN else file
-    findings = check_text(_text(file), source)
+    text = _text(file)
+    if len(text) <= LONGEST_SPEC and is_spec(text):
+        raise ManifestError(f"{clean(source)}: has the keys of a spec, not of a manifest; {_rendered(file)}")
+    findings = check_text(text, source)
     if as_json:
         print(json.dumps([found.record for found in findings], indent=2))
     else:
@@ -43,9 +49,17 @@ def _text(file: str) -> str:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as cause:
+        if file in specs():
+            raise ManifestError(f"{file}: is a model, not a manifest; {_rendered(file)}") from None
         raise ManifestError(f"{file}: cannot be read ({cause.strerror})") from None
     except UnicodeDecodeError as cause:
         raise ManifestError(f"{file}: is not UTF-8 text (byte {cause.start}); is it a manifest?") from None
+
+
+def _rendered(spec: str) -> str:
+    """Returns the command that checks the manifest of a spec."""
+    name = "FILE" if spec == STDIN else clean(spec)
+    return f"check the one that it renders to: python -m katib render {name} | python -m katib check -"
 
 
 def _print(found: Defect) -> None:

@@ -21,11 +21,10 @@ from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
 from katib.program import as_typed
 from katib.site import load_site
-from katib.spec import Spec, load_spec, specs
+from katib.spec import is_spec, load_spec, specs
 from katib.table.formats import print_table
 from katib.terminal import output, print_words, say
 from katib.text import difference, short, with_unit
-from katib.yaml_reader import YamlError, read_documents
 
 
 @bundled
@@ -68,17 +67,10 @@ def _is_manifest(search: str) -> bool:
         return False
     if "." not in search and "/" not in search and not Path(search).exists():
         raise SpecError(f"unknown model '{search}', and no file of that name: {nearest(search, specs())}")
-    return not _is_spec(Path(search))
-
-
-def _is_spec(path: Path) -> bool:
-    """Returns whether the file is a spec by its keys; a manifest says its kind."""
     try:
-        documents = read_documents(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, YamlError):
-        return False
-    keys = set(documents[0].value) if documents and isinstance(documents[0].value, dict) else set()
-    return bool(keys & set(Spec.model_fields)) and not keys & {"apiVersion", "kind", "metadata", "spec"}
+        return not is_spec(Path(search).read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        return True
 
 
 def _ask(cost: str, yes: bool) -> None:

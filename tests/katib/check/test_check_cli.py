@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from katib.site import default_site
+from katib.spec import SPECS
 from tests.katib.check.manifests import DROP, spoiled
+from tests.verbs import katib
 
 WARNED = {"spec.maxFailedTrialCount": DROP}
 REFUSED = {**WARNED, "TEMPLATE.retain": DROP}
@@ -64,6 +66,25 @@ def test_file_that_cannot_be_read_is_one_line_and_exit_code_2(name: str, message
     assert (done.returncode, done.stdout) == (2, b"")
     assert message in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("mine.yaml", "mine.yaml: has the keys of a spec, not of a manifest"),
+        ("dprnn", "dprnn: is a model, not a manifest"),
+    ],
+)
+def test_a_spec_is_one_line_that_names_the_command_for_its_manifest(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text((SPECS / "demo.yaml").read_text())
+    done = katib("check", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    way = f"check the one that it renders to: python -m katib render {name} | python -m katib check -"
+    assert done.stderr == f"error: {says}; {way}\n"
+    assert katib("render", name).returncode == 0
 
 
 def test_check_loads_nothing_that_is_slow_to_load() -> None:
