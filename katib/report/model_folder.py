@@ -88,10 +88,8 @@ def of_trial(table: TrialTable, row: TrialRow, runs: Path) -> Model:
 def of_directory(folder: Path) -> Model:
     """Returns the run in a run directory. Raises FolderError where there is none."""
     if not (folder / BEST).is_file():
-        what = "has" if folder.is_dir() else "is no folder with"
-        raise FolderError(
-            f"{folder}: {what} no {BEST}; name a run directory, or an experiment: make results lists them"
-        )
+        what = f"has no {BEST}" if folder.is_dir() else "is no folder"
+        raise FolderError(f"{folder}: {what}; name a run directory, or an experiment: make results lists them")
     return Model(folder, folder.resolve().name)
 
 
