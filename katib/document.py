@@ -1,15 +1,22 @@
 """Reads a YAML input (a spec, a site) into its frozen model, and names each defect with file and key."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from katib.defects import defects
+from katib.defects import defects, spelled
 from katib.errors import SepsweepError
 from katib.yaml_reader import YamlError, read_documents
 
 Model = TypeVar("Model", bound=BaseModel)
+Image = Annotated[
+    str,
+    spelled(
+        r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})",
+        "be an image with its tag or digest, such as registry.example/sepsweep/trainer:0.1.0",
+    ),
+]
 
 
 class Strict(BaseModel):

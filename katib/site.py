@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from katib.defects import hyphenated, spelled
-from katib.document import Strict, load
+from katib.document import Image, Strict, load
 from katib.errors import SiteError
 from katib.program import k8s
 
@@ -42,13 +42,6 @@ Quantity = Annotated[
         rf"[1-9]\d*({'|'.join(SUFFIXES)})?",
         "be a whole quantity of Kubernetes, such as 8, 500m or 32Gi",
         near=_quantity,
-    ),
-]
-Image = Annotated[
-    str,
-    spelled(
-        r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})",
-        "be an image with its tag or digest, such as registry.example/sepsweep/trainer:0.1.0",
     ),
 ]
 Folder = Annotated[

@@ -10,9 +10,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from katib.defects import hyphenated, spelled
-from katib.document import Strict, load
+from katib.document import Image, Strict, load
 from katib.errors import ManifestError, SpecError, nearest
 from katib.ranges import Range, Text, Value, text_of
+from katib.spec_command import WORD, WORDED, Command, Metric, command_problems, placeholders
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
 from katib.untrusted import clean
 from katib.yaml_reader import YamlError, read_documents
@@ -23,10 +24,7 @@ SPECS = Path(__file__).parent / "specs"
 ENDINGS = (".yaml", ".yml")
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-WORD = r"[A-Za-z0-9_./:=,+@%-]+"
-"""A word that Katib's unquoted shell line leaves as it is."""
-WORDED = "have letters, digits and _ . / : = , + @ % - only"
-Word = Annotated[str, spelled(WORD, WORDED)]
+Word = Annotated[str, spelled(rf"({WORD})?", WORDED)]
 Name = Annotated[
     str,
     spelled(
@@ -115,10 +113,19 @@ class Architecture(Strict):
 
 
 class Spec(Strict):
-    """A search: the model, its budget, what varies (`search`), what does not (`fixed`), and the baseline to beat."""
+    """A search: the model, its budget, what varies (`search`), what does not (`fixed`), and the baseline to beat.
+
+    In place of the `model` it may have the `command` of a trainer of one's own, with the `metric` that this prints.
+    """
 
     name: Name
-    model: Word
+    model: Word = ""
+    command: Command | None = None
+    metric: Metric | None = None
+    image: Image | None = None
+    """The image of the command on a cluster; None: that of the site."""
+    resume: bool = False
+    """Whether the command goes on where it was when it is started again in its {run_dir}, and so may be retried."""
     trials: Count
     epochs: Count
     hours_per_run: float = Field(gt=0)
@@ -133,7 +140,12 @@ class Spec(Strict):
     next_phase: Architecture | None = None
     search: dict[str, Range] = Field(min_length=1)
     first_suggestions: list[dict[str, Value]] = Field(default_factory=list)
-    fixed: dict[str, Setting]
+    fixed: dict[str, Setting] = Field(default_factory=dict)
+
+    @property
+    def trained(self) -> str:
+        """The model, or the name of the search of a command."""
+        return self.model or self.name
 
     @property
     def stop_settings(self) -> Mapping[str, str]:
@@ -156,7 +168,29 @@ class Spec(Strict):
         if "prior" in self.algorithm.settings:
             raise ValueError("prior is a key of each range in search; remove it from algorithm.settings")
         self._require_points()
+        self._require_one_trainer()
         return self
+
+    def _require_one_trainer(self) -> None:
+        """Raises ValueError unless there is either a model or a command, with what belongs to it."""
+        if bool(self.model) == bool(self.command):
+            have = "both model and command: keep one" if self.model else "neither model nor command: name one"
+            raise ValueError(f"it has {have}, a model of ours or the command of a trainer of your own")
+        if self.command is None:
+            for key in ("metric", "image", "resume"):
+                if getattr(self, key):
+                    raise ValueError(f"'{key}' belongs to a command, and a model of ours has its own; remove it")
+            return
+        if self.metric is None:
+            raise ValueError("'metric' is missing: its name and direction, such as {name: loss, direction: minimize}")
+        if self.next_phase is not None:
+            raise ValueError("'next_phase' belongs to a model of ours; remove it, or search the field as a choice")
+        if self.early_stopping.name == PROMOTE:
+            raise ValueError(f"early_stopping {PROMOTE} needs checkpoints of our trainer; a command takes medianstop")
+        if self.resume and "run_dir" not in placeholders(self.command):
+            raise ValueError("resume: the command has no {run_dir} in which it could go on")
+        for problem in command_problems(self.command, self.search, self.fixed):
+            raise ValueError(problem)
 
     def _require_stop_rule(self) -> None:
         """Raises ValueError for a wrong or missing setting of the stop rule, and for one that no training reaches."""
@@ -235,7 +269,7 @@ def file_of(spec: Spec, word: str = "") -> str:
     if is_path(word):
         return clean(word)
     names = sorted(specs(), key=lambda name: name != spec.model)
-    return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.model)}.yaml"
+    return f"katib/specs/{next((name for name in names if load_spec(name) == spec), spec.trained)}.yaml"
 
 
 def load_spec(model: str) -> Spec:

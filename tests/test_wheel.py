@@ -17,51 +17,6 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 BUILD = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "katib", "trainer", "k8s")
-TRAINER = """\
-import argparse
-import random
-
-parser = argparse.ArgumentParser()
-parser.add_argument("--rate", type=float)
-parser.add_argument("--seed", type=int, default=0)
-given = parser.parse_args()
-numbers = random.Random(given.seed)
-weight, target = 0.0, 3.0
-for epoch in range(5):
-    for _ in range(20):
-        sample = numbers.uniform(-1, 1)
-        error = (weight - target) * sample
-        weight -= given.rate * error * sample
-    print(f"epoch={epoch} loss={(weight - target) ** 2:.6f}", flush=True)
-"""
-SEARCH = """\
-apiVersion: kubeflow.org/v1beta1
-kind: Experiment
-metadata: {name: line}
-spec:
-  objective: {type: minimize, objectiveMetricName: loss}
-  algorithm: {algorithmName: random}
-  maxTrialCount: 4
-  parallelTrialCount: 2
-  maxFailedTrialCount: 1
-  parameters:
-    - {name: rate, parameterType: double, feasibleSpace: {min: "0.01", max: "0.5"}}
-  metricsCollectorSpec: {collector: {kind: StdOut}}
-  trialTemplate:
-    primaryContainerName: training
-    trialParameters: [{name: rate, description: step size, reference: rate}]
-    trialSpec:
-      apiVersion: batch/v1
-      kind: Job
-      spec:
-        template:
-          spec:
-            restartPolicy: Never
-            containers:
-              - name: training
-                image: docker.io/library/python:3.11
-                command: [python3, train.py, "--rate=${trialParameters.rate}"]
-"""
 
 
 def required(metadata: list[str]) -> list[Path]:
@@ -125,15 +80,17 @@ def sepsweep(home: Path, folder: Path, *words: str) -> "subprocess.CompletedProc
 
 @pytest.mark.long
 def test_a_search_with_a_trainer_of_ones_own_needs_no_torch(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(TRAINER)
-    (tmp_path / "search.yaml").write_text(SEARCH)
+    for file in (ROOT / "examples/quadratic").iterdir():
+        shutil.copy(file, tmp_path)
+    rendered = sepsweep(home, tmp_path, "render", "quadratic.yaml")
+    (tmp_path / "search.yaml").write_text(rendered.stdout)
     checked = sepsweep(home, tmp_path, "check", "search.yaml")
-    assert checked.returncode == 0, checked.stdout
-    done = sepsweep(home, tmp_path, "local", "search.yaml")
+    assert (checked.returncode, checked.stdout) == (0, "search.yaml: nothing found\n")
+    done = sepsweep(home, tmp_path, "local", "quadratic.yaml")
     assert done.returncode == 0, done.stderr
-    assert "4 Succeeded" in done.stdout
-    assert "next: sepsweep report line · sepsweep results line · sepsweep ui line" in done.stdout
-    table = sepsweep(home, tmp_path, "results", "line", "--format", "csv").stdout
+    assert "3 Succeeded, 1 EarlyStopped" in done.stdout or "4 Succeeded" in done.stdout
+    assert "next: sepsweep report quadratic · sepsweep results quadratic · sepsweep ui quadratic" in done.stdout
+    table = sepsweep(home, tmp_path, "results", "quadratic", "--format", "csv").stdout
     assert len(table.splitlines()) == 5
 
 

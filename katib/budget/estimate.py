@@ -273,7 +273,7 @@ def _days(
 
 def _record(model: ModelEstimate) -> dict[str, object]:
     return {
-        "model": model.spec.model,
+        "model": model.spec.trained,
         "runs": model.spec.trials,
         "epochs": model.spec.epochs,
         "gpu_hours": _rounded(model.gpu_hours),

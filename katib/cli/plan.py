@@ -68,7 +68,7 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
         if len(specs) > 1 and table.device == "process" and any(row.gpu_hours for row in table.rows):
             notes.append(
                 f"experiment '{spec.name}' ran on processors, whose hours are not those of a GPU; they are not "
-                f"counted here (python -m katib plan {spec.model} has them)"
+                f"counted here (python -m katib plan {spec.trained} has them)"
             )
             continue
         found[spec.name] = table

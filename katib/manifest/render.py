@@ -18,6 +18,7 @@ from katib.metrics import metric_filter
 from katib.ranges import text_of
 from katib.site import Site
 from katib.spec import Spec, file_of
+from katib.spec_command import FIRST_SEED, SEED, filled, placeholders
 from katib.spec_flags import require_flags
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
@@ -50,6 +51,7 @@ class Overrides:
 
     def apply(self, spec: Spec) -> Spec:
         """Returns the spec with these values. Raises SpecError if they do not fit together."""
+        self._require_effect(spec)
         given = {"name": self.name, "trials": self.trials, "epochs": self.epochs, "gpu_hours": self.gpu_hours}
         data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
         if self.preset is not None:
@@ -69,7 +71,7 @@ class Overrides:
             first = cause.errors()[0]
             if self.name is not None and first["loc"] == ("name",):
                 raise SpecError(f"name {shown(self.name)}: {worded(first)}") from None
-            raise SpecError(f"{spec.model}: an override does not fit: {defects(cause, Spec)}") from None
+            raise SpecError(f"{spec.trained}: an override does not fit: {defects(cause, Spec)}") from None
         if (self.parallel or 0) > made.trials:
             raise SpecError(
                 f"parallel {self.parallel}: the search has {count(made.trials, 'trial')} in all; name at most"
@@ -77,25 +79,36 @@ class Overrides:
             )
         return made
 
+    def _require_effect(self, spec: Spec) -> None:
+        """Raises SpecError for a value that the command of `spec` does not take."""
+        for name, value in (("preset", self.preset), ("epochs", self.epochs)):
+            if spec.command and value is not None and name not in placeholders(spec.command):
+                raise SpecError(f"--{name}: the command of {spec.name} has no {{{name}}}; leave it out")
+
 
 def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str = "") -> str:
     """Returns the Katib v1beta1 Experiment of `spec`, which `word` names, on `site`; same input, same text."""
     overrides = overrides or Overrides()
     source, spec = file_of(spec, word), overrides.apply(spec)
     words = command(spec, site)
-    require_flags(spec, fixed_flags(spec), words, overrides.settings)
+    if spec.command is None:
+        require_flags(spec, fixed_flags(spec), words, overrides.settings)
+    metric = spec.metric.name if spec.metric else METRIC
     return _template("experiment.yaml.j2").render(
         spec=spec,
         source=source,
         site=site,
-        metric=METRIC,
+        metric=metric,
+        direction=spec.metric.direction if spec.metric else "maximize",
+        named=spec.command is None or "run_dir" in placeholders(spec.command),
+        data=spec.command is None or "data" in placeholders(spec.command),
         settings=_settings(spec),
         stopping=spec.stop_settings,
         most_trials=most_trials(spec),
-        filter=metric_filter(METRIC),
+        filter=spec.metric.filter if spec.metric else metric_filter(METRIC),
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
-        prestop=_prestop(spec),
+        prestop=_prestop(spec) if spec.command is None else "",
         continues=CONTINUES if _pauses(spec) else "",
         label=CONTINUES_LABEL,
         gpu_hours=ANNOTATION,
@@ -115,6 +128,8 @@ def render_sweep(
     """
     overrides = overrides or Overrides()
     source, spec = file_of(spec, word), overrides.apply(spec)
+    if spec.command is not None:
+        raise SpecError(f"{source}: a W&B sweep starts our trainer, and this spec has a command; see the verb local")
     words = [Flags.MODEL, spec.model, Flags.DATA_DIR, data, Flags.EPOCHS, str(spec.epochs), *_fixed(spec)]
     require_flags(spec, fixed_flags(spec), words, overrides.settings)
     stopping = spec.stop_settings
@@ -138,8 +153,11 @@ def command(spec: Spec, site: Site) -> list[str]:
 
     Katib's webhook joins it to one unquoted shell line, so no word may hold a character that a shell interprets.
     """
+    if spec.command is not None:
+        searched = {name: f"${{trialParameters.{name}}}" for name in spec.search}
+        return filled(spec.command, _values(spec, site) | searched)
     words = ["python", "-m", "trainer", Flags.MODEL, spec.model]
-    words += [Flags.DATA_DIR, "/".join([DATA, site.data_folder]).rstrip("/"), Flags.RUN_DIR, _run_dir(spec)]
+    words += [Flags.DATA_DIR, _data(site), Flags.RUN_DIR, _run_dir(spec)]
     words += [Flags.EPOCHS, str(spec.epochs), Flags.LINGER, "20"]
     words += [Flags.ROOM_MINUTES, str(site.room_minutes)]
     if site.resources.gpus:
@@ -149,6 +167,12 @@ def command(spec: Spec, site: Site) -> list[str]:
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]
     return words
+
+
+def _values(spec: Spec, site: Site) -> dict[str, str]:
+    """Returns what the placeholders of a command take that are not searched."""
+    own = {SEED: str(FIRST_SEED), "epochs": str(spec.epochs), "run_dir": _run_dir(spec), "data": _data(site)}
+    return own | {name: text_of(value) for name, value in spec.fixed.items() if not isinstance(value, list)}
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
@@ -189,6 +213,10 @@ def _template(name: str) -> jinja2.Template:
     )
     environment.filters |= {"quoted": json.dumps, "number": text_of, "decimal": decimal, "flag": flag_of}
     return environment.get_template(name)
+
+
+def _data(site: Site) -> str:
+    return "/".join([DATA, site.data_folder]).rstrip("/")
 
 
 def _run_dir(spec: Spec) -> str:

@@ -241,6 +241,12 @@ def _check_command(launcher: Launcher) -> None:
         return
     if shutil.which(program, path=launch.env.get("PATH")) is None:
         raise ManifestError(f"{name}: command {program}: no such program on this machine; install it first")
+    script = next((word for word in launch.argv[1:] if not word.startswith("-")), "")
+    path = Path(folder or "") / script
+    if script.endswith(".py") and script in other.argv and not (_below(launcher, path) or path.exists()):
+        raise ManifestError(
+            f"{name}: command {script}: no such file in {folder or Path.cwd()}; start it where that lies"
+        )
 
 
 def _below(launcher: Launcher, path: Path) -> bool:

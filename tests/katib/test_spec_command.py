@@ -1,0 +1,160 @@
+"""A spec with the command of a trainer of one's own: examples/quadratic, really run, and what is refused before that."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from katib.document import load
+from katib.errors import SpecError
+from katib.manifest.experiment import load_experiment
+from katib.metrics import MetricParser
+from katib.spec import Spec
+from katib.spec_command import Metric
+from tests.verbs import katib
+
+EXAMPLE = Path(__file__).parents[2] / "examples/quadratic"
+COMMAND = yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text())["command"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a copy of the example, which is the current folder."""
+    shutil.copytree(EXAMPLE, tmp_path / "quadratic")
+    monkeypatch.chdir(tmp_path / "quadratic")
+    return tmp_path / "quadratic"
+
+
+def changed(folder: Path, **changes: object) -> str:
+    """Returns the name of the example's spec with other values; None removes a key."""
+    spec = yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text()) | changes
+    kept = {key: value for key, value in spec.items() if value is not None}
+    (folder / "changed.yaml").write_text(yaml.safe_dump(kept))
+    return "changed.yaml"
+
+
+def test_the_example_runs_and_each_trial_has_its_folder(folder: Path) -> None:
+    done = katib("local", "quadratic.yaml", "--trials", "2", "--epochs", "3")
+    assert done.returncode == 0, done.stderr
+    assert "2 Succeeded" in done.stdout
+    header, *rows = katib("results", "quadratic", "--format", "csv").stdout.splitlines()
+    assert len(rows) == 2
+    assert {"rate", "samples"} <= set(header.split(","))
+    assert len(list(folder.glob("runs/quadratic/*/weight.txt"))) == 2
+
+
+def test_its_manifest_has_no_defect_and_says_what_the_spec_declares(folder: Path) -> None:
+    text = katib("render", "quadratic.yaml").stdout
+    (folder / "manifest.yaml").write_text(text)
+    assert katib("check", "manifest.yaml").stdout == "manifest.yaml: nothing found\n"
+    experiment = load_experiment(text, "quadratic")
+    assert (experiment.search.direction.value, experiment.search.metric) == ("minimize", "loss")
+    pod = experiment.trial("t", {"rate": "0.1", "samples": "2"})
+    words = "python3 train.py --rate=0.1 --samples=2 --seed=42 --epochs=5 --out=/runs/quadratic/t"
+    assert list(pod.argv) == words.split()
+    assert "image: docker.io/library/python:3.11\n" in text
+    assert experiment.template.backoff_limit == 0
+
+
+def test_only_what_the_command_names_is_mounted_or_passed(folder: Path) -> None:
+    command = ["./train", "{rate}", "{samples}", "--data={data}"]
+    text = katib("render", changed(folder, command=command, image=None, fixed={})).stdout
+    document = yaml.safe_load(text)["spec"]["trialTemplate"]
+    assert [one["name"] for one in document["trialParameters"]] == ["rate", "samples"]
+    (container,) = document["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    assert "data" in [mount["name"] for mount in container["volumeMounts"]]
+    (folder / "manifest.yaml").write_text(text)
+    assert katib("check", "manifest.yaml").stdout == "manifest.yaml: nothing found\n"
+
+
+@pytest.mark.parametrize(
+    ("regexp", "line"),
+    [
+        (None, "epoch=1 val/loss=0.25"),
+        (None, "2026-01-01T00:00:00Z val/loss = 2.5e-1, best 3"),
+        (r"val/loss: ([\d.]+);", "epoch 3 val/loss: 0.25;"),
+        (r"(val/loss) is (\S+)", "val/loss is .25"),
+    ],
+)
+def test_a_metric_is_found_by_its_name_or_its_regexp(regexp: str | None, line: str) -> None:
+    metric = Metric(name="val/loss", direction="minimize", regexp=regexp)
+    assert ";" not in metric.filter
+    assert [one.value for one in MetricParser([metric.filter], ["val/loss"]).parse(line)] == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"command": COMMAND.replace("{rate}", "{rat}")},
+            "command: {rat} has no range under search: did you mean 'rate'?",
+        ),
+        (
+            {"command": COMMAND.replace("{rate}", "1")},
+            "search.rate: no placeholder of the command takes it; write {rate} there, or remove it",
+        ),
+        (
+            {"model": "dprnn"},
+            "it has both model and command: keep one, a model of ours or the command of a trainer of your own",
+        ),
+        (
+            {"command": None},
+            "it has neither model nor command: name one, a model of ours or the command of a trainer of your own",
+        ),
+        ({"metric": None}, "'metric' is missing: its name and direction, such as {name: loss, direction: minimize}"),
+        (
+            {"metric": {"name": "loss", "direction": "minimize", "regexp": "loss"}},
+            r"metric: regexp: 'loss' has no group; put the value into one, such as loss: (\S+), and write (?:...) for others",
+        ),
+        (
+            {"metric": {"name": "loss", "direction": "minimize", "regexp": "loss ("}},
+            "metric: regexp: RE2 does not accept 'loss (': missing ): loss (",
+        ),
+        (
+            {"metric": {"name": "loss", "direction": "minimize", "regexp": r"Verlust (\S+)"}},
+            r"metric: regexp: 'Verlust (\S+)' lacks the name 'loss' before its group, and Katib looks for it in the line;"
+            " give the metric the name that the trainer prints",
+        ),
+        (
+            {"command": COMMAND + " > log"},
+            "command: '>' must have letters, digits and _ . / : = , + @ % - only, and placeholders such as {lr};"
+            " what needs a shell belongs into a script",
+        ),
+        ({"fixed": {"epochs": 3}}, "fixed.epochs: {epochs} takes the spec's epochs; give the setting another name"),
+        (
+            {"command": "./t {rate} {samples}", "resume": True},
+            "resume: the command has no {run_dir} in which it could go on",
+        ),
+    ],
+)
+def test_a_wrong_one_is_one_line(changes: dict[str, object], line: str, folder: Path) -> None:
+    path = Path(changed(folder, **changes))
+    with pytest.raises(SpecError) as error:
+        load(path, Spec, SpecError)
+    said = str(error.value).removeprefix("changed.yaml: ")
+    assert said.split(" (got ")[0] == line
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["local", "changed.yaml"], "quadratic: command nothing: no such program on this machine; install it first"),
+        (["local", "quadratic.yaml"], "quadratic: command train.py: no such file in {}; start it where that lies"),
+        (
+            ["local", "quadratic.yaml", "--preset", "x"],
+            "--preset: the command of quadratic has no {{preset}}; leave it out",
+        ),
+        (
+            ["sweep", "quadratic.yaml", "--data", "d"],
+            "quadratic.yaml: a W&B sweep starts our trainer, and this spec has a command; see the verb local",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(words: list[str], line: str, folder: Path) -> None:
+    changed(folder, command="./nothing {rate} {samples}")
+    (folder / "train.py").unlink()
+    done = katib(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {line.format(folder)}\n"
+    assert not (folder / "runs").exists()
