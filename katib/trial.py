@@ -76,6 +76,8 @@ class Identity:
     """The fingerprint of the corpus (katib/backend/local/corpus.py); empty if none is mounted."""
     gpu_hours: float | None = None
     """The budget of the search in GPU-hours; None if it has none. It may change while the search stays the same."""
+    own_spec: str = ""
+    """The user's own spec that the search was rendered from, as JSON; empty where there is none."""
 
     @property
     def direction(self) -> Direction:

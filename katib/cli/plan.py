@@ -12,8 +12,10 @@ from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Json, Parallel
 from katib.cli.tables import tell, trial_table
 from katib.errors import SepsweepError
+from katib.manifest.object import Manifest
 from katib.site import load_site
 from katib.spec import Spec, load_spec, models
+from katib.table.origin import fits
 from katib.table.trial_table import TrialTable
 
 
@@ -59,7 +61,7 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
         except SepsweepError as error:
             notes.append(f"what has been used so far is unknown: {error}")
             continue
-        if table.spec != spec or table.budget is None or table.budget.epochs != spec.epochs:
+        if not fits(spec, Manifest(table.identity.spec)) or table.budget is None or table.budget.epochs != spec.epochs:
             notes.append(
                 f"experiment '{spec.name}' was run with settings that its spec does not have; its trials are not "
                 "counted"

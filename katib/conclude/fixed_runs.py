@@ -19,7 +19,7 @@ from katib.conclude.plan import RUN, FollowUpPlan
 from katib.conclude.selection import SEED
 from katib.errors import ManifestError
 from katib.manifest.command import is_trainer
-from katib.manifest.object import PLAN, Manifest
+from katib.manifest.object import OWN_SPEC, PLAN, Manifest
 from katib.table.trial_table import TrialRow
 from katib.trainer_contract import RUNS, Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
@@ -72,7 +72,10 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
             "name": new,
             **({"namespace": search.metadata["namespace"]} if "namespace" in search.metadata else {}),
             "labels": {name: search.labels[name] for name in LABELS if name in search.labels},
-            "annotations": {PLAN: plan.model_dump_json()},
+            "annotations": {
+                PLAN: plan.model_dump_json(),
+                **({OWN_SPEC: search.annotations[OWN_SPEC]} if OWN_SPEC in search.annotations else {}),
+            },
         },
         "spec": made.spec,
     }

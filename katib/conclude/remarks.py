@@ -9,6 +9,7 @@ from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
 from katib.trainer_contract import METRIC
 from katib.trial import WITHOUT_RESULT
+from katib.untrusted import clean
 
 
 def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
@@ -103,7 +104,7 @@ def differences(table: TrialTable, baseline: Mapping[int, float] | None = None) 
     if own is None or not own.differences or (baseline is not None and dict(baseline) != own.seeds):
         return ""
     return (
-        f"Besides what was searched, the baseline was trained with {'; with '.join(own.differences)}."
+        f"Besides what was searched, the baseline was trained with {'; with '.join(map(clean, own.differences))}."
         " A difference from it may be due to these as well (docs/series3.md)."
     )
 

@@ -15,6 +15,7 @@ from katib.defects import worded
 from katib.errors import ManifestError, nearest
 from katib.manifest import schema
 from katib.manifest.gpu_hours import budget_of
+from katib.manifest.object import OWN_SPEC
 from katib.manifest.search import Algorithm, Parameter, Search
 from katib.metrics import DEFAULT_FILTER, compile_filter
 from katib.tree import at
@@ -103,6 +104,8 @@ class Experiment:
     """The number of failed trials that ends the search; None: they never do."""
     gpu_hours: float | None
     """The budget that ends the search, in GPU-hours; None: it has none."""
+    own_spec: str
+    """The user's own spec that it was rendered from, as JSON; empty where there is none."""
     spec: Mapping[str, object]
     """The `spec` of the manifest as it was read: what makes two searches the same search."""
 
@@ -121,6 +124,7 @@ class Experiment:
             dict(self.spec),
             corpus,
             self.gpu_hours,
+            self.own_spec,
         )
 
     def trial(self, trial_name: str, assignments: Mapping[str, str]) -> TrialPod:
@@ -148,6 +152,7 @@ def load_experiment(text: str, source: str) -> Experiment:
         goal=spec.objective.goal,
         max_failed_trials=spec.max_failed_trial_count,
         gpu_hours=budget_of(manifest.metadata.annotations),
+        own_spec=manifest.metadata.annotations.get(OWN_SPEC, ""),
         spec=at(document, "spec"),
     )
 

@@ -20,6 +20,8 @@ DEFAULT_PARALLEL_TRIALS = 3
 GPU_RESOURCE = "nvidia.com/gpu"
 PLAN = "sepsweep/plan"
 """The annotation of an Experiment that follows from a search: what was planned, as JSON."""
+OWN_SPEC = "sepsweep/spec"
+"""The annotation of an Experiment that was rendered from a user's own spec: that spec, as JSON."""
 _POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
 _JOB = ("trialTemplate", "trialSpec")
 

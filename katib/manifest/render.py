@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
 from katib.manifest.gpu_hours import ANNOTATION
+from katib.manifest.object import OWN_SPEC
 from katib.manifest.sweep import decimal, parameter, remarks
 from katib.metrics import metric_filter
 from katib.ranges import text_of
 from katib.site import Site
-from katib.spec import Spec, file_of
+from katib.spec import Spec, file_of, is_path
 from katib.spec_command import FIRST_SEED, SEED, filled, placeholders
 from katib.spec_flags import require_flags
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
@@ -89,6 +90,7 @@ class Overrides:
 def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str = "") -> str:
     """Returns the Katib v1beta1 Experiment of `spec`, which `word` names, on `site`; same input, same text."""
     overrides = overrides or Overrides()
+    annotations = _annotations(spec, overrides, own=bool(spec.model) and is_path(word))
     source, spec = file_of(spec, word), overrides.apply(spec)
     words = command(spec, site)
     if spec.command is None:
@@ -111,7 +113,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         prestop=_prestop(spec) if spec.command is None else "",
         continues=CONTINUES if _pauses(spec) else "",
         label=CONTINUES_LABEL,
-        gpu_hours=ANNOTATION,
+        annotations=annotations,
         kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
         # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
@@ -179,6 +181,17 @@ def fixed_flags(spec: Spec) -> dict[str, list[str]]:
     """Returns the flags that are not searched, each with its values as in the command."""
     listed = {name: value if isinstance(value, list) else [value] for name, value in spec.fixed.items()}
     return {flag_of(name): [text_of(item) for item in values] for name, values in listed.items()}
+
+
+def _annotations(spec: Spec, overrides: Overrides, *, own: bool) -> dict[str, str]:
+    """Returns the annotations: the budget in GPU-hours, and of a user's `own` spec all that tables need of it."""
+    hours = overrides.gpu_hours or spec.gpu_hours
+    found = {ANNOTATION: text_of(hours)} if hours else {}
+    if own:
+        # `arch` takes the next phase from the file, whose path says nothing elsewhere.
+        kept = spec.model_copy(update={"next_phase": None})
+        found[OWN_SPEC] = kept.model_dump_json(exclude_defaults=True)
+    return found
 
 
 def _settings(spec: Spec) -> dict[str, str]:

@@ -65,7 +65,7 @@ def read(folder: Path) -> TrialTable:
         found = read_json(path, LARGEST_TABLE)
         identity = identity_from(found["experiment"])
         manifest = Manifest(identity.spec)
-        source = origin(manifest)
+        source = origin(manifest, identity.own_spec)
         return TrialTable(
             identity,
             tuple(_row(record, identity.metric) for record in found["trials"]),

@@ -1,5 +1,10 @@
 """Finds the spec that a manifest was rendered from, and the budget of its search. It reads nothing but specs."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
+from pydantic import ValidationError
+
 from katib.manifest.object import Manifest
 from katib.manifest.render import fixed_flags
 from katib.spec import Spec, load_spec, specs
@@ -7,17 +12,28 @@ from katib.table.trial_table import Budget
 from katib.trainer_contract import Flags
 
 
-def origin(manifest: Manifest) -> Spec | None:
-    """Returns the spec of the manifest's model if its command has all the fixed settings of the spec, else None.
+def origin(manifest: Manifest, own_spec: str = "") -> Spec | None:
+    """Returns the spec that the manifest was rendered from; None where no spec has its settings.
+
+    That is the user's `own_spec`, where the search has recorded one, or else one of ours.
+    """
+    return next((spec for spec in _candidates(own_spec) if fits(spec, manifest)), None)
+
+
+def fits(spec: Spec, manifest: Manifest) -> bool:
+    """Returns whether the manifest's command trains the model of the spec with all of its fixed settings.
 
     The baseline of a spec does not apply to another preset, or to a manifest that someone wrote by hand.
     """
-    flags = manifest.trainer_flags
-    for name in specs():
-        spec = load_spec(name)
-        if manifest.model == spec.model and fixed_flags(spec).items() <= flags.items():
-            return spec
-    return None
+    same = bool(spec.model) and manifest.model == spec.model
+    return same and fixed_flags(spec).items() <= manifest.trainer_flags.items()
+
+
+def _candidates(own_spec: str) -> Iterator[Spec]:
+    # A record may come from anybody, or from another version.
+    with suppress(ValidationError):
+        yield Spec.model_validate_json(own_spec)
+    yield from map(load_spec, specs())
 
 
 def budget(manifest: Manifest, source: Spec | None) -> Budget | None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from katib.spec import SPECS, experiment_of, search_name
+from katib.backend.local.store import Store
+from katib.backend.local.table import read_table
+from katib.conclude.remarks import differences, no_baseline
+from katib.manifest.experiment import load_experiment
+from katib.manifest.object import Manifest
+from katib.spec import SPECS, experiment_of, load_spec, search_name
+from katib.table import export
+from katib.table.origin import origin
 from tests.verbs import katib
 
 
@@ -55,3 +62,46 @@ def test_a_wrong_one_is_one_line(verb: str, content: str | None, line: str, spec
     done = katib(verb, "wrong.yaml")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {line}\n"
+
+
+@pytest.fixture
+def searched(spec: Path) -> Path:
+    """Returns the spec with a baseline, once a search of it is on record, in runs/mine."""
+    text = spec.read_text()
+    spec.write_text(text + 'baseline: {seeds: {42: 1.5, 123: 2.5}, differences: ["old\\u202Edata"]}\n')
+    made = load_experiment(katib("render", "mine.yaml", "--trials", "2").stdout, "mine.yaml")
+    Path("runs/mine").mkdir(parents=True)
+    Store.create(Path("runs/mine"), made.identity()).close()
+    return spec
+
+
+def test_its_search_has_its_baseline(searched: Path) -> None:
+    table = read_table(Path("runs"), "mine")
+    assert table.spec == load_spec("mine.yaml")
+    assert table.baseline is not None
+    assert (table.baseline.mean, no_baseline(table)) == (2.0, "")
+    assert "trained with old data." in differences(table)
+    export.write(table, Path("saved"))
+    assert export.read(Path("saved")).baseline == table.baseline
+
+
+def test_its_plan_counts_its_search(searched: Path) -> None:
+    """The spec may have other ranges and trials now; its fixed settings say whether it is the same training."""
+    searched.write_text(searched.read_text().replace("\ntrials: ", "\ntrials: 1"))
+    assert katib("plan", "mine.yaml").stderr == ""
+    searched.write_text(searched.read_text().replace("  patience: 4\n", "  patience: 77\n"))
+    assert "settings that its spec does not have" in katib("plan", "mine.yaml").stderr
+
+
+def test_a_record_of_no_spec_or_of_another_training_is_none(searched: Path) -> None:
+    table = read_table(Path("runs"), "mine")
+    manifest, own = Manifest(table.identity.spec), table.identity.own_spec
+    ours = load_spec("demo")
+    for record in (
+        "",
+        "{",
+        "[1]",
+        own.replace('"epochs"', '"epoch"'),
+        own.replace('"patience":4', '"patience":77'),
+    ):
+        assert origin(manifest, record) == ours

@@ -12,11 +12,11 @@ from katib.backend.base import Page
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
-from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object
+from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object, annotations_of
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.table import cluster_table
 from katib.errors import ClusterError, SepsweepError
-from katib.manifest.object import PLAN
+from katib.manifest.object import OWN_SPEC, PLAN
 from katib.site import Site
 from katib.spec import search_name
 from katib.table.trial_table import TrialTable
@@ -90,8 +90,9 @@ class ClusterBackend:
 def as_deployed(item: Object) -> Object:
     """Returns the manifest that recreates an Experiment of the cluster.
 
-    It keeps the plan, but not what Katib, Kubernetes and `stop` have noted on the Experiment.
+    It keeps the plan and the user's own spec, but not what Katib, Kubernetes and `stop` have noted on the Experiment.
     """
     metadata = {key: item["metadata"][key] for key in ("name", "namespace", "labels")}
-    metadata["annotations"] = {PLAN: item["metadata"]["annotations"][PLAN]}
+    annotations = annotations_of(item)
+    metadata["annotations"] = {name: annotations[name] for name in (PLAN, OWN_SPEC) if name in annotations}
     return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": item["spec"]}

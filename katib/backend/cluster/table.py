@@ -26,7 +26,7 @@ from katib.backend.cluster.kubectl import forwarded
 from katib.backend.cluster.status import LOG_BYTES, Curves, LiveTrial, Progress, read_progress
 from katib.errors import ClusterError
 from katib.manifest.gpu_hours import known_budget
-from katib.manifest.object import Manifest
+from katib.manifest.object import OWN_SPEC, Manifest
 from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
@@ -142,9 +142,12 @@ def observed(address: str, trials: Iterable[str]) -> dict[str, Metrics]:
 
 def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest) -> TrialTable:
     """Returns the table of a search from its progress, its metrics by trial, and its manifest."""
-    search, source = progress.search, origin(manifest)
+    search, own_spec = progress.search, manifest.annotations.get(OWN_SPEC, "")
+    source = origin(manifest, own_spec)
     maximize, most = search.direction is Direction.MAXIMIZE, known_budget(manifest.annotations)
-    identity = Identity(search.name, search.metric, maximize, search.strategy, manifest.spec, gpu_hours=most)
+    identity = Identity(
+        search.name, search.metric, maximize, search.strategy, manifest.spec, gpu_hours=most, own_spec=own_spec
+    )
     trials = (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows)
     continues = {row.trial.name: row.trial.continues for row in progress.rows}
     joined = with_pauses(joined_rows(trials, continues), pauses=manifest.pauses)

@@ -82,7 +82,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         manifest,
         direction=identity.direction,
     )
-    source = origin(manifest)
+    source = origin(manifest, identity.own_spec)
     return TrialTable(
         identity,
         best_first(rows, identity.direction),
