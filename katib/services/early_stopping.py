@@ -18,7 +18,6 @@ import time
 from collections import OrderedDict
 
 from katib.errors import ClusterError
-from katib.search.promotion import Promote
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import because
 from katib.services import requests
@@ -58,10 +57,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
 
     def ValidateEarlyStoppingSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Checks the settings; the error becomes the reason for which Katib fails the experiment."""
-        rule = stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
-        if isinstance(rule, Promote):
-            # The suggestion service does not propose continuations: on Katib each pause would be final.
-            raise RequestError("promote runs on one machine only (make local); on Katib use medianstop")
+        stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
         return pb.ValidateEarlyStoppingSettingsReply()
 
     def GetEarlyStoppingRules(self, request: Message, context: object) -> Message:  # noqa: N802

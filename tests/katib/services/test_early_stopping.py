@@ -360,14 +360,16 @@ def test_both_rules_are_taken(stub: Stub, name: str) -> None:
     assert stub.ValidateEarlyStoppingSettings(request) is not None
 
 
-def test_promote_is_refused_where_nothing_continues(stub: Stub) -> None:
-    """On Katib each of its pauses would be final."""
+def test_the_settings_of_promote_are_checked(stub: Stub) -> None:
+    """It has no default rungs: they depend on the epochs, which no request holds."""
     request = pb.ValidateEarlyStoppingSettingsRequest()
     request.early_stopping.algorithm_name = "promote"
-    setting = request.early_stopping.algorithm_settings.add()
-    setting.name, setting.value = "rung_epochs", "6,18,50"
-    problem = refused(lambda: stub.ValidateEarlyStoppingSettings(request), grpc.StatusCode.INVALID_ARGUMENT)
-    assert "promote runs on one machine only (make local); on Katib use medianstop" in problem
+    bad = grpc.StatusCode.INVALID_ARGUMENT
+    assert "needs the setting 'rung_epochs'" in refused(lambda: stub.ValidateEarlyStoppingSettings(request), bad)
+    request.early_stopping.algorithm_settings.add(name="rung_epochs", value="6,18,50")
+    assert stub.ValidateEarlyStoppingSettings(request) == pb.ValidateEarlyStoppingSettingsReply()
+    request.early_stopping.algorithm_settings.add(name="eta", value="1")
+    assert "eta" in refused(lambda: stub.ValidateEarlyStoppingSettings(request), bad)
 
 
 def test_a_bad_question_is_refused_with_what_is_wrong(stub: Stub) -> None:
