@@ -147,7 +147,7 @@ class Services:
 def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services:
     """Returns the services of a search in a namespace as k8s/base makes it, with their collector beside each trial."""
     place.cluster.merge(NAMESPACE, place.namespace, {"metadata": {"labels": {SECURITY: "baseline"}}})
-    collector = partial(services.collector, image, place)
+    collector = partial(services.collector, image, place, NAME)
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
     return Services(place, services.start(place, NAME, image))
 

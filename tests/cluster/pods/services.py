@@ -172,10 +172,9 @@ def pod_spec(ref: str, *, stopping: bool = True) -> Object:
     return pod
 
 
-def collector(ref: str, tools: Tools, trial: str) -> dict[str, Any]:
+def collector(ref: str, tools: Tools, experiment: str, trial: str) -> dict[str, Any]:
     """Returns the collector's container, without its name, its security context and the volume that it shares."""
     (entry,) = [item for item in RUNTIME["metricsCollectors"] if item["kind"] == "StdOut"]
-    search = trial.rpartition("-")[0]
     arguments = {
         "-t": trial,
         "-m": METRIC,
@@ -185,7 +184,7 @@ def collector(ref: str, tools: Tools, trial: str) -> dict[str, Any]:
         "-f": metric_filter(METRIC),
         "-format": "TEXT",
         "-stop-rule": RULE,
-        "-s-earlystop": f"{search}-bayesianoptimization.{tools.namespace}:6788",
+        "-s-earlystop": f"{experiment}-bayesianoptimization.{tools.namespace}:6788",
     }
     words = [word for pair in arguments.items() for word in pair]
     return {**{key: entry[key] for key in entry if key != "kind"}, "image": ref, "args": words}

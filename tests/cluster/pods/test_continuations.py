@@ -17,8 +17,8 @@ from tests.cluster.pods.trial import NAME, shortened, wait_for_line
 from tests.cluster.search import Katib
 from tests.katib.services.rig import DbManager, double, experiment, point
 
-EPOCHS = 80
-RUNGS = [*range(2, 8), *range(60, 68)]
+EPOCHS = 120
+RUNGS = [*range(2, 12), *range(60, 100)]
 """Each pause has several: an epoch takes a fraction of a second, and the collector asks every quarter of one."""
 SETTINGS = {"rung_epochs": ",".join(map(str, RUNGS)), "eta": "2", "configurations": "3"}
 
@@ -40,7 +40,7 @@ class Search:
         self.tools = services.tools
         self.tools.cluster.apply(EXPERIMENT, promoted(site))
         self.katib = shortened(Katib(self.tools, NAME))
-        self.stub = services.suggestion()
+        self.stub, self.stopping = services.suggestion(), services.early_stopping()
         self.names: list[str] = []
         space = self.katib.experiment["spec"]["parameters"]
         ranges = [(item["name"], item["feasibleSpace"]) for item in space]
@@ -54,6 +54,8 @@ class Search:
             experiment=self.experiment, current_request_number=1, total_request_number=len(self.names) + 1
         )
         reply = self.stub.GetSuggestions(request, timeout=PATIENCE, wait_for_ready=True)
+        rules = pb.GetEarlyStoppingRulesRequest(experiment=self.experiment)
+        self.stopping.GetEarlyStoppingRules(rules, timeout=PATIENCE, wait_for_ready=True)  # which reads all trials
         (item,) = reply.parameter_assignments
         continues = item.labels.get("sepsweep/continues", "")
         name = item.trial_name or f"{NAME}-a1b2c3d4"
@@ -89,7 +91,7 @@ def test_a_configuration_goes_on_in_its_directory_though_its_pod_was_deleted(
     search = Search(running, site)
     first = search.next()
     assert search.ended(first) == "EarlyStopped"
-    search.bad("x", 7, db)
+    search.bad("x", 11, db)
 
     second = search.next()
     assert second == f"{first}-2"
@@ -101,7 +103,7 @@ def test_a_configuration_goes_on_in_its_directory_though_its_pod_was_deleted(
     assert json.loads((folder / "summary.json").read_text())["state"] == "stopped"
     search.katib.pod(second, after=pod)
     assert search.ended(second) == "EarlyStopped"
-    search.bad("y", 67, db)
+    search.bad("y", 99, db)
 
     third = search.next()
     assert (third, search.ended(third)) == (f"{first}-3", "Running")
