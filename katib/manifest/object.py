@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
+from katib.manifest.configurations import in_force
 from katib.metrics import DEFAULT_FILTER
 from katib.stop_settings import PROMOTE, configurations_in
 from katib.trainer_contract import Flags
@@ -35,8 +36,11 @@ class Manifest:
 
     @classmethod
     def of(cls, document: Tree) -> "Manifest":
-        """Returns the manifest that a parsed file, or an object of the Kubernetes API, holds."""
-        return cls(at(document, "spec"), at(document, "metadata"))
+        """Returns the manifest that a parsed file, or an object of the Kubernetes API, holds.
+
+        Its stop rule has as many configurations as the annotation says, where there is one.
+        """
+        return cls(in_force(document), at(document, "metadata"))
 
     @property
     def name(self) -> str:

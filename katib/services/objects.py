@@ -4,6 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from katib.manifest.configurations import annotated
 from katib.manifest.gpu_hours import budget_of
 from katib.manifest.search import Algorithm
 from katib.metrics import rankable
@@ -34,6 +35,11 @@ class ExperimentObject:
     def gpu_hours(self) -> float | None:
         """Its budget in GPU-hours; None where it has none. Raises ManifestError where that is no number."""
         return budget_of(self.annotations)
+
+    @property
+    def configurations(self) -> int | None:
+        """The number of configurations that replaces that of its rule promote; None where none does."""
+        return annotated(self.annotations)
 
     @property
     def annotations(self) -> dict[str, str]:

@@ -134,7 +134,11 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         assert search.early_stopping is not None  # noqa: S101 (search.pauses)
         rule = stop_rule(search.early_stopping, search.direction, search.metric)
         assert isinstance(rule, Promote)  # noqa: S101 (the rule of that name)
-        return self._api, self._db_manager, rule
+        try:
+            changed = self._api.experiment(search.name).configurations
+        except (AbsentError, NoRightError):
+            changed = None
+        return self._api, self._db_manager, rule if changed is None else replace(rule, configurations=changed)
 
     def ValidateAlgorithmSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Checks the whole experiment: this is the only call whose error ends it; Katib repeats all others for ever."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from katib.backend.cluster.kinds import Object, annotations_of
 from katib.backend.cluster.run_directories import RunDirectory
+from katib.manifest.configurations import with_rule_of
 from katib.manifest.gpu_hours import ANNOTATION, HOURS_BEFORE
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
 from katib.text import number
@@ -84,9 +85,10 @@ def with_trials(manifest: Object, trials: Sequence[OldTrial]) -> Object:
 def carried(manifest: Object, deployed: Object) -> Object:
     """Returns the Experiment with what `deployed` has from an earlier continuation.
 
-    That is the first suggestions with names, and the hours spent before. A budget in GPU-hours stays where the
-    manifest names none.
+    That is the first suggestions with names, the hours spent before, and the stop rule. A budget in GPU-hours stays
+    where the manifest names none.
     """
+    manifest = dict(with_rule_of(manifest, deployed))
     named = [first for first in _first(deployed) if first.trial]
     before, own = annotations_of(deployed), annotations_of(manifest)
     kept = {name: before[name] for name in (HOURS_BEFORE, ANNOTATION) if name in before and name not in own}

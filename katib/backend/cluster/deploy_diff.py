@@ -1,7 +1,7 @@
 """Compares an Experiment with the deployed one: deploying creates, changes or continues it, or does nothing.
 
-Katib's webhook accepts changes of three numbers only (validator.go, ValidateExperiment), and the budget in GPU-hours is
-an annotation; everything else defines the search, so that another search needs another name.
+Katib's webhook accepts changes of three numbers only (validator.go, ValidateExperiment); the budget in GPU-hours and
+another number of configurations are annotations. Everything else defines the search: another one needs another name.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,13 @@ from katib.errors import ClusterError
 from katib.manifest.diff import flags, leaf, pairs, searched, settings
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import Manifest
+from katib.stop_settings import CONFIGURATIONS
 from katib.trainer_contract import Flags
 from katib.tree import Tree, texts_at
 
 GPU_HOURS = "gpu_hours"
 """The path of the budget in GPU-hours, which is an annotation: Katib does not look at it."""
-BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount", GPU_HOURS)
+BUDGET = ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount", GPU_HOURS, CONFIGURATIONS)
 TRIAL_JOB = "trialTemplate.trialSpec"
 COMMAND = ".template.spec.containers[0].command"
 """The part of a trial's Job that says what is trained; the rest says where, and comes from the site file."""
@@ -93,7 +94,7 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
         return DeployDiff(manifest, "create")
     manifest = carried(manifest, current)
     wanted, name = manifest["spec"], name_of(manifest)
-    changes = (*_changes(current["spec"], wanted), *_hours(current, manifest))
+    changes = (*_changes(current["spec"], wanted), *_annotated(current, manifest))
     search, other = read_search(current), _other_search(current["spec"], wanted)
     if search.deleting:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
@@ -163,10 +164,10 @@ def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...
     if all(change.path == GPU_HOURS for change in changes):
         return
     if wanted["maxTrialCount"] <= trials:
-        raise ClusterError(
-            f"experiment '{name}' has {trials} trials already: Katib changes nothing unless TRIALS is at least"
-            f" {trials + 1}"
-        )
+        least = f"TRIALS is at least {trials + 1}"
+        if Manifest(wanted).pauses:
+            least = f"maxTrialCount, continuations included, is at least {trials + 1}; name more TRIALS"
+        raise ClusterError(f"experiment '{name}' has {trials} trials already: Katib changes nothing unless {least}")
     before, after = search.parallel, wanted["parallelTrialCount"]
     if any(change.path == "parallelTrialCount" for change in changes) and after < before:
         raise ClusterError(
@@ -175,8 +176,11 @@ def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...
         )
 
 
-def _hours(before: Object, after: Object) -> Iterator[Change]:
-    """Yields the change of the budget in GPU-hours."""
+def _annotated(before: Object, after: Object) -> Iterator[Change]:
+    """Yields the changes of what is an annotation: the budget in GPU-hours, and the number of configurations."""
+    counts = [manifest.configurations for manifest in map(Manifest.of, (before, after)) if manifest.pauses]
+    if len(set(counts)) > 1:
+        yield Change(CONFIGURATIONS, *counts)
     old, new = (annotations_of(item).get(ANNOTATION) for item in (before, after))
     if old != new:
         yield Change(GPU_HOURS, old, new)

@@ -152,7 +152,7 @@ def read_search(item: Object) -> Search:
         direction=direction,
         strategy=cast(Strategy, strategies.get(metric, direction.strategy)),
         max_trials=spec.get("maxTrialCount") or 0,
-        configurations=Manifest(spec).configurations or 0,
+        configurations=Manifest.of(item).configurations or 0,
         parallel=spec.get("parallelTrialCount") or 3,
         trials=status.get("trials") or 0,
         failed=(status.get("trialsFailed") or 0) + (status.get("trialMetricsUnavailable") or 0),

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from katib.manifest.configurations import ANNOTATION
 from katib.services import continuations
 from katib.services.early_stopping import EarlyStopping
 from katib.services.server import start
@@ -230,6 +231,16 @@ def test_one_that_starts_anew_counts_once_it_has_come_as_far(katib: Katib) -> No
     katib.points[name]["lr"] = "0.5"
     katib.train(name)
     assert katib.state(name) == "Running"
+
+
+def test_the_experiment_may_have_more_configurations_than_its_rule(katib: Katib) -> None:
+    assert len(katib.ask(CONFIGURATIONS)) == CONFIGURATIONS
+    annotations = katib.cluster.objects[f"experiments/{NAME}"]["metadata"]["annotations"] = {ANNOTATION: "no number"}
+    assert not began(katib, 1)
+    annotations[ANNOTATION] = str(CONFIGURATIONS + 1)
+    assert began(katib, 1)
+    assert not began(katib, 1)
+    assert len(set(katib.first.values())) == CONFIGURATIONS + 1
 
 
 def test_without_what_continuations_need_the_search_is_refused(katib: Katib) -> None:

@@ -11,10 +11,11 @@ from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.admission import trial_job
 from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
+from katib.manifest.configurations import ANNOTATION as CONFIGURATIONS
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.render import Overrides, render
 from katib.site import Site, load_site
-from katib.spec import load_spec
+from katib.spec import EarlyStopping, load_spec
 
 
 def manifest(site: Site | None = None, **overrides: Any) -> dict[str, Any]:
@@ -52,6 +53,42 @@ def test_a_budget_in_gpu_hours_changes_in_place_and_stays_where_a_deployment_nam
     kept = diff(manifest(trials=40), found)
     assert ([str(change) for change in kept.changes]) == ["trials: 25 -> 40"]
     assert kept.manifest["metadata"]["annotations"] == {ANNOTATION: "12"}
+
+
+def promoting(**overrides: Any) -> dict[str, Any]:
+    """Returns the Experiment of a search that pauses trials."""
+    spec = load_spec("dprnn").model_copy(update={"early_stopping": EarlyStopping(name="promote")})
+    found: dict[str, Any] = yaml.safe_load(render(spec, load_site(), Overrides(**overrides)))
+    return found
+
+
+def test_more_configurations_of_a_search_that_pauses_change_in_place_without_its_stop_rule() -> None:
+    found, more = promoting(), promoting(trials=40)
+    found["metadata"]["uid"] = "u"
+    found["status"] = {"trials": 3, "conditions": [{"type": "Running", "status": "True"}]}
+    made = diff(more, found)
+    assert (made.action, made.manifest["metadata"]["annotations"]) == ("change", {CONFIGURATIONS: "40"})
+    assert [str(change) for change in made.changes] == ["trials: 38 -> 61", "configurations: 25 -> 40"]
+    applied = {**found, "spec": made.manifest["spec"], "metadata": found["metadata"] | made.manifest["metadata"]}
+    assert applied["spec"] == found["spec"] | {"maxTrialCount": 61}
+    assert (diff(more, applied).action, read_search(applied).configurations) == ("nothing", 40)
+    fewer = diff(promoting(), applied)
+    assert [str(change) for change in fewer.changes] == ["trials: 61 -> 38", "configurations: 40 -> 25"]
+    assert fewer.manifest["metadata"]["annotations"] == {CONFIGURATIONS: "25"}
+    applied["status"] = {"trials": 61, "conditions": [{"type": "Succeeded", "status": "True"}]}
+    assert diff(promoting(trials=41), applied).action == "change"
+    applied["status"]["conditions"] = found["status"]["conditions"]
+    with pytest.raises(ClusterError, match="continuations included, is at least 62; name more TRIALS"):
+        diff(promoting(), applied)
+    applied["metadata"]["annotations"] = {CONFIGURATIONS: "many"}
+    assert read_search(applied).configurations == 25
+
+
+def test_another_eta_is_another_search() -> None:
+    other = promoting(trials=40)
+    other["spec"]["earlyStopping"]["algorithmSettings"][1]["value"] = "4"
+    with pytest.raises(ClusterError, match=r"eta: 3 -> 4"):
+        diff(other, running() | promoting() | {"status": {}} | {"metadata": running()["metadata"]})
 
 
 def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:
