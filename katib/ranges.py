@@ -117,6 +117,16 @@ class Range(Strict):
         steps = f" in steps of {text_of(self.step)}" if self.step else ""
         return f"from {text_of(low)} to {text_of(high)}{steps}"
 
+    def holds(self, text: str) -> bool:
+        """Returns whether the word of a command lies in this range, on a step or not."""
+        if self.texts:
+            return text in self.texts
+        low, high = self.bounds
+        try:
+            return low <= float(text) <= high
+        except ValueError:
+            return False
+
     def problem(self, value: Value) -> str:
         """Returns why `value` is none of this range; empty if it is one."""
         text = text_of(value)

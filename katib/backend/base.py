@@ -77,10 +77,13 @@ class Backend(Protocol):
     def manifest(self, experiment: str) -> str | None:
         """Returns the Experiment manifest that `experiment` runs or ran with, as text; None where there is none."""
 
-    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> PreparedRun | None:
+    def prepare(
+        self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False
+    ) -> PreparedRun | None:
         """Returns the run of the Experiment `name`, which follows from `search`; None where it is already running.
 
-        `data` is the corpus; by default the one that the search was trained on.
+        `data` is the corpus; by default the one that the search was trained on. `named` says that the manifest comes
+        from a file that the user has named, and so may run any program.
         """
 
     def page(self, experiment: str | None, port: int) -> AbstractContextManager[Page]:

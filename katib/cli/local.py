@@ -20,7 +20,7 @@ from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
 from katib.program import as_typed
-from katib.site import load_site
+from katib.site import Site, load_site
 from katib.spec import is_spec, load_spec, specs
 from katib.table.formats import print_table
 from katib.terminal import output, print_words, say
@@ -82,15 +82,18 @@ def _ask(cost: str, yes: bool) -> None:
 
 
 def _rendered(model: str, overrides: Overrides, site: Path | None) -> str:
-    """Returns the manifest in a form that suits this machine.
+    """Returns the manifest in a form that suits this machine."""
+    return render(load_spec(model), here(load_site(site)), overrides, model)
+
+
+def here(site: Site) -> Site:
+    """Returns the site as this machine.
 
     The corpus is the folder itself, no more trials run at a time than the machine can hold, and no trial waits for disk
     space: the engine ends the search with a message when the disk is full.
     """
-    place = load_site(site)
-    most = place.parallel_trials if gpus() else min(place.parallel_trials, os.cpu_count() or 1)
-    place = place.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
-    return render(load_spec(model), place, overrides, model)
+    most = site.parallel_trials if gpus() else min(site.parallel_trials, os.cpu_count() or 1)
+    return site.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
 
 
 def _read(path: Path, overrides: Overrides, site: Path | None) -> str:

@@ -3,8 +3,9 @@
 Katib draws each parameter independently, so a handful of whole configurations becomes one categorical parameter, `run`,
 whose values are the runs (`lr=0.0021,weight_decay=1.2e-05,seed=123`), with grid as the algorithm: each run is trained
 once, on stock Katib, with our services and on one machine. The trainer takes the value with --set and reads each
-setting as the type of its own flag. Everything else is copied from the search: image, epochs, curriculum, resources,
-metric filter. An annotation of the Experiment holds the plan, so that it is found with the Experiment.
+setting as the type of its own flag; a command that a spec declares gets the settings from a script. Everything else is
+copied from the search: image, epochs, curriculum, resources, metric filter. An annotation of the Experiment holds the
+plan, so that it is found with the Experiment.
 """
 
 import math
@@ -19,6 +20,7 @@ from katib.conclude.plan import RUN, FollowUpPlan
 from katib.conclude.selection import SEED
 from katib.errors import ManifestError
 from katib.manifest.command import is_trainer
+from katib.manifest.declaration import Declaration
 from katib.manifest.object import OWN_SPEC, PLAN, Manifest
 from katib.table.trial_table import TrialRow
 from katib.trainer_contract import RUNS, Flags
@@ -36,7 +38,8 @@ _NUMBERLIKE = re.compile(r"[-+.]?\d[\w.+-]*")
 def derived(search: Manifest, plan: FollowUpPlan) -> str:
     """Returns the manifest of `plan` as text, made from that of its search.
 
-    Raises ManifestError where the trials of the search do not run our trainer: no other program takes --set.
+    Raises ManifestError where the trials of the search neither run our trainer, whose --set takes a run, nor a command
+    that a spec declares.
     """
     # What goes on from an extension is made from that, and not from the search.
     old, new, words = search.name or plan.search, plan.name, plan.words
@@ -87,7 +90,7 @@ def seed_of(row: TrialRow, search: Manifest) -> int:
 
     Raises ManifestError where neither has it: a verdict must know which seeds the search has seen.
     """
-    words = search.flags.get(Flags.SEED, [])
+    words = [str(search.declared.seed)] if search.declared else search.flags.get(Flags.SEED, [])
     text = row.assignments.get(SEED, words[0] if len(words) == 1 else "")
     if not text.isdecimal():
         raise ManifestError(
@@ -97,7 +100,9 @@ def seed_of(row: TrialRow, search: Manifest) -> int:
 
 
 def require_trainer(manifest: Manifest, search: str) -> None:
-    """Raises ManifestError where the trials of `search` do not run our trainer."""
+    """Raises ManifestError where the trials of `search` neither run our trainer nor a command that is declared."""
+    if manifest.declared is not None:
+        return
     if not manifest.container:
         raise ManifestError(
             f"{search}: its trials are no Jobs with a primary container; only runs of `python -m trainer` can be"
@@ -107,12 +112,15 @@ def require_trainer(manifest: Manifest, search: str) -> None:
         named = takewhile(lambda word: "${" not in word, manifest.command[:3])
         program = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
         raise ManifestError(
-            f"{search}: its trials run '{program}'; only runs of `python -m trainer` can be repeated one by one"
+            f"{search}: its trials run '{program}'; only runs of `python -m trainer` can be repeated one by one,"
+            " or by the verb confirm those of a spec's command, if it gets that spec by its path"
         )
 
 
 def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
     """Returns the trainer's container with `run` instead of the searched flags and the seed."""
+    if search.declared is not None:
+        return {**search.container, "command": ["sh", "-c", _script(search.declared, plan)]}
     given = {Flags.SEED, *("--" + name.replace("_", "-") for group in plan.groups for name in group.configuration)}
     searched = [
         f"${{trialParameters.{name}}}"
@@ -130,6 +138,15 @@ def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
     if env := items_at(search.container, "env"):
         changes = {**changes, "env": [_in_group(variable, experiment) for variable in env]}
     return {**without(search.container, "args"), **changes}
+
+
+def _script(declared: Declaration, plan: FollowUpPlan) -> str:
+    """Returns the script of the command that a spec declares. Raises ManifestError for a run that is none of its."""
+    runs = {word: dict(part.split("=", 1) for part in word.split(",")) for word in plan.words}
+    for settings in runs.values():
+        if found := declared.problem(settings):
+            raise ManifestError(f"{plan.search}: {found}; name the spec with which it was run")
+    return declared.script(f"${{trialParameters.{RUN}}}", runs)
 
 
 def _in_group(variable: Tree, experiment: str) -> Tree:

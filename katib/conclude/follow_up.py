@@ -15,7 +15,10 @@ from katib.conclude.fixed_runs import derived
 from katib.conclude.plan import FollowUpPlan, Purpose, experiment_name, plan_of, purpose_name
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
+from katib.manifest.render import declaration, render
 from katib.manifest.schema import experiment_document
+from katib.site import Site
+from katib.spec import Spec
 from katib.table.trial_table import TrialTable
 from katib.trial import WITHOUT_RESULT
 
@@ -101,11 +104,31 @@ def propose(plan: FollowUpPlan, search: Manifest, earlier: FollowUp | None = Non
     return follow_up
 
 
-def prepare(backend: Backend, follow_up: FollowUp, data: Path | None) -> PreparedRun | None:
-    """Returns the run of what is missing; None where nothing is, or where it is already running."""
+def declared_manifest(stored: Manifest, spec: Spec, site: Site, file: str) -> Manifest:
+    """Returns the manifest that the spec in `file` renders to, with what it declares of its command.
+
+    Raises ManifestError where the trials of the search ran another command, by its `stored` manifest.
+    """
+    made = replace(_manifest(render(spec, site, word=file), spec.name), declared=declaration(spec, site))
+    if made.command != stored.command:
+        raise ManifestError(
+            f"{file}: its command is '{' '.join(made.command)}', but the trials of '{spec.name}' ran"
+            f" '{' '.join(stored.command)}'; name the spec with which they ran"
+        )
+    return made
+
+
+def prepare(
+    backend: Backend, follow_up: FollowUp, data: Path | None, declared: Manifest | None = None
+) -> PreparedRun | None:
+    """Returns the run of what is missing; None where nothing is, or where it is already running.
+
+    Where the search's manifest is `declared` by a spec that the user has named, what runs comes from that alone.
+    """
     if not follow_up.outstanding and not follow_up.failures:
         return None
-    prepared = backend.prepare(follow_up.name, follow_up.text, follow_up.plan.search, data)
+    text = follow_up.text if declared is None else derived(declared, follow_up.plan)
+    prepared = backend.prepare(follow_up.name, text, follow_up.plan.search, data, named=declared is not None)
     return prepared if prepared is not None and (follow_up.outstanding or prepared.retries) else None
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
+from katib.manifest.declaration import Declaration
 from katib.metrics import DEFAULT_FILTER
 from katib.stop_settings import PROMOTE, configurations_in
 from katib.trainer_contract import Flags
@@ -33,6 +34,8 @@ class Manifest:
 
     spec: Tree
     metadata: Tree = field(default_factory=dict)
+    declared: Declaration | None = None
+    """What can be repeated of the trials' command, where the user has named the spec that declares it."""
 
     @classmethod
     def of(cls, document: Tree) -> "Manifest":

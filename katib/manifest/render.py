@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
 from katib.errors import SpecError
+from katib.manifest.declaration import Declaration
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import OWN_SPEC
 from katib.manifest.sweep import decimal, parameter, remarks
@@ -169,6 +170,15 @@ def command(spec: Spec, site: Site) -> list[str]:
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]
     return words
+
+
+def declaration(spec: Spec, site: Site) -> Declaration:
+    """Returns what the spec declares of its command. Raises SpecError where no run can be repeated with other seeds."""
+    words, values = spec.command or [], _values(spec, site)
+    if SEED not in placeholders(words):
+        raise SpecError(f"spec of {spec.name}: its command has no {{seed}}, so that each run of it is the same")
+    kept = {name: f"{{{name}}}" for name in (*spec.search, SEED)}
+    return Declaration(tuple(filled(words, values | kept)), spec.search, int(values[SEED]))
 
 
 def _values(spec: Spec, site: Site) -> dict[str, str]:

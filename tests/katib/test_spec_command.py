@@ -1,6 +1,9 @@
 """A spec with the command of a trainer of one's own: examples/quadratic, really run, and what is refused before that."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +161,54 @@ def test_what_cannot_be_done_is_one_line(words: list[str], line: str, folder: Pa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {line.format(folder)}\n"
     assert not (folder / "runs").exists()
+
+
+@pytest.fixture
+def searched(folder: Path) -> Path:
+    """Returns the folder after a search of two trials."""
+    assert katib("local", "quadratic.yaml", "--trials", "2").returncode == 0
+    return folder
+
+
+def test_its_best_is_confirmed_with_other_seeds(searched: Path) -> None:
+    seeds = ("--seeds", "42,7", "--top", "1", "--baseline", "42=9,7=8", "--yes")
+    done = katib("confirm", "quadratic.yaml", *seeds)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 5" in done.stdout
+    (row,) = json.loads(katib("results", "quadratic-confirm", "--format", "json").stdout)
+    _, seed = row["assignments"]["run"].rsplit(",", 1)
+    assert seed == "seed=7"
+    told = json.loads(katib("confirm", "quadratic.yaml", "--json").stdout)
+    assert set(told["verdict"]["seeds"]) == {"42", "7"}
+    # What it repeats is what the command itself prints with that seed.
+    settings = dict(part.split("=") for part in row["assignments"]["run"].split(","))
+    words = [f"--{name}={text}" for name, text in settings.items()]
+    again = subprocess.run(
+        [sys.executable, "train.py", *words, "--out=again"], capture_output=True, text=True, check=True
+    )
+    losses = [float(line.rsplit("=", 1)[1]) for line in again.stdout.splitlines()]
+    assert row["loss"] == min(losses)
+
+
+def test_only_a_spec_that_the_user_names_is_repeated(searched: Path) -> None:
+    assert "if it gets that spec by its path" in katib("confirm", "quadratic", "--yes").stderr
+    manifest = searched / "runs/quadratic/experiment.yaml"
+    manifest.write_text(manifest.read_text().replace('"train.py"', '"evil.py"'))
+    done = katib("confirm", "quadratic.yaml", "--yes")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "but the trials of 'quadratic' ran 'python3 evil.py" in done.stderr
+    assert not (searched / "runs/quadratic-confirm").exists()
+
+
+def test_a_command_without_a_seed_is_not_confirmed(searched: Path) -> None:
+    command = "python3 train.py --rate={rate} --samples={samples} --out={run_dir}"
+    done = katib("confirm", changed(searched, command=command), "--yes")
+    assert done.stderr == ("error: spec of quadratic: its command has no {seed}, so that each run of it is the same\n")
+
+
+def test_a_run_outside_the_ranges_of_the_spec_is_refused(searched: Path) -> None:
+    search = yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text())["search"]
+    search["samples"] |= {"min": 100, "max": 200}
+    done = katib("confirm", changed(searched, search=search), "--yes")
+    assert done.returncode == 2
+    assert "and its range is from 100 to 200; name the spec with which it was run" in done.stderr

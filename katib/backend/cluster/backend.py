@@ -63,10 +63,13 @@ class ClusterBackend:
         item = deployed(self.cluster, search_name(experiment))
         return None if item is None else json.dumps(item)
 
-    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> Deployment | None:
+    def prepare(
+        self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False
+    ) -> Deployment | None:
         """Returns the deployment of the Experiment `name`, or of what is left of it where it has ended.
 
-        The corpus is the one on the site's claim, so that `data` is not used.
+        The corpus is the one on the site's claim, so that `data` is not used; and whether the user has `named` the file
+        makes no difference, since the program runs in a pod.
         """
         current = deployed(self.cluster, name)
         item = diff(read_yaml(manifest) if current is None else as_deployed(current), current)

@@ -51,9 +51,9 @@ class LocalBackend:
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
 
-    def prepare(self, name: str, manifest: str, search: str, data: Path | None) -> LocalRun:
+    def prepare(self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False) -> LocalRun:
         """Returns the run of the Experiment `name`, which resumes where it was interrupted."""
-        return LocalRun(self.out, name, manifest, search, data)
+        return LocalRun(self.out, name, manifest, search, data, named)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:

@@ -25,13 +25,17 @@ from katib.yaml_reader import read_yaml
 
 @dataclass(frozen=True)
 class LocalRun:
-    """The Experiment `name` with its manifest's text, which follows from `search`; both lie below `runs`."""
+    """The Experiment `name` with its manifest's text, which follows from `search`; both lie below `runs`.
+
+    `named` says that the manifest comes from a file that the user has named, and not from a folder.
+    """
 
     runs: Path
     name: str
     manifest: str
     search: str
     data: Path | None
+    named: bool = False
     question: str = "Run them?"
     retries: bool = False
 
@@ -39,7 +43,8 @@ class LocalRun:
         """Prints what it costs where the processor has to train. Raises FolderError where the corpus is another one."""
         from katib.backend.local.run import is_begun  # loads Optuna
 
-        require_own_program(Manifest.of(read_yaml(self.manifest)), str(self.runs / self.name / MANIFEST))
+        if not self.named:
+            require_own_program(Manifest.of(read_yaml(self.manifest)), str(self.runs / self.name / MANIFEST))
         self._require_corpus()
         if not is_begun(self._launcher) and (cost := pace(self._launcher)) is not None:
             say(str(cost))
