@@ -104,7 +104,7 @@ def _command(options: argparse.Namespace, model: str, rule: str, seed: int, name
     spec |= {"name": name, "model": model, "trials": options.configurations, "epochs": options.epochs}
     spec |= {"max_failed_trials": options.configurations, "early_stopping": dict(RULES[rule])}
     spec["algorithm"]["settings"] = {"n_initial_points": "6", "random_state": str(seed)}
-    spec["fixed"] |= {"patience": 10}
+    spec["fixed"] |= {"patience": 10, "segment_seconds": 1}
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / f"{name}.yaml"
     file.write_text(yaml.safe_dump(spec, sort_keys=False))
