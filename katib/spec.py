@@ -182,7 +182,9 @@ class Spec(Strict):
                     raise ValueError(f"'{key}' belongs to a command, and a model of ours has its own; remove it")
             return
         if self.metric is None:
-            raise ValueError("'metric' is missing: its name and direction, such as {name: loss, direction: minimize}")
+            raise ValueError(
+                "key 'metric' is missing: its name and direction, such as {name: loss, direction: minimize}"
+            )
         if self.next_phase is not None:
             raise ValueError("'next_phase' belongs to a model of ours; remove it, or search the field as a choice")
         if self.early_stopping.name == PROMOTE:

@@ -105,7 +105,10 @@ def test_a_metric_is_found_by_its_name_or_its_regexp(regexp: str | None, line: s
             {"command": None},
             "it has neither model nor command: name one, a model of ours or the command of a trainer of your own",
         ),
-        ({"metric": None}, "'metric' is missing: its name and direction, such as {name: loss, direction: minimize}"),
+        (
+            {"metric": None},
+            "key 'metric' is missing: its name and direction, such as {name: loss, direction: minimize}",
+        ),
         (
             {"metric": {"name": "loss", "direction": "minimize", "regexp": "loss"}},
             r"metric: regexp: 'loss' has no group; put the value into one, such as loss: (\S+), and write (?:...) for others",
