@@ -4,18 +4,24 @@ It may come from a file, a store or a cluster, and from anybody: what is missing
 reads as empty. What an engine needs to run trials is in katib/manifest/experiment.py, which is strict.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
-from katib.manifest.declaration import Declaration
 from katib.metrics import DEFAULT_FILTER
 from katib.stop_settings import PROMOTE, configurations_in
 from katib.trainer_contract import Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
+
+if TYPE_CHECKING:
+    # It needs Pydantic, which the image of Katib's services lacks.
+    from katib.manifest.declaration import Declaration
 
 DEFAULT_PARALLEL_TRIALS = 3
 """experiment_defaults.go of Katib v0.19."""
@@ -38,7 +44,7 @@ class Manifest:
     """What can be repeated of the trials' command, where the user has named the spec that declares it."""
 
     @classmethod
-    def of(cls, document: Tree) -> "Manifest":
+    def of(cls, document: Tree) -> Manifest:
         """Returns the manifest that a parsed file, or an object of the Kubernetes API, holds.
 
         Its stop rule has as many configurations as the annotation says, where there is one.
@@ -172,15 +178,15 @@ class Manifest:
         words = self.trainer_flags.get(flag, [])
         return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
 
-    def with_command(self, command: Sequence[str]) -> "Manifest":
+    def with_command(self, command: Sequence[str]) -> Manifest:
         """Returns the same manifest whose trials run `command`."""
         return self.with_container({**without(self.container, "args"), "command": list(command)})
 
-    def with_container(self, container: Tree) -> "Manifest":
+    def with_container(self, container: Tree) -> Manifest:
         """Returns the same manifest with another primary container."""
         containers = [container if item is self.container else item for item in items_at(self.pod, "containers")]
         return replace(self, spec=put(self.spec, (*_POD, "containers"), containers))
 
-    def with_job(self, job: Tree) -> "Manifest":
+    def with_job(self, job: Tree) -> Manifest:
         """Returns the same manifest with another Job of a trial."""
         return replace(self, spec=put(self.spec, _JOB, job))
