@@ -45,6 +45,7 @@ def test_the_example_runs_and_each_trial_has_its_folder(folder: Path) -> None:
     assert len(rows) == 2
     assert {"rate", "samples"} <= set(header.split(","))
     assert len(list(folder.glob("runs/quadratic/*/weight.txt"))) == 2
+    assert "has used so far is not counted, since it does not run our trainer" in katib("plan", "quadratic.yaml").stderr
 
 
 def test_its_manifest_has_no_defect_and_says_what_the_spec_declares(folder: Path) -> None:
