@@ -30,6 +30,7 @@ takes.render := @MODEL $(search)
 takes.check := @FILE STRICT JSON
 takes.corpus := OUT MIXTURES SECONDS SPEECH SEED
 takes.pack := DATA OUT
+takes.init := @FILE COMMAND METRIC DIRECTION RANGES REGEXP EPOCHS DATA
 takes.local := @FILE @MODEL DATA OUT $(search) YES
 takes.plan := @MODEL GPUS PRICE PARALLEL OUT $(cluster) CLUSTER JSON
 takes.results := @EXPERIMENT OUT FORMAT $(cluster) CLUSTER JSON
@@ -53,9 +54,9 @@ takes.resume := @MODEL $(cluster) YES
 takes.stop := @MODEL $(cluster) YES
 takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
-lists := BUILD_ARGS
+lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo render check corpus pack local plan results log best confirm extend arch report sweep ui fetch
+override verbs := demo init render check corpus pack local plan results log best confirm extend arch report sweep ui fetch
 override verbs += install-katib images doctor deploy status logs pause resume stop delete
 override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -140,6 +141,7 @@ $(verbs):
 demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search
 corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
+init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
 plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
 render: $(control) ## the Katib Experiment of MODEL= on stdout

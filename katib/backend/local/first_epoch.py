@@ -1,0 +1,65 @@
+"""Runs a command once, as a trial of a local search, until its first epoch has shown whether it prints its metric."""
+
+import select
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from katib.backend.local.launch import Launcher
+from katib.backend.local.process import KILL_TIMEOUT, TrialProcess
+from katib.backend.local.signals import STOPS, listening
+from katib.errors import EngineError, SpecError
+from katib.metrics import MetricParser, Report
+from katib.untrusted import clean
+
+TRIAL, SHOWN, WIDEST = "first", 5, 120
+"""The name of the only trial; how many of its last lines a message shows, and how many characters of each."""
+
+
+def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) -> tuple[Report, float]:
+    """Returns the last value of the metric that the command prints, and the seconds until it was there.
+
+    `ends` says that the command ends after an epoch by itself; any other is killed once it has printed the metric.
+    Raises SpecError where it fails, or ends without the metric; EngineError where a signal stops this program.
+    """
+    folder, metric = start.folder / TRIAL, start.experiment.search.metric
+    launch = start.launch(TRIAL, assignments, start.slots[-1])
+    for path in (folder, *launch.volumes):
+        path.mkdir(parents=True, exist_ok=True)
+    parser = MetricParser(start.experiment.template.filters, (metric,))
+    last: deque[str] = deque(maxlen=SHOWN)
+    found: list[tuple[Report, float]] = []
+
+    def take(lines: list[str]) -> None:
+        last.extend(filter(None, (clean(line, WIDEST).strip() for line in lines)))
+        found.extend((report, process.seconds) for line in lines for report in parser.parse(line))
+
+    with listening() as signals:
+        process = TrialProcess(launch.argv, launch.env, folder, launch.working_dir)
+        try:
+            while (code := process.poll()) is None and (ends or not found):
+                waited = [signals.descriptor] if process.silent else [signals.descriptor, process.fileno()]
+                select.select(waited, [], [], 1)
+                if set(signals.take()) & set(STOPS):
+                    raise EngineError("stopped; nothing was written")
+                take(process.lines())
+            take(process.lines(all_of_it=True))
+        finally:
+            process.kill()
+            ends_by = time.monotonic() + KILL_TIMEOUT
+            while process.poll() is None and time.monotonic() < ends_by:
+                time.sleep(0.01)
+            process.close()
+    if code:
+        why = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+        raise SpecError(f"--command: {why}; {_printed(last)}")
+    if not found:
+        raise SpecError(
+            f"--command: no line has the metric {metric}; {_printed(last)}; name another --metric, or say with --regexp"
+            rf" how the line looks, such as '{metric}: (\S+)'"
+        )
+    return found[-1]
+
+
+def _printed(last: deque[str]) -> str:
+    return "its last lines: " + " | ".join(last) if last else "it printed nothing"

@@ -1,0 +1,239 @@
+"""Writes the spec of a trainer of your own, after it has run its command for an epoch and seen its metric."""
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+import typer
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from katib.backend.local.first_epoch import first_epoch
+from katib.backend.local.launch import launcher
+from katib.check.manifest import require_sound
+from katib.cli.local import here
+from katib.cli.options import MOST
+from katib.defects import worded
+from katib.errors import FolderError, SpecError, nearest
+from katib.manifest.experiment import load_experiment
+from katib.manifest.render import render
+from katib.ranges import Range, text_of
+from katib.site import load_site
+from katib.spec import ENDINGS, load_spec
+from katib.spec_command import BUILT_IN, Command, Metric, placeholders
+from katib.terminal import print_words, say
+from katib.text import short
+
+Kind = TypeVar("Kind")
+Searched: TypeAlias = tuple[str, Range]
+TRIALS, FAILED, LEAST_HOURS = 20, 3, 0.01
+FORM = "lr=1e-4:1e-2:log, layers=1:8:int, norm=gLN,cLN or bias=bool"
+WHY = "write here why these values"
+WORDS: TypeAdapter[list[str]] = TypeAdapter(Command)
+DIRECTION: TypeAdapter[str] = TypeAdapter(Literal["maximize", "minimize"])
+METRIC, RANGE = TypeAdapter(Metric), TypeAdapter(Range)
+COMMAND = "the command of one training, such as 'python3 train.py --lr={lr} --epochs={epochs} --out={run_dir}'"
+
+
+def init(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="the spec to write, x.yaml")] = None,
+    command: Annotated[str | None, typer.Option(help=COMMAND)] = None,
+    metric: Annotated[str | None, typer.Option(help="the metric that it prints once an epoch, as NAME=VALUE")] = None,
+    direction: Annotated[str | None, typer.Option(help="which values are better: maximize or minimize")] = None,
+    ranges: Annotated[list[str] | None, typer.Option("--range", help=f"for each placeholder: {FORM}")] = None,
+    regexp: Annotated[str | None, typer.Option(help=r"how else the metric's line looks: 'loss: (\S+)'")] = None,
+    epochs: Annotated[int, typer.Option(help="epochs of each trial", min=1, max=MOST)] = 10,
+    data: Annotated[Path | None, typer.Option(help="folder of the data, where the command has {data}")] = None,
+) -> None:
+    """Runs a command for an epoch in the middle of its ranges, and writes a spec once it has printed its metric.
+
+    On a terminal it asks for what is missing.
+    """
+    path = _answer(file, "FILE", "the spec to write, x.yaml", _new_file)
+    words = _answer(command, "--command", COMMAND, _command)
+    name = _answer(metric, "--metric", "the metric that it prints once an epoch, as NAME=VALUE", _metric)
+    better = _answer(direction, "--direction", "which values are better, maximize or minimize", _direction)
+    metric_keys = {"name": name, "direction": better} | ({"regexp": regexp} if regexp else {})
+    _valid(METRIC, metric_keys, "--regexp")
+    keys = {
+        "name": re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-"),
+        "command": words,
+        "metric": metric_keys,
+        "trials": TRIALS,
+        "epochs": epochs,
+        "hours_per_run": LEAST_HOURS,
+        "max_failed_trials": FAILED,
+        "algorithm": {"name": "bayesianoptimization"},
+        "early_stopping": {"name": "medianstop", "min_trials_required": 3, "start_step": min(3, epochs)},
+        "search": {key: _dumped(searched) for key, searched in _searched(words, ranges or []).items()},
+    }
+    try:
+        remark, keys["hours_per_run"] = _tried(keys, path, data)
+    except OSError as error:
+        raise FolderError(f"{gettempdir()}: the command cannot be tried in this folder ({error.strerror})") from None
+    _write(path, f"# Written by `sepsweep init`: {remark}\n{_yaml(keys)}")
+    say(f"{path}: written, {remark}")
+    print_words(f"next: make local FILE={path}")
+    print_words("on a cluster: an image in the spec, and your cluster's names in k8s/site.yaml")
+
+
+def _answer(given: str | None, option: str, question: str, check: Callable[[str], Kind]) -> Kind:
+    """Returns what `check` makes of an option, or of the answer to a question; asks again after a wrong answer."""
+    if given is not None:
+        return check(given)
+    if not sys.stdin.isatty():
+        raise SpecError(f"init: no {option} given, and there is no terminal to ask on: {question}")
+    while True:
+        try:
+            return check(str(typer.prompt(f"{option}: {question}\n", prompt_suffix="> ")))
+        except (SpecError, FolderError) as error:
+            say(str(error))
+
+
+def _new_file(text: str) -> Path:
+    """Returns the path of a spec that can be written. Raises FolderError where it cannot."""
+    path = Path(text)
+    if path.suffix not in ENDINGS:
+        raise FolderError(f"{text}: the name of a spec ends with .yaml")
+    if path.exists() or path.is_symlink():
+        raise FolderError(f"{path}: is there already; remove it, or give another name")
+    if not path.parent.is_dir():
+        raise FolderError(f"{path}: there is no folder {path.parent}; create it first")
+    return path
+
+
+def _command(text: str) -> str:
+    words = _valid(WORDS, text, "--command")
+    if set(placeholders(words)) <= set(BUILT_IN):
+        raise SpecError("--command: has no placeholder for a hyperparameter; write {lr} where its value stands")
+    return text
+
+
+def _metric(text: str) -> str:
+    return _valid(METRIC, {"name": text, "direction": "minimize"}, f"--metric '{text}'").name
+
+
+def _direction(text: str) -> str:
+    return _valid(DIRECTION, text, f"--direction '{text}'")
+
+
+def _valid(kind: TypeAdapter[Kind], value: object, option: str) -> Kind:
+    """Returns `value` as a key of a spec takes it. Raises SpecError, which names the option."""
+    try:
+        return kind.validate_python(value)
+    except ValidationError as cause:
+        raise SpecError(f"{option}: {worded(cause.errors()[0])}") from None
+
+
+def _searched(command: str, given: list[str]) -> dict[str, Range]:
+    """Returns the range of each placeholder, from `--range` or asked for."""
+    found: dict[str, Range] = {}
+    wanted = [name for name in placeholders([command]) if name not in BUILT_IN]
+    for text in given:
+        name, searched = _range(text)
+        if name in found:
+            raise SpecError(f"--range '{text}': {name} has a range already; give one")
+        if name not in wanted:
+            raise SpecError(f"--range '{text}': the command has no {{{name}}}: {nearest(name, wanted)}")
+        found[name] = searched
+    for name in wanted:
+        if name not in found:
+            found[name] = _answer(
+                None, f"--range {name}=…", f"the values of {{{name}}}, as in {FORM}", _range_named(name)
+            )
+    return found
+
+
+def _range_named(name: str) -> Callable[[str], Range]:
+    return lambda text: _range(text if text.startswith(f"{name}=") else f"{name}={text}")[1]
+
+
+def _range(text: str) -> Searched:
+    """Returns the name and the range in a text such as lr=1e-4:1e-2:log. Raises SpecError."""
+    name, _, values = text.partition("=")
+    low, *rest = values.split(":")
+    keys: dict[str, object] = {}
+    if values == "bool":
+        keys = {"type": "bool"}
+    elif "," in values:
+        keys = {"type": "choice", "values": [_value(word.strip()) for word in values.split(",")]}
+    elif re.fullmatch(r"[A-Za-z_]\w*", name) and rest:
+        for word in rest[1:]:
+            if word not in ("int", "log"):
+                raise SpecError(f"--range '{text}': '{word}' says nothing of a range; valid: int, log")
+        keys = {"type": "int"} if "int" in rest[1:] else {}
+        scale = "logUniform" if "log" in rest[1:] else "uniform"
+        keys |= {"min": _value(low), "max": _value(rest[0]), "distribution": scale}
+    else:
+        raise SpecError(f"--range '{text}': must look like {FORM}")
+    return name, _valid(RANGE, keys | {"why": WHY}, f"--range '{text}'")
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _middle(searched: Range) -> str:
+    """Returns the value in the middle of a range, as a word of the command."""
+    if searched.texts:
+        return searched.texts[len(searched.texts) // 2]
+    low, high = searched.bounds
+    middle = math.sqrt(low * high) if searched.logarithmic else (low + high) / 2
+    return text_of(float(round(middle)) if searched.type == "int" else min(high, max(low, float(f"{middle:.4g}"))))
+
+
+def _yaml(keys: dict[str, object]) -> str:
+    return yaml.safe_dump(keys, default_flow_style=None, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def _tried(keys: dict[str, object], path: Path, data: Path | None) -> tuple[str, float]:
+    """Returns what the command did in an epoch, in words, and the hours that all epochs will take at that speed."""
+    with TemporaryDirectory(prefix="sepsweep-init-") as folder:
+        copy = Path(folder, path.name)
+        copy.write_text(_yaml(keys), encoding="utf-8")
+        try:
+            spec = load_spec(str(copy))
+        except SpecError as error:
+            raise SpecError(str(error).replace(str(copy), str(path))) from None
+        values = {name: _middle(searched) for name, searched in spec.search.items()}
+        manifest = render(spec.model_copy(update={"epochs": 1}), here(load_site(None)), None, str(path))
+        require_sound(manifest, str(path))
+        start = launcher(load_experiment(manifest, str(path)), data, Path(folder, "runs"))
+        named = ", ".join(f"{name} {value}" for name, value in values.items())
+        say(f"runs the command for an epoch, with {named}; Ctrl-C ends it")
+        report, seconds = first_epoch(start, values, ends="epochs" in placeholders(spec.command or []))
+    hours = max(LEAST_HOURS, float(f"{seconds * spec.epochs / 3600:.2g}"))
+    return f"an epoch with {named} took {seconds:.1f} s and had {report.name} {short(repr(report.value))}", hours
+
+
+def _dumped(searched: Range) -> dict[str, object]:
+    """Returns the keys of a range, with whole numbers as such."""
+    keys = searched.model_dump(exclude_unset=True)
+    return {
+        key: int(value) if isinstance(value, float) and value == int(value) else value for key, value in keys.items()
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file that is not there. Raises FolderError; nothing half-written remains then."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise FolderError(f"{path}: is there already; remove it, or give another name") from None
+    except OSError as error:
+        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,150 @@
+"""The verb init: a command is really run for an epoch, and a spec is written only where it has printed its metric."""
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.verbs import katib
+
+ROOT = Path(__file__).parents[2]
+COMMAND = "python3 train.py --rate={rate} --samples={samples} --seed={seed} --epochs={epochs} --out={run_dir}"
+RATE, SAMPLES = "rate=0.005:0.5:log", "samples=1:8:int"
+GIVEN = {"--command": COMMAND, "--metric": "loss", "--direction": "minimize", "--range": RATE}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a folder with the example's script, which is the current folder; temporary ones lie beside it."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "temporary").mkdir()
+    shutil.copy(ROOT / "examples/quadratic/train.py", here)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return here
+
+
+def init(*words: str, **changes: str | None) -> "subprocess.CompletedProcess[str]":
+    """Returns what init prints with the options of the example, changed by name; None removes one."""
+    options = GIVEN | {f"--{name}": value for name, value in changes.items()}
+    given = [word for name, value in options.items() if value is not None for word in (name, value)]
+    return katib("init", "mine.yaml", *given, "--range", SAMPLES, *words)
+
+
+def test_it_writes_a_spec_with_which_a_search_runs(folder: Path) -> None:
+    done = init()
+    assert done.returncode == 0, done.stderr
+    assert "runs the command for an epoch, with rate 0.05, samples 4; Ctrl-C ends it\n" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.yaml", "train.py"]
+    assert not list((folder.parent / "temporary").iterdir())
+    text = (folder / "mine.yaml").read_text()
+    assert len(text.splitlines()) <= 15
+    assert "had loss 1.343\n" in text
+    assert "  samples: {type: int, min: 1, max: 8, distribution: uniform, why: " in text
+    (folder / "manifest.yaml").write_text(katib("render", "mine.yaml").stdout)
+    assert katib("check", "manifest.yaml").stdout == "manifest.yaml: nothing found\n"
+    searched = katib("local", "mine.yaml", "--trials", "2", "--epochs", "2")
+    assert searched.returncode == 0, searched.stderr
+    assert "2 Succeeded" in searched.stdout
+
+
+def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> None:
+    script = "import sys, time\nprint('ran', *sys.argv[1:], 'val_loss: 0.5', flush=True)\ntime.sleep(600)\n"
+    (folder / "train.py").write_text(script)
+    ranges = ("a=1:4", "b=1e-4:1e-2:log", "c=2:9:log:int", "d=gLN,cLN", "e=8,16,32", "f=bool")
+    given = [word for text in ranges for word in ("--range", text)]
+    words = ("--command", "python3 train.py {a} {b} {c} {d} {e} {f}", "--regexp", r"val_loss: (\S+)")
+    done = katib("init", "my_net.yml", *words, "--metric", "val_loss", "--direction", "minimize", *given)
+    assert done.returncode == 0, done.stderr
+    assert "with a 2.5, b 0.001, c 4, d cLN, e 16, f False; " in done.stdout
+    spec = yaml.safe_load((folder / "my_net.yml").read_text())
+    assert (spec["name"], spec["search"]["d"]["values"], spec["search"]["e"]["values"]) == (
+        "my-net",
+        ["gLN", "cLN"],
+        [8, 16, 32],
+    )
+    assert (spec["search"]["c"]["distribution"], spec["search"]["f"]["type"]) == ("logUniform", "bool")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"metric": "accuracy"},
+            "--command: no line has the metric accuracy; its last lines: epoch=1 loss=1.343131; name",
+        ),
+        ({"command": f"./nothing {COMMAND}"}, "mine: command nothing: no such program on this machine; install it"),
+        ({"command": COMMAND.replace("train", "trian")}, "mine: command trian.py: no such file in "),
+        ({"command": f"{COMMAND} --what"}, "train.py: error: unrecognized arguments: --what"),
+        ({"command": "python3 train.py"}, "--command: has no placeholder for a hyperparameter; write {lr} where its"),
+        ({"command": f"{COMMAND} | tee log"}, "--command: '|' must have letters, digits and "),
+        ({"command": f"{COMMAND} {{data}}"}, "--data is missing: the folder of the corpus"),
+        ({"command": f"{COMMAND} {{width}}"}, "init: no --range width=… given, and there is no terminal to ask on: "),
+        ({"command": None}, "init: no --command given, and there is no terminal to ask on: the command of one"),
+        ({"range": "rate=0.5:0.005:log"}, "--range 'rate=0.5:0.005:log': min 0.5 must lie below max 0.005"),
+        ({"range": "rate=0:1:log"}, "--range 'rate=0:1:log': logUniform needs min above 0, not 0"),
+        ({"range": "rate=a:b"}, "--range 'rate=a:b': must be a number"),
+        ({"range": "rate=1:2:lgo"}, "--range 'rate=1:2:lgo': 'lgo' says nothing of a range; valid: int, log"),
+        (
+            {"range": "rate"},
+            "--range 'rate': must look like lr=1e-4:1e-2:log, layers=1:8:int, norm=gLN,cLN or bias=bool",
+        ),
+        ({"range": "rat=1:2"}, "--range 'rat=1:2': the command has no {rat}: did you mean 'rate'?"),
+        ({"range": "samples=1:2"}, f"--range '{SAMPLES}': samples has a range already; give one"),
+        ({"direction": "down"}, "--direction 'down': "),
+        ({"metric": "a b"}, "--metric 'a b': must have letters, digits and "),
+        ({"regexp": "loss=("}, "--regexp: regexp: RE2 does not accept 'loss=('"),
+    ],
+)
+def test_what_cannot_be_tried_is_one_line_and_no_file(changes: dict[str, str | None], line: str, folder: Path) -> None:
+    done = init(**changes)
+    assert done.returncode == 2
+    assert done.stdout in ("", "runs the command for an epoch, with rate 0.05, samples 4; Ctrl-C ends it\n")
+    (message,) = done.stderr.splitlines()
+    assert message.startswith("error: ")
+    assert line in message
+    assert [path.name for path in folder.iterdir()] == ["train.py"]
+    assert not list((folder.parent / "temporary").iterdir())
+
+
+def test_the_last_lines_are_five_and_control_no_terminal(folder: Path) -> None:
+    (folder / "train.py").write_text("for n in range(9):\n    print(f'\\x1b[2Jepoch {n}')\n")
+    message = init().stderr.splitlines()[-1]
+    assert (
+        "its last lines: [2Jepoch 4 | [2Jepoch 5 | [2Jepoch 6 | [2Jepoch 7 | [2Jepoch 8; name another --metric"
+        in message
+    )
+
+
+def test_no_file_is_replaced(folder: Path) -> None:
+    (folder / "mine.yaml").write_text("mine")
+    done = init()
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: mine.yaml: is there already; remove it, or give another name\n",
+    )
+    assert (folder / "mine.yaml").read_text() == "mine"
+    assert (
+        katib("init").stderr
+        == "error: init: no FILE given, and there is no terminal to ask on: the spec to write, x.yaml\n"
+    )
+
+
+def test_on_a_terminal_it_asks_and_asks_again(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, f"train.py\nmine.yaml\n{COMMAND}\nloss\ndown\nminimize\n0.005:0.5:log\n{SAMPLES}\n".encode())
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "katib", "init"]
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=60, check=False)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert "train.py: the name of a spec ends with .yaml" in done.stdout
+    assert "--direction 'down': " in done.stdout
+    assert yaml.safe_load((folder / "mine.yaml").read_text())["search"]["rate"]["max"] == 0.5
