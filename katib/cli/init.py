@@ -27,6 +27,7 @@ from katib.spec import ENDINGS, load_spec
 from katib.spec_command import BUILT_IN, Command, Metric, placeholders
 from katib.terminal import print_words, say
 from katib.text import short
+from katib.yaml_reader import resolve
 
 Kind = TypeVar("Kind")
 Searched: TypeAlias = tuple[str, Range]
@@ -192,7 +193,19 @@ def _middle(searched: Range) -> str:
 
 
 def _yaml(keys: dict[str, object]) -> str:
-    return yaml.safe_dump(keys, default_flow_style=None, sort_keys=False, width=1000, allow_unicode=True)
+    return yaml.dump(keys, Dumper=_Dumper, default_flow_style=None, sort_keys=False, width=1_000_000)
+
+
+class _Dumper(yaml.SafeDumper):
+    """A dumper that quotes every text which kubectl's YAML would read as something else, such as n and 1e-4."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(resolve(text), str) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def _tried(keys: dict[str, object], path: Path, data: Path | None) -> tuple[str, float]:

@@ -27,6 +27,7 @@ from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
 from katib.trainer_flags import flag_of
 from katib.trial import CONTINUES_LABEL
+from katib.yaml_reader import resolve
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 KEPT_DAYS = 7
@@ -234,8 +235,13 @@ def _template(name: str) -> jinja2.Template:
         autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
         keep_trailing_newline=True,
     )
-    environment.filters |= {"quoted": json.dumps, "number": text_of, "decimal": decimal, "flag": flag_of}
+    environment.filters |= {"quoted": json.dumps, "word": _word, "number": text_of, "decimal": decimal, "flag": flag_of}
     return environment.get_template(name)
+
+
+def _word(text: str) -> str:
+    """Returns a word of YAML, in quotes where kubectl would read another value, such as n, on or 1."""
+    return text if isinstance(resolve(text), str) else json.dumps(text)
 
 
 def _data(site: Site) -> str:

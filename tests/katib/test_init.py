@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from katib.spec import load_spec
 from tests.verbs import katib
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,15 @@ def test_what_cannot_be_tried_is_one_line_and_no_file(changes: dict[str, str | N
     assert line in message
     assert [path.name for path in folder.iterdir()] == ["train.py"]
     assert not list((folder.parent / "temporary").iterdir())
+
+
+def test_a_word_that_yaml_takes_for_another_value_stays_a_word(folder: Path) -> None:
+    (folder / "train.py").write_text("print('loss=1')\n")
+    given = ("--command", "python3 train.py {y}", "--metric", "loss", "--direction", "minimize", "--range", "y=on,off")
+    done = katib("init", "n.yaml", *given)
+    assert done.returncode == 0, done.stderr
+    spec = load_spec("./n.yaml")
+    assert (spec.name, spec.search["y"].texts) == ("n", ["on", "off"])
 
 
 def test_the_last_lines_are_five_and_control_no_terminal(folder: Path) -> None:
