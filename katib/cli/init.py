@@ -18,7 +18,7 @@ from katib.check.manifest import require_sound
 from katib.cli.local import here
 from katib.cli.options import MOST
 from katib.defects import worded
-from katib.errors import FolderError, SpecError, nearest
+from katib.errors import FolderError, SpecError, UnansweredError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import render
 from katib.ranges import Range, text_of
@@ -93,6 +93,8 @@ def _answer(given: str | None, option: str, question: str, check: Callable[[str]
             return check(str(typer.prompt(f"{option}: {question}\n", prompt_suffix="> ")))
         except (SpecError, FolderError) as error:
             say(str(error))
+        except typer.Abort:
+            raise UnansweredError("init: nothing was written; what is missing can be given as options") from None
 
 
 def _new_file(text: str) -> Path:

@@ -158,3 +158,16 @@ def test_on_a_terminal_it_asks_and_asks_again(folder: Path) -> None:
     assert "train.py: the name of a spec ends with .yaml" in done.stdout
     assert "--direction 'down': " in done.stdout
     assert yaml.safe_load((folder / "mine.yaml").read_text())["search"]["rate"]["max"] == 0.5
+
+
+def test_an_answer_that_never_comes_writes_nothing(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"mine.yaml\n\x04")
+    words = [sys.executable, "-m", "katib", "init"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=60, check=False)
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: init: nothing was written; what is missing can be given as options"
+    assert not (folder / "mine.yaml").exists()
