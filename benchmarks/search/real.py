@@ -62,13 +62,13 @@ def main() -> None:
     if options.kills:
         calm = _rows(options, options.models[0], "promote", 0)
         killed = _killed(options, options.models[0])
-        equal = [_facts(row) for row in calm] == [_facts(row) for row in killed]
+        equal = {_facts(row) for row in calm} == {_facts(row) for row in killed}
         restarts = sum(row.restarts for row in killed)
         print(f"\n{options.kills} kills, {restarts} restarts of trials: the tables are {'' if equal else 'NOT '}equal")
 
 
 def _facts(row: TrialRow) -> tuple[object, ...]:
-    return row.trial, row.state, row.value, row.reports, row.pauses
+    return tuple(sorted(row.assignments.items())), row.state, row.value, row.reports, row.pauses
 
 
 def _rows(options: argparse.Namespace, model: str, rule: str, seed: int) -> tuple[TrialRow, ...]:
