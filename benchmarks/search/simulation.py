@@ -10,6 +10,8 @@ import numpy as np
 from benchmarks.search.learning_curves import Array, Landscape
 from katib.search.space import Space
 
+NOTHING = -5.0
+"""What the choice of a search counts as in which every trial has failed, dB."""
 MOST_FAILED = 5
 """maxFailedTrialCount of katib/specs: the search ends when so many trials have failed."""
 PACES = (0.95, 1.05)
@@ -139,6 +141,8 @@ def search(landscape: Landscape, strategy: Strategy, seed: int, trials: int, par
 
 def _result(done: Sequence[Trial], hour: float, spent: float, path: Sequence[tuple[float, float]]) -> Result:
     whole = [trial for trial in done if trial.state != "failed"]
+    if not whole:
+        return Result(NOTHING, NOTHING, spent, 0.0, 0, 0.0, len(done), best_stopped=False, loss=0.0, path=())
     best = max(whole, key=lambda trial: trial.truth)
     completed = [trial.truth for trial in whole if trial.state == "completed"]
     return Result(

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from benchmarks.search.compare import STRATEGIES
 from benchmarks.search.landscapes import EARLY_RANKS, misleading, synthetic
 from benchmarks.search.learning_curves import WOBBLE, Array, Landscape
-from benchmarks.search.simulation import MOST_FAILED, Trial, search
+from benchmarks.search.simulation import MOST_FAILED, NOTHING, Trial, search
 from katib.search.space import Space
 
 
@@ -59,8 +59,8 @@ def test_nothing_stopped_nothing_lost() -> None:
 
 def test_a_search_ends_when_too_many_trials_have_failed() -> None:
     doomed = replace(SURE, diverges=lambda at: np.ones(len(at)))
-    with pytest.raises(ValueError, match="max"):
-        search(doomed, Listed(doomed, POINTS, {}), 1, 6, 1)
+    nothing = search(doomed, Listed(doomed, POINTS, {}), 1, 6, 1)
+    assert (nothing.chosen, nothing.failed, nothing.path) == (NOTHING, MOST_FAILED, ())
     half = replace(SURE, diverges=lambda at: (at[:, 0] != POINTS[0][0]) * 1.0)
     result = search(half, Listed(half, POINTS, {}), 1, 6, 1)
     assert result.failed == MOST_FAILED
