@@ -36,10 +36,7 @@ from katib.untrusted import clean, folder_inside
 
 
 class Engine:
-    """One run of a search; `earlier` are the trials of searches before it.
-
-    Raises ManifestError where the manifest's algorithms are unknown.
-    """
+    """One run of a search that learns from `earlier` trials. Raises ManifestError where its algorithms are unknown."""
 
     def __init__(self, launcher: Launcher, store: Store, view: View, earlier: Sequence[Observation] = ()) -> None:
         experiment = launcher.experiment
