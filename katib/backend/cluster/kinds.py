@@ -94,8 +94,8 @@ def labels_of(item: Object) -> Mapping[str, str]:
 
 
 def annotations_of(item: Object) -> Mapping[str, str]:
-    """Returns the annotations of an object."""
-    return item["metadata"].get("annotations") or {}
+    """Returns the annotations of an object; none where only its spec was saved."""
+    return item.get("metadata", {}).get("annotations") or {}
 
 
 def is_ours(item: Object) -> bool:
