@@ -99,6 +99,7 @@ def test_a_search_that_continues_is_deployed_again_without_another_name(trials: 
     assert again.action == ("nothing" if trials == 25 else "change")
     assert again.manifest["spec"]["algorithm"] == made["spec"]["algorithm"]
     assert carried(manifest(), running()) == manifest()
+    assert carried(manifest(), {"spec": running()["spec"]}) == manifest()  # of a deleted search only the spec is saved
 
 
 def test_fixed_runs_that_failed_continue_by_name() -> None:
