@@ -21,6 +21,7 @@ EPOCHS = 160
 RUNGS = [*range(2, 12), *range(100, 140)]
 """Each pause has several: an epoch takes a fraction of a second, and the collector asks every quarter of one. Between the
 two lies what a trainer may run ahead on a busy machine."""
+ASKED = 5
 SETTINGS = {"rung_epochs": ",".join(map(str, RUNGS)), "eta": "2", "configurations": "3"}
 
 
@@ -50,11 +51,18 @@ class Search:
         self.experiment = experiment(NAME, "bayesianoptimization", settings, parameters, SETTINGS, rule="promote")
 
     def next(self) -> str:
-        """Returns the next trial, which has begun."""
+        """Returns the next trial, which has begun.
+
+        All but the first are continuations. While a busy machine has not ended the pod of the paused one, the slot is
+        offered to a new configuration; then this asks again.
+        """
         request = pb.GetSuggestionsRequest(
             experiment=self.experiment, current_request_number=1, total_request_number=len(self.names) + 1
         )
-        reply = self.stub.GetSuggestions(request, timeout=PATIENCE, wait_for_ready=True)
+        for _ in range(ASKED):
+            reply = self.stub.GetSuggestions(request, timeout=PATIENCE, wait_for_ready=True)
+            if reply.parameter_assignments[0].trial_name or not self.names:
+                break
         rules = pb.GetEarlyStoppingRulesRequest(experiment=self.experiment)
         self.stopping.GetEarlyStoppingRules(rules, timeout=PATIENCE, wait_for_ready=True)  # which reads all trials
         (item,) = reply.parameter_assignments
