@@ -38,7 +38,7 @@ def test_a_message_names_commands_as_the_program_that_was_started(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/home/a/.local/bin/sepsweep", "status"])
     assert (name(), as_typed(message)) == ("sepsweep", typed)
-    monkeypatch.setattr(sys, "argv", ["/work/katib/__main__.py", "status"])
+    monkeypatch.setattr(sys, "argv", ["/home/me/katib/__main__.py", "status"])
     assert (name(), as_typed(message)) == ("python -m katib", message)
 
 
