@@ -26,7 +26,7 @@ from katib.site import load_site
 from katib.spec import ENDINGS, load_spec
 from katib.spec_command import BUILT_IN, Command, Metric, placeholders
 from katib.terminal import print_words, say
-from katib.text import short
+from katib.text import number_or_text, short
 from katib.yaml_reader import resolve
 
 Kind = TypeVar("Kind")
@@ -163,26 +163,17 @@ def _range(text: str) -> Searched:
     if values == "bool":
         keys = {"type": "bool"}
     elif "," in values:
-        keys = {"type": "choice", "values": [_value(word.strip()) for word in values.split(",")]}
+        keys = {"type": "choice", "values": [number_or_text(word.strip()) for word in values.split(",")]}
     elif re.fullmatch(r"[A-Za-z_]\w*", name) and rest:
         for word in rest[1:]:
             if word not in ("int", "log"):
                 raise SpecError(f"--range '{text}': '{word}' says nothing of a range; valid: int, log")
         keys = {"type": "int"} if "int" in rest[1:] else {}
         scale = "logUniform" if "log" in rest[1:] else "uniform"
-        keys |= {"min": _value(low), "max": _value(rest[0]), "distribution": scale}
+        keys |= {"min": number_or_text(low), "max": number_or_text(rest[0]), "distribution": scale}
     else:
         raise SpecError(f"--range '{text}': must look like {FORM}")
     return name, _valid(RANGE, keys | {"why": WHY}, f"--range '{text}'")
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _middle(searched: Range) -> str:

@@ -28,7 +28,7 @@ from katib.program import as_typed
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, markdown_text, short, signed, with_unit
+from katib.text import count, markdown_text, number_or_text, short, signed, with_unit
 from katib.trainer_contract import Flags
 from katib.trial import WITHOUT_RESULT
 
@@ -269,9 +269,4 @@ def _date(time: float) -> str:
 def _number(text: str) -> bool | float | int | str:
     if text in ("True", "False"):
         return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return number_or_text(text)
