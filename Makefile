@@ -32,6 +32,7 @@ takes.corpus := OUT MIXTURES SECONDS SPEECH SEED
 takes.pack := DATA OUT
 takes.init := @FILE COMMAND METRIC DIRECTION RANGES REGEXP EPOCHS DATA
 takes.local := @FILE @MODEL DATA OUT $(search) YES
+takes.again := @TRIAL @EXPERIMENT FAILED DATA OUT $(cluster) CLUSTER YES
 takes.plan := @MODEL GPUS PRICE PARALLEL OUT $(cluster) CLUSTER JSON
 takes.results := @EXPERIMENT OUT FORMAT $(cluster) CLUSTER JSON
 takes.log := @EXPERIMENT FILE OUT $(cluster) CLUSTER
@@ -53,10 +54,10 @@ takes.pause := @MODEL $(cluster) YES
 takes.resume := @MODEL $(cluster) YES
 takes.stop := @MODEL $(cluster) YES
 takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
-switches := ANEW CLUSTER DRY_RUN FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
+switches := ANEW CLUSTER DRY_RUN FAILED FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo init render check corpus pack local plan results log best confirm extend arch report sweep ui fetch
+override verbs := demo init render check corpus pack local again plan results log best confirm extend arch report sweep ui fetch
 override verbs += install-katib images doctor deploy status logs pause resume stop delete
 override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -144,6 +145,7 @@ pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read f
 init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
 plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
+again: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## a failed TRIAL=, or all of EXPERIMENT= (FAILED=1), from the checkpoints
 render: $(control) ## the Katib Experiment of MODEL= on stdout
 check: $(control) ## every defect of the Experiment manifest FILE=, offline (STRICT=1)
 sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)

@@ -17,7 +17,7 @@ CHECKOUT = (ROOT / "pyproject.toml").is_file()
 """Whether ROOT is a checkout; otherwise it holds an installation, beside packages of others."""
 SITE = Path("k8s", "site.yaml")
 GROUPS = {
-    "Start": ("demo", "corpus", "pack", "init", "plan", "render", "check", "local", "sweep"),
+    "Start": ("demo", "corpus", "pack", "init", "plan", "render", "check", "local", "again", "sweep"),
     "Look": ("results", "report", "ui"),
     "Conclude": ("best", "confirm", "extend", "arch", "log", "fetch"),
     "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
@@ -26,7 +26,20 @@ GROUPS = {
 """The verbs in the order in which one meets them."""
 ARGUMENTS = ("EXPERIMENT", "MODEL", "FILE", "TRIAL")
 """Variables of make that are a verb's argument, or an option where another one is."""
-SWITCHES = ("ANEW", "CLUSTER", "DRY_RUN", "FOLLOW", "JSON", "PUSH", "RUNS", "STRICT", "UNSAVED", "WATCH", "YES")
+SWITCHES = (
+    "ANEW",
+    "CLUSTER",
+    "DRY_RUN",
+    "FAILED",
+    "FOLLOW",
+    "JSON",
+    "PUSH",
+    "RUNS",
+    "STRICT",
+    "UNSAVED",
+    "WATCH",
+    "YES",
+)
 OPTIONS = (
     *("BASELINE", "BUILD_ARGS", "COMMAND", "CONTEXT", "DATA", "DIRECTION", "EPOCHS", "EXPORT", "FORMAT", "GPU_HOURS"),
     *("GPUS", "METRIC", "MIXTURES", "NAME", "OUT", "OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "RANGES"),

@@ -86,5 +86,11 @@ class Backend(Protocol):
         from a file that the user has named, and so may run any program.
         """
 
+    def again(self, word: str, data: Path | None, *, every: bool) -> PreparedRun:
+        """Returns the run of the failed trial `word`, or of `every` failed trial of the experiment `word`.
+
+        Each goes on from its checkpoint and stays one row of its table. Raises SepsweepError where there is none.
+        """
+
     def page(self, experiment: str | None, port: int) -> AbstractContextManager[Page]:
         """Returns the page of `experiment`, or of the latest one or of all, at `port` of this machine."""

@@ -79,6 +79,12 @@ class ClusterBackend:
             item = with_old_trials(self.cluster, item, self.out, say)
         return Deployment(self.cluster, self.site, [item], self.out, self.context)
 
+    def again(self, word: str, data: Path | None, *, every: bool) -> Deployment:
+        """Raises ClusterError: a trial of Katib that has ended never starts again."""
+        raise ClusterError(
+            "on a cluster, make deploy MODEL=... continues an ended search, its failed trials from their checkpoints"
+        )
+
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
         """Yields Katib's UI of `experiment`, or of all experiments. Raises ClusterError."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from katib.backend.base import Page
+from katib.backend.local.again import LocalAgain, prepare_again
 from katib.backend.local.another import untrained
 from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, MANIFEST
@@ -54,6 +55,10 @@ class LocalBackend:
     def prepare(self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False) -> LocalRun:
         """Returns the run of the Experiment `name`, which resumes where it was interrupted."""
         return LocalRun(self.out, name, manifest, search, data, named)
+
+    def again(self, word: str, data: Path | None, *, every: bool) -> LocalAgain:
+        """Returns the run of failed trials; where the search is running, they join its queue."""
+        return prepare_again(self.out, word, data, every=every)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:

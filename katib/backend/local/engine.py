@@ -5,7 +5,6 @@ the store before it is acted on, so that a start after kill -9 knows what was go
 """
 
 import math
-import platform
 import selectors
 import signal
 import time
@@ -20,6 +19,7 @@ from katib.backend.local.process import TrialProcess, set_aside
 from katib.backend.local.proposals import Proposals, trial_name
 from katib.backend.local.reasons import unwritable
 from katib.backend.local.record import Pause, Trial
+from katib.backend.local.requeue import requeue
 from katib.backend.local.running import SAVE_TIMEOUT, Running, deadline, seen_for
 from katib.backend.local.signals import STOPS, Signals, listening
 from katib.backend.local.store import Store
@@ -124,6 +124,10 @@ class Engine:
 
     def _next(self) -> Trial | None:
         """Returns a trial that waits, a new one, or a paused one that goes on; None where there is none for now."""
+        for trial in requeue(self._store, self.trials):
+            self._begun.pop(trial.name, None)
+            self._trials[trial.name] = trial
+            self._view.change(trial)
         listed = (trial for trial in self.trials if trial.state == "Created" and trial.name not in self._running)
         waiting = next(listed, None)
         step = None if waiting else self._proposals.next(self.trials)
@@ -170,13 +174,7 @@ class Engine:
             process, self._free.pop(), launch.ours, self._experiment.template.grace_seconds, ends
         )
         self._selector.register(process, selectors.EVENT_READ, trial.name)
-        effort = replace(
-            trial.effort,
-            started=process.started,
-            starts=trial.effort.starts + 1,
-            node=platform.node(),
-            gpu=device is not None,
-        )
+        effort = trial.effort.begun(process.started, gpu=device is not None)
         self._change(trial, effort=effort, reason="", state="Running")
 
     def _wait(self, signals: Signals) -> None:
@@ -256,12 +254,7 @@ class Engine:
         if self._parser.parse(end.last_line):  # a metric is no reason
             end = replace(end, last_line="")
         judged = verdict(trial, end, self._experiment, halted=self._halt is not None)
-        effort = replace(
-            trial.effort,
-            seconds=trial.effort.seconds + process.seconds,
-            started=None,
-            failures=trial.effort.failures + judged.failed_try,
-        )
+        effort = trial.effort.ended(process.seconds, failed=judged.failed_try)
         if judged.halt:
             self._stop_all(judged.halt)
         if judged.state == "Created" and judged.reason != INTERRUPTED and not running.ours:

@@ -29,6 +29,11 @@ def require_own_program(manifest: Manifest, file: str) -> None:
         )
 
 
+def is_own_program(manifest: Manifest) -> bool:
+    """Returns whether this Experiment runs our trainer and nothing else."""
+    return next(_foreign(manifest), None) is None
+
+
 def _foreign(manifest: Manifest) -> Iterator[str]:
     """Yields what else the Experiment does; load_experiment refuses what has another form than a Job."""
     containers, volumes = items_at(manifest.pod, "containers"), items_at(manifest.pod, "volumes")

@@ -5,6 +5,7 @@ times as long, and loading Optuna takes longer than reading 20 000 reports.
 """
 
 import math
+import platform
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,14 @@ class Effort:
     """The machine of the last start."""
     gpu: bool | None = None
     """Whether the last start was given a GPU; None where that is not recorded."""
+
+    def begun(self, started: float, *, gpu: bool) -> "Effort":
+        """Returns it with one more start, on this machine."""
+        return replace(self, started=started, starts=self.starts + 1, node=platform.node(), gpu=gpu)
+
+    def ended(self, seconds: float, *, failed: bool) -> "Effort":
+        """Returns it after the end of a process that ran for so many seconds."""
+        return replace(self, seconds=self.seconds + seconds, started=None, failures=self.failures + failed)
 
 
 @dataclass(frozen=True)

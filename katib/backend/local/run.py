@@ -20,6 +20,7 @@ from katib.backend.local.launch import Launcher
 from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
+from katib.backend.local.requeue import requeue
 from katib.backend.local.store import Store
 from katib.backend.local.warm_start import earlier_trials
 from katib.errors import FolderError, ManifestError
@@ -133,6 +134,9 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
     if (folder / DATABASE).exists():
         store = Store(folder)
         reason, way_out = _misfit(store.identity, identity, launcher)
+        if not reason:
+            for trial in requeue(store, store.trials()):
+                say(f"trial {trial.name}  {trial.reason}")
         failed = [trial for trial in store.trials() if trial.state in WITHOUT_RESULT]
         limit = launcher.experiment.max_failed_trials
         if reason or (limit is not None and len(failed) >= max(1, limit)):

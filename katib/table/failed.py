@@ -1,0 +1,58 @@
+"""Chooses the failed trials that run again, by their rows in the trial table. Pure: no I/O."""
+
+from collections.abc import Sequence
+
+from katib.errors import SepsweepError, nearest
+from katib.table.trial_table import TrialRow, TrialTable
+from katib.text import count
+from katib.trial import WITHOUT_RESULT
+
+
+def named_trial(table: TrialTable, word: str) -> TrialRow | None:
+    """Returns the row of the trial `word`, which may be the end of a name, as in tables; None where there is none."""
+    rows = [row for row in table.rows if word in (row.trial, *row.continuations)]
+    rows = rows or [row for row in table.rows if row.trial.endswith(f"-{word}")]
+    return rows[0] if len(rows) == 1 else None
+
+
+def failed_trial(row: TrialRow) -> TrialRow:
+    """Returns the row if its trial has failed and may run again. Raises SepsweepError otherwise."""
+    if row.state not in WITHOUT_RESULT:
+        raise SepsweepError(f"trial '{row.trial}' has not failed: it is {row.shown_state}")
+    if _diverged(row):
+        raise SepsweepError(
+            f"trial '{row.trial}' diverged, and would diverge again from its checkpoint; {row.fix or 'it stays failed'}"
+        )
+    return row
+
+
+def failed_trials(table: TrialTable, *, every: bool) -> list[TrialRow]:
+    """Returns all trials that have failed and may run again; those that diverged would do so again.
+
+    Raises SepsweepError where there is none, or where not `every` one was asked for, but none by name either.
+    """
+    failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
+    rows, name = [row for row in failed if not _diverged(row)], table.identity.name
+    if not rows:
+        why = f"its {count(len(failed), 'failed trial')} diverged, and would again" if failed else "no trial has failed"
+        raise SepsweepError(f"experiment '{name}': {why}; there is nothing to run again")
+    if not every:
+        raise SepsweepError(
+            f"experiment '{name}' has {count(len(rows), 'failed trial')} ({_names(rows)}): name one of them, or all"
+            " with FAILED=1 (--failed)"
+        )
+    return rows
+
+
+def unknown(word: str, names: Sequence[str]) -> str:
+    """Returns the end of a message: the experiment or the failed trial that `word` was probably meant to be."""
+    return nearest(word, names) if names else "there is none yet"
+
+
+def _diverged(row: TrialRow) -> bool:
+    return row.reason.startswith("diverged")
+
+
+def _names(rows: Sequence[TrialRow], most: int = 3) -> str:
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return ", ".join(row.trial for row in rows[:most]) + more
