@@ -2,48 +2,43 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from katib.defects import hyphenated, spelled
+from katib.defects import spelled
 from katib.document import Image, Strict, load
 from katib.errors import SiteError
+from katib.gpus import GPU_RESOURCE, GpuNeed
 from katib.program import k8s
+from katib.site_pods import (
+    Affinity,
+    GpuResource,
+    Label,
+    LabelValue,
+    ObjectName,
+    QualifiedName,
+    Quantity,
+    SecretKey,
+    Spread,
+    Toleration,
+    Variable,
+    Volume,
+)
+from katib.trainer_contract import CONTINUES
 
-SUFFIXES = ("m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti")
 HIGHEST_ID = 2**31 - 1
 """The greatest runAsUser that Kubernetes accepts."""
-
-
-def _quantity(text: str) -> str:
-    """Returns the quantity that was probably meant: 32G for `32 GB`, 32Gi for `32gib`."""
-    found = re.fullmatch(r"(\d+)\s*([A-Za-z]*?)[Bb]?", text.strip())
-    suffixes = {suffix.lower(): suffix for suffix in SUFFIXES}
-    return f"{found[1]}{suffixes.get(found[2].lower(), found[2])}" if found else text
+OWN_VARIABLES = ("HOME", "PYTHONUNBUFFERED", CONTINUES)
+TRACKED_VARIABLES = ("WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_API_KEY")
+OWN_LABELS = ("app.kubernetes.io/managed-by", "katib.kubeflow.org/", "sepsweep/")
+"""Keys of labels and annotations, or their beginnings, that the manifest and Katib write."""
 
 
 def _folder(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text.strip("/ "))
 
 
-Label = Annotated[
-    str,
-    spelled(
-        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-        "have lower-case letters, digits and '-' only, not at its ends, and at most 63 characters",
-        longest=63,
-        near=hyphenated(63),
-    ),
-]
-Quantity = Annotated[
-    str,
-    spelled(
-        rf"[1-9]\d*({'|'.join(SUFFIXES)})?",
-        "be a whole quantity of Kubernetes, such as 8, 500m or 32Gi",
-        near=_quantity,
-    ),
-]
 Folder = Annotated[
     str,
     spelled(
@@ -61,22 +56,57 @@ class Claims(Strict):
     runs: Label
 
 
+class Storage(Strict):
+    """How the claims are made that do not exist yet; null: they exist, or come from k8s/base."""
+
+    data: Volume | None = None
+    runs: Volume | None = None
+
+
 class Resources(Strict):
     """What one trial requests."""
 
     gpus: int = Field(ge=0)
+    gpu_resource: GpuResource = GPU_RESOURCE
+    """The GPU as nodes name it: nvidia.com/gpu, nvidia.com/gpu.shared, nvidia.com/mig-1g.10gb, amd.com/gpu."""
+    gpu_claim_template: ObjectName | None = None
+    """A ResourceClaimTemplate (DRA) of the namespace in place of gpu_resource; it asks for as many GPUs as `gpus`."""
+    trials_per_gpu: int = Field(default=1, ge=1, le=100)
+    """How many trials share a GPU, by time-slicing, MPS or MIG; each counts this part of a GPU-hour."""
     cpu: Quantity
     memory: Quantity
     shared_memory: Quantity
+    scratch: Quantity = "4Gi"
+    """The most that a trial may write to /tmp."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.gpu_claim_template is not None and self.gpu_resource != GPU_RESOURCE:
+            raise ValueError("gpu_claim_template stands in place of gpu_resource; leave one of the two out")
+        if self.trials_per_gpu > 1 and self.gpus > 1:
+            raise ValueError(
+                f"gpus {self.gpus} and trials_per_gpu {self.trials_per_gpu}: a trial that shares a GPU has gpus: 1"
+            )
+        return self
+
+    @property
+    def gpu_need(self) -> GpuNeed:
+        """The GPUs of a trial."""
+        resource = "" if self.gpu_claim_template or not self.gpus else self.gpu_resource
+        return GpuNeed(resource, self.gpus, self.trials_per_gpu)
 
 
-class Toleration(Strict):
-    """A Kubernetes toleration of the GPU nodes' taints."""
+class Job(Strict):
+    """How long a trial's Job tries, and how it ends."""
 
-    key: str
-    operator: Literal["Exists", "Equal"] = "Exists"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    retries: int = Field(default=3, ge=0, le=1000)
+    """How often a trial that failed starts again from its checkpoint (backoffLimit); 0 where it has none."""
+    grace_seconds: int = Field(default=120, ge=10, le=86400)
+    """The time to save after SIGTERM (terminationGracePeriodSeconds)."""
+    linger_seconds: int = Field(default=20, ge=0, le=3600)
+    """How long a resumed run that finds itself finished stays, for the collector to read its history."""
+    kept_days: int = Field(default=7, ge=0, le=3650)
+    """How long Job and pod of an ended trial stay, for their logs (ttlSecondsAfterFinished)."""
 
 
 class Wandb(Strict):
@@ -97,20 +127,56 @@ class Site(Strict):
     """The names and sizes of one cluster."""
 
     namespace: Label
+    katib_namespace: Label = "kubeflow"
+    """The namespace that Katib is installed in."""
     image: Image
     claims: Claims
+    storage: Storage = Field(default_factory=Storage)
     data_folder: Folder = ""
     resources: Resources
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[QualifiedName, LabelValue] = Field(default_factory=dict)
     tolerations: list[Toleration] = Field(default_factory=list)
+    affinity: Affinity = Field(default_factory=Affinity)
+    topology_spread: list[Spread] = Field(default_factory=list)
+    runtime_class: ObjectName | None = None
+    """The RuntimeClass, such as nvidia where that is not the nodes' default."""
+    scheduler: ObjectName | None = None
+    """Another scheduler than the cluster's default one."""
+    autoscaled: bool = False
+    """Whether nodes appear when a trial waits for one, so that a pool without nodes is no fault."""
     kueue_queue: Label | None = None
-    priority_class: Label | None = None
-    pull_secrets: list[Label] = Field(default_factory=list)
+    priority_class: ObjectName | None = None
+    service_account: ObjectName | None = None
+    """The ServiceAccount of the trials' pods; null: default."""
+    pull_secrets: list[ObjectName] = Field(default_factory=list)
+    labels: dict[QualifiedName, LabelValue] = Field(default_factory=dict)
+    """Further labels of the trials' pods."""
+    annotations: dict[QualifiedName, str] = Field(default_factory=dict)
+    """Further annotations of the trials' pods."""
+    environment: dict[Variable, str] = Field(default_factory=dict)
+    secret_environment: dict[Variable, SecretKey] = Field(default_factory=dict)
+    """Environment variables whose values Secrets of the namespace hold."""
     wandb: Wandb | None = None
     parallel_trials: int = Field(ge=1, le=1_000_000)
     room_minutes: int = Field(default=720, ge=0, lt=100_000)
     """Minutes that a trial waits for room on a full volume of run directories before it fails."""
+    job: Job = Field(default_factory=Job)
     user: User
+    fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = None
+    """OnRootMismatch spares a large volume the change of its files' group at each start."""
+
+    @model_validator(mode="after")
+    def _free_names(self) -> Self:
+        taken = OWN_VARIABLES + (TRACKED_VARIABLES if self.wandb else ())
+        for key, names in (("environment", self.environment), ("secret_environment", self.secret_environment)):
+            if given := [name for name in names if name in taken]:
+                raise ValueError(f"{key}: the manifest sets {given[0]} itself; leave it out")
+        if twice := self.environment.keys() & self.secret_environment.keys():
+            raise ValueError(f"environment and secret_environment both have {min(twice)}; leave one of them out")
+        for key, names in (("labels", self.labels), ("annotations", self.annotations)):
+            if given := [name for name in names if name.startswith(OWN_LABELS)]:
+                raise ValueError(f"{key}: the manifest writes {given[0]} itself; leave it out")
+        return self
 
 
 def default_site() -> Path:

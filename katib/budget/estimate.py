@@ -50,8 +50,10 @@ class ModelEstimate:
     """The estimate for a search. Hours are GPU-hours: a trial with several GPUs takes those of all of them."""
 
     spec: Spec
-    gpus: int
-    """The GPUs of a trial."""
+    gpus: float
+    """The GPUs of a trial, less than 1 where several share one."""
+    places: int
+    """The places that it takes, of which a GPU has as many as trials share it."""
     hours_per_epoch: float
     measured: int
     """How many ended trials the hours come from; 0 if they come from the spec."""
@@ -167,27 +169,28 @@ def plan(
     site_parallel: int,
     price: float | None = None,
     parallel: int | None = None,
+    trials_per_gpu: int = 1,
 ) -> BudgetEstimate:
     """Returns the plan of `specs`, given the tables of their experiments by name, as far as they have begun.
 
-    A search has `parallel` trials at a time, by default as many as the GPUs allow. Raises SpecError if a trial needs
-    more GPUs than there are.
+    Where `trials_per_gpu` share a GPU, `gpus_per_trial` counts its parts. A search has `parallel` trials at a time, by
+    default as many as the GPUs allow. Raises SpecError if a trial needs more GPUs than there are.
     """
-    each = max(1, gpus_per_trial)
-    if each > gpus:
+    each, slots = max(1, gpus_per_trial), gpus * trials_per_gpu
+    if each > slots:
         raise SpecError(f"--gpus {gpus}: a trial needs {each} (resources.gpus in k8s/site.yaml); name at least {each}")
-    wide = parallel or gpus // each
-    models = tuple(_model(spec, tables.get(spec.name), each, wide) for spec in specs)
+    wide = parallel or slots // each
+    models = tuple(_model(spec, tables.get(spec.name), each / trials_per_gpu, each, wide) for spec in specs)
     return BudgetEstimate(
         models,
         gpus,
         price,
-        days=_days(models, gpus, [model.spec.epochs for model in models]),
-        days_patience=_days(models, gpus, [model.epochs_patience for model in models]),
-        days_stopping=_days(models, gpus, [model.epochs_expected for model in models]),
-        days_left=_days(models, gpus),
-        days_site=_days(models, gpus, [model.spec.epochs for model in models], parallel=parallel or site_parallel),
-        days_left_site=_days(models, gpus, parallel=parallel or site_parallel),
+        days=_days(models, slots, [model.spec.epochs for model in models]),
+        days_patience=_days(models, slots, [model.epochs_patience for model in models]),
+        days_stopping=_days(models, slots, [model.epochs_expected for model in models]),
+        days_left=_days(models, slots),
+        days_site=_days(models, slots, [model.spec.epochs for model in models], parallel=parallel or site_parallel),
+        days_left_site=_days(models, slots, parallel=parallel or site_parallel),
     )
 
 
@@ -211,7 +214,7 @@ def _rule(table: TrialTable, spec: Spec) -> EarlyStopping:
         return spec.early_stopping
 
 
-def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> ModelEstimate:
+def _model(spec: Spec, table: TrialTable | None, gpus: float, places: int, parallel: int) -> ModelEstimate:
     if table and table.spec and table.spec.name == spec.name:
         spec = as_run(table) or spec
     rows = table.rows if table else ()
@@ -235,6 +238,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: int, parallel: int) -> Mo
     return ModelEstimate(
         spec,
         gpus,
+        places,
         hours_per_epoch=each,
         measured=len(ended) if epochs and hours else 0,
         epochs_patience=patience,
@@ -255,7 +259,7 @@ def _ahead(row: TrialRow, expected: float, epochs: int) -> float:
 
 def _days(
     models: Sequence[ModelEstimate],
-    gpus: int,
+    slots: int,
     epochs_per_trial: Sequence[float] | None = None,
     *,
     parallel: int | None = None,
@@ -267,8 +271,8 @@ def _days(
         if epochs_per_trial is not None:
             epochs = (epochs_per_trial[index],) * model.spec.trials
         wall = tuple(count * model.hours_per_epoch / model.gpus for count in epochs)
-        loads.append(Load(wall, parallel or model.parallel, model.gpus))
-    return makespan(loads, gpus) / HOURS_A_DAY
+        loads.append(Load(wall, parallel or model.parallel, model.places))
+    return makespan(loads, slots) / HOURS_A_DAY
 
 
 def _record(model: ModelEstimate) -> dict[str, object]:

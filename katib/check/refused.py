@@ -9,6 +9,7 @@ from katib.check.identity import LABEL, LABEL_LENGTH
 from katib.check.node import Node
 from katib.check.quantity import value_of
 from katib.errors import nearest
+from katib.gpus import GPU_RESOURCE
 
 REFUSED = "the API server refuses the pod of each trial; the trial stays Running forever"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -110,7 +111,7 @@ def _resources(node: Node) -> Iterator[Defect]:
     for side in (limits, requests):
         for name, amount in side.items():
             if "/" not in name and name not in NATIVE and not name.startswith("hugepages-"):
-                yield AMOUNT.at(amount, f"no resource '{name}': {nearest(name, (*NATIVE, 'nvidia.com/gpu'))}")
+                yield AMOUNT.at(amount, f"no resource '{name}': {nearest(name, (*NATIVE, GPU_RESOURCE))}")
                 continue
             value = _worth(amount)
             if value is not None and (value < 0 or ("/" in name and value.denominator != 1)):

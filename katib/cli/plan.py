@@ -40,6 +40,7 @@ def plan(
         tables,
         gpus=gpus,
         gpus_per_trial=site.resources.gpus,
+        trials_per_gpu=site.resources.trials_per_gpu,
         site_parallel=site.parallel_trials,
         price=price,
         parallel=parallel,

@@ -18,9 +18,9 @@ SPENT = "budget spent: "
 RAISE = f"raise GPU_HOURS= (--gpu-hours), or the annotation {ANNOTATION} in a file, to go on"
 
 
-def gpu_hours(seconds: float, gpus: int) -> float:
-    """Returns the hours times the GPUs of a trial; of a trial without a GPU, the hours of its process."""
-    return max(1, gpus) * seconds / SECONDS_AN_HOUR
+def gpu_hours(seconds: float, gpus: float) -> float:
+    """Returns the hours times the GPUs of a trial, or its part of one; without a GPU, the hours of its process."""
+    return (gpus or 1) * seconds / SECONDS_AN_HOUR
 
 
 def budget_of(annotations: Mapping[str, str]) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from katib.gpus import GpuNeed, gpu_need
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
 from katib.metrics import DEFAULT_FILTER
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 DEFAULT_PARALLEL_TRIALS = 3
 """experiment_defaults.go of Katib v0.19."""
-GPU_RESOURCE = "nvidia.com/gpu"
 PLAN = "sepsweep/plan"
 """The annotation of an Experiment that follows from a search: what was planned, as JSON."""
 OWN_SPEC = "sepsweep/spec"
 """The annotation of an Experiment that was rendered from a user's own spec: that spec, as JSON."""
-_POD = ("trialTemplate", "trialSpec", "spec", "template", "spec")
+_TEMPLATE = ("trialTemplate", "trialSpec", "spec", "template")
+_POD = (*_TEMPLATE, "spec")
 _JOB = ("trialTemplate", "trialSpec")
 
 
@@ -131,9 +132,12 @@ class Manifest:
     @property
     def gpus(self) -> int:
         """The GPUs that the containers of a trial's pod ask for together."""
-        limits = [at(container, "resources", "limits") for container in items_at(self.pod, "containers")]
-        amounts = [str(limit.get(GPU_RESOURCE, "")) for limit in limits]
-        return sum(int(amount) for amount in amounts if amount.isdecimal())
+        return self.gpu_need.count
+
+    @property
+    def gpu_need(self) -> GpuNeed:
+        """The GPUs of a trial's pod: how many, of which resource, and whether others share them."""
+        return gpu_need(at(self.spec, *_TEMPLATE))
 
     @property
     def references(self) -> dict[str, str]:

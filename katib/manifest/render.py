@@ -30,8 +30,6 @@ from katib.trial import CONTINUES_LABEL
 from katib.yaml_reader import resolve
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-KEPT_DAYS = 7
-"""For so many days the Job and pod of an ended trial stay, for their logs."""
 DEADLINE_MARGIN = 3
 """Multiple of the estimated duration: waiting for a GPU counts towards activeDeadlineSeconds too."""
 
@@ -116,7 +114,9 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         continues=CONTINUES if _pauses(spec) else "",
         label=CONTINUES_LABEL,
         annotations=annotations,
-        kept=KEPT_DAYS * 24 * SECONDS_AN_HOUR,
+        pod_annotations={"sidecar.istio.io/inject": "false", **site.resources.gpu_need.annotations, **site.annotations},
+        claimed=site.resources.gpu_claim_template is not None and site.resources.gpus > 0,
+        kept=site.job.kept_days * 24 * SECONDS_AN_HOUR,
         # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
     )
@@ -162,7 +162,7 @@ def command(spec: Spec, site: Site) -> list[str]:
         return filled(spec.command, _values(spec, site) | searched)
     words = ["python", "-m", "trainer", Flags.MODEL, spec.model]
     words += [Flags.DATA_DIR, _data(site), Flags.RUN_DIR, _run_dir(spec)]
-    words += [Flags.EPOCHS, str(spec.epochs), Flags.LINGER, "20"]
+    words += [Flags.EPOCHS, str(spec.epochs), Flags.LINGER, str(site.job.linger_seconds)]
     words += [Flags.ROOM_MINUTES, str(site.room_minutes)]
     if site.resources.gpus:
         # On a GPU node no training is better than one on the processor.

@@ -1,6 +1,7 @@
 """Compares what the search cost with what it was planned to cost, and shows what early stopping saved."""
 
 from dataclasses import dataclass
+from math import ceil
 from statistics import fmean
 
 from katib.budget.estimate import as_run, plan
@@ -138,8 +139,8 @@ def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:
             return None, None, ""
         return made.gpu_hours, made.gpu_hours_stopping, "at what an epoch took in the trials that ended"
     if spec is not None:
-        gpus = max(1, table.gpus)
-        made = plan([spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1)
+        gpus, parts = ceil(table.gpus) or 1, round(1 / min(1, table.gpus or 1))
+        made = plan([spec], {}, gpus=gpus, gpus_per_trial=gpus, site_parallel=1, trials_per_gpu=parts)
         return made.gpu_hours, made.gpu_hours_stopping, "the spec's estimate"
     budget = table.budget
     ended = [row.gpu_hours / row.epochs for row in table.rows if row.state == "Succeeded" and row.epochs]

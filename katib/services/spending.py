@@ -30,7 +30,7 @@ def why_spent(experiment: ExperimentObject, tried: Iterable[float]) -> str:
     if (most := experiment.gpu_hours) is None:
         return ""
     manifest = Manifest.of(experiment.tree)
-    used = gpu_hours(sum(tried), manifest.gpus) + sum(hours_before(manifest.annotations).values())
+    used = gpu_hours(sum(tried), manifest.gpu_need.share) + sum(hours_before(manifest.annotations).values())
     return spent(used, most, "GPU" if manifest.gpus else "process")
 
 

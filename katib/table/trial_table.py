@@ -139,8 +139,8 @@ class TrialTable:
     hand or with another preset."""
     budget: Budget | None = None
     """None if the manifest does not tell it."""
-    gpus: int = 0
-    """The GPUs of a trial; 0 if it trains on the processor."""
+    gpus: float = 0
+    """The GPUs of a trial, less than 1 if several share one; 0 if it trains on the processor."""
     slots: int = 0
     """How many trials the machine runs at a time; 0: as many as the manifest allows."""
     folder: Path | None = None

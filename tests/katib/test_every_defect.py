@@ -30,7 +30,23 @@ SITE_: dict[str, Any] = yaml.safe_load(default_site().read_text()) | {
     "node_selector": {"gpu": "h200"},
     "kueue_queue": "gpus",
     "priority_class": "low",
+    "katib_namespace": "katib",
+    "storage": {"data": None, "runs": {"size": "50Gi", "storage_class": "nfs", "access": "ReadWriteMany"}},
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+    "topology_spread": [{"topologyKey": "kubernetes.io/hostname", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}],
+    "runtime_class": "nvidia",
+    "scheduler": "volcano",
+    "autoscaled": True,
+    "service_account": "trainer",
+    "labels": {"team": "speech"},
+    "annotations": {"example.org/owner": "someone"},
+    "environment": {"NCCL_DEBUG": "WARN"},
+    "secret_environment": {"HF_TOKEN": {"secret": "hub", "key": "token"}},
+    "job": {"retries": 3, "grace_seconds": 120, "linger_seconds": 20, "kept_days": 7},
+    "fs_group_change_policy": "OnRootMismatch",
 }
+SITE_["resources"] |= {"gpu_resource": "nvidia.com/mig-1g.10gb", "trials_per_gpu": 7, "scratch": "4Gi"}
+SITE_["tolerations"] += [{"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}]
 DOCUMENTS: list[tuple[type[BaseModel], dict[str, Any]]] = [(Spec, SPEC), (Spec, OWN), (Site, SITE_)]
 WRONG: list[Any] = [
     None,

@@ -226,7 +226,7 @@ def _fix_of(words: str) -> str:
 
 def scheduling(text: str) -> str:
     """Returns the fix for a pod that has no node, according to the scheduler's message."""
-    if "nvidia.com/gpu" in text:
+    if re.search(r"Insufficient [\w.-]+/\w|cannot allocate all claims", text):
         return "no GPU is free: wait until one is, or lower parallel_trials"
     if lacking := re.search(r"Insufficient (cpu|memory)\b", text):
         resource = lacking[1]

@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, QUEUE_LABEL, Object, annotations_of, labels_of, name_of
 from katib.backend.cluster.pod import Pod as Pod
-from katib.backend.cluster.pod import gpus_of, owner_of
+from katib.backend.cluster.pod import owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.gpu_hours import hours_before
 from katib.manifest.object import Manifest
@@ -106,8 +106,8 @@ class Search:
     created: datetime | None
     ended: datetime | None
     deleting: bool
-    gpus: int
-    """The number that one trial requests."""
+    gpus: float
+    """The number that one trial holds; less than 1 where several share one."""
     deadline: float
     """Seconds that a trial may take according to its Job, without those in which it may wait for disk space."""
     stopped_by: str
@@ -160,7 +160,7 @@ def read_search(item: Object) -> Search:
         created=instant(item["metadata"].get("creationTimestamp")),
         ended=instant(status.get("completionTime")),
         deleting="deletionTimestamp" in item["metadata"],
-        gpus=gpus_of(containers),
+        gpus=Manifest(spec).gpu_need.share,
         deadline=max(0.0, float(job.get("activeDeadlineSeconds") or 0) - _room_seconds(containers)),
         stopped_by=clean(stopped_by),
         stopped_at=instant(stopped_at),

@@ -1,13 +1,12 @@
 """Reads a trial's Pod object into a frozen view. Each pod of a trial is one try. Pure: no I/O."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from katib.backend.cluster.kinds import SIDECAR, TRIAL_LABEL, Object, labels_of, name_of
-from katib.manifest.object import GPU_RESOURCE
+from katib.gpus import gpu_need
 from katib.tries import Span, instant, span_of
 from katib.untrusted import clean
 
@@ -120,7 +119,7 @@ def read_pod(item: Object) -> Pod:
         started=span.start if span else None,
         ended=span.end if span else None,
         deleting="deletionTimestamp" in item["metadata"],
-        gpus=gpus_of(spec["containers"]),
+        gpus=gpu_need(item).count,
         containers=tuple(map(_name, spec["containers"])),
         claims=tuple(
             volume["persistentVolumeClaim"]["claimName"]
@@ -164,9 +163,3 @@ def owner_of(item: Object) -> str:
     """Returns the uid of the object that controls this one; empty where none does."""
     owners = item["metadata"].get("ownerReferences") or []
     return next((owner.get("uid", "") for owner in owners if owner.get("controller")), "")
-
-
-def gpus_of(containers: Sequence[Object]) -> int:
-    """Returns the number of GPUs that `containers` request together."""
-    limits = [(container.get("resources") or {}).get("limits") or {} for container in containers]
-    return sum(int(cast(str, limit.get(GPU_RESOURCE, 0))) for limit in limits)

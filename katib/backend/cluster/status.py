@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from math import ceil
 from statistics import mean
 
 from katib.backend.causes import Cause
@@ -181,7 +182,7 @@ def _search_progress(
         search=search,
         rows=tuple(sorted(rows, key=_order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
-        hours_planned=search.configurations * planned * max(1, search.gpus) / 3600,
+        hours_planned=search.configurations * planned * (search.gpus or 1) / 3600,
         seconds_left=seconds_left(each, begun, waiting, search.parallel) if each and not search.finished else None,
         unreadable=curves.problem,
         unread=sum(row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows),
@@ -210,7 +211,7 @@ def _row(
         current=values[-1] if values else trial.observed.get("latest", trial.record.last),
         best=best,
         node=pod.node if pod else "",
-        gpus=pod.gpus if pod else search.gpus,
+        gpus=pod.gpus if pod else ceil(search.gpus),
         restarts=max(0, len(tries(trial, pods)) - 1, job.failed if job else 0),
         hours=hours(trial, search, job, pods, now),
         cause=cause,

@@ -148,7 +148,7 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     identity = Identity(
         search.name, search.metric, maximize, search.strategy, manifest.spec, gpu_hours=most, own_spec=own_spec
     )
-    trials = (_row(row, identity, metrics.get(row.trial.name, {})) for row in progress.rows)
+    trials = (_row(row, identity, metrics.get(row.trial.name, {}), search.gpus or 1) for row in progress.rows)
     continues = {row.trial.name: row.trial.continues for row in progress.rows}
     joined = with_pauses(joined_rows(trials, continues), pauses=manifest.pauses)
     rows = explained(joined, manifest, direction=search.direction)
@@ -163,7 +163,7 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     )
 
 
-def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> TrialRow:
+def _row(live: LiveTrial, identity: Identity, metrics: Metrics, gpus: float) -> TrialRow:
     trial, curve = live.trial, metrics.get(identity.metric, ())
     start = trial.started or trial.created
     # Katib writes the observation after the end of a trial; until then, the value comes from the reports.
@@ -178,7 +178,7 @@ def _row(live: LiveTrial, identity: Identity, metrics: Metrics) -> TrialRow:
         value=value,
         best_epoch=next((point.step for point in curve if point.value == value), None),
         epochs=curve[-1].step if curve else live.epoch,
-        seconds=live.hours * 3600 / max(1, live.gpus),
+        seconds=live.hours * 3600 / gpus,
         objective=identity.metric,
         metrics=metrics,
         gpu_hours=live.hours,

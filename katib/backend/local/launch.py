@@ -22,7 +22,7 @@ from katib.errors import FolderError, ManifestError
 from katib.manifest.cluster_only import beside, not_followed
 from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
-from katib.manifest.object import GPU_RESOURCE
+from katib.manifest.object import Manifest
 from katib.program import CHECKOUT, ROOT, TRAINER_PACKAGES, lack
 from katib.text import count
 from katib.trainer_contract import DATA_VOLUME, START_ANEW, Flags
@@ -198,19 +198,15 @@ def _slots(experiment: Experiment) -> tuple[str | None, ...]:
     for more GPUs than there are.
     """
     available, parallel = gpus(), experiment.search.parallel_trials
-    asked = max(1, _asked_gpus(_example(experiment)))
+    need = Manifest(experiment.spec).gpu_need
+    asked, wanted = max(1, need.count), need.resource or "by a claim"
     if available and asked > len(available):
         raise ManifestError(
-            f"{experiment.name}: a trial asks for {asked} GPUs ({GPU_RESOURCE}), and this machine has {len(available)};"
+            f"{experiment.name}: a trial asks for {asked} GPUs ({wanted}), and this machine has {len(available)};"
             " lower that limit"
         )
     groups = [",".join(available[i : i + asked]) for i in range(0, len(available) - asked + 1, asked)]
     return tuple(groups[:parallel]) or (None,) * parallel
-
-
-def _asked_gpus(pod: TrialPod) -> int:
-    text = str(pod.container.resources.limits.get(GPU_RESOURCE, 0))
-    return int(text) if text.isdecimal() else 0
 
 
 def require_corpus(data: Path | None) -> None:

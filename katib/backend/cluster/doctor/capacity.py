@@ -6,7 +6,6 @@ from katib.backend.cluster.answers import NoKindError
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
 from katib.backend.cluster.kinds import LOCAL_QUEUE, NODE, QUOTA
 from katib.backend.cluster.objects import Node, Taint, read_node, read_quota
-from katib.manifest.object import GPU_RESOURCE
 from katib.tree import Tree, at, items_at, labels_at, text_at
 
 WAIT_FOR_EVER = "trial pods wait for ever"
@@ -50,8 +49,8 @@ def capacity(context: DoctorContext) -> Iterator[Result]:
     nodes = [read_node(item) for item in context.cluster.list(NODE)]
     need = _needs(context.pod)
     problem, usable = _usable(nodes, context.pod)
-    problem = problem or _too_small(usable, need)
-    yield problem or _places(context, usable, need.get(f"requests.{GPU_RESOURCE}", 0.0))
+    problem = problem or _too_small(usable, need, context.gpus.resource)
+    yield problem or _places(context, usable)
 
 
 def _usable(nodes: Sequence[Node], pod: Tree) -> tuple[Result | None, Sequence[Node]]:
@@ -75,13 +74,13 @@ def _usable(nodes: Sequence[Node], pod: Tree) -> tuple[Result | None, Sequence[N
     return None, tolerated
 
 
-def _too_small(nodes: Sequence[Node], need: Mapping[str, float]) -> Result | None:
+def _too_small(nodes: Sequence[Node], need: Mapping[str, float], gpu: str) -> Result | None:
     """Returns the result for the first resource of which no node has enough for a trial; None where there is none."""
-    for resource, name in ((GPU_RESOURCE, "GPUs"), ("memory", "memory"), ("cpu", "CPU")):
+    for resource, name in ((gpu, "GPUs"), ("memory", "memory"), ("cpu", "CPU")):
         wanted = need.get(f"requests.{resource}", 0.0)
         largest = max(quantity(node.allocatable.get(resource, "0")) for node in nodes)
         if wanted > largest:
-            no_plugin = resource == GPU_RESOURCE and not largest
+            no_plugin = resource == gpu and not largest
             fix = "install the GPU device plugin" if no_plugin else "lower resources in k8s/site.yaml"
             problem = f"a trial needs {wanted:g}, the largest node has {largest:g}"
             show = "kubectl describe nodes | grep -A8 Allocatable"
@@ -89,11 +88,12 @@ def _too_small(nodes: Sequence[Node], need: Mapping[str, float]) -> Result | Non
     return None
 
 
-def _places(context: DoctorContext, nodes: Sequence[Node], gpus: float) -> Result:
-    """Returns the result for how many trials of `gpus` GPUs each the nodes take at a time."""
-    if not gpus:
+def _places(context: DoctorContext, nodes: Sequence[Node]) -> Result:
+    """Returns the result for how many trials the GPUs of the nodes take at a time."""
+    gpus = context.gpus
+    if not gpus.resource:
         return ok("nodes", f"{len(nodes)} take a trial, which requests no GPU")
-    places = sum(int(quantity(node.allocatable.get(GPU_RESOURCE, "0")) // gpus) for node in nodes)
+    places = sum(int(quantity(node.allocatable.get(gpus.resource, "0")) // gpus.count) for node in nodes)
     problem = f"{len(nodes)} nodes have GPUs for {places} trials at a time; {context.parallel} are wanted"
     if places >= context.parallel:
         return ok("GPUs", problem)

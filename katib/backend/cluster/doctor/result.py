@@ -9,6 +9,7 @@ from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import NAMESPACE, Object
 from katib.check.finding import Finding
+from katib.gpus import GpuNeed
 from katib.manifest.object import Manifest
 from katib.site import Site
 from katib.tree import Tree
@@ -67,6 +68,11 @@ class DoctorContext:
     def pod(self) -> Tree:
         """The spec of a trial's pod, from the first Experiment, since all belong to one site."""
         return self.experiments[0].pod
+
+    @property
+    def gpus(self) -> GpuNeed:
+        """The GPUs of a trial."""
+        return self.experiments[0].gpu_need
 
     @property
     def parallel(self) -> int:

@@ -31,8 +31,8 @@ from katib.backend.cluster.kinds import (
     Kind,
     Object,
 )
+from katib.gpus import GPU_RESOURCE
 from katib.install.images import SERVICES_CONFIG
-from katib.manifest.object import GPU_RESOURCE
 from katib.site import Site, load_site
 from tests.katib.backend.cluster.test_plan_and_causes import manifest
 
