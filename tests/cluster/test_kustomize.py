@@ -119,6 +119,28 @@ def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
 
 
 @pytest.mark.any_cluster
+def test_the_services_alone_are_the_configuration_and_their_account() -> None:
+    """Into a Katib that is there: k8s/katib's own file in Katib's namespace, the account in that of the experiments."""
+    objects = build(K8S)
+    kinds = ["ConfigMap", "Role", "RoleBinding", "ServiceAccount"]
+    assert sorted(item["kind"] for item in objects) == kinds
+    config = named(objects, "ConfigMap", "katib-config")
+    assert config["metadata"] == {"name": "katib-config", "namespace": "kubeflow"}
+    assert config["data"] == {"katib-config.yaml": (K8S / "katib" / "katib-config.yaml").read_text()}
+    others = [item for item in objects if item is not config]
+    assert {item["metadata"]["namespace"] for item in others} == {load_site().namespace}
+    (subject,) = named(objects, "RoleBinding", "sepsweep-services")["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "sepsweep-services", "namespace": load_site().namespace}
+
+
+@pytest.mark.any_cluster
+def test_api_server_takes_the_account_of_the_services_in_any_namespace(tools: Tools) -> None:
+    tools.kubectl("apply", "--validate=strict", "-f", str(K8S / "base" / "services-rbac.yaml"))
+    account = f"--as=system:serviceaccount:{tools.namespace}:sepsweep-services"
+    assert tools.kubectl("auth", "can-i", "list", "trials.kubeflow.org", account).strip() == "yes"
+
+
+@pytest.mark.any_cluster
 def test_api_server_takes_every_object_of_the_base(tools: Tools) -> None:
     """Strict validation, which refuses a misspelt key, is a server-side dry run in the test's own namespace."""
     for item in build(K8S / "base"):
