@@ -7,12 +7,13 @@ machine.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import re2
 
 from katib.trainer_contract import METRIC
+from katib.untrusted import parse_json
 
 Pattern: TypeAlias = Any
 """A compiled expression of RE2, whose Python package has no types."""
@@ -85,6 +86,33 @@ class MetricParser:
         return [one for one in found if one.name in self._names]
 
 
+class JsonParser:
+    """Finds reports in lines that are JSON objects, as Katib's file collector does (parseLogsInJsonFormat).
+
+    A key that equals one of `names` has the value, a number or a text, and the key timestamp the time: RFC 3339, or
+    seconds since 1970. Katib's own takes texts alone, and fails at a line that is no JSON object.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def texts(self, line: str) -> list[Printed]:
+        """Returns all values of the metrics in a line without its end, numbers or not; none of any other line."""
+        try:
+            tree = parse_json(line)
+        except ValueError:
+            return []
+        if not isinstance(tree, dict):
+            return []
+        stamp = _json_time(tree.get("timestamp"))
+        given = [(name, tree[name]) for name in self._names if name in tree]
+        return [
+            Printed(name, value.strip() if isinstance(value, str) else repr(value), stamp)
+            for name, value in given
+            if isinstance(value, str | int | float) and not isinstance(value, bool)
+        ]
+
+
 def compile_filter(text: str) -> Pattern:
     """Returns the compiled filter. Raises re2.error, whose text says what RE2 does not accept."""
     options = re2.Options()
@@ -94,7 +122,22 @@ def compile_filter(text: str) -> Pattern:
 
 def _time(line: str) -> datetime | None:
     """Returns the RFC 3339 time that a line begins with; None for anything else, such as a date alone."""
-    word = line.split(" ", 1)[0]
+    return _rfc3339(line.split(" ", 1)[0])
+
+
+def _json_time(value: object) -> datetime | None:
+    """Returns the time of a JSON value; None where it is none."""
+    if isinstance(value, str):
+        return _rfc3339(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _rfc3339(word: str) -> datetime | None:
     try:
         return datetime.fromisoformat(word) if RFC3339.fullmatch(word) else None
     except ValueError:

@@ -13,6 +13,7 @@ from katib.metrics import (
     DEFAULT_FILTER,
     SEED_DEVIATION,
     TOLERANCES,
+    JsonParser,
     MetricParser,
     compile_filter,
     katib_number,
@@ -146,3 +147,41 @@ def test_the_tolerance_of_the_median_rule_is_as_often_exceeded_as_it_says() -> N
 def test_the_metric_is_the_trainers_and_has_a_unit() -> None:
     """docs/trainer.md: the metric line is `val_si_snr=5.1234`, in dB."""
     assert (METRIC, UNIT) == ("val_si_snr", "dB")
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ('{"acc": "0.5", "step": 3, "loss": 1e-3}', ["0.5", "0.001"]),
+        ('{"loss": 2, "acc": " 1 "}', ["1", "2"]),
+        ('{"acc": NaN, "loss": "unavailable"}', ["nan", "unavailable"]),
+        ('{"acc": true, "loss": null}', []),
+        ('{"acc": {"value": 1}, "loss": [1]}', []),
+        ('{"accuracy": 1}', []),
+        ('["acc", 1]', []),
+        ("acc=1", []),
+        ('{"acc": 1', []),
+        ("[" * 9_000, []),
+        ("", []),
+    ],
+)
+def test_a_json_line_has_the_numbers_and_texts_of_its_metrics(line: str, texts: list[str]) -> None:
+    """Katib's own takes texts alone, and fails at a line that is no object."""
+    assert [one.text for one in JsonParser(["acc", "loss"]).texts(line)] == texts
+
+
+@pytest.mark.parametrize(
+    ("stamp", "time"),
+    [
+        ('"2026-11-24T09:30:00.5Z"', datetime(2026, 11, 24, 9, 30, 0, 500_000, UTC)),
+        ("1795512600.5", datetime(2026, 11, 24, 9, 30, 0, 500_000, UTC)),
+        ("1795512600", datetime(2026, 11, 24, 9, 30, tzinfo=UTC)),
+        ('"yesterday"', None),
+        ("1e300", None),
+        ("true", None),
+        ("null", None),
+    ],
+)
+def test_a_json_line_has_a_time(stamp: str, time: datetime | None) -> None:
+    (found,) = JsonParser(["acc"]).texts(f'{{"acc": 1, "timestamp": {stamp}}}')
+    assert found.time == time

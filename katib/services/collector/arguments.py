@@ -17,7 +17,7 @@ FLAGS = {
     "s-db": "address of the DB manager",
     "path": "the file that the trainer's output goes to",
     "f": "filters, joined with ;",
-    "format": "TEXT",
+    "format": "TEXT or JSON",
     "stop-rule": "a rule that the trial was made with: it may be stopped early",
     "s-earlystop": "address of the early-stopping service",
     "w": "whether Katib's own waits for other containers; ignored",
@@ -25,6 +25,8 @@ FLAGS = {
     "timeout": "how long Katib's own waits; ignored, because this one waits for the trainer's end",
 }
 NEEDED = ("t", "m", "s-db", "path")
+FORMATS = ("", "TEXT", "JSON")
+"""What the lines of the file are; an empty one is TEXT."""
 
 
 class ArgumentError(SepsweepError):
@@ -42,6 +44,7 @@ class Arguments:
     db_manager: str
     output: Path
     filters: tuple[str, ...]
+    """Empty where each line is a JSON object."""
     early_stopping: str | None
     """The address of the early-stopping service; None where the trial cannot be stopped early."""
 
@@ -71,10 +74,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     for name in NEEDED:
         if not given.get(name):
             raise ArgumentError(f"-{name} is missing: {FLAGS[name]}")
-    if given.get("format", "TEXT") != "TEXT":
-        raise ArgumentError(
-            f"-format {given['format']}: only TEXT is read here; leave collectors of kind File to Katib's own image"
-        )
+    if given.get("format", "") not in FORMATS:
+        raise ArgumentError(f"-format {given['format']}: it is TEXT or JSON")
     metrics = tuple(name for name in given["m"].split(";") if name)
     if not metrics:
         raise ArgumentError(f"-m is empty: {FLAGS['m']}")
@@ -84,7 +85,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         direction=Direction.of(given.get("o-type") != "minimize"),
         db_manager=given["s-db"],
         output=Path(given["path"]),
-        filters=_filters(given.get("f", "")),
+        filters=() if given.get("format") == "JSON" else _filters(given.get("f", "")),
         early_stopping=given.get("s-earlystop") if "stop-rule" in given else None,
     )
 

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from katib.metrics import MetricParser, katib_number
+from katib.metrics import JsonParser, MetricParser, katib_number
 from katib.services.collector.arguments import Arguments
 from katib.services.collector.output import Output
 from katib.services.collector.report import Reporter
@@ -51,7 +51,8 @@ class Watch:
         self._arguments = arguments
         self._trainer = Trainer(arguments.output)
         self._output = Output(arguments.output, sys.stdout.buffer)
-        self._parser = MetricParser(arguments.filters, arguments.metrics)
+        filters, names = arguments.filters, arguments.metrics
+        self._parser = MetricParser(filters, names) if filters else JsonParser(names)
         logs = ObservationLogs(arguments.db_manager)
         self._reporter = Reporter(logs, arguments.trial, arguments.objective)
         self._stopper = Stopper(arguments.early_stopping, arguments) if arguments.early_stopping is not None else None

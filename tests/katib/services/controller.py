@@ -180,7 +180,7 @@ class Controller:
 
     def _quality(self, name: str) -> float:
         """Returns the mean over the parameters of how far each value stands in its range or list."""
-        shares = []
+        shares: list[float] = []
         for parameter in self.manifest["spec"]["parameters"]:
             space, text = parameter["feasibleSpace"], self.points[name][parameter["name"]]
             if "list" in space:

@@ -58,6 +58,12 @@ def test_filters_and_metrics_are_joined_with_semicolons() -> None:
     assert found.filters == ("(a)=(1)", "(b)=(2)(3)")
 
 
+@pytest.mark.parametrize(("form", "filters"), [("TEXT", 1), ("", 1), ("JSON", 0)])
+def test_the_format_is_that_of_a_collector_of_kind_file(form: str, filters: int) -> None:
+    """The webhook writes an empty one where a manifest has none; without a filter a line is a JSON object."""
+    assert len(parse([*WEBHOOK.split(), "-format", form]).filters) == filters
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -70,10 +76,7 @@ def test_filters_and_metrics_are_joined_with_semicolons() -> None:
         ("-s-db=", "-s-db is missing: address of the DB manager"),
         ("-path=", "-path is missing: the file that the trainer's output goes to"),
         ("-m ;", "-m is empty: metrics, the objective first, joined with ;"),
-        (
-            "-format JSON",
-            "-format JSON: only TEXT is read here; leave collectors of kind File to Katib's own",
-        ),
+        ("-format CSV", "-format CSV: it is TEXT or JSON"),
         ("-f (a)(?=b)", "-f: RE2 does not accept '(a)(?=b)': "),
         ("-f (a)=b", "-f: '(a)=b' has 1 groups; it needs two, the metric's name and its value"),
         ("-f (a)=(1);b", "-f: 'b' has 0 groups; it needs two"),

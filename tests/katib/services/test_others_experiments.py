@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import grpc
 import pytest
 import yaml
 
-from katib.services.stubs import pb, rpc
+from katib.services.stubs import rpc
 from tests.katib.services.controller import EPOCHS, Controller, Manifest, misfit
 from tests.katib.services.rig import Condition, DbManager, TrialServer, channel
 

@@ -65,7 +65,7 @@ def test_the_entrypoint_without_arguments_is_the_early_stopper() -> None:
 
 
 def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
-    """Every algorithm and stop rule that the search knows, and the collector of StdOut.
+    """Every algorithm and stop rule that the search knows, and the collectors of StdOut and File.
 
     Nothing else is changed to it.
     """
@@ -78,7 +78,7 @@ def test_katib_config_puts_one_image_in_place_of_each_service() -> None:
 
     assert ours(runtime["suggestions"], "algorithmName") == set(ALGORITHMS)
     assert ours(runtime["earlyStoppings"], "algorithmName") == set(STOP_RULES)
-    assert ours(runtime["metricsCollectors"], "kind") == {"StdOut"}
+    assert ours(runtime["metricsCollectors"], "kind") == {"StdOut", "File"}
     for entry in runtime["suggestions"]:
         if entry["image"] != image:
             continue
