@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from katib.eta import epochs_each
 from katib.gpus import GpuNeed, gpu_need
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
 from katib.metrics import DEFAULT_FILTER
-from katib.stop_settings import PROMOTE, configurations_in
+from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, configurations_in, rungs
 from katib.trainer_contract import Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
 from katib.trial import Direction
@@ -106,6 +107,15 @@ class Manifest:
         own = configurations_in(self.stop_settings) if self.pauses else None
         most = self.spec.get("maxTrialCount")
         return own if own is not None else most if isinstance(most, int) else None
+
+    @property
+    def epochs_each(self) -> float | None:
+        """About how many epochs a configuration gets under promote; None with another rule, or where unknown."""
+        given, takes, epochs = self.stop_settings, STOP_RULES[PROMOTE].all, self.number(Flags.EPOCHS)
+        listed, eta = given.get(RUNGS, ""), given.get("eta", "2")
+        if not self.pauses or epochs is None or not (takes[RUNGS].takes(listed) and takes["eta"].takes(eta)):
+            return None
+        return epochs_each(rungs(listed), float(eta), epochs)
 
     @property
     def parallel(self) -> int:

@@ -98,6 +98,10 @@ class Search:
     max_trials: int
     configurations: int
     """As many as trials, except under promote, where a continuation is a trial more; 0 if nothing limits them."""
+    pauses: bool
+    """Whether a trial that is stopped early may go on as another one."""
+    epochs_each: float | None
+    """About how many epochs a configuration gets under promote; None with another rule."""
     parallel: int
     trials: int
     """The number that Katib has created."""
@@ -139,7 +143,7 @@ def read_search(item: Object) -> Search:
     strategies = {each["name"]: each["value"] for each in objective.get("metricStrategies") or []}
     job = spec["trialTemplate"].get("trialSpec", {}).get("spec", {})
     containers: Sequence[Object] = job.get("template", {}).get("spec", {}).get("containers") or []
-    annotations = annotations_of(item)
+    annotations, manifest = annotations_of(item), Manifest.of(item)
     stopped_by, _, stopped_at = annotations.get(STOPPED, "").rpartition(" at ")
     return Search(
         name=name_of(item),
@@ -148,11 +152,13 @@ def read_search(item: Object) -> Search:
         state=condition.get("type", "Created"),
         message=clean(condition.get("message") or ""),
         metric=metric,
-        filters=tuple(Manifest(spec).filters),
+        filters=tuple(manifest.filters),
         direction=direction,
         strategy=cast(Strategy, strategies.get(metric, direction.strategy)),
         max_trials=spec.get("maxTrialCount") or 0,
-        configurations=Manifest.of(item).configurations or 0,
+        configurations=manifest.configurations or 0,
+        pauses=manifest.pauses,
+        epochs_each=manifest.epochs_each,
         parallel=spec.get("parallelTrialCount") or 3,
         trials=status.get("trials") or 0,
         failed=(status.get("trialsFailed") or 0) + (status.get("trialMetricsUnavailable") or 0),

@@ -4,14 +4,13 @@ That takes five API calls and at most LOGS more, for the logs of running and fai
 two more find out why (the namespace's warnings, and the log of a service that crashes).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from math import ceil
 from statistics import mean
 
-from katib.backend.causes import Cause
 from katib.backend.cluster.answers import AbsentError, RefusedError
 from katib.backend.cluster.causes import (
     clean,
@@ -35,6 +34,7 @@ from katib.backend.cluster.kinds import (
     Kind,
     Object,
 )
+from katib.backend.cluster.live import LiveTrial, Progress, order
 from katib.backend.cluster.model import (
     Job,
     Pod,
@@ -46,7 +46,7 @@ from katib.backend.cluster.model import (
 from katib.backend.cluster.storage import missing_volume
 from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest
-from katib.eta import seconds_left
+from katib.eta import seconds_left, seconds_of_epochs
 from katib.metrics import MetricParser
 from katib.tries import elapsed
 
@@ -82,45 +82,6 @@ class Curves:
     """The pods that have ended, and whose log has been read since."""
     problem: str = ""
     """Why a log could not be read the last time; empty where all could."""
-
-
-@dataclass(frozen=True)
-class LiveTrial:
-    """A trial as status shows it."""
-
-    trial: Trial
-    state: str
-    values: tuple[float, ...]
-    """The objective of each epoch, as far as a log that still exists says."""
-    epoch: int
-    """The number of finished epochs, according to the log, or to the trial's record where there is no log."""
-    current: float | None
-    best: float | None
-    node: str
-    gpus: int
-    restarts: int
-    hours: float
-    """GPU-hours so far."""
-    cause: Cause | None
-    interruption: str
-    pod: Pod | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A search with its trials."""
-
-    search: Search
-    rows: tuple[LiveTrial, ...]
-    hours_used: float
-    hours_planned: float
-    seconds_left: float | None
-    unreadable: str
-    """Why a log could not be read; empty where all could."""
-    unread: int
-    """The number of running trials whose log has not been read yet."""
-    shortage: Cause | None = None
-    """Why the search has fewer trials than it may have."""
 
 
 def read_progress(cluster: Cluster, curves: Curves, name: str | None = None) -> list[Progress]:
@@ -176,17 +137,33 @@ def _search_progress(
         if row.trial.state in ("Succeeded", "EarlyStopped")  # failed ones do not tell how long others take
     ]
     each = mean(done) if done else planned
-    begun = [elapsed(row.trial.started, None, now) for row in rows if not row.trial.finished]
-    waiting = max(0, search.max_trials - len(rows))
     return Progress(
         search=search,
-        rows=tuple(sorted(rows, key=_order(search))),
+        rows=tuple(sorted(rows, key=order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
         hours_planned=search.configurations * planned * (search.gpus or 1) / 3600,
-        seconds_left=seconds_left(each, begun, waiting, search.parallel) if each and not search.finished else None,
+        seconds_left=_seconds_left(rows, search, each, now) if each and not search.finished else None,
         unreadable=curves.problem,
         unread=sum(row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows),
     )
+
+
+def _seconds_left(rows: Sequence[LiveTrial], search: Search, each: float, now: datetime) -> float:
+    """Returns the seconds until the search ends if a trial takes `each` of them.
+
+    With promote, where many trials are short, each epoch is expected to take as long as so far.
+    """
+    running = [row for row in rows if not row.trial.finished]
+    reached: dict[str, int] = {}
+    for row in rows:
+        reached[row.trial.first] = max(row.epoch, reached.get(row.trial.first, 0))
+    epochs = sum(reached.values())
+    if search.epochs_each is not None and epochs:
+        spent = sum(elapsed(row.trial.started, row.trial.ended, now) for row in rows)
+        rest = search.configurations * search.epochs_each - epochs
+        return seconds_of_epochs(rest, spent / epochs, len(running), search.parallel)
+    begun = [elapsed(row.trial.started, None, now) for row in running]
+    return seconds_left(each, begun, max(0, search.max_trials - len(rows)), search.parallel)
 
 
 def _row(
@@ -280,12 +257,3 @@ def steps(parser: MetricParser, lines: Iterable[str]) -> list[float]:
         for report in parser.parse(line):
             by_time[report.time or len(by_time)] = report.value
     return list(by_time.values())
-
-
-def _order(search: Search) -> Callable[[LiveTrial], tuple[bool, bool, float, str]]:
-    """Returns the sort key of rows: running trials first, then by their best value."""
-
-    def key(row: LiveTrial) -> tuple[bool, bool, float, str]:
-        return (row.trial.finished, row.best is None, -search.direction.sign * (row.best or 0), row.trial.name)
-
-    return key

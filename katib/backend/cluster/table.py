@@ -23,7 +23,8 @@ from katib.backend.cluster.kinds import (
     name_of,
 )
 from katib.backend.cluster.kubectl import forwarded
-from katib.backend.cluster.status import LOG_BYTES, Curves, LiveTrial, Progress, read_progress
+from katib.backend.cluster.live import LiveTrial, Progress
+from katib.backend.cluster.status import LOG_BYTES, Curves, read_progress
 from katib.errors import ClusterError
 from katib.manifest.gpu_hours import known_budget
 from katib.manifest.object import OWN_SPEC, Manifest

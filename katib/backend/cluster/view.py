@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from katib.backend.cluster.status import LiveTrial, Progress
+from katib.backend.cluster.live import LiveTrial, Progress, configurations
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
 from katib.program import as_typed
@@ -33,7 +33,7 @@ def records(searches: Sequence[Progress]) -> list[dict[str, object]]:
             "seconds_left": item.seconds_left and round(item.seconds_left),
             "best": item.search.best,
             "lacking": str(item.shortage or ""),
-            "rows": [_record(row) for row in item.rows],
+            "rows": [_record(row) for row in configurations(item).rows],
         }
         for item in searches
     ]
@@ -93,11 +93,15 @@ def lines(
 def headline(item: Progress, now: datetime) -> str:
     """Returns the headline of a search.
 
-    For example `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`.
+    For example `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`. Where trials
+    continue others, `4 of 25 configurations` stands before the trials.
     """
     search = item.search
     unit = "GPU-hours" if search.gpus else "hours"
     words = [search.name, "Deleting" if search.deleting else search.state]
+    if search.pauses:
+        begun = len({row.trial.first for row in item.rows})
+        words.append(f"{begun} of {search.configurations} configurations")
     words.append(f"{search.trials} of {search.max_trials} trials")
     words.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {unit}")
     if item.seconds_left is not None:
@@ -119,6 +123,7 @@ def _left_out(blocks: Sequence[tuple[list[Line], tuple[str, ...]]], width: int |
 
 def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Line], tuple[str, ...]]:
     """Returns the headline, the table and the causes of what went wrong, and the columns that do not fit."""
+    item = configurations(item)
     start = f"{item.search.name}-"
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
     rows = [row for row in item.rows if whole or not row.trial.finished]
@@ -227,6 +232,7 @@ def _record(row: LiveTrial) -> dict[str, object]:
         "gpu_hours": round(row.hours, 4),
         "cause": row.cause.problem if row.cause else "",
         "remedy": row.cause.fix if row.cause else "",
+        "continuations": list(row.continuations),
     }
 
 

@@ -14,8 +14,9 @@ from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import Trial
 from katib.backend.local.view import Lines, View
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
-from katib.eta import ends_at, seconds_left
+from katib.eta import ends_at, seconds_left, seconds_of_epochs
 from katib.manifest.experiment import Experiment
+from katib.manifest.object import Manifest
 from katib.terminal import MARGIN, STATES, Output, assembled, output
 from katib.text import duration, short, with_unit
 from katib.trial import WITHOUT_RESULT, shown
@@ -135,11 +136,23 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
         parts.append(f"{duration(spent)} of training")
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
     if done and experiment.search.configurations:
-        begun = [_seconds(trial, now) for trial in trials if not trial.finished]
-        waiting = max(0, experiment.search.configurations - len(trials))
-        left = seconds_left(fmean(done), begun, waiting, slots)
+        left = _seconds_left(trials, experiment, fmean(done), now, slots=slots)
         parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
     return ", ".join(parts)
+
+
+def _seconds_left(trials: Sequence[Trial], experiment: Experiment, each: float, now: float, *, slots: int) -> float:
+    """Returns the seconds until the search ends if a trial takes `each` of them.
+
+    With promote, where many trials are short, each epoch is expected to take as long as so far.
+    """
+    running = [trial for trial in trials if not trial.finished]
+    configurations, epochs = experiment.search.configurations or 0, sum(len(trial.values) for trial in trials)
+    if (most := Manifest(experiment.spec).epochs_each) is not None and epochs:
+        spent = sum(_seconds(trial, now) for trial in trials)
+        return seconds_of_epochs(configurations * most - epochs, spent / epochs, len(running), slots)
+    begun = [_seconds(trial, now) for trial in running]
+    return seconds_left(each, begun, max(0, configurations - len(trials)), slots)
 
 
 def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float) -> list[Column]:

@@ -9,11 +9,12 @@ import yaml
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
 from katib.backend.cluster.status import LOGS, Curves, progress_of
-from katib.backend.cluster.view import Line, lines
+from katib.backend.cluster.view import Line, lines, records
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import EarlyStopping, load_spec
 from katib.trainer_contract import METRIC
+from katib.trial import CONTINUES_LABEL
 from tests.katib.backend.cluster.test_plan_and_causes import running
 
 
@@ -51,6 +52,29 @@ def search(trials: int) -> dict[Any, list[dict[str, Any]]]:
 def text(made: Sequence[Line]) -> str:
     """Returns the lines as they stand on the screen."""
     return "\n".join("".join(part for part, _ in line) for line in made)
+
+
+def test_a_configuration_is_one_row_with_its_continuations_and_may_go_on_while_the_search_runs() -> None:
+    """Of five configurations one goes on after a pause, and one has paused."""
+    objects = search(3)
+    rule = {"rung_epochs": "2", "eta": "2", "configurations": "5"}
+    objects[EXPERIMENT][0]["spec"]["earlyStopping"] = {
+        "algorithmName": "promote",
+        "algorithmSettings": [{"name": name, "value": value} for name, value in rule.items()],
+    }
+    first, other, goes_on = objects[TRIAL]
+    for trial in (first, other):
+        trial["status"]["conditions"].append({"type": "EarlyStopped", "status": "True"})
+    goes_on["metadata"]["labels"] |= {CONTINUES_LABEL: first["metadata"]["name"]}
+    (found,) = progress_of(Logs("epoch 1 begins"), objects, Curves())
+    shown = text(lines([found], None, "test"))
+    (record,) = records([found])
+    rows = {row["trial"]: (row["state"], row["continuations"]) for row in record["rows"]}  # type: ignore[attr-defined]
+    assert rows == {
+        first["metadata"]["name"]: ("Running", [goes_on["metadata"]["name"]]),
+        other["metadata"]["name"]: ("Paused", []),
+    }
+    assert "2 of 5 configurations" in shown
 
 
 def test_only_logs_that_were_not_read_are_called_so() -> None:

@@ -13,7 +13,8 @@ import pytest
 from rich.cells import cell_len
 
 from katib.backend.causes import Cause
-from katib.backend.cluster.status import Curves, Progress, progress_of
+from katib.backend.cluster.live import Progress
+from katib.backend.cluster.status import Curves, progress_of
 from katib.backend.cluster.view import headline, lines, screen
 from katib.eta import ends_at, seconds_left
 from tests.katib.backend.cluster.test_status import Logs, search, text

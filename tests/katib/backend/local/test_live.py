@@ -4,6 +4,7 @@ others.
 
 import random
 import re
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
@@ -113,6 +114,24 @@ def test_the_headline_has_the_count_the_best_the_hours_and_the_end() -> None:
     assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 GPU-hours, ends Sun 08:00"
     found = headline(trials, experiment(), gpu=False, **words)  # type: ignore[arg-type]
     assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 h 00 min of training, ends Sun 08:00"
+
+
+def test_the_end_of_a_search_with_pauses_counts_continuations() -> None:
+    """By hand: 30 configurations get 10 + 10/2 + 30/4 = 22.5 of 50 epochs each, 675 in all, and 4 at a time.
+
+    Three have trained 25 epochs in 25 hours, so 650 hours are left for four slots: 162.5 h end on the Thursday after.
+    """
+    rule = {"rung_epochs": "10,20", "eta": "2", "configurations": "30"}
+    settings = [{"name": name, "value": value} for name, value in rule.items()]
+    made = experiment()
+    spec = {**made.spec, "earlyStopping": {"algorithmName": "promote", "algorithmSettings": settings}}
+    trials = [
+        trial("a", "Succeeded", *[5.2] * 10, hours=10.0),
+        trial("b", "EarlyStopped", *[1.0] * 10, hours=10.0),
+        trial("c", "EarlyStopped", *[1.0] * 5, hours=5.0),
+    ]
+    found = headline(trials, replace(made, spec=spec), NOW, slots=4, gpu=True)
+    assert found.endswith("ends Thu 3 Dec")
 
 
 def test_nobody_knows_the_end_before_a_trial_has_ended_well() -> None:
