@@ -144,6 +144,10 @@ def _rfc3339(word: str) -> datetime | None:
         return None
 
 
+NEVER = 1e30
+"""A bar that no value is worse than, or that every value misses; Katib's collector reads it as a number."""
+
+
 def rankable(text: str) -> float | None:
     """Returns the finite number that Katib reads; None for any other text."""
     value = katib_number(text)

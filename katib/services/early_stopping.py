@@ -18,6 +18,7 @@ import time
 from collections import OrderedDict
 
 from katib.errors import ClusterError
+from katib.metrics import NEVER
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import because
 from katib.services import requests
@@ -35,8 +36,6 @@ HEALTH = "manager.v1beta1.EarlyStopping"
 DB_MANAGER = "katib-db-manager.kubeflow:6789"
 DB_MANAGER_VARIABLE = "SEPSWEEP_DB_MANAGER"
 """The variable that names another one. The image sets it: Katib gives this container no arguments or variables."""
-NEVER = 1e30
-"""A bar that no metric is worse than; Katib's collector reads it as a number."""
 MOST_DECISIONS = 1_000
 LAST_STEPS = 3
 """The most epochs that a trial reports after the decision to stop it, until it is marked."""

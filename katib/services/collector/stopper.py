@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from katib.metrics import katib_number
+from katib.metrics import NEVER, katib_number
 from katib.services.collector.arguments import Arguments
 from katib.services.observations import AWAY, reason
 from katib.services.stubs import Message, pb, rpc
@@ -40,7 +40,9 @@ class Stopper:
             if bar is None:
                 continue
             if best < bar if rule.comparison == pb.LESS else rule.comparison == pb.GREATER and best > bar:
-                return f"step {step}: best {best:g} is worse than {bar:g}"
+                # A service that decides by itself sends a bar that every value misses.
+                why = f"is worse than {bar:g}" if abs(bar) < NEVER else "is to be stopped; the service's log says why"
+                return f"step {step}: best {best:g} {why}"
         return None
 
     def mark(self) -> bool:

@@ -46,6 +46,11 @@ def ask(service: Service, direction: str = "maximize") -> Stopper:
     return stopper
 
 
+def test_a_service_that_decides_by_itself_has_the_reason_in_its_log() -> None:
+    """A trial that pauses need not be worse than another."""
+    assert "the service's log says why" in str(ask(Service(rule(value="1e+30"))).ends(3, 3.9))
+
+
 @pytest.mark.parametrize(
     ("given", "best", "stops"),
     [
