@@ -10,6 +10,7 @@ The trials come from the API server: a request of Katib has no labels, and lacks
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,9 +28,11 @@ from katib.services.observations import observation_logs
 from katib.services.requests import MOST_TRIALS
 from katib.trial import ENDED, Direction, State, state_of
 
-END_SECONDS = 20.0
-"""Seconds to wait for the end of a paused trial's pod. Katib asks when the trial is marked, a moment before its pod
-ends, and after a refusal again only after a pause that grows up to a quarter of an hour."""
+WAIT_SECONDS = 20.0
+"""Seconds that a call waits for the end of a paused trial's pod: Katib asks when the trial is marked, a moment before
+that, and gives a call a minute. After a refusal it asks again, at once for the first few times."""
+END_SECONDS = 180.0
+"""Seconds after its mark in which a pod ends, also on a busy node; one that runs on has lost its node, perhaps."""
 POLL_SECONDS = 0.5
 
 
@@ -83,9 +86,12 @@ class Continuations:
         return [self._named(step) for step in steps]
 
     def _with_pods(self, count: int) -> list[Observation]:
-        """Returns the configurations; a paused one that is to go on, and whose pod does not end, counts as running."""
+        """Returns the configurations; a paused one that is to go on, and whose pod does not end, counts as running.
+
+        Raises NothingYetError while a pod may end yet.
+        """
         known = list(self.observations)
-        end = time.monotonic() + END_SECONDS
+        end = time.monotonic() + WAIT_SECONDS
         while True:
             going_on = next_steps(self.sampler, self.rule, known, count, room=0)
             left = {step.continues for step in going_on if not self._has_gone(step.continues)}
@@ -93,8 +99,15 @@ class Continuations:
                 return known
             if time.monotonic() < end:
                 time.sleep(POLL_SECONDS)
-            else:
-                known = [replace(each, outcome="running") if each.name in left else each for each in known]
+                continue
+            if ending := sorted(first for first in left if self._may_end(first)):
+                raise NothingYetError(f"trial '{ending[0]}' goes on once its last pod has ended; ask again")
+            known = [replace(each, outcome="running") if each.name in left else each for each in known]
+
+    def _may_end(self, first: str) -> bool:
+        """Returns whether the newest trial of a configuration was marked so short ago that its pod may end yet."""
+        marked = self.trials[self.families[first][-1]].marked
+        return marked is not None and (datetime.now(UTC) - marked).total_seconds() < END_SECONDS
 
     def _others(self, known: Sequence[Observation], steps: Sequence[Step]) -> Iterator[Step]:
         """Yields what a free slot does at the end of a search, where the rule has nothing left for it.
@@ -137,10 +150,12 @@ class _Trial(NamedTuple):
     assignments: Mapping[str, str]
     state: State
     continues: str
+    marked: datetime | None
+    """When it was marked as stopped early."""
 
     @classmethod
     def of(cls, trial: TrialObject) -> "_Trial":
-        return cls(trial.assignments, state_of(trial.states), trial.continues)
+        return cls(trial.assignments, state_of(trial.states), trial.continues, trial.marked)
 
 
 def _observation(first: str, trials: Sequence[tuple[_Trial, Curve]], direction: Direction) -> Observation:

@@ -107,6 +107,12 @@ class TrialObject:
         return {text_at(item, "type") for item in self.conditions if item.get("status") == "True"}
 
     @property
+    def marked(self) -> datetime | None:
+        """When it was marked as stopped early; None where it was not."""
+        times = (text_at(item, "lastTransitionTime") for item in self.conditions if item.get("type") == "EarlyStopped")
+        return instant(next(times, None))
+
+    @property
     def started(self) -> datetime | None:
         """When the trial began."""
         return instant(at(self.tree, "status").get("startTime"))

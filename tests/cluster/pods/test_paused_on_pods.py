@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import yaml
 
 from katib.backend.cluster.kinds import EXPERIMENT, TRIAL, Object
 from katib.manifest.render import Overrides, render
-from katib.services.stubs import pb
+from katib.services.stubs import Message, pb
 from katib.site import Site
 from katib.spec import Spec, load_spec
 from katib.tree import text_at
@@ -21,7 +22,6 @@ EPOCHS = 160
 RUNGS = [*range(2, 12), *range(100, 140)]
 """Each pause has several: an epoch takes a fraction of a second, and the collector asks every quarter of one. Between the
 two lies what a trainer may run ahead on a busy machine."""
-ASKED = 5
 SETTINGS = {"rung_epochs": ",".join(map(str, RUNGS)), "eta": "2", "configurations": "3"}
 
 
@@ -53,16 +53,13 @@ class Search:
     def next(self) -> str:
         """Returns the next trial, which has begun.
 
-        All but the first are continuations. While a busy machine has not ended the pod of the paused one, the slot is
-        offered to a new configuration; then this asks again.
+        All but the first are continuations. While a busy machine has not ended the pod of the paused one, the service
+        refuses, and this asks again, as Katib does.
         """
         request = pb.GetSuggestionsRequest(
             experiment=self.experiment, current_request_number=1, total_request_number=len(self.names) + 1
         )
-        for _ in range(ASKED):
-            reply = self.stub.GetSuggestions(request, timeout=PATIENCE, wait_for_ready=True)
-            if reply.parameter_assignments[0].trial_name or not self.names:
-                break
+        reply = self.ask(request)
         rules = pb.GetEarlyStoppingRulesRequest(experiment=self.experiment)
         self.stopping.GetEarlyStoppingRules(rules, timeout=PATIENCE, wait_for_ready=True)  # which reads all trials
         (item,) = reply.parameter_assignments
@@ -70,6 +67,15 @@ class Search:
         name = item.trial_name or f"{NAME}-a1b2c3d4"
         self.names.append(self.katib.trial(name, assignments=point(item), continues=continues))
         return name
+
+    def ask(self, request: Message) -> Message:
+        """Returns the reply of the suggestion service once it proposes something."""
+        while True:
+            try:
+                return self.stub.GetSuggestions(request, timeout=PATIENCE, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if "once its last pod has ended" not in str(error.details()):
+                    raise
 
     def bad(self, letter: str, epochs: int, db: DbManager) -> None:
         """Adds a trial that paused after so many epochs, far below all others."""
