@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import re2
 
-from katib.trainer_contract import METRIC
 from katib.untrusted import parse_json
 
 Pattern: TypeAlias = Any
@@ -21,11 +20,6 @@ _GO_NUMBER = re2.compile(
     r"(?i)[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|0x([\da-f]+\.?[\da-f]*|\.[\da-f]+)p[+-]?\d+)"
 )
 RFC3339 = re2.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-SEED_DEVIATION = 0.13
-"""Standard deviation (dB) of METRIC between seeds of a configuration: 0.127 in repeated DPRNN trainings on PolSESS."""
-TOLERANCES = {METRIC: 0.35}
-"""By how much a trial may lie below the median without being stopped, by metric: two values of one configuration differ
-by more in 1 of 17 cases (0.35 / (0.13 * sqrt 2) = 1.9 deviations). Any other metric has none by default."""
 DEFAULT_FILTER = r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)"
 """Katib's default filter (pkg/metricscollector/v1beta1/common/const.go)."""
 

@@ -15,6 +15,7 @@ from katib.errors import ManifestError, SpecError, nearest
 from katib.ranges import Range, Text, Value, text_of
 from katib.spec_command import WORD, WORDED, Command, Metric, command_problems, placeholders
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
+from katib.trainer_contract import METRIC
 from katib.untrusted import clean
 from katib.yaml_reader import YamlError, read_documents
 
@@ -92,7 +93,7 @@ class EarlyStopping(Strict):
 
 
 class Baseline(Strict):
-    """Validation SI-SNR (dB) of the published configuration, by seed."""
+    """The metric of the published configuration by seed: validation SI-SNR (dB), or that of a command."""
 
     seeds: dict[Seed, float] = Field(min_length=1)
     differences: list[Text] = Field(default_factory=list)
@@ -146,6 +147,11 @@ class Spec(Strict):
     def trained(self) -> str:
         """The model, or the name of the search of a command."""
         return self.model or self.name
+
+    @property
+    def objective(self) -> tuple[str, str]:
+        """The metric and which of its values are better, maximize or minimize."""
+        return (self.metric.name, self.metric.direction) if self.metric else (METRIC, "maximize")
 
     @property
     def stop_settings(self) -> Mapping[str, str]:

@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 import re2
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from katib.defects import spelled
 from katib.document import Strict
 from katib.errors import nearest
+from katib.measure import UNITS
 from katib.metrics import compile_filter
 
 WORD = r"[A-Za-z0-9_./:=,+@%-]+"
@@ -58,6 +59,10 @@ class Metric(Strict):
 
     name: Annotated[str, spelled(r"[A-Za-z][\w./-]*", "have letters, digits and _ . / - only, and begin with a letter")]
     direction: Literal["maximize", "minimize"]
+    unit: Annotated[str, spelled(UNITS, "have at most 16 letters, digits and % / ^ _ . - only")] | None = None
+    """That of its values, as tables, pages and verdicts write it: %, bits, m/s."""
+    noise: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The standard deviation between seeds of one configuration, where it is known beforehand."""
     regexp: str | None = None
     """Finds it in a line, in RE2: its only group is the value, or its two groups are the name and the value."""
 
@@ -114,6 +119,31 @@ def placeholders(command: Sequence[str]) -> list[str]:
 def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Returns the words of a command with the value of each placeholder."""
     return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in command]
+
+
+def found_in(command: Sequence[str], words: Sequence[str], values: Mapping[str, str]) -> dict[str, str] | None:
+    """Returns what the placeholders without a value have in the `words` of a trial; None if those are another command.
+
+    `values` are what the others take.
+    """
+    found: dict[str, str] = {}
+    if len(command) != len(words):
+        return None
+    for template, word in zip(command, words, strict=True):
+        free = [name for name in _PLACEHOLDER.findall(template) if name not in values]
+        parts = _PLACEHOLDER.split(template)
+        # Every second part is the name of a placeholder.
+        pattern = "".join(
+            re.escape(part) if place % 2 == 0 else re.escape(values[part]) if part in values else "(.*)"
+            for place, part in enumerate(parts)
+        )
+        match = re.fullmatch(pattern, word)
+        if match is None:
+            return None
+        for name, text in zip(free, match.groups(), strict=True):
+            if found.setdefault(name, text) != text:
+                return None
+    return found
 
 
 def command_problems(command: Sequence[str], search: Collection[str], fixed: Mapping[str, object]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import math
 import re
 
-from katib.trainer_contract import METRIC, UNIT
+from katib.measure import Measure
+from katib.trainer_contract import UNIT
 
 SECONDS_AN_HOUR = 3600
 
@@ -22,19 +23,24 @@ def any_number(text: str) -> float | None:
         return None
 
 
-def with_unit(value: float, metric: str) -> str:
-    """Returns `1.23 dB` for the metric whose unit is known, and the bare number for any other."""
-    return f"{value:.2f} {UNIT}" if metric == METRIC else f"{value:.6g}"
+def with_unit(value: float, metric: Measure) -> str:
+    """Returns a value of a metric with its unit, as `1.23 dB` or `0.91 %`; the bare number where it has none."""
+    return f"{digits(value, metric)} {metric.unit}".rstrip()
 
 
-def signed(value: float, metric: str) -> str:
+def digits(value: float, metric: Measure) -> str:
+    """Returns a value of a metric without its unit: with two decimals in dB, or else six digits."""
+    return f"{value:.2f}" if metric.unit == UNIT else f"{value:.6g}"
+
+
+def signed(value: float, metric: Measure) -> str:
     """Returns a number with its sign, and with as many digits as `with_unit` gives it."""
-    return f"{value:+.2f}" if metric == METRIC else f"{value:+.6g}"
+    return f"{value:+.2f}" if metric.unit == UNIT else f"{value:+.6g}"
 
 
-def difference(value: float, metric: str) -> str:
-    """Returns `+1.23 dB` for the metric whose unit is known, and a signed number for any other."""
-    return f"{signed(value, metric)} {UNIT}" if metric == METRIC else signed(value, metric)
+def difference(value: float, metric: Measure) -> str:
+    """Returns a signed number with the unit of a metric, as `+1.23 dB`."""
+    return f"{signed(value, metric)} {metric.unit}".rstrip()
 
 
 def roughly(hours: float) -> str:

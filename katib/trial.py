@@ -6,6 +6,7 @@ from enum import Enum
 from math import isfinite
 from typing import Literal
 
+from katib.measure import Measure, measure_of
 from katib.untrusted import checked, clean, is_name
 
 State = Literal["Created", "Running", "Succeeded", "Failed", "EarlyStopped", "MetricsUnavailable"]
@@ -83,6 +84,11 @@ class Identity:
     def direction(self) -> Direction:
         """The direction of its objective."""
         return Direction.of(self.maximize)
+
+    @property
+    def measure(self) -> Measure:
+        """Its metric with the unit of its values."""
+        return measure_of(self.metric, self.own_spec)
 
 
 def state_of(conditions: Collection[str]) -> State:

@@ -198,7 +198,7 @@ def disagreement(text: str) -> str:
         experiment = load_experiment(text, "it")
         sampler(experiment.search)
         if experiment.search.early_stopping:
-            stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.search.metric)
+            stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.measure)
     except ManifestError as refusal:
         return (
             "" if any(word in str(refusal) for word in ("cluster", "not run here", "not known here")) else str(refusal)

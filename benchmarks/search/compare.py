@@ -25,11 +25,11 @@ from benchmarks.search.learning_curves import Array, Landscape
 from benchmarks.search.simulation import CLOSE, Strategy, search
 from benchmarks.search.strategies import REQUIRED, STARTUP, OptunaDefaults, Ours, StockKatib, Sweeps
 from katib.manifest.search import Algorithm
+from katib.measure import SI_SNR
 from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.search.stop_rules import stop_rule
-from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
 Make = Callable[[Landscape, int], Strategy]
@@ -40,7 +40,7 @@ def ours(algorithm: str, rule: str, *, curves: bool = True, prior: str = "{}", *
 
     def make(landscape: Landscape, seed: int) -> Strategy:
         common = {"start_step": str(landscape.start_step), "min_trials_required": str(REQUIRED)}
-        stopping = stop_rule(Algorithm(rule, common | settings), Direction.MAXIMIZE, METRIC) if rule else None
+        stopping = stop_rule(Algorithm(rule, common | settings), Direction.MAXIMIZE, SI_SNR) if rule else None
         space, known = Space.of(landscape.parameters), {"prior": prior}
         sampler = Sampler(space, algorithm, Direction.MAXIMIZE, seed, STARTUP, settings=known)
         return Ours(sampler, stopping, curves=curves)

@@ -17,12 +17,12 @@ from katib.errors import SpecError
 from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides
 from katib.manifest.search import Algorithm
+from katib.measure import SI_SNR
 from katib.search.promotion import Promote
 from katib.search.stop_rules import stop_rule
 from katib.spec import EarlyStopping, Spec
 from katib.stop_settings import CONFIGURATIONS
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.trainer_contract import METRIC
 from katib.tree import text_at, without
 from katib.trial import ENDED, Direction
 
@@ -223,7 +223,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: float, places: int, paral
     hours = sum(row.gpu_hours for row in ended)
     completed = [row.epochs for row in ended if row.state == "Succeeded"]
     patience = fmean(completed) if completed else spec.epochs_with_patience or spec.epochs
-    rule = stop_rule(Algorithm(spec.early_stopping.name, spec.stop_settings), Direction.MAXIMIZE, METRIC)
+    rule = stop_rule(Algorithm(spec.early_stopping.name, spec.stop_settings), Direction.MAXIMIZE, SI_SNR)
     spent = spending(rule, spec.trials, patience, parallel) if isinstance(rule, Promote) else None
     if epochs and hours:
         each, expected = hours / epochs, epochs / len(ended)

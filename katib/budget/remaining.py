@@ -49,7 +49,7 @@ def _promote(table: TrialTable) -> Promote | None:
     if not manifest.pauses:
         return None
     try:
-        rule = stop_rule(Algorithm(PROMOTE, manifest.stop_settings), table.identity.direction, table.identity.metric)
+        rule = stop_rule(Algorithm(PROMOTE, manifest.stop_settings), table.identity.direction, table.identity.measure)
     except ManifestError:
         return None
     return rule if isinstance(rule, Promote) else None

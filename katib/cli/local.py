@@ -119,7 +119,7 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
         if halt.code:
             return halt.code
     if table.best:
-        metric, gained = table.identity.metric, table.best.gain
+        metric, gained = table.identity.measure, table.best.gain
         gain = "" if gained is None else f" ({difference(gained, metric)} over the unprocessed mixture)"
         value = with_unit(table.best.value or 0.0, metric)
         print_words(f"best: {table.best.trial}, {metric} {value}{gain}", indent=6)

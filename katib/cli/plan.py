@@ -62,9 +62,6 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
         except SepsweepError as error:
             notes.append(f"what has been used so far is unknown: {error}")
             continue
-        if not spec.model:
-            notes.append(f"what '{spec.name}' has used so far is not counted, since it does not run our trainer")
-            continue
         if not fits(spec, Manifest(table.identity.spec)) or table.budget is None or table.budget.epochs != spec.epochs:
             notes.append(
                 f"experiment '{spec.name}' was run with settings that its spec does not have; its trials are not "

@@ -23,10 +23,11 @@ from katib.conclude.sizes import Size, known_sizes
 from katib.conclude.verdict import Verdict
 from katib.errors import FolderError, ResultError, SpecError
 from katib.manifest.object import Manifest
+from katib.measure import SI_SNR, Measure
 from katib.spec import Architecture, load_spec, specs
 from katib.spec_flags import require_next_phase
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.trainer_contract import METRIC, Flags
+from katib.trainer_contract import Flags
 from katib.trial import Direction
 
 Cost = Literal["parameters", "multiply_adds", "step_seconds"]
@@ -130,13 +131,14 @@ def variants(
     batch: int | None,
     sizes: Sequence[Size | None],
     before: Sequence[TrialRow] = (),
+    metric: Measure = SI_SNR,
 ) -> list[Variant]:
     """Returns the variants with their results so far and their `sizes`; `batch` is the mixtures per training step.
 
     `before` holds the trials of the search and its confirmation, which time the search's own architecture.
     """
     values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
-    noise = pooled(list(one.values()) for one in values) or known_beforehand(table.identity.metric if table else METRIC)
+    noise = pooled(list(one.values()) for one in values) or known_beforehand(metric)
     half_width = quantile(noise.df) * noise.sd if noise else None
     found = []
     for group, by_seed, size in zip(plan.groups, values, sizes, strict=True):

@@ -22,6 +22,7 @@ from katib.conclude.verdict import Verdict, judge
 from katib.errors import ResultError, SepsweepError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
+from katib.spec_command import placeholders
 from katib.table.trial_table import TrialTable
 from katib.untrusted import checked, clean, read_json
 
@@ -108,16 +109,21 @@ def next_step(table: TrialTable, out: Path) -> list[str]:
         return [verdict.sentence, differences(table, verdict.baseline)]
     if table.under_way:
         return [progress(table)]
+    where = "" if out == Path("runs") else f" OUT={out}"
+    if table.spec is not None and SEED in placeholders(table.spec.command or ()):
+        # What it runs is taken from a file that the user names, and the record of the search knows of none.
+        file = f"x.yaml{where}{table.venue.variables}"
+        return [f"next: make confirm EXPERIMENT={file}, where x.yaml is the spec of '{table.identity.name}'"]
     if reason := hindrance(table):
         return [f"no confirmation: {reason}"]
-    where = "" if out == Path("runs") else f" OUT={out}"
     return [f"next: make confirm EXPERIMENT={table.identity.name}{where}{table.venue.variables}"]
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:
     """Returns the command that trains the architectures of the next phase; empty where it would not run, or not yet."""
     spec = table.spec
-    if spec is None or spec.next_phase is None or table.under_way or hindrance(table):
+    # The file of a user's own spec may be anywhere.
+    if spec is None or spec.next_phase is None or table.identity.own_spec or table.under_way or hindrance(table):
         return ""
     named = "" if table.identity.name == spec.name else f" EXPERIMENT={table.identity.name}"
     return f"make arch MODEL={spec.model}{named}{where}{table.venue.variables}"
@@ -153,7 +159,7 @@ def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
                 baseline=plan.baseline,
                 seen=plan.seen,
                 direction=table.identity.direction,
-                metric=table.identity.metric,
+                metric=table.identity.measure,
             )
     return None
 

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from katib.metrics import SEED_DEVIATION
-from katib.trainer_contract import METRIC
+from katib.measure import SEED_DEVIATION, Measure
 
 LEVEL = 0.95
 
@@ -55,9 +54,9 @@ def moderated(groups: Iterable[Sequence[float]], prior: Noise = PRIOR) -> Noise:
     return Noise(math.sqrt((found.df * found.sd**2 + prior.df * prior.sd**2) / df), df)
 
 
-def known_beforehand(metric: str) -> Noise | None:
-    """Returns the prior of `metric`; None for every metric but SI-SNR, since nobody has compared its seeds."""
-    return PRIOR if metric == METRIC else None
+def known_beforehand(metric: Measure) -> Noise | None:
+    """Returns the prior of `metric`; None where nobody has compared its seeds."""
+    return None if metric.noise is None else Noise(metric.noise, PRIOR.df)
 
 
 def quantile(df: float) -> float:

@@ -7,7 +7,6 @@ from katib.manifest.gpu_hours import spent
 from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
-from katib.trainer_contract import METRIC
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import clean
 
@@ -30,7 +29,7 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: no trial has reported {table.identity.metric} yet"
     elif len(values) > 1 and len(set(values)) == 1:
         yield (
-            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.metric)}, so that none is "
+            f"{name}: all {len(values)} values are {with_unit(values[0], table.identity.measure)}, so that none is "
             f"better; do the settings reach the trial's command?"
         )
     elif not table.finished:
@@ -68,7 +67,7 @@ def progress(table: TrialTable) -> str:
     ahead = f", about {roughly(left)} left" if left else ""
     so_far = ""
     if table.best is not None and table.best.value is not None:
-        so_far = f"; best so far {with_unit(table.best.value, table.identity.metric)} ({table.best.trial})"
+        so_far = f"; best so far {with_unit(table.best.value, table.identity.measure)} ({table.best.trial})"
     if why := too_many_failures(table):
         return f"Failed: {why}; {running} of {count(len(table.rows), 'trial')} did not end{so_far}."
     return f"In progress: {len(table.rows) - running}{planned} trials have ended, {running} under way{ahead}{so_far}."
@@ -76,15 +75,15 @@ def progress(table: TrialTable) -> str:
 
 def no_baseline(table: TrialTable) -> str:
     """Returns why there is nothing to compare with; empty where there is a baseline."""
-    if not Manifest(table.identity.spec).trains_ours:
+    if table.spec is None and not Manifest(table.identity.spec).trains_ours:
         return "no baseline: the trials are not of this trainer"
     if table.spec is None:
         return "no baseline: the settings match no spec"
     if table.spec.baseline is None:
         return f"no baseline in spec '{table.spec.name}'"
-    if table.baseline is None and table.identity.metric != METRIC:
+    if table.baseline is None and table.identity.metric != table.spec.objective[0]:
         return (
-            f"no baseline: that of '{table.spec.name}' is known in {METRIC}, and this search goes "
+            f"no baseline: that of '{table.spec.name}' is known in {table.spec.objective[0]}, and this search goes "
             f"by {table.identity.metric}"
         )
     if table.baseline is None and table.budget:

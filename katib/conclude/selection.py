@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from katib.conclude.noise import PRIOR, Noise, moderated, pooled
+from katib.conclude.noise import Noise, known_beforehand, moderated, pooled
 from katib.manifest.experiment import parameters_of
 from katib.manifest.search import Parameter
 from katib.search.history import OUTCOMES, Observation
@@ -89,8 +89,9 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
 def seed_noise(table: TrialTable) -> Noise | None:
     """Returns the seed noise and where it is known from; None where fewer than two values tell nothing about it.
 
-    For validation SI-SNR it is estimated from configurations with several seeds and from the baseline's seeds, combined
-    with the prior; for other metrics from repeated configurations alone, or else by fitting the Gaussian process.
+    Where it is known beforehand, as for validation SI-SNR, it is estimated from configurations with several seeds and
+    from the baseline's seeds, combined with the prior; for other metrics from repeated configurations alone, or else by
+    fitting the Gaussian process.
     """
     from katib.search.bayes import noise_prior, surrogate
 
@@ -116,15 +117,16 @@ def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> No
     repeats = [
         [row.value for row in rows if row.state == "Succeeded" and row.value is not None] for rows in groups.values()
     ]
-    if table.identity.metric != METRIC:
+    metric, prior = table.identity.measure, known_beforehand(table.identity.measure)
+    if prior is None:
         found = pooled(repeats)
         return found and replace(found, source="from configurations that were trained more than once")
     if table.baseline is not None:
         repeats.append(list(table.baseline.seeds.values()))
-    source = f"{with_unit(PRIOR.sd, METRIC)} from other searches"
+    source = f"{with_unit(prior.sd, metric)} {'from other searches' if metric.metric == METRIC else 'as its spec says'}"
     if pooled(repeats):
         source += ", combined with the seeds of this one and of its baseline"
-    return replace(moderated(repeats), source=source)
+    return replace(moderated(repeats, prior), source=source)
 
 
 def _configurations(table: TrialTable) -> dict[Key, list[TrialRow]]:

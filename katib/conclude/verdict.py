@@ -20,8 +20,8 @@ from statistics import fmean
 from typing import Literal
 
 from katib.conclude.noise import Noise, known_beforehand, pooled, quantile
+from katib.measure import SI_SNR, Measure
 from katib.text import signed, with_unit
-from katib.trainer_contract import METRIC
 from katib.trial import Direction
 
 Outcome = Literal["better", "worse", "no better", "unknown"]
@@ -78,7 +78,7 @@ def judge(
     baseline: Mapping[int, float],
     seen: Collection[int],
     direction: Direction = Direction.MAXIMIZE,
-    metric: str = METRIC,
+    metric: Measure = SI_SNR,
 ) -> Verdict:
     """Returns the verdict on the first candidate.
 
@@ -146,7 +146,7 @@ def _outcome(low: float, high: float, direction: Direction) -> Outcome:
     return "better" if low > 0 else "worse" if high < 0 else "no better"
 
 
-def _sentence(verdict: Verdict, metric: str) -> str:
+def _sentence(verdict: Verdict, metric: Measure) -> str:
     """Returns the verdict as a sentence that stands on its own."""
     reached = f"{metric} {with_unit(verdict.mean, metric)} (mean of seeds {_listed(verdict.seeds)})"
     if not verdict.baseline:

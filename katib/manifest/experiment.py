@@ -17,6 +17,7 @@ from katib.manifest import schema
 from katib.manifest.gpu_hours import budget_of
 from katib.manifest.object import OWN_SPEC
 from katib.manifest.search import Algorithm, Parameter, Search
+from katib.measure import Measure, measure_of
 from katib.metrics import DEFAULT_FILTER, compile_filter
 from katib.tree import at
 from katib.trial import Direction, Identity
@@ -113,6 +114,11 @@ class Experiment:
     def name(self) -> str:
         """The name of the search, which the Experiment and its folder have too."""
         return self.search.name
+
+    @property
+    def measure(self) -> Measure:
+        """Its metric with the unit of its values."""
+        return measure_of(self.search.metric, self.own_spec)
 
     def identity(self, corpus: str = "") -> Identity:
         """Returns what identifies this search on the given corpus."""

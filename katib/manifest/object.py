@@ -15,6 +15,7 @@ from katib.eta import epochs_each
 from katib.gpus import GpuNeed, gpu_need
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
+from katib.measure import Measure, measure_of
 from katib.metrics import DEFAULT_FILTER
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, configurations_in, rungs
 from katib.trainer_contract import Flags
@@ -73,6 +74,11 @@ class Manifest:
         """The metrics that Katib collects, the objective first."""
         objective = at(self.spec, "objective")
         return [text_at(objective, "objectiveMetricName"), *texts_at(objective, "additionalMetricNames")]
+
+    @property
+    def measure(self) -> Measure:
+        """The objective's metric with the unit of its values."""
+        return measure_of(self.metrics[0], self.annotations.get(OWN_SPEC, ""))
 
     @property
     def direction(self) -> Direction:

@@ -90,7 +90,7 @@ class Overrides:
 def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str = "") -> str:
     """Returns the Katib v1beta1 Experiment of `spec`, which `word` names, on `site`; same input, same text."""
     overrides = overrides or Overrides()
-    annotations = _annotations(spec, overrides, own=bool(spec.model) and is_path(word))
+    annotations = _annotations(spec, overrides, own=is_path(word))
     source, spec = file_of(spec, word), overrides.apply(spec)
     words = command(spec, site)
     if spec.command is None:
@@ -184,8 +184,13 @@ def declaration(spec: Spec, site: Site) -> Declaration:
 
 def _values(spec: Spec, site: Site) -> dict[str, str]:
     """Returns what the placeholders of a command take that are not searched."""
-    own = {SEED: str(FIRST_SEED), "epochs": str(spec.epochs), "run_dir": _run_dir(spec), "data": _data(site)}
-    return own | {name: text_of(value) for name, value in spec.fixed.items() if not isinstance(value, list)}
+    return {"epochs": str(spec.epochs), "run_dir": _run_dir(spec), "data": _data(site)} | fixed_words(spec)
+
+
+def fixed_words(spec: Spec) -> dict[str, str]:
+    """Returns what the placeholders of a command take that are the same wherever and however long it runs."""
+    fixed = {name: text_of(value) for name, value in spec.fixed.items() if not isinstance(value, list)}
+    return {SEED: str(FIRST_SEED)} | fixed
 
 
 def fixed_flags(spec: Spec) -> dict[str, list[str]]:
@@ -199,9 +204,7 @@ def _annotations(spec: Spec, overrides: Overrides, *, own: bool) -> dict[str, st
     hours = overrides.gpu_hours or spec.gpu_hours
     found = {ANNOTATION: text_of(hours)} if hours else {}
     if own:
-        # `arch` takes the next phase from the file, whose path says nothing elsewhere.
-        kept = spec.model_copy(update={"next_phase": None})
-        found[OWN_SPEC] = kept.model_dump_json(exclude_defaults=True)
+        found[OWN_SPEC] = spec.model_dump_json(exclude_defaults=True)
     return found
 
 

@@ -47,7 +47,7 @@ def print_outcome(follow_up: FollowUp, variants: Sequence[Variant], out: Path) -
         print(f"failed: {as_typed(line)}", file=sys.stderr)
     if valued:
         path = out / follow_up.name / PLOT
-        metric, direction = follow_up.manifest.metrics[0], follow_up.manifest.direction
+        metric, direction = follow_up.manifest.measure, follow_up.manifest.direction
         write_whole(path, [page(plan, variants, metric, direction=direction)])
         print(f"written: {path}")
     if follow_up.outstanding:
@@ -58,7 +58,7 @@ def print_outcome(follow_up: FollowUp, variants: Sequence[Variant], out: Path) -
 
 def _print_variants(follow_up: FollowUp, variants: Sequence[Variant]) -> None:
     """Prints one line for each variant, with the time of a step, or that of an epoch where no run tells its steps."""
-    plan, metric, direction = follow_up.plan, follow_up.manifest.metrics[0], follow_up.manifest.direction
+    plan, metric, direction = follow_up.plan, follow_up.manifest.measure, follow_up.manifest.direction
     measured = any(variant.step_seconds is not None for variant in variants)
     rows = []
     for variant in variants:

@@ -12,7 +12,7 @@ from katib.text import short, with_unit
 
 def print_candidates(table: TrialTable, candidates: Sequence[Candidate], noise: Noise | None) -> None:
     """Prints one line for each candidate, best first, and the seed noise that the estimates allow for."""
-    metric = table.identity.metric
+    metric = table.identity.measure
     ended = sum(row.state in ("Succeeded", "EarlyStopped") and row.value is not None for row in table.rows)
     print_words(
         f"{table.identity.name}: {metric} that a configuration is estimated to reach over seeds, from all {ended} "

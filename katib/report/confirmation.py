@@ -13,7 +13,7 @@ from katib.text import count, short, with_unit
 
 def print_plan(follow_up: FollowUp) -> None:
     """Prints which configurations are to be run with which seeds."""
-    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    plan, metric = follow_up.plan, follow_up.manifest.measure
     known = sum(len(group.known) for group in plan.groups)
     counted = f"; {count(known, 'run')} of the search {'counts' if known == 1 else 'count'} as well" if known else ""
     print_words(
@@ -40,7 +40,7 @@ def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:
 
     Returns the exit code: 1 where every run has ended and none has a value.
     """
-    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    plan, metric = follow_up.plan, follow_up.manifest.measure
     rows = []
     for number, (group, by_seed) in enumerate(zip(plan.groups, follow_up.values, strict=True), 1):
         mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""

@@ -68,7 +68,7 @@ def _finding(table: TrialTable) -> str:
     best = table.best
     parts = []
     if best is not None and best.best_epoch is not None:
-        value = with_unit(best.value or 0.0, table.identity.metric)
+        value = with_unit(best.value or 0.0, table.identity.measure)
         parts.append(f"The best trial (orange) reached {value} at epoch {best.best_epoch} of {best.epochs}.")
         if best.best_epoch == best.epochs and best.state == "Succeeded":
             parts.append("That was its last epoch: it was still improving, so more epochs may help.")
@@ -155,7 +155,7 @@ def _lines(rows: Sequence[TrialRow], table: TrialTable, state: str) -> dict[str,
 
 def _line(best: TrialRow, table: TrialTable) -> dict[str, object]:
     points = spread(best.curve, MOST_POINTS)
-    metric = table.identity.metric
+    metric = table.identity.measure
     return {
         "type": "scatter",
         "mode": "lines",

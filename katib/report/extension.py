@@ -10,7 +10,7 @@ from katib.text import count, difference, short, with_unit
 
 def print_plan(follow_up: FollowUp) -> None:
     """Prints which trials are to be trained further, and from where."""
-    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    plan, metric = follow_up.plan, follow_up.manifest.measure
     print_words(
         f"extend: experiment '{follow_up.name}', {count(follow_up.outstanding, 'run')} to {plan.epochs} epochs:"
         f" {count(len(plan.groups), 'configuration')} of '{plan.search}', from their checkpoints"
@@ -32,7 +32,7 @@ def print_outcome(follow_up: FollowUp) -> int:
 
     Returns the exit code: 1 where every run has ended and none has a value.
     """
-    plan, metric = follow_up.plan, follow_up.manifest.metrics[0]
+    plan, metric = follow_up.plan, follow_up.manifest.measure
     found = extended(follow_up)
     rows = [
         [

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
+from katib.measure import Measure
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import short, with_unit
 from katib.trial import Direction, State
@@ -48,7 +49,7 @@ class Span:
         """Returns where a value is drawn."""
         return min(max(value, self.low), self.high)
 
-    def note(self, metric: str, direction: Direction) -> str:
+    def note(self, metric: Measure, direction: Direction) -> str:
         """Returns a remark about values far out; empty where there are none."""
         if not self.outside:
             return ""
@@ -102,10 +103,10 @@ def _rounded(value: object) -> object:
 
 def about(row: TrialRow, table: TrialTable) -> str:
     """Returns what a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
-    metric = table.identity.metric
+    metric = table.identity.measure
     lines = [f"<b>{plain(row.trial)}</b> {row.state}"]
     if row.value is not None:
-        lines.append(f"{plain(metric)} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}")
+        lines.append(f"{plain(str(metric))} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}")
     lines += [f"{plain(name)} {plain(short(text))}" for name, text in row.assignments.items()]
     if row.reason:
         lines.append(plain(row.reason[:120]))
@@ -119,8 +120,8 @@ def plain(text: str) -> str:
 
 def unit_of(table: TrialTable) -> str:
     """Returns the objective as an axis title."""
-    text = with_unit(0.0, table.identity.metric).partition(" ")[2]
-    return f"{table.identity.metric} ({text})" if text else table.identity.metric
+    metric = table.identity.measure
+    return f"{metric} ({metric.unit})" if metric.unit else str(metric)
 
 
 def listed(words: Sequence[str]) -> str:

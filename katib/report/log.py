@@ -142,7 +142,7 @@ def _space(table: TrialTable, best: Mapping[str, str]) -> str:
 
 
 def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None) -> Iterator[str]:
-    metric = table.identity.metric
+    metric = table.identity.measure
     if verdict is None:
         if table.best is None:
             yield "No trial has a value."

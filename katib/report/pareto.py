@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from katib.conclude.architecture import Cost, Variant, front
 from katib.conclude.plan import FollowUpPlan
+from katib.measure import Measure
 from katib.report.document import document
 from katib.report.figure import Figure, drawing, plain
 from katib.report.style import BEST, STATES
@@ -20,7 +21,7 @@ HEIGHT = 380
 
 
 def page(
-    plan: FollowUpPlan, found: Sequence[Variant], metric: str, *, direction: Direction = Direction.MAXIMIZE
+    plan: FollowUpPlan, found: Sequence[Variant], metric: Measure, *, direction: Direction = Direction.MAXIMIZE
 ) -> str:
     """Returns the page, with a figure per cost; a cost that no variant has is left out, with a remark."""
     figures = [_figure(plan, found, cost, metric, direction=direction) for cost in AXES]
@@ -34,7 +35,9 @@ def page(
     )
 
 
-def _figure(plan: FollowUpPlan, found: Sequence[Variant], cost: Cost, metric: str, *, direction: Direction) -> Figure:
+def _figure(
+    plan: FollowUpPlan, found: Sequence[Variant], cost: Cost, metric: Measure, *, direction: Direction
+) -> Figure:
     title, factor = AXES[cost]
     known = [one for one in found if one.mean is not None and getattr(one, cost) is not None]
     heading = title.split(",")[0].capitalize()
@@ -53,7 +56,7 @@ def _figure(plan: FollowUpPlan, found: Sequence[Variant], cost: Cost, metric: st
     }
     layout = {
         "xaxis": {"title": {"text": title}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": metric}},
+        "yaxis": {"title": {"text": str(metric)}},
         "showlegend": True,
     }
     values = ", ".join(f"{one.value} ({with_unit(one.mean or 0.0, metric)})" for one in chosen)
@@ -66,7 +69,9 @@ def _figure(plan: FollowUpPlan, found: Sequence[Variant], cost: Cost, metric: st
     )
 
 
-def _points(plan: FollowUpPlan, known: Sequence[Variant], cost: Cost, factor: float, metric: str) -> dict[str, object]:
+def _points(
+    plan: FollowUpPlan, known: Sequence[Variant], cost: Cost, factor: float, metric: Measure
+) -> dict[str, object]:
     colour = STATES["Succeeded"]
     return {
         "type": "scatter",

@@ -53,7 +53,7 @@ def parallel(table: TrialTable) -> Figure:
                     f"and {MOST_LINES // 2} evenly from the others."
                     if len(valued) > len(shown)
                     else "",
-                    seen.note(table.identity.metric, table.identity.direction),
+                    seen.note(table.identity.measure, table.identity.direction),
                 ),
             )
         ),
@@ -95,7 +95,7 @@ def history(table: TrialTable) -> Figure:
     return Figure(
         key,
         title,
-        f"The best value, {with_unit(best.value or 0.0, table.identity.metric)}, came with trial {where} of "
+        f"The best value, {with_unit(best.value or 0.0, table.identity.measure)}, came with trial {where} of "
         f"{len(order)}.{flat}{_versus_baseline(table)}",
         drawing(traces, layout),
         380,
@@ -104,7 +104,7 @@ def history(table: TrialTable) -> Figure:
                 None,
                 (
                     f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else "",
-                    seen.note(table.identity.metric, table.identity.direction),
+                    seen.note(table.identity.measure, table.identity.direction),
                 ),
             )
         ),
@@ -117,7 +117,7 @@ def baseline_line(table: TrialTable, side: Literal["left", "right"] = "right") -
     if baseline is None:
         return {}
     line = {"width": 1.5, "dash": "dash"}
-    text = f"baseline {with_unit(baseline.mean, table.identity.metric)}"
+    text = f"baseline {with_unit(baseline.mean, table.identity.measure)}"
     return {
         "shapes": [
             {
@@ -154,7 +154,7 @@ def _versus_baseline(table: TrialTable) -> str:
         return " There is no baseline to compare it with."
     seeds = count(len(baseline.seeds), "seed")
     side = "above" if best.value >= baseline.mean else "below"
-    difference = f"{with_unit(abs(best.value - baseline.mean), table.identity.metric)} {side}"
+    difference = f"{with_unit(abs(best.value - baseline.mean), table.identity.measure)} {side}"
     return (
         f" That is {difference} the baseline's mean of {seeds}; but the best of many single runs is also a lucky one; "
         "only more seeds show by how much."

@@ -44,8 +44,8 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
     name = table.identity.name
     where += table.venue.variables
     if verdict is not None:
-        runs = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.seeds.items()]
-        base = [f"seed {seed}: {with_unit(value, table.identity.metric)}" for seed, value in verdict.baseline.items()]
+        runs = [f"seed {seed}: {with_unit(value, table.identity.measure)}" for seed, value in verdict.seeds.items()]
+        base = [f"seed {seed}: {with_unit(value, table.identity.measure)}" for seed, value in verdict.baseline.items()]
         lines = [f"This configuration: {', '.join(runs)}."]
         lines += [f"The baseline: {', '.join(base)}."] if base else []
         lines += filter(None, [differences(table, verdict.baseline)] if base else [])
@@ -74,7 +74,7 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
 
 def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
     """Returns the row of numbers at the top."""
-    metric = table.identity.metric
+    metric = table.identity.measure
     found = []
     if best := table.best:
         gain = "" if best.gain is None else f", {difference(best.gain, metric)} over the unprocessed mixture"
@@ -152,7 +152,7 @@ def subtitle(table: TrialTable) -> str:
 
 
 def _compared(table: TrialTable, conclusion: Conclusion) -> Fact | None:
-    verdict, metric = conclusion.verdict, table.identity.metric
+    verdict, metric = conclusion.verdict, table.identity.measure
     if verdict is not None and verdict.outcome != "unknown":
         detail = (
             f"{signed(verdict.low, metric)} to {difference(verdict.high, metric)} with 95 % confidence,"

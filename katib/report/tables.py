@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from katib.conclude.selection import candidates
+from katib.measure import Measure
 from katib.program import as_typed
 from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, difference, duration, short, with_unit
-from katib.trainer_contract import UNIT
+from katib.text import count, difference, digits, duration, short, with_unit
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 
@@ -44,11 +44,11 @@ class Grid:
 
 def all_trials(table: TrialTable) -> Grid:
     """Returns every trial, the best first; columns without content are left out."""
-    metric = table.identity.metric
+    metric = table.identity.measure
     columns: list[tuple[Column, list[str]]] = [
         (Column("trial"), [row.trial for row in table.rows]),
         (Column("state"), [row.state for row in table.rows]),
-        (Column(metric, number=True), [_value(row, metric) for row in table.rows]),
+        (Column(str(metric), number=True), [_value(row, metric) for row in table.rows]),
         (Column("over mixture", number=True), [_gain(row, metric) for row in table.rows]),
         (Column("best epoch", number=True), [str(row.best_epoch or "") for row in table.rows]),
         (Column("epochs", number=True), [str(row.epochs or "") for row in table.rows]),
@@ -83,7 +83,7 @@ def promising(table: TrialTable) -> Grid | None:
     found = candidates(table)
     if not found:
         return None
-    metric = table.identity.metric
+    metric = table.identity.measure
     columns = (
         Column("trial"),
         Column(f"expected {metric}", number=True),
@@ -162,15 +162,15 @@ def stop_decisions(table: TrialTable) -> Grid | None:
     return Grid(label, columns, rows)
 
 
-def _deviation(sd: float | None, metric: str) -> str:
-    return "" if sd is None else f" ± {with_unit(sd, metric).removesuffix(f' {UNIT}')}"
+def _deviation(sd: float | None, metric: Measure) -> str:
+    return "" if sd is None else f" ± {digits(sd, metric)}"
 
 
-def _value(row: TrialRow, metric: str) -> str:
+def _value(row: TrialRow, metric: Measure) -> str:
     return "" if row.value is None else with_unit(row.value, metric)
 
 
-def _gain(row: TrialRow, metric: str) -> str:
+def _gain(row: TrialRow, metric: Measure) -> str:
     return "" if row.gain is None else difference(row.gain, metric)
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from katib.manifest.search import Algorithm
-from katib.metrics import TOLERANCES
+from katib.measure import Measure
 from katib.search.promotion import Promote
 from katib.search.stopping import Looks, MedianStop, StopRule, SuccessiveHalving
 from katib.stop_settings import CONFIGURATIONS, PROMOTE, RUNGS, rungs, settings_of
 from katib.trial import Direction
 
 
-def stop_rule(algorithm: Algorithm, direction: Direction, metric: str) -> StopRule:
+def stop_rule(algorithm: Algorithm, direction: Direction, metric: Measure) -> StopRule:
     """Returns the rule that a manifest's `earlyStopping` names, for its objective.
 
     Raises ManifestError for an unknown rule or setting.
@@ -20,7 +20,7 @@ def stop_rule(algorithm: Algorithm, direction: Direction, metric: str) -> StopRu
     start = int(settings.get("start_step", MedianStop.start_step))
     if algorithm.name == "medianstop":
         looks: Looks = "once" if settings.get("looks") == "once" else "every"
-        tolerance = float(settings.get("tolerance", TOLERANCES.get(metric, 0.0)))
+        tolerance = float(settings.get("tolerance", metric.tolerance))
         return MedianStop(direction, required, start, looks, tolerance)
     if algorithm.name == PROMOTE:
         return _promote(settings, direction)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, Protocol
 
+from katib.measure import Measure
 from katib.text import count, with_unit
 from katib.trial import Direction
 
@@ -37,7 +38,7 @@ class Stop:
     """The number of other trials that it was compared with."""
 
 
-def because(stop: Stop, metric: str, direction: Direction) -> str:
+def because(stop: Stop, metric: Measure, direction: Direction) -> str:
     """Returns the reason in words, as the trial table has it."""
     others = count(stop.trials, "other trial")
     bar = {

@@ -18,6 +18,7 @@ import time
 from collections import OrderedDict
 
 from katib.errors import ClusterError
+from katib.measure import Measure
 from katib.metrics import NEVER
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import because
@@ -56,7 +57,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
 
     def ValidateEarlyStoppingSettings(self, request: Message, context: object) -> Message:  # noqa: N802
         """Checks the settings; the error becomes the reason for which Katib fails the experiment."""
-        stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, metric="")
+        stop_rule(requests.algorithm(request.early_stopping), Direction.MAXIMIZE, Measure(""))
         return pb.ValidateEarlyStoppingSettingsReply()
 
     def GetEarlyStoppingRules(self, request: Message, context: object) -> Message:  # noqa: N802
@@ -88,7 +89,7 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         """Returns the rule for new trials, from the request alone; reads the experiment from the API server again."""
         name, spec = request.experiment.name, request.experiment.spec
         metric, direction = requests.objective(spec.objective)
-        stop_rule(requests.algorithm(spec.early_stopping), direction, metric)
+        stop_rule(requests.algorithm(spec.early_stopping), direction, Measure(metric))
         if self._searches is not None and name:
             try:
                 self._searches.refresh(name)
@@ -114,18 +115,18 @@ class EarlyStopping(rpc.EarlyStoppingServicer):  # type: ignore[misc, name-defin
         if search is None:
             return [], ""
         steps, others, stop = search.decide(trial, observation_logs(self._db_manager), last)
-        why = search.spent or ("" if stop is None else because(stop, search.metric, search.direction))
+        why = search.spent or ("" if stop is None else because(stop, search.measure, search.direction))
         verdict = f"stops: {why}" if why else "continues"
         took = 1e3 * (time.perf_counter() - begin)
         log.info("trial %s step %d %s (%d others, %.0f ms)", trial, steps, verdict, others, took)
         always = search.direction.sign * NEVER
         if search.spent:
-            return [_rule(search.metric, search.direction, always, steps)], why
+            return [_rule(search.measure.metric, search.direction, always, steps)], why
         if stop is None:
             return [], why
         # The first trial at a rung of promote pauses though it is not worse than any other, and a collector compares.
         bar = stop.bar if search.direction.better(stop.bar, stop.best) else always
-        return [_rule(search.metric, search.direction, bar, stop.step)], why
+        return [_rule(search.measure.metric, search.direction, bar, stop.step)], why
 
 
 def _rule(metric: str, direction: Direction, bar: float, step: int) -> Message:

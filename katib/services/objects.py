@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from katib.manifest.configurations import annotated
 from katib.manifest.gpu_hours import budget_of
+from katib.manifest.object import OWN_SPEC
 from katib.manifest.search import Algorithm
+from katib.measure import Measure, measure_of
 from katib.metrics import rankable
 from katib.tree import Tree, at, items_at, labels_at, text_at
 from katib.trial import CONTINUES_LABEL, Direction
@@ -25,6 +27,11 @@ class ExperimentObject:
     def metric(self) -> str:
         """The name of the objective's metric."""
         return text_at(self.tree, "spec", "objective", "objectiveMetricName")
+
+    @property
+    def measure(self) -> Measure:
+        """The metric with the unit of its values, as far as the user's own spec says it."""
+        return measure_of(self.metric, self.annotations.get(OWN_SPEC, ""))
 
     @property
     def direction(self) -> Direction:

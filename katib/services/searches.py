@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from katib.errors import ClusterError, ManifestError
 from katib.manifest.gpu_hours import ANNOTATION
+from katib.measure import Measure
 from katib.search.families import families, joined
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import Curve, Stop, StopRule
@@ -41,7 +42,7 @@ class WatchedSearch:
 
     name: str
     rule: StopRule
-    metric: str
+    measure: Measure
     direction: Direction
     ended: dict[str, bool] = field(default_factory=dict)
     continues: dict[str, str] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class WatchedSearch:
         new: dict[str, array[float]] = {}
         names = list(stale)
         for start in range(0, len(names), AT_ONCE):
-            read = logs.curves(names[start : start + AT_ONCE], self.metric, most)
+            read = logs.curves(names[start : start + AT_ONCE], self.measure.metric, most)
             new |= {name: array("d", values) for name, values in read.items()}
         with self._lock:
             self.curves.update((name, curve) for name, curve in new.items() if name in self.ended)
@@ -176,7 +177,7 @@ class Searches:
             tried.append(seconds_of(trial))
         with self._lock:
             cached = self._cached.get(name)
-            same = cached is not None and (cached.rule, cached.metric) == (read.rule, read.metric)
+            same = cached is not None and (cached.rule, cached.measure) == (read.rule, read.measure)
             search = self._cached[name] = cached if cached is not None and same else read
             self._cached.move_to_end(name)
             while len(self._cached) > MOST_SEARCHES:
@@ -224,5 +225,5 @@ class Searches:
 def _search(name: str, experiment: ExperimentObject) -> WatchedSearch | None:
     if experiment.early_stopping is None:
         return None
-    rule = stop_rule(experiment.early_stopping, experiment.direction, experiment.metric)
-    return WatchedSearch(name, rule, experiment.metric, experiment.direction)
+    rule = stop_rule(experiment.early_stopping, experiment.direction, experiment.measure)
+    return WatchedSearch(name, rule, experiment.measure, experiment.direction)

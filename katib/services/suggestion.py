@@ -19,6 +19,7 @@ from itertools import islice
 
 from katib.errors import ClusterError
 from katib.manifest.search import Search
+from katib.measure import Measure
 from katib.search.history import Observation
 from katib.search.next_step import Step
 from katib.search.promotion import Promote
@@ -132,7 +133,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         if self._api is None or not self._db_manager:
             raise RequestError("promote: this service has no access to the cluster's trials, or no --db-manager")
         assert search.early_stopping is not None  # noqa: S101 (search.pauses)
-        rule = stop_rule(search.early_stopping, search.direction, search.metric)
+        rule = stop_rule(search.early_stopping, search.direction, Measure(search.metric))
         assert isinstance(rule, Promote)  # noqa: S101 (the rule of that name)
         try:
             changed = self._api.experiment(search.name).configurations

@@ -149,11 +149,11 @@ class _Cell:
 
 def _cells(table: TrialTable) -> list[_Cell]:
     """Returns the columns that are not empty."""
-    metric, rows = table.identity.metric, table.rows
+    metric, rows = table.identity.measure, table.rows
     columns = [
         _Cell(TRIAL, 0, lambda row: row.trial, right=False),
         _Cell("state", 1, lambda row: row.shown_state, right=False),
-        _Cell(metric, 2, lambda row: "" if row.value is None else with_unit(row.value, metric)),
+        _Cell(str(metric), 2, lambda row: "" if row.value is None else with_unit(row.value, metric)),
     ]
     if any(row.gain is not None for row in rows):
         columns.append(_Cell("over mixture", 6, lambda row: "" if row.gain is None else difference(row.gain, metric)))

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from katib.manifest.object import Manifest
-from katib.manifest.render import fixed_flags
+from katib.manifest.render import fixed_flags, fixed_words
 from katib.spec import Spec, load_spec, specs
+from katib.spec_command import found_in
 from katib.table.trial_table import Budget
 from katib.trainer_contract import Flags
 
@@ -21,12 +22,24 @@ def origin(manifest: Manifest, own_spec: str = "") -> Spec | None:
 
 
 def fits(spec: Spec, manifest: Manifest) -> bool:
-    """Returns whether the manifest's command trains the model of the spec with all of its fixed settings.
+    """Returns whether the manifest's command trains the model of the spec, or is its command, with all that is fixed.
 
     The baseline of a spec does not apply to another preset, or to a manifest that someone wrote by hand.
     """
+    if spec.command is not None:
+        same = spec.metric is not None and (spec.metric.name, spec.metric.direction) == (
+            manifest.measure.metric,
+            manifest.direction.value,
+        )
+        return same and _placed(spec, manifest) is not None
     same = bool(spec.model) and manifest.model == spec.model
     return same and fixed_flags(spec).items() <= manifest.trainer_flags.items()
+
+
+def _placed(spec: Spec, manifest: Manifest) -> dict[str, str] | None:
+    """Returns the epochs and folders in the manifest's command; None where it is not that of the spec."""
+    searched = {name: f"${{trialParameters.{name}}}" for name in spec.search}
+    return found_in(spec.command or [], manifest.command, fixed_words(spec) | searched)
 
 
 def _candidates(own_spec: str) -> Iterator[Spec]:
@@ -42,7 +55,15 @@ def budget(manifest: Manifest, source: Spec | None) -> Budget | None:
     With the stop rule promote its trials are the configurations: maxTrialCount counts continuations too. None if the
     manifest does not say how many trials and epochs there are.
     """
-    trials, epochs = manifest.configurations, manifest.number(Flags.EPOCHS)
+    trials, epochs = manifest.configurations, _epochs(manifest, source)
     if trials is None or not epochs:
         return None
     return Budget(trials, epochs, source.hours_per_run * epochs / source.epochs if source else None)
+
+
+def _epochs(manifest: Manifest, source: Spec | None) -> int | None:
+    """Returns the epochs of a trial that nothing stops; of a command that does not say them, those of its spec."""
+    if source is None or source.command is None:
+        return manifest.number(Flags.EPOCHS)
+    text = (_placed(source, manifest) or {}).get("epochs", str(source.epochs))
+    return int(text) if text.isdecimal() else None

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from katib.spec import Baseline, Spec
-from katib.trainer_contract import METRIC
 from katib.trial import ENDED, Direction, Identity, State, shown
 
 
@@ -166,7 +165,7 @@ class TrialTable:
     @property
     def baseline(self) -> Baseline | None:
         """The spec's baseline if the trials can be compared with it: by its metric, and after as many epochs."""
-        if self.spec is None or (self.identity.metric, self.identity.direction) != (METRIC, Direction.MAXIMIZE):
+        if self.spec is None or (self.identity.metric, self.identity.direction.value) != self.spec.objective:
             return None
         shortened = self.budget is not None and self.budget.epochs != self.spec.epochs
         return None if shortened else self.spec.baseline

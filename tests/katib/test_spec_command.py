@@ -1,6 +1,7 @@
 """A spec with the command of a trainer of one's own: examples/quadratic, really run, and what is refused before that."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,6 @@ def test_the_example_runs_and_each_trial_has_its_folder(folder: Path) -> None:
     assert len(rows) == 2
     assert {"rate", "samples"} <= set(header.split(","))
     assert len(list(folder.glob("runs/quadratic/*/weight.txt"))) == 2
-    assert "has used so far is not counted, since it does not run our trainer" in katib("plan", "quadratic.yaml").stderr
 
 
 def test_its_manifest_has_no_defect_and_says_what_the_spec_declares(folder: Path) -> None:
@@ -172,6 +172,31 @@ def searched(folder: Path) -> Path:
     """Returns the folder after a search of two trials."""
     assert katib("local", "quadratic.yaml", "--trials", "2").returncode == 0
     return folder
+
+
+def test_its_plan_counts_its_trials(searched: Path) -> None:
+    done = katib("plan", "quadratic.yaml", "--json")
+    assert done.stderr == ""
+    (told,) = json.loads(done.stdout)["models"]
+    assert (told["trials_ended"], told["epochs_used"], told["measured_trials"]) == (2, 10, 2)
+    # After as many epochs as its own, of the same command; {epochs} and the folders tell nothing else.
+    other = "was run with settings that its spec does not have"
+    assert other in katib("plan", changed(searched, fixed={"seed": 7})).stderr
+    assert other in katib("plan", changed(searched, epochs=6)).stderr
+
+
+def test_every_verb_names_the_unit_that_the_spec_declares(folder: Path) -> None:
+    metric = {"name": "loss", "direction": "minimize", "unit": "m/s", "noise": 0.25}
+    changed(folder, metric=metric, baseline={"seeds": {1: 9.0, 2: 8.0}})
+    done = katib("local", "changed.yaml", "--trials", "3")
+    assert re.search(r"epoch 5 +loss [-.e0-9]+ m/s\n", done.stdout)
+    assert re.search(r"best: quadratic-\w+, loss [-.e0-9]+ m/s\n", done.stdout)
+    assert re.search(r" [-.e0-9]+ m/s ", katib("results", "quadratic").stdout)
+    assert "0.25 m/s as its spec says, combined with the seeds" in " ".join(katib("best", "quadratic").stdout.split())
+    assert katib("report", "quadratic").returncode == 0
+    assert "loss (m/s)" in (folder / "runs/quadratic/report.html").read_text()
+    done = katib("confirm", "changed.yaml", "--seeds", "7,8", "--top", "1", "--yes")
+    assert re.search(r"Better than the baseline: loss \S+ m/s .* against the baseline's 8.5 m/s", done.stdout)
 
 
 def test_its_best_is_confirmed_with_other_seeds(searched: Path) -> None:

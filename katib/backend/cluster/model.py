@@ -10,7 +10,8 @@ from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.gpu_hours import hours_before
-from katib.manifest.object import Manifest
+from katib.manifest.object import OWN_SPEC, Manifest
+from katib.measure import Measure, measure_of
 from katib.text import number
 from katib.trainer_contract import Flags
 from katib.tree import text_at
@@ -90,7 +91,7 @@ class Search:
     model: str
     state: str
     message: str
-    metric: str
+    measure: Measure
     filters: tuple[str, ...]
     """The expressions that find the metric in a trial's output."""
     direction: Direction
@@ -123,6 +124,11 @@ class Search:
     """GPU-hours by trial that were spent in the search that this one continues."""
 
     @property
+    def metric(self) -> str:
+        """The name of its metric."""
+        return self.measure.metric
+
+    @property
     def stopped(self) -> str:
         """`stopped by somebody at 2026-11-28 14:05 UTC`; empty where nobody did."""
         return f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M} UTC" if self.stopped_at else ""
@@ -151,7 +157,7 @@ def read_search(item: Object) -> Search:
         model=labels_of(item).get("sepsweep/model", ""),
         state=condition.get("type", "Created"),
         message=clean(condition.get("message") or ""),
-        metric=metric,
+        measure=measure_of(metric, annotations.get(OWN_SPEC, "")),
         filters=tuple(manifest.filters),
         direction=direction,
         strategy=cast(Strategy, strategies.get(metric, direction.strategy)),

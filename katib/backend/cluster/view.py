@@ -7,6 +7,7 @@ from datetime import datetime
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
+from katib.measure import Measure
 from katib.program import as_typed
 from katib.terminal import STATES, Output
 from katib.text import count, short, with_unit
@@ -157,7 +158,7 @@ def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]
 
 def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str) -> list[Column]:
     """Returns the columns: name and results of a trial first, then where it runs, and its settings last."""
-    metric = item.search.metric
+    metric = item.search.measure
     states = [row.state for row in rows]
     texts: list[tuple[str, int, Callable[[LiveTrial], str]]] = [
         ("epoch", 3, lambda row: str(row.epoch or "")),
@@ -187,7 +188,7 @@ def _ended(rows: Sequence[LiveTrial], item: Progress) -> str:
     """
     counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
     value = item.search.direction.best(row.best for row in rows if row.best is not None)
-    best = "" if value is None else f", the best with {with_unit(value, item.search.metric)}"
+    best = "" if value is None else f", the best with {with_unit(value, item.search.measure)}"
     return f"{count(len(rows), 'trial')} not shown: {counts}{best}"
 
 
@@ -236,7 +237,7 @@ def _record(row: LiveTrial) -> dict[str, object]:
     }
 
 
-def _value(value: float | None, metric: str) -> str:
+def _value(value: float | None, metric: Measure) -> str:
     return "" if value is None else with_unit(value, metric)
 
 

@@ -128,7 +128,7 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
     parts += [f"{failed} failed"] if failed else []
     values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
     if (best := experiment.search.direction.best(values)) is not None:
-        parts.append(f"best {with_unit(best, experiment.search.metric)}")
+        parts.append(f"best {with_unit(best, experiment.measure)}")
     spent = sum(_seconds(trial, now) for trial in trials)
     if gpu:
         parts.append(f"{spent / 3600:.{0 if spent >= 36000 else 2}f} GPU-hours")
@@ -159,7 +159,7 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     states = [shown(trial.state, begun=trial.effort.starts > 0, may_go_on=goes_on) for trial in trials]
     values = [trial.value(experiment.strategy) for trial in trials]
-    best = ["" if value is None else with_unit(value, experiment.search.metric) for value in values]
+    best = ["" if value is None else with_unit(value, experiment.measure) for value in values]
     spent = [_seconds(trial, now) for trial in trials]
     columns = [
         Column("trial", [trial.name.removeprefix(prefix) for trial in trials]),

@@ -38,7 +38,7 @@ class Proposals:
         """Returns those of a manifest. Raises ManifestError where its algorithms are unknown."""
         search = experiment.search
         stopping = search.early_stopping
-        rule = stop_rule(stopping, search.direction, search.metric) if stopping else None
+        rule = stop_rule(stopping, search.direction, experiment.measure) if stopping else None
         return Proposals(experiment, sampler(search), rule, say, earlier)
 
     def next(self, trials: Sequence[Trial]) -> Step | None:
@@ -48,7 +48,7 @@ class Proposals:
         search = self.experiment.search
         if goal_reached(trials, self.experiment):
             self._goal = True
-            goal = with_unit(self.experiment.goal or 0.0, search.metric)
+            goal = with_unit(self.experiment.goal or 0.0, self.experiment.measure)
             self.say(f"goal reached: {search.metric} {goal}; no new trials")
             return None
         room = 0 if self._exhausted else room_for(self.rule, len(trials), search.max_trials)
@@ -73,7 +73,7 @@ class Proposals:
             [other.values for other in others if other.state != "Succeeded"],
             [other.values for other in others if other.state == "Succeeded"],
         )
-        return because(stop, self.experiment.search.metric, self.experiment.search.direction) if stop else ""
+        return because(stop, self.experiment.measure, self.experiment.search.direction) if stop else ""
 
     def _spent(self, trials: Sequence[Trial]) -> bool:
         """Returns whether maxTrialCount ends the search; with promote that counts continuations too, as on Katib.

@@ -47,7 +47,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
     experiment = launcher.experiment
     sampler(experiment.search)
     if experiment.search.early_stopping:
-        stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.search.metric)
+        stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.measure)
     earlier, missing = _earlier(launcher)
     with _held(launcher.folder):
         view = live.view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)

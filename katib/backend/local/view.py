@@ -54,7 +54,7 @@ class Lines:
 
     def report(self, trial: Trial, step: int) -> None:
         """Prints `trial demo-ab12cd34  epoch 3  val_si_snr 1.23 dB`."""
-        metric = self._experiment.search.metric
+        metric = self._experiment.measure
         self.say(f"trial {trial.name}  epoch {step}  {metric} {with_unit(trial.values[step - 1], metric)}")
 
     def change(self, trial: Trial) -> None:
@@ -78,7 +78,7 @@ def story(trial: Trial, experiment: Experiment) -> str:
         parts.append(f"{count(len(trial.values), 'epoch')} in {duration(trial.effort.seconds)}")
         value = trial.value(experiment.strategy)
         if value is not None:
-            parts.append(f"best {experiment.search.metric} {with_unit(value, experiment.search.metric)}")
+            parts.append(f"best {experiment.search.metric} {with_unit(value, experiment.measure)}")
     elif trial.values:
         parts.append(f"resumes after epoch {len(trial.values)}")
     return ", ".join(parts)

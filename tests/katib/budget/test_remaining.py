@@ -10,6 +10,7 @@ from katib.backend.local.record import MANIFEST
 from katib.budget.promotion import spending
 from katib.budget.remaining import hours_left
 from katib.conclude.remarks import progress, remarks
+from katib.measure import SI_SNR, Measure
 from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.summary import next_steps
@@ -101,7 +102,7 @@ def test_times_and_differences_are_said_as_people_do() -> None:
         "47 h",
         "6 d",
     ]
-    assert (difference(1.234, "val_si_snr"), difference(-0.5, "loss")) == ("+1.23 dB", "-0.5")
+    assert (difference(1.234, SI_SNR), difference(-0.5, Measure("loss"))) == ("+1.23 dB", "-0.5")
 
 
 def test_confirm_is_advised_only_where_its_manifest_is_there(tmp_path: Path) -> None:

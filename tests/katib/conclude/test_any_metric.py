@@ -22,6 +22,7 @@ from katib.conclude.plan import FollowUpPlan, Group
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import judge
 from katib.manifest.experiment import load_experiment
+from katib.measure import Measure, measure_of
 from katib.report.audio import listen
 from katib.report.log import entry
 from katib.report.page import page
@@ -68,7 +69,7 @@ def searched(metric: str, gpu: bool | None = False, trials: int = 14) -> TrialTa
         epochs = range(1, 4 if state == "EarlyStopped" else 7)
         worse = (x / 10 - 0.4) ** 2
         values = tuple(float(f"{value(worse * (1 + 1 / epoch)):.8g}") for epoch in epochs)
-        why = because(Stop("medianstop", 3, values[-1], values[0], 2), metric, Direction.of(maximize))
+        why = because(Stop("medianstop", 3, values[-1], values[0], 2), measure_of(metric), Direction.of(maximize))
         found.append(
             Trial(
                 number,
@@ -142,7 +143,9 @@ def test_stop_reasons_and_live_lines_have_its_digits_and_its_side(
 ) -> None:
     maximize, value = METRICS[metric]
     values = [value(worse) for worse in (0.5, 0.4, 0.3)]
-    said = because(Stop("medianstop", 3, values[2], float(np.median(values)), 2), metric, Direction.of(maximize))
+    said = because(
+        Stop("medianstop", 3, values[2], float(np.median(values)), 2), measure_of(metric), Direction.of(maximize)
+    )
     assert f"is {'below' if maximize else 'above'} the median" in said
     lines = Lines(load_experiment(json.dumps(experiment(metric)), "test"))
     trial = Trial(0, "own-a", {"x": "1"}, "Succeeded", effort=Effort(seconds=9), values=tuple(values))
@@ -160,7 +163,15 @@ def test_a_verdict_goes_by_the_direction(metric: str, better: float, outcome: st
     maximize, value = METRICS[metric]
     runs = {seed: value(better + 0.001 * seed) for seed in (1, 2, 3)}
     base = {seed: value(1 + 0.001 * seed) for seed in (1, 2, 3)}
-    found = judge({"x": "1"}, runs, others=[], baseline=base, seen={9}, direction=Direction.of(maximize), metric=metric)
+    found = judge(
+        {"x": "1"},
+        runs,
+        others=[],
+        baseline=base,
+        seen={9},
+        direction=Direction.of(maximize),
+        metric=measure_of(metric),
+    )
     assert found.outcome == outcome
     assert math.copysign(1, found.difference) == (1 if (outcome == "better") == maximize else -1)
     assert " dB" not in found.sentence
@@ -228,7 +239,7 @@ def test_the_plot_of_architectures_has_the_digits_of_its_metric() -> None:
         field="layers",
     )
     drawn = pareto_page(
-        plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], "loss", direction=Direction.MINIMIZE
+        plan, [Variant("2", {1: 1.25e-5}, 1.25e-5, None, parameters=7)], Measure("loss"), direction=Direction.MINIMIZE
     )
     assert "seed 1: 1.25e-05" in drawn
     assert "2 (1.25e-05)" in drawn

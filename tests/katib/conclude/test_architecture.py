@@ -22,6 +22,7 @@ from katib.conclude.verdict import judge
 from katib.errors import ResultError
 from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
+from katib.measure import SI_SNR
 from katib.report.pareto import page
 from katib.site import load_site
 from katib.spec import load_spec
@@ -154,7 +155,7 @@ def test_what_describe_is_asked_is_what_the_trials_train() -> None:
 
 def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(1, 2))
-    text = page(plan, [variant("64", 1.0, 10), variant("128", 2.0, 20)], "val_si_snr")
+    text = page(plan, [variant("64", 1.0, 10), variant("128", 2.0, 20)], SI_SNR)
     assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
     assert "default-src 'none'" in text.replace("&#39;", "'")
     drawn = json.loads(text[text.index('id="figures">') + len('id="figures">') :].split("</script>")[0])
@@ -165,6 +166,4 @@ def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     assert "No other hidden_size is both better and cheaper than 64 (1.00 dB), 128 (2.00 dB)." in text
     assert text.count("Not enough data") == 2
     assert len(text.encode()) < 8_000_000
-    assert (
-        page(plan, [variant("64", None, None), variant("128", 1.0, None)], "val_si_snr").count("Not enough data") == 3
-    )
+    assert page(plan, [variant("64", None, None), variant("128", 1.0, None)], SI_SNR).count("Not enough data") == 3

@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from katib.conclude.noise import PRIOR, Noise, known_beforehand, moderated, pooled
-from katib.metrics import SEED_DEVIATION
-from katib.trainer_contract import METRIC
+from katib.measure import SEED_DEVIATION, SI_SNR, Measure
 
 
 def test_a_noise_is_weighed_against_the_prior_by_degrees_of_freedom() -> None:
@@ -53,8 +52,8 @@ def test_runs_that_agree_differ_by_a_millionth_of_a_small_value(groups: list[lis
 
 
 def test_the_noise_of_one_search_is_not_taken_for_that_of_another_metric() -> None:
-    assert known_beforehand(METRIC) == PRIOR == Noise(SEED_DEVIATION, 4.0)
-    assert known_beforehand("loss") is None
+    assert known_beforehand(SI_SNR) == PRIOR == Noise(SEED_DEVIATION, 4.0)
+    assert known_beforehand(Measure("loss")) is None
 
 
 def test_where_a_noise_is_from_is_for_the_reader_alone() -> None:

@@ -16,6 +16,7 @@ from katib.conclude.remarks import no_baseline
 from katib.conclude.selection import candidates, seed_noise
 from katib.conclude.verdict import judge
 from katib.manifest.render import Overrides, render
+from katib.measure import Measure
 from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.search import baseline_line
@@ -101,7 +102,7 @@ def test_of_one_value_nothing_is_known_but_itself() -> None:
 def test_a_difference_of_another_metric_is_told_with_its_digits() -> None:
     """Against scipy's t test: one configuration has two unseen seeds, so that the noise is its own."""
     seeds, baseline = {1: 0.9912, 2: 0.9910, 3: 0.9913}, {1: 0.9901, 2: 0.9903, 3: 0.9902}
-    found = judge({"lr": "1"}, seeds, others=[], baseline=baseline, seen={1}, metric="acc")
+    found = judge({"lr": "1"}, seeds, others=[], baseline=baseline, seen={1}, metric=Measure("acc"))
     told = stats.ttest_ind([0.9910, 0.9913], list(baseline.values()), equal_var=False)
     low, high = told.confidence_interval(0.95)
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
@@ -109,7 +110,7 @@ def test_a_difference_of_another_metric_is_told_with_its_digits() -> None:
 
 
 def test_where_no_noise_is_known_there_is_no_verdict() -> None:
-    found = judge({"lr": "1"}, {2: 0.99}, others=[], baseline={1: 0.5}, seen={1}, metric="acc")
+    found = judge({"lr": "1"}, {2: 0.99}, others=[], baseline={1: 0.5}, seen={1}, metric=Measure("acc"))
     assert (found.outcome, math.isnan(found.low)) == ("unknown", True)
     assert "spread is unknown" in found.sentence
 

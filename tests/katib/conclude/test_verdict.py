@@ -9,6 +9,7 @@ from scipy import stats
 
 from katib.conclude.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
 from katib.conclude.verdict import Verdict, _outcome, interval, judge, permutation
+from katib.measure import Measure, measure_of
 from katib.trial import Direction
 
 BASELINE = {42: 3.01, 123: 2.87, 456: 3.20}
@@ -199,7 +200,7 @@ def test_a_single_new_seed_has_the_noise_that_is_known_or_else_the_baselines(
     metric: str, noise: tuple[float, float]
 ) -> None:
     own = (float(np.std(list(BASELINE.values()), ddof=1)), 2)
-    said = judge(SETTINGS, {42: 4.2, 123: 3.9}, others=[], baseline=BASELINE, seen={42}, metric=metric)
+    said = judge(SETTINGS, {42: 4.2, 123: 3.9}, others=[], baseline=BASELINE, seen={42}, metric=measure_of(metric))
     assert (said.low, said.high) == pytest.approx(welch([3.9], noise, own))
 
 
@@ -207,14 +208,14 @@ def test_a_baseline_of_one_run_has_the_models_noise_where_nothing_else_is_known(
     low, high = interval([3.0, 5.0], [1.0], Noise(2.0, 3.0))
     half = stats.t.ppf(0.975, 36 / (4 / 3 + 16 / 3)) * math.sqrt(6)
     assert (low, high) == pytest.approx((3 - half, 3 + half))
-    said = judge(SETTINGS, {1: 0.0, 2: 3.0, 3: 5.0}, others=[], baseline={1: 1.0}, seen={1}, metric="loss")
+    said = judge(SETTINGS, {1: 0.0, 2: 3.0, 3: 5.0}, others=[], baseline={1: 1.0}, seen={1}, metric=Measure("loss"))
     alone = stats.t.ppf(0.975, 9 / (1 + 4)) * math.sqrt(2 / 2 + 2 / 1)
     assert (said.low, said.high) == pytest.approx((3 - alone, 3 + alone))
 
 
 def test_without_any_noise_there_is_no_verdict() -> None:
     """One new seed and one of the baseline, of a metric whose noise nobody knows."""
-    said = judge(SETTINGS, {1: 0.25, 2: 0.5}, others=[{1: 0.5}], baseline={7: 0.125}, seen=[1], metric="loss")
+    said = judge(SETTINGS, {1: 0.25, 2: 0.5}, others=[{1: 0.5}], baseline={7: 0.125}, seen=[1], metric=Measure("loss"))
     assert (said.outcome, said.unseen) == ("unknown", (2,))
     assert all(map(math.isnan, (said.difference, said.low, said.high, said.p_value)))
     assert said.sentence == (
@@ -227,7 +228,7 @@ def test_each_outcome_has_its_sentence_and_its_heading() -> None:
     """The verdict of a metric without a unit, and what a user is to do: keep the baseline unless something is better."""
     said = judge(
         SETTINGS, {1: 0.5, 2: 0.5, 3: 0.52}, others=[], baseline={1: 0.25, 2: 0.25, 3: 0.26}, seen={1},
-        direction=Direction.MINIMIZE, metric="loss",
+        direction=Direction.MINIMIZE, metric=Measure("loss"),
     )  # fmt: skip
     assert said.sentence == (
         "Worse than the baseline: loss 0.506667 (mean of seeds 1, 2, 3) against the baseline's 0.253333; +0.256667"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from katib.measure import SI_SNR
 from katib.report.audio import Listening
 from katib.report.axes import axes, ticks
 from katib.report.cost import cost, cost_figure
@@ -102,7 +103,7 @@ def test_one_value_far_out_does_not_press_the_others_together() -> None:
     assert seen.low > 3
     assert seen.outside == 1
     assert seen.held(-30.0) == seen.low
-    assert "1 trial below" in seen.note(METRIC, Direction.MAXIMIZE)
+    assert "1 trial below" in seen.note(SI_SNR, Direction.MAXIMIZE)
     assert span(table(*rows)).outside == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
 from katib.manifest.search import Algorithm, Parameter
+from katib.measure import Measure
 from katib.search.history import Observation, Outcome
 from katib.search.next_step import Step, next_steps, room_for
 from katib.search.promotion import Promote
@@ -45,8 +46,8 @@ def test_the_reason_of_a_pause_says_what_it_was_compared_with() -> None:
     alone, worse = rule.decide((1.0,), []), rule.decide((1.0,), [(2.0,)])
     assert alone is not None
     assert worse is not None
-    assert because(alone, "loss", UP) == "best of epoch 1, 1, cannot be compared yet: 0 other trials got there"
-    assert because(worse, "loss", UP) == (
+    assert because(alone, Measure("loss"), UP) == "best of epoch 1, 1, cannot be compared yet: 0 other trials got there"
+    assert because(worse, Measure("loss"), UP) == (
         "best of epoch 1, 1, is below the bar of the best configurations among 1 other trial, 2"
     )
 
@@ -100,7 +101,7 @@ def test_the_room_is_that_of_the_rule() -> None:
 def test_a_wrong_setting_is_refused_by_name(settings: dict[str, str], says: str) -> None:
     """Check, engine and services show the same line."""
     with pytest.raises(ManifestError, match=says):
-        stop_rule(Algorithm("promote", settings), UP, "loss")
+        stop_rule(Algorithm("promote", settings), UP, Measure("loss"))
 
 
 @pytest.mark.parametrize(

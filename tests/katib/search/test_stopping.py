@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from katib.errors import ManifestError
 from katib.manifest.search import Algorithm
-from katib.metrics import TOLERANCES
+from katib.measure import Measure, measure_of
 from katib.search.stop_rules import stop_rule
 from katib.search.stopping import MedianStop, Stop, SuccessiveHalving, because
 from katib.trainer_contract import METRIC
@@ -120,7 +120,7 @@ def test_the_median_is_no_mean() -> None:
 def test_a_reason_names_epoch_value_rule_number_of_trials_and_bar(
     stop: Stop, metric: str, maximize: bool, words: str
 ) -> None:
-    assert because(stop, metric, Direction.of(maximize)) == words
+    assert because(stop, measure_of(metric), Direction.of(maximize)) == words
 
 
 def test_it_looks_again_at_every_epoch() -> None:
@@ -166,7 +166,7 @@ def test_at_a_rung_the_best_part_goes_on(
 
 def test_rungs_are_where_they_are_put() -> None:
     settings = {"rungs": "5,2", "eta": "3", "min_trials_required": "1"}
-    rule = stop_rule(Algorithm("successivehalving", settings), DOWN, "loss")
+    rule = stop_rule(Algorithm("successivehalving", settings), DOWN, Measure("loss"))
     assert rule == SuccessiveHalving(DOWN, 3, (2, 5), 4, 1)
     assert [rule.decide([9.0] * step, [[1.0] * 9] * 3) is not None for step in range(1, 7)] == [
         False, True, False, False, True, False,
@@ -182,12 +182,14 @@ def test_without_finite_values_or_rivals_it_stays_quiet() -> None:
 
 
 def test_defaults_are_katibs() -> None:
-    assert stop_rule(Algorithm("medianstop", {}), UP, "loss") == MedianStop(UP, min_trials_required=3, start_step=4)
+    assert stop_rule(Algorithm("medianstop", {}), UP, Measure("loss")) == MedianStop(
+        UP, min_trials_required=3, start_step=4
+    )
 
 
 def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
     """docs/search.md: eta 2, start_step 4, three others, and rungs at 4, 8, 16, … where none are named."""
-    rule = stop_rule(Algorithm("successivehalving", {}), UP, "loss")
+    rule = stop_rule(Algorithm("successivehalving", {}), UP, Measure("loss"))
     assert rule == SuccessiveHalving(UP, eta=2, rungs=(), start_step=4, min_trials_required=3)
     assert rule == SuccessiveHalving(UP)
     others = [[1.0 * n] * 20 for n in (1, 2, 3)]
@@ -200,20 +202,23 @@ def test_defaults_of_successive_halving_are_those_of_the_docs() -> None:
 
 def test_settings_reach_their_rule() -> None:
     settings = {"min_trials_required": "7", "start_step": "9"}
-    assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), DOWN, "loss") == MedianStop(
+    assert stop_rule(Algorithm("medianstop", settings | {"looks": "once"}), DOWN, Measure("loss")) == MedianStop(
         DOWN, 7, 9, "once", 0.0
     )
-    assert stop_rule(Algorithm("successivehalving", settings), DOWN, "loss") == SuccessiveHalving(DOWN, 2, (), 9, 7)
+    assert stop_rule(Algorithm("successivehalving", settings), DOWN, Measure("loss")) == SuccessiveHalving(
+        DOWN, 2, (), 9, 7
+    )
 
 
 def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> None:
     def tolerance(metric: str, **settings: str) -> float:
-        rule = stop_rule(Algorithm("medianstop", settings), UP, metric)
+        rule = stop_rule(Algorithm("medianstop", settings), UP, measure_of(metric))
         assert isinstance(rule, MedianStop)
         return rule.tolerance
 
     assert tolerance("loss") == 0
-    assert tolerance(METRIC) == TOLERANCES[METRIC] == 0.35  # dB, docs/search.md
+    assert stop_rule(Algorithm("medianstop", {}), UP, Measure("loss", noise=0.02)).tolerance == 0.054  # type: ignore[attr-defined]
+    assert tolerance(METRIC) == 0.35  # dB, docs/search.md
     assert tolerance(METRIC, tolerance="0") == 0
 
 
@@ -241,6 +246,6 @@ def test_the_tolerance_is_that_of_the_metric_unless_the_manifest_has_one() -> No
 )
 def test_unknown_rules_and_settings_are_named(algorithm: Algorithm, message: str) -> None:
     with pytest.raises(ManifestError) as error:
-        stop_rule(algorithm, UP, "loss")
+        stop_rule(algorithm, UP, Measure("loss"))
     assert message in str(error.value)
     assert str(error.value).startswith("earlyStopping")
