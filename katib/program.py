@@ -20,7 +20,19 @@ GROUPS = {
     "Start": ("demo", "corpus", "pack", "init", "plan", "render", "check", "local", "again", "sweep"),
     "Look": ("results", "report", "ui"),
     "Conclude": ("best", "confirm", "extend", "arch", "log", "fetch"),
-    "Cluster": ("doctor", "install-katib", "images", "deploy", "status", "logs", "pause", "resume", "stop", "delete"),
+    "Cluster": (
+        "doctor",
+        "install-katib",
+        "images",
+        "claims",
+        "deploy",
+        "status",
+        "logs",
+        "pause",
+        "resume",
+        "stop",
+        "delete",
+    ),
     "This program": ("k8s", "completion"),
 }
 """The verbs in the order in which one meets them."""

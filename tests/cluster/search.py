@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from katib.backend.cluster.doctor.admission import trial_job
+from katib.backend.cluster.doctor.trial import trial_job
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     JOB,

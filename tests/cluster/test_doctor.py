@@ -6,6 +6,7 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor import DoctorContext, Result, examine
 from katib.site import Site
 from tests.cluster.faults import FAULTS, Fault
+from tests.cluster.site_faults import SITE_FAULTS
 from tests.cluster.tools import Tools, manifest
 
 
@@ -21,7 +22,7 @@ def test_a_fit_cluster_has_nothing_to_fix(tools: Tools, site: Site) -> None:
     assert problems(diagnose(tools, site)) == []
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS + SITE_FAULTS, ids=lambda fault: fault.name)
 def test_doctor_names_the_fault_and_its_fix(fault: Fault, tools: Tools, site: Site) -> None:
     changed = Site.model_validate(site.model_dump() | fault.change)
     with fault.inject(tools, changed) as cluster:

@@ -81,7 +81,8 @@ class Cluster:
 
     def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
         """Creates an object and returns it; a dry run passes admission and changes nothing."""
-        return self._json("POST", kind, body=body, query={"fieldManager": MANAGER, **_dry(dry_run)})
+        query = {"fieldManager": MANAGER, **_dry(dry_run)} | ({"fieldValidation": "Strict"} if dry_run else {})
+        return self._json("POST", kind, body=body, query=query)
 
     def merge(self, kind: Kind, name: str, patch: Object) -> Object:
         """Replaces the keys of `patch` in an object (JSON merge patch) and returns it. Raises AbsentError."""

@@ -53,6 +53,12 @@ NAMESPACE = Kind("namespace", "namespaces", namespaced=False)
 NODE = Kind("node", "nodes", namespaced=False)
 STORAGE_CLASS = Kind("storage class", "storageclasses", group="storage.k8s.io", namespaced=False)
 PRIORITY_CLASS = Kind("priority class", "priorityclasses", group="scheduling.k8s.io", namespaced=False)
+RUNTIME_CLASS = Kind("runtime class", "runtimeclasses", group="node.k8s.io", namespaced=False)
+CLAIM_TEMPLATE = Kind("claim template", "resourceclaimtemplates", group="resource.k8s.io")
+DEVICE_CLASS = Kind("device class", "deviceclasses", group="resource.k8s.io", namespaced=False)
+RESOURCE_SLICE = Kind("resource slice", "resourceslices", group="resource.k8s.io", namespaced=False)
+DRA_VERSIONS = ("v1", "v1beta2", "v1beta1")
+"""The versions of dynamic resource allocation, the newest first."""
 DEFINITION = Kind("resource type", "customresourcedefinitions", group="apiextensions.k8s.io", namespaced=False)
 VALIDATING = Kind(
     "validating webhook",

@@ -107,6 +107,7 @@ class Node:
     cordoned: bool
     taints: tuple[Taint, ...]
     allocatable: Mapping[str, str]
+    ready: bool = True
 
 
 def read_node(item: Object) -> Node:
@@ -119,6 +120,9 @@ def read_node(item: Object) -> Node:
             Taint(each["key"], each.get("value") or "", each["effect"]) for each in item["spec"].get("taints") or []
         ),
         allocatable=item["status"].get("allocatable") or {},
+        ready=all(
+            each.get("status") == "True" for each in item["status"].get("conditions") or [] if each["type"] == "Ready"
+        ),
     )
 
 

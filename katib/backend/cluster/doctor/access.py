@@ -9,7 +9,6 @@ from katib.backend.cluster.kinds import (
     EVENT,
     EXPERIMENT,
     JOB,
-    KATIB_NAMESPACE,
     KATIB_UI,
     POD,
     SERVICE,
@@ -71,8 +70,8 @@ ROLE = "sepsweep-researcher"
 
 def access(context: DoctorContext) -> Iterator[Result]:
     """Checks the rights that the verbs need, in the namespace of the trials and in Katib's."""
-    own = context.site.namespace
-    groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, KATIB_NAMESPACE, warning))
+    own, of_katib = context.site.namespace, context.site.katib_namespace
+    groups = ((NEEDED, own, error), (USEFUL, own, warning), (OF_KATIB, of_katib, warning))
     complete = True
     for rights, namespace, report in groups:
         if missing := [right for right in rights if not _allowed(context, right, namespace)]:
@@ -80,7 +79,7 @@ def access(context: DoctorContext) -> Iterator[Result]:
             uses = ", ".join(dict.fromkeys(right.use for right in missing))
             actions = ", ".join(map(str, missing))
             problem = f"in namespace '{namespace}' you may not {actions}"
-            yield report("rights", problem, f"needed for {uses}", _grant(namespace))
+            yield report("rights", problem, f"needed for {uses}", _grant(namespace, ours=namespace == own))
     if complete:
         yield ok("rights", f"all {len(NEEDED) + len(USEFUL) + len(OF_KATIB)} that the verbs need")
 
@@ -89,8 +88,8 @@ def _allowed(context: DoctorContext, right: Right, namespace: str) -> bool:
     return context.cluster.allowed(right.verb, right.kind, subresource=right.sub, name=right.name, namespace=namespace)
 
 
-def _grant(namespace: str) -> str:
+def _grant(namespace: str, *, ours: bool) -> str:
     """Returns the command with which an administrator grants the rights."""
-    file = "k8s/katib/ours/researcher.yaml" if namespace == KATIB_NAMESPACE else "k8s/base/rbac.yaml"
+    file = "k8s/base/rbac.yaml" if ours else "k8s/katib/ours/researcher.yaml"
     bind = f"kubectl -n {namespace} create rolebinding sepsweep-me --role={ROLE} --user=YOU"
     return f"an administrator: {bind} (the role: {file})"

@@ -1,7 +1,5 @@
 """Checks, with dry runs, that the API server would accept each Experiment, the Job of its trials and their pod."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,7 +8,8 @@ from katib.backend.cluster.deploy_diff import successor
 from katib.backend.cluster.doctor.katib import INSTALL
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.doctor.services import ignores_namesakes
-from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD, Object, is_ours, name_of
+from katib.backend.cluster.doctor.trial import trial_job
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, is_ours, name_of
 from katib.backend.cluster.model import read_search
 from katib.errors import ClusterError
 from katib.tree import text_at
@@ -60,29 +59,8 @@ def trials(context: DoctorContext) -> Iterator[Result]:
     if context.lacks_namespace:
         return
     job = trial_job(context.manifests[0])
-    template = job["spec"]["template"]
-    metadata = {**template["metadata"], "name": "sepsweep-doctor"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     yield _try(context, "trial job", "of one trial", partial(context.cluster.create, JOB, job, dry_run=True))
-    yield _try(context, "trial pod", "of one trial", partial(context.cluster.create, POD, pod, dry_run=True))
-
-
-def trial_job(manifest: Object, name: str = "sepsweep-doctor") -> Object:
-    """Returns the Job of one trial as Katib would create it, with every placeholder filled in.
-
-    A searched value is the min of its range.
-    """
-    template = manifest["spec"]["trialTemplate"]
-    low = {item["name"]: item["feasibleSpace"].get("min", "1") for item in manifest["spec"]["parameters"]}
-    values = {item["name"]: low.get(item["reference"], name) for item in template["trialParameters"]}
-    filled = re.sub(r"\$\{trialParameters\.(\w+)\}", lambda match: values[match[1]], json.dumps(template["trialSpec"]))
-    job: Object = json.loads(filled)
-    job["metadata"] = {
-        **job.get("metadata", {}),
-        "name": name,
-        "namespace": manifest["metadata"]["namespace"],
-    }
-    return job
+    yield _try(context, "trial pod", "of one trial", lambda: context.trial_pod)
 
 
 def _try(context: DoctorContext, check: str, what: str, attempt: Callable[[], object]) -> Result:
@@ -98,10 +76,16 @@ def _try(context: DoctorContext, check: str, what: str, attempt: Callable[[], ob
 
 def _fix_of(message: str, context: DoctorContext) -> str:
     """Returns the fix for what the API server refused."""
+    if "RuntimeClass" in message:
+        return "kubectl get runtimeclasses; runtime_class in k8s/site.yaml"
+    if "unknown field" in message:
+        return "correct the key in affinity or topology_spread in k8s/site.yaml: Kubernetes drops what it does not know"
     if "exceeded quota" in message:
         return "kubectl describe quota; lower resources in k8s/site.yaml"
     if "webhook" in message and "failed calling" in message:
-        return "kubectl -n kubeflow rollout status deployment katib-controller"
+        return f"kubectl -n {context.site.katib_namespace} rollout status deployment katib-controller"
+    if "ValidatingAdmissionPolicy" in message or "admission webhook" in message:
+        return "meet the rule with labels, annotations, resources or tolerations in k8s/site.yaml"
     if "PodSecurity" in message:
         return f"kubectl get namespace {context.site.namespace} --show-labels; the rendered pod meets restricted"
     if "LimitRange" in message or "maximum" in message or "minimum" in message:

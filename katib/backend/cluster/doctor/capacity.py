@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from katib.backend.cluster.answers import NoKindError
+from katib.backend.cluster.doctor.devices import device_quota, lacking
+from katib.backend.cluster.doctor.nodes import usable
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
 from katib.backend.cluster.kinds import LOCAL_QUEUE, NODE, QUOTA
-from katib.backend.cluster.objects import Node, Taint, read_node, read_quota
-from katib.tree import Tree, at, items_at, labels_at, text_at
+from katib.backend.cluster.objects import Node, read_node, read_quota
+from katib.tree import Tree, at, items_at, text_at
 
-WAIT_FOR_EVER = "trial pods wait for ever"
 WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
 
 
 def quota(context: DoctorContext) -> Iterator[Result]:
     """Checks that one trial fits into what the quotas allow, and all parallel ones into what is left of it."""
-    needs = {**_needs(context.pod), "pods": 1.0, "count/jobs.batch": 1.0}
+    needs = {**_needs(context.pod), **device_quota(context), "pods": 1.0, "count/jobs.batch": 1.0}
     tight = False
     for each in map(read_quota, context.cluster.list(QUOTA)):
         show = f"kubectl describe quota {each.name}"
@@ -46,32 +47,18 @@ def quota(context: DoctorContext) -> Iterator[Result]:
 
 def capacity(context: DoctorContext) -> Iterator[Result]:
     """Checks that a node takes a trial (labels, taints, GPUs, memory), and that parallel ones have GPUs."""
-    nodes = [read_node(item) for item in context.cluster.list(NODE)]
-    need = _needs(context.pod)
-    problem, usable = _usable(nodes, context.pod)
-    problem = problem or _too_small(usable, need, context.gpus.resource)
-    yield problem or _places(context, usable)
-
-
-def _usable(nodes: Sequence[Node], pod: Tree) -> tuple[Result | None, Sequence[Node]]:
-    """Returns the nodes that the pod may run on; where there are none, also the result that says why."""
-    if not nodes:
-        return error("nodes", "the cluster has no nodes", "no pod can start", "kubectl get nodes"), ()
-    selector = labels_at(pod, "nodeSelector")
-    labelled = [node for node in nodes if selector.items() <= node.labels.items()]
-    if not labelled:
-        wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
-        fix = "kubectl get nodes --show-labels; correct node_selector in k8s/site.yaml"
-        return error("node selector", f"no node has {wanted}", WAIT_FOR_EVER, fix), ()
-    schedulable = [node for node in labelled if not node.cordoned]
-    if not schedulable:
-        problem = f"all {len(labelled)} that could take a trial are cordoned"
-        return error("nodes", problem, "no trial pod can start", "kubectl get nodes; kubectl uncordon NODE"), ()
-    tolerated = [node for node in schedulable if _untolerated(node, pod) is None]
-    if not tolerated:
-        problem = f"every such node has a taint like {_untolerated(schedulable[0], pod)}"
-        return error("taints", problem, WAIT_FOR_EVER, "add it to tolerations in k8s/site.yaml"), ()
-    return None, tolerated
+    nodes, gpu = [read_node(item) for item in context.cluster.list(NODE)], context.gpus.resource
+    problem, fitting = usable(nodes, context.admitted)
+    if fitting and gpu:
+        problem = problem or lacking(fitting, nodes, gpu)
+    problem = problem or _too_small(fitting, _needs(context.pod), gpu)
+    if problem and context.grows:
+        effect = f"trials wait until {context.grows} adds a node that takes them; for ever, if it has none such"
+        problem = warning(problem.check, problem.problem, effect, problem.fix)
+        problem = (
+            ok(problem.check, f"{problem.problem}; {context.grows} adds one") if context.site.autoscaled else problem
+        )
+    yield problem or _places(context, fitting)
 
 
 def _too_small(nodes: Sequence[Node], need: Mapping[str, float], gpu: str) -> Result | None:
@@ -80,11 +67,9 @@ def _too_small(nodes: Sequence[Node], need: Mapping[str, float], gpu: str) -> Re
         wanted = need.get(f"requests.{resource}", 0.0)
         largest = max(quantity(node.allocatable.get(resource, "0")) for node in nodes)
         if wanted > largest:
-            no_plugin = resource == gpu and not largest
-            fix = "install the GPU device plugin" if no_plugin else "lower resources in k8s/site.yaml"
             problem = f"a trial needs {wanted:g}, the largest node has {largest:g}"
             show = "kubectl describe nodes | grep -A8 Allocatable"
-            return error(name, problem, "no node can take a trial", f"{show}; {fix}")
+            return error(name, problem, "no node can take a trial", f"{show}; lower resources in k8s/site.yaml")
     return None
 
 
@@ -135,17 +120,3 @@ def _needs(pod: Tree) -> dict[str, float]:
                 key = f"{group}.{resource}"
                 total[key] = total.get(key, 0.0) + quantity(value)
     return total
-
-
-def _untolerated(node: Node, pod: Tree) -> Taint | None:
-    """Returns the first taint of the node that keeps the pod away."""
-    tolerations = items_at(pod, "tolerations")
-    hard = (taint for taint in node.taints if taint.effect != "PreferNoSchedule")
-    return next((taint for taint in hard if not any(_tolerates(each, taint) for each in tolerations)), None)
-
-
-def _tolerates(toleration: Tree, taint: Taint) -> bool:
-    key, exists = text_at(toleration, "key"), text_at(toleration, "operator") == "Exists"
-    if text_at(toleration, "effect") not in ("", taint.effect):
-        return False
-    return key in ("", taint.key) if exists else key == taint.key and text_at(toleration, "value") == taint.value

@@ -5,21 +5,25 @@ Each must be bound, or about to be, and usable from as many nodes as trials run 
 
 from collections.abc import Iterator
 
-from katib.backend.cluster.answers import ForbiddenError
+from katib.backend.cluster.answers import ForbiddenError, RefusedError
 from katib.backend.cluster.doctor.namespace import BASE
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
 from katib.backend.cluster.kinds import CLAIM, NODE
 from katib.backend.cluster.objects import Claim, read_claim
 from katib.backend.cluster.storage import (
     A_FOLDER_A_NODE,
+    ONE_NODE,
     READ_ONLY_MANY,
     READ_WRITE_MANY,
     class_of,
     provisioner_of,
     storage_classes,
+    unsupported_mode,
     waits_for_pod,
     why_unbound,
 )
+from katib.manifest.claims import claim_manifest
+from katib.site_pods import Volume
 from katib.tree import labels_at
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -39,6 +43,9 @@ def runs_claim(context: DoctorContext) -> Iterator[Result]:
 def _claim(context: DoctorContext, use: str, name: str) -> Iterator[Result]:
     check = f"{use} claim"
     item = context.cluster.get(CLAIM, name)
+    if item is None and (volume := getattr(context.site.storage, use)):
+        yield _to_make(context, use, name, volume)
+        return
     if item is None:
         yield error(check, f"no claim '{name}'", FOR_EVER, f"{BASE}, or name yours in k8s/site.yaml (claims.{use})")
         return
@@ -49,6 +56,33 @@ def _claim(context: DoctorContext, use: str, name: str) -> Iterator[Result]:
         yield _unbound(context, check, claim)
     else:
         yield _bound(context, check, use, claim)
+
+
+def _to_make(context: DoctorContext, use: str, name: str, volume: Volume) -> Result:
+    """Returns the result for a claim that does not exist, and that the site says how to make."""
+    check, classes = f"{use} claim", storage_classes(context.cluster)
+    claim = Claim(name, "Pending", (volume.access,), False, volume.storage_class, "", volume.size)
+    wanted, nothing = class_of(claim, classes or ()), f"'{name}' could not be made"
+    if classes is not None and wanted not in {each.name for each in classes}:
+        there = ", ".join(each.name for each in classes) or "none"
+        problem = f"no storage class '{wanted}'" if wanted else "there is no default storage class"
+        return error(check, f"{problem} (there: {there})", nothing, f"storage.{use}.storage_class in k8s/site.yaml")
+    provisioner = provisioner_of(claim, classes or ())
+    if mode := unsupported_mode(claim, provisioner):
+        problem = f"storage class '{wanted}' ({provisioner}) makes volumes for one node only, not {mode}"
+        fix = f"storage.{use}.storage_class of {ONE_NODE[provisioner]} in k8s/site.yaml; or access: ReadWriteOnce there"
+        return error(
+            check, problem, FOR_EVER, f"{fix}, and node_selector {HOSTNAME}: NODE, where one node runs all trials"
+        )
+    try:
+        context.cluster.create(CLAIM, claim_manifest(context.site, name, volume), dry_run=True)
+    except RefusedError as cause:
+        return error(
+            check, str(cause), nothing, f"kubectl describe quota,limitrange; storage.{use}.size in k8s/site.yaml"
+        )
+    except ForbiddenError:
+        pass
+    return error(check, f"no claim '{name}' yet", FOR_EVER, "make claims | kubectl apply -f -")
 
 
 def _unbound(context: DoctorContext, check: str, claim: Claim) -> Result:

@@ -8,6 +8,7 @@ from katib.backend.cluster.doctor.access import access
 from katib.backend.cluster.doctor.admission import experiments, names, namesakes, trials
 from katib.backend.cluster.doctor.capacity import capacity, queue, quota
 from katib.backend.cluster.doctor.claims import data_claim, runs_claim
+from katib.backend.cluster.doctor.devices import gpu_claim, sharing
 from katib.backend.cluster.doctor.katib import (
     definitions,
     deployments,
@@ -17,6 +18,7 @@ from katib.backend.cluster.doctor.katib import (
     validating_webhook,
 )
 from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
+from katib.backend.cluster.doctor.pods import environment, registries, runtime_class, shared_memory, user
 from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
 from katib.backend.cluster.doctor.services import service_account, services
 from katib.errors import ClusterError
@@ -35,7 +37,14 @@ CHECKS: tuple[Check, ...] = (
     runs_claim,
     wandb,
     accounts,
+    registries,
+    environment,
+    user,
+    runtime_class,
     priority,
+    shared_memory,
+    sharing,
+    gpu_claim,
     quota,
     capacity,
     queue,

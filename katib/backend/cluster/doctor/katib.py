@@ -12,7 +12,6 @@ from katib.backend.cluster.kinds import (
     EXPERIMENT,
     INJECTION_LABEL,
     KATIB,
-    KATIB_NAMESPACE,
     MUTATING,
     NAMESPACE,
     SUGGESTION,
@@ -64,14 +63,15 @@ def definitions(context: DoctorContext) -> Iterator[Result]:
 
 def deployments(context: DoctorContext) -> Iterator[Result]:
     """Checks that Katib's deployments are available, and of the right version."""
+    place = context.site.katib_namespace
     for name, effect in DEPLOYMENTS.items():
-        deployment = context.cluster.get(DEPLOYMENT, name, KATIB_NAMESPACE)
+        deployment = context.cluster.get(DEPLOYMENT, name, place)
         if deployment is None:
-            yield error(name, "is not installed", effect, INSTALL)
+            yield _absent(context, name, effect)
             continue
         image = text_at(items_at(deployment, "spec", "template", "spec", "containers")[0], "image")
         if not at(deployment, "status").get("availableReplicas"):
-            fix = f"kubectl -n {KATIB_NAMESPACE} describe deployment {name}"
+            fix = f"kubectl -n {place} describe deployment {name}"
             yield error(name, f"not available ({image})", effect, fix)
         elif not image.endswith(f":{VERSION}") and "@sha256:" not in image:
             yield warning(name, f"is {image}", f"Sepsweep is written for and tested with Katib {VERSION}", INSTALL)
@@ -79,15 +79,36 @@ def deployments(context: DoctorContext) -> Iterator[Result]:
             yield ok(name, image)
 
 
+def _absent(context: DoctorContext, name: str, effect: str) -> Result:
+    """Returns the result for a missing deployment; where its namesake is elsewhere, that is the fix."""
+    place = context.site.katib_namespace
+    elsewhere = [service_namespace(context, kind) for kind in (VALIDATING, MUTATING)]
+    other = next((found for found in elsewhere if found and found != place), "")
+    if other:
+        problem = f"is not in namespace '{place}'; Katib's webhooks are in '{other}'"
+        return error(name, problem, effect, f"katib_namespace: {other} in k8s/site.yaml")
+    return error(name, "is not installed", effect, INSTALL)
+
+
+def service_namespace(context: DoctorContext, kind: Kind) -> str:
+    """Returns the namespace of the service that Katib's webhooks call; empty where none is known."""
+    try:
+        hooks = items_at(context.cluster.get(kind, "katib.kubeflow.org"), "webhooks")
+    except (ForbiddenError, NoKindError):
+        return ""
+    return next((name for hook in hooks if (name := text_at(hook, "clientConfig", "service", "namespace"))), "")
+
+
 def katib_namespace(context: DoctorContext) -> Iterator[Result]:
     """Checks that Katib's own webhook does not keep Katib's pods from being created."""
-    namespace = context.cluster.get(NAMESPACE, KATIB_NAMESPACE)
+    name = context.site.katib_namespace
+    namespace = context.cluster.get(NAMESPACE, name)
     if namespace is not None and INJECTION_LABEL in labels_of(namespace):
         yield warning(
             "Katib's namespace",
-            f"{KATIB_NAMESPACE} carries {INJECTION_LABEL}",
+            f"{name} carries {INJECTION_LABEL}",
             "once the controller's pod is gone, its own webhook keeps the next one from being created",
-            f"kubectl label namespace {KATIB_NAMESPACE} {INJECTION_LABEL}-",
+            f"kubectl label namespace {name} {INJECTION_LABEL}-",
         )
 
 
@@ -114,7 +135,7 @@ def _webhook(context: DoctorContext, kind: Kind, wanted: set[str], effect: str) 
         return
     bare = sorted(name for name in wanted if not registered[name].get("caBundle"))
     if bare:
-        fix = f"kubectl -n {KATIB_NAMESPACE} rollout restart deployment katib-controller"
+        fix = f"kubectl -n {context.site.katib_namespace} rollout restart deployment katib-controller"
         yield error(kind.name, f"no certificate: {', '.join(bare)}", "the API server cannot call it", fix)
         return
     service = at(registered[min(wanted)], "service")

@@ -7,12 +7,14 @@ from typing import Literal
 
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.kinds import NAMESPACE, Object
+from katib.backend.cluster.doctor.trial import trial_pod
+from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, NAMESPACE, POD, Object
 from katib.check.finding import Finding
+from katib.errors import ClusterError
 from katib.gpus import GpuNeed
 from katib.manifest.object import Manifest
 from katib.site import Site
-from katib.tree import Tree
+from katib.tree import Tree, at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,33 @@ class DoctorContext:
     def pod(self) -> Tree:
         """The spec of a trial's pod, from the first Experiment, since all belong to one site."""
         return self.experiments[0].pod
+
+    @cached_property
+    def trial_pod(self) -> Object:
+        """A trial's pod as the API server would create it: with what its admission adds. Raises ClusterError."""
+        return self.cluster.create(POD, trial_pod(self.manifests[0]), dry_run=True)
+
+    @cached_property
+    def admitted(self) -> Tree:
+        """The spec of that pod; where it is refused, or may not be tried, as it is rendered."""
+        try:
+            return self.pod if self.lacks_namespace else at(self.trial_pod, "spec")
+        except ClusterError:
+            return self.pod
+
+    @cached_property
+    def grows(self) -> str:
+        """What adds nodes when a trial waits for one; empty where nothing is known to."""
+        if self.site.autoscaled:
+            return "the autoscaler"
+        try:
+            if self.cluster.get(CONFIG_MAP, "cluster-autoscaler-status", "kube-system") is not None:
+                return "the cluster autoscaler"
+            if self.cluster.get(DEFINITION, "nodepools.karpenter.sh") is not None:
+                return "Karpenter"
+        except ClusterError:
+            pass
+        return ""
 
     @property
     def gpus(self) -> GpuNeed:

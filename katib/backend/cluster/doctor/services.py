@@ -7,7 +7,7 @@ from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.continuing import SETTING
 from katib.backend.cluster.doctor.katib import INSTALL
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
-from katib.backend.cluster.kinds import CONFIG_MAP, KATIB_NAMESPACE, SERVICE_ACCOUNT
+from katib.backend.cluster.kinds import CONFIG_MAP, SERVICE_ACCOUNT
 from katib.errors import nearest
 from katib.stop_settings import PROMOTE
 from katib.tree import at, items_at, text_at
@@ -53,7 +53,8 @@ def services(context: DoctorContext) -> Iterator[Result]:
     config = _config(context)
     if config is None:
         effect = "Katib knows no algorithm and refuses each experiment"
-        yield error("katib-config", f"not in namespace {KATIB_NAMESPACE}, or not readable", effect, INSTALL)
+        place = context.site.katib_namespace
+        yield error("katib-config", f"not in namespace {place}, or not readable", effect, INSTALL)
         return
     specs = [experiment.spec for experiment in context.experiments]
     yield from _services("suggestion", config.suggestions, _algorithms(context))
@@ -133,6 +134,17 @@ def service_account(context: DoctorContext) -> Iterator[Result]:
             yield ok("service account", f"'{name}' of the suggestion service")
 
 
+def accounts_of_services(context: DoctorContext) -> list[tuple[str, str]]:
+    """Returns account and image of each suggestion service of the searches; none where katib-config is hidden."""
+    try:
+        config = _config(context)
+    except ForbiddenError:
+        return []
+    wanted = _algorithms(context)
+    services = [service for name, service in config.suggestions.items() if name in wanted] if config else []
+    return sorted({(service.account or "default", service.image) for service in services})
+
+
 def ignores_namesakes(context: DoctorContext, algorithm: str) -> bool:
     """Returns whether the suggestion service ignores trials of an experiment with the same name in another namespace.
 
@@ -157,7 +169,7 @@ def restricts(context: DoctorContext) -> bool:
 
 def _config(context: DoctorContext) -> KatibConfig | None:
     """Returns the view of katib-config; None where it is missing or no YAML mapping. Raises ForbiddenError."""
-    config_map = context.cluster.get(CONFIG_MAP, "katib-config", KATIB_NAMESPACE)
+    config_map = context.cluster.get(CONFIG_MAP, "katib-config", context.site.katib_namespace)
     try:
         config = read_yaml(text_at(config_map, "data", "katib-config.yaml"))
     except YamlError:
