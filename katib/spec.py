@@ -110,7 +110,12 @@ class Architecture(Strict):
     """The architecture sweep of the next phase: a field of the model and its values."""
 
     field: Text
-    values: list[int] = Field(min_length=1)
+    values: list[Value] = Field(min_length=1)
+
+    @property
+    def texts(self) -> list[str]:
+        """The values as words of a command."""
+        return [text_of(value) for value in self.values]
 
 
 class Spec(Strict):

@@ -9,7 +9,7 @@ from katib.errors import SpecError, nearest
 from katib.ranges import Range, text_of
 from katib.spec import Spec
 from katib.trainer_contract import Flags
-from katib.trainer_flags import flag_of, trainer
+from katib.trainer_flags import flag_of, setting_of, trainer
 
 
 def require_flags(
@@ -63,23 +63,26 @@ def _phase(spec: Spec) -> Iterator[str]:
     if found := _unknown(spec, phase.field):
         yield f"{where} next_phase.field '{phase.field}': {found}"
         return
-    for value in phase.values:
-        if found := trainer().problem(flag_of(phase.field), [str(value)], spec.model):
+    for text in phase.texts:
+        if found := trainer().problem(flag_of(phase.field), [text], spec.model):
             yield f"{where} next_phase.values: {phase.field} {found}"
 
 
 def _unknown(spec: Spec, name: str) -> str:
     """Returns why the trainer has no setting `name` for the spec's model."""
-    if flag_of(name) not in trainer().flags:
-        keys = [flag.removeprefix("--").replace("-", "_") for flag in trainer().flags]
-        return f"the trainer has no such setting: {nearest(name, keys)}"
-    return trainer().unknown(flag_of(name), spec.model)
+    flag, model = flag_of(name), trainer().model(spec.model)
+    if trainer().flag(flag, None) is None and model is not None and flag not in model.flags:
+        flags = [*trainer().flags, *model.flags]
+        return f"the trainer has no such setting: {nearest(name, [setting_of(known) for known in flags])}"
+    return trainer().unknown(flag, spec.model)
 
 
 def _outside(name: str, searched: Range, spec: Spec) -> str:
     """Returns which value or end of the range the flag does not accept; empty if it accepts them all."""
     flag = flag_of(name)
-    known = trainer().flags[flag]
+    known = trainer().flag(flag, spec.model)
+    if known is None:
+        return ""
     if flag == Flags.SEED:
         return "a seed is luck and no setting; fix it, and confirm the best with other seeds"
     if searched.type == "double" and known.type == "int":

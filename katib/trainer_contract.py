@@ -82,6 +82,7 @@ class Flags:
     PATIENCE = "--patience"
     HOPELESS = "--hopeless"
     SEED = "--seed"
+    CURRICULUM = "--curriculum"
     SEGMENT_SECONDS = "--segment-seconds"
     BATCH_SIZE = "--batch-size"
     MICRO_BATCH = "--micro-batch"
@@ -110,6 +111,11 @@ class Answer:
         """Why it failed, in its own words; and what to do where its packages are not installed."""
         last = self.errors[-1].removeprefix(ERROR) if self.errors else f"the trainer ended with exit code {self.code}"
         return last + (f"; {remedy()}" if "ModuleNotFoundError" in last else "")
+
+
+def is_own(model: str) -> bool:
+    """Returns whether the word names a model outside the trainer, by its module and entry: lab.gru_mask:MODEL."""
+    return ":" in model
 
 
 def damage(checkpoint: bytes) -> str:

@@ -1,8 +1,10 @@
 """Knows the flags of the trainer without importing it: each flag's type, limits and words, by model.
 
-`python -m trainer.flags` writes katib/trainer_flags.json, and a test compares that file with the trainer.
+`python -m trainer.flags` writes katib/trainer_flags.json, and a test compares that file with the trainer. The flags of
+a model of somebody's own are read from its source, which is not run; the trainer does that, and needs no torch for it.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,11 +14,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from katib.errors import nearest
-from katib.trainer_contract import Flags
+from katib.trainer_contract import Flags, is_own, program, run_trainer
 
 FILE = Path(__file__).with_suffix(".json")
 NONE = "None"
 """The word that gives an optional flag its default."""
+SOURCE_SECONDS = 60
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a word"}
 
 
@@ -58,12 +61,12 @@ class Flag(BaseModel):
 
 
 class Model(BaseModel):
-    """A model: its presets, and the flags that other models lack."""
+    """A model: its presets, and the flags that are the fields of its config."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     presets: tuple[str, ...]
-    flags: tuple[str, ...]
+    flags: dict[str, Flag]
 
 
 class Trainer(BaseModel):
@@ -74,31 +77,55 @@ class Trainer(BaseModel):
     flags: dict[str, Flag]
     models: dict[str, Model]
 
+    def flag(self, flag: str, model: str | None) -> Flag | None:
+        """Returns the row of `flag`, also of its --no- form, in a training of `model` (None: of any); None without."""
+        if row := self.flags.get(flag) or self.flags.get(self.switched(flag) or ""):
+            return row
+        known = self.model(model) if model else None
+        of = [known] if known else self.models.values()
+        return next((one.flags[flag] for one in of if flag in one.flags), None)
+
+    def model(self, name: str) -> Model | None:
+        """Returns a model of ours, or what the source of one's own says; None where that cannot be told here."""
+        return own_model(name)[0] if is_own(name) else self.models.get(name)
+
     def unknown(self, flag: str, model: str | None) -> str:
-        """Returns why a training of `model` (None: of any) does not have `flag`; empty if it does."""
-        if flag not in self.flags and self.switched(flag) is None:
-            return f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
-        owners = [name for name, known in self.models.items() if flag in known.flags]
-        if owners and model in self.models and model not in owners:
-            having = ", ".join(self.models[model].flags) or "none"
-            return f"{model} has no {flag} ({', '.join(owners)} has it); its own flags: {having}"
-        return ""
+        """Returns why a training of `model` (None: of any) does not have `flag`; empty if it does, or nobody knows."""
+        if flag in self.flags or self.switched(flag) is not None:
+            return ""
+        known, own = self.model(model) if model else None, bool(model) and is_own(model or "")
+        owners = [name for name, one in self.models.items() if flag in one.flags]
+        if known is not None:
+            having = f"its own flags: {', '.join(known.flags) or 'none'}"
+            if flag in known.flags:
+                return ""
+            if owners:
+                return f"{model} has no {flag} ({', '.join(owners)} has it); {having}"
+            return f"the trainer has no flag {flag}: {nearest(flag, [*self.flags, *known.flags])}"
+        return "" if owners or own else f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
 
     def problem(self, flag: str, values: Sequence[str], model: str | None) -> str:
-        """Returns what is wrong with `flag` and the words after it; empty if nothing is."""
-        if list(values) == [NONE] and flag in self.flags and self.flags[flag].optional:
-            return ""
+        """Returns what is wrong with `flag` and the words after it; empty if nothing is, or if it cannot be told."""
         if found := self.unknown(flag, model):
             return found
-        known = self.flags.get(flag) or self.flags[self.switched(flag) or ""]
+        known = self.flag(flag, model)
+        if known is None or (list(values) == [NONE] and known.optional):
+            return ""
         if known.switch and (not values or flag not in self.flags):
             return f"'{values[0]}' is one word too many: {flag} takes none" if values else ""
         if not values:
             return f"is without a value, expected {known.expected or _WORDS[known.type]}"
         if len(values) > 1 and not known.many:
             return f"'{values[1]}' is one word too many: {flag} takes one"
+        if flag == Flags.MODEL and is_own(values[0]):
+            return own_model(values[0])[1]
+        if flag == Flags.CURRICULUM and is_own(values[0]):
+            return "" if values[0] == model else f"'{values[0]}' is unknown, valid: auto, all, {model or 'a model'}"
         if flag == Flags.PRESET:
-            of = [self.models[model]] if model in self.models else self.models.values()
+            one = self.model(model) if model else None
+            if one is None and model and is_own(model):
+                return ""
+            of = [one] if one else self.models.values()
             presets = dict.fromkeys(preset for one in of for preset in one.presets)
             known = Flag(type="str", choices=tuple(presets))
         return next(filter(None, map(known.problem, values)), "")
@@ -126,6 +153,24 @@ class Trainer(BaseModel):
 
 
 @cache
+def own_model(word: str) -> tuple[Model | None, str]:
+    """Returns what the source of the model `word` (my_package.my_model:MODEL) says, and what is wrong with it.
+
+    Both are empty where its presets and fields do not stand there, so that only the trainer can judge its flags.
+    """
+    try:
+        answer = run_trainer([*program("trainer.models"), word], timeout=SOURCE_SECONDS)
+    except OSError as error:
+        return None, f"{word} cannot be read ({error})"
+    if answer.code:
+        return None, answer.problem.removeprefix("model ")
+    said = json.loads(answer.output)
+    if said["presets"] is None or said["fields"] is None:
+        return None, ""
+    return Model(presets=said["presets"], flags={flag_of(name): row for name, row in said["fields"].items()}), ""
+
+
+@cache
 def trainer() -> Trainer:
     """Returns the trainer of this project."""
     return Trainer.model_validate_json(FILE.read_text(encoding="utf-8"))
@@ -134,3 +179,8 @@ def trainer() -> Trainer:
 def flag_of(name: str) -> str:
     """Returns the flag of a setting, whose name specs and manifests write with underscores."""
     return "--" + name.replace("_", "-")
+
+
+def setting_of(flag: str) -> str:
+    """Returns the name of the setting of a flag."""
+    return flag.removeprefix("--").replace("-", "_")

@@ -10,12 +10,15 @@ import io
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TypeVar
 
 import tyro
 
-from trainer.config import Pace, Run, flags
+from trainer.config import Architecture, Pace, Run, flags, with_fields
 from trainer.errors import ConfigError
+from trainer.limits import flag as flag_of
+from trainer.models import MODELS, config_fields
 from trainer.requests import Describe, Evaluate, Export, Fingerprint, Separate
 from trainer.text import nearest
 
@@ -43,7 +46,9 @@ def parse(argv: list[str]) -> Command:
         if argv[0] not in VERBS:
             raise ConfigError(f"unknown verb '{argv[0]}', {nearest(argv[0], list(VERBS))}; see {program} --help")
         command, words, program = VERBS[argv[0]], argv[1:], f"{program} {argv[0]}"
-    return read(command, _turned(spelled_out(words), flags(command)), program)
+    words = spelled_out(words)
+    command = with_fields(command, _model(words))
+    return read(command, _turned(words, flags(command)), program)
 
 
 def read(command: type[C], words: list[str], program: str) -> C:
@@ -95,6 +100,13 @@ def spelled_out(words: list[str]) -> list[str]:
     return spelled
 
 
+def _model(words: list[str]) -> str:
+    """Returns the model that `words` name; empty where they name none."""
+    flag = "--model"
+    given = [after for word, after in pairwise([*words, ""]) if word == flag]
+    return next((word.partition("=")[2] for word in words if word.startswith(f"{flag}=")), "") or "".join(given[:1])
+
+
 def _turned(words: list[str], known: Mapping[str, str]) -> list[str]:
     """Returns `words` with the switches of the `known` flags that have a value, True or False, as those without one."""
     off = {switch: negated for negated, switch in known.items() if negated != switch}
@@ -124,10 +136,20 @@ def _check_flags(words: list[str], command: type) -> None:
             continue
         name = word.partition("=")[0].replace("_", "-")
         if name not in known:
+            _check_field(name, words, command)
             raise ConfigError(f"unknown argument '{name}', {nearest(name, known)}")
         if known[name] in seen:
             raise ConfigError(f"{known[name]} is given twice; remove one of the two")
         seen.add(known[name])
+
+
+def _check_field(flag: str, words: list[str], command: type) -> None:
+    """Raises ConfigError for a flag that is a field of another model's config, with those of the model in `words`."""
+    model = _model(words)
+    others = [name for name in MODELS if flag in map(flag_of, config_fields(name))]
+    if model and others and issubclass(command, Architecture | Run):
+        own = ", ".join(map(flag_of, config_fields(model))) or "none"
+        raise ConfigError(f"{flag}: {model} has no such field ({', '.join(others)} has it); its fields: {own}")
 
 
 def _one_line(box: str) -> str:

@@ -6,16 +6,17 @@ The module imports nothing heavy, so that `--help` is quick.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import MISSING, dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Optional, TypeVar, get_type_hints
 
 from tyro.conf import arg
 
 from trainer.data.curriculum import Curriculum
 from trainer.errors import ConfigError
 from trainer.limits import check, flag
-from trainer.models import CURRICULA, MODELS, OPTIONS, find
+from trainer.models import CURRICULA, MODELS, config_fields, curriculum_of, find, is_own
+from trainer.models.source import KINDS, ConfigField
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -23,29 +24,21 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def _with_options(settings: type[C]) -> type[C]:
-    """Returns the dataclass with a field for each option that a model of the registry has; None is the preset's."""
-    options = [
-        (name, Annotated[option.type | None, arg(help=f"{option.help} Default: the preset's.")], None)
-        for name, option in OPTIONS.items()
-    ]
-    return make_dataclass(settings.__name__, options, bases=(settings,), frozen=True, kw_only=True)
-
-
-@_with_options
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A model and its size."""
 
-    model: Annotated[str, arg(help=f"{', '.join(MODELS)}.")]
+    model: Annotated[str, arg(help=f"{', '.join(MODELS)}, or one of your own: my_package.my_model:MODEL.")]
 
     preset: str = "paper"
-    """The model's size: 'paper' as published, 'debug' small enough for one CPU core."""
+    """The model's size: 'paper' as published, 'debug' small enough for one CPU core. Each field of the model's config
+    is a flag, too: --model NAME --help lists them."""
 
     @property
-    def architecture(self) -> dict[str, int]:
-        """The options that are given: the fields that depart from the preset, with their values."""
-        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+    def architecture(self) -> dict[str, object]:
+        """The fields of the model's config that are given: those that depart from the preset, with their values."""
+        given = {name: getattr(self, name, None) for name in config_fields(self.model)}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +94,20 @@ class Training(Architecture):
 
     @property
     def stages(self) -> Curriculum:
-        """The curriculum that `curriculum` names."""
-        return CURRICULA[self.curriculum_name]
+        """The curriculum that `curriculum` names. Raises ConfigError where there is none."""
+        stages = curriculum_of(self.curriculum_name)
+        if stages is None:
+            raise ConfigError(
+                f"--curriculum: {self.curriculum_name} has none of its own; valid: {', '.join(CURRICULA)}"
+            )
+        return stages
 
     @property
     def curriculum_name(self) -> str:
         """`curriculum` with auto resolved: the model's own, or all if it has none."""
-        own = self.model if self.model in CURRICULA else "all"
-        return own if self.curriculum == "auto" else self.curriculum
+        if self.curriculum != "auto":
+            return self.curriculum
+        return "all" if curriculum_of(self.model) is None else self.model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,28 +195,56 @@ class Pace(Run):
     """
 
 
-def check_architecture(model: str, preset: str, architecture: Mapping[str, int]) -> "DataclassInstance":
-    """Returns the model's config. Imports the model, and with it torch.
+def check_architecture(model: str, preset: str, architecture: Mapping[str, object]) -> "DataclassInstance":
+    """Returns the model's config. Imports the model, and with it torch; one of somebody's own is tried on noise.
 
-    Raises ConfigError that lists the model's options where it lacks one, or names the field whose value does not fit.
+    Raises ConfigError that names the field whose value does not fit, or what is wrong with a model of one's own.
     """
     entry = find(model)
-    options = MODELS[model].options
-    for name in architecture:
-        if name not in options:
-            raise ConfigError(
-                f"{flag(name)}: {model} has no such option; its options: {', '.join(map(flag, options)) or 'none'}"
-            )
     try:
-        return entry.config(preset, **architecture)
-    except ValueError as error:
+        config = entry.config(preset, **architecture)
+    except (ValueError, TypeError) as error:
         raise ConfigError(str(error)) from error
+    if is_own(model):
+        from trainer.models.probe import check_forward
+
+        check_forward(model, entry, config)
+    return config
+
+
+def with_fields(command: type[C], model: str) -> type[C]:
+    """Returns the command with a flag for each field of the config of `model`; the default is the preset's value.
+
+    A command without a model is returned as it is. Raises ConfigError where a field has the name of a setting.
+    """
+    own = config_fields(model)
+    if not own or not issubclass(command, Architecture | Run):
+        return command
+    settings = {field.name for kind in (command, Training, Run) for field in fields(kind)}
+    for name in own:
+        if name in settings:
+            raise ConfigError(f"model {model}: the field '{name}' of its config is a setting of the trainer; rename it")
+    if issubclass(command, Run):
+        added: list[tuple[str, object, object]] = [("training", with_fields(Training, model), MISSING)]
+    else:
+        added = [(name, _hint(field), None) for name, field in own.items()]
+    kept = {"__doc__": command.__doc__, "__module__": command.__module__}
+    return make_dataclass(command.__name__, added, bases=(command,), namespace=kept, frozen=True, kw_only=True)
+
+
+def _hint(field: ConfigField) -> object:
+    """Returns the type of a flag by which tyro reads it."""
+    kind = KINDS[field.kind]
+    value = Literal[tuple(map(kind, field.choices))] if field.choices else kind
+    return Annotated[Optional[value], arg(help=f"{field.help} Default: the preset's.".lstrip())]  # noqa: UP045
 
 
 def flags(command: type) -> dict[str, str]:
     """Returns the flags of a command by each form in which they can be given."""
-    kinds = (Training, Run) if command in (Run, Pace) else (command,)
-    own = [field for kind in kinds for field in fields(kind) if field.name not in ("training", "recording")]
+    own = [*fields(command)]
+    if issubclass(command, Run):
+        own += fields(get_type_hints(command)["training"])
+    own = [field for field in own if field.name not in ("training", "recording")]
     negated = [flag(field.name) for field in own if field.type is bool]
     return {flag(field.name): flag(field.name) for field in own} | {
         name.replace("--", "--no-", 1): name for name in negated

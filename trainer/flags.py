@@ -27,7 +27,7 @@ def written() -> str:
     models = {
         name: {
             "presets": list(find(name).presets),
-            "flags": [flag(option) for option in model.options],
+            "flags": {flag(field): described.row for field, described in model.fields.items()},
         }
         for name, model in MODELS.items()
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trainer.data.mixing import VARIANTS
 from trainer.errors import ConfigError
-from trainer.models import CURRICULA, MODELS, OPTIONS
+from trainer.models import CURRICULA, MODELS, config_fields, is_own
 from trainer.text import nearest
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ def _from(least: int, unit: str = "") -> Limits:
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
     {
-        **{name: _from(1, option.unit) for name, option in OPTIONS.items() if option.type is int},
         "lr": Limits(expected="a number between 0 and 1", above=0, below=1),
         "weight_decay": Limits(expected="a number from 0 to below 1", least=0, below=1),
         "grad_clip_norm": Limits(expected="a finite number above 0", above=0),
@@ -84,9 +83,10 @@ CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
 
 def check(config: "DataclassInstance") -> None:
     """Raises ConfigError that names the first flag of `config` with an invalid value. None, the default, is valid."""
+    own = own_limits(getattr(config, "model", ""))
     for field in fields(config):
         value = getattr(config, field.name)
-        limits = LIMITS.get(field.name)
+        limits = LIMITS.get(field.name) or own.get(field.name)
         if limits is not None and value is not None and not limits.hold(value):
             raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected {limits.expected}")
         most = AT_MOST.get(field.name)
@@ -95,10 +95,17 @@ def check(config: "DataclassInstance") -> None:
             raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected at most {limit}")
         for word in value if isinstance(value, tuple) else (value,):
             if field.name in CHOICES and word is not None and not _is_among(word, CHOICES[field.name]):
-                raise ConfigError(f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}")
+                own_model = field.name in ("model", "curriculum") and is_own(word)
+                if not own_model:
+                    raise ConfigError(f"{flag(field.name)}: unknown '{word}', {nearest(word, CHOICES[field.name])}")
         if isinstance(value, tuple) and len(set(value)) < len(value):
             twice = next(word for word in value if value.count(word) > 1)
             raise ConfigError(f"{flag(field.name)}: {twice} is given twice; remove one of the two")
+
+
+def own_limits(model: str) -> dict[str, Limits]:
+    """Returns the limits of the fields of the config of `model`."""
+    return {name: _from(field.least) for name, field in config_fields(model).items() if field.least is not None}
 
 
 def _is_among(word: str, choices: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, rungs
 from katib.text import number
-from katib.trainer_contract import Flags
+from katib.trainer_contract import Flags, is_own
 from katib.trainer_flags import flag_of, trainer
 
 FILLED_IN = re.compile(f"{PLACEHOLDER.pattern}|{KUBERNETES_VARIABLE.pattern}")
@@ -88,7 +88,7 @@ def training(top: Node) -> Iterator[Defect]:
         name: parameters[reference] for name, reference in references.items() if name and reference in parameters
     }
     model = next((item.values[0][0] for item in given if item.flag == Flags.MODEL and item.values), None)
-    model = model if model in trainer().models else None
+    model = model if model is not None and (is_own(model) or model in trainer().models) else None
     own = {item.flag for item in given}
     for item in given:
         yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
@@ -152,11 +152,12 @@ def _given(words: Sequence[tuple[str, Node]]) -> Iterator[Given]:
 
 def _flag(item: Given, searched: dict[str, Node], model: str | None) -> Iterator[Defect]:
     trainer_cli, texts = trainer(), [text for text, _ in item.values]
-    if item.flag not in trainer_cli.flags or trainer_cli.unknown(item.flag, model):
+    known = trainer_cli.flag(item.flag, model)
+    if known is None or trainer_cli.switched(item.flag) or trainer_cli.unknown(item.flag, model):
         if problem := trainer_cli.problem(item.flag, texts, model):
             yield FLAG.at(item.node, problem)
         return
-    if not texts or (len(texts) > 1 and not trainer_cli.flags[item.flag].many):
+    if not texts or (len(texts) > 1 and not known.many):
         if problem := trainer_cli.problem(item.flag, texts, model):
             yield FLAG.at(item.node, f"{item.flag}: {problem}")
         return
@@ -181,7 +182,7 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
         for value in space["list"].items:
             if value.text is not None and (problem := trainer().problem(flag, [value.text], model)):
                 yield value, f"{flag} {problem}"
-    elif kind.text == "double" and trainer().flags[flag].type != "float":
+    elif kind.text == "double" and (known := trainer().flag(flag, model)) and known.type != "float":
         yield kind, f"double draws numbers with a fraction, and {flag} takes none"
     elif kind.text in NUMERIC:
         for end in ("min", "max"):

@@ -45,7 +45,7 @@ def arch(
         own, problem = own_value(manifest, phase.field, kept)
         problems.append(problem)
         verdict, runs = find_verdict(where.out, table), wanted or SEEDS
-        plan = plan_architecture(table, manifest, phase.field, phase.values, seeds=runs, verdict=verdict, own=own)
+        plan = plan_architecture(table, manifest, phase.field, phase.texts, seeds=runs, verdict=verdict, own=own)
         follow_up = propose(plan, manifest, follow_up)
     if not as_json and (run := prepare(backend, follow_up, data)) is not None:
         print_plan(follow_up)

@@ -66,25 +66,24 @@ def require_model(table: TrialTable, model: str) -> None:
         raise FolderError(f"experiment '{table.identity.name}' is a search of {trained}, not of {model}")
 
 
-def own_value(manifest: Manifest, field: str, kept: Path) -> tuple[int | None, str]:
+def own_value(manifest: Manifest, field: str, kept: Path) -> tuple[str | None, str]:
     """Returns the value of `field` in the search's own architecture; or None, and why the trainer cannot tell it.
 
     `kept` is the file of known sizes. Raises FolderError where it cannot be written.
     """
     (own,), problem = known_sizes(manifest, "", [""], kept)
-    value = own.configuration.get(field) if own else None
-    return value if isinstance(value, int) else None, problem
+    return own.text(field) if own else None, problem
 
 
 def plan_architecture(
     table: TrialTable,
     manifest: Manifest,
     field: str,
-    values: Sequence[int],
+    values: Sequence[str],
     *,
     seeds: Sequence[int],
     verdict: Verdict | None = None,
-    own: int | None = None,
+    own: str | None = None,
 ) -> FollowUpPlan:
     """Returns the sweep of `field` with the search's confirmed configuration, or with its first candidate.
 
@@ -103,7 +102,7 @@ def plan_architecture(
         seen=seen_seeds(table, manifest),
         groups=tuple(
             Group(
-                configuration=best | {field: str(value)},
+                configuration=best | {field: value},
                 known={seed: known[seed] for seed in seeds if value == own and seed in known},
             )
             for value in values

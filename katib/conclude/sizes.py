@@ -11,6 +11,7 @@ from pathlib import Path
 from katib.errors import ResultError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
+from katib.ranges import text_of
 from katib.trainer_contract import Flags, program, run_trainer
 from katib.untrusted import checked, read_json
 
@@ -28,6 +29,11 @@ class Size:
     """Of one forward pass over `seconds` of audio."""
     seconds: float
     configuration: Mapping[str, object]
+
+    def text(self, field: str) -> str | None:
+        """Returns the value of a field of the architecture as the word of a command; None without such a field."""
+        value = self.configuration.get(field)
+        return text_of(value) if isinstance(value, bool | int | float | str) else None
 
 
 def known_sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> tuple[list[Size | None], str]:
@@ -55,7 +61,7 @@ def sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> 
         key = " ".join(words)
         if key not in known:
             same = known.get(own)
-            known[key] = same if same and str(same.configuration.get(field)) == value else describe(words)
+            known[key] = same if same and same.text(field) == value else describe(words)
             # The file is written after each variant: the next one may take a minute, or fail.
             write_whole(kept, [json.dumps({name: asdict(size) for name, size in known.items()}, indent=2)])
         found.append(known[key])

@@ -4,6 +4,7 @@ Pure but for reading the templates.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         spec=spec,
         source=source,
         site=site,
+        model_label=_label(spec.model),
         metric=metric,
         direction=spec.metric.direction if spec.metric else "maximize",
         named=spec.command is None or "run_dir" in placeholders(spec.command),
@@ -206,6 +208,11 @@ def _annotations(spec: Spec, overrides: Overrides, *, own: bool) -> dict[str, st
     if own:
         found[OWN_SPEC] = spec.model_dump_json(exclude_defaults=True)
     return found
+
+
+def _label(model: str) -> str:
+    """Returns the model as the value of a label, which has no colon and at most 63 characters."""
+    return re.sub(r"[^A-Za-z0-9._-]", ".", model)[-63:].strip("._-")
 
 
 def _settings(spec: Spec) -> dict[str, str]:

@@ -210,7 +210,7 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
             f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.venue.variables}"
         )
     if table.spec and table.spec.next_phase:
-        values = ", ".join(map(str, table.spec.next_phase.values))
+        values = ", ".join(table.spec.next_phase.texts)
         command = arch_command(table)
         yield f"architecture: {table.spec.next_phase.field} {values}" + (f" ({as_typed(command)})" if command else "")
     if best and not narrow:

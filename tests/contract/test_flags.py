@@ -19,6 +19,9 @@ WORDS = {
     "--device": ("cpu", "cuda", "cuda:1", "cuda:x", "tpu"),
     "--segment-seconds": ("0.01", "0.009", "3599", "3600"),
 }
+OF_MODELS = [(model, flag) for model, known in trainer().models.items() for flag in known.flags]
+RELATED = ("1", "9223372036854775808")
+"""Whole numbers that some configs refuse for their relation to others, such as an odd kernel_size."""
 CASES = [(flag, text) for flag in trainer().flags for text in (*WORDS.get(flag, ()), *TEXTS)]
 
 
@@ -47,6 +50,17 @@ def test_values_are_judged_as_the_trainer_judges_them(flag: str) -> None:
     # The flag that limits this one is compared below.
     beside = [word for other in [trainer().flags[flag].at_most] if other for word in (other, "9" * 20)]
     assert judged == {text: accepted(flag, text, *beside) for text in texts}
+
+
+@pytest.mark.parametrize(("model", "flag"), OF_MODELS)
+def test_values_of_the_architecture_are_judged_as_the_trainer_judges_them(model: str, flag: str) -> None:
+    """What depends on other fields is the trainer's to judge, so it may refuse more."""
+    judged = {text: trainer().problem(flag, [text], model) == "" for text in TEXTS}
+    taken = {text: accepted("--model", model, flag, text) for text in TEXTS}
+    assert {text: judged[text] for text in TEXTS if text not in RELATED} == {
+        text: taken[text] for text in TEXTS if text not in RELATED
+    }
+    assert all(judged[text] for text in RELATED if taken[text])
 
 
 @pytest.mark.parametrize("epochs", ["1", "2", "3"])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainer.models.registry import Curriculum, Model, Option
+from trainer.models.registry import Curriculum, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,6 @@ class Toy(nn.Module):
 MODEL = Model(
     network=Toy,
     presets={"paper": ToyConfig(), "debug": ToyConfig(taps=5)},
-    options={"taps": Option(type=int, unit="samples", help="samples that a mask depends on.")},
     curriculum=Curriculum.of((1, "C"), (2, "SER SE")),
 )
 '''

@@ -42,7 +42,7 @@ def _followed(runs: Path, purpose: str) -> FollowUp:
     table = read_table(runs, NAME)
     if purpose == "confirm":
         return propose(plan_confirmation(table, manifest), manifest)
-    plan = plan_architecture(table, manifest, "num_layers", (2, 4, 6), seeds=(42, 123, 456))
+    plan = plan_architecture(table, manifest, "num_layers", ("2", "4", "6"), seeds=(42, 123, 456))
     return FollowUp(plan, derived(manifest, plan))
 
 

@@ -28,7 +28,7 @@ DEFECTS = {
     "fixed: {hopeless: 101}": "fixed.hopeless 101 does not fit, expected at most the 100 of --epochs",
     "fixed: {hopeless: soon}": "fixed.hopeless 'soon' is not a whole number",
     "fixed: {lr_pacience: 2}": "fixed.lr_pacience: the trainer has no such setting: did you mean 'lr_patience'?",
-    "fixed: {layers: 4}": "fixed.layers: dprnn has no --layers (spmamba has it); its own flags: --hidden-size",
+    "fixed: {layers: 4}": "fixed.layers: dprnn has no --layers (spmamba has it); its own flags: --filters, --kernel-size",
     "fixed: {epochs: 4}": "fixed.epochs: the command of a trial has --epochs already; remove it",
     "model: dprn": "model 'dprn' is unknown, valid: convtasnet, dprnn, sepformer, spmamba",
     f"search: {{lrr: {WIDE}}}": "search.lrr: the trainer has no such setting: did you mean 'lr'?",
@@ -93,7 +93,7 @@ def test_an_architecture_that_the_trainer_does_not_take_ends_arch_by_its_key(
     monkeypatch.setattr(specs, "SPECS", tmp_path)
     done = katib("arch", "dprnn", "--out", str(tmp_path / "runs"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "next_phase.values: hidden_size 0 does not fit, expected 1 or more units" in done.stderr
+    assert "next_phase.values: hidden_size 0 does not fit, expected 1 or more" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["confirm", "arch"])

@@ -82,10 +82,10 @@ def test_the_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     ("flags", "expected"),
     [
         (["--model", "convtasnt"], "did you mean 'convtasnet'?"),
-        (["--model", "convtasnet", "--layers", "4"], "--layers: convtasnet has no such option"),
+        (["--model", "convtasnet", "--layers", "4"], "--layers: convtasnet has no such field"),
         (
             ["--model", "dprnn", "--hidden-size", "0"],
-            "--hidden-size: 0 does not fit, expected 1 or more units",
+            "--hidden-size: 0 does not fit, expected 1 or more",
         ),
         (["--model", "dprnn", "--lr", "1"], "unknown argument '--lr'"),
     ],

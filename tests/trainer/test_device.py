@@ -129,7 +129,7 @@ def test_a_model_without_a_published_curriculum_trains_on_all_variants(
 ) -> None:
     """A line says so, and config.json names the curriculum."""
     curricula = {name: stages for name, stages in CURRICULA.items() if name != "convtasnet"}
-    monkeypatch.setattr("trainer.config.CURRICULA", MappingProxyType(curricula))
+    monkeypatch.setattr("trainer.models.registry.CURRICULA", MappingProxyType(curricula))
     assert training.here(tmp_path / "trial", "--epochs", "1") == 0
     assert "convtasnet has no curriculum of its own: all variants" in capsys.readouterr().out
     assert '"curriculum": "all"' in (tmp_path / "trial" / "config.json").read_text()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.models import OPTIONS, build
+from trainer.models import build, config_fields
 from trainer.run_files import BEST
 from trainer.training.checkpoint import read
 
@@ -64,10 +64,13 @@ def load_separator(checkpoint: Path, device: torch.device) -> Separator:
     state = read(file)
     identity = state.get("identity") or {}
     try:
-        architecture = {name: identity[name] for name in OPTIONS if identity.get(name) is not None}
-        network = build(identity["model"], identity["preset"], **architecture)
+        model = str(identity["model"])
+        architecture = {name: identity[name] for name in config_fields(model) if identity.get(name) is not None}
+        network = build(model, identity["preset"], **architecture)
         network.load_state_dict(state["model"])
         epoch = state["epoch"] if "epoch" in state else len(state["progress"]["history"])
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         what = " ".join(str(error).split())[:200]
         raise ConfigError(f"{file}: is from another version of the trainer ({what}); train again") from error

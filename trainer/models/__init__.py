@@ -6,6 +6,7 @@ here and a spec to katib/specs/, and rewrite what the control side knows of the 
     python -m trainer.flags > katib/trainer_flags.json
 """
 
-from trainer.models.registry import CURRICULA, MODELS, OPTIONS, Model, Option, build, find
+from trainer.data.curriculum import Curriculum
+from trainer.models.registry import CURRICULA, MODELS, Model, build, config_fields, curriculum_of, find, is_own
 
-__all__ = ["CURRICULA", "MODELS", "OPTIONS", "Model", "Option", "build", "find"]
+__all__ = ["CURRICULA", "MODELS", "Curriculum", "Model", "build", "config_fields", "curriculum_of", "find", "is_own"]

@@ -16,7 +16,7 @@ from trainer.kernels.linear import Linear
 from trainer.kernels.lstm import LSTM
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
-from trainer.models.registry import Model, Option
+from trainer.models.registry import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,5 @@ MODEL = Model(
         "paper": DPRNNConfig(),
         "debug": DPRNNConfig(filters=32, blocks=1, hidden_size=32),
     },
-    options={"hidden_size": Option(type=int, unit="units", help="LSTM units per direction.")},
     curriculum=Curriculum.of((1, "C"), (3, "C R"), (6, "C R S SR"), (8, "C R S SR E"), (10, "SER SR ER R SE S E C")),
 )

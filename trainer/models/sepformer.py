@@ -16,7 +16,7 @@ from trainer.data.curriculum import Curriculum
 from trainer.kernels.transformer import EPS, TransformerLayer
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.dual_path import DualPathBlock, DualPathNetwork
-from trainer.models.registry import Model, Option
+from trainer.models.registry import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class SepFormerConfig:
     feedforward_size: int = 1024
     """Units between the two linear layers of a transformer layer."""
     positional_encoding: bool = True
-    """Whether sines and cosines of the position are added before each transformer."""
+    """Whether sines and cosines of the position are added before each transformer (the published baseline: no)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -101,12 +101,6 @@ MODEL = Model(
         "paper": SepFormerConfig(),
         "debug": SepFormerConfig(
             filters=32, chunk_size=100, blocks=1, transformer_layers=1, heads=4, feedforward_size=64
-        ),
-    },
-    options={
-        "transformer_layers": Option(type=int, unit="layers", help="layers of each transformer stack."),
-        "positional_encoding": Option(
-            type=bool, help="whether sinusoidal positions are added (the published baseline has none)."
         ),
     },
     curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E C")),

@@ -24,7 +24,7 @@ from trainer.kernels.selective_scan import choose, selective_scan
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.codec import SPEAKERS
 from trainer.models.parts.global_norm import GlobalNorm
-from trainer.models.registry import Model, Option
+from trainer.models.registry import Model
 
 EPS = 1e-5
 SILENCE = 1e-8
@@ -262,7 +262,6 @@ MODEL = Model(
         "paper": SPMambaConfig(),
         "debug": SPMambaConfig(n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1),
     },
-    options={"layers": Option(type=int, unit="blocks", help="number of blocks.")},
     curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E")),
     notes=notes,
 )

@@ -13,7 +13,7 @@ from katib.manifest.gpu_hours import hours_before
 from katib.manifest.object import OWN_SPEC, Manifest
 from katib.measure import Measure, measure_of
 from katib.text import number
-from katib.trainer_contract import Flags
+from katib.trainer_contract import Flags, is_own
 from katib.tree import text_at
 from katib.trial import CONDITIONS, CONTINUES_LABEL, ENDED, Direction, State
 from katib.tries import Record, instant, read_record
@@ -154,7 +154,8 @@ def read_search(item: Object) -> Search:
     return Search(
         name=name_of(item),
         uid=item["metadata"]["uid"],
-        model=labels_of(item).get("sepsweep/model", ""),
+        # A label cannot hold the word of a model of one's own.
+        model=manifest.model if is_own(manifest.model) else labels_of(item).get("sepsweep/model", ""),
         state=condition.get("type", "Created"),
         message=clean(condition.get("message") or ""),
         measure=measure_of(metric, annotations.get(OWN_SPEC, "")),

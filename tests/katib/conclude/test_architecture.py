@@ -32,7 +32,7 @@ from tests.katib.conclude.tables import row, table
 
 MANIFEST = Manifest.of(yaml.safe_load(render(load_spec("dprnn"), load_site(), Overrides(name="test", preset="debug"))))
 SEARCH = table(row("a", 3.0, lr=0.001, grad_clip_norm=5), row("b", 2.0, lr=0.005, grad_clip_norm=5))
-SIZES = [64, 128, 192]
+SIZES = ["64", "128", "192"]
 
 
 def variant(value: str, mean: float | None, parameters: int | None) -> Variant:
@@ -72,12 +72,12 @@ def test_where_a_run_has_not_recorded_its_epochs_the_times_of_its_reports_tell()
 
 
 def test_the_sweep_takes_the_first_candidate_or_what_was_confirmed_and_repeats_no_run() -> None:
-    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own=128)
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own="128")
     assert [group.configuration["hidden_size"] for group in plan.groups] == ["64", "128", "192"]
     assert {group.configuration["lr"] for group in plan.groups} == {"0.001"}
     assert [group.known for group in plan.groups] == [{}, {42: 3.0}, {}]
     verdict = judge({"lr": "0.005"}, {42: 2.0, 123: 2.1}, others=[], baseline={}, seen={42})
-    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own=128, verdict=verdict)
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", SIZES, seeds=(42, 123), own="128", verdict=verdict)
     assert {group.configuration["lr"] for group in plan.groups} == {"0.005"}
     assert plan.groups[1].known == {42: 2.0, 123: 2.1}
     with pytest.raises(ResultError, match="no trial yet"):
@@ -86,7 +86,7 @@ def test_the_sweep_takes_the_first_candidate_or_what_was_confirmed_and_repeats_n
 
 def test_the_interval_of_a_variant_has_the_noise_of_all() -> None:
     """Two variants, two seeds each, 0.2 dB apart: one pooled deviation of sqrt(0.02) with two degrees of freedom."""
-    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(1, 2))
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", ["64", "128"], seeds=(1, 2))
     ended = table(
         *(
             row(f"r{n}", value, run=word)
@@ -107,7 +107,9 @@ def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None
     No other trial counts.
     """
     verdict = judge({"lr": "0.001"}, {42: 3.0, 123: 3.1}, others=[], baseline={}, seen={42})
-    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(42, 123), own=128, verdict=verdict)
+    plan = plan_architecture(
+        SEARCH, MANIFEST, "hidden_size", ["64", "128"], seeds=(42, 123), own="128", verdict=verdict
+    )
     metrics = {"seconds": (Point(1, 8.0, None),), "mixtures": (Point(1, 32.0, None),)}
     slow = {"seconds": (Point(1, 99.0, None),), "mixtures": (Point(1, 32.0, None),)}
     before = [
@@ -154,7 +156,7 @@ def test_what_describe_is_asked_is_what_the_trials_train() -> None:
 
 
 def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
-    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", [64, 128], seeds=(1, 2))
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", ["64", "128"], seeds=(1, 2))
     text = page(plan, [variant("64", 1.0, 10), variant("128", 2.0, 20)], SI_SNR)
     assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
     assert "default-src 'none'" in text.replace("&#39;", "'")
