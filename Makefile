@@ -60,7 +60,7 @@ lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
 override verbs := demo init render check corpus pack local again plan results log best confirm extend arch report sweep ui fetch
 override verbs += install-katib images claims doctor deploy status logs pause resume stop delete
-override targets := help setup test test-cluster lint bench bench-search clean $(verbs)
+override targets := help setup schemas test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
 
 override quoted = '$(subst ','\'',$1)'
@@ -175,6 +175,9 @@ delete: $(control) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1
 
 # --- development -----------------------------------------------------------------------------------------------
 setup: $(DEV) ## the virtual environment, with pinned versions (CONSTRAINTS= leaves the pins out)
+
+schemas: $(control) ## the JSON schemas of site and spec from their models, for editors
+	$(VENV)/bin/python -m katib.schemas
 
 test: $(DEV) ## all tests but those of the cluster
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster

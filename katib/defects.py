@@ -6,10 +6,11 @@ No message of pydantic itself reaches a user.
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 
-from pydantic import AfterValidator, BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails
 
 from katib.errors import nearest
 
@@ -43,6 +44,18 @@ def worded(item: ErrorDetails) -> str:
     return _WORDS.get(kind, "is not valid").format(**limits)
 
 
+@dataclass(frozen=True)
+class _Spelled(AfterValidator):
+    """A validator of texts that says in a JSON schema, too, what they match."""
+
+    pattern: str
+    longest: int
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
+        length = {"maxLength": self.longest} if self.longest else {}
+        return {**handler(core), "pattern": f"^(?:{self.pattern})$", **length}
+
+
 def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], str] = str) -> AfterValidator:
     """Returns a validator for texts that match the whole `pattern` and have at most `longest` characters.
 
@@ -59,7 +72,7 @@ def spelled(pattern: str, rule: str, *, longest: int = 0, near: Callable[[str], 
         other = near(text)
         raise ValueError(f"must {rule}" + (f"; '{other}' would do" if other != text and fits(other) else ""))
 
-    return AfterValidator(check)
+    return _Spelled(check, pattern, longest)
 
 
 def hyphenated(longest: int, first: str = "a-z0-9") -> Callable[[str], str]:

@@ -60,7 +60,7 @@ def _rule_setting(value: object) -> str:
     return ",".join(f"{one:.15g}" if isinstance(one, float) else str(one) for one in listed)
 
 
-RuleSetting = Annotated[str, BeforeValidator(_rule_setting)]
+RuleSetting = Annotated[str, BeforeValidator(_rule_setting, json_schema_input_type=int | float | str | list[int])]
 Setting = Annotated[bool | int | float | str | list[str], BeforeValidator(_setting)]
 
 

@@ -51,7 +51,7 @@ def _words(value: object) -> list[str]:
     return words
 
 
-Command = Annotated[list[str], BeforeValidator(_words)]
+Command = Annotated[list[str], BeforeValidator(_words, json_schema_input_type=str | list[str])]
 
 
 class Metric(Strict):

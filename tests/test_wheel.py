@@ -111,6 +111,8 @@ def test_the_site_that_one_edits_is_that_of_the_folder(home: Path, tmp_path: Pat
     files = {path.relative_to(ROOT): path.read_bytes() for path in (ROOT / "k8s").rglob("*") if path.is_file()}
     assert {path: (tmp_path / path).read_bytes() for path in files} == files
     site = tmp_path / "k8s/site.yaml"
+    assert (tmp_path / "k8s/site.schema.json").is_file()
+    assert list(home.glob("lib/*/site-packages/katib/specs/spec.schema.json"))
     site.write_text(site.read_text().replace("namespace: sepsweep", "namespace: ours"))
     assert "namespace: ours" in sepsweep(home, tmp_path, "render", "demo").stdout
     again = sepsweep(home, tmp_path, "k8s")
