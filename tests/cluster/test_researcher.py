@@ -5,16 +5,21 @@ No node here runs a pod, so a forwarded port and a log fail in the end; but no r
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
+import typer.main
 
+from katib.__main__ import VERBS
 from katib.backend.cluster import run_directories
-from katib.backend.cluster.kinds import EXPERIMENT
+from katib.backend.cluster.kinds import CLAIM, EXPERIMENT, JOB, NAMESPACE, POD, TRIAL
 from katib.conclude import sizes
 from katib.errors import ResultError
-from tests.cluster.conftest import Verb
-from tests.cluster.researcher import researcher
+from tests.cluster.conftest import Begin, Verb
+from tests.cluster.researcher import BASE, OF_KATIB, researcher, roles
+from tests.cluster.rights import granted, recorded
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background
 from tests.cluster.tools import Tools
 
@@ -50,19 +55,51 @@ def give_up(tools: Tools, experiment: str) -> None:
     Katib(tools, experiment).end("Failed")
 
 
+def options(verb: str) -> set[str]:
+    """Returns the names of a verb's options, as its command line has them."""
+    name = verb.replace("-", "_")
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command()(getattr(import_module(f"katib.cli.{name}"), name))
+    return {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
+
+
+ADMINISTRATOR = {"install-katib"}
+"""The verbs that no researcher can run."""
+CLUSTER_VERBS = {verb for verb in VERBS if "--context" in options(verb)} - ADMINISTRATOR
+"""The verbs that may ask a cluster: each must be tried below, by a researcher and by a stranger."""
+MAY_FAIL = {"ui", "logs", "fetch", "again"}
+"""What the first two read comes from a node, what the others do needs a pod that ran."""
+UNSEEN = {
+    ("kueue.x-k8s.io", "localqueues", "get"): "doctor, where the site names a queue",
+    ("", "pods", "get"): "kubectl, before it runs a program in a pod",
+    ("", "pods/exec", "get"): "kubectl, which runs a program in a pod",
+    ("", "pods/exec", "create"): "kubectl from 1.35 on",
+}
+"""The rights in the namespace of the trials that no call below uses, and what does."""
+OUTSIDE = {
+    *(("", "services", "get"), ("", "pods", "get"), ("", "pods", "list")),
+    *(("", "pods/portforward", "create"), ("", "pods/portforward", "get")),
+    *(("", "services/proxy", "create"), ("", "services/proxy", "delete")),
+    ("discovery.k8s.io", "endpointslices", "list"),
+}
+"""The same in Katib's namespace: kubectl forwards a port, the UI's buttons send and delete, and doctor looks who answers
+as a webhook, where sepsweep-onlooker lets it see the webhook."""
+
+
 def test_every_verb_works_with_the_shipped_roles(
     verb: Verb, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And the roles give no right that none of them uses."""
     out = ("--out", str(tmp_path))
-    with as_researcher(tools, monkeypatch):
-        code, text, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
+    with as_researcher(tools, monkeypatch), recorded() as used:
+        told: dict[str, Answer] = {"doctor": verb("doctor", "dprnn")}
+        code, text, err = told["deploy"] = verb("deploy", "dprnn", "--yes", "--wait", "0")
         assert (code, err) == (0, "")
         assert "warning" not in text
         katib = Katib(tools, NAME)
         for number in range(4):
             katib.state(katib.trial(f"{NAME}-done{number}", job=False), "Succeeded", float(number))
         katib.train(katib.trial(f"{NAME}-a"))
-        told: dict[str, Answer] = {}
         for words in (
             ("status",),
             ("logs", f"{NAME}-a"),
@@ -72,7 +109,9 @@ def test_every_verb_works_with_the_shipped_roles(
             ("log", "dprnn", "--cluster", "--file", str(tmp_path / "LOG.md"), *out),
             ("plan", "dprnn", "--cluster", *out),
             ("confirm", "dprnn", "--cluster", "--top", "1", "--yes", *out),
+            ("extend", "dprnn", "--epochs", "200", "--cluster", "--yes", *out),
             ("arch", "dprnn", "--cluster", "--yes", *out),
+            ("fetch", "dprnn", "--cluster", *out),
             ("ui", "--cluster"),
         ):
             told[words[0]] = verb(*words)
@@ -81,14 +120,73 @@ def test_every_verb_works_with_the_shipped_roles(
         reaper.join(300)
         told["resume"] = verb("resume", "dprnn", "--yes")
         katib.state(f"{NAME}-a", "Failed")
+        told["again"] = verb("again", "dprnn", "--failed", "--cluster", "--yes", *out)
         katib.end("Running")
         told["delete"] = verb("delete", "dprnn", "--yes", "--unsaved", *out)
         player = in_background(lambda: give_up(tools, f"{NAME}-confirm"))
         told["stop"] = verb("stop", f"{NAME}-confirm", "--yes")
         player.join(300)
-    assert {name: answer for name, answer in told.items() if lacks(answer)} == {}
-    may_fail = {"ui", "logs"}  # what they read comes from a node
-    assert {name: answer for name, answer in told.items() if answer[0] and name not in may_fail} == {}
+    assert told.keys() == CLUSTER_VERBS
+    assert {name: answer for name, answer in told.items() if lacks(answer) and name != "doctor"} == {}
+    assert {name: answer for name, answer in told.items() if answer[0] and name not in MAY_FAIL} == {}
+    unused = granted(roles(BASE)[0], tools.namespace) - used
+    assert {use[1:] for use in unused} <= UNSEEN.keys()
+    assert {use[1:] for use in granted(roles(OF_KATIB)[0], "kubeflow") - used} <= OUTSIDE
+
+
+STRANGERS: dict[str, tuple[str, ...]] = {
+    "again": ("dprnn", "--failed", "--cluster", "--yes"),
+    "arch": ("dprnn", "--cluster", "--yes"),
+    "best": ("dprnn", "--cluster"),
+    "confirm": ("dprnn", "--cluster", "--yes"),
+    "delete": ("dprnn", "--yes", "--unsaved"),
+    "deploy": ("dprnn", "--yes", "--trials", "30"),
+    "doctor": ("dprnn",),
+    "extend": ("dprnn", "--epochs", "200", "--cluster", "--yes"),
+    "fetch": ("dprnn", "--cluster"),
+    "log": ("dprnn", "--cluster"),
+    "logs": (f"{NAME}-a",),
+    "pause": ("dprnn", "--yes"),
+    "plan": ("dprnn", "--cluster"),
+    "report": ("dprnn", "--cluster"),
+    "results": ("dprnn", "--cluster"),
+    "resume": ("dprnn", "--yes"),
+    "status": ("dprnn",),
+    "stop": ("dprnn", "--yes"),
+    "ui": ("--cluster",),
+}
+"""The words of each verb that somebody without a right tries."""
+
+
+def test_no_verb_reaches_the_namespace_of_others(
+    verb: Verb, katib_of: Begin, tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A researcher of another namespace gets one line that names what she may not do, and nothing changes."""
+    search = katib_of()
+    search.trial(f"{NAME}-a")
+    other = Tools(tools.kubeconfig, f"{tools.namespace}-other")
+    tools.apply(NAMESPACE, "v1", "Namespace", other.namespace)
+    before = versions(tools)
+    told = {}
+    with as_researcher(other, monkeypatch, katib=False):
+        monkeypatch.chdir(tmp_path)
+        for name, words in STRANGERS.items():
+            told[name] = verb(name, *words)
+    other.end()
+    assert told.keys() == CLUSTER_VERBS
+    # An estimate needs no cluster: plan says in a note that it does not know what was used.
+    assert {name for name, answer in told.items() if not answer[0]} == {"plan"}
+    assert {name: answer for name, answer in told.items() if not lacks(answer) and name != "again"} == {}
+    lines = {name: answer[2].splitlines() for name, answer in told.items() if name != "doctor"}
+    assert {name: found for name, found in lines.items() if len(found) != 1} == {}
+    assert versions(tools) == before
+
+
+def versions(tools: Tools) -> dict[str, str]:
+    """Returns the version of each object that a verb may change."""
+    kinds = (EXPERIMENT, TRIAL, JOB, POD, CLAIM)
+    found = [(kind, item) for kind in kinds for item in tools.cluster.list(kind)]
+    return {f"{kind.name} {item['metadata']['name']}": item["metadata"]["resourceVersion"] for kind, item in found}
 
 
 @pytest.mark.parametrize("both", [True, False], ids=["both bindings", "the first alone"])
