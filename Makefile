@@ -47,6 +47,7 @@ takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
 takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
 takes.claims := SITE
+takes.data := DATA $(cluster) YES
 takes.doctor := @MODEL $(search) CONTEXT JSON
 takes.deploy := @MODEL $(search) CONTEXT OUT WAIT ANEW DRY_RUN YES
 takes.status := @MODEL $(cluster) WATCH JSON
@@ -59,7 +60,7 @@ switches := ANEW CLUSTER DRY_RUN FAILED FOLLOW JSON PUSH RUNS STRICT UNSAVED WAT
 lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
 override verbs := demo init render check corpus pack local again plan results log best confirm extend arch report sweep ui fetch
-override verbs += install-katib images claims doctor deploy status logs pause resume stop delete
+override verbs += install-katib images claims data doctor deploy status logs pause resume stop delete
 override targets := help setup schemas test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
 
@@ -165,6 +166,7 @@ doctor: $(control) ## can the cluster run the search of MODEL= (default: all); h
 install-katib: $(control) ## Katib v0.19.0 with our services on the cluster (YES=1)
 images: $(control) ## both images, tagged with the commit (PUSH=1 REGISTRY= BUILD_ARGS='BASE=…')
 claims: $(control) ## the claims of the site's storage, for kubectl apply -f - (SITE=)
+data: $(control) ## the corpus in DATA= onto the cluster's data claim; goes on after Ctrl-C (YES=1)
 deploy: $(control) ## the search of MODEL= (or all) on the cluster; an ended one continues (ANEW=1)
 status: $(control) ## what runs on the cluster, of MODEL= or all (WATCH=1)
 logs: $(control) ## what TRIAL= prints (FOLLOW=1)

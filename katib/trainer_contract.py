@@ -32,10 +32,14 @@ DATA_VOLUME, RUNS_VOLUME = "data", "runs"
 
 SUMMARY, CONFIG, BEST = "summary.json", "config.json", "best.pt"
 """Files of a run directory: the history, the settings, the weights of the best epoch."""
+EVALUATED = ("val", "test")
+"""The subsets of a corpus that a network may have been evaluated on."""
 WANDB_ADDRESS = "wandb/url"
 PROCESS_ID = "trainer.pid"
 SCORES = "evaluation.json"
 """What `python -m trainer evaluate` writes beside its WAV files."""
+LARGEST_MODEL = 2 << 30
+"""The most bytes of a best.pt; that of the largest network here has some 100 MB."""
 OUTPUT = "output.log"
 """What the trainer printed, which the local engine keeps in the run directory."""
 FINISHED, DIVERGED = "finished", "diverged"
@@ -116,6 +120,11 @@ class Answer:
 def is_own(model: str) -> bool:
     """Returns whether the word names a model outside the trainer, by its module and entry: lab.gru_mask:MODEL."""
     return ":" in model
+
+
+def scores_file(subset: str) -> str:
+    """Returns the path in a run directory of the scores on a subset."""
+    return f"evaluation-{subset}/{SCORES}"
 
 
 def damage(checkpoint: bytes) -> str:

@@ -92,5 +92,11 @@ class Backend(Protocol):
         Each goes on from its checkpoint and stays one row of its table. Raises SepsweepError where there is none.
         """
 
+    def run_directory(self, experiment: str, trial: str) -> AbstractContextManager[Path]:
+        """Yields the run directory of a trial, or a copy of what describes its model: weights, settings, scores.
+
+        Raises SepsweepError where it cannot be read.
+        """
+
     def page(self, experiment: str | None, port: int) -> AbstractContextManager[Page]:
         """Returns the page of `experiment`, or of the latest one or of all, at `port` of this machine."""

@@ -1,18 +1,22 @@
 """Takes a trained model home: weights, configuration, evaluation and a README in one folder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from katib.backend.choice import choose_backend
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Data
 from katib.cli.tables import tell, trial_table
-from katib.errors import SepsweepError
+from katib.errors import ClusterError, SepsweepError
 from katib.report.model_export import check_form, export
-from katib.report.model_folder import Model, choose, of_directory, of_trial, write
-from katib.spec import ENDINGS
+from katib.report.model_folder import Model, choose, of_directory, require_ours, write
+from katib.spec import ENDINGS, experiment_of
+from katib.table.trial_table import TrialTable
 
 
 @bundled
@@ -32,18 +36,30 @@ def fetch(
         check_form(form)
     if top is not None and trial is not None:
         raise SepsweepError("TOP= (--top) and TRIAL= (--trial) both choose a trial; give one of them")
-    model = _model(where, experiment, top, trial)
-    target = to or Path("models", model.trial)
-    extra = partial(export, run=model.run, data=data) if form else None
-    tell(write(model, target, extra))
+    with _model(where, experiment, top, trial) as model:
+        target = to or Path("models", model.trial)
+        extra = partial(export, run=model.run, data=data) if form else None
+        tell(write(model, target, extra))
     print(f"model: {target}")
 
 
-def _model(where: Where, experiment: str, top: int | None, trial: str | None) -> Model:
-    """Returns the run that is meant: one of an experiment, or a run directory."""
+def _table(where: Where, experiment: str) -> TrialTable:
+    """Returns the table; of a search that was deleted from the cluster, the one that was saved here."""
+    saved, name = choose_backend(where.out, cluster=False), experiment_of(experiment)
+    gone = where.backend.error is ClusterError and not where.backend.has(name) and saved.has(name)
+    return trial_table(saved if gone else where.backend, experiment)
+
+
+@contextmanager
+def _model(where: Where, experiment: str, top: int | None, trial: str | None) -> Iterator[Model]:
+    """Yields the run that is meant: one of an experiment, or a run directory."""
     if "/" not in experiment or experiment.endswith(ENDINGS):
-        table = trial_table(where.backend, experiment)
-        return of_trial(table, choose(table, top, trial), where.out)
+        table = _table(where, experiment)
+        name, chosen = table.identity.name, choose(table, top, trial).trial
+        require_ours(table)
+        with where.backend.run_directory(name, chosen) as run:
+            yield Model(run, chosen, name)
+        return
     if top is not None or trial is not None:
         raise SepsweepError(f"TOP= and TRIAL= choose a trial of an experiment; {experiment} is one run directory")
-    return of_directory(Path(experiment))
+    yield of_directory(Path(experiment))

@@ -17,14 +17,11 @@ from katib.report.model_readme import lines
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
-from katib.trainer_contract import BEST, CONFIG, RUNS, SCORES, SUMMARY, damage
+from katib.trainer_contract import BEST, CONFIG, EVALUATED, LARGEST_MODEL, SUMMARY, damage, scores_file
 from katib.trial import ENDED
 from katib.untrusted import clean, parse_json, read_bytes
 
 README = "README.md"
-LARGEST_MODEL = 2 << 30
-"""The most bytes of a best.pt; that of the largest network here has some 100 MB."""
-SUBSETS = ("val", "test")
 
 Extra = Callable[[Path], Mapping[str, str]]
 """Adds files to the folder that it is given; returns what each of them is, by name."""
@@ -65,24 +62,12 @@ def choose(table: TrialTable, top: int | None, trial: str | None) -> TrialRow:
     return ended[place - 1]
 
 
-def of_trial(table: TrialTable, row: TrialRow, runs: Path) -> Model:
-    """Returns the run of a trial whose experiment is in a folder below `runs`.
-
-    Raises ResultError where it is on the cluster, where its folder is a link, or where it was another trainer's.
-    """
-    name = table.identity.name
+def require_ours(table: TrialTable) -> None:
+    """Raises ResultError where the trials of a table are another trainer's."""
     if not Manifest(table.identity.spec).trains_ours:
-        raise ResultError(f"the trials of '{name}' are not runs of `python -m trainer`, whose models alone are known")
-    if not table.venue.run_directories:
-        # A kubelet keeps 10 MiB of a log, which is how verbs read from the claim, and a model is larger.
         raise ResultError(
-            f"the model of {row.trial} is on the runs claim of the cluster: copy {RUNS}/{name}/{row.trial} with kubectl"
-            f" cp (docs/results.md, fetch, has the pod for it), then make fetch EXPERIMENT=./{row.trial}"
+            f"the trials of '{table.identity.name}' are not runs of `python -m trainer`, whose models alone are known"
         )
-    folder = runs / name / row.trial
-    if folder.is_symlink() or folder.parent.is_symlink():
-        raise ResultError(f"{folder} is reached by a symbolic link, which may lead anywhere")
-    return Model(folder, row.trial, name)
 
 
 def of_directory(folder: Path) -> Model:
@@ -131,8 +116,8 @@ def _fill(model: Model, folder: Path, target: Path, extra: Extra | None) -> list
         CONFIG: "what defines the training: model, settings, seed, and a hash of the corpus",
     }
     notes, scores = [], {}
-    for subset in SUBSETS:
-        file = model.run / f"evaluation-{subset}" / SCORES
+    for subset in EVALUATED:
+        file = model.run / scores_file(subset)
         if not (evaluation := read_json(file)):
             continue
         if (evaluation.get("checkpoint"), evaluation.get("epoch")) != ("best", summary.get("best_epoch")):

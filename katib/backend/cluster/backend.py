@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from katib.backend.base import Page
+from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
 from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object, annotations_of
 from katib.backend.cluster.old_trials import with_old_trials
+from katib.backend.cluster.searches import any_manifest
 from katib.backend.cluster.table import cluster_table
 from katib.errors import ClusterError, SepsweepError
 from katib.manifest.object import OWN_SPEC, PLAN
@@ -84,6 +87,16 @@ class ClusterBackend:
         raise ClusterError(
             "on a cluster, make deploy MODEL=... continues an ended search, its failed trials from their checkpoints"
         )
+
+    @contextmanager
+    def run_directory(self, experiment: str, trial: str) -> Iterator[Path]:
+        """Yields a copy of what describes a trial's model, brought from the runs claim. Raises ClusterError."""
+        name = search_name(experiment)
+        say(f"reads the run directory of '{trial}', with a pod that mounts its claim")
+        with TemporaryDirectory() as folder:
+            manifest = deployed(self.cluster, name) or any_manifest(self.site)
+            bring_run(self.cluster, manifest, name, trial, Path(folder), self.context)
+            yield Path(folder)
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:

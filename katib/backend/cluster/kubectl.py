@@ -11,7 +11,7 @@ from katib.errors import ClusterError
 
 def kubectl(*words: str, stdin: str | None = None, context: str | None = None) -> str:
     """Returns the output of kubectl. Raises ClusterError with the reason where it fails or is not installed."""
-    command = [*_program(context), *words]
+    command = [*program(context), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = _reason(done.stderr) or f"exit code {done.returncode}"
@@ -39,7 +39,7 @@ def forwarded(service: str, target: int, namespace: str, context: str | None = N
     It is open on 127.0.0.1 only. Raises ClusterError where kubectl cannot forward it.
     """
     words = ["-n", namespace, "port-forward", "--address", "127.0.0.1", f"service/{service}"]
-    command = [*_program(context), *words, f":{target}"]
+    command = [*program(context), *words, f":{target}"]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None  # noqa: S101  (it is a pipe)
         try:
@@ -53,8 +53,11 @@ def forwarded(service: str, target: int, namespace: str, context: str | None = N
             process.terminate()
 
 
-def _program(context: str | None) -> list[str]:
-    program = shutil.which("kubectl")
-    if program is None:
-        raise ClusterError("kubectl is not installed; it is needed to render k8s/katib and to forward ports")
-    return [program, *(["--context", context] if context is not None else [])]
+def program(context: str | None) -> list[str]:
+    """Returns the words with which a command of kubectl begins. Raises ClusterError where it is not installed."""
+    found = shutil.which("kubectl")
+    if found is None:
+        raise ClusterError(
+            "kubectl is not installed; it is needed to render k8s/katib, to forward ports and to copy files"
+        )
+    return [found, *(["--context", context] if context is not None else [])]

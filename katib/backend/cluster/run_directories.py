@@ -99,7 +99,7 @@ def read(cluster: Cluster, manifest: Object, experiment: str, timeout: float | N
 
     Raises ClusterError where they cannot be read.
     """
-    body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, _folder(experiment)], read_only=True)
+    body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, folder_of(experiment)], read_only=True)
     failure = f"run directories of '{experiment}' could not be read"
     output = _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout, printed=True)
     return directories(output, failure)
@@ -107,13 +107,13 @@ def read(cluster: Cluster, manifest: Object, experiment: str, timeout: float | N
 
 def remove(cluster: Cluster, manifest: Object, experiment: str, timeout: float | None = None) -> None:
     """Removes the run directories of `experiment` from the runs claim. Raises ClusterError where that fails."""
-    command = ["rm", "-rf", "--one-file-system", _folder(experiment)]
+    command = ["rm", "-rf", "--one-file-system", folder_of(experiment)]
     body = job(manifest, f"clean-{experiment}-", command, read_only=False)
     failure = f"run directories of '{experiment}' were not removed"
     _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout)
 
 
-def _folder(experiment: str) -> str:
+def folder_of(experiment: str) -> str:
     """Returns the folder of the run directories.
 
     Raises ClusterError for a name that no experiment can have, such as one that leads out of the folder.
@@ -160,8 +160,8 @@ def _unpacked(data: bytes) -> bytes:
     return unpacked
 
 
-def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool) -> Object:
-    """Returns a Job that runs `command` where a trial would run, with only the rights that reading files needs.
+def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool, mount: str = RUNS) -> Object:
+    """Returns a Job that runs `command` where a trial would run, with what it mounts at `mount` and no rights.
 
     It lacks what only training needs (data, shared memory, environment, GPUs, hooks) and what no Job of ours needs,
     whoever wrote the manifest: an account's token, the node's namespaces, other containers.
@@ -169,8 +169,8 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
     experiment = Manifest.of(manifest)
     trainer, pod, template = experiment.container, experiment.pod, at(experiment.job, "spec", "template")
     mounts = {text_at(mount, "mountPath"): text_at(mount, "name") for mount in items_at(trainer, "volumeMounts")}
-    if (volume := mounts.get(RUNS)) is None:
-        raise ClusterError(f"the trials of '{experiment.name}' mount nothing at {RUNS}")
+    if (volume := mounts.get(mount)) is None:
+        raise ClusterError(f"the trials of '{experiment.name}' mount nothing at {mount}")
     user = {key: value for key, value in at(trainer, "securityContext").items() if key in _USER}
     container: Object = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
     container |= {
@@ -178,7 +178,7 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
         "name": "runs",
         "command": list(command),
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "volumeMounts": [{"name": volume, "mountPath": RUNS, **({"readOnly": True} if read_only else {})}],
+        "volumeMounts": [{"name": volume, "mountPath": mount, **({"readOnly": True} if read_only else {})}],
     }
     spec: Object = {key: pod[key] for key in _SCHEDULING if key in pod}
     spec |= {
@@ -187,7 +187,11 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **at(pod, "securityContext")},
         "restartPolicy": "Never",
         "containers": [container],
-        "volumes": [item for item in items_at(pod, "volumes") if text_at(item, "name") == volume],
+        "volumes": [
+            item if read_only else _writable(item)
+            for item in items_at(pod, "volumes")
+            if text_at(item, "name") == volume
+        ],
         "terminationGracePeriodSeconds": 5,
     }
     labels = labels_at(experiment.job, "metadata", "labels")
@@ -208,6 +212,12 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool)
             },
         },
     }
+
+
+def _writable(volume: Tree) -> Tree:
+    """Returns a volume whose claim may be written, which the trials' corpus is not."""
+    claim = {key: value for key, value in at(volume, "persistentVolumeClaim").items() if key != "readOnly"}
+    return {**volume, **({"persistentVolumeClaim": claim} if claim else {})}
 
 
 def _run(cluster: Cluster, body: Object, failure: str, timeout: float, *, printed: bool = False) -> str:

@@ -11,7 +11,7 @@ from katib.backend.local.another import untrained
 from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, MANIFEST
 from katib.backend.local.table import experiments, find, read_table
-from katib.errors import FolderError, ManifestError, SepsweepError
+from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
 from katib.table.trial_table import TrialTable
 from katib.untrusted import read_text
 
@@ -59,6 +59,22 @@ class LocalBackend:
     def again(self, word: str, data: Path | None, *, every: bool) -> LocalAgain:
         """Returns the run of failed trials; where the search is running, they join its queue."""
         return prepare_again(self.out, word, data, every=every)
+
+    @contextmanager
+    def run_directory(self, experiment: str, trial: str) -> Iterator[Path]:
+        """Yields the run directory of a trial.
+
+        Raises ResultError where it is on a cluster, or where its folder is a link.
+        """
+        folder = self.out / experiment / trial
+        if not folder.exists() and not self.begun(experiment):
+            raise ResultError(
+                f"the model of {trial} is on the runs claim of the cluster: make fetch EXPERIMENT={experiment}"
+                f" TRIAL={trial} CLUSTER=1 brings it"
+            )
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise ResultError(f"{folder} is reached by a symbolic link, which may lead anywhere")
+        yield folder
 
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:

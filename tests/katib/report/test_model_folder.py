@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from benchmarks.systems.made_experiment import make_experiment
+from katib.backend.local.backend import LocalBackend
 from katib.backend.local.table import read_table
 from katib.errors import ResultError
-from katib.report.model_folder import choose, of_trial
-from katib.table.trial_table import CLUSTER, TrialTable
+from katib.report.model_folder import choose
+from katib.table.trial_table import TrialTable
 from katib.trainer_contract import damage
 from tests.verbs import katib
 from trainer.config import Training
@@ -140,10 +141,11 @@ def test_damage_is_found_before_anything_stays(runs: Path, tmp_path: Path) -> No
         load(tmp_path)
 
 
-def test_a_search_on_the_cluster_says_how_to_copy(made: Path) -> None:
-    found = table(made)
-    with pytest.raises(ResultError, match=rf"copy /runs/{NAME}/{found.rows[0].trial} with kubectl cp"):
-        of_trial(replace(found, venue=CLUSTER), found.rows[0], made)
+def test_the_saved_table_of_a_deleted_cluster_search_says_what_brings_its_model(tmp_path: Path) -> None:
+    local = LocalBackend(tmp_path)
+    words = f"make fetch EXPERIMENT={NAME} TRIAL={NAME}-a CLUSTER=1 brings it"
+    with pytest.raises(ResultError, match=words), local.run_directory(NAME, f"{NAME}-a"):
+        pass
 
 
 def test_nothing_has_ended(runs: Path) -> None:

@@ -47,6 +47,8 @@ USEFUL = (
     Right("list", POD, "status"),
     Right("watch", POD, "status -w and deploy's waiting"),
     Right("get", POD, "live SI-SNR and logs", "log"),
+    Right("get", POD, "data, and fetch from the cluster", "exec"),
+    Right("create", POD, "data, and fetch from the cluster", "exec"),
     Right("list", JOB, "status"),
     Right("watch", JOB, "pause, stop and delete"),
     Right("list", SUGGESTION, "deploy's waiting"),
