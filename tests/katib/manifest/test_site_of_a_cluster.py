@@ -1,7 +1,10 @@
 """What a site says of a cluster stands in the trials' pods, and the GPUs are read from there again by any name."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -11,9 +14,10 @@ from katib.defects import defects
 from katib.gpus import gpu_need
 from katib.manifest.object import Manifest
 from katib.manifest.render import render
-from katib.site import Site, default_site
+from katib.site import Site, default_site, load_site
 from katib.spec import load_spec
 
+ROOT = Path(__file__).parents[3]
 TERMS = [{"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h200", "no"]}]}]
 AFFINITY = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": TERMS}}}
 EVERY = {"matchLabels": {"app.kubernetes.io/managed-by": "sepsweep"}}
@@ -165,3 +169,38 @@ def test_a_pod_of_somebody_elses_has_the_gpus_of_well_known_plugins(limits: dict
 def test_a_wrong_key_is_one_line_with_the_way_out(changes: dict[str, Any], line: str) -> None:
     assert line in said(**changes)
     assert "\n" not in said(**changes)
+
+
+SITES = sorted(path for path in (ROOT / "tests/cluster/sites").glob("*.yaml") if "." not in path.stem)
+
+
+@pytest.mark.parametrize("path", SITES, ids=lambda path: path.stem)
+def test_the_site_of_each_kind_of_cluster_renders_to_a_sound_manifest(path: Path) -> None:
+    text = render(load_spec("dprnn"), load_site(path))
+    assert not [finding for finding in check_text(text, "x") if finding.severity == "error"]
+    schema = json.loads((ROOT / "k8s/site.schema.json").read_text())
+    assert not list(jsonschema.Draft7Validator(schema).iter_errors(yaml.safe_load(path.read_text())))
+
+
+BEFORE = """\
+namespace: sepsweep
+image: registry.lab.example/sepsweep/trainer:0.1.0
+claims: {data: polsess-data, runs: sepsweep-runs}
+resources: {gpus: 1, cpu: "8", memory: 32Gi, shared_memory: 8Gi}
+node_selector: {}
+tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]
+kueue_queue: null
+parallel_trials: 2
+user: {uid: 1000, gid: 1000}
+"""
+
+
+def test_a_site_of_before_these_keys_means_what_it_meant(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(BEFORE)
+    old = load_site(tmp_path / "site.yaml")
+    found = yaml.safe_load(render(load_spec("dprnn"), old))["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    assert (found["backoffLimit"], found["ttlSecondsAfterFinished"]) == (3, 604800)
+    pod = found["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] == 120
+    assert {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}} in pod["volumes"]
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
