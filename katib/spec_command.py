@@ -20,12 +20,12 @@ from katib.metrics import compile_filter
 WORD = r"[A-Za-z0-9_./:=,+@%-]+"
 """A word that Katib's unquoted shell line leaves as it is."""
 WORDED = "have letters, digits and _ . / : = , + @ % - only"
-SEED = "seed"
+SEED, EPOCHS, RUN_DIR, DATA = "seed", "epochs", "run_dir", "data"
 BUILT_IN = {
     SEED: "the seed of a run: fixed.seed, or 42",
-    "epochs": "the spec's epochs",
-    "run_dir": "the folder of a run, which the trainer creates",
-    "data": "the folder of the data",
+    EPOCHS: "the spec's epochs",
+    RUN_DIR: "the folder of a run, which the trainer creates",
+    DATA: "the folder of the data",
 }
 """The placeholders that no range fills, and what each takes."""
 FIRST_SEED = 42
@@ -146,8 +146,10 @@ def found_in(command: Sequence[str], words: Sequence[str], values: Mapping[str, 
     return found
 
 
-def command_problems(command: Sequence[str], search: Collection[str], fixed: Mapping[str, object]) -> Iterator[str]:
-    """Yields what is wrong between a command and the settings of its spec."""
+def command_problems(
+    command: Sequence[str], search: Collection[str], fixed: Mapping[str, object], field: str | None = None
+) -> Iterator[str]:
+    """Yields what is wrong between a command and the settings of its spec; `field` is that of its next phase."""
     if SEED in search:
         yield "search.seed: a seed is luck and no setting; fix it, and confirm the best with other seeds"
     for section, names in (("search", search), ("fixed", fixed)):
@@ -165,6 +167,11 @@ def command_problems(command: Sequence[str], search: Collection[str], fixed: Map
     for name, value in fixed.items():
         if isinstance(value, list):
             yield f"fixed.{name}: is a list, and a placeholder takes one word"
+    if field is not None and (field not in used or field in BUILT_IN):
+        settings = [name for name in used if name not in BUILT_IN]
+        yield f"next_phase.field '{field}': no placeholder of the command takes it: {nearest(field, settings)}"
+    if field is not None and SEED not in used:
+        yield "next_phase: the command has no {seed}, and architectures are compared over several seeds"
     seed = fixed.get(SEED, FIRST_SEED)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         yield "fixed.seed: must be a whole number of at least 0"

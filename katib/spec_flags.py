@@ -57,7 +57,7 @@ def require_next_phase(spec: Spec) -> None:
 
 def _phase(spec: Spec) -> Iterator[str]:
     phase = spec.next_phase
-    if phase is None:
+    if phase is None or spec.command is not None:
         return
     where = f"spec of {spec.name}:"
     if found := _unknown(spec, phase.field):

@@ -20,7 +20,8 @@ from katib.manifest.search import Algorithm
 from katib.measure import SI_SNR
 from katib.search.promotion import Promote
 from katib.search.stop_rules import stop_rule
-from katib.spec import EarlyStopping, Spec
+from katib.spec import Spec
+from katib.spec_parts import EarlyStopping
 from katib.stop_settings import CONFIGURATIONS
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.tree import text_at, without

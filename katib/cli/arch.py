@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
+from katib.cli._declared import command_spec, declared
 from katib.cli.options import Data, Json, Model, Seeds, Yes, seeds_of
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
@@ -13,6 +14,7 @@ from katib.conclude.architecture import own_value, plan_architecture, require_mo
 from katib.conclude.confirmation import SEEDS, find_verdict
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
 from katib.conclude.sizes import SIZES
+from katib.errors import SpecError
 from katib.report.architecture import print_outcome, print_plan, record
 from katib.spec import load_spec
 
@@ -37,17 +39,23 @@ def arch(
     spec, phase, wanted = load_spec(model), require_phase(model), seeds_of(seeds)
     name = experiment or spec.name
     kept, problems = where.out / name / SIZES, []
-    backend = where.backend
+    backend, named = where.backend, None
+    if own_spec := command_spec(model):
+        if name != own_spec.name:
+            raise SpecError(
+                f"--experiment {name}: {model} declares the command of '{own_spec.name}' alone; leave it out"
+            )
+        named = declared(where, own_spec, model, phase.field)
     follow_up = find(backend, name, "arch")
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
-        table, manifest = trial_table(backend, name), search_manifest(backend, name)
+        table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
         require_model(table, spec.model)
-        own, problem = own_value(manifest, phase.field, kept)
+        own, problem = own_value(spec, manifest, phase.field, kept)
         problems.append(problem)
         verdict, runs = find_verdict(where.out, table), wanted or SEEDS
         plan = plan_architecture(table, manifest, phase.field, phase.texts, seeds=runs, verdict=verdict, own=own)
         follow_up = propose(plan, manifest, follow_up)
-    if not as_json and (run := prepare(backend, follow_up, data)) is not None:
+    if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))
     tell(follow_up.plan.deviations(wanted))

@@ -6,16 +6,14 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli.local import here
+from katib.cli._declared import command_spec, declared
 from katib.cli.options import MOST, Data, Json, Seeds, Yes, seeds_of, values_by_seed
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
-from katib.conclude.follow_up import declared_manifest, find, prepare, propose, search_manifest
-from katib.manifest.object import Manifest
+from katib.conclude.follow_up import find, prepare, propose, search_manifest
 from katib.report.confirmation import print_outcome, print_plan, record
-from katib.site import load_site
-from katib.spec import ENDINGS, Spec, load_spec, search_name
+from katib.spec import search_name
 
 
 @bundled
@@ -37,16 +35,16 @@ def confirm(
     """
     name, wanted, to_beat = search_name(experiment), seeds_of(seeds), values_by_seed(baseline)
     backend = where.backend
-    spec = load_spec(experiment) if experiment.endswith(ENDINGS) else None
-    declared = _declared(where, spec, experiment) if spec is not None and spec.command else None
-    if declared and to_beat is None and spec is not None and spec.baseline:
+    spec = command_spec(experiment)
+    named = declared(where, spec, experiment) if spec else None
+    if spec and to_beat is None and spec.baseline:
         to_beat = spec.baseline.seeds
     follow_up = find(backend, name, "confirm")
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
-        table, manifest = trial_table(backend, name), declared or search_manifest(backend, name)
+        table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
         plan = plan_confirmation(table, manifest, seeds=wanted or SEEDS, top=top, baseline=to_beat)
         follow_up = propose(plan, manifest, follow_up)
-    if not as_json and (run := prepare(backend, follow_up, data, declared)) is not None:
+    if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))
     tell(follow_up.plan.deviations(wanted, to_beat))
@@ -57,12 +55,3 @@ def confirm(
         print(json.dumps(record(follow_up, verdict), indent=2))
         return 0
     return print_outcome(follow_up, verdict)
-
-
-def _declared(where: Where, spec: Spec, file: str) -> Manifest:
-    """Returns the manifest of a spec with a command, which declares what a run of it takes."""
-    if not where.backend.has(spec.name):
-        trial_table(where.backend, spec.name)  # it says that there is no such search, and which there are
-    site = load_site(where.site)
-    stored = search_manifest(where.backend, spec.name)
-    return declared_manifest(stored, spec, site if where.cluster else here(site), file)

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
+from katib.cli._declared import command_spec, declared
 from katib.cli.options import MOST, Data, Json, Yes
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
-from katib.conclude.extension import base_of, plan_extension
+from katib.conclude.extension import base_of, plan_extension, require_going_on
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
 from katib.report.extension import print_outcome, print_plan, record
 from katib.spec import search_name
@@ -18,7 +19,9 @@ from katib.spec import search_name
 @bundled
 def extend(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the search, or its model")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the search, its model, or its spec x.yaml")
+    ],
     epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
     data: Data = None,
     top: Annotated[int | None, typer.Option(help="how many configurations (default: 1)", min=1, max=MOST)] = None,
@@ -31,7 +34,11 @@ def extend(
     starts nothing.
     """
     name, backend = search_name(experiment), where.backend
-    table, manifest = trial_table(backend, name), search_manifest(backend, name)
+    named = None
+    if spec := command_spec(experiment):
+        require_going_on(spec)
+        named = declared(where, spec, experiment)
+    table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
     follow_up = find(backend, base_of(manifest, name), "extend", epochs)
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
         plan, refused = plan_extension(table, manifest, epochs, top or 1)
@@ -39,7 +46,7 @@ def extend(
         follow_up = propose(plan, manifest, follow_up)
     else:
         tell(follow_up.plan.deviations(top=top))
-    if not as_json and (run := prepare(backend, follow_up, data)) is not None:
+    if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))
     if as_json:

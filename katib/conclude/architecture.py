@@ -24,13 +24,15 @@ from katib.conclude.verdict import Verdict
 from katib.errors import FolderError, ResultError, SpecError
 from katib.manifest.object import Manifest
 from katib.measure import SI_SNR, Measure
-from katib.spec import Architecture, load_spec, specs
+from katib.ranges import text_of
+from katib.spec import Spec, load_spec, specs
 from katib.spec_flags import require_next_phase
+from katib.spec_parts import Architecture
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.trainer_contract import Flags
 from katib.trial import Direction
 
-Cost = Literal["parameters", "multiply_adds", "step_seconds"]
+Cost = Literal["parameters", "multiply_adds", "step_seconds", "epoch_seconds"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,15 @@ def require_model(table: TrialTable, model: str) -> None:
         raise FolderError(f"experiment '{table.identity.name}' is a search of {trained}, not of {model}")
 
 
-def own_value(manifest: Manifest, field: str, kept: Path) -> tuple[str | None, str]:
+def own_value(spec: Spec, manifest: Manifest, field: str, kept: Path) -> tuple[str | None, str]:
     """Returns the value of `field` in the search's own architecture; or None, and why the trainer cannot tell it.
 
-    `kept` is the file of known sizes. Raises FolderError where it cannot be written.
+    It is None, too, where the search varies it. `kept` is the file of known sizes. Raises FolderError where it cannot
+    be written.
     """
+    if spec.command is not None:
+        fixed = spec.fixed.get(field)
+        return None if fixed is None or isinstance(fixed, list) else text_of(fixed), ""
     (own,), problem = known_sizes(manifest, "", [""], kept)
     return own.text(field) if own else None, problem
 
@@ -87,7 +93,8 @@ def plan_architecture(
 ) -> FollowUpPlan:
     """Returns the sweep of `field` with the search's confirmed configuration, or with its first candidate.
 
-    `own` is the value in the search itself, whose runs and confirming runs are not repeated. Raises ResultError where
+    `own` is the value in the search itself, or None where that varies it; the runs and confirming runs with it are not
+    repeated. Raises ResultError where
     the search has no candidate.
     """
     found = candidates(table, 1)
@@ -95,6 +102,7 @@ def plan_architecture(
         raise ResultError(nothing_to_go_by(table))
     best = dict(verdict.configuration) if verdict else dict(found[0].configuration)
     known = dict(verdict.seeds) if verdict else known_runs(found[0], table, manifest)
+    at_best = best.get(field) if own is None else own
     return FollowUpPlan(
         purpose="arch",
         search=table.identity.name,
@@ -103,7 +111,7 @@ def plan_architecture(
         groups=tuple(
             Group(
                 configuration=best | {field: value},
-                known={seed: known[seed] for seed in seeds if value == own and seed in known},
+                known={seed: known[seed] for seed in seeds if value == at_best and seed in known},
             )
             for value in values
         ),
@@ -118,10 +126,14 @@ def swept(backend: Backend, follow_up: FollowUp, kept: Path) -> tuple[list[Varia
     """
     plan = follow_up.plan
     values = [group.configuration[plan.field] for group in plan.groups]
-    sizes, problem = known_sizes(follow_up.manifest, plan.field, values, kept)
+    sizes: list[Size | None] = [None] * len(values)
+    problem = ""
+    if follow_up.manifest.trains_ours:
+        sizes, problem = known_sizes(follow_up.manifest, plan.field, values, kept)
     earlier = [plan.search, experiment_name(plan.search, "confirm")]
     before = [row for name in earlier if backend.begun(name) for row in backend.table(name).rows]
-    return variants(plan, follow_up.table, follow_up.manifest.number(Flags.BATCH_SIZE), sizes, before), problem
+    batch, metric = follow_up.manifest.number(Flags.BATCH_SIZE), follow_up.manifest.measure
+    return variants(plan, follow_up.table, batch, sizes, before, metric), problem
 
 
 def variants(
@@ -162,9 +174,11 @@ def _rows(plan: FollowUpPlan, group: Group, swept: Sequence[TrialRow], before: S
     words = {group.word(seed) for seed in plan.seeds}
     rows = [row for row in swept if row.assignments.get(RUN) in words]
     if group.known:
-        own = {name: text for name, text in group.configuration.items() if name != plan.field}
-        confirmed = {Group(configuration=own).word(seed) for seed in group.known}
-        rows += [row for row in before if row.assignments == own or row.assignments.get(RUN) in confirmed]
+        # The search fixed the field, or it varied it.
+        fixed = {name: text for name, text in group.configuration.items() if name != plan.field}
+        for own in (fixed, group.configuration):
+            confirmed = {Group(configuration=own).word(seed) for seed in group.known}
+            rows += [row for row in before if row.assignments == own or row.assignments.get(RUN) in confirmed]
     return rows
 
 

@@ -12,8 +12,10 @@ from katib.conclude.fixed_runs import require_trainer, seed_of
 from katib.conclude.follow_up import FollowUp
 from katib.conclude.plan import RUN, FollowUpPlan, Group, Source, plan_of
 from katib.conclude.selection import candidates
-from katib.errors import ManifestError, ResultError, SepsweepError
+from katib.errors import ManifestError, ResultError, SepsweepError, SpecError
 from katib.manifest.object import Manifest
+from katib.spec import Spec
+from katib.spec_command import EPOCHS, RUN_DIR, placeholders
 from katib.table.patience import BEGIN, HOPELESS
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
@@ -36,6 +38,18 @@ def base_of(manifest: Manifest, name: str) -> str:
     """Returns the search that the Experiment `name` extends, or `name` where it is no extension."""
     plan = plan_of(manifest)
     return plan.search if plan is not None and plan.purpose == "extend" else name
+
+
+def require_going_on(spec: Spec) -> None:
+    """Raises SpecError where no run of the command of a spec can be trained further."""
+    for name in (EPOCHS, RUN_DIR):
+        if name not in placeholders(spec.command or ()):
+            raise SpecError(f"spec of {spec.name}: its command has no {{{name}}}, so that no run can go on")
+    if not spec.resume:
+        raise SpecError(
+            f"spec of {spec.name}: it does not say `resume: true`, that the command goes on from what it finds in"
+            " {run_dir}; without that no run can go on"
+        )
 
 
 def plan_extension(table: TrialTable, manifest: Manifest, epochs: int, top: int) -> tuple[FollowUpPlan, list[str]]:
@@ -113,7 +127,7 @@ def _source(row: TrialRow, manifest: Manifest, seed: int) -> Source:
 
 def _run_dir(row: TrialRow, manifest: Manifest) -> str:
     """Returns the run directory of a trial as its pod saw it. Raises ManifestError where the command lacks it."""
-    words = manifest.flags.get(Flags.RUN_DIR, [])
+    words = [manifest.declared.run_dir] if manifest.declared else manifest.flags.get(Flags.RUN_DIR, [])
     path = words[0] if len(words) == 1 else ""
     for name, reference in manifest.references.items():
         value = row.trial if reference == "${trialSpec.Name}" else row.assignments.get(reference)

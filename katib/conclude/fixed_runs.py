@@ -113,7 +113,7 @@ def require_trainer(manifest: Manifest, search: str) -> None:
         program = shorten(" ".join(named) or "an image's own command", 60, placeholder=" ...")
         raise ManifestError(
             f"{search}: its trials run '{program}'; only runs of `python -m trainer` can be repeated one by one,"
-            " or by the verb confirm those of a spec's command, if it gets that spec by its path"
+            " or those of a spec's command, if the verb gets that spec by its path"
         )
 
 
@@ -146,7 +146,7 @@ def _script(declared: Declaration, plan: FollowUpPlan) -> str:
     for settings in runs.values():
         if found := declared.problem(settings):
             raise ManifestError(f"{plan.search}: {found}; name the spec with which it was run")
-    return declared.script(f"${{trialParameters.{RUN}}}", runs)
+    return declared.script(f"${{trialParameters.{RUN}}}", runs, plan.epochs)
 
 
 def _in_group(variable: Tree, experiment: str) -> Tree:
@@ -159,7 +159,7 @@ def _in_group(variable: Tree, experiment: str) -> Tree:
 
 def _longer(search: Manifest, plan: FollowUpPlan) -> float:
     """Returns how many times the epochs of the search a run has, and at least 1."""
-    before = search.number(Flags.EPOCHS)
+    before = search.declared.epochs if search.declared else search.number(Flags.EPOCHS)
     return max(1.0, plan.epochs / before) if plan.epochs and before else 1.0
 
 

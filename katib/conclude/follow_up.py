@@ -15,10 +15,11 @@ from katib.conclude.fixed_runs import derived
 from katib.conclude.plan import FollowUpPlan, Purpose, experiment_name, plan_of, purpose_name
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
-from katib.manifest.render import declaration, render
+from katib.manifest.render import Overrides, declaration, render
 from katib.manifest.schema import experiment_document
 from katib.site import Site
 from katib.spec import Spec
+from katib.table.origin import epochs_of
 from katib.table.trial_table import TrialTable
 from katib.trial import WITHOUT_RESULT
 
@@ -104,12 +105,17 @@ def propose(plan: FollowUpPlan, search: Manifest, earlier: FollowUp | None = Non
     return follow_up
 
 
-def declared_manifest(stored: Manifest, spec: Spec, site: Site, file: str) -> Manifest:
+def declared_manifest(stored: Manifest, spec: Spec, site: Site, file: str, field: str = "") -> Manifest:
     """Returns the manifest that the spec in `file` renders to, with what it declares of its command.
 
-    Raises ManifestError where the trials of the search ran another command, by its `stored` manifest.
+    `field` is what an architecture sweep varies. Raises ManifestError where the trials of the search ran another
+    command, by its `stored` manifest.
     """
-    made = replace(_manifest(render(spec, site, word=file), spec.name), declared=declaration(spec, site))
+    epochs = epochs_of(stored, spec)
+    if epochs is not None and epochs != spec.epochs:
+        # It was run for fewer or more of them: a number, which is no program.
+        spec = Overrides(epochs=epochs).apply(spec)
+    made = replace(_manifest(render(spec, site, word=file), spec.name), declared=declaration(spec, site, field))
     if made.command != stored.command:
         raise ManifestError(
             f"{file}: its command is '{' '.join(made.command)}', but the trials of '{spec.name}' ran"

@@ -21,7 +21,8 @@ from katib.metrics import metric_filter
 from katib.ranges import text_of
 from katib.site import Site
 from katib.spec import Spec, file_of, is_path
-from katib.spec_command import FIRST_SEED, SEED, filled, placeholders
+from katib.spec_command import DATA as DATA_FOLDER
+from katib.spec_command import EPOCHS, FIRST_SEED, RUN_DIR, SEED, filled, placeholders
 from katib.spec_flags import require_flags
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
@@ -104,8 +105,8 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         model_label=_label(spec.model),
         metric=metric,
         direction=spec.metric.direction if spec.metric else "maximize",
-        named=spec.command is None or "run_dir" in placeholders(spec.command),
-        data=spec.command is None or "data" in placeholders(spec.command),
+        named=spec.command is None or RUN_DIR in placeholders(spec.command),
+        data=spec.command is None or DATA_FOLDER in placeholders(spec.command),
         settings=_settings(spec),
         stopping=spec.stop_settings,
         most_trials=most_trials(spec),
@@ -175,18 +176,28 @@ def command(spec: Spec, site: Site) -> list[str]:
     return words
 
 
-def declaration(spec: Spec, site: Site) -> Declaration:
-    """Returns what the spec declares of its command. Raises SpecError where no run can be repeated with other seeds."""
+def declaration(spec: Spec, site: Site, field: str = "") -> Declaration:
+    """Returns what the spec declares of its command, and the values of the `field` of its next phase if that is named.
+
+    Raises SpecError where no run can be repeated with other seeds.
+    """
     words, values = spec.command or [], _values(spec, site)
     if SEED not in placeholders(words):
         raise SpecError(f"spec of {spec.name}: its command has no {{seed}}, so that each run of it is the same")
-    kept = {name: f"{{{name}}}" for name in (*spec.search, SEED)}
-    return Declaration(tuple(filled(words, values | kept)), spec.search, int(values[SEED]))
+    kept = {name: f"{{{name}}}" for name in (*spec.search, *filter(None, [field]), SEED, EPOCHS, RUN_DIR)}
+    return Declaration(
+        tuple(filled(words, values | kept)),
+        spec.search,
+        int(values[SEED]),
+        epochs=spec.epochs,
+        run_dir=values[RUN_DIR],
+        varied={field: spec.next_phase.texts} if spec.next_phase and field else {},
+    )
 
 
 def _values(spec: Spec, site: Site) -> dict[str, str]:
     """Returns what the placeholders of a command take that are not searched."""
-    return {"epochs": str(spec.epochs), "run_dir": _run_dir(spec), "data": _data(site)} | fixed_words(spec)
+    return {EPOCHS: str(spec.epochs), RUN_DIR: _run_dir(spec), DATA_FOLDER: _data(site)} | fixed_words(spec)
 
 
 def fixed_words(spec: Spec) -> dict[str, str]:

@@ -9,7 +9,7 @@ from katib.conclude.follow_up import FollowUp
 from katib.errors import ResultError
 from katib.files import write_whole
 from katib.program import as_typed
-from katib.report.pareto import AXES, page
+from katib.report.pareto import AXES, axes, page
 from katib.terminal import print_rows, print_words
 from katib.text import count, duration, short, with_unit
 
@@ -63,7 +63,7 @@ def _print_variants(follow_up: FollowUp, variants: Sequence[Variant]) -> None:
     rows = []
     for variant in variants:
         seconds = variant.step_seconds if measured else variant.epoch_seconds
-        cheapest = [cost for cost in AXES if variant in front(variants, cost, direction=direction)]
+        cheapest = [cost for cost in axes(variants) if variant in front(variants, cost, direction=direction)]
         rows.append(
             [
                 variant.value,
@@ -78,7 +78,14 @@ def _print_variants(follow_up: FollowUp, variants: Sequence[Variant]) -> None:
         )
     seeds = [f"seed {seed}" for seed in plan.seeds]
     costs = ["parameters", "multiply-adds", "step" if measured else "epoch", "no other is better and cheaper in"]
-    print_rows([plan.field, "mean", "±", *seeds, *costs], rows, [0, 1, 2, *[6] * len(seeds), 3, 4, 5, 7])
+    headings, ranks = [plan.field, "mean", "±", *seeds, *costs], [0, 1, 2, *[6] * len(seeds), 3, 4, 5, 7]
+    # A command's parameters are nobody's to count.
+    shown = [place for place, rank in enumerate(ranks) if rank not in (3, 4) or any(row[place] for row in rows)]
+    print_rows(
+        [headings[place] for place in shown],
+        [[row[place] for place in shown] for row in rows],
+        [ranks[place] for place in shown],
+    )
 
 
 def record(follow_up: FollowUp, variants: Sequence[Variant]) -> dict[str, object]:

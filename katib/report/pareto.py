@@ -15,6 +15,7 @@ AXES: Mapping[Cost, tuple[str, float]] = {
     "parameters": ("parameters, millions", 1e-6),
     "multiply_adds": ("multiply-adds of one mixture, G", 1e-9),
     "step_seconds": ("training step, s", 1.0),
+    "epoch_seconds": ("epoch, s", 1.0),
 }
 """Title of each cost's axis, and what its numbers are multiplied with."""
 HEIGHT = 380
@@ -24,7 +25,7 @@ def page(
     plan: FollowUpPlan, found: Sequence[Variant], metric: Measure, *, direction: Direction = Direction.MAXIMIZE
 ) -> str:
     """Returns the page, with a figure per cost; a cost that no variant has is left out, with a remark."""
-    figures = [_figure(plan, found, cost, metric, direction=direction) for cost in AXES]
+    figures = [_figure(plan, found, cost, metric, direction=direction) for cost in axes(found)]
     return document(
         "pareto.html.j2",
         figures,
@@ -33,6 +34,12 @@ def page(
         "variant costs",
         costs=figures,
     )
+
+
+def axes(found: Sequence[Variant]) -> list[Cost]:
+    """Returns the costs that a variant is weighed by: an epoch's time where no run tells its steps."""
+    steps = any(one.step_seconds is not None for one in found) or all(one.epoch_seconds is None for one in found)
+    return [cost for cost in AXES if cost != ("epoch_seconds" if steps else "step_seconds")]
 
 
 def _figure(

@@ -55,13 +55,13 @@ def budget(manifest: Manifest, source: Spec | None) -> Budget | None:
     With the stop rule promote its trials are the configurations: maxTrialCount counts continuations too. None if the
     manifest does not say how many trials and epochs there are.
     """
-    trials, epochs = manifest.configurations, _epochs(manifest, source)
+    trials, epochs = manifest.configurations, epochs_of(manifest, source)
     if trials is None or not epochs:
         return None
     return Budget(trials, epochs, source.hours_per_run * epochs / source.epochs if source else None)
 
 
-def _epochs(manifest: Manifest, source: Spec | None) -> int | None:
+def epochs_of(manifest: Manifest, source: Spec | None) -> int | None:
     """Returns the epochs of a trial that nothing stops; of a command that does not say them, those of its spec."""
     if source is None or source.command is None:
         return manifest.number(Flags.EPOCHS)

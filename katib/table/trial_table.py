@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from katib.spec import Baseline, Spec
+from katib.spec import Spec
+from katib.spec_parts import Baseline
 from katib.trial import ENDED, Direction, Identity, State, shown
 
 

@@ -219,8 +219,59 @@ def test_its_best_is_confirmed_with_other_seeds(searched: Path) -> None:
     assert row["loss"] == min(losses)
 
 
+@pytest.mark.parametrize(
+    ("field", "values", "own"),
+    [("samples", [9, 16], None), ("start", [0.5, "2.5"], "0.5")],
+)
+def test_its_next_phase_trains_any_values_of_any_placeholder(
+    field: str, values: list[object], own: str | None, folder: Path
+) -> None:
+    command = COMMAND if field in COMMAND else f"{COMMAND} --start={{{field}}}"
+    trainer = (folder / "train.py").read_text().replace(", weight, target =", ", _, target =")
+    trainer = trainer.replace('"--out"', '"--start", type=float, default=0)\nparser.add_argument("--out"')
+    (folder / "train.py").write_text(trainer.replace("\nfor epoch", "\nweight = given.start\nfor epoch"))
+    spec = changed(
+        folder, command=command, next_phase={"field": field, "values": values}, fixed={field: 0.5} if own else None
+    )
+    assert katib("local", spec, "--trials", "2").returncode == 0
+    done = katib("arch", spec, "--seeds", "42,7", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "start" in done.stdout or "samples" in done.stdout
+    assert "multiply-adds" not in done.stdout
+    assert "Epoch" in (folder / "runs/quadratic-arch/pareto.html").read_text()
+    told = json.loads(katib("arch", spec, "--json").stdout)
+    assert [one["value"] for one in told["variants"]] == [str(one) for one in values]
+    assert all(set(one["seeds"]) == {"42", "7"} and one["parameters"] is None for one in told["variants"])
+    # With the value of the search itself, its own run counts.
+    rows = json.loads(katib("results", "quadratic-arch", "--format", "json").stdout)
+    assert len(rows) == (3 if own else 4)
+    assert f"{field}={values[1]}" in str([row["assignments"] for row in rows])
+
+
+def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
+    def refused(*words: str, **changes: object) -> str:
+        done = katib(words[0], changed(searched, **changes), *words[1:], "--yes")
+        assert (done.returncode, done.stdout) == (2, "")
+        return done.stderr.removeprefix("error: ").rstrip()
+
+    seedless = "python3 train.py --rate={rate} --samples={samples} --out={run_dir}"
+    phase = {"field": "samples", "values": [2, 4]}
+    extend = ("extend", "--epochs", "9")
+    assert "does not say `resume: true`, that the command goes on" in refused(*extend)
+    assert "its command has no {epochs}, so that no run can go on" in refused(*extend, resume=True, command=seedless)
+    assert "its spec has no next phase" in refused("arch")
+    assert "the command has no {seed}" in refused("arch", next_phase=phase, command=seedless)
+    assert "next_phase.field 'sample': no placeholder of the command takes it: " in refused(
+        "arch", next_phase=phase | {"field": "sample"}
+    )
+    assert "declares the command of 'quadratic' alone; leave it out" in refused(
+        "arch", "--experiment", "x", next_phase=phase
+    )
+    assert not (searched / "runs/quadratic-arch").exists()
+
+
 def test_only_a_spec_that_the_user_names_is_repeated(searched: Path) -> None:
-    assert "if it gets that spec by its path" in katib("confirm", "quadratic", "--yes").stderr
+    assert "if the verb gets that spec by its path" in katib("confirm", "quadratic", "--yes").stderr
     manifest = searched / "runs/quadratic/experiment.yaml"
     manifest.write_text(manifest.read_text().replace('"train.py"', '"evil.py"'))
     done = katib("confirm", "quadratic.yaml", "--yes")

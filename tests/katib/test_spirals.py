@@ -59,6 +59,26 @@ def test_a_pod_that_fails_starts_it_again(folder: Path) -> None:
     assert load_experiment(text, "spirals").template.backoff_limit == 3
 
 
+def test_its_best_is_trained_further_from_a_copy_of_its_checkpoint(folder: Path) -> None:
+    done = katib("extend", "spirals.yaml", "--epochs", "3", "--yes")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(katib("results", "spirals-extend-3", "--format", "json").stdout)
+    *settings, seed, source = row["assignments"]["run"].split(",")
+    assert (seed, row["epochs"]) == ("seed=42", 3)
+    trial = source.rsplit("/", 1)[1]
+    before, after = (folder / "runs" / "spirals" / trial), (folder / "runs/spirals-extend-3" / row["trial"])
+    printed = (before / "output.log").read_text().splitlines()
+    assert len(printed) == 2
+    # It goes on with the history that it printed again, and leaves the search as it was.
+    assert (after / "output.log").read_text().splitlines()[:2] == printed
+    (earlier,) = (
+        one for one in json.loads(katib("results", "spirals", "--format", "json").stdout) if one["trial"] == trial
+    )
+    assert [f"{name}={text}" for name, text in earlier["assignments"].items()] == settings
+    assert row["metrics"]["accuracy"]["value"][:2] == earlier["metrics"]["accuracy"]["value"]
+    assert "no error" not in katib("extend", "spirals.yaml", "--epochs", "3", "--json").stderr
+
+
 def test_it_goes_on_as_if_it_had_never_ended(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,8 @@ from katib.budget.view import print_estimate
 from katib.manifest.render import render
 from katib.search.promotion import Promote
 from katib.site import load_site
-from katib.spec import EarlyStopping, load_spec
+from katib.spec import load_spec
+from katib.spec_parts import EarlyStopping
 from katib.trial import Direction, Identity
 from tests.katib.conclude.made import trial
 

@@ -15,7 +15,8 @@ from katib.manifest.configurations import ANNOTATION as CONFIGURATIONS
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.render import Overrides, render
 from katib.site import Site, load_site
-from katib.spec import EarlyStopping, load_spec
+from katib.spec import load_spec
+from katib.spec_parts import EarlyStopping
 
 
 def manifest(site: Site | None = None, **overrides: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from katib.backend.cluster.status import LOGS, Curves, progress_of
 from katib.backend.cluster.view import Line, lines, records
 from katib.manifest.render import render
 from katib.site import load_site
-from katib.spec import EarlyStopping, load_spec
+from katib.spec import load_spec
+from katib.spec_parts import EarlyStopping
 from katib.trainer_contract import METRIC
 from katib.trial import CONTINUES_LABEL
 from tests.katib.backend.cluster.test_plan_and_causes import running
