@@ -47,7 +47,7 @@ class Reached:
     @cached_property
     def cluster(self) -> Cluster:
         """The client for the site's namespace. Raises ClusterError where there is no usable kubeconfig."""
-        return Cluster(self.described.namespace, self.context)
+        return Cluster(self.described.namespace, self.context, katib=self.described.katib_namespace)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.cli.options import Context, Yes
 from katib.cli.searches import confirm
 from katib.install.katib import install, prepare
@@ -21,9 +20,8 @@ def install_katib(
     """Applies k8s/katib (Katib's standalone install, configured by us) and waits for its webhook and DB manager."""
     folder = overlay or k8s() / "katib"
     installation = prepare(folder, context)
-    print(
-        f"install: {installation.objects} objects of {folder} on {installation.server}, in namespace {KATIB_NAMESPACE}"
-    )
+    where = f"{installation.server}, in namespace {installation.namespace}"
+    print(f"install: {installation.objects} objects of {folder} on {where}")
     confirm("Apply?", yes)
     install(installation, say)
     say("installed; next: kubectl apply -k k8s/base, then make doctor")

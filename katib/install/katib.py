@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from katib.backend.cluster.kinds import KATIB_NAMESPACE
 from katib.backend.cluster.kubectl import kubectl
 from katib.errors import ClusterError
+from katib.tree import at, text_at
+from katib.yaml_reader import read_documents
 
 DEPLOYMENTS = ("katib-db-manager", "katib-controller", "katib-ui")
 ROLLOUT_TIMEOUT = "600s"
@@ -20,6 +23,13 @@ class Installation:
     """The rendered objects, as YAML."""
     server: str
     context: str | None
+
+    @cached_property
+    def namespace(self) -> str:
+        """The namespace of Katib's controller."""
+        found = (at(document.value) for document in read_documents(self.manifests))
+        named = {text_at(item, "metadata", "name"): item for item in found if text_at(item, "kind") == "Deployment"}
+        return text_at(named.get("katib-controller"), "metadata", "namespace") or KATIB_NAMESPACE
 
     @property
     def objects(self) -> int:
@@ -48,4 +58,4 @@ def install(installation: Installation, say: Callable[[str], None]) -> None:
     for name in DEPLOYMENTS:
         say(f"waiting for {name}")
         rollout = ("rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_TIMEOUT}")
-        kubectl("-n", KATIB_NAMESPACE, *rollout, context=context)
+        kubectl("-n", installation.namespace, *rollout, context=context)

@@ -12,7 +12,7 @@ from typing import Any
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import NAMESPACE, NODE, Object
 from katib.site import Site
-from tests.cluster.faults import Fault, Injection, made, patched, quota, secret
+from tests.cluster.faults import QUEUE_TYPE, Fault, Injection, made, patched, quota, secret
 from tests.cluster.tools import Tools
 
 MIG = "nvidia.com/mig-1g.10gb"
@@ -179,6 +179,29 @@ def taint(key: str) -> tuple[Object, Object]:
     return {"spec": {"taints": [{"key": key, "effect": "NoSchedule"}]}}, {"spec": {"taints": None}}
 
 
+def queues(**quotas: str) -> Injection:
+    """Installs Kueue's types, and a queue with these quotas; __ and _ of a name are / and ."""
+    named = {name.replace("__", "/").replace("_", "."): amount for name, amount in quotas.items()}
+    amounts = [{"name": name, "nominalQuota": amount} for name, amount in named.items()]
+    group = {"coveredResources": [*named], "flavors": [{"name": "any", "resources": amounts}]}
+
+    @contextmanager
+    def inject(tools: Tools, site: Site) -> Iterator[None]:
+        of_cluster: Object = json.loads(json.dumps(QUEUE_TYPE).replace("localqueue", "clusterqueue"))
+        of_cluster["spec"] |= {"scope": "Cluster"}
+        of_cluster["spec"]["names"]["kind"] = "ClusterQueue"
+        with everywhere(QUEUE_TYPE, of_cluster)(tools, site):
+            tools.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
+            version = f"kueue.x-k8s.io/{QUEUE_TYPE['spec']['versions'][0]['name']}"
+            local = {"metadata": {"name": "gpus"}, "spec": {"clusterQueue": "all"}}
+            tools.make({"apiVersion": version, "kind": "LocalQueue", **local})
+            queue = {"metadata": {"name": "all"}, "spec": {"resourceGroups": [group]}}
+            tools.make({"apiVersion": version, "kind": "ClusterQueue", **queue})
+            yield None
+
+    return inject
+
+
 TERM = {"matchExpressions": [{"key": "gpu.model", "operator": "In", "values": ["a100"]}]}
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 SPREAD = {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
@@ -214,5 +237,7 @@ SITE_FAULTS = [
     Fault("user id outside OpenShift's range", uid_range("1000680000/10000"), "user", "warning", "user: {uid: 1000680000, gid: 1000680000}"),
     Fault("policy wants a label", policy, "trial pod dry run", "error", "labels, annotations"),
     Fault("Katib in another namespace", nothing, "katib-controller", "error", "katib_namespace: kubeflow", {"katib_namespace": "katib"}),
+    Fault("Kueue has no such resource", queues(cpu="64", memory="512Gi", nvidia_com__gpu="8"), "Kueue quota", "error", "kubectl edit clusterqueue all", {"kueue_queue": "gpus", **resources(gpu_resource="amd.com/gpu")}),
+    Fault("Kueue has too little", queues(cpu="64", memory="16Gi", nvidia_com__gpu="8"), "Kueue quota", "error", "kubectl edit clusterqueue all", {"kueue_queue": "gpus"}),
     Fault("shared memory takes all", nothing, "shared memory", "warning", "resources.shared_memory", resources(shared_memory="32Gi")),
 ]  # fmt: skip

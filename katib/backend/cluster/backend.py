@@ -14,7 +14,7 @@ from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
-from katib.backend.cluster.kinds import KATIB_NAMESPACE, Object, annotations_of
+from katib.backend.cluster.kinds import Object, annotations_of
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.searches import any_manifest
 from katib.backend.cluster.table import cluster_table
@@ -43,7 +43,7 @@ class ClusterBackend:
     @cached_property
     def cluster(self) -> Cluster:
         """The client. Raises ClusterError where there is no usable kubeconfig."""
-        return Cluster(self.site.namespace, self.context)
+        return Cluster(self.site.namespace, self.context, katib=self.site.katib_namespace)
 
     def has(self, experiment: str) -> bool:
         """Returns whether an Experiment of ours has this name."""
@@ -105,7 +105,7 @@ class ClusterBackend:
 
         path = f"experiment/{self.site.namespace}/{search_name(experiment)}" if experiment else ""
         key = secrets.token_urlsafe()
-        with guard_server(Cluster(KATIB_NAMESPACE, self.context), port, key) as server:
+        with guard_server(Cluster(self.site.katib_namespace, self.context), port, key) as server:
             yield KatibPage(server, path, key)
 
 

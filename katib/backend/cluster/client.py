@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from katib.backend.cluster.answers import AbsentError, UnreachableError, one_line, refusal
-from katib.backend.cluster.kinds import ACCESS_REVIEW, MANAGER, POD, SERVICE, Kind, Object
+from katib.backend.cluster.kinds import ACCESS_REVIEW, KATIB_NAMESPACE, MANAGER, POD, SERVICE, Kind, Object
 from katib.errors import ClusterError, nearest
 
 if TYPE_CHECKING:
@@ -36,7 +36,13 @@ PAGE = 500
 class Cluster:
     """A namespace of a cluster; `calls` counts the calls of the API server."""
 
-    def __init__(self, namespace: str, context: str | None = None, config_file: Path | None = None) -> None:
+    katib = KATIB_NAMESPACE
+    """The namespace of Katib."""
+
+    def __init__(
+        self, namespace: str, context: str | None = None, config_file: Path | None = None, katib: str = KATIB_NAMESPACE
+    ) -> None:
+        self.katib = katib
         self._api = _client(context, None if config_file is None else str(config_file))
         self.namespace = namespace
         self.server: str = self._api.configuration.host

@@ -15,7 +15,6 @@ from katib.backend.cluster.families import joined_rows
 from katib.backend.cluster.kinds import (
     EXPERIMENT,
     EXPERIMENT_LABEL,
-    KATIB_NAMESPACE,
     PROPOSED_LABEL,
     PROPOSER,
     TRIAL,
@@ -74,7 +73,7 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
     metrics: dict[str, Metrics] = {}
     why = ""
     try:
-        with forwarded(MANAGER, MANAGER_PORT, KATIB_NAMESPACE, context=context) as port:
+        with forwarded(MANAGER, MANAGER_PORT, cluster.katib, context=context) as port:
             metrics = observed(f"127.0.0.1:{port}", (row.trial.name for row in progress.rows))
     except ClusterError as error:
         why = str(error)

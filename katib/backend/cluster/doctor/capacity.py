@@ -15,11 +15,11 @@ WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
 
 def quota(context: DoctorContext) -> Iterator[Result]:
     """Checks that one trial fits into what the quotas allow, and all parallel ones into what is left of it."""
-    needs = {**_needs(context.pod), **device_quota(context), "pods": 1.0, "count/jobs.batch": 1.0}
+    each_trial = {**needs(context.pod), **device_quota(context), "pods": 1.0, "count/jobs.batch": 1.0}
     tight = False
     for each in map(read_quota, context.cluster.list(QUOTA)):
         show = f"kubectl describe quota {each.name}"
-        for resource, need in needs.items():
+        for resource, need in each_trial.items():
             if resource not in each.hard or not need:
                 continue
             limit, used = quantity(each.hard[resource]), quantity(each.used.get(resource, "0"))
@@ -51,7 +51,7 @@ def capacity(context: DoctorContext) -> Iterator[Result]:
     problem, fitting = usable(nodes, context.admitted)
     if fitting and gpu:
         problem = problem or lacking(fitting, nodes, gpu)
-    problem = problem or _too_small(fitting, _needs(context.pod), gpu)
+    problem = problem or _too_small(fitting, needs(context.pod), gpu)
     if problem and context.grows:
         effect = f"trials wait until {context.grows} adds a node that takes them; for ever, if it has none such"
         problem = warning(problem.check, problem.problem, effect, problem.fix)
@@ -109,7 +109,7 @@ def queue(context: DoctorContext) -> Iterator[Result]:
         yield ok("Kueue queue", name)
 
 
-def _needs(pod: Tree) -> dict[str, float]:
+def needs(pod: Tree) -> dict[str, float]:
     """Returns what a quota counts of a pod: `requests.memory`, `limits.memory`, …; requests default to limits."""
     total: dict[str, float] = {}
     for container in items_at(pod, "containers"):

@@ -17,6 +17,7 @@ from katib.backend.cluster.doctor.katib import (
     server,
     validating_webhook,
 )
+from katib.backend.cluster.doctor.kueue import queue_resources
 from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
 from katib.backend.cluster.doctor.pods import environment, registries, runtime_class, shared_memory, user
 from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     quota,
     capacity,
     queue,
+    queue_resources,
     access,
     names,
     namesakes,
