@@ -93,7 +93,8 @@ def here(site: Site) -> Site:
     space: the engine ends the search with a message when the disk is full.
     """
     most = site.parallel_trials if gpus() else min(site.parallel_trials, os.cpu_count() or 1)
-    return site.model_copy(update={"data_folder": "", "room_minutes": 0, "parallel_trials": most})
+    own = {"data_folder": "", "room_minutes": 0, "parallel_trials": most, "secret_environment": {}}
+    return site.model_copy(update=own)
 
 
 def _read(path: Path, overrides: Overrides, site: Path | None) -> str:

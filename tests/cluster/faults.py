@@ -363,7 +363,7 @@ NO_GPUS = (
 )
 STOCK = "ghcr.io/kubeflow/katib/suggestion-skopt:v0.19.0"
 RESEARCHER_LESS_PATCH = (("kubeflow.org", "experiments", "get"), ("kubeflow.org", "experiments", "create"))
-QUEUE_TYPE = {
+QUEUE_TYPE: Object = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "localqueues.kueue.x-k8s.io"},
