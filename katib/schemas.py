@@ -11,14 +11,14 @@ from types import ModuleType
 
 from pydantic import BaseModel
 
-from katib import ranges, site, site_pods, spec, spec_command
+from katib import ranges, site, site_pods, spec, spec_command, spec_parts
 from katib.program import ROOT
 
 FILES: dict[Path, type[BaseModel]] = {
     ROOT / "k8s" / "site.schema.json": site.Site,
     spec.SPECS / "spec.schema.json": spec.Spec,
 }
-MODULES: tuple[ModuleType, ...] = (ranges, site, site_pods, spec, spec_command)
+MODULES: tuple[ModuleType, ...] = (ranges, site, site_pods, spec, spec_command, spec_parts)
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """The draft that editors' YAML servers know best; nothing here needs a later one."""
 
