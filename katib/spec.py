@@ -50,6 +50,8 @@ class Spec(Strict):
     """The image of the command on a cluster; None: that of the site."""
     resume: bool = False
     """Whether the command goes on where it was when it is started again in its {run_dir}, and so may be retried."""
+    wandb: bool = False
+    """Whether the command reports its metric to W&B under its name, as a sweep needs it."""
     trials: Count
     epochs: Count
     hours_per_run: float = Field(gt=0)
@@ -106,7 +108,7 @@ class Spec(Strict):
             have = "both model and command: keep one" if self.model else "neither model nor command: name one"
             raise ValueError(f"it has {have}, a model of ours or the command of a trainer of your own")
         if self.command is None:
-            for key in ("metric", "image", "resume"):
+            for key in ("metric", "image", "resume", "wandb"):
                 if getattr(self, key):
                     raise ValueError(f"'{key}' belongs to a command, and a model of ours has its own; remove it")
             return

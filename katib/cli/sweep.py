@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from katib.cli.options import Epochs, Model, Name, Out, Preset, SiteFile, Trials
-from katib.manifest.render import Overrides, render_sweep
+from katib.manifest.render import Overrides
+from katib.manifest.render_sweep import render_sweep
 from katib.site import load_site
 from katib.spec import load_spec
 

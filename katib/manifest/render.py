@@ -1,4 +1,4 @@
-"""Renders a spec on a site to the text of one Experiment manifest, or to a W&B sweep file of the same search.
+"""Renders a spec on a site to the text of one Experiment manifest.
 
 Pure but for reading the templates.
 """
@@ -16,7 +16,7 @@ from katib.errors import SpecError
 from katib.manifest.declaration import Declaration
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import OWN_SPEC
-from katib.manifest.sweep import decimal, parameter, remarks
+from katib.manifest.sweep import decimal
 from katib.metrics import metric_filter
 from katib.ranges import text_of
 from katib.site import Site
@@ -98,7 +98,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
     if spec.command is None:
         require_flags(spec, fixed_flags(spec), words, overrides.settings)
     metric = spec.metric.name if spec.metric else METRIC
-    return _template("experiment.yaml.j2").render(
+    return template("experiment.yaml.j2").render(
         spec=spec,
         source=source,
         site=site,
@@ -114,7 +114,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
         prestop=_prestop(spec) if spec.command is None else "",
-        continues=CONTINUES if _pauses(spec) else "",
+        continues=CONTINUES if pauses(spec) else "",
         label=CONTINUES_LABEL,
         annotations=annotations,
         pod_annotations={"sidecar.istio.io/inject": "false", **site.resources.gpu_need.annotations, **site.annotations},
@@ -122,36 +122,6 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         kept=site.job.kept_days * 24 * SECONDS_AN_HOUR,
         # A trial that waits for disk space counts as running, and its Job's deadline would end it during the wait.
         deadline=round(DEADLINE_MARGIN * spec.hours_per_run * SECONDS_AN_HOUR) + 60 * site.room_minutes,
-    )
-
-
-def render_sweep(
-    spec: Spec, site: Site, data: str, runs: str, overrides: Overrides | None = None, word: str = ""
-) -> str:
-    """Returns the W&B sweep file of `spec`: the same search space, metric, number of trials and trainer.
-
-    W&B's agent starts the trainer on the corpus in `data`, with a run directory below `runs` for each run. `site`
-    provides the W&B project alone.
-    """
-    overrides = overrides or Overrides()
-    source, spec = file_of(spec, word), overrides.apply(spec)
-    if spec.command is not None:
-        raise SpecError(f"{source}: a W&B sweep starts our trainer, and this spec has a command; see the verb local")
-    words = [Flags.MODEL, spec.model, Flags.DATA_DIR, data, Flags.EPOCHS, str(spec.epochs), *_fixed(spec)]
-    require_flags(spec, fixed_flags(spec), words, overrides.settings)
-    stopping = spec.stop_settings
-    return _template("wandb-sweep.yaml.j2").render(
-        spec=spec,
-        pauses=_pauses(spec),
-        first_look=rungs(stopping.get(RUNGS, stopping.get("start_step", "")))[0],
-        eta=stopping.get("eta"),
-        source=source,
-        metric=METRIC,
-        project=site.wandb.project if site.wandb else "sepsweep",
-        folder=f"{runs}/{spec.name}",
-        words=words,
-        parameter=parameter,
-        remarks=remarks,
     )
 
 
@@ -170,7 +140,7 @@ def command(spec: Spec, site: Site) -> list[str]:
     if site.resources.gpus:
         # On a GPU node no training is better than one on the processor.
         words += [Flags.DEVICE, "cuda"]
-    words += _fixed(spec)
+    words += fixed_as_words(spec)
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]
     return words
@@ -237,19 +207,20 @@ def _settings(spec: Spec) -> dict[str, str]:
 
 def most_trials(spec: Spec) -> int:
     """Returns how many trials Katib starts: with promote, one for each continuation too."""
-    if not _pauses(spec):
+    if not pauses(spec):
         return spec.trials
     settings = spec.stop_settings
     reached = [rung for rung in rungs(settings[RUNGS]) if rung < spec.epochs]
     return katib_trials(spec.trials, len(reached), float(settings["eta"]))
 
 
-def _fixed(spec: Spec) -> list[str]:
+def fixed_as_words(spec: Spec) -> list[str]:
     """Returns the words of the flags that are the same for all trials."""
     return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
 
 
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Returns a template of katib/templates."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -273,7 +244,7 @@ def _run_dir(spec: Spec) -> str:
     return f"{RUNS}/{spec.name}/${{trialParameters.trialName}}"
 
 
-def _pauses(spec: Spec) -> bool:
+def pauses(spec: Spec) -> bool:
     """Returns whether a trial that is stopped early may go on as another one."""
     return spec.early_stopping.name == PROMOTE
 
@@ -286,7 +257,7 @@ def _prestop(spec: Spec) -> str:
     It trusts the file only if that process has the run directory as an argument: a training that was killed leaves its
     file, anybody who can write to the volume can write another, and all containers of the pod share their processes.
     """
-    trains = f"${{d%/*}}/${{{CONTINUES}:-${{d##*/}}}}" if _pauses(spec) else "$d"
+    trains = f"${{d%/*}}/${{{CONTINUES}:-${{d##*/}}}}" if pauses(spec) else "$d"
     return (
         f"d={_run_dir(spec)}; f={trains}/{PROCESS_ID}; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
         " case $pid in ''|*[!0-9]*) exit 0;; esac;"

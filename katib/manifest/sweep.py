@@ -5,14 +5,55 @@ have no bounds, and of a list every value is equally probable, in this order.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from katib.manifest.search import SIGMAS
 from katib.ranges import Range, Value, text_of
+from katib.spec_command import DATA, RUN_DIR
 
+OF_RUN = {RUN_DIR: '"$0/$WANDB_RUN_ID"', DATA: '"$d"'}
+"""What the script of a command has for the placeholders of a run; $0 is the folder of the runs."""
 MOST_LISTED = 1000
 """Steps of a uniform range, from min, are written as a list of at most so many values."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What W&B's agent starts: a script of the shell, the words that it gets, and W&B's word for the values."""
+
+    program: str
+    script: str
+    words: list[str]
+    args: str
+
+
+def of_trainer(words: list[str], project: str) -> Agent:
+    """Returns what starts our trainer with these words and a flag for each value."""
+    script = f'{_environment(project)}; exec python -m trainer --run-dir "$0/$WANDB_RUN_ID" "$@"'
+    return Agent("trainer", script, words, "${args}")
+
+
+def of_command(words: list[str], data: str, project: str) -> Agent:
+    """Returns what starts a command whose words name the values as `from_agent` does."""
+    # The agent says name=value for each; the prefix keeps them from the shell's own variables.
+    values = 'for a in "$@"; do export "S_$a"; done'
+    return Agent(
+        words[0],
+        f"{_environment(project)}; d=$1; shift; {values}; exec {' '.join(words)}",
+        [data],
+        "${args_no_hyphens}",
+    )
+
+
+def from_agent(names: Iterable[str]) -> dict[str, str]:
+    """Returns what the script of a command has for the placeholder of each searched setting."""
+    return {name: f'"$S_{name}"' for name in names}
+
+
+def _environment(project: str) -> str:
+    return f"export WANDB_PROJECT=${{WANDB_PROJECT:-{project}}} WANDB_MODE=${{WANDB_MODE:-online}}"
 
 
 def decimal(value: Value) -> str:

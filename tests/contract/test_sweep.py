@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from katib.manifest.render import Overrides, render_sweep
+from katib.manifest.render import Overrides
+from katib.manifest.render_sweep import render_sweep
 from katib.site import load_site
 from katib.spec import load_spec, specs
 from katib.trainer_contract import METRIC
@@ -21,6 +23,7 @@ from tests.katib.test_ranges import SEARCH, changed
 from tests.trainer.wandb_server import WandbServer, wandb_server
 
 SECONDS = 120
+EXAMPLE = Path(__file__).parents[2] / "examples/quadratic"
 RUN = "w4nd81d0"
 # Of the four sweep files at the source, which all have s: 2 beside it.
 SOURCE_MIN_ITER = {"convtasnet": 15, "dprnn": 20, "sepformer": 15, "spmamba": 10}
@@ -70,6 +73,33 @@ def test_the_sweep_is_the_search_of_the_spec(model: str) -> None:
     assert config["metric"] == {"name": METRIC, "goal": "maximize"}
     min_iter = {**SOURCE_MIN_ITER, "demo": 2}[model]
     assert config["early_terminate"] == {"type": "hyperband", "min_iter": min_iter, "s": 2}
+
+
+def test_a_command_gets_its_values_and_a_run_directory_from_wandbs_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As W&B's own agent fills in the words; the values are in the places of the placeholders, whatever their form."""
+    monkeypatch.chdir(tmp_path)
+    example = yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text())
+    command = [*example["command"].split()[:1], str(EXAMPLE / "train.py"), *example["command"].split()[2:]]
+    metric = {"name": "val/loss", "direction": "minimize"}
+    Path("mine.yaml").write_text(yaml.safe_dump(example | {"command": command, "metric": metric, "wandb": True}))
+    text = render_sweep(load_spec("mine.yaml"), load_site(), "my data", "my runs", word="mine.yaml")
+    config = yaml.safe_load(text)
+    assert config.pop("run_cap") == 4
+    assert schema_violations_from_proposed_config(config) == []
+    assert config["metric"] == {"name": "val/loss", "goal": "minimize"}
+    assert set(config["parameters"]) == {"rate", "samples"}
+    told = create_sweep_command_args({"args": {"rate": {"value": 0.25}, "samples": {"value": 2}}})
+    told["env"] = ["/usr/bin/env"]
+    words = [new for word in config["command"] for new in told.get(word[2:-1] if word[:2] == "${" else "", [word])]
+    environment = {**os.environ, "WANDB_RUN_ID": RUN}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    given = ["--rate=0.25", "--samples=2", "--seed=42", "--epochs=5", "--out=own"]
+    own = subprocess.run([sys.executable, EXAMPLE / "train.py", *given], capture_output=True, text=True, check=True)
+    assert done.stdout == own.stdout
+    assert Path("my runs/quadratic", RUN, "weight.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["min_iter", "max_iter"])

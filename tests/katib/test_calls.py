@@ -10,7 +10,8 @@ import katib.cli as katib_cli
 from katib.__main__ import VERBS
 from katib.cli._help import overview
 from katib.errors import nearest
-from katib.manifest.render import Overrides, render, render_sweep
+from katib.manifest.render import Overrides, render
+from katib.manifest.render_sweep import render_sweep
 from katib.site import load_site
 from katib.spec import SPECS, load_spec, specs
 from tests.verbs import katib

@@ -154,7 +154,8 @@ def test_a_wrong_one_is_one_line(changes: dict[str, object], line: str, folder: 
         ),
         (
             ["sweep", "quadratic.yaml", "--data", "d"],
-            "quadratic.yaml: a W&B sweep starts our trainer, and this spec has a command; see the verb local",
+            "quadratic.yaml: a W&B sweep reads loss from W&B, and this spec does not say `wandb: true`, that its command"
+            " reports it there; see the verb local",
         ),
     ],
 )

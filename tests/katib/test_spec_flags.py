@@ -9,7 +9,8 @@ import yaml
 from katib import spec as specs
 from katib.document import load
 from katib.errors import SpecError
-from katib.manifest.render import Overrides, render, render_sweep
+from katib.manifest.render import Overrides, render
+from katib.manifest.render_sweep import render_sweep
 from katib.site import load_site
 from katib.spec import SPECS, Spec
 from tests.verbs import katib

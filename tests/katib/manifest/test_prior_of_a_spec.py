@@ -6,7 +6,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from katib.manifest.render import render, render_sweep
+from katib.manifest.render import render
+from katib.manifest.render_sweep import render_sweep
 from katib.ranges import Prior
 from katib.site import load_site
 from katib.spec import Spec, load_spec

@@ -12,7 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 from katib.check.manifest import check_text
 from katib.document import load
 from katib.errors import SpecError
-from katib.manifest.render import Overrides, render, render_sweep
+from katib.manifest.render import Overrides, render
+from katib.manifest.render_sweep import render_sweep
 from katib.metrics import MetricParser
 from katib.site import load_site
 from katib.spec import SPECS, Spec, load_spec, specs
