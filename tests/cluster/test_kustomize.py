@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.backend.cluster.kinds import INJECTION_LABEL
+from katib.backend.cluster.kinds import INJECTION_LABEL, POD
 from katib.site import load_site
 from tests.cluster import rig
 from tests.cluster.tools import Tools
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
+MYSQL = (
+    ("apps/v1", "Deployment", "katib-mysql"),
+    ("v1", "Service", "katib-mysql"),
+    ("v1", "PersistentVolumeClaim", "katib-mysql"),
+    ("v1", "Secret", "katib-mysql-secrets"),
+)
 
 
 def build(folder: Path) -> list[dict[str, Any]]:
@@ -27,10 +33,10 @@ def build(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def overlay(tmp_path: Path) -> list[dict[str, Any]]:
-    """Returns k8s/katib on a base of the objects that it patches, named as in Katib v0.19.0."""
-    (tmp_path / "base").mkdir()
-    shutil.copytree(K8S / "katib", tmp_path / "katib")
+def folders(tmp_path: Path) -> Path:
+    """Returns a copy of k8s/ in which k8s/katib is on a base of the objects that are patched, named as in Katib v0.19.0."""
+    (tmp_path / "stock").mkdir()
+    shutil.copytree(K8S, tmp_path, dirs_exist_ok=True)
     stand_in = list(yaml.safe_load_all((Path(__file__).parent / "katib_stand_in.yaml").read_text()))
     for item in stand_in:
         if item["kind"] == "Namespace":
@@ -38,17 +44,26 @@ def overlay(tmp_path: Path) -> list[dict[str, Any]]:
         for container in item.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
             container["image"] = container["image"].partition(":")[0]
     others = [item for item in stand_in if item["kind"] != "ConfigMap"]
-    (tmp_path / "base" / "all.yaml").write_text(yaml.safe_dump_all(others))
+    for version, kind, name in MYSQL:
+        others.append({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "kubeflow"}})
+    (tmp_path / "stock" / "all.yaml").write_text(yaml.safe_dump_all(others))
     generated = {"name": "katib-config", "literals": ["katib-config.yaml=stock"]}
     kustomization = {"namespace": "kubeflow", "resources": ["all.yaml"], "configMapGenerator": [generated]}
-    (tmp_path / "base" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    (tmp_path / "stock" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     file = tmp_path / "katib" / "kustomization.yaml"
     found = yaml.safe_load(file.read_text())
     (remote,) = [item for item in found["resources"] if "://" in item]
     assert remote.endswith("installs/katib-standalone?ref=578e60f1ce83dbb5e7151026a3bdc4de233947fc")
-    found["resources"] = ["../base", *(item for item in found["resources"] if item != remote)]
+    found["resources"] = ["../stock", *(item for item in found["resources"] if item != remote)]
     file.write_text(yaml.safe_dump(found))
-    return build(tmp_path / "katib")
+    return tmp_path
+
+
+@pytest.fixture
+def overlay(folders: Path) -> list[dict[str, Any]]:
+    """Returns the objects of k8s/katib, without Katib's own MySQL."""
+    mysql = {(kind, name) for _, kind, name in MYSQL}
+    return [item for item in build(folders / "katib") if (item["kind"], item["metadata"]["name"]) not in mysql]
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
@@ -72,6 +87,37 @@ def test_overlay_pins_katib_and_gives_it_resources(overlay: list[dict[str, Any]]
     (container,) = named(overlay, "Deployment", name)["spec"]["template"]["spec"]["containers"]
     assert container["image"].endswith(":v0.19.0")
     assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_postgresql_takes_the_place_of_mysql(folders: Path, tools: Tools) -> None:
+    """No object of MySQL's is left, nothing else changes, and the pod meets the standard `restricted`."""
+    objects, ours = build(folders / "katib-postgres"), build(folders / "katib")
+    assert "mysql" not in str(objects)
+    (container,) = named(objects, "Deployment", "katib-db-manager")["spec"]["template"]["spec"]["containers"]
+    env = {item["name"]: item.get("value") or item["valueFrom"]["secretKeyRef"] for item in container["env"]}
+    assert env == {"DB_NAME": "postgres", "DB_PASSWORD": {"name": "katib-postgres-secrets", "key": "POSTGRES_PASSWORD"}}
+    kept = [item for item in objects if not item["metadata"]["name"].startswith("katib-postgres")]
+    changed = [item["metadata"]["name"] for item in kept if item not in ours]
+    assert changed == ["katib-db-manager"]
+    assert len(kept) == len(ours) - len(MYSQL)
+    tools.kubectl("label", "namespace", tools.namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    for item in objects:
+        if item not in kept:
+            item["metadata"].pop("namespace")
+            tools.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", stdin=json.dumps(item))
+    tools.first(POD, "katib.kubeflow.org/component=postgres")
+
+
+@pytest.mark.any_cluster
+def test_another_namespace_is_one_value(tmp_path: Path) -> None:
+    shutil.copytree(K8S / "base", tmp_path / "base")
+    file = tmp_path / "base" / "kustomization.yaml"
+    file.write_text(file.read_text().replace("namespace: sepsweep\n", "namespace: lab-a\n"))
+    objects, ours = build(tmp_path / "base"), build(K8S / "base")
+    assert len(objects) == len(ours)
+    assert {item["metadata"].get("namespace", item["metadata"]["name"]) for item in objects} == {"lab-a"}
+    (subject,) = named(objects, "RoleBinding", "sepsweep-services")["subjects"]
+    assert subject["namespace"] == "lab-a"
 
 
 @pytest.mark.any_cluster
@@ -114,7 +160,8 @@ def test_trials_are_reached_by_nothing_and_reach_no_private_address() -> None:
     policy = named(build(K8S / "base"), "NetworkPolicy", "trials")["spec"]
     assert "ingress" not in policy
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
-    (block,) = [peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer]
+    dns, block = [peer["ipBlock"] for rule in policy["egress"] for peer in rule.get("to", []) if "ipBlock" in peer]
+    assert dns == {"cidr": "169.254.20.10/32"}
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
 
 
