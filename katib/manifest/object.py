@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from katib.eta import epochs_each
 from katib.gpus import GpuNeed, gpu_need
+from katib.manifest.again import asked
 from katib.manifest.command import as_run, flags_in, is_trainer
 from katib.manifest.configurations import in_force
 from katib.measure import Measure, measure_of
@@ -109,10 +110,13 @@ class Manifest:
 
     @property
     def configurations(self) -> int | None:
-        """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount."""
+        """How many configurations it begins: with promote the rule's own setting, and else maxTrialCount.
+
+        That is without the trials that go on with a failed one (katib/manifest/again.py).
+        """
         own = configurations_in(self.stop_settings) if self.pauses else None
         most = self.spec.get("maxTrialCount")
-        return own if own is not None else most if isinstance(most, int) else None
+        return own if own is not None else most - len(asked(self.annotations)) if isinstance(most, int) else None
 
     @property
     def epochs_each(self) -> float | None:

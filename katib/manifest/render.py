@@ -114,7 +114,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         parallel=min(overrides.parallel or site.parallel_trials, spec.trials),
         command=words,
         prestop=_prestop(spec) if spec.command is None else "",
-        continues=CONTINUES if pauses(spec) else "",
+        continues=CONTINUES if spec.command is None else "",
         label=CONTINUES_LABEL,
         annotations=annotations,
         pod_annotations={"sidecar.istio.io/inject": "false", **site.resources.gpu_need.annotations, **site.annotations},
@@ -257,7 +257,7 @@ def _prestop(spec: Spec) -> str:
     It trusts the file only if that process has the run directory as an argument: a training that was killed leaves its
     file, anybody who can write to the volume can write another, and all containers of the pod share their processes.
     """
-    trains = f"${{d%/*}}/${{{CONTINUES}:-${{d##*/}}}}" if pauses(spec) else "$d"
+    trains = f"${{d%/*}}/${{{CONTINUES}:-${{d##*/}}}}"
     return (
         f"d={_run_dir(spec)}; f={trains}/{PROCESS_ID}; [ -f $f ] && [ ! -L $f ] && read -r pid < $f || exit 0;"
         " case $pid in ''|*[!0-9]*) exit 0;; esac;"

@@ -7,64 +7,53 @@ trial's run directory, so it is proposed only when no pod of an earlier one is l
 The trials come from the API server: a request of Katib has no labels, and lacks trials without metrics.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
-from typing import NamedTuple
 
-from katib.errors import ClusterError
 from katib.manifest.search import Search
-from katib.search.families import families, joined
+from katib.search.families import joined
 from katib.search.history import OUTCOMES, Observation
 from katib.search.next_step import Step, next_steps, room_for
 from katib.search.promotion import Promote
 from katib.search.sampler import Sampler
 from katib.search.stopping import Curve
 from katib.services.kubernetes_api import KubernetesApi
-from katib.services.objects import TrialObject
 from katib.services.observations import observation_logs
-from katib.services.requests import MOST_TRIALS
-from katib.trial import ENDED, Direction, State, state_of
-
-WAIT_SECONDS = 20.0
-"""Seconds that a call waits for the end of a paused trial's pod: Katib asks when the trial is marked, a moment before
-that, and gives a call a minute. After a refusal it asks again, at once for the first few times."""
-END_SECONDS = 180.0
-"""Seconds after its mark in which a pod ends, also on a busy node; one that runs on has lost its node, perhaps."""
-POLL_SECONDS = 0.5
-
-
-class NothingYetError(ClusterError):
-    """Nothing is to be done until a trial reports: Katib asks again later, and whenever a trial ends."""
+from katib.services.reruns import Configurations, KnownTrial, NothingYetError, deadline, wait
+from katib.trial import Direction
 
 
 @dataclass(frozen=True)
 class Continuations:
     """The configurations of a search, as the API server and the DB manager have them now."""
 
-    api: KubernetesApi
+    found: Configurations
     rule: Promote
     sampler: Sampler
-    trials: "Mapping[str, _Trial]"
-    families: Mapping[str, Sequence[str]]
-    """The trials of each configuration by the name of its first one."""
     observations: Sequence[Observation]
 
     @classmethod
     def read(
-        cls, search: Search, rule: Promote, sampler: Sampler, api: KubernetesApi, db_manager: str
+        cls,
+        search: Search,
+        rule: Promote,
+        sampler: Sampler,
+        api: KubernetesApi,
+        db_manager: str,
+        asked: Collection[str] = (),
     ) -> "Continuations":
-        """Reads the trials of a search. Raises ClusterError, or AWAY where the DB manager does not answer."""
-        trials = {trial.name: _Trial.of(trial) for trial in islice(api.trials(search.name), MOST_TRIALS)}
-        curves = observation_logs(db_manager).curves(trials, search.metric)
-        listed = families({name: trial.continues for name, trial in trials.items()})
+        """Reads the trials of a search, of which those `asked` for are to run again.
+
+        Raises ClusterError, or AWAY where the DB manager does not answer.
+        """
+        found = Configurations.read(api, search.name, asked)
+        curves = observation_logs(db_manager).curves(found.trials, search.metric)
         observations = [
-            _observation(first, [(trials[name], curves[name]) for name in names], search.direction)
-            for first, names in listed.items()
+            _observation(first, [(found.trials[name], curves[name]) for name in names], search.direction)
+            for first, names in found.families.items()
         ]
-        return cls(api, rule, sampler, trials, listed, observations)
+        return cls(found, rule, sampler, observations)
 
     def next(self, count: int, proposed: int, earlier: Sequence[Observation] = ()) -> list[Step]:
         """Returns the next `count` steps; fewer only where the space has no untried point left.
@@ -72,42 +61,40 @@ class Continuations:
         `proposed` is the number of trials that were proposed so far. Raises NothingYetError where fewer are to be done
         until a trial reports: Katib takes exactly `count`, or none.
         """
-        if proposed > len(self.trials):
-            # One of them may be the continuation that would be proposed again.
-            raise NothingYetError(f"{proposed - len(self.trials)} of the proposed trials do not exist yet; ask again")
-        known = self._with_pods(count)
-        room, names = room_for(self.rule, len(self.families), None), self.trials.keys()
+        self.found.require_all(proposed)
+        reruns = self.found.reruns(count, proposed)
+        again = {step.continues for step in reruns}
+        known = [replace(each, outcome="running") if each.name in again else each for each in self.observations]
+        left = count - len(reruns)
+        return reruns + (self._next(known, left, earlier) if left else [])
+
+    def _next(self, observations: Sequence[Observation], count: int, earlier: Sequence[Observation]) -> list[Step]:
+        known = self._with_pods(observations, count)
+        room, names = room_for(self.rule, len(self.found.families), None), self.found.trials.keys()
         steps = next_steps(self.sampler, self.rule, known, count, room=room, earlier=earlier, names=names)
         if len(steps) < count:
             steps += islice(self._others(known, steps), count - len(steps))
         if len(steps) < count:
             points = self.sampler.propose(known, count - len(steps), earlier=earlier, names=names)
             steps += [Step(point, trial=self.sampler.trial_name(point)) for point in points]
-        return [self._named(step) for step in steps]
+        return [self.found.named(step) for step in steps]
 
-    def _with_pods(self, count: int) -> list[Observation]:
+    def _with_pods(self, observations: Sequence[Observation], count: int) -> list[Observation]:
         """Returns the configurations; a paused one that is to go on, and whose pod does not end, counts as running.
 
         Raises NothingYetError while a pod may end yet.
         """
-        known = list(self.observations)
-        end = time.monotonic() + WAIT_SECONDS
-        while True:
-            going_on = next_steps(self.sampler, self.rule, known, count, room=0)
-            left = {step.continues for step in going_on if not self._has_gone(step.continues)}
-            if not left:
-                return known
-            if time.monotonic() < end:
-                time.sleep(POLL_SECONDS)
-                continue
-            if ending := sorted(first for first in left if self._may_end(first)):
-                raise NothingYetError(f"trial '{ending[0]}' goes on once its last pod has ended; ask again")
-            known = [replace(each, outcome="running") if each.name in left else each for each in known]
+        known = list(observations)
 
-    def _may_end(self, first: str) -> bool:
-        """Returns whether the newest trial of a configuration was marked so short ago that its pod may end yet."""
-        marked = self.trials[self.families[first][-1]].marked
-        return marked is not None and (datetime.now(UTC) - marked).total_seconds() < END_SECONDS
+        def left() -> set[str]:
+            going_on = next_steps(self.sampler, self.rule, known, count, room=0)
+            return {step.continues for step in going_on if not self.found.has_gone(step.continues)}
+
+        end = deadline()
+        while waits := wait(left, end):
+            self.found.require_ended(waits)
+            known = [replace(each, outcome="running") if each.name in waits else each for each in known]
+        return known
 
     def _others(self, known: Sequence[Observation], steps: Sequence[Step]) -> Iterator[Step]:
         """Yields what a free slot does at the end of a search, where the rule has nothing left for it.
@@ -125,40 +112,13 @@ class Continuations:
         paused = [each for each in farthest if each.outcome == "stopped"]
         if steps or not runs:
             for each in [*completed, *([] if runs else paused)]:
-                if each.name not in taken and self._has_gone(each.name):
+                if each.name not in taken and self.found.has_gone(each.name):
                     yield Step(each.assignments, continues=each.name)
         if runs:
             raise NothingYetError("nothing is to be done until a running trial reports; ask again")
 
-    def _has_gone(self, first: str) -> bool:
-        """Returns whether the newest trial of a configuration and its pods have ended. Raises ClusterError."""
-        newest = self.families[first][-1]
-        return self.trials[newest].state in ENDED and self.api.has_gone(newest)
 
-    def _named(self, step: Step) -> Step:
-        if not step.continues:
-            return step
-        number = len(self.families[step.continues]) + 1
-        while f"{step.continues}-{number}" in self.trials:
-            number += 1
-        return replace(step, trial=f"{step.continues}-{number}")
-
-
-class _Trial(NamedTuple):
-    """What counts of a trial, whose object has some 10 KB."""
-
-    assignments: Mapping[str, str]
-    state: State
-    continues: str
-    marked: datetime | None
-    """When it was marked as stopped early."""
-
-    @classmethod
-    def of(cls, trial: TrialObject) -> "_Trial":
-        return cls(trial.assignments, state_of(trial.states), trial.continues, trial.marked)
-
-
-def _observation(first: str, trials: Sequence[tuple[_Trial, Curve]], direction: Direction) -> Observation:
+def _observation(first: str, trials: Sequence[tuple[KnownTrial, Curve]], direction: Direction) -> Observation:
     """Returns the configuration of these trials, which are in the order in which they ran."""
     states = [trial.state for trial, _ in trials]
     outcome = "completed" if "Succeeded" in states else OUTCOMES[states[-1]]

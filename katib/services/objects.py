@@ -4,6 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from katib.manifest.again import asked
 from katib.manifest.configurations import annotated
 from katib.manifest.gpu_hours import budget_of
 from katib.manifest.object import OWN_SPEC
@@ -47,6 +48,11 @@ class ExperimentObject:
     def configurations(self) -> int | None:
         """The number of configurations that replaces that of its rule promote; None where none does."""
         return annotated(self.annotations)
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """Its failed trials that are to run again."""
+        return asked(self.annotations)
 
     @property
     def annotations(self) -> dict[str, str]:

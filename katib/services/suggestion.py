@@ -31,8 +31,10 @@ from katib.services.bookkeeping import Bookkeeper
 from katib.services.continuations import Continuations
 from katib.services.kubernetes_api import AbsentError, KubernetesApi, NoRightError, in_cluster
 from katib.services.namesakes import own_trials
+from katib.services.objects import ExperimentObject
 from katib.services.observations import AWAY, observation_logs, reason
 from katib.services.requests import RequestError
+from katib.services.reruns import Configurations
 from katib.services.server import arguments, serve
 from katib.services.spending import FIX, SpentError, seconds_of, why_spent
 from katib.services.stubs import Message, pb, rpc
@@ -111,22 +113,34 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             raise SpentError(f"{why}; {FIX}")
 
     def _proposed(self, search: Search, proposer: Sampler, request: Message) -> tuple[list[Step], int]:
-        """Returns new configurations after the trials of `request`, and the number of those."""
-        count = request.current_request_number
+        """Returns the failed trials that run again and new configurations, and how many of these there were."""
         self._keep_own_trials(request)
-        curves = self._curves(request, search)
-        history = requests.history(request, search, curves)
+        count, names = request.current_request_number, {trial.name for trial in request.trials}
+        proposed = request.total_request_number - count
+        steps: list[Step] = []
+        if proposed and self._api is not None and (again := self._found(search.name).again):
+            found = Configurations.read(self._api, search.name, again)
+            steps = found.reruns(count, proposed)
+            _keep(request, found.newest(request.trials))
+            proposed -= found.continuations
+        history = requests.history(request, search, self._curves(request, search))
         # Katib leaves trials without metrics out of the request; their points must not be proposed again.
-        position = max(len(history), request.total_request_number - count)
-        names = {trial.name for trial in request.trials}
-        points = proposer.propose(history, count, earlier=self._earlier(search), position=position, names=names)
-        return [Step(point, trial=proposer.trial_name(point)) for point in points], len(history)
+        position, earlier, left = max(len(history), proposed), self._earlier(search), count - len(steps)
+        points = proposer.propose(history, left, earlier=earlier, position=position, names=names)
+        return steps + [Step(point, trial=proposer.trial_name(point)) for point in points], len(history)
 
     def _promoted(self, search: Search, proposer: Sampler, count: int, proposed: int) -> tuple[list[Step], int]:
         """Returns the next steps of a search with promote after `proposed` trials, and the number of those."""
         api, db_manager, rule = self._for_promote(search)
-        found = Continuations.read(search, rule, proposer, api, db_manager)
-        return found.next(count, proposed, self._earlier(search)), len(found.trials)
+        found = Continuations.read(search, rule, proposer, api, db_manager, self._found(search.name).again)
+        return found.next(count, proposed, self._earlier(search)), len(found.found.trials)
+
+    def _found(self, experiment: str) -> ExperimentObject:
+        """Returns the Experiment; an empty one where nothing of it is known, as without the right to read it."""
+        try:
+            return self._api.experiment(experiment) if self._api is not None else ExperimentObject({})
+        except (AbsentError, NoRightError):
+            return ExperimentObject({})
 
     def _for_promote(self, search: Search) -> tuple[KubernetesApi, str, Promote]:
         """Returns what continuations need. Raises RequestError where it is missing."""
@@ -135,10 +149,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
         assert search.early_stopping is not None  # noqa: S101 (search.pauses)
         rule = stop_rule(search.early_stopping, search.direction, Measure(search.metric))
         assert isinstance(rule, Promote)  # noqa: S101 (the rule of that name)
-        try:
-            changed = self._api.experiment(search.name).configurations
-        except (AbsentError, NoRightError):
-            changed = None
+        changed = self._found(search.name).configurations
         return self._api, self._db_manager, rule if changed is None else replace(rule, configurations=changed)
 
     def ValidateAlgorithmSettings(self, request: Message, context: object) -> Message:  # noqa: N802
@@ -179,8 +190,7 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
             return
         except ClusterError as error:
             raise ClusterError(f"the trials of this namespace are unknown: {error}") from None
-        del request.trials[:]
-        request.trials.extend(own)
+        _keep(request, own)
 
     def _curves(self, request: Message, search: Search) -> Mapping[str, Sequence[float]]:
         needed = requests.curves_needed(request)
@@ -210,6 +220,11 @@ class Suggestion(rpc.SuggestionServicer):  # type: ignore[misc, name-defined]  #
                 raise RequestError(f"warm_start: there are no trials of an experiment '{name}' in this namespace")
             observations += earlier
         return observations
+
+
+def _keep(request: Message, trials: Sequence[Message]) -> None:
+    del request.trials[:]
+    request.trials.extend(trials)
 
 
 def _sampler(search: Search) -> Sampler:

@@ -10,18 +10,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from katib.backend.base import Page
+from katib.backend.cluster.again import ClusterAgain
 from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
 from katib.backend.cluster.kinds import Object, annotations_of
+from katib.backend.cluster.logs import find_trial
+from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.searches import any_manifest
 from katib.backend.cluster.table import cluster_table
 from katib.errors import ClusterError, SepsweepError
+from katib.manifest.again import asked, with_more
 from katib.manifest.object import OWN_SPEC, PLAN
 from katib.site import Site
 from katib.spec import search_name
+from katib.table.failed import failed_trial, failed_trials, named_trial
 from katib.table.trial_table import TrialTable
 from katib.terminal import say
 from katib.yaml_reader import read_yaml
@@ -82,11 +87,29 @@ class ClusterBackend:
             item = with_old_trials(self.cluster, item, self.out, say)
         return Deployment(self.cluster, self.site, [item], self.out, self.context)
 
-    def again(self, word: str, data: Path | None, *, every: bool) -> Deployment:
-        """Raises ClusterError: a trial of Katib that has ended never starts again."""
-        raise ClusterError(
-            "on a cluster, make deploy MODEL=... continues an ended search, its failed trials from their checkpoints"
-        )
+    def again(self, word: str, data: Path | None, *, every: bool) -> ClusterAgain | Deployment:
+        """Returns the run of failed trials; a search that has failed is continued as a whole, by its deployment."""
+        name = search_name(word)
+        item = deployed(self.cluster, name)
+        trial = None if item is not None else find_trial(self.cluster, word)
+        if trial is not None:
+            name = trial.experiment
+            item = deployed(self.cluster, name)
+        if item is None:
+            raise ClusterError(f"experiment '{name}' does not exist in namespace '{self.site.namespace}'")
+        table, search = self.table(name), read_search(item)
+        row = named_trial(table, trial.name) if trial else None
+        rows = [failed_trial(row)] if row else failed_trials(table, every=every)
+        if not search.finished or (search.state == "Succeeded" and not search.stopped):
+            return ClusterAgain(self.cluster, item, rows)
+        ended = f"experiment '{name}' has ended ({search.stopped or search.state})"
+        if row:
+            raise ClusterError(
+                f"{ended}, so that its trials go on only together: make again EXPERIMENT={name} FAILED=1 CLUSTER=1"
+            )
+        deployment = self.prepare(name, "", name, data)
+        assert deployment is not None  # noqa: S101  (an Experiment that has ended continues)
+        return deployment
 
     @contextmanager
     def run_directory(self, experiment: str, trial: str) -> Iterator[Path]:
@@ -117,4 +140,5 @@ def as_deployed(item: Object) -> Object:
     metadata = {key: item["metadata"][key] for key in ("name", "namespace", "labels")}
     annotations = annotations_of(item)
     metadata["annotations"] = {name: annotations[name] for name in (PLAN, OWN_SPEC) if name in annotations}
-    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": item["spec"]}
+    spec = with_more(item["spec"], -len(asked(annotations)))
+    return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": spec}

@@ -79,9 +79,13 @@ class Cluster:
                 return objects, answer["metadata"]["resourceVersion"]
             query["continue"] = rest
 
-    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
-        """Applies `manifest` on the server and returns the object; a dry run passes admission and changes nothing."""
-        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", **_dry(dry_run)}
+    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+        """Applies `manifest` on the server and returns the object; a dry run passes admission and changes nothing.
+
+        With `force` it also replaces what was changed in another way than by applying, which is refused otherwise.
+        """
+        forced = {"force": "true"} if force else {}
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", **_dry(dry_run), **forced}
         name = manifest["metadata"]["name"]
         return self._json("PATCH", kind, name, manifest, query, content="application/apply-patch+yaml")
 

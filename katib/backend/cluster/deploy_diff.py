@@ -13,12 +13,14 @@ from katib.backend.cluster.continuing import Continued, carried
 from katib.backend.cluster.kinds import EXPERIMENT, MANAGER, OWNER_LABEL, Object, annotations_of, is_ours, name_of
 from katib.backend.cluster.model import Search, read_search
 from katib.errors import ClusterError
+from katib.manifest.again import ANNOTATION as AGAIN
+from katib.manifest.again import annotation, asked, with_more
 from katib.manifest.diff import flags, leaf, pairs, searched, settings
 from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import Manifest
 from katib.stop_settings import CONFIGURATIONS
 from katib.trainer_contract import Flags
-from katib.tree import Tree, texts_at
+from katib.tree import Tree, put, texts_at
 
 GPU_HOURS = "gpu_hours"
 """The path of the budget in GPU-hours, which is an annotation: Katib does not look at it."""
@@ -69,6 +71,11 @@ class DeployDiff:
     """The trials that continue, once their run directories have been read."""
 
     @property
+    def replaces(self) -> bool:
+        """Whether it replaces counts that the verb again has changed."""
+        return self.action == "change" and AGAIN in annotations_of(self.manifest)
+
+    @property
     def name(self) -> str:
         """The name of the Experiment."""
         return name_of(self.manifest)
@@ -92,10 +99,10 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
     """
     if current is None:
         return DeployDiff(manifest, "create")
-    manifest = carried(manifest, current)
-    wanted, name = manifest["spec"], name_of(manifest)
-    changes = (*_changes(current["spec"], wanted), *_annotated(current, manifest))
-    search, other = read_search(current), _other_search(current["spec"], wanted)
+    manifest, again = carried(manifest, current), asked(annotations_of(current))
+    wanted, name, spec = manifest["spec"], name_of(manifest), with_more(current["spec"], -len(again))
+    changes = (*_changes(spec, wanted), *_annotated(current, manifest))
+    search, other = read_search(current), _other_search(spec, wanted)
     if search.deleting:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
     # A stopped search that had all of its trials ends as Succeeded.
@@ -109,12 +116,16 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
         state = f"has ended ({search.state}) with" if search.finished else "runs with"
         raise ClusterError(
             f"experiment '{name}' {state} another search, which Katib cannot change in place"
-            f" ({_first(other or fixed, current['spec'], wanted)});"
+            f" ({_first(other or fixed, spec, wanted)});"
             f" deploy it beside the other with NAME={successor(name)}, or delete that first"
         )
-    _require_possible(search, wanted, budget)
+    wanted = {**with_more(wanted, len(again))}
+    _require_possible(search, wanted, budget, len(again))
     if fixed:
-        manifest = {**manifest, "spec": {**wanted, "trialTemplate": current["spec"]["trialTemplate"]}}
+        wanted["trialTemplate"] = current["spec"]["trialTemplate"]
+    manifest = {**manifest, "spec": wanted}
+    if again:
+        manifest = dict(put(manifest, ("metadata", "annotations", AGAIN), annotation(again)))
     return DeployDiff(manifest, "change", budget, current, tuple(fixed))
 
 
@@ -156,15 +167,18 @@ def successor(name: str) -> str:
     return (f"{stem}-{int(number) + 1}" if counted else f"{name[:38]}-2")[:40]
 
 
-def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...]) -> None:
-    """Raises ClusterError where Katib would not make the changes of the budget, or would delete trials with them."""
+def _require_possible(search: Search, wanted: Object, changes: tuple[Change, ...], again: int) -> None:
+    """Raises ClusterError where Katib would not make the changes of the budget, or would delete trials with them.
+
+    Of the trials, `again` go on with failed ones, and are none of those that a user counts.
+    """
     name, trials = search.name, search.trials
     if search.finished and not (search.state == "Succeeded" and wanted["maxTrialCount"] > trials):
         raise ClusterError(f"experiment '{name}' has ended ({search.state}); start it anew with NAME={successor(name)}")
     if all(change.path == GPU_HOURS for change in changes):
         return
     if wanted["maxTrialCount"] <= trials:
-        least = f"TRIALS is at least {trials + 1}"
+        least = f"TRIALS is at least {trials + 1 - again}"
         if Manifest(wanted).pauses:
             least = f"maxTrialCount, continuations included, is at least {trials + 1}; name more TRIALS"
         raise ClusterError(f"experiment '{name}' has {trials} trials already: Katib changes nothing unless {least}")

@@ -79,7 +79,7 @@ class Deployment:
             if item.action == "continue":
                 self._delete_ended(item)
             try:
-                self.cluster.apply(EXPERIMENT, item.manifest)
+                self.cluster.apply(EXPERIMENT, item.manifest, force=item.replaces)
             except ClusterError as error:
                 already = f"; applied before it: {', '.join(applied)}" if applied else ""
                 raise ClusterError(f"{error}{already}") from None
@@ -120,7 +120,7 @@ def _try_out(cluster: Cluster, item: DeployDiff) -> None:
     manifest = item.manifest
     if item.action == "continue":
         manifest = {**manifest, "metadata": {**manifest["metadata"], "name": successor(item.name)}}
-    cluster.apply(EXPERIMENT, manifest, dry_run=True)
+    cluster.apply(EXPERIMENT, manifest, dry_run=True, force=item.replaces)
 
 
 def _unchanged(cluster: Cluster, item: DeployDiff) -> list[str]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from katib.search.families import families
 from katib.table.trial_table import TrialRow
+from katib.trial import WITHOUT_RESULT
 
 
 def joined_rows(rows: Iterable[TrialRow], continues: Mapping[str, str]) -> Iterator[TrialRow]:
@@ -35,7 +36,7 @@ def _joined(first: str, rows: Sequence[TrialRow]) -> TrialRow:
         fix=end.fix,
         seconds=sum(row.seconds for row in rows),
         gpu_hours=sum(row.gpu_hours for row in rows),
-        restarts=sum(row.restarts for row in rows),
+        restarts=sum(row.restarts for row in rows) + sum(row.state in WITHOUT_RESULT for row in rows[:-1]),
         pauses=tuple(pauses),
         node=rows[-1].node,
         started=rows[0].started,

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from katib.manifest.configurations import ANNOTATION
-from katib.services import continuations
+from katib.services import reruns
 from katib.services.early_stopping import EarlyStopping
 from katib.services.server import start
 from katib.services.stubs import pb, rpc
@@ -169,12 +169,12 @@ def paused(katib: Katib) -> tuple[str, str]:
 
 def test_nobody_goes_on_while_the_pod_before_still_runs(katib: Katib, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither while its Job may start another pod. A pod that may end yet is waited for, and one that runs on is not."""
-    monkeypatch.setattr(continuations, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(reruns, "WAIT_SECONDS", 0.0)
     good, _ = paused(katib)
     ended, labels = katib.cluster.objects.pop(f"jobs/{good}"), {"katib.kubeflow.org/trial": good}
     katib.cluster.pods = [{"metadata": {"name": "p", "labels": labels}, "status": {"phase": "Running"}}]
     assert f"trial '{good}' goes on once its last pod has ended" in refusal(katib)
-    monkeypatch.setattr(continuations, "END_SECONDS", 0.0)
+    monkeypatch.setattr(reruns, "END_SECONDS", 0.0)
     (other,) = katib.ask(1)
     assert katib.first[other] == other
     katib.cluster.pods[0]["status"]["phase"] = "Succeeded"

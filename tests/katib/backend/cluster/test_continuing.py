@@ -15,8 +15,10 @@ from katib.backend.cluster.model import read_search
 from katib.backend.cluster.run_directories import RunDirectory
 from katib.backend.cluster.status import Curves, progress_of
 from katib.check.manifest import require_sound
+from katib.errors import ClusterError
+from katib.manifest.again import ANNOTATION as AGAIN
 from katib.manifest.experiment import load_experiment
-from katib.manifest.object import PLAN
+from katib.manifest.object import PLAN, Manifest
 from katib.search.sampler import sampler
 from tests.katib.backend.cluster.test_plan_and_causes import manifest, running
 
@@ -155,3 +157,25 @@ def test_hours_of_the_ended_search_still_count() -> None:
     assert [row.hours for row in found.rows] == [2.5 + 1.5]
     assert found.hours_used == 2.5 + 1.5 + 1.25
     assert carried(manifest(), made)["metadata"]["annotations"] == made["metadata"]["annotations"]
+
+
+def test_a_search_whose_failed_trials_run_again_is_the_same_search() -> None:
+    """Katib counts such a trial as one more; whoever deploys counts the configurations."""
+    current = {**manifest(), "status": {"trials": 26}}
+    current["metadata"] = {**current["metadata"], "uid": "1", "annotations": {AGAIN: f"{NAME}-a,{NAME}-b"}}
+    current["spec"] = {**current["spec"], "maxTrialCount": 27, "maxFailedTrialCount": 7}
+    assert diff(manifest(), current).action == "nothing"
+    assert Manifest.of(current).configurations == 25
+    assert as_deployed(current)["spec"] == manifest()["spec"]
+    wanted = manifest()
+    wanted["spec"]["maxTrialCount"] = 26
+    made = diff(wanted, current)
+    assert [str(change) for change in made.changes] == ["trials: 25 -> 26"]
+    assert (made.manifest["spec"]["maxTrialCount"], made.manifest["metadata"]["annotations"][AGAIN]) == (
+        28,
+        f"{NAME}-a,{NAME}-b",
+    )
+    assert made.replaces
+    current["status"] = {"trials": 28}
+    with pytest.raises(ClusterError, match="changes nothing unless TRIALS is at least 27"):
+        diff(wanted, current)

@@ -61,7 +61,7 @@ class Objects(Cluster):
     ) -> bool:
         return True
 
-    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False) -> Object:
+    def apply(self, kind: Kind, manifest: Object, *, dry_run: bool = False, force: bool = False) -> Object:
         assert dry_run
         return manifest
 

@@ -166,7 +166,7 @@ def test_successor_is_a_name_that_katib_takes(name: str, follows: str) -> None:
 
 
 def test_trial_job_has_no_placeholder_left() -> None:
-    assert "${" not in yaml.safe_dump(trial_job(manifest()))
+    assert "${trial" not in yaml.safe_dump(trial_job(manifest()))
 
 
 def test_katibs_prefix_is_removed_from_a_line() -> None:
