@@ -161,6 +161,10 @@ class Run:
     device: str = "auto"
     """cpu, cuda or cuda:N; auto: a GPU where there is one."""
 
+    gpus: int = 1
+    """GPUs that train together, each with an equal share of every batch and a process of its own; the result is the
+    same but for rounding. With --device cpu these are processes on the processor."""
+
     workers: int = 0
     """Processes that read ahead; 0: the training process reads, which is best where the CPU trains."""
 
@@ -180,11 +184,19 @@ class Run:
 
     @property
     def rows(self) -> int:
-        """The most mixtures that are computed at once."""
-        return min(self.micro_batch or self.training.batch_size, self.training.batch_size)
+        """The most mixtures that a process computes at once."""
+        share = self.training.batch_size // self.gpus
+        return min(self.micro_batch or share, share)
 
     def __post_init__(self) -> None:
         check(self)
+        whole = self.training.batch_size
+        if whole % self.gpus:
+            fits = ", ".join(str(number) for number in range(1, min(whole, 16) + 1) if whole % number == 0)
+            raise ConfigError(
+                f"--gpus: {self.gpus} does not divide the {whole} of --batch-size, whose mixtures they share equally; "
+                f"choose among {fits}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

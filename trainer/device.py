@@ -21,19 +21,25 @@ DRIVER = Path("/proc/driver/nvidia/version")
 NODES = Path("/dev")
 
 
-def find_device(name: str) -> torch.device:
-    """Returns the device `name` of this machine.
+def find_device(name: str, gpus: int = 1) -> torch.device:
+    """Returns the device `name` of this machine, the first of `gpus` where there are to be several.
 
     auto is a GPU if one works, else the CPU, with a warning if there is a GPU that does not work. Raises ConfigError,
     and MemoryExhaustedError where the GPU has no memory left.
     """
-    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
+    match, asked = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name), gpus
     if not match:
         raise ConfigError(f"--device: unknown '{name}', valid: auto, cpu, cuda, cuda:N")
     if name == "cpu":
         return torch.device("cpu")
     gpus = _gpus()
+    if asked > 1 and match[1]:
+        raise ConfigError(f"--gpus {asked}: --device {name} is one GPU; --device cuda takes the first {asked}")
     if name == "auto" and not gpus:
+        if asked > 1:
+            raise ConfigError(
+                f"--gpus {asked}: no GPU is usable here: {why_not()}; --device cpu trains in {asked} processes without"
+            )
         if _is_gpu_there():
             print(
                 f"warning: an NVIDIA GPU is present, but CUDA does not work: {why_not()}; the CPU is used "
@@ -47,7 +53,9 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(
             f"--device {name}: this machine has {count(gpus, 'usable GPU')}, from cuda:0; --device cpu works without it"
         )
-    device = torch.device("cuda" if name == "auto" else name)
+    if asked > gpus:
+        raise ConfigError(f"--gpus {asked}: this machine has {count(gpus, 'usable GPU')}; name at most that many")
+    device = torch.device("cuda:0" if asked > 1 else "cuda" if name == "auto" else name)
     _try(device)
     return device
 

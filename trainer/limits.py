@@ -56,6 +56,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "nonfinite_batches": _from(0, "batches per epoch"),
         "micro_batch": _from(1, "mixtures"),
         "workers": _from(0, "processes"),
+        "gpus": _from(1, "GPUs"),
         "checkpoint_minutes": _from(0),
         "room_minutes": Limits(expected="0 to below 100000 minutes", least=0, below=100_000),
         "linger": _from(0),

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from trainer.data.mixing import fitting
 from trainer.data.readers.subset import KIND_NAMES, Indices, Row, Rows, Subset
 from trainer.errors import DataError, DataFaultError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,23 @@ class Batch:
     def pin_memory(self) -> "Batch":
         """Returns the same batch in page-locked memory; the DataLoader calls it for a GPU."""
         return Batch(self.mixtures.pin_memory(), self.targets.pin_memory())
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of each batch one of `size` processes computes; they are numbered from 0."""
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """Returns this process's part; the parts of all processes in order are the whole, and differ by at most one."""
+        first, stop = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
+        return items[first:stop]
+
+
+WHOLE = Share()
+"""The part of a process that computes alone."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +161,14 @@ def validation_batches(
     return [batch for _, group in groups for batch in _chunks(list(group), batch_size)]
 
 
-def loader(batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, pin: bool) -> Iterator[Batch]:
+def loader(
+    batches: Sequence[Sequence[Excerpt]], *, frames: int, workers: int, pin: bool, share: Share = WHOLE
+) -> Iterator[Batch]:
     """Reads `batches` one after the other; `workers` > 0 processes read ahead.
 
-    Raises DataFaultError where a file can no longer be read, or a worker has died.
+    Of each batch only this process's `share` is read, in the length of the whole batch. Raises DataFaultError where a file can no longer be read, or a worker has died.
     """
-    source = _Batches(batches, frames)
+    source = _Batches(batches, frames, share)
     if not workers:
         for index in range(len(source)):
             batch = _whole(source[index])
@@ -197,17 +218,19 @@ class _Batches(Dataset[Batch | str]):
     the DataLoader would put the worker's trace into an exception.
     """
 
-    def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int) -> None:
+    def __init__(self, batches: Sequence[Sequence[Excerpt]], frames: int, share: Share = WHOLE) -> None:
         self._batches = batches
         self._frames = frames
+        self._share = share
         self._memory = _Memory()
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, index: int) -> Batch | str:
-        excerpts = self._batches[index]
-        frames = min(self._frames, max(excerpt.row.frames for excerpt in excerpts))
+        whole = self._batches[index]
+        frames = min(self._frames, max(excerpt.row.frames for excerpt in whole))
+        excerpts = self._share.of(whole)
         mixtures = self._memory.tensor(len(excerpts), frames)
         targets = self._memory.tensor(len(excerpts), 2, frames)
         rows = zip(excerpts, mixtures.numpy(), targets.numpy(), strict=True)
@@ -222,7 +245,7 @@ class _Batches(Dataset[Batch | str]):
                     speech[:, first : first + left] = speech[:, :left]
         except DataFaultError as error:
             return str(error)
-        excerpts[0].row.subset.release()
+        whole[0].row.subset.release()
         return Batch(mixtures, targets)
 
 

@@ -140,18 +140,23 @@ def restore(session: Session, file: Path, identity: Mapping[str, object]) -> Non
     if different := difference(state.get("identity") or {}, identity):
         raise ConfigError(f"{file}: belongs to another training, with {different}; choose another --run-dir")
     try:
-        session.model.load_state_dict(state["model"])
-        session.optimizer.load_state_dict(state["optimizer"])
-        session.scheduler.load_state_dict(state["scheduler"])
-        session.scaler.load_state_dict(state["scaler"])
-        session.progress = Progress.from_dict(state["progress"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None and session.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], session.device)
+        load(session, state)
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DamagedCheckpointError(
             f"{file}: its parts are not those of this version ({_first_line(error)})"
         ) from error
+
+
+def load(session: Session, state: Mapping[str, Any]) -> None:
+    """Restores a session from what `dump` has written, unpacked. Raises whatever torch does where it does not fit."""
+    session.model.load_state_dict(state["model"])
+    session.optimizer.load_state_dict(state["optimizer"])
+    session.scheduler.load_state_dict(state["scheduler"])
+    session.scaler.load_state_dict(state["scaler"])
+    session.progress = Progress.from_dict(state["progress"])
+    torch.set_rng_state(state["random"])
+    if state["random_cuda"] is not None and session.device.type == "cuda":
+        torch.cuda.set_rng_state(state["random_cuda"], session.device)
 
 
 def read(file: Path) -> dict[str, Any]:

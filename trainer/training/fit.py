@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from trainer.config import Run
 from trainer.data.readers.corpora import Corpus
 from trainer.data.readers.subset import SAMPLE_RATE
-from trainer.data.sampling import Batch, Excerpt, loader, select, training_batches, validation_batches
+from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, training_batches, validation_batches
 from trainer.errors import DataFaultError, DivergedError, StorageError
 from trainer.metric_line import metric_line, say, timestamp
 from trainer.run_files import BEST, LAST, PREVIOUS, SUMMARY
@@ -24,8 +24,10 @@ from trainer.text import count
 from trainer.tracking import Tracker
 from trainer.tracking.example import Signals
 from trainer.training.checkpoint import Session, dump, dump_best
+from trainer.training.examples import separated
 from trainer.training.gradients import Gradients
-from trainer.training.losses import gains, pit_si_snr, si_snr
+from trainer.training.group import ALONE, Group
+from trainer.training.losses import pit_si_snr, si_snr
 from trainer.training.progress import EpochRecord, Partial, epoch_line, summary
 from trainer.training.run_directory import RunDirectory
 from trainer.training.stop import Stopped, StopRequest
@@ -56,6 +58,13 @@ class Fit:
     tracker: Tracker
     spent: Callable[[], float]
     """Returns the seconds that all processes of this run have taken so far, including those that were cut off."""
+    group: Group = ALONE
+    """The processes that train together, of which the first alone has a folder and a tracker."""
+
+    def begin(self) -> None:
+        """Scores the unprocessed mixtures, unless a process before this one has done it. Raises Stopped."""
+        if math.isnan(self.session.progress.mixture_val_si_snr):
+            self.session.progress.mixture_val_si_snr = self.mixture_si_snr()
 
     def epochs(self) -> None:
         """Trains until `run.epochs` are done, patience runs out or the run is hopeless.
@@ -97,10 +106,7 @@ class Fit:
         examples = []
         with torch.inference_mode():
             for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
-                estimates = self.gradients.estimate(batch.mixtures)[0].float()
-                orders = torch.stack((estimates, estimates.flip(0)))  # [2, 2, T]
-                best = orders[si_snr(orders, batch.targets).mean(1).argmax()]
-                examples.append(_signals(excerpt.variant, batch.mixtures.cpu(), best.cpu(), batch.targets[0].cpu()))
+                examples.append(separated(excerpt.variant, batch, self.gradients.estimate(batch.mixtures)[0]))
         return examples
 
     def summarize(self, state: str, reason: str | None = None) -> None:
@@ -135,9 +141,10 @@ class Fit:
         )
         self.session.model.train()
         saved = waiting = time.monotonic()
-        for batch in self._load(batches[partial.batches :]):
+        left = batches[partial.batches :]
+        for excerpts, batch in zip(left, self._load(left, share=self.group.share), strict=True):
             partial.waited += time.monotonic() - waiting
-            self._step(batch, epoch, partial)
+            self._step(batch, len(excerpts), epoch, partial)
             partial.batches += 1
             self._leave_if_asked(started)
             if time.monotonic() - saved >= 60 * self.run.checkpoint_minutes:
@@ -146,17 +153,22 @@ class Fit:
                 saved = time.monotonic()
             waiting = time.monotonic()
 
-    def _step(self, batch: Batch, epoch: int, partial: Partial) -> None:
-        """Takes one step of the optimiser, or skips the batch where its loss or gradient is not finite."""
+    def _step(self, batch: Batch, mixtures: int, epoch: int, partial: Partial) -> None:
+        """Takes one step of the optimiser, or skips the batch where its loss or gradient is not finite.
+
+        `batch` is this process's share of so many `mixtures`, which may be empty at the end of an epoch.
+        """
         session, training = self.session, self.run.training
         self.gradients.zero()
         loss = 0.0
-        for part in batch.split(self.run.rows):
-            loss += self.gradients(part.mixtures, part.targets, 1 / len(batch.mixtures)).item()
+        for part in batch.split(self.run.rows) if len(batch.mixtures) else ():
+            loss += self.gradients(part.mixtures, part.targets, 1 / mixtures).item()
+        loss = self.group.total(loss)
         # This comes first, so that fp16's scaler does not see the step.
         if not math.isfinite(loss):
             self._skip(epoch, "loss", loss)
             return
+        self.group.add_gradients(session.model)
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
         if math.isfinite(norm):
@@ -168,8 +180,8 @@ class Fit:
             return
         session.scaler.step(session.optimizer)
         session.scaler.update()
-        partial.mixtures += len(batch.mixtures)
-        partial.loss_sum += loss * len(batch.mixtures)
+        partial.mixtures += mixtures
+        partial.loss_sum += loss * mixtures
 
     def _skip(self, epoch: int, what: str, value: float) -> None:
         """Counts a batch that is skipped. Raises DivergedError where there are too many of them."""
@@ -235,13 +247,16 @@ class Fit:
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
         batches, values = self._validation(), defaultdict[str, list[float]](list)
-        total = 0.0
+        own: list[list[float]] = []
         with torch.inference_mode():
-            for excerpts, batch in zip(batches, self._load(batches), strict=True):
+            for batch in self._load(batches[self.group.share.rank :: self.group.share.size]):
                 scored = score(batch).double()
-                total += scored.sum().item()
-                for excerpt, value in zip(excerpts, scored.tolist(), strict=True):
-                    values[excerpt.variant].append(value)
+                own.append([scored.sum().item(), *scored.tolist()])
+        total = 0.0
+        for excerpts, (summed, *scores) in zip(batches, self.group.interleaved(own), strict=True):
+            total += summed
+            for excerpt, value in zip(excerpts, scores, strict=True):
+                values[excerpt.variant].append(value)
         variants = {name: math.fsum(scored) / len(scored) for name, scored in sorted(values.items())}
         return Scores(total / sum(map(len, values.values())), variants)
 
@@ -255,10 +270,12 @@ class Fit:
             batch_size=self.run.rows,
         )
 
-    def _load(self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None) -> Iterator[Batch]:
+    def _load(
+        self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None, share: Share = WHOLE
+    ) -> Iterator[Batch]:
         workers = self.run.workers if workers is None else workers
         pin = self.session.device.type == "cuda"
-        for batch in loader(batches, frames=self._frames, workers=workers, pin=pin):
+        for batch in loader(batches, frames=self._frames, workers=workers, pin=pin, share=share):
             yield batch.to(self.session.device)
 
     @property
@@ -282,17 +299,3 @@ class Fit:
             fix += f", or --precision fp32 (now {training.precision})"
         lr = self.session.optimizer.param_groups[0]["lr"]
         return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")
-
-
-def _signals(variant: str, mixture: Tensor, estimates: Tensor, targets: Tensor) -> Signals:
-    """Returns a separated mixture for the tracker; the estimates get the level that they have in the mixture.
-
-    Args:
-        variant: what the mixture [1, T] shows.
-        estimates: [2, T], in the order of the targets.
-        targets: [2, T].
-    """
-    estimates = estimates * gains(estimates.unsqueeze(0), mixture)[0]
-    score = si_snr(estimates, targets).mean()
-    channels = torch.cat([mixture, estimates, targets])
-    return Signals(f"{variant}, {score:.2f} dB", channels.numpy(), SAMPLE_RATE)

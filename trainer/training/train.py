@@ -4,7 +4,6 @@ All of the input is checked first; only then is the run directory opened.
 """
 
 import contextlib
-import math
 import os
 import shutil
 import sys
@@ -36,11 +35,13 @@ from trainer.tracking import NoTracker, open_tracker
 from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.continuation import continued
 from trainer.training.fit import Fit
-from trainer.training.gradients import Gradients
+from trainer.training.group import PeerLostError
 from trainer.training.memory import exhausted, is_out_of_memory
 from trainer.training.progress import Progress
+from trainer.training.replicas import Replicas
 from trainer.training.room import Room
 from trainer.training.run_directory import RunDirectory, hold, spent_seconds
+from trainer.training.setup import gradients_of, set_up_torch
 from trainer.training.stop import Stopped, StopRequest
 from trainer.training.takeover import taken_over
 
@@ -79,21 +80,21 @@ def _train(
 ) -> int:
     """Trains in the run directory and returns the exit code. Raises TrainerError."""
     started = time.monotonic()
-    _set_up_torch(run, device)
+    set_up_torch(run, device)
     session = new_session(run.training, device)
-    if run.compile:
-        session.model.compile()
     for note in resume(session, folder.path, identity):
         say(f"warning: {note}")
-    resumed = not math.isnan(session.progress.mixture_val_si_snr)
     finished = session.progress.finished(run.epochs, run.patience, run.hopeless)
+    replicas = Replicas()
+    if run.gpus > 1 and not finished:
+        replicas.start(run, session, stop)
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
     spent = _spent(run, session, started, finished)
-    fit = Fit(run, corpus, session, _gradients(run, session), folder, identity, stop, tracker, spent)
+    gradients = gradients_of(run, session)
+    fit = Fit(run, corpus, session, gradients, folder, identity, stop, tracker, spent, replicas.group)
     code = 1
     try:
-        if not resumed:
-            session.progress.mixture_val_si_snr = fit.mixture_si_snr()
+        fit.begin()
         _announce(run, corpus, session)
         fit.summarize("finished" if finished else "running")
         if not finished:
@@ -106,9 +107,12 @@ def _train(
     except Stopped:
         code = stop.exit_code
         _summarize_end(fit, "stopped")
+    except PeerLostError as error:
+        raise replicas.cause(error) from error
     except (DivergedError, DataFaultError, RuntimeError, MemoryError) as error:
         code = _fail(fit, error)
     finally:
+        replicas.close()
         raised = sys.exception()
         code = raised.exit_code if isinstance(raised, TrainerError) else code
         tracker.finish(code, str(raised or ""), _tracking_seconds(session, stop))
@@ -155,11 +159,6 @@ def _spent(run: Run, session: Session, started: float, finished: bool) -> Callab
     return lambda: before if finished else before + time.monotonic() - started
 
 
-def _gradients(run: Run, session: Session) -> Gradients:
-    record = run.cuda_graph and session.device.type == "cuda"
-    return Gradients(session.model, run.training.precision, session.scaler, run.rows, record)
-
-
 def _tracking_seconds(session: Session, stop: StopRequest) -> float:
     """Returns how long the tracker may take to end: a hundredth of the training, or STOP_SECONDS after a signal."""
     trained = sum(record.seconds for record in session.progress.history)
@@ -174,7 +173,8 @@ def _unless_read_to_end(seconds: float) -> float:
 def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     """Prints the model and the corpus, and for a resumed run the finished epochs with their original times."""
     training, progress = run.training, session.progress
-    say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}")
+    together = f", {run.gpus} processes with {training.batch_size // run.gpus} mixtures each" if run.gpus > 1 else ""
+    say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}{together}")
     for note in find(training.model).notes(session.device):
         say(note)
     say(
@@ -237,22 +237,12 @@ def _finished(run: Run, progress: Progress) -> str:
 
 
 def _device(run: Run) -> torch.device:
-    device = find_device(run.device)
+    device = find_device(run.device, run.gpus)
     if device.type != "cuda" and run.training.precision == "fp16":
         raise ConfigError(f"--precision fp16: needs a GPU, this is {device.type}; choose bf16 or fp32")
     if run.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ConfigError(f"--compile: needs a C++ compiler, there is no {compiler}; train without, or install it")
     return device
-
-
-def _set_up_torch(run: Run, device: torch.device) -> None:
-    """Allows TF32 for fp32 products where the GPU has it, and only reproducible kernels where `run` requests them."""
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-        # cuBLAS needs this to be reproducible, and reads it when CUDA starts, which is later.
-        if run.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(run.deterministic)
 
 
 def _check_rows(run: Run, corpus: Corpus) -> None:
