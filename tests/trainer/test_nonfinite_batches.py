@@ -25,6 +25,7 @@ from trainer.models import build
 from trainer.training import fit
 from trainer.training.checkpoint import new_session
 from trainer.training.gradients import Gradients
+from trainer.training.group import ALONE
 
 
 def summary(run_dir: Path) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def test_the_scaler_of_fp16_hears_nothing_of_a_loss_that_is_not_finite() -> None
     session.scaler = GradScaler("cpu", init_scale=4.0)
     gradients = Gradients(session.model, "fp32", session.scaler, 2, record=False)
     run = SimpleNamespace(training=training, rows=2, nonfinite_batches=5)
-    given: dict[str, Any] = {"run": run, "session": session, "gradients": gradients}
+    given: dict[str, Any] = {"run": run, "session": session, "gradients": gradients, "group": ALONE}
     parts: dict[str, Any] = {field.name: given.get(field.name) for field in fields(fit.Fit)}
     loop = fit.Fit(**parts)
     good = Batch(torch.randn(2, 2000), torch.randn(2, 2, 2000))
@@ -189,12 +190,12 @@ def test_the_scaler_of_fp16_hears_nothing_of_a_loss_that_is_not_finite() -> None
         )
 
     partial = session.progress.partial
-    loop._step(good, 1, partial)
+    loop._step(good, 2, 1, partial)
     before = state()
-    loop._step(bad, 1, partial)
+    loop._step(bad, 2, 1, partial)
     torch.testing.assert_close(flat(state()), flat(before), rtol=0, atol=0)
     assert (partial.nonfinite_batches, partial.steps, partial.mixtures) == (1, 1, 2)
     session.scaler.update(1e38)
-    loop._step(Batch(good.mixtures * 1e-3, good.targets), 1, partial)
+    loop._step(Batch(good.mixtures * 1e-3, good.targets), 2, 1, partial)
     assert partial.nonfinite_batches == 1
     assert session.scaler.get_scale() < 1e38

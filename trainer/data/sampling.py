@@ -166,7 +166,8 @@ def loader(
 ) -> Iterator[Batch]:
     """Reads `batches` one after the other; `workers` > 0 processes read ahead.
 
-    Of each batch only this process's `share` is read, in the length of the whole batch. Raises DataFaultError where a file can no longer be read, or a worker has died.
+    Of each batch only this process's `share` is read, in the length of the whole batch. Raises DataFaultError where a
+    file can no longer be read, or a worker has died.
     """
     source = _Batches(batches, frames, share)
     if not workers:

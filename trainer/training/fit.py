@@ -103,11 +103,11 @@ class Fit:
         """Returns the first `count` validation mixtures as the model separates them now."""
         self.session.model.eval()
         batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
-        examples = []
         with torch.inference_mode():
-            for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True):
-                examples.append(separated(excerpt.variant, batch, self.gradients.estimate(batch.mixtures)[0]))
-        return examples
+            return [
+                separated(excerpt.variant, batch, self.gradients.estimate(batch.mixtures)[0])
+                for (excerpt,), batch in zip(batches, self._load(batches, workers=0), strict=True)
+            ]
 
     def summarize(self, state: str, reason: str | None = None) -> None:
         """Writes summary.json, unless the run ended before there was anything to report.
@@ -154,10 +154,7 @@ class Fit:
             waiting = time.monotonic()
 
     def _step(self, batch: Batch, mixtures: int, epoch: int, partial: Partial) -> None:
-        """Takes one step of the optimiser, or skips the batch where its loss or gradient is not finite.
-
-        `batch` is this process's share of so many `mixtures`, which may be empty at the end of an epoch.
-        """
+        """Takes a step with a share, maybe none, of the `mixtures`; skips it where loss or gradient is not finite."""
         session, training = self.session, self.run.training
         self.gradients.zero()
         loss = 0.0
@@ -247,7 +244,7 @@ class Fit:
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
         batches, values = self._validation(), defaultdict[str, list[float]](list)
-        own: list[list[float]] = []
+        own = []
         with torch.inference_mode():
             for batch in self._load(batches[self.group.share.rank :: self.group.share.size]):
                 scored = score(batch).double()

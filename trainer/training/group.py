@@ -1,10 +1,10 @@
 """What the processes of one training tell each other: losses, gradients, scores, and that one of them has failed.
 
 Each process computes its share of every batch with its own copy of the network. What they add up here is the same in
-each, bit for bit, so that the copies stay equal. Messages go through the processor (gloo), gradients of GPUs from one to
-the other (NCCL). The gradients are added up between the backward pass and clipping and not within it, as torch's
-DistributedDataParallel does by hooks: a recorded step (CUDA graph) then holds no communication, and a process may have
-no mixture of a small last batch.
+each, bit for bit, so that the copies stay equal. Messages go through the processor (gloo), gradients of GPUs from one
+to the other (NCCL). The gradients are added up after the backward pass and not within it, as the hooks of torch's
+DistributedDataParallel do: a recorded step (CUDA graph) then holds no communication, and a process may have no mixture
+of a small last batch.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trainer.data.sampling import Share
+from trainer.data.sampling import WHOLE, Share
 from trainer.errors import DataFaultError, TrainerError
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Group:
     (DataFaultError, MemoryError, ReplicaError), or PeerLostError.
     """
 
-    share: Share = Share()
+    share: Share = WHOLE
 
     @property
     def first(self) -> bool:
@@ -66,7 +66,7 @@ class Group:
         return loss if self.alone else sum(self._exchange(loss))
 
     def interleaved(self, rows: list[list[float]]) -> list[list[float]]:
-        """Returns the rows of all processes in order, where process r of n has the rows r, r + n, r + 2 n, …"""
+        """Returns the rows of all processes in order: process r of n has the rows r, r + n, r + 2 n and so on."""
         if self.alone:
             return rows
         parts = self._exchange(rows)
@@ -84,7 +84,8 @@ class Group:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         with _listening():
             dist.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def spread(self, data: bytes | memoryview) -> bytes:
@@ -104,7 +105,7 @@ class Group:
         messages = [json.loads(text) for text in _gathered(json.dumps({"value": value}).encode())]
         for rank, message in enumerate(messages):
             if "failure" in message:
-                raise _failure(rank, *message["failure"])
+                raise failure(rank, *message["failure"])
         return [message["value"] for message in messages]
 
 
@@ -117,13 +118,14 @@ def join(share: Share, rendezvous: Path, device: torch.device) -> Group:
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, "lo" if sys.platform == "linux" else "lo0")
     backend = "gloo" if device.type == "cpu" else f"cpu:gloo,{device.type}:nccl"
-    store = dist.FileStore(str(rendezvous), share.size)
+    store = dist.FileStore(str(rendezvous), share.size)  # type: ignore[attr-defined]
     with _listening():
         dist.init_process_group(backend, store=store, rank=share.rank, world_size=share.size, timeout=TIMEOUT)
     return Group(share)
 
 
-def _failure(rank: int, kind: str, text: str) -> Exception:
+def failure(rank: int, kind: str, text: str) -> Exception:
+    """Returns the error of process `rank`, of one of three kinds."""
     if kind == DATA:
         return DataFaultError(text)
     return MemoryError(text) if kind == MEMORY else ReplicaError(f"process {rank} of the training has failed: {text}")

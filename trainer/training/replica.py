@@ -12,7 +12,6 @@ import threading
 import traceback
 from pathlib import Path
 
-
 from trainer.data.readers.corpora import open_corpus
 from trainer.data.readers.seen import memory
 from trainer.errors import DataFaultError, TrainerError
@@ -25,7 +24,7 @@ from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, answer
 from trainer.training.room import Room
 from trainer.training.run_directory import RunDirectory
-from trainer.training.setup import device_of, gradients_of, set_up_torch
+from trainer.training.setup import gradients_of, set_up_torch
 from trainer.training.stop import StopRequest
 
 

@@ -61,6 +61,13 @@ class Replicas:
 
         Raises Stopped where a signal comes meanwhile, and ReplicaError where a process does not start.
         """
+        try:
+            self._start(run, session, stop)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, run: Run, session: Session, stop: StopRequest) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="trainer-"))
         rendezvous = self._folder / "rendezvous"
         for rank in range(1, run.gpus):
