@@ -42,6 +42,9 @@ class Flag(BaseModel):
     expected: str = ""
     at_most: str = ""
     """The flag whose value this one's may not exceed."""
+    divides: str = ""
+    """The flag whose value this one's must divide, which is `whole` where it is not given."""
+    whole: int = 1
 
     def problem(self, text: str) -> str:
         """Returns what is wrong with `text` as its value; empty if nothing is."""
@@ -131,15 +134,20 @@ class Trainer(BaseModel):
         return next(filter(None, map(known.problem, values)), "")
 
     def excess(self, flag: str, given: Mapping[str, Sequence[str]]) -> str:
-        """Returns how the value of `flag` exceeds that of the flag that limits it; empty if it does not.
+        """Returns how the value of `flag` does not fit that of the flag that limits it; empty if it does.
 
         `given` are the flags of a command with their values; what is no whole number there is not compared.
         """
-        other = self.flags[flag].at_most if flag in self.flags else ""
-        values = [given.get(name, ()) for name in (flag, other)]
+        known = self.flags.get(flag, Flag(type=""))
+        other = known.at_most or known.divides
+        values = [given.get(flag, ()), given.get(other, (str(known.whole),) if known.divides else ())]
         if not all(len(words) == 1 and words[0].isdecimal() for words in values):
             return ""
         value, most = (int(words[0]) for words in values)
+        if known.divides:
+            fits = [str(number) for number in range(1, min(most, 64) + 1) if most % number == 0]
+            problem = f"{value} does not divide the {most} of {other}, choose among {', '.join(fits)}"
+            return problem if value and most % value else ""
         return f"{value} does not fit, expected at most the {most} of {other}" if value > most else ""
 
     def switched(self, flag: str) -> str | None:

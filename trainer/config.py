@@ -192,11 +192,8 @@ class Run:
         check(self)
         whole = self.training.batch_size
         if whole % self.gpus:
-            fits = ", ".join(str(number) for number in range(1, min(whole, 16) + 1) if whole % number == 0)
-            raise ConfigError(
-                f"--gpus: {self.gpus} does not divide the {whole} of --batch-size, whose mixtures they share equally; "
-                f"choose among {fits}"
-            )
+            fits = ", ".join(str(number) for number in range(1, min(whole, 64) + 1) if whole % number == 0)
+            raise ConfigError(f"--gpus: {self.gpus} does not divide the {whole} of --batch-size, choose among {fits}")
 
 
 @dataclass(frozen=True, kw_only=True)

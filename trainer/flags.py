@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainer.config import Run, Training
-from trainer.limits import AT_MOST, CHOICES, LIMITS, flag
+from trainer.limits import AT_MOST, CHOICES, DIVIDES, LIMITS, flag
 from trainer.models import MODELS, find
 
 
@@ -55,6 +55,9 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
         row["expected"] = limits.expected
     if field.name in AT_MOST:
         row["at_most"] = flag(AT_MOST[field.name])
+    if field.name in DIVIDES:
+        other = next(other for other in fields(Training) if other.name == DIVIDES[field.name])
+        row |= {"divides": flag(other.name), "whole": other.default}
     if optional:
         row["optional"] = True
     if field.default is MISSING:

@@ -56,7 +56,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "nonfinite_batches": _from(0, "batches per epoch"),
         "micro_batch": _from(1, "mixtures"),
         "workers": _from(0, "processes"),
-        "gpus": _from(1, "GPUs"),
+        "gpus": Limits(expected="1 to 64 GPUs", least=1, below=65),
         "checkpoint_minutes": _from(0),
         "room_minutes": Limits(expected="0 to below 100000 minutes", least=0, below=100_000),
         "linger": _from(0),
@@ -69,6 +69,9 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
 
 AT_MOST: Mapping[str, str] = MappingProxyType({"hopeless": "epochs"})
 """Fields that may not exceed another field."""
+
+DIVIDES: Mapping[str, str] = MappingProxyType({"gpus": "batch_size"})
+"""Fields that must divide another field."""
 
 CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
     {

@@ -69,6 +69,13 @@ def test_a_flag_may_not_exceed_the_one_that_limits_it(epochs: str) -> None:
     assert (trainer().excess("--hopeless", given) == "") == accepted("--hopeless", "2", "--epochs", epochs)
 
 
+@pytest.mark.parametrize("batch", [["--batch-size", "6"], []])
+@pytest.mark.parametrize("gpus", ["1", "3", "4", "8"])
+def test_the_number_of_gpus_divides_the_batch(gpus: str, batch: list[str]) -> None:
+    given = {"--gpus": [gpus]} | ({batch[0]: batch[1:]} if batch else {})
+    assert (trainer().excess("--gpus", given) == "") == accepted("--gpus", gpus, *batch)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -45,8 +45,8 @@ class PeerLostError(ReplicaError):
 class Group:
     """The processes that train together, of which this is one; alone it is all of them, and nothing is exchanged.
 
-    Every method but `share` and `first` is to be called by all of them. It raises the failure of another process
-    (DataFaultError, MemoryError, ReplicaError), or PeerLostError.
+    All of them must call a method that exchanges something. It raises the failure of another process (DataFaultError,
+    MemoryError, ReplicaError), or PeerLostError.
     """
 
     share: Share = WHOLE
