@@ -116,7 +116,7 @@ def test_the_death_of_another_process_ends_all(
     uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is that of the process that died."""
-    monkeypatch.setattr(train, "_announce", lambda *_: os.kill(*children(os.getpid()), signal.SIGKILL))
+    monkeypatch.setattr(train, "_announce", lambda *_: os.kill(children(os.getpid())[0], signal.SIGKILL))
     assert Training(uneven).here(tmp_path / "run", *SHORT, "--gpus", "2") == 128 + signal.SIGKILL
     assert capfd.readouterr().err == (
         "error: process 1 of the training's 2 was ended by SIGKILL, and so all end; the same command resumes\n"
