@@ -116,8 +116,11 @@ class Spec(Strict):
             raise ValueError(
                 "key 'metric' is missing: its name and direction, such as {name: loss, direction: minimize}"
             )
-        if self.early_stopping.name == PROMOTE:
-            raise ValueError(f"early_stopping {PROMOTE} needs checkpoints of our trainer; a command takes medianstop")
+        if self.early_stopping.name == PROMOTE and not self.resume:
+            raise ValueError(
+                f"early_stopping {PROMOTE}: a trial that it pauses goes on later, and the spec does not say"
+                " `resume: true`, that the command does so; or take medianstop"
+            )
         if self.resume and RUN_DIR not in placeholders(self.command):
             raise ValueError("resume: the command has no {run_dir} in which it could go on")
         field = self.next_phase.field if self.next_phase else None

@@ -32,6 +32,8 @@ from katib.trial import CONTINUES_LABEL
 from katib.yaml_reader import resolve
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+TRIAL = "${trialParameters.trialName}"
+"""The placeholder of the name of a trial."""
 DEADLINE_MARGIN = 3
 """Multiple of the estimated duration: waiting for a GPU counts towards activeDeadlineSeconds too."""
 
@@ -132,7 +134,13 @@ def command(spec: Spec, site: Site) -> list[str]:
     """
     if spec.command is not None:
         searched = {name: f"${{trialParameters.{name}}}" for name in spec.search}
-        return filled(spec.command, _values(spec, site) | searched)
+        values = _values(spec, site) | searched
+        if not pauses(spec):
+            return filled(spec.command, values)
+        # A continuation on Katib is another trial, and its label says in whose run directory it goes on.
+        trial = f"${{{CONTINUES}:-{TRIAL}}}"
+        words = filled(spec.command, values | {RUN_DIR: values[RUN_DIR].replace(TRIAL, trial)})
+        return ["sh", "-c", " ".join(words)]
     words = ["python", "-m", "trainer", Flags.MODEL, spec.model]
     words += [Flags.DATA_DIR, _data(site), Flags.RUN_DIR, _run_dir(spec)]
     words += [Flags.EPOCHS, str(spec.epochs), Flags.LINGER, str(site.job.linger_seconds)]
@@ -241,7 +249,7 @@ def _data(site: Site) -> str:
 
 
 def _run_dir(spec: Spec) -> str:
-    return f"{RUNS}/{spec.name}/${{trialParameters.trialName}}"
+    return f"{RUNS}/{spec.name}/{TRIAL}"
 
 
 def pauses(spec: Spec) -> bool:

@@ -39,7 +39,10 @@ def fits(spec: Spec, manifest: Manifest) -> bool:
 def _placed(spec: Spec, manifest: Manifest) -> dict[str, str] | None:
     """Returns the epochs and folders in the manifest's command; None where it is not that of the spec."""
     searched = {name: f"${{trialParameters.{name}}}" for name in spec.search}
-    return found_in(spec.command or [], manifest.command, fixed_words(spec) | searched)
+    words = manifest.command
+    if manifest.pauses and words[:2] == ["sh", "-c"]:
+        words = words[2].split()
+    return found_in(spec.command or [], words, fixed_words(spec) | searched)
 
 
 def _candidates(own_spec: str) -> Iterator[Spec]:

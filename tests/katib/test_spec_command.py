@@ -1,6 +1,7 @@
 """A spec with the command of a trainer of one's own: examples/quadratic, really run, and what is refused before that."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -261,6 +262,10 @@ def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
     assert "does not say `resume: true`, that the command goes on" in refused(*extend)
     assert "its command has no {epochs}, so that no run can go on" in refused(*extend, resume=True, command=seedless)
     assert "its spec has no next phase" in refused("arch")
+    promote = {"name": "promote"}
+    assert "the spec does not say `resume: true`, that the command does so; or take medianstop" in refused(
+        "local", early_stopping=promote
+    )
     assert "the command has no {seed}" in refused("arch", next_phase=phase, command=seedless)
     assert "next_phase.field 'sample': no placeholder of the command takes it: " in refused(
         "arch", next_phase=phase | {"field": "sample"}
@@ -269,6 +274,49 @@ def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
         "arch", "--experiment", "x", next_phase=phase
     )
     assert not (searched / "runs/quadratic-arch").exists()
+
+
+GOES_ON = """
+import pathlib, sys, time
+rate, epochs, out = float(sys.argv[1]), int(sys.argv[2]), pathlib.Path(sys.argv[3])
+out.mkdir(parents=True, exist_ok=True)
+history = out / "history"
+print(history.read_text() if history.exists() else "", end="", flush=True)
+for epoch in range(history.read_text().count("\\n") + 1 if history.exists() else 1, epochs + 1):
+    line = f"loss={rate / epoch:.6f}\\n"
+    with history.open("a") as file:
+        file.write(line)
+    print(line, end="", flush=True)
+    time.sleep(0.15)
+"""
+
+
+def test_a_command_that_resumes_may_pause(folder: Path) -> None:
+    """By promote it goes on where it was, here in its own folder, on Katib in that of its first trial."""
+    (folder / "train.py").write_text(GOES_ON)
+    rule = {"name": "promote", "rung_epochs": [2]}
+    search = {"rate": yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text())["search"]["rate"]}
+    command = "python3 train.py {rate} {epochs} {run_dir}"
+    spec = changed(folder, command=command, early_stopping=rule, search=search, epochs=6, trials=6, resume=True)
+    done = katib("local", spec)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(katib("results", "quadratic", "--format", "json").stdout)
+    assert any(row["pauses"] and row["epochs"] == 6 for row in rows)
+    for row in rows:
+        lines = (folder / "runs/quadratic" / row["trial"] / "history").read_text().splitlines()
+        rate = float(row["assignments"]["rate"])
+        # None was trained twice, and what was trained before its pause counts.
+        assert lines == [f"loss={rate / epoch:.6f}" for epoch in range(1, len(lines) + 1)]
+        assert row["epochs"] <= len(lines) <= 6
+    assert katib("plan", spec).stderr == ""
+    text = katib("render", spec).stdout
+    (folder / "manifest.yaml").write_text(text)
+    assert "error" not in katib("check", "manifest.yaml").stdout.replace("0 errors", "")
+    argv = load_experiment(text, "quadratic").trial("first-2", {"rate": "0.5"}).argv
+    words = [word.replace("/runs", str(folder / "katib")) for word in argv]
+    for label, trial in (("first", "first"), ("", "first-2")):
+        subprocess.run(words, env={**os.environ, "SEPSWEEP_CONTINUES": label}, check=True, capture_output=True)
+        assert (folder / "katib/quadratic" / trial / "history").exists()
 
 
 def test_only_a_spec_that_the_user_names_is_repeated(searched: Path) -> None:
