@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -14,10 +15,14 @@ import torch
 from tests.tiny_corpus import write_subset
 from tests.trainer.test_resume import assert_same, metric_lines, read_until, state
 from tests.trainer.training import Training
+from trainer.command_line import parse
+from trainer.config import Run
+from trainer.data.sampling import Share
 from trainer.errors import TrainerError
 from trainer.training import train
 from trainer.training.group import DATA, MEMORY, OTHER, failure
 from trainer.training.memory import is_out_of_memory
+from trainer.training.replicas import Start, given
 
 SHORT = ("--epochs", "2")
 
@@ -136,6 +141,14 @@ def test_a_file_that_another_process_cannot_read_ends_all_as_it_ends_one(
     assert error.count("\n") == 1
     assert json.loads((run_dir / "summary.json").read_text())["state"] == "data fault"
     assert state(run_dir)["progress"]["partial"]["batches"] == 3
+
+
+def test_another_process_has_all_settings_of_the_first(corpus: Path, tmp_path: Path) -> None:
+    """Those of the model's config, too, whose class is made in each process."""
+    run = parse(Training(corpus).arguments(tmp_path / "run", "--model", "dprnn", "--hidden-size", "8", "--gpus", "2"))
+    assert isinstance(run, Run)
+    start = Start(given(run), given(run.training), Share(1, 2), torch.device("cpu"), tmp_path)
+    assert repr(pickle.loads(pickle.dumps(start)).run) == repr(run)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(DATA, 5), (OTHER, 1)])

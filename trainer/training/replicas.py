@@ -13,19 +13,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import torch
 import torch.distributed as dist
 
-from trainer.config import Run
+from trainer.config import Run, Training, with_fields
 from trainer.data.sampling import Share
 from trainer.training.checkpoint import Session, dump
 from trainer.training.group import ALONE, Group, PeerLostError, ReplicaError, join
 from trainer.training.setup import device_of
 from trainer.training.stop import Stopped, StopRequest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
@@ -34,12 +37,28 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Start:
-    """What a process must know, pickled on its standard input."""
+    """What a process must know, pickled on its standard input.
 
-    run: Run
+    The settings are given by name, because their classes have the fields of the model and are made in each process.
+    """
+
+    settings: dict[str, object]
+    training: dict[str, object]
     share: Share
     device: torch.device
     rendezvous: Path
+
+    @property
+    def run(self) -> Run:
+        """The settings."""
+        model = str(self.training["model"])
+        training = with_fields(Training, model)(**self.training)  # type: ignore[arg-type]
+        return with_fields(Run, model)(**self.settings, training=training)  # type: ignore[arg-type]
+
+
+def given(settings: "DataclassInstance") -> dict[str, object]:
+    """Returns the settings by name, without those of the training."""
+    return {field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "training"}
 
 
 def answer(exit_code: int, problem: str = "") -> bytes:
@@ -72,7 +91,8 @@ class Replicas:
         rendezvous = self._folder / "rendezvous"
         for rank in range(1, run.gpus):
             device = device_of(run, session.device, rank)
-            self._processes.append(_started(Start(run, Share(rank, run.gpus), device, rendezvous)))
+            start = Start(given(run), given(run.training), Share(rank, run.gpus), device, rendezvous)
+            self._processes.append(_started(start))
         for process in self._processes:
             self._await(process, stop)
         threading.Thread(target=self._watch, daemon=True).start()
@@ -144,9 +164,8 @@ def _started(start: Start) -> "subprocess.Popen[bytes]":
         # Ctrl-C is for this process, and a group of its own can be killed with all that reads ahead for it.
         process_group=0,
     )
-    given = cast(IO[bytes], process.stdin)
-    pickle.dump(start, given)
-    given.flush()
+    pickle.dump(start, input := cast(IO[bytes], process.stdin))
+    input.flush()
     return process
 
 
