@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from katib.trainer_contract import METRIC, UNIT
 from katib.untrusted import parse_json
 
-UNITS = r"[A-Za-z0-9%/^_.-]{1,16}"
+UNITS = r"[A-Za-z0-9%/_.-]{1,16}"
 """The form of a unit, which stands in tables, pages and sentences."""
 SEED_DEVIATION = 0.13
 """Standard deviation (dB) of METRIC between seeds of a configuration: 0.127 in repeated DPRNN trainings on PolSESS."""

@@ -59,7 +59,7 @@ class Metric(Strict):
 
     name: Annotated[str, spelled(r"[A-Za-z][\w./-]*", "have letters, digits and _ . / - only, and begin with a letter")]
     direction: Literal["maximize", "minimize"]
-    unit: Annotated[str, spelled(UNITS, "have at most 16 letters, digits and % / ^ _ . - only")] | None = None
+    unit: Annotated[str, spelled(UNITS, "have at most 16 letters, digits and % / _ . - only")] | None = None
     """That of its values, as tables, pages and verdicts write it: %, bits, m/s."""
     noise: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """The standard deviation between seeds of one configuration, where it is known beforehand."""

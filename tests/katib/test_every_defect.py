@@ -23,8 +23,8 @@ SPEC: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
 SPEC["first_suggestions"] = [{"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}]
 SPEC["gpu_hours"] = 12.5
 OWN: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "examples/quadratic/quadratic.yaml").read_text())
-OWN |= {"resume": True, "fixed": {"seed": 7}}
-OWN["metric"]["regexp"] = r"loss=(\S+)"
+OWN |= {"resume": True, "wandb": True, "fixed": {"seed": 7}}
+OWN["metric"] |= {"regexp": r"loss=(\S+)", "unit": "%", "noise": 0.1}
 SITE_: dict[str, Any] = yaml.safe_load(default_site().read_text()) | {
     "pull_secrets": ["registry"],
     "node_selector": {"gpu": "h200"},
