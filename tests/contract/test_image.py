@@ -1,10 +1,15 @@
 """The trainer's image against what it is built from and what the manifest expects of it."""
 
 import re
+import runpy
+import shutil
 import subprocess
 import sys
+import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
@@ -44,3 +49,40 @@ def test_the_image_runs_as_the_user_of_the_site() -> None:
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == [f"{site['user']['uid']}:{site['user']['gid']}"]
     assert 'ENTRYPOINT ["python", "-m", "trainer"]' in last
+
+
+def test_what_is_removed_from_the_image_is_there_and_nothing_that_torch_links_to() -> None:
+    """A pattern that no longer matches would leave the image larger; one that matches too much would break it."""
+    if torch.version.cuda is None or find_spec("triton") is None or shutil.which("readelf") is None:
+        pytest.skip("torch without CUDA has none of it; readelf tells what links to what")
+    packages = Path(torch.__file__).parents[1]
+    patterns = runpy.run_path(str(ROOT / "images/trainer/slim.py"))["UNUSED"]
+    removed = {pattern: list(packages.glob(pattern)) for pattern in patterns}
+    assert [pattern for pattern, paths in removed.items() if not paths] == []
+    libraries = [*packages.glob("torch/lib/*.so*"), *packages.glob("nvidia/*/lib/*.so*")]
+    kept = [str(path) for path in libraries if path not in {path for paths in removed.values() for path in paths}]
+    command = ["readelf", "-d", *kept]
+    dynamic = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    linked = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
+    assert {"libcudnn.so.9", "libcusolver.so.12"} <= linked
+    assert [path for paths in removed.values() for path in paths if path.name in linked] == []
+
+
+def test_triton_gets_its_driver_without_a_compiler(tmp_path: Path) -> None:
+    """What driver.sh has compiled is what `cc` hands over, for this source alone."""
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    if shutil.which("gcc") is None or not headers.exists() or find_spec("triton") is None:
+        pytest.skip("gcc, Python's headers or triton is not installed")
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    folder, source = tmp_path / "triton", tmp_path / "driver.c"
+    subprocess.run(["sh", "images/trainer/driver.sh", str(folder)], cwd=ROOT, env=environment, check=True)
+    shutil.copy(ROOT / "images/trainer/cc", folder / "cc")
+    shutil.copy(folder / "driver.c", source)
+    command = [str(folder / "cc"), str(source), "-O3", "-shared", "-o", str(tmp_path / "made.so"), "-lcuda"]
+    subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, check=True)
+    assert (tmp_path / "made.so").read_bytes() == (folder / "driver.so").read_bytes()
+    needed = subprocess.run(["readelf", "-d", str(tmp_path / "made.so")], capture_output=True, text=True, check=True)
+    assert "libcuda.so.1" in needed.stdout
+    source.write_text("int other;")
+    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, "--build-arg COMPILER=g++" in done.stderr) == (1, True)
