@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from katib.errors import SpecError, nearest
 from katib.ranges import Range, text_of
 from katib.spec import Spec
-from katib.trainer_contract import Flags
-from katib.trainer_flags import flag_of, setting_of, trainer
+from katib.trainer_contract import Flags, is_own
+from katib.trainer_flags import flag_of, own_model, setting_of, trainer
 
 
 def require_flags(
@@ -35,6 +35,9 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     where = f"spec of {spec.name}:"
     if found := trainer().problem(Flags.MODEL, [spec.model], None):
         yield f"{where} model {found}"
+    # Whoever has the spec has the model: without it, nothing of the spec could be compared with its flags.
+    if is_own(spec.model) and own_model(spec.model).absent:
+        yield f"{where} model {own_model(spec.model).unknown}"
     given_flags = {**fixed, Flags.EPOCHS: [str(spec.epochs)]}
     for name in spec.fixed:
         flag = flag_of(name)
@@ -62,6 +65,11 @@ def _phase(spec: Spec) -> Iterator[str]:
     where = f"spec of {spec.name}:"
     if found := _unknown(spec, phase.field):
         yield f"{where} next_phase.field '{phase.field}': {found}"
+        return
+    if flag_of(phase.field) in trainer().flags:
+        model = trainer().model(spec.model)
+        fields = f"; it has {', '.join(map(setting_of, model.flags))}" if model else ""
+        yield f"{where} next_phase.field '{phase.field}': is a setting, no field of {spec.model}'s config{fields}"
         return
     for text in phase.texts:
         if found := trainer().problem(flag_of(phase.field), [text], spec.model):

@@ -5,7 +5,7 @@ import re
 from statistics import mean
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from katib.document import Strict
 from katib.ranges import Text, Value, text_of
@@ -81,10 +81,17 @@ class Baseline(Strict):
 
 
 class Architecture(Strict):
-    """The architecture sweep of the next phase: a setting of the model or a placeholder of the command, with values."""
+    """The architecture sweep of the next phase: a field of the model's config or a placeholder of the command."""
 
     field: Text
     values: list[Value] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Architecture":
+        twice = [text for number, text in enumerate(self.texts) if text in self.texts[:number]]
+        if twice:
+            raise ValueError(f"values: {twice[0]} stands there twice; remove one")
+        return self
 
     @property
     def texts(self) -> list[str]:

@@ -8,13 +8,14 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from katib.errors import nearest
-from katib.trainer_contract import Flags, is_own, program, run_trainer
+from katib.trainer_contract import Exit, Flags, is_own, program, run_trainer
 
 FILE = Path(__file__).with_suffix(".json")
 NONE = "None"
@@ -90,7 +91,7 @@ class Trainer(BaseModel):
 
     def model(self, name: str) -> Model | None:
         """Returns a model of ours, or what the source of one's own says; None where that cannot be told here."""
-        return own_model(name)[0] if is_own(name) else self.models.get(name)
+        return own_model(name).known if is_own(name) else self.models.get(name)
 
     def unknown(self, flag: str, model: str | None) -> str:
         """Returns why a training of `model` (None: of any) does not have `flag`; empty if it does, or nobody knows."""
@@ -121,7 +122,7 @@ class Trainer(BaseModel):
         if len(values) > 1 and not known.many:
             return f"'{values[1]}' is one word too many: {flag} takes one"
         if flag == Flags.MODEL and is_own(values[0]):
-            return own_model(values[0])[1]
+            return own_model(values[0]).problem
         if flag == Flags.CURRICULUM and is_own(values[0]):
             return "" if values[0] == model else f"'{values[0]}' is unknown, valid: auto, all, {model or 'a model'}"
         if flag == Flags.PRESET:
@@ -160,22 +161,37 @@ class Trainer(BaseModel):
         return [name for name, flag in self.flags.items() if flag.required and name not in given]
 
 
-@cache
-def own_model(word: str) -> tuple[Model | None, str]:
-    """Returns what the source of the model `word` (my_package.my_model:MODEL) says, and what is wrong with it.
+@dataclass(frozen=True)
+class OwnModel:
+    """A model of one's own, as its source has it: its flags, or why they are unknown here, or what is wrong with it."""
 
-    Both are empty where its presets and fields do not stand there, so that only the trainer can judge its flags.
-    """
+    known: Model | None = None
+    unknown: str = ""
+    problem: str = ""
+    absent: bool = False
+    """Whether its module is not found."""
+
+
+@cache
+def own_model(word: str) -> OwnModel:
+    """Returns what the source of the model `word` (my_package.my_model:MODEL) says; no module is run for it."""
     try:
         answer = run_trainer([*program("trainer.models"), word], timeout=SOURCE_SECONDS)
     except OSError as error:
-        return None, f"{word} cannot be read ({error})"
+        return OwnModel(unknown=f"{word} cannot be read here ({error})")
+    if answer.code == Exit.BAD_INPUT:
+        return OwnModel(problem=answer.problem.removeprefix("model "))
     if answer.code:
-        return None, answer.problem.removeprefix("model ")
+        return OwnModel(unknown=f"{word} cannot be read here ({answer.problem})")
     said = json.loads(answer.output)
+    if "absent" in said:
+        return OwnModel(unknown=said["absent"].removeprefix("model "), absent=True)
     if said["presets"] is None or said["fields"] is None:
-        return None, ""
-    return Model(presets=said["presets"], flags={flag_of(name): row for name, row in said["fields"].items()}), ""
+        return OwnModel(
+            unknown=f"{word}: its presets are not written out as {{name: Config(…)}} beside their dataclass"
+        )
+    flags = {flag_of(name): row for name, row in said["fields"].items()}
+    return OwnModel(known=Model.model_validate({"presets": said["presets"], "flags": flags}))
 
 
 @cache
@@ -192,3 +208,10 @@ def flag_of(name: str) -> str:
 def setting_of(flag: str) -> str:
     """Returns the name of the setting of a flag."""
     return flag.removeprefix("--").replace("-", "_")
+
+
+def fields_in(given: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Returns the fields of a model's config among the flags of a command, with values that are no placeholders."""
+    known = {*trainer().flags, Flags.SET}
+    values = {flag: words[0] for flag, words in given.items() if len(words) == 1 and flag not in known}
+    return {setting_of(flag): text for flag, text in values.items() if text and "${" not in text}

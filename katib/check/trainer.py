@@ -18,7 +18,7 @@ from katib.check.template import PLACEHOLDER
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, rungs
 from katib.text import number
 from katib.trainer_contract import Flags, is_own
-from katib.trainer_flags import flag_of, trainer
+from katib.trainer_flags import flag_of, own_model, trainer
 
 FILLED_IN = re.compile(f"{PLACEHOLDER.pattern}|{KUBERNETES_VARIABLE.pattern}")
 ENDS = "each trial ends at once with exit code 2, and after maxFailedTrialCount of them the search has failed"
@@ -52,6 +52,12 @@ SEARCHED = error(
     finds="a search parameter with possible values that its flag of python -m trainer does not take",
     effect="every trial that draws such a value ends at once with exit code 2",
     fix="narrow min and max or the list, or change parameterType: a whole number needs int",
+)
+OWN_MODEL = warning(
+    "trainer-own-model",
+    finds="a --model of one's own whose source is not found here, or does not tell its flags",
+    effect="flags of its config cannot be compared with it; each trial with a wrong one ends at once with exit code 2",
+    fix="start this in the folder that holds its package, or with that folder on PYTHONPATH",
 )
 RUNG = warning(
     "rung-after-end",
@@ -90,11 +96,20 @@ def training(top: Node) -> Iterator[Defect]:
     model = next((item.values[0][0] for item in given if item.flag == Flags.MODEL and item.values), None)
     model = model if model is not None and (is_own(model) or model in trainer().models) else None
     own = {item.flag for item in given}
+    yield from _own_model(given)
     for item in given:
         yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
     yield from _excess(given)
     yield from _count(given, words[0][1])
     yield from _rungs(spec["earlyStopping"], given)
+
+
+def _own_model(given: Sequence[Given]) -> Iterator[Defect]:
+    """Yields the defect of a model whose flags nobody knows here."""
+    for item in given:
+        for text, node in item.values[:1]:
+            if item.flag == Flags.MODEL and is_own(text) and (unknown := own_model(text).unknown):
+                yield OWN_MODEL.at(node, unknown)
 
 
 def _words(container: Node) -> list[tuple[str, Node]]:

@@ -10,7 +10,15 @@ from katib.cli._declared import command_spec, declared
 from katib.cli.options import Data, Json, Model, Seeds, Yes, seeds_of
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
-from katib.conclude.architecture import own_value, plan_architecture, require_model, require_phase, swept
+from katib.conclude.architecture import (
+    chosen,
+    own_value,
+    plan_architecture,
+    require_architectures,
+    require_model,
+    require_phase,
+    swept,
+)
 from katib.conclude.confirmation import SEEDS, find_verdict
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
 from katib.conclude.sizes import SIZES
@@ -50,10 +58,11 @@ def arch(
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
         table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
         require_model(table, spec.model)
-        own, problem = own_value(spec, manifest, phase.field, kept)
-        problems.append(problem)
         verdict, runs = find_verdict(where.out, table), wanted or SEEDS
+        own, problem = own_value(spec, manifest, chosen(table, verdict), phase.field, kept)
+        problems.append(problem)
         plan = plan_architecture(table, manifest, phase.field, phase.texts, seeds=runs, verdict=verdict, own=own)
+        require_architectures(plan, manifest, kept)
         follow_up = propose(plan, manifest, follow_up)
     if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)

@@ -19,7 +19,7 @@ from katib.conclude.follow_up import FollowUp
 from katib.conclude.noise import known_beforehand, pooled, quantile
 from katib.conclude.plan import RUN, FollowUpPlan, Group, experiment_name
 from katib.conclude.selection import candidates
-from katib.conclude.sizes import Size, known_sizes
+from katib.conclude.sizes import ArchitectureError, Size, known_sizes, sizes
 from katib.conclude.verdict import Verdict
 from katib.errors import FolderError, ResultError, SpecError
 from katib.manifest.object import Manifest
@@ -68,17 +68,47 @@ def require_model(table: TrialTable, model: str) -> None:
         raise FolderError(f"experiment '{table.identity.name}' is a search of {trained}, not of {model}")
 
 
-def own_value(spec: Spec, manifest: Manifest, field: str, kept: Path) -> tuple[str | None, str]:
-    """Returns the value of `field` in the search's own architecture; or None, and why the trainer cannot tell it.
+def chosen(table: TrialTable, verdict: Verdict | None) -> Mapping[str, str]:
+    """Returns the configuration of the search that is swept: the confirmed one, or the first candidate.
 
-    It is None, too, where the search varies it. `kept` is the file of known sizes. Raises FolderError where it cannot
-    be written.
+    Raises ResultError where the search has none.
+    """
+    if verdict:
+        return verdict.configuration
+    found = candidates(table, 1)
+    if not found:
+        raise ResultError(nothing_to_go_by(table))
+    return found[0].configuration
+
+
+def own_value(
+    spec: Spec, manifest: Manifest, configuration: Mapping[str, str], field: str, kept: Path
+) -> tuple[str | None, str]:
+    """Returns the value of `field` in the search's own `configuration`; or None, and why the trainer cannot tell it.
+
+    It is None, too, where a command's search varies it. `kept` is the file of known sizes. Raises FolderError where it
+    cannot be written.
     """
     if spec.command is not None:
         fixed = spec.fixed.get(field)
         return None if fixed is None or isinstance(fixed, list) else text_of(fixed), ""
-    (own,), problem = known_sizes(manifest, "", [""], kept)
+    (own,), problem = known_sizes(manifest, [configuration], kept)
     return own.text(field) if own else None, problem
+
+
+def require_architectures(plan: FollowUpPlan, manifest: Manifest, kept: Path) -> None:
+    """Raises SpecError for the first architecture of the sweep that our trainer, where it is installed, does not take.
+
+    `kept` is the file of known sizes, which grows. Raises FolderError where it cannot be written.
+    """
+    for group in plan.groups if manifest.trains_ours else ():
+        try:
+            sizes(manifest, [group.configuration], kept)
+        except ArchitectureError as error:
+            value = group.configuration[plan.field]
+            raise SpecError(f"next_phase.values: {plan.field} {value}: {error}") from None
+        except ResultError:
+            return
 
 
 def plan_architecture(
@@ -94,14 +124,10 @@ def plan_architecture(
     """Returns the sweep of `field` with the search's confirmed configuration, or with its first candidate.
 
     `own` is the value in the search itself, or None where that varies it; the runs and confirming runs with it are not
-    repeated. Raises ResultError where
-    the search has no candidate.
+    repeated. Raises ResultError where the search has no candidate.
     """
-    found = candidates(table, 1)
-    if not found:
-        raise ResultError(nothing_to_go_by(table))
-    best = dict(verdict.configuration) if verdict else dict(found[0].configuration)
-    known = dict(verdict.seeds) if verdict else known_runs(found[0], table, manifest)
+    best = dict(chosen(table, verdict))
+    known = dict(verdict.seeds) if verdict else known_runs(candidates(table, 1)[0], table, manifest)
     at_best = best.get(field) if own is None else own
     return FollowUpPlan(
         purpose="arch",
@@ -125,15 +151,15 @@ def swept(backend: Backend, follow_up: FollowUp, kept: Path) -> tuple[list[Varia
     `kept` is the file of known sizes. Raises FolderError where it cannot be written.
     """
     plan = follow_up.plan
-    values = [group.configuration[plan.field] for group in plan.groups]
-    sizes: list[Size | None] = [None] * len(values)
+    configurations = [group.configuration for group in plan.groups]
+    described: list[Size | None] = [None] * len(configurations)
     problem = ""
     if follow_up.manifest.trains_ours:
-        sizes, problem = known_sizes(follow_up.manifest, plan.field, values, kept)
+        described, problem = known_sizes(follow_up.manifest, configurations, kept)
     earlier = [plan.search, experiment_name(plan.search, "confirm")]
     before = [row for name in earlier if backend.begun(name) for row in backend.table(name).rows]
     batch, metric = follow_up.manifest.number(Flags.BATCH_SIZE), follow_up.manifest.measure
-    return variants(plan, follow_up.table, batch, sizes, before, metric), problem
+    return variants(plan, follow_up.table, batch, described, before, metric), problem
 
 
 def variants(

@@ -12,7 +12,8 @@ from katib.errors import ResultError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.ranges import text_of
-from katib.trainer_contract import Flags, program, run_trainer
+from katib.trainer_contract import Exit, Flags, program, run_trainer
+from katib.trainer_flags import fields_in, flag_of
 from katib.untrusted import checked, read_json
 
 DESCRIBE_SECONDS = 600
@@ -36,32 +37,42 @@ class Size:
         return text_of(value) if isinstance(value, bool | int | float | str) else None
 
 
-def known_sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> tuple[list[Size | None], str]:
+class ArchitectureError(ResultError):
+    """The trainer does not take an architecture."""
+
+    exit_code = 2
+
+
+def known_sizes(
+    manifest: Manifest, configurations: Sequence[Mapping[str, str]], kept: Path
+) -> tuple[list[Size | None], str]:
     """Returns the sizes as `sizes` does, or None for each and the reason where the trainer cannot tell them.
 
     Raises FolderError where the file `kept` cannot be written.
     """
     try:
-        return [*sizes(manifest, field, values, kept)], ""
+        return [*sizes(manifest, configurations, kept)], ""
     except ResultError as error:
-        return [None] * len(values), str(error)
+        return [None] * len(configurations), str(error)
 
 
-def sizes(manifest: Manifest, field: str, values: Sequence[str], kept: Path) -> list[Size]:
-    """Returns the size of each variant, and of the search's own architecture where a value is empty.
+def sizes(manifest: Manifest, configurations: Sequence[Mapping[str, str]], kept: Path) -> list[Size]:
+    """Returns the size of the architecture that each of the `configurations` of a search has.
 
     Sizes that are known already are read from the file `kept`, and new ones are added to it. Raises ResultError where
-    the trainer cannot describe one, FolderError where the file cannot be written.
+    the trainer cannot describe one, ArchitectureError where it does not take it, FolderError where the file cannot be
+    written.
     """
     known = _kept(kept)
-    own = " ".join(described_words(manifest))
+    of_preset = known.get(" ".join(_preset(manifest)))
     found = []
-    for value in values:
-        words = described_words(manifest, field if value else "", value)
+    for configuration in configurations:
+        fields = _fields(manifest, configuration)
+        words = described_words(manifest, configuration)
         key = " ".join(words)
         if key not in known:
-            same = known.get(own)
-            known[key] = same if same and same.text(field) == value else describe(words)
+            same = of_preset and all(of_preset.text(name) == text for name, text in fields.items())
+            known[key] = of_preset if of_preset and same else describe(words)
             # The file is written after each variant: the next one may take a minute, or fail.
             write_whole(kept, [json.dumps({name: asdict(size) for name, size in known.items()}, indent=2)])
         found.append(known[key])
@@ -78,25 +89,32 @@ def _kept(path: Path) -> dict[str, Size]:
 def describe(words: Sequence[str]) -> Size:
     """Returns the size of the model that the arguments `words` of `trainer describe` name.
 
-    Raises ResultError with the trainer's last line where it fails.
+    Raises ArchitectureError or ResultError with the trainer's last line where it fails.
     """
     try:
         answer = run_trainer([*program(), "describe", *words, "--json"], timeout=DESCRIBE_SECONDS)
     except OSError as error:
         raise ResultError(f"parameters and multiply-adds are unknown: trainer describe: {error}") from None
+    if answer.code == Exit.BAD_INPUT:
+        raise ArchitectureError(answer.problem)
     if answer.code:
         raise ResultError(f"parameters and multiply-adds are unknown: trainer describe: {answer.problem}")
     described = json.loads(answer.output)
     return Size(**{field: described[field] for field in ("parameters", "multiply_adds", "seconds", "configuration")})
 
 
-def described_words(manifest: Manifest, field: str = "", value: int | str = "") -> list[str]:
-    """Returns the arguments of `describe` for the model of a search's trials, with another `value` of a `field`."""
+def described_words(manifest: Manifest, configuration: Mapping[str, str]) -> list[str]:
+    """Returns the arguments of `describe` for the model that trials of a search train with a `configuration`."""
+    fields = _fields(manifest, configuration)
+    return [*_preset(manifest), *(word for name, text in fields.items() for word in (flag_of(name), text))]
+
+
+def _preset(manifest: Manifest) -> list[str]:
     given = manifest.flags
-    words = [
-        word
-        for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS)
-        if flag in given
-        for word in (flag, *given[flag])
-    ]
-    return [*words, *(["--" + field.replace("_", "-"), str(value)] if field else [])]
+    flags = [flag for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS) if flag in given]
+    return [word for flag in flags for word in (flag, *given[flag])]
+
+
+def _fields(manifest: Manifest, configuration: Mapping[str, str]) -> dict[str, str]:
+    """Returns the fields of the model's config that the search fixes or the configuration has."""
+    return fields_in({**manifest.flags, **{flag_of(name): [text] for name, text in configuration.items()}})

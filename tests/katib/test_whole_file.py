@@ -30,4 +30,4 @@ def test_sizes_that_cannot_be_kept_are_one_line(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "runs").write_text("no folder")
     monkeypatch.setattr("katib.conclude.sizes.describe", lambda words: Size(1, 1, 4.0, {}))
     with pytest.raises(FolderError, match=r"sizes\.json: cannot be written"):
-        sizes(Manifest({"trialTemplate": {"trialSpec": {}}}), "", [""], tmp_path / "runs" / "sizes.json")
+        sizes(Manifest({"trialTemplate": {"trialSpec": {}}}), [{}], tmp_path / "runs" / "sizes.json")

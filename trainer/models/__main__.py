@@ -4,20 +4,23 @@ import json
 import sys
 
 from trainer.errors import ConfigError
-from trainer.models.source import own_source
+from trainer.models.source import AbsentModuleError, own_source
 
 
-def main(words: list[str]) -> int:
-    """Prints what the source of each model says, one JSON object a line, and returns the exit code."""
+def main(word: str) -> int:
+    """Prints what the source of the model says as a JSON object, and returns the exit code."""
     try:
-        for source in map(own_source, words):
-            fields = None if source.fields is None else {name: one.row for name, one in source.fields.items()}
-            print(json.dumps({"presets": source.presets, "fields": fields}))
+        source = own_source(word)
+    except AbsentModuleError as error:
+        print(json.dumps({"absent": str(error)}))
+        return 0
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    fields = None if source.fields is None else {name: field.row for name, field in source.fields.items()}
+    print(json.dumps({"presets": source.presets, "fields": fields}))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1]))

@@ -53,6 +53,10 @@ class Source:
     fields: Mapping[str, ConfigField] | None
 
 
+class AbsentModuleError(ConfigError):
+    """The module of a model of one's own is not among those that Python finds here."""
+
+
 def read_source(file: Path, entry: str = "MODEL") -> Source | None:
     """Returns what `file` says of its model; None where it has no `entry`. Raises ConfigError for what is no Python."""
     try:
@@ -104,7 +108,7 @@ def locate(module: str) -> Path:
         finders = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         spec = next(filter(None, finders), None)
         if spec is None:
-            raise ConfigError(
+            raise AbsentModuleError(
                 f"no module {name} here; start in the folder that holds {parts[0]}, or put that folder on PYTHONPATH"
             )
         if number == len(parts) and spec.origin and spec.origin.endswith(".py"):
@@ -128,7 +132,7 @@ def own_source(word: str) -> Source:
             file = locate(module)
         source = read_source(file, entry)
     except ConfigError as error:
-        raise ConfigError(f"model {word}: {error}") from error
+        raise type(error)(f"model {word}: {error}") from error
     if source is None:
         known = entries(ast.parse(file.read_bytes()))
         having = nearest(entry, known) if known else "write one (docs/extend.md, A model)"

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from katib.backend.local.corpus import fingerprint, of_tables
+from katib.backend.local.own_model import require_model
 from katib.backend.local.variables import unset, variables
 from katib.backend.local.volumes import HOST_PATH, corpus_volume, mounted_folders, stand_ins
 from katib.errors import FolderError, ManifestError
@@ -160,6 +161,8 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         raise FolderError(f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' for it; leave --data out")
     prepared = Launcher(experiment, data and data.resolve(), runs.resolve(), _slots(experiment))
     _check_command(prepared)
+    example = prepared.launch("example", _all(experiment, ""), None)
+    require_model(experiment.name, example.argv, example.env)
     return prepared
 
 

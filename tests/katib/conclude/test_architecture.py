@@ -125,26 +125,26 @@ def test_the_searchs_own_architecture_is_timed_by_the_searchs_own_runs() -> None
 def test_parameters_and_multiply_adds_are_the_trainers_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the real `describe`; the second time from the file, which a damaged one is not."""
     kept = tmp_path / "new" / "sizes.json"
-    small, own = sizes(MANIFEST, "hidden_size", ["8", ""], kept)
+    small, own = sizes(MANIFEST, [{"hidden_size": "8"}, {"lr": "0.001"}], kept)
     assert (small.configuration["hidden_size"], small.parameters < own.parameters) == (8, True)
     assert small.multiply_adds < own.multiply_adds
     kept.write_text(kept.read_text().replace(str(small.parameters), "7"))
-    assert sizes(MANIFEST, "hidden_size", ["8"], kept)[0].parameters == 7
+    assert sizes(MANIFEST, [{"hidden_size": "8"}], kept)[0].parameters == 7
     kept.write_text("[]")
-    assert sizes(MANIFEST, "hidden_size", ["8"], kept) == [small]
+    assert sizes(MANIFEST, [{"hidden_size": "8"}], kept) == [small]
     kept.write_text(json.dumps({"--model dprnn --preset debug": asdict(own)}))
     monkeypatch.setattr(module, "describe", None)  # the variant that the search had is known
-    assert sizes(MANIFEST, "hidden_size", [str(own.configuration["hidden_size"])], kept) == [own]
+    assert sizes(MANIFEST, [{"hidden_size": str(own.configuration["hidden_size"])}], kept) == [own]
 
 
 def test_what_the_trainer_cannot_describe_is_one_line() -> None:
-    with pytest.raises(ResultError, match=r"are unknown: trainer describe: .*layer") as error:
+    with pytest.raises(ResultError, match=r"^--layers: dprnn has no such field") as error:
         describe(["--model", "dprnn", "--preset", "debug", "--layers", "3"])
     assert "\n" not in str(error.value)
 
 
 def test_what_describe_is_asked_is_what_the_trials_train() -> None:
-    assert described_words(MANIFEST, "hidden_size", 64) == [
+    assert described_words(MANIFEST, {"lr": "0.001", "hidden_size": "64"}) == [
         "--model",
         "dprnn",
         "--preset",
