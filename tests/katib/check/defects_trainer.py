@@ -53,6 +53,10 @@ DEFECTS: Defects = {
         {"TRAINER.command": ours(first=("--model", "sepfomer"))},
         {"trainer-value TRAINER.command[4]"},
     ),
+    "model of one's own that is not here": (
+        {"TRAINER.command": ours("--depth", "3", first=("--model", "nowhere.model:MODEL"))},
+        {"?trainer-own-model TRAINER.command[4]"},
+    ),
     "no model": ({"TRAINER.command": ours(first=())}, {"trainer-flag-missing TRAINER.command[2]"}),
     "preset that the model does not have": (also("--preset", "huge"), {f"trainer-value {at(1)}"}),
     "curriculum that is not there": (also("--curriculum", "SepFormer"), {f"trainer-value {at(1)}"}),
