@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from katib.backend.cluster.model import read_search
 from katib.manifest.object import Manifest
 from katib.trainer_flags import own_model
-from katib.yaml_reader import read_documents
 from tests.verbs import katib
 
 EXAMPLE = Path(__file__).parents[2] / "examples/own_model"
@@ -37,11 +37,11 @@ def test_it_renders_and_is_sound(folder: Path) -> None:
     Path("manifest.yaml").write_text(rendered.stdout)
     assert katib("check", "manifest.yaml", "--strict").stdout == "manifest.yaml: nothing found\n"
     assert ("torch" in sys.modules) == loaded
-    (document,) = read_documents(rendered.stdout)
-    manifest = Manifest.of(document.value)
+    document = yaml.safe_load(rendered.stdout)
+    manifest = Manifest.of(document)
     assert manifest.labels["sepsweep/model"] == "lab.gru_mask.MODEL"
     assert manifest.model == "lab.gru_mask:MODEL"
-    item = document.value | {"metadata": {**manifest.metadata, "uid": "1"}}
+    item = document | {"metadata": {**manifest.metadata, "uid": "1"}}
     assert read_search(item).model == "lab.gru_mask:MODEL"
 
 
