@@ -61,7 +61,8 @@ def sliced(site: Site) -> Site:
 def quadratic() -> Spec:
     """Returns the example's spec, whose program is not in the image but on a volume."""
     spec = load_spec("examples/quadratic/quadratic.yaml")
-    command = str(spec.command).replace("train.py", f"{PACKAGES}/repository/examples/quadratic/train.py")
+    there = {"train.py": f"{PACKAGES}/repository/examples/quadratic/train.py"}
+    command = [there.get(word, word) for word in spec.command or ()]
     return spec.model_copy(update={"command": command, "image": "local/base:dev"})
 
 
