@@ -85,7 +85,7 @@ NOT_ON_KATIB = warning(
     finds=f"a budget in GPU-hours ({ANNOTATION})",
     effect="stock Katib does not know it, and the search runs until maxTrialCount; Sepsweep's services propose nothing"
     " once it is spent and pause what runs, and the Experiment stays Running",
-    fix="on Katib use Sepsweep's services; `make stop` ends the search for good",
+    fix="on Katib use Sepsweep's services; `make delete` ends the search",
 )
 
 

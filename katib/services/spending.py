@@ -14,7 +14,7 @@ from katib.services.objects import ExperimentObject, TrialObject
 from katib.trial import ENDED, state_of
 from katib.tries import elapsed, seconds
 
-FIX = f"raise the experiment's annotation {ANNOTATION} and it goes on; make stop ends it"
+FIX = f"raise the experiment's annotation {ANNOTATION} and it goes on; make delete ends it"
 
 
 class SpentError(ClusterError):

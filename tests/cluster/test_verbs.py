@@ -106,6 +106,18 @@ def test_stop_ends_running_trials_and_starts_no_more(verb: Verb, katib_of: Begin
     assert verb("stop", "dprnn", "--yes")[0] == 1
 
 
+def test_a_search_whose_budget_is_spent_is_deleted_and_not_stopped(verb: Verb, katib_of: Begin, tools: Tools) -> None:
+    """Katib would never end it, since no trial is left that could fail."""
+    katib = katib_of()
+    katib.state(katib.trial(f"{NAME}-paused", job=False), "EarlyStopped", 2.0)
+    tools.cluster.merge(EXPERIMENT, NAME, {"metadata": {"annotations": {"sepsweep/gpu-hours": "0.5"}}})
+    code, _, err = verb("stop", "dprnn", "--yes")
+    assert (code, "its budget in GPU-hours is spent" in err, "make delete" in err) == (1, True, True), err
+    found = tools.cluster.get(EXPERIMENT, NAME)
+    assert found is not None
+    assert "sepsweep/stopped" not in found["metadata"]["annotations"]
+
+
 def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
     verb: Verb, katib_of: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

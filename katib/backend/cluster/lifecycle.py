@@ -28,7 +28,7 @@ from katib.backend.cluster.kinds import (
     name_of,
 )
 from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_pod, read_search, read_trial
-from katib.backend.cluster.status import no_experiment
+from katib.backend.cluster.status import Curves, no_experiment, read_progress
 from katib.errors import ClusterError
 from katib.tries import elapsed
 
@@ -115,6 +115,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has already ended ({search.state})")
+    _require_end(cluster, search)
     patch: Object = {} if search.stopped else {"metadata": {"annotations": {STOPPED: _signature(cluster)}}}
     if search.trials < search.max_trials:
         patch["spec"] = {"maxFailedTrialCount": 1}
@@ -170,6 +171,18 @@ def wait_until_gone(cluster: Cluster, search: Search, timeout: float = TIMEOUT_S
     raise ClusterError(
         f"pods of '{search.name}' still exist after {timeout:.0f} s; the run directories were not touched"
     )
+
+
+def _require_end(cluster: Cluster, search: Search) -> None:
+    """Raises ClusterError where nothing runs and nothing will, since Katib ends a search only when a trial ends."""
+    if search.budget is None or activity(cluster, search).active:
+        return
+    (progress,) = read_progress(cluster, Curves(), search.name)
+    if progress.hours_used >= search.budget:
+        raise ClusterError(
+            f"experiment '{search.name}': its budget in GPU-hours is spent, and Katib ends a search only with a trial"
+            " that runs; make delete ends it and keeps the run directories, and make deploy GPU_HOURS=… goes on"
+        )
 
 
 def _selector(search: Search) -> str:

@@ -9,7 +9,7 @@ from katib.backend.cluster.kinds import EXPERIMENT_LABEL, QUEUE_LABEL, Object, a
 from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import owner_of
 from katib.backend.cluster.pod import read_pod as read_pod
-from katib.manifest.gpu_hours import hours_before
+from katib.manifest.gpu_hours import hours_before, known_budget
 from katib.manifest.object import OWN_SPEC, Manifest
 from katib.measure import Measure, measure_of
 from katib.text import number
@@ -120,6 +120,8 @@ class Search:
     stopped_at: datetime | None
     proposer: str
     """The algorithm, after which its suggestion service is named."""
+    budget: float | None
+    """The budget in GPU-hours; None where it has none."""
     hours_before: Mapping[str, float]
     """GPU-hours by trial that were spent in the search that this one continues."""
 
@@ -178,6 +180,7 @@ def read_search(item: Object) -> Search:
         stopped_by=clean(stopped_by),
         stopped_at=instant(stopped_at),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
+        budget=known_budget(annotations),
         hours_before=hours_before(annotations),
     )
 

@@ -60,7 +60,9 @@ def shortage(
         for item in objects[POD]
         if SUGGESTION_LABEL in labels_of(item) and labels_of(item).get(EXPERIMENT_LABEL) == search.name
     ]
-    cause = shortage_of(search, suggestion, pods, warnings())
+    # Those of a deleted experiment of the same name are still there for an hour.
+    recent = [event for event in warnings() if search.created is None or event.time >= search.created]
+    cause = shortage_of(search, suggestion, pods, recent)
     crashed = _crashed(pods)
     if crashed and cause and (line := _last_line(cluster, *crashed)):
         return Cause(f"{cause.problem}; its last line: {line}", cause.fix)
