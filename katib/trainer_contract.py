@@ -32,6 +32,10 @@ DATA_VOLUME, RUNS_VOLUME = "data", "runs"
 
 SUMMARY, CONFIG, BEST = "summary.json", "config.json", "best.pt"
 """Files of a run directory: the history, the settings, the weights of the best epoch."""
+MICRO_BATCH = "micro_batch.json"
+"""The file with the smaller batches with which a run goes on after its memory ran out."""
+TAKES_LESS = re.compile(r"with (\d+) x .* at once .*--micro-batch (\d+) fits and gives the same result: the next start")
+"""What the message of exit code 4 says where the next start goes on with smaller batches, as it does once."""
 EVALUATED = ("val", "test")
 """The subsets of a corpus that a network may have been evaluated on."""
 WANDB_ADDRESS = "wandb/url"

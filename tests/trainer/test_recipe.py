@@ -132,7 +132,7 @@ sys.exit(main(sys.argv[1:]))
 
 def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -> None:
     """Six mixtures of the published DPRNN need more than the 0.6 GB that the process may take: exit code 4 and one
-    line. The same command with the setting that the line names trains.
+    line. The same command goes on once with the setting that the line names.
     """
 
     def run(*flags: str) -> "subprocess.CompletedProcess[str]":
@@ -160,7 +160,12 @@ def test_out_of_memory_names_a_setting_that_fits(corpus: Path, tmp_path: Path) -
     (line,) = failed.stderr.splitlines()
     assert all(part in line for part in ("out of memory on cpu", "--batch-size 6", "--precision fp32"))
     assert summary(tmp_path / "trial")["state"] == "out of memory"
-    named = re.search(r"--micro-batch \d+", line)
+    named = re.search(r"--micro-batch (\d+) fits and gives the same result: the next start takes it", line)
     assert named is not None, line
-    again = run(*named[0].split())
+    assert json.loads((tmp_path / "trial" / "micro_batch.json").read_text()) == {
+        "micro_batch": int(named[1]),
+        "failed": 6,
+    }
+    again = run()
+    assert f"note: --micro-batch {named[1]}, since 6 at once ran out of memory" in again.stdout
     assert again.returncode == 0, again.stderr

@@ -1,17 +1,26 @@
 """Recognises a lack of memory, and finds out by trying what would fit.
 
-The failed step must have released its tensors before that.
+The failed step must have released its tensors before that. What fits is kept in the run directory, and the next start
+goes on with it, once: the batch of a step stays the same, so that the result does, too.
 """
 
+import contextlib
 import gc
+import json
+from dataclasses import replace
 
 import torch
 
 from trainer.config import Run
+from trainer.data.readers.regular import read_regular
 from trainer.data.readers.subset import SAMPLE_RATE
-from trainer.errors import MemoryExhaustedError
+from trainer.errors import MemoryExhaustedError, StorageError
+from trainer.metric_line import say
+from trainer.run_files import MICRO_BATCH
 from trainer.training.checkpoint import Session, dump
 from trainer.training.gradients import Gradients
+from trainer.training.run_directory import RunDirectory
+from trainer.training.stop import Stopped
 
 _MESSAGES = (
     "can't allocate memory",
@@ -29,10 +38,29 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, kinds) or any(message in str(error) for message in _MESSAGES)
 
 
-def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
+def fitting(run: Run) -> Run:
+    """Returns `run` with the smaller micro-batch that was found after its memory ran out; `run` itself without one."""
+    path = run.run_dir / MICRO_BATCH
+    try:
+        size = json.loads(read_regular(path))["micro_batch"]
+    except FileNotFoundError:
+        return run
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        size = None
+    if type(size) is not int or size < 1:
+        say(f"warning: {path}: holds no micro-batch, and is not used")
+        return run
+    if size >= run.rows:
+        return run
+    say(f"note: --micro-batch {size}, since {run.rows} at once ran out of memory ({path}); the result is the same")
+    return replace(run, micro_batch=size)
+
+
+def exhausted(run: Run, session: Session, frames: int, folder: RunDirectory) -> MemoryExhaustedError:
     """Returns an error with the batch size, the precision, and the largest --micro-batch that fits.
 
-    Tries a half, a quarter, … of the failed size. `frames` are the samples of the longest mixture in training.
+    Tries a half, a quarter, … of the failed size. `frames` are the samples of the longest mixture in training. The
+    first time, what fits is kept in `folder`.
     """
     training = run.training
     tried = run.rows
@@ -41,7 +69,8 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
         size //= 2
     precision = ", or --precision bf16" if training.precision == "fp32" else ""
     if size:
-        fix = f"--micro-batch {size} fits and gives the same result{precision}"
+        taken = ": the next start takes it" if _keep(folder, size, tried) else ""
+        fix = f"--micro-batch {size} fits and gives the same result{taken}{precision}"
     else:
         smaller = "--micro-batch 1 or " if tried > 1 else ""
         fix = f"nothing smaller fitted, either; try {smaller}a shorter --segment-seconds{precision}"
@@ -50,6 +79,16 @@ def exhausted(run: Run, session: Session, frames: int) -> MemoryExhaustedError:
         f"at once (--batch-size {training.batch_size}, "
         f"--precision {training.precision}); {fix}"
     )
+
+
+def _keep(folder: RunDirectory, size: int, tried: int) -> bool:
+    """Writes the micro-batch into the run directory, and returns whether the next start will take it."""
+    if (folder.path / MICRO_BATCH).exists():
+        return False
+    with contextlib.suppress(StorageError, Stopped):
+        folder.write_json(MICRO_BATCH, {"micro_batch": size, "failed": tried})
+        return True
+    return False
 
 
 def _fits(session: Session, size: int, frames: int) -> bool:

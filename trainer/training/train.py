@@ -36,7 +36,7 @@ from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.continuation import continued
 from trainer.training.fit import Fit
 from trainer.training.group import PeerLostError
-from trainer.training.memory import exhausted, is_out_of_memory
+from trainer.training.memory import exhausted, fitting, is_out_of_memory
 from trainer.training.progress import Progress
 from trainer.training.replicas import Replicas
 from trainer.training.room import Room
@@ -54,7 +54,7 @@ def train(run: Run) -> int:
 
     Nothing is written before all of the input has been checked.
     """
-    run = continued(run, os.environ)
+    run = fitting(continued(run, os.environ))
     stop = StopRequest()
     with stop.listening():
         device = _device(run)
@@ -121,7 +121,7 @@ def _train(
         # The recorded graphs hold memory, too.
         del fit
         longest = max(int(subset.frames.max()) for subset in (corpus.train, corpus.validation))
-        raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)))
+        raise exhausted(run, session, min(longest, round(run.training.segment_seconds * SAMPLE_RATE)), folder)
     stop.delay_exit(_unless_read_to_end(run.stop_delay))
     return code
 

@@ -10,6 +10,7 @@ from katib.backend.causes import DIVERGENCE, OOM_GPU, Cause
 from katib.backend.cluster.kinds import SIDECAR
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod, Termination
+from katib.table.smaller import printed
 from katib.trainer_contract import ROOM_AGAIN, RUNS, WAITS_FOR_ROOM, Exit
 
 SIGNALLED = 128
@@ -167,6 +168,8 @@ def why_ended(pod: Pod, log: Sequence[str]) -> Cause | None:
     if end.out_of_memory:
         return OOM_NODE
     message = _last_error(log) or " ".join(end.message.split())
+    if words := printed([message]):
+        return Cause(words, "where it has failed for good, make again TRIAL=… CLUSTER=1 lets it")
     meaning = _meaning(pod, end, message)
     if meaning in _BY_CODE:
         return _BY_CODE[meaning]

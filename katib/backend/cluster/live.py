@@ -30,6 +30,8 @@ class LiveTrial:
     cause: Cause | None
     interruption: str
     pod: Pod | None
+    smaller: str = ""
+    """That it goes on with smaller batches after its memory ran out; empty where that sufficed."""
     continuations: tuple[str, ...] = ()
     """The later trials of the same configuration, where the row is that of a whole configuration."""
 

@@ -48,6 +48,7 @@ from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.eta import seconds_left, seconds_of_epochs
 from katib.metrics import MetricParser
+from katib.table.smaller import printed
 from katib.tries import elapsed
 
 LOGS = 5
@@ -194,6 +195,7 @@ def _row(
         cause=cause,
         interruption=interrupted(pods),
         pod=pod,
+        smaller=printed(line for each in pods if each.failed for line in curves.last_lines.get(each.name, ())),
     )
 
 

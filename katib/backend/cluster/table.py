@@ -31,10 +31,11 @@ from katib.metrics import MetricParser, Report
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Metrics, points
+from katib.table.smaller import with_smaller
 from katib.table.trial_table import CLUSTER, Point, TrialRow, TrialTable, best_first, with_pauses
 from katib.text import number
 from katib.trainer_contract import WANDB_LINK
-from katib.trial import Direction, Identity, objective_value
+from katib.trial import ENDED, Direction, Identity, objective_value
 from katib.tries import instant
 
 MANAGER, MANAGER_PORT = "katib-db-manager", 6789
@@ -151,7 +152,11 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
     trials = (_row(row, identity, metrics.get(row.trial.name, {}), search.gpus or 1) for row in progress.rows)
     continues = {row.trial.name: row.trial.continues for row in progress.rows}
     joined = with_pauses(joined_rows(trials, continues), pauses=manifest.pauses)
-    rows = explained(joined, manifest, direction=search.direction)
+    spared = {row.trial.first: row.smaller for row in progress.rows if row.smaller}
+    rows = [
+        with_smaller(row, spared.get(row.trial, "") if row.state in ENDED else "")
+        for row in explained(joined, manifest, direction=search.direction)
+    ]
     return TrialTable(
         identity,
         best_first(rows, search.direction),

@@ -11,7 +11,7 @@ from katib.backend.local.reasons import how, says_disk_full, shown
 from katib.backend.local.record import Trial
 from katib.manifest.experiment import Experiment
 from katib.text import count
-from katib.trainer_contract import Exit
+from katib.trainer_contract import TAKES_LESS, Exit
 from katib.trial import WITHOUT_RESULT, State
 
 NOT_RUNNABLE = (126, 127)
@@ -115,6 +115,8 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
     if halted:
         return Verdict("Created", INTERRUPTED)
     reason = f"{how(code)}: {last_line}" if last_line else how(code)
+    if end.ours and code == Exit.OUT_OF_MEMORY and TAKES_LESS.search(last_line):
+        return Verdict("Created", reason)
     action = failure_action(code, experiment)
     if action == "FailJob":
         return Verdict("Failed", f"{reason}; podFailurePolicy allows no other try", failed_try=True)

@@ -21,6 +21,7 @@ from katib.table import export
 from katib.table.origin import budget, origin
 from katib.table.patience import explained
 from katib.table.run_folder import Later, Metrics, history, printed, read_json, wandb_link
+from katib.table.smaller import recorded, with_smaller
 from katib.table.trial_table import Point, TrialRow, TrialTable, best_first, with_pauses
 from katib.trainer_contract import CONFIG, FAULTS, FINISHED, OUTPUT, SUMMARY, Exit
 from katib.trial import Direction, Identity, State
@@ -82,6 +83,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         manifest,
         direction=identity.direction,
     )
+    rows = [with_smaller(row, recorded(folder / row.trial)) for row in rows]
     source = origin(manifest, identity.own_spec)
     return TrialTable(
         identity,
