@@ -71,6 +71,8 @@ MAY_FAIL = {"ui", "logs", "fetch", "again"}
 """What the first two read comes from a node, what the others do needs a pod that ran."""
 UNSEEN = {
     ("kueue.x-k8s.io", "localqueues", "get"): "doctor, where the site names a queue",
+    ("resource.k8s.io", "resourceclaimtemplates", "get"): "doctor, where the site names a claim template",
+    ("resource.k8s.io", "resourceclaimtemplates", "list"): "doctor, which names those that there are",
     ("", "pods", "get"): "kubectl, before it runs a program in a pod",
     ("", "pods/exec", "get"): "kubectl, which runs a program in a pod",
     ("", "pods/exec", "create"): "kubectl from 1.35 on",

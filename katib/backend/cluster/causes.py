@@ -240,8 +240,10 @@ def scheduling(text: str) -> str:
         return "add the taint to tolerations in k8s/site.yaml"
     if "persistentvolumeclaim" in text:
         return "bind the claim: make doctor"
+    if "topology spread" in text:
+        return "topology_spread in k8s/site.yaml leaves no room: wait until others end, or lower parallel_trials"
     if "affinity" in text or "selector" in text:
-        return "no node has the labels of node_selector in k8s/site.yaml"
+        return "no node has the labels of node_selector and affinity in k8s/site.yaml"
     return "make doctor"
 
 
