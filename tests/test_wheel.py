@@ -92,6 +92,11 @@ def test_a_search_with_a_trainer_of_ones_own_needs_no_torch(home: Path, tmp_path
     assert "next: sepsweep report quadratic · sepsweep results quadratic · sepsweep ui quadratic" in done.stdout
     table = sepsweep(home, tmp_path, "results", "quadratic", "--format", "csv").stdout
     assert len(table.splitlines()) == 5
+    # Its figures are drawn by the script in the wheel: Plotly's package is none of what it requires.
+    assert sepsweep(home, tmp_path, "report", "quadratic").returncode == 0
+    assert "plotly.js v" in (tmp_path / "runs/quadratic/report.html").read_text()
+    assert not list(home.parent.glob("packages/plotly*"))
+    assert "MIT" in next(home.glob("lib/*/site-packages/katib/templates/plotly.LICENSE.txt")).read_text()
 
 
 def test_verbs_work_in_an_empty_folder_with_the_specs_and_the_site_of_the_wheel(home: Path, tmp_path: Path) -> None:

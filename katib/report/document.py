@@ -7,11 +7,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
+from katib.errors import ResultError
 from katib.manifest.render import TEMPLATES
 from katib.report.figure import Figure
 from katib.report.style import template as colours
@@ -19,9 +23,7 @@ from katib.report.style import template as colours
 
 def document(template: str, figures: Sequence[Figure], **values: object) -> str:
     """Returns the HTML text of a template that extends document.html.j2 and shows these figures and `values`."""
-    from plotly.offline import get_plotlyjs
-
-    plotly, script = get_plotlyjs(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    plotly, script = _plotly(), (TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
     )
@@ -35,6 +37,19 @@ def document(template: str, figures: Sequence[Figure], **values: object) -> str:
         f"this file; it works offline.",
         **values,
     )
+
+
+def _plotly() -> str:
+    """Returns Plotly's JavaScript, which lies in our wheel (setup.py); in a checkout that of its package.
+
+    Raises ResultError where there is none. The package itself, of 65 MB, is not loaded.
+    """
+    package = find_spec("plotly")
+    installed = (package and package.submodule_search_locations) or ()
+    for folder in (TEMPLATES, *(Path(path, "package_data") for path in installed)):
+        with suppress(FileNotFoundError):
+            return (folder / "plotly.min.js").read_text(encoding="utf-8")
+    raise ResultError("plotly is not installed, whose figures a page shows; run: make setup, or pip install plotly")
 
 
 def _drawings(figures: Sequence[Figure]) -> str:

@@ -1,6 +1,7 @@
 """What the report says, against searches of which it is known."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -180,3 +181,20 @@ def test_a_circle_marks_where_a_trial_paused_and_went_on() -> None:
     circles = next(one for one in json.loads(figure.drawing)["data"] if one.get("name") == "paused, went on")
     assert (circles["x"], circles["y"]) == ([2, 3], [2.0, 4.0])
     assert "paused, went on" not in curves(table(row(2, [0.5, 0.6]))).drawing
+
+
+def test_plotly_knows_each_property_of_each_figure() -> None:
+    """Its Python package, which a report itself does not need, refuses a misspelt one."""
+    import plotly.graph_objects as go
+
+    found = searched(30, epochs=10)
+    written = page(found, conclude(found, None), Listening("Nothing."))
+    (drawings,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', written, re.DOTALL)
+    figures = json.loads(drawings)["figures"]
+    assert len(figures) > 5
+    for figure in figures.values():
+        made = go.Figure(figure).to_plotly_json()
+        made["layout"].pop("template", None)
+        assert made == figure
+    with pytest.raises(ValueError, match="Invalid property"):
+        go.Figure({"data": [{"type": "scatter", "colour": "red"}]})
