@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from katib.defects import spelled
 from katib.document import Image, Strict, load
-from katib.errors import SiteError
+from katib.errors import SiteError, SpecError
 from katib.gpus import GPU_RESOURCE, GpuNeed
 from katib.program import k8s
 from katib.site_pods import (
@@ -94,6 +94,21 @@ class Resources(Strict):
         """The GPUs of a trial."""
         resource = "" if self.gpu_claim_template or not self.gpus else self.gpu_resource
         return GpuNeed(resource, self.gpus, self.trials_per_gpu)
+
+
+def with_gpus(site: "Site", gpus: int | None) -> "Site":
+    """Returns the site whose trials have so many GPUs each; None, or a site without GPUs: as it is.
+
+    Raises SpecError where trials share a GPU.
+    """
+    if gpus is None or not site.resources.gpus:
+        return site
+    if gpus > 1 and site.resources.trials_per_gpu > 1:
+        raise SpecError(
+            f"gpus: {gpus} of the spec: on this site {site.resources.trials_per_gpu} trials share a GPU"
+            " (trials_per_gpu); write 1"
+        )
+    return site.model_copy(update={"resources": site.resources.model_copy(update={"gpus": gpus})})
 
 
 class Job(Strict):

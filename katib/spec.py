@@ -60,6 +60,8 @@ class Spec(Strict):
     max_failed_trials: Count
     gpu_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """The GPU-hours after which the search ends; None: it has as many as its trials take."""
+    gpus: int | None = Field(default=None, ge=1, le=64)
+    """The GPUs of a trial, among which a model of ours shares each batch; None: as many as the site says."""
     algorithm: Algorithm
     early_stopping: EarlyStopping
     baseline: Baseline | None = None

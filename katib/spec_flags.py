@@ -52,6 +52,20 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     yield from _phase(spec)
 
 
+def require_shares(spec: Spec, gpus: int) -> None:
+    """Raises SpecError where `gpus` cannot share the batches of `spec` equally."""
+    name = setting_of(Flags.BATCH_SIZE)
+    batches = [str(spec.fixed[name])] if name in spec.fixed else [""]
+    if searched := spec.search.get(name):
+        batches = searched.texts or [text_of(bound) for bound in (searched.min, searched.spacing) if bound is not None]
+    for batch in batches:
+        given = {Flags.GPUS: [str(gpus)]} | ({Flags.BATCH_SIZE: [batch]} if batch else {})
+        if problem := trainer().excess(Flags.GPUS, given):
+            raise SpecError(
+                f"spec of {spec.name}: gpus {problem}; write gpus: 1 there, or that of resources in the site"
+            )
+
+
 def require_next_phase(spec: Spec) -> None:
     """Raises SpecError if the trainer does not accept the architectures of the spec's next phase."""
     for problem in _phase(spec):

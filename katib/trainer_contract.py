@@ -98,6 +98,7 @@ class Flags:
     RUN_DIR = "--run-dir"
     CONTINUE_FROM = "--continue-from"
     DEVICE = "--device"
+    GPUS = "--gpus"
     WORKERS = "--workers"
     LINGER = "--linger"
     STOP_DELAY = "--stop-delay"

@@ -142,7 +142,7 @@ class Trainer(BaseModel):
         known = self.flags.get(flag, Flag(type=""))
         other = known.at_most or known.divides
         values = [given.get(flag, ()), given.get(other, (str(known.whole),) if known.divides else ())]
-        if not all(len(words) == 1 and words[0].isdecimal() for words in values):
+        if not all(len(words) == 1 and words[0].isdecimal() and len(words[0]) < 20 for words in values):
             return ""
         value, most = (int(words[0]) for words in values)
         if known.divides:

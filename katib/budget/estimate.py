@@ -166,7 +166,7 @@ def plan(
     tables: Mapping[str, TrialTable],
     *,
     gpus: int,
-    gpus_per_trial: int,
+    gpus_per_trial: Mapping[str, int] | int,
     site_parallel: int,
     price: float | None = None,
     parallel: int | None = None,
@@ -174,14 +174,18 @@ def plan(
 ) -> BudgetEstimate:
     """Returns the plan of `specs`, given the tables of their experiments by name, as far as they have begun.
 
-    Where `trials_per_gpu` share a GPU, `gpus_per_trial` counts its parts. A search has `parallel` trials at a time, by
-    default as many as the GPUs allow. Raises SpecError if a trial needs more GPUs than there are.
+    `gpus_per_trial`, by name of the spec where they differ, counts the parts of a GPU that `trials_per_gpu` share. A
+    search has `parallel` trials at a time, by default as many as the GPUs allow. Raises SpecError if a trial needs more
+    GPUs than there are.
     """
-    each, slots = max(1, gpus_per_trial), gpus * trials_per_gpu
-    if each > slots:
-        raise SpecError(f"--gpus {gpus}: a trial needs {each} (resources.gpus in k8s/site.yaml); name at least {each}")
-    wide = parallel or slots // each
-    models = tuple(_model(spec, tables.get(spec.name), each / trials_per_gpu, each, wide) for spec in specs)
+    slots = gpus * trials_per_gpu
+    places = [max(1, gpus_per_trial if isinstance(gpus_per_trial, int) else gpus_per_trial[one.name]) for one in specs]
+    if (most := max(places, default=1)) > slots:
+        raise SpecError(f"--gpus {gpus}: a trial needs {most} (resources.gpus in k8s/site.yaml); name at least {most}")
+    models = tuple(
+        _model(spec, tables.get(spec.name), each / trials_per_gpu, each, parallel or slots // each)
+        for spec, each in zip(specs, places, strict=True)
+    )
     return BudgetEstimate(
         models,
         gpus,

@@ -15,8 +15,9 @@ from katib.check.finding import Defect, error, warning
 from katib.check.node import Node, named
 from katib.check.parameters import LISTED, NUMERIC, number_of
 from katib.check.template import PLACEHOLDER
+from katib.gpus import gpu_need
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, rungs
-from katib.text import number
+from katib.text import count, number
 from katib.trainer_contract import Flags, is_own
 from katib.trainer_flags import flag_of, own_model, trainer
 
@@ -59,6 +60,12 @@ OWN_MODEL = warning(
     effect="flags of its config cannot be compared with it; each trial with a wrong one ends at once with exit code 2",
     fix="start this in the folder that holds its package, or with that folder on PYTHONPATH",
 )
+GPUS = error(
+    "trainer-gpus",
+    finds="a container that asks for another number of GPUs than --gpus of python -m trainer, which is 1 without it",
+    effect="GPUs beyond that number do nothing and cost all the same; with too few, each trial ends with exit code 2",
+    fix="write the same number at both",
+)
 RUNG = warning(
     "rung-after-end",
     finds="promote with a rung at or after the last epoch of python -m trainer",
@@ -99,7 +106,8 @@ def training(top: Node) -> Iterator[Defect]:
     yield from _own_model(given)
     for item in given:
         yield from _set(item, searched, model, own) if item.flag == Flags.SET else _flag(item, searched, model)
-    yield from _excess(given)
+    yield from _excess(given, searched)
+    yield from _gpus(given, template["trialSpec"]["spec"]["template"], words[0][1])
     yield from _count(given, words[0][1])
     yield from _rungs(spec["earlyStopping"], given)
 
@@ -207,12 +215,27 @@ def _drawn(flag: str, parameter: Node, model: str | None) -> Iterator[tuple[Node
                     yield space[end], f"{flag} {problem}"
 
 
-def _excess(given: list[Given]) -> Iterator[Defect]:
-    """Yields the defects of values that exceed that of another flag."""
+def _excess(given: list[Given], searched: dict[str, Node]) -> Iterator[Defect]:
+    """Yields the defects of values that do not fit that of another flag, or one that another is searched among."""
     flags = {item.flag: [text for text, _ in item.values] for item in given}
     for item in given:
         if problem := trainer().excess(item.flag, flags):
             yield VALUE.at(item.values[0][1], f"{item.flag} {problem}")
+        other = trainer().flags[item.flag].divides if item.flag in trainer().flags else ""
+        whole = PLACEHOLDER.fullmatch(" ".join(flags.get(other, ())))
+        space = searched[whole[1]]["feasibleSpace"] if whole is not None and whole[1] in searched else None
+        for value in (space["min"], space["step"], *space["list"].items) if space else ():
+            if problem := trainer().excess(item.flag, {**flags, other: [value.text or ""]}):
+                yield SEARCHED.at(value, f"{item.flag} {problem}")
+
+
+def _gpus(given: list[Given], template: Node, node: Node) -> Iterator[Defect]:
+    """Yields the defect of a pod whose GPUs are not as many as the trainer uses."""
+    asked = gpu_need(template.value if isinstance(template.value, dict) else {}).count
+    place, text = next((item.values[0][::-1] for item in given if item.flag == Flags.GPUS and item.values), (node, "1"))
+    # A larger number is a wrong value, of which another rule tells.
+    if asked and text.isdecimal() and len(text) < 4 and int(text) != asked:
+        yield GPUS.at(place, f"the trainer uses {count(int(text), 'GPU')}, and the pod asks for {asked}")
 
 
 def _rungs(stopping: Node, given: list[Given]) -> Iterator[Defect]:

@@ -13,7 +13,7 @@ from katib.cli.options import MOST, Json, Parallel
 from katib.cli.tables import tell, trial_table
 from katib.errors import SepsweepError
 from katib.manifest.object import Manifest
-from katib.site import load_site
+from katib.site import load_site, with_gpus
 from katib.spec import Spec, load_spec, models
 from katib.table.origin import fits
 from katib.table.trial_table import TrialTable
@@ -39,7 +39,7 @@ def plan(
         specs,
         tables,
         gpus=gpus,
-        gpus_per_trial=site.resources.gpus,
+        gpus_per_trial={spec.name: with_gpus(site, spec.gpus).resources.gpus for spec in specs},
         trials_per_gpu=site.resources.trials_per_gpu,
         site_parallel=site.parallel_trials,
         price=price,

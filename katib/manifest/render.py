@@ -19,11 +19,11 @@ from katib.manifest.object import OWN_SPEC
 from katib.manifest.sweep import decimal
 from katib.metrics import metric_filter
 from katib.ranges import text_of
-from katib.site import Site
+from katib.site import Site, with_gpus
 from katib.spec import Spec, file_of, is_path
 from katib.spec_command import DATA as DATA_FOLDER
 from katib.spec_command import EPOCHS, FIRST_SEED, RUN_DIR, SEED, filled, placeholders
-from katib.spec_flags import require_flags
+from katib.spec_flags import require_flags, require_shares
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
@@ -96,9 +96,11 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
     overrides = overrides or Overrides()
     annotations = _annotations(spec, overrides, own=is_path(word))
     source, spec = file_of(spec, word), overrides.apply(spec)
+    site = with_gpus(site, spec.gpus)
     words = command(spec, site)
     if spec.command is None:
         require_flags(spec, fixed_flags(spec), words, overrides.settings)
+        require_shares(spec, max(1, site.resources.gpus))
     metric = spec.metric.name if spec.metric else METRIC
     return template("experiment.yaml.j2").render(
         spec=spec,
@@ -148,6 +150,8 @@ def command(spec: Spec, site: Site) -> list[str]:
     if site.resources.gpus:
         # On a GPU node no training is better than one on the processor.
         words += [Flags.DEVICE, "cuda"]
+    if site.resources.gpus > 1:
+        words += [Flags.GPUS, str(site.resources.gpus)]
     words += fixed_as_words(spec)
     for name in spec.search:
         words += [flag_of(name), f"${{trialParameters.{name}}}"]

@@ -264,7 +264,8 @@ def _on(device: str | None, argv: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the trainer's command for `device`; without one, a command that asks for a GPU trains on the CPU."""
     if device is not None or not is_trainer(argv):
         return argv
-    return tuple("cpu" if words == (Flags.DEVICE, "cuda") else words[1] for words in pairwise(("", *argv)))
+    here = {Flags.DEVICE: "cpu", Flags.GPUS: "1"} if (Flags.DEVICE, "cuda") in pairwise(argv) else {}
+    return tuple(here.get(flag, word) for flag, word in pairwise(("", *argv)))
 
 
 def _python(argv: tuple[str, ...], *, own: bool) -> tuple[str, ...]:

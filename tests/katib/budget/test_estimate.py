@@ -48,6 +48,15 @@ def test_without_a_price_there_is_no_cost(capsys: pytest.CaptureFixture[str], tm
     assert json.loads(capsys.readouterr().out)["cost"] is None
 
 
+def test_a_search_whose_trials_have_more_gpus_counts_them_all() -> None:
+    """Its trials take as long as the spec says, on each of its GPUs."""
+    one, four = (load_spec(model) for model in ("dprnn", "convtasnet"))
+    found = plan([one, four], {}, gpus=4, gpus_per_trial={one.name: 1, four.name: 4}, site_parallel=2)
+    assert [model.gpu_hours for model in found.models] == [25 * 2.5, 4 * 20 * 9]
+    with pytest.raises(SpecError, match=r"^--gpus 2: a trial needs 4 "):
+        plan([one, four], {}, gpus=2, gpus_per_trial={one.name: 1, four.name: 4}, site_parallel=2)
+
+
 def test_too_few_trials_at_a_time_leave_gpus_idle_and_the_plan_says_so(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -62,6 +62,32 @@ DEFECTS: Defects = {
     "curriculum that is not there": (also("--curriculum", "SepFormer"), {f"trainer-value {at(1)}"}),
     "precision that is not there": (also("--precision=fp8"), {f"trainer-value {at(0)}"}),
     "variant that is not there": (also("--validation-variants", "SER", "SEE"), {f"trainer-value {at(2)}"}),
+    "GPUs that nobody uses": (
+        {"TRAINER.command": ours(), "TRAINER.resources.limits['nvidia.com/gpu']": "2"},
+        {"trainer-gpus TRAINER.command[2]"},
+    ),
+    "more GPUs than the pod has": (also("--batch-size", "2", "--gpus", "2"), {f"trainer-gpus {at(3)}"}),
+    "GPUs that do not divide the batch": (
+        {**also("--batch-size", "2", "--gpus", "4"), "TRAINER.resources.limits['nvidia.com/gpu']": "4"},
+        {f"trainer-value {at(3)}"},
+    ),
+    "GPUs that do not divide the batch of one without a flag": (
+        {**also("--gpus", "3"), "TRAINER.resources.limits['nvidia.com/gpu']": "3"},
+        {f"trainer-value {at(1)}"},
+    ),
+    "GPUs that do not divide a batch that is searched": (
+        {
+            "TRAINER.command": ours("--gpus", "2", "--batch-size", "${trialParameters.batch}"),
+            "TRAINER.resources.limits['nvidia.com/gpu']": "2",
+            "spec.parameters[4]": {
+                "name": "batch",
+                "parameterType": "discrete",
+                "feasibleSpace": {"list": ["2", "4", "5"]},
+            },
+            "TEMPLATE.trialParameters[5]": {"name": "batch", "reference": "batch"},
+        },
+        {"trainer-searched spec.parameters[4].feasibleSpace.list[2]"},
+    ),
     "number out of range": (also("--batch_size", "0"), {f"trainer-value {at(1)}"}),
     "hopeless at once": (also("--hopeless", "0"), {f"trainer-value {at(1)}"}),
     "hopeless after more than all epochs": (also("--epochs", "9", "--hopeless", "10"), {f"trainer-value {at(3)}"}),

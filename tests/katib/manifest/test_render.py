@@ -15,6 +15,7 @@ from katib.errors import SpecError
 from katib.manifest.render import Overrides, render
 from katib.manifest.render_sweep import render_sweep
 from katib.metrics import MetricParser
+from katib.ranges import Range
 from katib.site import load_site
 from katib.spec import SPECS, Spec, load_spec, specs
 from katib.trainer_contract import METRIC
@@ -84,12 +85,57 @@ def test_spec_fixes_what_the_sweep_at_its_source_fixes(model: str) -> None:
 
 
 @pytest.mark.parametrize("gpus", [0, 1, 2])
-def test_a_trial_that_asks_for_gpus_is_told_to_train_on_one(gpus: int) -> None:
+def test_a_trial_that_asks_for_gpus_is_told_to_train_on_them(gpus: int) -> None:
     site = load_site()
     resources = site.resources.model_copy(update={"gpus": gpus})
     data = yaml.safe_load(render(load_spec("dprnn"), site.model_copy(update={"resources": resources})))
     found = words(data)
     assert (found[found.index("--device") + 1] == "cuda") if gpus else ("--device" not in found)
+    assert (found[found.index("--gpus") + 1] == "2") if gpus == 2 else ("--gpus" not in found)
+
+
+def test_a_spec_says_how_many_gpus_its_trials_have() -> None:
+    """A site without GPUs has none for it, and one whose trials share a GPU has one."""
+    spec, site = load_spec("dprnn").model_copy(update={"gpus": 8}), load_site()
+
+    def on(**resources: int) -> str:
+        return render(spec, site.model_copy(update={"resources": site.resources.model_copy(update=resources)}))
+
+    assert 'nvidia.com/gpu: "8"' in on(gpus=1)
+    assert "--gpus" in on(gpus=2)
+    assert "gpu" not in " ".join(words(yaml.safe_load(on(gpus=0))))
+    with pytest.raises(SpecError, match=r"^gpus: 8 of the spec: on this site 3 trials share a GPU .*; write 1$"):
+        on(gpus=1, trials_per_gpu=3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        (
+            {"fixed": {"batch_size": 16}, "gpus": 3},
+            "gpus 3 does not divide the 16 of --batch-size, choose among 1, 2, 4, 8, 16",
+        ),
+        ({"fixed": {}, "gpus": 5}, "gpus 5 does not divide the 16 of --batch-size, choose among 1, 2, 4, 8, 16"),
+        (
+            {"fixed": {}, "search": Range(type="choice", values=[4, 6], why="w"), "gpus": 4},
+            "gpus 4 does not divide the 6 of",
+        ),
+        (
+            {
+                "fixed": {},
+                "search": Range(type="int", min=4, max=16, step=2, distribution="uniform", why="w"),
+                "gpus": 4,
+            },
+            "gpus 4 does not divide the 2 of",
+        ),
+    ],
+)
+def test_gpus_that_cannot_share_the_batch_equally_are_refused(batch: dict[str, Any], said: str) -> None:
+    spec = load_spec("dprnn")
+    searched = {"batch_size": batch["search"]} if "search" in batch else {}
+    changed = {"fixed": batch["fixed"], "gpus": batch["gpus"], "search": searched or spec.search}
+    with pytest.raises(SpecError, match=f"^spec of {spec.name}: {said}"):
+        render(spec.model_copy(update=changed), load_site())
 
 
 def test_a_trial_waits_for_room_as_long_as_the_site_says() -> None:

@@ -62,13 +62,17 @@ def test_our_trainer_behind_a_shell_is_started_as_without(tmp_path: Path) -> Non
     container = pod(search)["containers"][0]
     container |= {
         "command": ["sh", "-c"],
-        "args": ["exec python -m trainer --device cuda --data-dir /data --lr $(X)"],
+        "args": ["exec python -m trainer --device cuda --gpus 4 --data-dir /data --lr $(X)"],
     }
     pod(search)["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}]
     container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     start = Launcher(load_experiment(as_text(search), "test"), tmp_path, tmp_path / "runs", (None,))
     launch = start.launch("test-a", {"x": "3"}, None)
-    assert launch.argv[1:] == (*("-P", "-m", "trainer", "--device", "cpu", "--data-dir", str(tmp_path), "--lr", "3"),)
+    words = ("-P", "-m", "trainer", "--device", "cpu", "--gpus", "1", "--data-dir", str(tmp_path), "--lr", "3")
+    assert launch.argv[1:] == words
+    on_four = start.launch("test-a", {"x": "3"}, "0,1,2,3")
+    assert on_four.argv[4:8] == ("--device", "cuda", "--gpus", "4")
+    assert on_four.env["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
     assert (launch.ours, start.ours, start.without_gpu) == (True, True, True)
 
 
