@@ -61,9 +61,11 @@ class Declaration:
 
         The local engine holds a lock in a run directory, and writes there what the trial prints.
         """
+        # No `exit`: Katib's shell line notes behind the command how that has ended.
         return (
-            f'r="{self.run_dir}"; s="{choice}"; s="${{s##*{SOURCE}=}}";'
-            f' [ -e "$r/{_COPIED}" ] || {{ mkdir -p "$r" && for f in "$s"/* "$s"/.[!.]*; do case "${{f##*/}}" in'
-            ' process.lock|output.log|"*"|".[!.]*") ;; *) cp -R "$f" "$r/" || exit 1 ;; esac; done &&'
-            f' : > "$r/{_COPIED}"; }} || exit 1; '
+            f'r="{self.run_dir}"; s="{choice}"; s="${{s##*{SOURCE}=}}"; bad=;'
+            f' [ -e "$r/{_COPIED}" ] || {{ [ -d "$s" ] || bad=1; mkdir -p "$r";'
+            ' for f in "$s"/* "$s"/.[!.]*; do case "${f##*/}" in'
+            ' process.lock|output.log|"*"|".[!.]*") ;; *) cp -R "$f" "$r/" || bad=1 ;; esac; done;'
+            f' [ -z "$bad" ] && : > "$r/{_COPIED}"; }} && '
         )
