@@ -1,0 +1,148 @@
+"""Doctor's judgement of nodes, registries and pools, case by case: as the scheduler and the kubelet decide."""
+
+import base64
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from katib.backend.cluster.doctor import DoctorContext, Result, examine
+from katib.backend.cluster.doctor.nodes import usable
+from katib.backend.cluster.doctor.pods import registry_of
+from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, NAMESPACE, NODE, SECRET, Kind, Object
+from katib.backend.cluster.objects import Node
+from katib.site import Site
+from tests.katib.backend.cluster.test_doctor_checks import SITE, Objects, fit_cluster
+from tests.katib.backend.cluster.test_plan_and_causes import manifest
+
+LABELS = {"gpu": "a100", "memory": "40", "zone": "b"}
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def found(objects: dict[tuple[Kind, str], Object], **changes: Any) -> dict[str, Result]:
+    """Returns the results that are not ok, by check, on a site with `changes`."""
+    site = Site.model_validate(SITE.model_dump() | changes)
+    results = examine(DoctorContext(Objects(objects), site, [manifest(site)]))
+    return {result.check: result for result in results if result.status != "ok"}
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "values", "fits"),
+    [
+        ("gpu", "In", ["a100", "h100"], True),
+        ("gpu", "In", ["h100"], False),
+        ("gpu", "NotIn", ["h100"], True),
+        ("absent", "NotIn", ["x"], True),
+        ("absent", "In", ["x"], False),
+        ("gpu", "Exists", [], True),
+        ("gpu", "DoesNotExist", [], False),
+        ("absent", "DoesNotExist", [], True),
+        ("memory", "Gt", ["39"], True),
+        ("memory", "Gt", ["40"], False),
+        ("memory", "Lt", ["41"], True),
+        ("gpu", "Gt", ["1"], False),
+        ("absent", "Lt", ["1"], False),
+        ("memory", "Gt", [], False),
+    ],
+)
+def test_a_node_meets_an_affinity_as_the_scheduler_decides(
+    key: str, operator: str, values: list[str], fits: bool
+) -> None:
+    rule = {"key": key, "operator": operator, "values": values}
+    node = Node("n", LABELS, cordoned=False, taints=(), allocatable={})
+    never = {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["none"]}]}
+    for terms in (
+        [{"matchExpressions": [rule]}],
+        [never, {"matchExpressions": [rule]}],
+        [{}, {"matchExpressions": [rule]}],
+    ):
+        pod = {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}}
+        assert (usable([node], pod)[0] is None) == fits
+
+
+def test_a_node_may_be_required_by_its_name() -> None:
+    nodes = [Node(name, {}, cordoned=False, taints=(), allocatable={}) for name in ("a", "b")]
+    fields = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}]
+    pod = {"affinity": {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": fields}}}}
+    assert [node.name for node in usable(nodes, pod)[1]] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("image", "host"),
+    [
+        ("sepsweep/trainer:1", "docker.io"),
+        ("trainer:1", "docker.io"),
+        ("ghcr.io/lab/trainer:1", "ghcr.io"),
+        ("localhost/trainer:1", "localhost"),
+        ("host:5000/trainer@sha256:0", "host:5000"),
+    ],
+)
+def test_the_registry_of_an_image_is_what_the_kubelet_asks(image: str, host: str) -> None:
+    assert registry_of(image) == host
+
+
+@pytest.mark.parametrize(
+    ("entry", "fits"),
+    [
+        ("registry.lab.example", True),
+        ("https://registry.lab.example/v2/", True),
+        ("*.lab.example", True),
+        ("lab.example", False),
+        ("https://index.docker.io/v1/", False),
+    ],
+)
+def test_a_pull_secret_is_for_the_registries_that_it_names(entry: str, fits: bool) -> None:
+    objects = fit_cluster()
+    config = base64.b64encode(json.dumps({"auths": {entry: {"auth": "x"}}}).encode()).decode()
+    kind = "kubernetes.io/dockerconfigjson"
+    objects[SECRET, "registry"] = {"type": kind, "data": {".dockerconfigjson": config}}
+    problems = found(objects, image="registry.lab.example/trainer:1", pull_secrets=["registry"])
+    assert ("pull secrets" not in problems) == fits
+
+
+@pytest.mark.parametrize("data", ["", "no base64", "bm8ganNvbg==", "W10="])
+def test_a_damaged_pull_secret_is_no_crash(data: str) -> None:
+    objects = fit_cluster()
+    objects[SECRET, "registry"] = {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": data}}
+    assert set(found(objects, image="registry.lab.example/trainer:1", pull_secrets=["registry"])) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [("1000/10", True), ("1001/10", False), ("900-1000", True), ("900-999", False), ("nonsense", True), ("", True)],
+)
+def test_a_user_id_lies_in_the_range_that_openshift_tells(text: str, inside: bool) -> None:
+    objects = fit_cluster()
+    place = copy.deepcopy(objects[NAMESPACE, SITE.namespace])
+    place["metadata"]["annotations"] = {"openshift.io/sa.scc.uid-range": text}
+    objects[NAMESPACE, SITE.namespace] = place
+    assert ("user" not in found(objects)) == inside
+
+
+def test_a_pool_without_nodes_is_no_error_where_something_adds_them() -> None:
+    objects = fit_cluster()
+    del objects[NODE, "gpu1"]
+    assert found(objects)["nodes"].status == "error"
+    assert found(objects, autoscaled=True) == {}
+    for kind, name, who in (
+        (CONFIG_MAP, "cluster-autoscaler-status", "the cluster autoscaler"),
+        (DEFINITION, "nodepools.karpenter.sh", "Karpenter"),
+    ):
+        grown = found({**objects, (kind, name): {"data": {}}})["nodes"]
+        assert grown.status == "warning"
+        assert who in grown.effect
+
+
+def test_a_gpu_on_nodes_that_a_trial_may_not_run_on_is_named() -> None:
+    objects = fit_cluster()
+    objects[NODE, "gpu1"] = copy.deepcopy(objects[NODE, "gpu1"])
+    objects[NODE, "gpu1"]["spec"]["taints"] = [{"key": "a", "effect": "NoSchedule"}]
+    objects[NODE, "cpu1"] = {
+        "metadata": {"name": "cpu1", "labels": {}},
+        "spec": {},
+        "status": {"allocatable": {"memory": "512Gi", "cpu": "64"}},
+    }
+    problem = found(objects)["GPUs"]
+    assert problem.problem == "nvidia.com/gpu is on nodes that a trial may not run on: gpu1"
+    assert "tolerations" in problem.fix
