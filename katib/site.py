@@ -160,6 +160,8 @@ class Site(Strict):
     autoscaled: bool = False
     """Whether nodes appear when a trial waits for one, so that a pool without nodes is no fault."""
     kueue_queue: Label | None = None
+    kueue_priority: ObjectName | None = None
+    """The WorkloadPriorityClass by which Kueue orders and preempts the trials; their pods' priority stays."""
     priority_class: ObjectName | None = None
     service_account: ObjectName | None = None
     """The ServiceAccount of the trials' pods; null: default."""
@@ -179,6 +181,12 @@ class Site(Strict):
     user: User
     fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = None
     """OnRootMismatch spares a large volume the change of its files' group at each start."""
+
+    @model_validator(mode="after")
+    def _queued(self) -> Self:
+        if self.kueue_priority is not None and self.kueue_queue is None:
+            raise ValueError("kueue_priority: has no effect without kueue_queue; name the queue, too, or leave it out")
+        return self
 
     @model_validator(mode="after")
     def _free_names(self) -> Self:

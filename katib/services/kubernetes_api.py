@@ -12,13 +12,22 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.client import HTTPResponse
 from pathlib import Path
 
 from katib.errors import ClusterError
-from katib.services.objects import EXPERIMENT_LABEL, TRIAL_LABEL, ExperimentObject, JobObject, PodObject, TrialObject
+from katib.services.objects import (
+    BOOST,
+    EXPERIMENT_LABEL,
+    TRIAL_LABEL,
+    ExperimentObject,
+    JobObject,
+    PodObject,
+    TrialObject,
+    WorkloadObject,
+)
 from katib.tree import Tree, at, items_at, text_at
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -32,6 +41,8 @@ ABSENT = 404
 CHANGED_MEANWHILE = 422
 """The answer to a JSON patch whose `test` does not hold."""
 TRIES = 5
+WORKLOAD_VERSIONS = ("v1beta2", "v1beta1")
+_VERSION = ("metadata", "resourceVersion")
 PAGE = 100
 """Objects of one answer."""
 
@@ -44,6 +55,7 @@ class KubernetesApi:
         self._path = f"{server}/apis/kubeflow.org/v1beta1/namespaces/{namespace}"
         self._pods = f"{server}/api/v1/namespaces/{namespace}/pods"
         self._jobs = f"{server}/apis/batch/v1/namespaces/{namespace}/jobs"
+        self._workloads = f"{server}/apis/kueue.x-k8s.io/{{}}/namespaces/{namespace}/workloads"
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(ca)) if ca else None
 
@@ -84,6 +96,33 @@ class KubernetesApi:
         where = f"?{urllib.parse.urlencode({'labelSelector': f'{TRIAL_LABEL}={trial}'})}"
         pods = items_at(self._call("GET", where, root=self._pods), "items")
         return all(PodObject(pod).has_ended for pod in pods)
+
+    def workloads(self) -> list[WorkloadObject]:
+        """Returns Kueue's Workloads in the newest version of its types that is known here and served.
+
+        Raises AbsentError where there is none.
+        """
+        for version in WORKLOAD_VERSIONS:
+            try:
+                answer = self._call("GET", "", root=self._workloads.format(version))
+            except AbsentError:
+                continue
+            return [WorkloadObject(item, version) for item in items_at(answer, "items")]
+        raise AbsentError("Kueue is not installed")
+
+    def set_boost(self, workload: WorkloadObject, boost: int) -> None:
+        """Sets what Kueue adds to the priority of a Workload, as it was read; another change since then prevents it."""
+        value = {BOOST: str(boost)}
+        path = f"/metadata/annotations/{BOOST.replace('/', '~1')}"
+        operations: list[Tree] = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": text_at(workload.tree, *_VERSION)},
+            {"op": "add", "path": path, "value": str(boost)}
+            if workload.annotations
+            else {"op": "add", "path": "/metadata/annotations", "value": value},
+        ]
+        root = self._workloads.format(workload.version)
+        with suppress(_ChangedError):
+            self._call("PATCH", f"/{_quoted(workload.name)}", operations, root=root)
 
     def watch_pods(self, experiment: str, version: str) -> Iterator[tuple[str, PodObject]]:
         """Yields the events of an experiment's pods after `version`, as type and pod, until the watch ends."""

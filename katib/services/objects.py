@@ -15,6 +15,9 @@ from katib.tree import Tree, at, items_at, labels_at, text_at
 from katib.trial import CONTINUES_LABEL, Direction
 from katib.tries import Record, Span, instant, read_record, short, span_of
 
+BOOST = "kueue.x-k8s.io/priority-boost"
+"""The annotation of a Workload that Kueue adds to its priority."""
+LONGEST_BOOST = 10
 EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
 
 
@@ -177,6 +180,43 @@ class PodObject:
 
 
 @dataclass(frozen=True)
+class WorkloadObject:
+    """A Workload of Kueue, which stands for a Job in its queue."""
+
+    tree: Tree
+    version: str
+    """The version of Kueue's types in which it was read."""
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        return text_at(self.tree, "metadata", "name")
+
+    @property
+    def job(self) -> str:
+        """The name of its Job, which is that of a trial; empty where it stands for something else."""
+        owners = items_at(self.tree, "metadata", "ownerReferences")
+        return next((text_at(owner, "name") for owner in owners if owner.get("kind") == "Job"), "")
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether its Job may run now."""
+        held = {text_at(item, "type") for item in items_at(self.tree, "status", "conditions") if _holds(item)}
+        return "Admitted" in held and not held & {"Evicted", "Finished"}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Its annotations."""
+        return labels_at(self.tree, "metadata", "annotations")
+
+    @property
+    def boost(self) -> int:
+        """What is added to its priority; 0 without the annotation, or where that is no number."""
+        text = self.annotations.get(BOOST, "0")
+        return int(text) if text.isdecimal() and len(text) < LONGEST_BOOST else 0
+
+
+@dataclass(frozen=True)
 class JobObject:
     """The Job of a trial, which has the trial's name."""
 
@@ -187,3 +227,7 @@ class JobObject:
         """Whether it starts no pod any more."""
         conditions = items_at(self.tree, "status", "conditions")
         return any(item.get("type") in ("Complete", "Failed") and item.get("status") == "True" for item in conditions)
+
+
+def _holds(condition: Tree) -> bool:
+    return condition.get("status") == "True"

@@ -26,7 +26,7 @@ from katib.search.promotion import Promote
 from katib.search.sampler import Sampler, idle_settings, preload, sampler
 from katib.search.stop_rules import stop_rule
 from katib.search.warm_start import earlier_names
-from katib.services import requests
+from katib.services import preemption, requests
 from katib.services.bookkeeping import Bookkeeper
 from katib.services.continuations import Continuations
 from katib.services.kubernetes_api import AbsentError, KubernetesApi, NoRightError, in_cluster
@@ -44,8 +44,7 @@ PORT = 6789
 HEALTH = "manager.v1beta1.Suggestion"
 """The name that Katib's probes ask for (consts/const.go)."""
 EXPERIMENT_VARIABLE = "SEPSWEEP_EXPERIMENT"
-"""The variable that names the pod's experiment, from the pod's label (k8s/katib/katib-config.yaml); without it no tries
-are recorded."""
+"""The variable with the pod's experiment, from its label (katib-config.yaml); without it no tries are recorded."""
 HEAVY = ("GetSuggestions",)
 READERS = 9
 """The requests that are read at once; this service has the memory for so many."""
@@ -286,6 +285,7 @@ def main() -> int:
     preload()
     service = Suggestion(options.db_manager, in_cluster())
     service.bookkeeper.begin(os.environ.get(EXPERIMENT_VARIABLE, ""))
+    preemption.begin(in_cluster(), options.db_manager, os.environ.get(EXPERIMENT_VARIABLE, ""))
     return serve(
         "suggestion",
         options.port,

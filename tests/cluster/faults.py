@@ -370,18 +370,18 @@ QUEUE_TYPE: Object = {
     "spec": {
         "group": "kueue.x-k8s.io", "scope": "Namespaced",
         "names": {"kind": "LocalQueue", "plural": "localqueues", "singular": "localqueue"},
-        "versions": [{"name": "v1beta1", "served": True, "storage": True, "subresources": {"status": {}},
+        "versions": [{"name": "v1beta2", "served": True, "storage": True, "subresources": {"status": {}},
                       "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}],
     },
 }  # fmt: skip
 
 
-def queue(*, exists: bool) -> Injection:
+def queue(*, exists: bool, version: str = "v1beta2") -> Injection:
     """Installs Kueue's type, with a queue that does not exist or is not active."""
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
-        tools.make(QUEUE_TYPE)
+        tools.make(json.loads(json.dumps(QUEUE_TYPE).replace("v1beta2", version)))
         tools.kubectl("wait", "--for=condition=Established", "crd/localqueues.kueue.x-k8s.io", "--timeout=300s")
         if exists:
             inactive = {
@@ -393,7 +393,7 @@ def queue(*, exists: bool) -> Injection:
             }
             tools.make(
                 {
-                    "apiVersion": "kueue.x-k8s.io/v1beta1",
+                    "apiVersion": f"kueue.x-k8s.io/{version}",
                     "kind": "LocalQueue",
                     "metadata": {"name": "gpus"},
                     "spec": {},
@@ -475,6 +475,8 @@ FAULTS = [
     Fault("memory larger than any node", lambda tools, site: nullcontext(), "memory", "error", "k8s/site.yaml", {"resources": {"gpus": 1, "cpu": "8", "memory": "512Gi", "shared_memory": "8Gi"}}),
     Fault("Kueue absent", lambda tools, site: nullcontext(), "Kueue queue", "error", "kueue_queue: null", {"kueue_queue": "gpus"}),
     Fault("Kueue queue absent", queue(exists=False), "Kueue queue", "error", "kubectl get localqueues", {"kueue_queue": "gpus"}),
+    Fault("Kueue of v1beta1 alone", queue(exists=False, version="v1beta1"), "Kueue queue", "error", "kubectl kustomize k8s/kueue | sed s/v1beta2/v1beta1/ | kubectl apply -f -", {"kueue_queue": "gpus"}),
+    Fault("Kueue queue inactive, v1beta1", queue(exists=True, version="v1beta1"), "Kueue queue", "error", "kubectl describe localqueue gpus", {"kueue_queue": "gpus"}),
     Fault("Kueue queue inactive", queue(exists=True), "Kueue queue", "error", "kubectl describe localqueue gpus", {"kueue_queue": "gpus"}),
     Fault("no rights", denied(), "rights", "error", "create rolebinding"),
     Fault("rights without pause", denied(*RESEARCHER_LESS_PATCH, ("kubeflow.org", "experiments", "patch")), "rights", "warning", "create rolebinding"),

@@ -4,6 +4,7 @@ Each is put into the real API server; the result is what doctor must report.
 """
 
 import base64
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -179,6 +180,22 @@ def taint(key: str) -> tuple[Object, Object]:
     return {"spec": {"taints": [{"key": key, "effect": "NoSchedule"}]}}, {"spec": {"taints": None}}
 
 
+OF_THE_CLUSTER = {
+    "ClusterQueue": "clusterqueues",
+    "AdmissionCheck": "admissionchecks",
+    "WorkloadPriorityClass": "workloadpriorityclasses",
+}
+
+
+def _queue_type(kind: str) -> Object:
+    """Returns one of Kueue's types that belong to no namespace."""
+    plural, found = OF_THE_CLUSTER[kind], copy.deepcopy(QUEUE_TYPE)
+    found["metadata"]["name"] = f"{plural}.kueue.x-k8s.io"
+    names = {"kind": kind, "plural": plural, "singular": kind.lower()}
+    found["spec"] |= {"scope": "Cluster", "names": names}
+    return found
+
+
 def queues(**quotas: str) -> Injection:
     """Installs Kueue's types, and a queue with these quotas; __ and _ of a name are / and ."""
     named = {name.replace("__", "/").replace("_", "."): amount for name, amount in quotas.items()}
@@ -187,16 +204,15 @@ def queues(**quotas: str) -> Injection:
 
     @contextmanager
     def inject(tools: Tools, site: Site) -> Iterator[None]:
-        of_cluster: Object = json.loads(json.dumps(QUEUE_TYPE).replace("localqueue", "clusterqueue"))
-        of_cluster["spec"] |= {"scope": "Cluster"}
-        of_cluster["spec"]["names"]["kind"] = "ClusterQueue"
-        with everywhere(QUEUE_TYPE, of_cluster)(tools, site):
+        with everywhere(QUEUE_TYPE, *(_queue_type(kind) for kind in OF_THE_CLUSTER))(tools, site):
             tools.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=300s")
             version = f"kueue.x-k8s.io/{QUEUE_TYPE['spec']['versions'][0]['name']}"
             local = {"metadata": {"name": "gpus"}, "spec": {"clusterQueue": "all"}}
             tools.make({"apiVersion": version, "kind": "LocalQueue", **local})
-            queue = {"metadata": {"name": "all"}, "spec": {"resourceGroups": [group]}}
+            queue = {"metadata": {"name": "all"}, "spec": {"resourceGroups": [group], "admissionChecks": ["nodes"]}}
             tools.make({"apiVersion": version, "kind": "ClusterQueue", **queue})
+            check = {"metadata": {"name": "nodes"}, "spec": {"controllerName": "kueue.x-k8s.io/provisioning-request"}}
+            tools.make({"apiVersion": version, "kind": "AdmissionCheck", **check})
             yield None
 
     return inject
@@ -239,5 +255,7 @@ SITE_FAULTS = [
     Fault("Katib in another namespace", nothing, "katib-controller", "error", "katib_namespace: kubeflow", {"katib_namespace": "katib"}),
     Fault("Kueue has no such resource", queues(cpu="64", memory="512Gi", nvidia_com__gpu="8"), "Kueue quota", "error", "kubectl edit clusterqueue all", {"kueue_queue": "gpus", **resources(gpu_resource="amd.com/gpu")}),
     Fault("Kueue has too little", queues(cpu="64", memory="16Gi", nvidia_com__gpu="8"), "Kueue quota", "error", "kubectl edit clusterqueue all", {"kueue_queue": "gpus"}),
+    Fault("Kueue has no such priority", queues(cpu="64", memory="512Gi", nvidia_com__gpu="8"), "Kueue priority", "error", "kueue_priority", {"kueue_queue": "gpus", "kueue_priority": "night"}),
+    Fault("pool at zero, Kueue asks for nodes", queues(cpu="64", memory="512Gi", amd_com__gpu="8"), "GPUs", "warning", "gpu_resource", {"kueue_queue": "gpus", **resources(gpu_resource="amd.com/gpu")}),
     Fault("shared memory takes all", nothing, "shared memory", "warning", "resources.shared_memory", resources(shared_memory="32Gi")),
 ]  # fmt: skip

@@ -71,7 +71,10 @@ MUTATING = Kind(
     group="admissionregistration.k8s.io",
     namespaced=False,
 )
-LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta1", KUEUE)
+LOCAL_QUEUE = Kind("local queue", "localqueues", "v1beta2", KUEUE)
+CLUSTER_QUEUE = Kind("cluster queue", "clusterqueues", "v1beta2", KUEUE, namespaced=False)
+QUEUE_PRIORITY = Kind("workload priority class", "workloadpriorityclasses", "v1beta2", KUEUE, namespaced=False)
+ADMISSION_CHECK = Kind("admission check", "admissionchecks", "v1beta2", KUEUE, namespaced=False)
 ACCESS_REVIEW = Kind("access review", "selfsubjectaccessreviews", group="authorization.k8s.io", namespaced=False)
 SELF_REVIEW = Kind("review of oneself", "selfsubjectreviews", group="authentication.k8s.io", namespaced=False)
 

@@ -121,6 +121,8 @@ class TrialServer:
         self.forbid_lists = False
         self.forbid_jobs = False
         self.pods: list[dict[str, Any]] = []
+        self.workloads: dict[str, list[dict[str, Any]]] = {}
+        """Kueue's Workloads by the version of its types that the cluster has."""
         self.pod_events: list[dict[str, Any]] = []
         """What a watch of pods tells before the server ends it."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -167,6 +169,8 @@ class TrialServer:
                     one = parse_qs(query)["labelSelector"][0].partition("katib.kubeflow.org/trial=")[2]
                     pods = [pod for pod in server.pods if one in ("", pod["metadata"]["labels"][TRIAL_LABEL])]
                     self._answer(200, {"items": pods, "metadata": {"resourceVersion": "1"}})
+                elif (version := self._workloads(path)) in server.workloads:
+                    self._answer(200, {"items": server.workloads[version]})
                 elif path.startswith("jobs/") and server.forbid_jobs:
                     self._answer(403, {"message": "jobs is forbidden"})
                 elif path == "trials" and server.forbid_lists:
@@ -197,6 +201,10 @@ class TrialServer:
                     server.refuse_patches -= 1
                     self._answer(503, {"message": "overloaded"})
                     return
+                if version := self._workloads(path.rpartition("/")[0]):
+                    named = {item["metadata"]["name"]: item for item in server.workloads[version]}
+                    self._annotate(named[path.rpartition("/")[2]], operations)
+                    return
                 trial = server.objects[path.removesuffix("/status")]
                 if server.write_before_patch:
                     server.write_before_patch -= 1
@@ -217,6 +225,20 @@ class TrialServer:
                         assert operation["path"] == "/status"
                         trial["status"] = operation["value"]
                 self._answer(200, trial)
+
+            def _workloads(self, path: str) -> str:
+                """Returns the version of Kueue's types in the path of the Workloads; empty for another path."""
+                before, _, after = path.partition("/namespaces/sweeps/")
+                return before.removeprefix("/apis/kueue.x-k8s.io/") if after == "workloads" else ""
+
+            def _annotate(self, item: dict[str, Any], operations: list[dict[str, Any]]) -> None:
+                test, add = operations
+                assert test["value"] == item["metadata"]["resourceVersion"]
+                key = add["path"].removeprefix("/metadata/annotations").removeprefix("/").replace("~1", "/")
+                # The API server adds to a map that is there only.
+                assert bool(key) == ("annotations" in item["metadata"])
+                item["metadata"].setdefault("annotations", {}).update({key: add["value"]} if key else add["value"])
+                self._answer(200, item)
 
             def _path(self) -> str:
                 path = self.path.removeprefix("/apis/kubeflow.org/v1beta1/namespaces/sweeps/")

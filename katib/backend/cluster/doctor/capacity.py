@@ -1,16 +1,13 @@
-"""Checks whether there is room for the trials: quotas, nodes with their GPUs, and the Kueue queue."""
+"""Checks whether there is room for the trials: quotas, and nodes with their GPUs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from katib.backend.cluster.answers import NoKindError
 from katib.backend.cluster.doctor.devices import device_quota, lacking
 from katib.backend.cluster.doctor.nodes import usable
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity, warning
-from katib.backend.cluster.kinds import LOCAL_QUEUE, NODE, QUOTA
+from katib.backend.cluster.kinds import NODE, QUOTA
 from katib.backend.cluster.objects import Node, read_node, read_quota
-from katib.tree import Tree, at, items_at, text_at
-
-WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
+from katib.tree import Tree, at, items_at
 
 
 def quota(context: DoctorContext) -> Iterator[Result]:
@@ -84,29 +81,6 @@ def _places(context: DoctorContext, nodes: Sequence[Node]) -> Result:
         return ok("GPUs", problem)
     effect = "the others count as running while they wait, though their values are chosen already"
     return warning("GPUs", problem, effect, f"PARALLEL={places}, or parallel_trials in k8s/site.yaml")
-
-
-def queue(context: DoctorContext) -> Iterator[Result]:
-    """Checks the Kueue queue that the site names."""
-    name = context.site.kueue_queue
-    if name is None:
-        return
-    try:
-        item = context.cluster.get(LOCAL_QUEUE, name)
-    except NoKindError:
-        fix = "install Kueue, or set kueue_queue: null in k8s/site.yaml"
-        yield error("Kueue queue", "Kueue is not installed", WAIT_IN_QUEUE, fix)
-        return
-    if item is None:
-        fix = "kubectl get localqueues; kubectl apply -k k8s/kueue"
-        yield error("Kueue queue", f"no LocalQueue '{name}'", WAIT_IN_QUEUE, fix)
-        return
-    active = next((each for each in items_at(item, "status", "conditions") if text_at(each, "type") == "Active"), {})
-    if text_at(active, "status") == "False":
-        problem = f"'{name}' is not active: {text_at(active, 'message')}"
-        yield error("Kueue queue", problem, "nothing admits the trials", f"kubectl describe localqueue {name}")
-    else:
-        yield ok("Kueue queue", name)
 
 
 def needs(pod: Tree) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from katib.backend.cluster.answers import ExpiredError, ForbiddenError, NoKindError, UnreachableError
 from katib.backend.cluster.doctor.access import access
 from katib.backend.cluster.doctor.admission import experiments, names, namesakes, trials
-from katib.backend.cluster.doctor.capacity import capacity, queue, quota
+from katib.backend.cluster.doctor.capacity import capacity, quota
 from katib.backend.cluster.doctor.claims import data_claim, runs_claim
 from katib.backend.cluster.doctor.devices import gpu_claim, sharing
 from katib.backend.cluster.doctor.katib import (
@@ -17,7 +17,7 @@ from katib.backend.cluster.doctor.katib import (
     server,
     validating_webhook,
 )
-from katib.backend.cluster.doctor.kueue import queue_resources
+from katib.backend.cluster.doctor.kueue import queue, queue_priority, queue_resources
 from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
 from katib.backend.cluster.doctor.pods import environment, registries, runtime_class, shared_memory, user
 from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
@@ -50,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     capacity,
     queue,
     queue_resources,
+    queue_priority,
     access,
     names,
     namesakes,

@@ -1,15 +1,59 @@
-"""Checks that the queue which admits the trials has what one of them asks for: Kueue never admits anything else."""
+"""Checks that Kueue admits the trials: the queue, its quota for one of them, and their workload priority class."""
 
 from collections.abc import Iterator
 
 from katib.backend.cluster.answers import NoKindError
-from katib.backend.cluster.doctor.capacity import WAIT_IN_QUEUE, needs
+from katib.backend.cluster.doctor.capacity import needs
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, quantity
-from katib.backend.cluster.kinds import LOCAL_QUEUE, Kind
+from katib.backend.cluster.kinds import CLUSTER_QUEUE, LOCAL_QUEUE, QUEUE_PRIORITY
+from katib.backend.cluster.kueue import VERSIONS, served
 from katib.tree import Tree, items_at, text_at, texts_at
 
-CLUSTER_QUEUE = Kind("cluster queue", "clusterqueues", LOCAL_QUEUE.version, LOCAL_QUEUE.group, namespaced=False)
 CHECK = "Kueue quota"
+WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
+
+
+def queue(context: DoctorContext) -> Iterator[Result]:
+    """Checks the Kueue queue that the site names."""
+    name = context.site.kueue_queue
+    if name is None:
+        return
+    try:
+        kind = served(context.cluster, LOCAL_QUEUE)
+        item = context.cluster.get(kind, name)
+    except NoKindError:
+        fix = "install Kueue, or set kueue_queue: null in k8s/site.yaml"
+        yield error("Kueue queue", "Kueue is not installed", WAIT_IN_QUEUE, fix)
+        return
+    if item is None:
+        make = "kubectl apply -k k8s/kueue"
+        if kind.version != VERSIONS[0]:
+            make = f"kubectl kustomize k8s/kueue | sed s/{VERSIONS[0]}/{kind.version}/ | kubectl apply -f -"
+        yield error("Kueue queue", f"no LocalQueue '{name}'", WAIT_IN_QUEUE, f"kubectl get localqueues; {make}")
+        return
+    active = next((each for each in items_at(item, "status", "conditions") if text_at(each, "type") == "Active"), {})
+    if text_at(active, "status") == "False":
+        problem = f"'{name}' is not active: {text_at(active, 'message')}"
+        yield error("Kueue queue", problem, "nothing admits the trials", f"kubectl describe localqueue {name}")
+    else:
+        yield ok("Kueue queue", f"{name} ({kind.version})")
+
+
+def queue_priority(context: DoctorContext) -> Iterator[Result]:
+    """Checks the WorkloadPriorityClass that the site names."""
+    name = context.site.kueue_priority
+    if name is None:
+        return
+    try:
+        found = context.cluster.get(served(context.cluster, QUEUE_PRIORITY), name)
+    except NoKindError:
+        return  # the check `queue` reports it
+    if found is None:
+        fix = f"kubectl get workloadpriorityclasses; drop kueue_priority from k8s/site.yaml, or make '{name}'"
+        effect = "Kueue refuses the trials' Jobs, or never admits them"
+        yield error("Kueue priority", f"no WorkloadPriorityClass '{name}'", effect, fix)
+    else:
+        yield ok("Kueue priority", f"{name}, {found.get('value')}")
 
 
 def queue_resources(context: DoctorContext) -> Iterator[Result]:
@@ -18,8 +62,8 @@ def queue_resources(context: DoctorContext) -> Iterator[Result]:
     if name is None:
         return
     try:
-        behind = text_at(context.cluster.get(LOCAL_QUEUE, name), "spec", "clusterQueue")
-        queue = context.cluster.get(CLUSTER_QUEUE, behind) if behind else None
+        behind = text_at(context.cluster.get(served(context.cluster, LOCAL_QUEUE), name), "spec", "clusterQueue")
+        queue = context.cluster.get(served(context.cluster, CLUSTER_QUEUE), behind) if behind else None
     except NoKindError:
         return  # the check `queue` reports it
     if queue is None:

@@ -9,6 +9,7 @@ from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor.trial import trial_pod
 from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, NAMESPACE, POD, Object
+from katib.backend.cluster.kueue import provisions
 from katib.check.finding import Finding
 from katib.errors import ClusterError
 from katib.gpus import GpuNeed
@@ -94,6 +95,8 @@ class DoctorContext:
                 return "the cluster autoscaler"
             if self.cluster.get(DEFINITION, "nodepools.karpenter.sh") is not None:
                 return "Karpenter"
+            if self.site.kueue_queue and provisions(self.cluster, self.site.kueue_queue):
+                return "Kueue's ProvisioningRequest"
         except ClusterError:
             pass
         return ""
