@@ -14,13 +14,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from katib.errors import nearest
+from katib.errors import LONGEST_WORD, nearest
+from katib.program import ROOT
 from katib.trainer_contract import Exit, Flags, is_own, program, run_trainer
 
 FILE = Path(__file__).with_suffix(".json")
 NONE = "None"
 """The word that gives an optional flag its default."""
-SOURCE_SECONDS = 60
+OUR_MODELS = ROOT / "trainer" / "models"
+SOURCE_SECONDS, MOST_MODELS = 60, 200
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a word"}
 
 
@@ -90,8 +92,15 @@ class Trainer(BaseModel):
         return next((one.flags[flag] for one in of if flag in one.flags), None)
 
     def model(self, name: str) -> Model | None:
-        """Returns a model of ours, or what the source of one's own says; None where that cannot be told here."""
-        return own_model(name).known if is_own(name) else self.models.get(name)
+        """Returns a model by its flags; None where they cannot be told here.
+
+        What the file of flags does not have, a model of one's own or one that was added to the trainer, is read from
+        its source.
+        """
+        if name in self.models:
+            return self.models[name]
+        added = name.isidentifier() and (OUR_MODELS / f"{name}.py").is_file()
+        return own_model(name).known if added or is_own(name) else None
 
     def unknown(self, flag: str, model: str | None) -> str:
         """Returns why a training of `model` (None: of any) does not have `flag`; empty if it does, or nobody knows."""
@@ -121,10 +130,12 @@ class Trainer(BaseModel):
             return f"is without a value, expected {known.expected or _WORDS[known.type]}"
         if len(values) > 1 and not known.many:
             return f"'{values[1]}' is one word too many: {flag} takes one"
-        if flag == Flags.MODEL and is_own(values[0]):
-            return own_model(values[0]).problem
+        if flag == Flags.MODEL and (is_own(values[0]) or self.model(values[0])):
+            return own_model(values[0]).problem if is_own(values[0]) else ""
+        if flag == Flags.CURRICULUM and values[0] == model:
+            return ""
         if flag == Flags.CURRICULUM and is_own(values[0]):
-            return "" if values[0] == model else f"'{values[0]}' is unknown, valid: auto, all, {model or 'a model'}"
+            return f"'{values[0]}' is unknown, valid: auto, all, {model or 'a model'}"
         if flag == Flags.PRESET:
             one = self.model(model) if model else None
             if one is None and model and is_own(model):
@@ -174,7 +185,13 @@ class OwnModel:
 
 @cache
 def own_model(word: str) -> OwnModel:
-    """Returns what the source of the model `word` (my_package.my_model:MODEL) says; no module is run for it."""
+    """Returns what the source of the model `word` (my_package.my_model:MODEL) says; no module is run for it.
+
+    A word without a colon is a file of the trainer's own models.
+    """
+    # A manifest of others may list any number of models.
+    if own_model.cache_info().misses > MOST_MODELS or len(word) > LONGEST_WORD:
+        return OwnModel(unknown=f"{word[:LONGEST_WORD]}: so many models, or so long a name, are not read")
     try:
         answer = run_trainer([*program("trainer.models"), word], timeout=SOURCE_SECONDS)
     except OSError as error:

@@ -101,7 +101,7 @@ def training(top: Node) -> Iterator[Defect]:
         name: parameters[reference] for name, reference in references.items() if name and reference in parameters
     }
     model = next((item.values[0][0] for item in given if item.flag == Flags.MODEL and item.values), None)
-    model = model if model is not None and (is_own(model) or model in trainer().models) else None
+    model = model if model is not None and (is_own(model) or trainer().model(model)) else None
     own = {item.flag for item in given}
     yield from _own_model(given)
     for item in given:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli._declared import command_spec, declared
+from katib.cli._declared import command_spec, declared, require_named_model
 from katib.cli.options import Data, Json, Model, Seeds, Yes, seeds_of
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
@@ -58,12 +58,14 @@ def arch(
     if follow_up is None or not (as_json or backend.settled(follow_up.name)):
         table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
         require_model(table, spec.model)
+        require_named_model(manifest, model)
         verdict, runs = find_verdict(where.out, table), wanted or SEEDS
         own, problem = own_value(spec, manifest, chosen(table, verdict), phase.field, kept)
         problems.append(problem)
         plan = plan_architecture(table, manifest, phase.field, phase.texts, seeds=runs, verdict=verdict, own=own)
         require_architectures(plan, manifest, kept)
         follow_up = propose(plan, manifest, follow_up)
+    require_named_model(follow_up.manifest, model)
     if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli._declared import command_spec, declared
+from katib.cli._declared import command_spec, declared, require_named_model
 from katib.cli.options import MOST, Data, Json, Seeds, Yes, seeds_of, values_by_seed
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
@@ -44,6 +44,8 @@ def confirm(
         table, manifest = trial_table(backend, name), named or search_manifest(backend, name)
         plan = plan_confirmation(table, manifest, seeds=wanted or SEEDS, top=top, baseline=to_beat)
         follow_up = propose(plan, manifest, follow_up)
+    if not where.cluster:
+        require_named_model(follow_up.manifest, experiment)
     if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli._declared import command_spec, declared
+from katib.cli._declared import command_spec, declared, require_named_model
 from katib.cli.options import MOST, Data, Json, Yes
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
@@ -46,6 +46,8 @@ def extend(
         follow_up = propose(plan, manifest, follow_up)
     else:
         tell(follow_up.plan.deviations(top=top))
+    if not where.cluster:
+        require_named_model(follow_up.manifest, experiment)
     if not as_json and (run := prepare(backend, follow_up, data, named)) is not None:
         print_plan(follow_up)
         follow_up = follow_up.after(go_ahead(run, yes))

@@ -14,6 +14,8 @@ from trainer.models import registry
 
 EXAMPLE = Path(__file__).parents[2] / "examples/own_model"
 SPEC = "gru-mask.yaml"
+SECONDS = 300
+"""For a machine that does much else."""
 
 
 @pytest.fixture
@@ -28,24 +30,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.long
-def test_a_model_of_ones_own_goes_the_whole_way(folder: Path, corpus: Path) -> None:
+def test_a_model_of_ones_own_goes_the_whole_way(folder: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One trial of an epoch, and one of another seed; a sweep is refused before it trains anything."""
     data = ("--data", str(corpus))
-    done = katib("local", SPEC, *data, "--trials", "1", "--epochs", "1")
+    done = katib("local", SPEC, *data, "--trials", "1", "--epochs", "1", seconds=SECONDS)
     assert (done.returncode, done.stdout.count("1 Succeeded")) == (0, 1)
     (trial,) = json.loads(katib("results", SPEC, "--json").stdout)
     assert trial["assignments"].keys() == {"lr", "units", "mask"}
 
-    confirmed = katib("confirm", SPEC, *data, "--seeds", "42,7", "--top", "1", "--yes")
+    unnamed = katib("confirm", "gru-mask", *data, "--yes")
+    assert (unnamed.returncode, unnamed.stdout) == (2, "")
+    assert "its trials train lab.gru_mask:MODEL, a module that would be run here; name the file" in unnamed.stderr
+    confirmed = katib("confirm", SPEC, *data, "--seeds", "42,7", "--top", "1", "--yes", seconds=SECONDS)
     assert "(mean of seeds 42, 7)" in confirmed.stdout
 
     Path("odd.yaml").write_text(Path(SPEC).read_text().replace("values: [16, 32]", "values: [32, 15]"))
-    refused = katib("arch", "odd.yaml", *data, "--yes")
+    refused = katib("arch", "odd.yaml", *data, "--yes", seconds=SECONDS)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "error: next_phase.values: taps 15: taps must be even, not 15\n"
     assert not Path("runs/gru-mask-arch").exists()
 
     assert katib("fetch", "gru-mask", "--to", "best").returncode == 0
+    monkeypatch.syspath_prepend(folder)
     assert load("best")(torch.rand(1, 999)).shape == (1, 2, 999)
 
 

@@ -1,4 +1,4 @@
-"""A model that nobody here has heard of: one file in trainer/models/, one spec, and the one documented command."""
+"""A model that nobody here has heard of: one file in trainer/models/, one spec, and nothing else."""
 
 import json
 import shutil
@@ -96,10 +96,9 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.mark.long
 def test_a_model_is_one_file_and_one_spec(tree: Path, corpus: Path) -> None:
-    """Nothing else is touched: the flags are rewritten, and the search trains, with the toy's option and curriculum."""
+    """Nothing else is touched: the search trains, with a field of the toy's config and with its curriculum."""
     (tree / "trainer/models/toy.py").write_text(MODEL)
     (tree / "katib/specs/toy.yaml").write_text(SPEC)
-    (tree / "katib/trainer_flags.json").write_text(in_tree(tree, "trainer.flags"))
     in_tree(tree, "katib", "local", "toy", "--data", str(corpus), "--out", str(tree / "runs"))
     trials = json.loads(katib("results", "toy", "--out", str(tree / "runs"), "--json").stdout)
     assert [trial["state"] for trial in trials] == ["Succeeded", "Succeeded"]

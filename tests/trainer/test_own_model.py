@@ -36,7 +36,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_model_of_ones_own_is_trained_and_used_like_ours(
-    lab: Path, training: Training, capsys: pytest.CaptureFixture[str]
+    lab: Path, training: Training, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its fields are flags, its curriculum is used, and each verb that reads a checkpoint imports it again."""
     run_dir = lab / "runs" / "trial"
@@ -47,6 +47,7 @@ def test_a_model_of_ones_own_is_trained_and_used_like_ours(
     assert training.here(run_dir, *SMALL, "--epochs", "2") == 0
     assert "resumes epoch 2" in capsys.readouterr().out
 
+    monkeypatch.syspath_prepend(lab)
     assert main(["evaluate", "--run-dir", str(run_dir), "--device", "cpu", "--wavs", "0"]) == 0
     soundfile.write(lab / "talk.wav", 0.1 * np.random.default_rng(0).standard_normal(4000), 8000)
     assert main(["separate", "talk.wav", "--checkpoint", str(run_dir), "--device", "cpu"]) == 0
@@ -54,17 +55,14 @@ def test_a_model_of_ones_own_is_trained_and_used_like_ours(
     assert load(run_dir)(torch.rand(1, 777)).shape == (1, 2, 777)
 
 
-def test_a_checkpoint_says_what_is_missing_where_its_model_is_not(
-    lab: Path, training: Training, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_says_what_is_missing_where_its_model_is_not(lab: Path, training: Training) -> None:
+    """It is not looked for in the current folder, which may have come with the checkpoint."""
     assert training.here(lab / "trial", *SMALL, "--epochs", "1") == 0
-    (lab / "elsewhere").mkdir()
-    monkeypatch.chdir(lab / "elsewhere")
-    registry._own_fields.cache_clear()
-    with pytest.raises(
-        ConfigError, match=r"best\.pt: model lab\.gru_mask:MODEL: no module lab here; start in the fold"
-    ):
+    for name in ("lab", "lab.gru_mask"):
+        del sys.modules[name]
+    with pytest.raises(ConfigError, match=r"best\.pt: model lab\.gru_mask:MODEL: no module lab here; put the folder"):
         load(lab / "trial")
+    assert "lab" not in sys.modules
 
 
 def test_a_checkpoint_runs_no_module_without_a_model(lab: Path) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import ConfigError
-from trainer.models import build, config_fields
+from trainer.models import build, config_fields, is_own
+from trainer.models.source import require_importable
 from trainer.run_files import BEST
 from trainer.training.checkpoint import read
 
@@ -65,6 +66,8 @@ def load_separator(checkpoint: Path, device: torch.device) -> Separator:
     identity = state.get("identity") or {}
     try:
         model = str(identity["model"])
+        if is_own(model):
+            require_importable(model)
         architecture = {name: identity[name] for name in config_fields(model) if identity.get(name) is not None}
         network = build(model, identity["preset"], **architecture)
         network.load_state_dict(state["model"])

@@ -1,9 +1,7 @@
 """The separation networks: one file per model, found by the registry through its MODEL entry.
 
 `build("convtasnet", "paper")` returns a network. parts/ holds what several networks share. To add a model, add a file
-here and a spec to katib/specs/, and rewrite what the control side knows of the trainer's flags:
-
-    python -m trainer.flags > katib/trainer_flags.json
+here and a spec to katib/specs/. A model of one's own lies elsewhere and is named by its module: lab.gru_mask:MODEL.
 """
 
 from trainer.data.curriculum import Curriculum

@@ -140,6 +140,18 @@ def own_source(word: str) -> Source:
     return source
 
 
+def require_importable(word: str) -> None:
+    """Raises ConfigError where Python itself does not find the module of a model that a checkpoint names.
+
+    The current folder does not count unless Python searches it: it may have come with the checkpoint.
+    """
+    try:
+        locate(word.partition(":")[0])
+    except ConfigError as error:
+        problem = str(error).partition(";")[0]
+        raise ConfigError(f"model {word}: {problem}; put the folder that holds its package on PYTHONPATH") from error
+
+
 class CurrentFolder:
     """Has imports look into the current folder, too, after all others, where Python itself was told not to (-P)."""
 
