@@ -58,12 +58,15 @@ def require_shares(spec: Spec, gpus: int) -> None:
     batches = [str(spec.fixed[name])] if name in spec.fixed else [""]
     if searched := spec.search.get(name):
         batches = searched.texts or [text_of(bound) for bound in (searched.min, searched.spacing) if bound is not None]
-    for batch in batches:
-        given = {Flags.GPUS: [str(gpus)]} | ({Flags.BATCH_SIZE: [batch]} if batch else {})
-        if problem := trainer().excess(Flags.GPUS, given):
-            raise SpecError(
-                f"spec of {spec.name}: gpus {problem}; write gpus: 1 there, or that of resources in the site"
-            )
+
+    def problem(count: int) -> str:
+        given = {Flags.GPUS: [str(count)]}
+        found = (trainer().excess(Flags.GPUS, given | ({Flags.BATCH_SIZE: [one]} if one else {})) for one in batches)
+        return next(filter(None, found), "")
+
+    if found := problem(gpus):
+        most = next(count for count in range(gpus, 0, -1) if not problem(count))
+        raise SpecError(f"spec of {spec.name}: gpus {found}; write gpus: {most} in the spec")
 
 
 def require_next_phase(spec: Spec) -> None:

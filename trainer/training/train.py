@@ -209,6 +209,9 @@ def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
         yield f"note: --patience {run.patience} has no effect: it needs more than the {run.epochs} of --epochs"
     if run.hopeless == run.epochs:
         yield f"note: --hopeless {run.hopeless} has no effect: the run ends after the {run.epochs} of --epochs"
+    visible = torch.cuda.device_count() if run.device in ("auto", "cuda") else 0
+    if visible > run.gpus:
+        yield f"note: {count(visible, 'GPU')} are visible, and --gpus is {run.gpus}: the others have nothing to do"
     for subset in (corpus.train, corpus.validation):
         if subset.repeated:
             yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat an earlier one"
