@@ -3,8 +3,6 @@
 No node here runs a pod, so a forwarded port and a log fail in the end; but no right may be missing on the way.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -13,12 +11,9 @@ import typer
 import typer.main
 
 from katib.__main__ import VERBS
-from katib.backend.cluster import run_directories
-from katib.backend.cluster.kinds import CLAIM, EXPERIMENT, JOB, NAMESPACE, POD, TRIAL
-from katib.conclude import sizes
-from katib.errors import ResultError
+from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE
 from tests.cluster.conftest import Begin, Verb
-from tests.cluster.researcher import BASE, OF_KATIB, researcher, roles
+from tests.cluster.researcher import BASE, OF_KATIB, as_researcher, roles, versions
 from tests.cluster.rights import granted, recorded
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background
 from tests.cluster.tools import Tools
@@ -29,20 +24,6 @@ Answer = tuple[int, str, str]
 def lacks(answer: Answer) -> bool:
     """Returns whether the API server, or kubectl, has refused a right."""
     return any(word in text for word in ("forbidden", "you may not", " 403") for text in answer[1:])
-
-
-@contextmanager
-def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool = True) -> Iterator[None]:
-    with researcher(tools, katib=katib) as kubeconfig, monkeypatch.context() as patched:
-        patched.setenv("KUBECONFIG", str(kubeconfig))
-        patched.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
-        patched.setattr(sizes, "sizes", unasked)
-        yield
-
-
-def unasked(*_: object) -> None:
-    """Replaces the trainer, which needs no rights and takes half a minute to count parameters."""
-    raise ResultError("not asked")
 
 
 def give_up(tools: Tools, experiment: str) -> None:
@@ -182,13 +163,6 @@ def test_no_verb_reaches_the_namespace_of_others(
     lines = {name: answer[2].splitlines() for name, answer in told.items() if name != "doctor"}
     assert {name: found for name, found in lines.items() if len(found) != 1} == {}
     assert versions(tools) == before
-
-
-def versions(tools: Tools) -> dict[str, str]:
-    """Returns the version of each object that a verb may change."""
-    kinds = (EXPERIMENT, TRIAL, JOB, POD, CLAIM)
-    found = [(kind, item) for kind in kinds for item in tools.cluster.list(kind)]
-    return {f"{kind.name} {item['metadata']['name']}": item["metadata"]["resourceVersion"] for kind, item in found}
 
 
 @pytest.mark.parametrize("both", [True, False], ids=["both bindings", "the first alone"])
